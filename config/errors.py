@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ConfigurationError(Exception):
     """The configuration is invalid. `problems` has all problems, not only the first.
 
-    `usable`: the valid jobs of invalid job files. Only config.usable uses these.
+    `usable`: the valid jobs of invalid job files. Only config.loading uses these.
     """
 
     def __init__(self, problems: Iterable[Problem], usable: JobSet | None = None) -> None:

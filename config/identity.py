@@ -113,7 +113,7 @@ def _new_credential(settings: Settings) -> AsyncTokenCredential:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
     from config.bounded_transport import BoundedTransport
-    from config.value_files.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
+    from config.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
 
     client_id = settings.managed_identity_client_id
     if settings.environment == "dev":

@@ -2,7 +2,9 @@
 
     configuration = load_configuration(os.environ, root=project_folder)
 
-All problems of settings and job files are in one ConfigurationError, before anything is started.
+All problems of settings and job files are in one ConfigurationError, before anything is started. Commands that only
+read the store take the valid part, so that they work during an incident, too; the settings of the store and its
+credentials must be valid: such a command would read another store.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ from typing import TYPE_CHECKING
 from config.errors import ConfigurationError
 from config.settings.loading import JOBS_VARIABLE, LoadedSettings, load_settings
 from config.settings.model import Settings
+from config.settings.variables import VARIABLE_PREFIX, variable_path
+from config.value_files import FILE_SUFFIX
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
+from jobs.problems.suggestions import suggest_name
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobFile, JobFileReader, JobSet
@@ -37,7 +42,7 @@ class Configuration:
     job_loader: JobLoader = field(repr=False)
     """To read the jobs again."""
     problems: tuple[Problem, ...] = ()
-    """Problems; empty except for config.usable, which skips the invalid parts."""
+    """Problems; empty except for config.loading, which skips the invalid parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +148,57 @@ def _load_own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequenc
     if not os.path.exists(place):
         raise ConfigurationError([loaded.problem(("jobs",), f"{place} does not exist", _LOCATION_HINT)])
     return reader.read(place, default_schedule=loaded.settings.default_schedule)
+
+
+STORE_SETTINGS = frozenset({"environment", "store", "storage", "managed_identity_client_id", "unresolved"})
+"""With an invalid value of one of these, another store would be used."""
+
+
+def load_usable_configuration(
+    environ: Mapping[str, str], *, root: Path, sample_target: str | None = SAMPLE_TARGET
+) -> Configuration:
+    """Load settings and jobs; `problems` of the result holds everything that is wrong.
+
+    An invalid setting has the value of the next layer. Invalid jobs are skipped.
+
+    Raises:
+        ConfigurationError: a setting of the store is wrong; with every problem of the settings.
+    """
+    from config.job_files.reader import JobFileReader, JobSet
+
+    loaded, problems = load_usable_settings(environ, root=root)
+    place = JobLoader(loaded, JobFileReader(root, environ), root, sample_target)
+    try:
+        jobs = place.load()
+    except ConfigurationError as error:
+        problems += error.problems
+        jobs = error.usable or JobSet()
+    return Configuration(loaded.settings, jobs, loaded, place, tuple(problems))
+
+
+def load_usable_settings(environ: Mapping[str, str], *, root: Path) -> tuple[LoadedSettings, list[Problem]]:
+    """Load the settings alone, and everything that is wrong with them. Raises as load_usable_configuration."""
+    ignored: list[Problem] = []
+    while True:
+        try:
+            return load_settings(environ, root=root, ignored=ignored), ignored
+        except ConfigurationError as error:
+            # The value of the next layer may be wrong too, so this takes one round for each layer at most.
+            found = list(dict.fromkeys([*ignored, *error.problems]))
+            if len(found) == len(ignored) or any(_setting_of(problem) in STORE_SETTINGS for problem in error.problems):
+                raise ConfigurationError(found) from None
+            ignored = found
+
+
+def _setting_of(problem: Problem) -> str:
+    """The first part of the setting's name, such as `storage`; of an unknown name, that of the nearest setting.
+
+    A file that cannot be read may hold the setting of the store.
+    """
+    if not problem.key or problem.key.startswith("AzureWebJobsStorage"):
+        return "store"
+    path = variable_path(problem.key) or variable_path(problem.key.removesuffix(FILE_SUFFIX))
+    name = (
+        str(path[0]) if path else problem.key.removeprefix(VARIABLE_PREFIX).partition("__")[0].partition(".")[0].lower()
+    )
+    return name if name in Settings.model_fields else suggest_name(name, Settings.model_fields) or ""

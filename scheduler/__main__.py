@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUPPORTED_VERSIONS = ((3, 11), (3, 12), (3, 13))
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OWN_PACKAGES = ("scheduler", "observability", "config", "jobs")
+OWN_PACKAGES = ("scheduler", "observability", "importers", "config", "jobs")
 
 
 def find_version_problem(version):

@@ -1,24 +1,56 @@
 """Reads one YAML or JSON file into plain values, and finds the line of a key when something is wrong with it.
 
-Called by config.settings.layers and config.job_files.reader. Whatever a file contains, only `UnreadableFile` is raised:
-size, depth, aliases and encoding are bounded and checked before a value is built.
+Whatever a file contains, only `UnreadableFile` is raised: size, depth, aliases and encoding are bounded and checked
+before a value is built. The text of one definition that a person edits is read here, too; and what a message offers as
+YAML is written as JSON for a problem in a JSON file: `write "retry": {"attempts": 3}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from config.documents import json_text, yaml_text
-from config.documents.json_examples import rewrite_examples_as_json
 from config.documents.parse_result import ParseError
 from jobs.checks.errors import FileTooLarge, NotRegularFile
 from jobs.checks.files.regular_files import read_regular_file
-from jobs.problems import Finding, Problem
+from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
+
+_EXAMPLE = re.compile(r"(?P<word>\bwrite |\(or )(?:(?P<key>[a-z_]+): )?(?P<form>[\[{\"'].*)", re.DOTALL)
+_CLOSING_SIGNS = {"{": "}", "[": "]", '"': '"', "'": "'"}
+
+
+def rewrite_examples_as_json(text: str) -> str:
+    """The message or hint with each form that it offers as JSON; unchanged without one that YAML can read."""
+    found = _EXAMPLE.search(text)
+    if found is None:
+        return text
+    form = found["form"]
+    closing = _CLOSING_SIGNS[form[0]]
+    ends = [place + 1 for place, sign in enumerate(form) if sign == closing and place]
+    for end in ends if form[0] in "\"'" else reversed(ends):
+        value = _parse_example(form[:end])
+        if value is not None:
+            key = f"{json.dumps(found['key'])}: " if found["key"] else ""
+            rest = form[end:].removeprefix(" (in quotes)")
+            written = f"{found['word']}{key}{json.dumps(value, ensure_ascii=False)}"
+            return f"{text[: found.start()]}{written}{rewrite_examples_as_json(rest)}"
+    return text
+
+
+def _parse_example(form: str) -> Any:
+    try:
+        return yaml_text.parse_yaml(form).value
+    except ParseError:
+        return None
+
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 """Bytes of about 40,000 jobs; a larger file is not a job file."""
@@ -125,3 +157,40 @@ def _decode(content: bytes) -> str:
     if (at := text.find("\0")) >= 0:
         raise ParseError("holds a NUL byte: it is not a text file", text.count("\n", 0, at) + 1)
     return text
+
+
+_NAME = "definition.yaml"
+
+
+class InvalidYaml(ValueError):
+    """A text is not YAML that the scheduler accepts. The message has the reason; `line` counts from 1."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def parse_definition_yaml(text: bytes) -> Any:
+    """Parse as a job file is parsed: values that JSON has, no duplicate keys. Raises InvalidYaml."""
+    try:
+        document = parse_document(text, _NAME)
+    except UnreadableFile as error:
+        problem = error.problem
+        hint = f"; {problem.hint}" if problem.hint else ""
+        raise InvalidYaml(f"{problem.message}{hint}", problem.line) from None
+    for duplicate in document.duplicate_problems():
+        raise InvalidYaml(f"{duplicate.key} {duplicate.message}", duplicate.line)
+    for path in _find_unusable_numbers(document.value):
+        raise InvalidYaml(f"{dotted_path(*path)} is not a number that JSON has", document.line_of(path))
+    return document.value
+
+
+def _find_unusable_numbers(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _find_unusable_numbers(one, (*path, key))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _find_unusable_numbers(one, (*path, number))

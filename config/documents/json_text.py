@@ -8,8 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from config.documents.nesting import depth_exceeds
-from config.documents.parse_result import MAX_NESTING, ParsedText, ParseError, entry_levels_at, too_deep_error
+from config.documents.parse_result import (
+    MAX_NESTING,
+    ParsedText,
+    ParseError,
+    depth_exceeds,
+    entry_levels_at,
+    too_deep_error,
+)
 from jobs.problems import KeyPath
 
 

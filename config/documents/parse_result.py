@@ -1,4 +1,4 @@
-"""What config.documents.yaml_text and config.documents.json_text give and raise."""
+"""What config.documents.yaml_text and config.documents.json_text give and raise, and the depth of nested values."""
 
 from __future__ import annotations
 
@@ -42,3 +42,18 @@ def too_deep_error(line: int | None = None) -> ParseError:
 
 def entry_levels_at(path: KeyPath) -> int:
     return ENTRY_LEVELS + 1 if path[:1] == (DETAILED_KEY,) else ENTRY_LEVELS
+
+
+def depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether mappings and lists are nested more deeply than this."""
+    level: list[Any] = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for one in level
+            if isinstance(one, (dict, list))
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True

@@ -18,7 +18,7 @@ from config.documents.document import MAX_FILE_BYTES
 from config.errors import ConfigurationError
 from config.identity import AppIdentity
 from config.job_files.job_set import JobFile
-from config.job_files.location import is_job_path
+from config.job_files.reader import is_job_path
 from config.settings.model import Settings
 from jobs.problems import Problem, make_printable
 

@@ -1,23 +1,101 @@
-"""Turns one job of a file into a definition or into findings. Called by config.job_files.reader."""
+"""Turns one job of a file into a definition or into findings, and finds the secrets and files that it names.
+
+A job is put over the defaults of its file first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from config.job_files.app_settings import resolve_schedules
-from config.job_files.defaults import has_value, merge_defaults
 from config.job_files.entries import JobEntry
-from config.job_files.external_uses import find_external_uses
-from config.job_files.interning import PartInterner
 from config.job_files.job_set import ExternalUse
-from config.job_files.validation import validate_job
+from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job, is_flat_job
+from jobs.model_base import SecretRef
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import DefaultSchedule, Schedule
+from jobs.targets import TlsOptions
+from jobs.targets.auth import ManagedIdentityAuth
 from jobs.warnings import find_refusals, find_warnings
+
+_MERGED_PATHS: frozenset[KeyPath] = frozenset(
+    {
+        (),
+        ("check",),
+        ("check", "headers"),
+        ("check", "query"),
+        ("check", "tls"),
+        ("timeout",),
+        ("retry",),
+        ("circuit",),
+        ("tags",),
+    }
+)
+"""Where a default and a job's own mapping are merged; everywhere else the job's value replaces the default."""
+
+
+def merge_defaults(defaults: Mapping[str, Any], job: Mapping[str, Any], path: KeyPath = ()) -> dict[str, Any]:
+    """The job over the defaults."""
+    result = dict(defaults)
+    for key, value in job.items():
+        below = (*path, key)
+        default = result.get(key)
+        if below in _MERGED_PATHS and isinstance(value, dict) and isinstance(default, dict):
+            result[key] = merge_defaults(default, value, below)
+        else:
+            result[key] = value
+    return result
+
+
+def has_value(value: Any, path: KeyPath) -> bool:
+    """Whether something stands at this path."""
+    for step in path:
+        inside = step in value if isinstance(value, dict) else _is_index(step, value)
+        if not inside:
+            return False
+        value = value[step]
+    return True
+
+
+def _is_index(step: str | int, value: Any) -> bool:
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
+
+
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
+"""Most values of a model; skipped first, as there can be ten thousand jobs."""
+
+
+def find_external_uses(job: JobDefinition) -> tuple[ExternalUse, ...]:
+    """Return what the job's check needs, by keys of the full form."""
+    return tuple(_find_uses_in(job.check, ("check",)))
+
+
+def _find_uses_in(value: object, path: KeyPath) -> Iterator[ExternalUse]:
+    if isinstance(value, SecretRef):
+        yield ExternalUse("secret", value.secret, path)
+    elif isinstance(value, BaseModel):
+        if isinstance(value, TlsOptions) and value.ca_file is not None:
+            yield ExternalUse("ca_file", value.ca_file, (*path, "ca_file"))
+        if isinstance(value, ManagedIdentityAuth):
+            yield ExternalUse("scope", value.scope, (*path, "scope"))
+        # What was not given has its default, and none of these names anything.
+        for key in value.model_fields_set:
+            if type(one := getattr(value, key)) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, key))
+    elif isinstance(value, (tuple, list)):
+        for index, one in enumerate(value):
+            if type(one) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, index))
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            if type(one) not in _PLAIN_TYPES:
+                yield from _find_uses_in(one, (*path, str(key)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,8 @@ from config.job_files.alerting.section import (
     read_objectives,
 )
 from config.job_files.app_settings import resolve_schedules
-from config.job_files.groups import GROUPS_KEY, read_groups
-from config.job_files.interning import PartInterner
-from config.job_files.validation import validate_job
+from config.job_files.job_set import GROUPS_KEY, read_groups
+from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import is_flat_job, is_flat_key
 from jobs.policies.group_members import GroupMembers

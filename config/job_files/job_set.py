@@ -1,19 +1,26 @@
-"""The content of all job files as one value. Made by config.job_files.reader; read by the hosts and the commands."""
+"""The content of all job files as one value, and their sections `groups`: which jobs may share a concurrency group or a
+circuit.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import ValidationError
 
 from config.documents.document import Document
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
-from jobs.problems import Finding, KeyPath, Problem
+from jobs.policies.concurrency_groups import GROUP_NAME_PATTERN
+from jobs.policies.group_members import GroupMembers
+from jobs.problems import MOST_LISTED_PROBLEMS, Finding, KeyPath, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:
-    from config.job_files.groups import DeclaredGroup
+    from config.job_files.joining import LocatedJob
 
 ExternalUseKind = Literal["secret", "scope", "ca_file"]
 
@@ -96,3 +103,107 @@ class JobFile(NamedTuple):
 def make_digest(parts: Iterable[str]) -> str:
     """Return a short text that tells these parts from others."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+GROUPS_KEY = "groups"
+MAX_GROUPS_PER_FILE = 1000
+"""In a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredGroup:
+    """A group, its allowed members, and its location."""
+
+    name: str
+    members: GroupMembers
+    file: str
+    line: int
+
+    @property
+    def origin(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, ...]]:
+    """Read the section of one file. Returns what it declares, and what is wrong with it."""
+    if value is None:
+        return {}, ()
+    if not isinstance(value, dict):
+        hint = "write groups: {checkout: {jobs: [checkout-*]}}"
+        return {}, (Finding((GROUPS_KEY,), "is not a mapping of groups by name", hint),)
+    if len(value) > MAX_GROUPS_PER_FILE:
+        message = f"declares {len(value)} groups, expected at most {MAX_GROUPS_PER_FILE}"
+        return {}, (Finding((GROUPS_KEY,), message, "split the file"),)
+    groups: dict[str, GroupMembers] = {}
+    findings: list[Finding] = []
+    for name, written in value.items():
+        if not GROUP_NAME_PATTERN.fullmatch(name):
+            findings.append(Finding((GROUPS_KEY, name), "is not the name of a group: it has a forbidden character"))
+            continue
+        try:
+            groups[name] = GroupMembers.model_validate({} if written is None else written)
+        except ValidationError as error:
+            found = validation_findings(error.errors(include_url=False), GroupMembers)
+            findings += [Finding((GROUPS_KEY, name, *one.path), one.message, one.hint) for one in found]
+    if len(findings) > MOST_LISTED_PROBLEMS:
+        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
+        findings[MOST_LISTED_PROBLEMS:] = [Finding((GROUPS_KEY,), more)]
+    return groups, tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipProblems:
+    """Problems and warnings about members of groups, and the jobs that are not allowed in their group."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    rejected_jobs: Mapping[str, Problem] = field(default_factory=dict)
+
+
+def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGroup]) -> MembershipProblems:
+    """Find the jobs that join a group whose declaration does not admit them, and shared groups that none declares."""
+    groups: dict[str, DeclaredGroup] = {}
+    problems: list[Problem] = []
+    for group in declared:
+        first = groups.setdefault(group.name, group)
+        if first is not group:
+            message = f"the group {group.name} is declared twice: first in {first.origin}"
+            where = dotted_path(GROUPS_KEY, group.name)
+            problems.append(Problem(where, message, "declare it in one file alone", group.file, group.line))
+    refused: dict[str, Problem] = {}
+    undeclared: dict[tuple[str, str], LocatedJob] = {}
+    warnings: dict[tuple[str, str], Problem] = {}
+    for one in jobs:
+        for key, name in _groups_joined_by(one):
+            group_or_none = groups.get(name)
+            if group_or_none is None:
+                first_job = undeclared.setdefault((key, name), one)
+                if first_job.file != one.file and (key, name) not in warnings:
+                    warnings[key, name] = _undeclared_group(first_job, one, key, name)
+            elif not group_or_none.members.admits_job(one.job.name, one.job.tags, PurePath(one.file).name):
+                refused[one.job.name] = _rejected_member(one, key, group_or_none)
+                problems.append(refused[one.job.name])
+    return MembershipProblems(tuple(problems), tuple(warnings.values()), refused)
+
+
+def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:
+    """The key by which the job joins a group, and the group's name."""
+    if one.job.concurrency_group is not None:
+        yield "concurrency_group", one.job.concurrency_group.name
+    if one.job.circuit is not None and one.job.circuit.group is not None:
+        yield "circuit", one.job.circuit.group
+
+
+def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
+    message = f"{one.job.name} is not allowed in the group {group.name}: {group.origin} declares it for {group.members}"
+    return one.problem(key, message, f"name another group, or let its owner add {one.job.name} there")
+
+
+def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
+    named = f"the group {name} (first {first.job.name} in {first.origin}), and no file declares its members"
+    if key == "concurrency_group":
+        message = f"jobs of several files name {named}: each file has a separate group"
+    else:
+        message = f"jobs of several files share {named}: any job can make theirs wait"
+    hint = f"declare it next to jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
+    return one.problem(key, message, hint)

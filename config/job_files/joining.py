@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from config.documents.document import Document
 from config.errors import ConfigurationError
 from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
-from config.job_files.alerting.context import LocatedEntry
-from config.job_files.alerting.joining import JoinedAlerting, join_alerting
-from config.job_files.alerting.section import InvalidEntry
-from config.job_files.groups import DeclaredGroup, check_membership
-from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
+from config.job_files.alerting.section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
+from config.job_files.job_set import DeclaredGroup, ExternalUse, JobSet, LocatedExternalUse, check_membership
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.definitions import AlertingDefinitions
 from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem

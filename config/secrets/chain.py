@@ -1,4 +1,7 @@
-"""A secret's value by its name: from the environment, a mounted file, else Key Vault. Implements jobs.ports.Secrets."""
+"""A secret's value by its name: from the environment, a mounted file, else Key Vault. Implements jobs.ports.Secrets.
+
+The secrets of the settings themselves are listed for the redactor.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,43 @@ from pathlib import Path
 from typing import Any
 
 from config.identity import AppIdentity
-from config.secrets.files import SecretFiles
+from config.secrets.files import FolderLocator, SecretFiles, VariableLocator, file_variable_name, secret_variable_name
 from config.secrets.key_vault import KeyVault
-from config.secrets.locations import FolderLocator, VariableLocator, file_variable_name, secret_variable_name
-from config.secrets.settings_secrets import find_settings_secrets
+from config.settings.layers import is_unresolved, unresolved_message
 from config.settings.model import Settings
-from config.settings.references import is_unresolved, unresolved_message
 from jobs.errors import SecretUnavailable
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
 from jobs.refreshing_cache import FetchFailure
+
+_SECRET_PARTS = ("accountkey", "sharedaccesssignature")
+
+
+def find_settings_secrets(settings: Settings) -> Iterator[str]:
+    """API keys and connection strings, and the keys inside these, which may turn up alone."""
+    held = (
+        settings.datadog.api_key,
+        settings.storage.connection_string,
+        settings.application_insights.connection_string,
+        settings.otlp.headers,
+    )
+    for one in held:
+        if one is not None:
+            value = one.get_secret_value()
+            yield value
+            yield from _find_account_keys(value)
+    for value in settings.otlp.header_values().values():
+        yield value
+        yield from value.split()[1:]  # the token after its scheme, such as Bearer
+
+
+def _find_account_keys(connection_string: str) -> Iterator[str]:
+    for part in connection_string.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() in _SECRET_PARTS and value:
+            yield value
 
 
 def build_secrets(

@@ -1,4 +1,5 @@
-"""Secrets mounted as files, as Docker, Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
+"""Secrets mounted as files, as Docker, Kubernetes and the CSI driver of Key Vault do: in the folder of mounted
+secrets, or at the path in a variable.
 
 A file is checked again after at most a second, by its times, size and inode, and read when these have changed: so a
 rotated secret, or a folder replaced by its symbolic link, arrives without a restart. While a file does not answer,
@@ -9,18 +10,115 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
-from config.secrets.locations import SecretLocation, SecretLocator
-from config.settings.references import is_unresolved, unresolved_message
-from config.value_files.secret_text import UnusableSecretFile, decode_secret, read_secret_content
+from config.settings.layers import is_unresolved, unresolved_message
+from config.settings.variables import SECRET_PREFIX
+from config.value_files import FILE_SUFFIX, UnusableSecretFile, decode_secret, read_secret_content
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.regular_files import FileSignature
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure
+
+
+@dataclass(frozen=True, slots=True)
+class SecretLocation:
+    """`shown`: how messages name the file. `boundary`: links must not lead out of this folder; None: anywhere."""
+
+    path: Path
+    shown: str
+    boundary: Path | None = None
+
+
+class SecretLocator(Protocol):
+    """Blocking: called in a thread."""
+
+    @property
+    def description(self) -> str:
+        """What does not answer if a file does not."""
+        ...
+
+    def find(self, name: str) -> SecretLocation | None:
+        """Return where the secret is; None if it has no file. Raises UnusableSecretFile."""
+        ...
+
+    def all(self) -> Iterator[SecretLocation]:
+        """Yield the files of all secrets."""
+        ...
+
+
+class FolderLocator:
+    """A file a secret, in one folder, which can be empty or missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def description(self) -> str:
+        return str(self._folder)
+
+    def find(self, name: str) -> SecretLocation | None:
+        """The file of that name, `-` and `_` being alike."""
+        for spelling in dict.fromkeys((name, name.replace("_", "-"), name.replace("-", "_"))):
+            path = self._folder / spelling
+            if os.path.lexists(path):
+                return self._location(path)
+        return None
+
+    def all(self) -> Iterator[SecretLocation]:
+        try:
+            yield from (self._location(path) for path in self._folder.iterdir() if not path.name.startswith("."))
+        except OSError:
+            return
+
+    def _location(self, path: Path) -> SecretLocation:
+        return SecretLocation(path, str(path), self._folder)
+
+
+class VariableLocator:
+    """The path in SCHEDULER_SECRET_<NAME>_FILE."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    @property
+    def description(self) -> str:
+        return "its file"
+
+    def has(self, name: str) -> bool:
+        """Return whether a variable names a file of this secret."""
+        return bool(self._environ.get(file_variable_name(name), "").strip())
+
+    def find(self, name: str) -> SecretLocation | None:
+        variable = file_variable_name(name)
+        path = self._environ.get(variable, "").strip()
+        if not path:
+            return None
+        if not os.path.isabs(path):
+            # A secret that someone wrote in place of a path must not be shown.
+            raise UnusableSecretFile(f"{variable} is not an absolute path; write the path of a file with the value")
+        return SecretLocation(Path(path), f"{variable}: {path}")
+
+    def all(self) -> Iterator[SecretLocation]:
+        for variable, path in self._environ.items():
+            if variable.startswith(SECRET_PREFIX) and variable.endswith(FILE_SUFFIX) and os.path.isabs(path):
+                yield SecretLocation(Path(path), f"{variable}: {path}")
+
+
+def secret_variable_name(name: str) -> str:
+    """The variable that may hold this secret."""
+    return SECRET_PREFIX + name.upper().replace("-", "_")
+
+
+def file_variable_name(name: str) -> str:
+    """The variable that may hold the path of a file with this secret."""
+    return secret_variable_name(name) + FILE_SUFFIX
+
 
 FILE_CHECK_INTERVAL = 1.0
 """Seconds for which a check of a file is valid."""

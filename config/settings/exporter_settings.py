@@ -9,8 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
 
-from config.settings.fields import LOOPBACK_HOSTS, PositiveDuration, ServiceUrl, to_lower
-from config.settings.target_lists import split_list
+from config.settings.fields import LOOPBACK_HOSTS, PositiveDuration, ServiceUrl, split_list, to_lower
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.telemetry import Reporting
 from jobs.problems.value_formatting import strip_url_secrets

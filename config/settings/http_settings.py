@@ -1,4 +1,4 @@
-"""The settings group `http`: the callers of the API. Used by config.settings.model."""
+"""The settings groups `http` and `rate_limits`: the callers of the API, and how often they may call."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from config.settings.fields import PositiveDuration, ServiceUrl
-from config.settings.target_lists import split_list
+from config.settings.fields import PositiveDuration, ServiceUrl, split_list
 from jobs.checks.binding.tags import parse_tag
 from jobs.model_base import FrozenModel
 
@@ -124,3 +123,30 @@ class HttpSettings(FrozenModel):
 def _host_forms(name: str) -> tuple[str, ...]:
     """An IPv6 address stands in brackets in the Host header."""
     return (f"[{name}]",) if ":" in name else (name,)
+
+
+_RATE = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour|day)")
+OFF = "off"
+
+
+def _check_rate(value: Any) -> Any:
+    """YAML reads `off` as false."""
+    if value is False or value == OFF:
+        return OFF
+    if not isinstance(value, str) or not _RATE.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a rate: write a form such as 600/minute (second, minute, hour, day), or off"
+        )
+    return value
+
+
+Rate = Annotated[str, BeforeValidator(_check_rate)]
+
+
+class RateLimitSettings(FrozenModel):
+    """Requests of a principal, and failed authentication of an address; see scheduler.rate_limits."""
+
+    read: Rate = "600/minute"
+    operate: Rate = "120/minute"
+    manage: Rate = "60/minute"
+    failed_authentication: Rate = "20/minute"

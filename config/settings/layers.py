@@ -1,7 +1,7 @@
 """The layers of settings: environments/base.yaml, environments/<environment>.yaml, environment variables.
 
-Called by config.loading. Each layer knows the location of its values, so that a problem names the file and line or
-the variable to fix.
+Each layer knows the location of its values, so that a problem names the file and line or the variable to fix. Key Vault
+references that the platform did not resolve are found here.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
-from config.settings.identity_variables import (
-    identity_problems,
-    without_service_principal,
-)
 from config.settings.variables import (
     ENVIRONMENT_VARIABLE,
     explain_unknown_variable,
+    identity_problems,
     should_be_setting,
     variable_path,
     variable_precedence,
+    without_service_principal,
 )
-from config.value_files.expansion import expand_value_files
+from config.value_files import expand_value_files
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 
@@ -170,3 +168,37 @@ def _has_value(values: Any, path: KeyPath) -> bool:
             return False
         values = values[step]
     return True
+
+
+_REFERENCE_PREFIX = "@microsoft.keyvault("
+
+
+def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
+    """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
+    sentences: list[str] = []
+
+    def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        remaining: dict[str, Any] = {}
+        for key, value in values.items():
+            if isinstance(value, dict):
+                remaining[key] = resolved(value, (*path, key))
+            elif is_unresolved(value):
+                sentences.append(unresolved_message(layer.problem(Finding((*path, key), "")).key))
+            else:
+                remaining[key] = value
+        return remaining
+
+    return resolved(layer.values, ()), sentences
+
+
+def is_unresolved(value: object) -> bool:
+    """Whether a value is the text of a Key Vault reference, which the platform should have replaced."""
+    return isinstance(value, str) and value.strip().lower().startswith(_REFERENCE_PREFIX)
+
+
+def unresolved_message(name: str) -> str:
+    """Return the message about it; never the value."""
+    return (
+        f"{name}: its Key Vault reference is not resolved; check that the secret exists "
+        "and that the app's identity may read it"
+    )

@@ -1,14 +1,14 @@
-"""Merges the layers of settings and validates the result.
-
-Called by config.loading, config.usable and config.telemetry_settings.
+"""Merges the layers of settings and validates the result: all of them, or those that telemetry needs while others are
+wrong, because else a configuration that cannot be used would be reported on the console alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,20 +19,18 @@ from config.settings.layers import (
     SettingsLayer,
     find_layer,
     find_origin,
+    is_unresolved,
     list_environments,
     merge_layers,
     read_file_layer,
     read_variable_layer,
+    split_unresolved,
+    unresolved_message,
 )
 from config.settings.model import Settings
-from config.settings.references import is_unresolved, split_unresolved, unresolved_message
 from config.settings.variables import ENVIRONMENT_VARIABLE, SECRET_PREFIX
 from jobs.problems import Finding, Problem, describe_wrong_choice, validation_findings
 from jobs.problems import KeyPath as KeyPath
-
-if TYPE_CHECKING:
-    pass
-
 
 JOBS_VARIABLE = "SCHEDULER_JOBS"
 
@@ -163,3 +161,34 @@ def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) 
             )
         ]
     return []
+
+
+_TELEMETRY_GROUPS = (
+    "environment",
+    "version",
+    "service_name",
+    "log",
+    "application_insights",
+    "datadog",
+    "otlp",
+    "telemetry",
+)
+
+
+def load_telemetry_settings(environ: Mapping[str, str], *, root: Path) -> Settings:
+    """Return the settings, or, if they are wrong, those of telemetry that the environment variables hold.
+
+    A group of these that is wrong itself has its defaults. Never raises ConfigurationError.
+    """
+    with suppress(ConfigurationError):
+        return load_settings(environ, root=root).settings
+    environment = find_environment(environ, root=root)
+    layer, _ = read_variable_layer(environ, environment, Path.cwd())
+    values, _ = split_unresolved(layer)
+    usable: dict[str, object] = {}
+    for name in _TELEMETRY_GROUPS:
+        if name in values:
+            with suppress(ValidationError):
+                Settings.model_validate({name: values[name]})
+                usable[name] = values[name]
+    return Settings.model_validate(usable)

@@ -16,40 +16,71 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
 )
 
-from config.settings.alerting_settings import AlertingSettings
 from config.settings.binding_rules import IdentitySettings, SecretSettings
-from config.settings.exporter_settings import (
-    ApplicationInsightsSettings as ApplicationInsightsSettings,
-)
-from config.settings.exporter_settings import (
-    DatadogSettings as DatadogSettings,
-)
-from config.settings.exporter_settings import (
-    OtlpSettings,
-    TelemetrySettings,
-)
+from config.settings.exporter_settings import ApplicationInsightsSettings as ApplicationInsightsSettings
+from config.settings.exporter_settings import DatadogSettings as DatadogSettings
+from config.settings.exporter_settings import OtlpSettings, TelemetrySettings
 from config.settings.fields import (
     DefaultScheduleField,
+    Folders,
+    Hosts,
+    Networks,
+    Ports,
     PositiveDuration,
+    References,
+    Schemes,
     ServiceUrl,
     check_address_setting,
     check_ping_url,
     check_storage_connection,
     check_store,
     reject_query,
+    split_list,
     to_lower,
 )
-from config.settings.http_settings import HttpSettings
-from config.settings.prometheus_settings import PrometheusSettings
-from config.settings.rate_limit_settings import RateLimitSettings
-from config.settings.target_lists import Folders, Hosts, Networks, Ports, References, Schemes
+from config.settings.http_settings import HttpSettings, RateLimitSettings
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
+from jobs.policies.prometheus import find_label_collision, label_of_tag
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
+
+
+class AlertingSettings(FrozenModel):
+    """`age`: an incident is deleted when it was resolved longer ago."""
+
+    age: PositiveDuration = 400 * 86400.0
+    group_wait: Annotated[Duration, Field(ge=0, le=300)] = 10.0
+    """Seconds for which a firing alert waits for others with the same cause, before it is announced."""
+    fallback_after: Annotated[Duration, Field(gt=0, le=86400)] = 180.0
+    """Seconds of failures after which the fallback channel is used."""
+    give_up_after: Annotated[Duration, Field(gt=0, le=30 * 86400)] = 86400.0
+    """Seconds of failures after which a notification becomes undelivered."""
+
+
+def _check_labels(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(tags)) < len(tags):
+        raise ValueError("a tag is listed twice")
+    if found := find_label_collision(tags):
+        raise ValueError(
+            f"the tags {found[0]!r} and {found[1]!r} have the same label {label_of_tag(found[0])}: list one of them"
+        )
+    return tags
+
+
+TagName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+class PrometheusSettings(FrozenModel):
+    """`tags`: the tags of jobs that are labels of scheduler_job_info; see scheduler.metrics."""
+
+    tags: Annotated[tuple[TagName, ...], BeforeValidator(split_list), AfterValidator(_check_labels)] = ()
+    histograms: Literal["auto", "job", "none"] = "auto"
+    max_jobs: int = Field(default=10_000, ge=0, le=1_000_000)
 
 
 class LogSettings(FrozenModel):

@@ -1,7 +1,7 @@
 """Rules about valid definitions: warnings of likely mistakes, and refusals. Each rule is a function. Pure.
 
 Called by config.job_files.definitions for every job. A rule gets a definition and yields findings with paths of the
-full form. Rules that need files, secrets or the network are in config.warnings.files_and_secrets.
+full form. Rules that need files, secrets or the network are in config.warnings.
 
 A new rule: a function in a module here, and a line in `_WARNINGS` or `_REFUSALS`.
 """

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
+from config.settings.fields import STORE_BACKENDS
 from config.settings.model import Settings
-from config.settings.store_backends import STORE_BACKENDS
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Store
 

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
-from config.bindings import build_bindings
-from config.guard_settings import build_ca_files, build_guard
+from config.check_rules import build_bindings, build_ca_files, build_guard
 from config.identity import AppIdentity
 from config.job_files.job_set import JobSet
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
-from config.warnings.bindings import warnings_of_denied_credentials
-from config.warnings.files_and_secrets import warnings_of_unusable_files
+from config.warnings import warnings_of_denied_credentials, warnings_of_unusable_files
 from jobs.checks import Checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.dependencies import CheckDependencies

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.settings.loading import load_telemetry_settings
 from config.settings.model import Settings
-from config.telemetry_settings import load_telemetry_settings
 from jobs.redaction import Redactor
 from observability.building import build_telemetry, has_exporters
 from observability.logs.setup import configure_logging

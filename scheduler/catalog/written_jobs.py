@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from config.documents.draft_text import InvalidYaml, parse_definition_yaml
+from config.documents.document import InvalidYaml, parse_definition_yaml
 from config.job_files.entries import JobEntry, find_job_name
 from config.stored_jobs import (
     MAX_DEFINITION_BYTES,

@@ -39,8 +39,7 @@ def load_for_command(
     before the command ends, once they are printed.
     """
     from config.errors import ConfigurationError, format_problems
-    from config.loading import SAMPLE_TARGET, load_configuration
-    from config.usable import load_usable_configuration
+    from config.loading import SAMPLE_TARGET, load_configuration, load_usable_configuration
 
     load = load_configuration if find_needs(command) is Needs.EVERYTHING else load_usable_configuration
     try:
@@ -119,7 +118,7 @@ def run_with_sources(
 def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """The same for work that needs no jobs: job files are not read, which takes half of the time."""
     from config.errors import ConfigurationError, format_problems
-    from config.usable import load_usable_settings
+    from config.loading import load_usable_settings
     from scheduler.app import open_read_only
 
     assert find_needs(command) is Needs.STORE

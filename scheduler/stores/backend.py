@@ -1,7 +1,7 @@
 """What a backend gets to open its store. Used by scheduler.app.adapters.
 
 A backend is a module with a function `open_store(options: BackendOptions) -> Store`, and a line in
-config.settings.store_backends. With a function `open_scan(options: BackendOptions, known_tables: Sequence[str]) ->
+config.settings.fields. With a function `open_scan(options: BackendOptions, known_tables: Sequence[str]) ->
 StoreScan` its store can be backed up.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from config.secrets.settings_secrets import find_settings_secrets
+from config.secrets.chain import find_settings_secrets
 from config.settings.exporter_settings import OtlpSettings
 from config.settings.loading import load_settings
 from config.settings.model import Settings

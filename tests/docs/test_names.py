@@ -16,7 +16,7 @@ from scheduler.api.app import ROUTERS
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.docs.pages import ROOT, TEXTS, all_code, code
 
-PACKAGES = "jobs|config|observability|scheduler"
+PACKAGES = "jobs|config|importers|observability|scheduler"
 WRONG_ON_PURPOSE = {"SCHEDULER_LOG__LEVL"}
 WRITTEN_BY_READERS = {"config/jobs/checkout.yaml", "config/jobs/shop.yaml"}
 

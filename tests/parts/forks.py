@@ -28,7 +28,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 PRELOADED = (
     "aiohttp",
     "anyio._core._sockets",
-    "config.usable",
+    "config.loading",
     "fastapi",
     "jobs.checks.kinds.http",
     "rich.status",

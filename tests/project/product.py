@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.project import ROOT
 from tests.project.test_files import files
 
-PACKAGES = ("jobs", "scheduler", "config", "observability", "infra")
+PACKAGES = ("jobs", "scheduler", "config", "importers", "observability", "infra")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

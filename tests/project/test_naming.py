@@ -22,7 +22,7 @@ BARE_CONSTANTS = frozenset(
 _CALLERS = re.compile(
     r"\b(?:Called|Used|Made|Opened|Read|Sent|Raised|Caught|Run|Built)(?: and \w+)? by ([^.;:]*(?:\.\w[^.;:]*)*)"
 )
-_MODULE = re.compile(r"\b(?:jobs|scheduler|config|observability)(?:\.\w+)+|\bfunction_app\b")
+_MODULE = re.compile(r"\b(?:jobs|scheduler|config|importers|observability)(?:\.\w+)+|\bfunction_app\b")
 
 
 def test_a_class_name_exists_once() -> None:

@@ -19,7 +19,7 @@ from tests.project import ROOT
 FILES = ("requirements.txt", "requirements-dev.txt")
 LOCKED = (*FILES, "requirements-setup.txt", "tools/infra/requirements.txt")
 PYTHONS = ("3.11", "3.12", "3.13")
-OURS = ("jobs", "config", "scheduler", "observability")
+OURS = ("jobs", "config", "importers", "scheduler", "observability")
 
 
 def pins(file: str) -> list[Requirement]:

@@ -22,6 +22,7 @@ CHECKED_FOLDERS = (
     "jobs",
     "scheduler",
     "config",
+    "importers",
     "observability",
     "bench",
     "tools",

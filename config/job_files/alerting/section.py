@@ -1,24 +1,36 @@
-"""Reads the sections `alerting` and `objectives` of one file. Called by config.job_files.entries."""
+"""Reads the sections `alerting` and `objectives` of one file, and joins those of all files.
+
+`AlertingContext` is what the checks between the sections and the jobs judge.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from config.documents.document import Document
+from jobs.alerting.severities import merge_severities
+from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.definition.alerting.section_part import SectionPart
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import (
     MOST_LISTED_PROBLEMS,
     Finding,
     KeyPath,
+    Problem,
     describe_unknown_key,
     list_key_findings,
     validation_findings,
 )
+from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+
+if TYPE_CHECKING:
+    from config.job_files.joining import LocatedJob
 
 ALERTING_KEY = "alerting"
 OBJECTIVES_KEY = "objectives"
@@ -131,3 +143,165 @@ def _read_entry(part: SectionPart, key: str | int, written: Any, path: KeyPath) 
             yield Finding((*path, *found.path), found.message, found.hint)
         return
     yield AlertingEntry(part.key, key if isinstance(key, str) else "", value, path)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedEntry:
+    """An entry, and where it is. `document`: for line numbers, without its value."""
+
+    entry: AlertingEntry
+    document: Document
+
+    @property
+    def origin(self) -> str:
+        return f"{self.document.file}:{self.document.entry_line_of(self.entry.path)}"
+
+    def problem(self, message: str, hint: str = "", *keys: str | int) -> Problem:
+        """Return a problem at a key inside the entry."""
+        return self.problem_at(keys, message, hint)
+
+    def problem_at(self, keys: KeyPath, message: str, hint: str) -> Problem:
+        return self.document.problem(Finding((*self.entry.path, *keys), message, hint))
+
+
+@dataclass(frozen=True)
+class AlertingContext:
+    """What the checks of the section judge.
+
+    `entries`: those of the files that are checked, by part. `jobs`: by name. `definitions`: of all files. `broken`: the
+    names of invalid jobs. `invalid`: entries that are invalid themselves.
+    `is_complete`: false if a file cannot be read, so that what is missing may be in it.
+    `is_partial`: some files alone are checked, or stored jobs: what selects nothing here can select jobs of others.
+    """
+
+    entries: Mapping[str, Sequence[LocatedEntry]]
+    jobs: Mapping[str, LocatedJob]
+    definitions: AlertingDefinitions
+    broken: frozenset[str] = frozenset()
+    invalid: frozenset[InvalidEntry] = frozenset()
+    is_complete: bool = True
+    is_partial: bool = False
+
+    def entries_of(self, part: str) -> Sequence[LocatedEntry]:
+        return self.entries.get(part, ())
+
+    def find_missing(self, part: str, names: Iterable[str]) -> list[tuple[int, str]]:
+        """Return the position and the name of each name that no entry of a part has, as far as that is known."""
+        if not self.is_complete:
+            return []
+        known = self._names_by_part.get(part, frozenset())
+        return [
+            (position, name)
+            for position, name in enumerate(names)
+            if name not in known and not self.is_invalid(part, name)
+        ]
+
+    def is_invalid(self, part: str, name: str) -> bool:
+        """Return whether an entry of this name exists, or may exist, that has problems."""
+        return InvalidEntry(part, name) in self.invalid or InvalidEntry(part, "") in self.invalid
+
+    def describe_missing(self, noun: str, part: str, name: str) -> tuple[str, str]:
+        """Return message and hint for a name that no entry of a part has."""
+        names = sorted(self._names_by_part.get(part, ()))
+        message = f"there is no {noun} {name}{did_you_mean(suggest_sorted_name(name, names))}"
+        return message, f"define it in alerting.{part} of a job file, or name another one"
+
+    @cached_property
+    def _names_by_part(self) -> Mapping[str, frozenset[str]]:
+        parts = self.definitions.parts
+        named = {part: frozenset(entry.name for entry in entries) for part, entries in parts.items()}
+        return {**named, "severities": frozenset(self.definitions.severities)}
+
+    @cached_property
+    def group_names(self) -> frozenset[str]:
+        return self._names_by_part.get("groups", frozenset())
+
+    @cached_property
+    def located_groups(self) -> frozenset[str]:
+        """Return the groups of the files that are checked."""
+        return frozenset(one.entry.name for one in self.entries_of("groups"))
+
+    @cached_property
+    def subject_names(self) -> Sequence[str]:
+        """Return the names of all jobs and groups, sorted."""
+        return sorted({*self.jobs, *self.group_names})
+
+    @cached_property
+    def parents(self) -> Mapping[str, Sequence[str]]:
+        """Return the parents of each job, and the members of each group that is one: a group is down through them."""
+        named = {parent for one in self.jobs.values() for parent in one.job.alert_parent}
+        groups = {name: group for name, group in self.definitions.groups.items() if name in named}
+        members = {
+            name: tuple(
+                one.job.name
+                for one in self.jobs.values()
+                if group.jobs.selects(one.job.name, one.job.tags, str(one.job.check.kind))
+            )
+            for name, group in groups.items()
+            if name not in self.jobs
+        }
+        return {**{name: one.job.parents for name, one in self.jobs.items()}, **members}
+
+    @cached_property
+    def has_alert_parents(self) -> bool:
+        return any(one.job.alert_parent for one in self.jobs.values())
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedAlerting:
+    """`own`: what these files define; the context has it with the definitions in force, if the files are some alone."""
+
+    own: AlertingDefinitions
+    context: AlertingContext
+    problems: tuple[Problem, ...]
+
+
+def join_alerting(
+    entries: Iterable[LocatedEntry],
+    jobs: Mapping[str, LocatedJob],
+    *,
+    broken: Iterable[str] = (),
+    invalid: Iterable[InvalidEntry] = (),
+    is_complete: bool = True,
+    in_force: AlertingDefinitions | None = None,
+    folder: str = "",
+) -> JoinedAlerting:
+    """Return the entries of all files by part, and those that contradict each other as problems.
+
+    `folder`: of the files, empty if they are in no folder.
+    `in_force`: what all files define, if these are some alone, whose entries replace those of the same name.
+    """
+    by_part: dict[str, list[LocatedEntry]] = {}
+    first: dict[tuple[str, str], LocatedEntry] = {}
+    problems: list[Problem] = []
+    others = NO_ALERTING if in_force is None else in_force
+    for one in entries:
+        part, name = one.entry.part, one.entry.name
+        if name and (other := first.setdefault((part, name), one)) is not one:
+            problems.append(one.problem(f"{name} is declared twice: first in {other.origin}", "remove one of them"))
+        elif part != "severities" or _fits(one, by_part.get(part, []), others, problems):
+            by_part.setdefault(part, []).append(one)
+    parts = {
+        part: tuple(DefinedEntry(one.entry.name, one.entry.value, one.origin, folder) for one in located)
+        for part, located in by_part.items()
+    }
+    own = define_alerting(parts)
+    whole = own if in_force is None else in_force.overridden_by(own)
+    context = AlertingContext(
+        by_part, jobs, whole, frozenset(broken), frozenset(invalid), is_complete, in_force is not None
+    )
+    return JoinedAlerting(own, context, tuple(problems))
+
+
+def _fits(
+    one: LocatedEntry, others: Sequence[LocatedEntry], in_force: AlertingDefinitions, problems: list[Problem]
+) -> bool:
+    """Return whether a severity does not contradict the others; add a problem if it does."""
+    own = {each.entry.name: each.entry.value for each in (*others, one)}
+    merged = {**{each.name: each.value for each in in_force.entries_of("severities")}, **own}
+    try:
+        merge_severities(merged.items())
+    except ValueError as error:
+        problems.append(one.problem(str(error)))
+        return False
+    return True

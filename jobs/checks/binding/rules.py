@@ -1,6 +1,6 @@
 """The rules of the settings: which hosts may receive which secret, and which token of the app's identity. Pure.
 
-Built by config.bindings. Applied by the checks before they fetch or send anything, and by `validate`.
+Built by config.check_rules. Applied by the checks before they fetch or send anything, and by `validate`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the `ca_file` of targets. Called by jobs.checks.net.tls_contexts and config.warnings.files_and_secrets.
+"""Read the `ca_file` of targets. Called by jobs.checks.net.tls_contexts and config.warnings.
 
 The author of a job chooses the path, so nothing about the file is assumed: it is opened only if it is regular, read up
 to a limit, in a thread that the caller waits for only briefly. Outside the folders that are known to hold certificates,

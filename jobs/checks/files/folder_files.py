@@ -1,4 +1,4 @@
-"""Read a file that a job file names by a path relative to its folder. Called by config.warnings.rotas and
+"""Read a file that a job file names by a path relative to its folder. Called by config.rota_warnings and
 scheduler.alerting.rotas.
 
 Blocking: call it in a thread. A path, or a link, that leaves the folder is refused: job files cannot read other files.

@@ -1,5 +1,5 @@
 """Where this program, or the host that runs it, serves its API: never a target. Used by guard.py, built by
-config.guard_settings.
+config.check_rules.
 
 The API accepts every request from this machine, so a job that could reach it could pause, run or read all other jobs.
 """

@@ -1,6 +1,6 @@
 """What keeps messages from being sent, found in the definitions before anything fails. Pure.
 
-Called by config.job_files.alerting.checks.gaps (warnings of `validate`).
+Called by config.job_files.alerting.checks (warnings of `validate`).
 
     gaps = find_alerting_gaps([entry.job for entry in snapshot], snapshot.alerting, now)
     gaps.sentences()               # for people, without any gap empty

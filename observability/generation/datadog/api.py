@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from config.value_files.expansion import read_secret_variable
-from config.value_files.secret_text import UnusableSecretFile
+from config.value_files import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from observability.exporters.bounded_urllib3 import DatadogResponse, limit_responses
 from observability.generation.core.document import GeneratedDocument, Json

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from config.value_files.expansion import read_secret_variable
-from config.value_files.secret_text import UnusableSecretFile
+from config.value_files import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability.generation.core.document import GeneratedDocument, Json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack
 
-from config.guard_settings import build_guard
+from config.check_rules import build_guard
 from config.identity import AppIdentity
 from config.secrets import build_secrets
 from config.settings.model import Settings

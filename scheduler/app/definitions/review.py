@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from config.job_files.edited import read_unsaved_jobs
 from config.job_files.job_set import JobSet, LocatedExternalUse
-from config.job_files.unsaved import read_unsaved_jobs
 from config.stored_jobs import LocatedStoredJob, join_uses, name_jobs
-from config.warnings.bindings import warnings_of_denied_credentials
+from config.warnings import warnings_of_denied_credentials
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard.guard import Guard
 from jobs.definition import JobDefinition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from config.bindings import build_bindings
+from config.check_rules import build_bindings
 from config.loading import Configuration
 from config.stored_jobs import StoredJobDefiner
 from jobs.ports import Clock

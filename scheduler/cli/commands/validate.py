@@ -117,13 +117,15 @@ def _usual_default_schedule() -> Schedule | None:
 def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
-    from config.bindings import build_bindings
-    from config.guard_settings import build_ca_files
+    from config.check_rules import build_bindings, build_ca_files
+    from config.rota_warnings import warnings_of_unusable_rotas
     from config.settings.model import Settings
-    from config.warnings.bindings import warnings_of_denied_credentials
-    from config.warnings.files_and_secrets import warnings_of_unusable_files, warnings_of_unusable_secrets
-    from config.warnings.links import warnings_of_missing_links
-    from config.warnings.rotas import warnings_of_unusable_rotas
+    from config.warnings import (
+        warnings_of_denied_credentials,
+        warnings_of_missing_links,
+        warnings_of_unusable_files,
+        warnings_of_unusable_secrets,
+    )
 
     warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
     warnings += warnings_of_unusable_rotas(found, datetime.now(UTC))
@@ -141,7 +143,7 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
 def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     import os
 
-    from config.guard_settings import build_guard
+    from config.check_rules import build_guard
     from jobs.problems import Problem
     from scheduler.app.own_endpoints import server_endpoints
     from scheduler.catalog.denied_targets import find_denied_targets

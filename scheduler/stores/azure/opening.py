@@ -1,6 +1,6 @@
 """Opens the Azure Tables store.
 
-Loaded by its name in config.settings.store_backends, as it imports Microsoft's client.
+Loaded by its name in config.settings.fields, as it imports Microsoft's client.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.documents.json_examples import rewrite_examples_as_json
+from config.documents.document import rewrite_examples_as_json
 from config.errors import ConfigurationError
 from config.job_files.reader import JobFileReader
 

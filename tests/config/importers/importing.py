@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from config.importers.import_context import ImportOptions
-from config.importers.report import ImportReport
-from config.importers.running import run_import
-from config.importers.source_file import SourceFile
 from config.job_files.job_set import JobFile
 from config.job_files.reader import JobFileReader
+from importers.import_context import ImportOptions
+from importers.report import ImportReport
+from importers.running import run_import
+from importers.source_file import SourceFile
 from jobs.definition import JobDefinition
 
 

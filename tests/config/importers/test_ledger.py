@@ -7,13 +7,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.errors import NotCarriedOver
-from config.importers.import_context import ImportContext
-from config.importers.job_draft import JobDraft
-from config.importers.ledger import UNKNOWN_KEY, LeafOutcome
-from config.importers.node import SourceNode, SourceTree
-from config.importers.report import create_report
-from config.importers.validation import validate_drafts
+from importers.errors import NotCarriedOver
+from importers.import_context import ImportContext
+from importers.job_draft import JobDraft
+from importers.ledger import UNKNOWN_KEY, LeafOutcome, SourceNode, SourceTree
+from importers.report import create_report
+from importers.running import validate_drafts
 from tests.config.importers.importing import leaf_paths
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)

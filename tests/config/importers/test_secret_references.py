@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from config.importers.import_context import ImportContext
-from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode, SourceTree
-from config.importers.report import create_report
-from config.importers.validation import validate_drafts
-from config.importers.values.http_requests import put_body, put_header, put_url
+from importers.import_context import ImportContext
+from importers.job_draft import JobDraft
+from importers.ledger import SourceNode, SourceTree
+from importers.report import create_report
+from importers.running import validate_drafts
+from importers.values.http_requests import put_body, put_header, put_url
 
 SECRET = "sesame-open-4711"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from azure.core.credentials import AccessToken
 
+from config import client_secret
 from config.identity import AppIdentity
 from config.settings.model import Settings
-from config.value_files import client_secret
 from jobs.errors import TokenUnavailable
 
 SCOPE = "https://vault.azure.net/.default"

@@ -11,12 +11,10 @@ from pydantic import SecretStr
 
 from config.effective_settings import list_settings
 from config.errors import ConfigurationError, format_problems
-from config.settings.loading import load_settings
+from config.loading import load_usable_settings
+from config.settings.loading import load_settings, load_telemetry_settings
 from config.settings.variables import secret_setting_variables
-from config.telemetry_settings import load_telemetry_settings
-from config.usable import load_usable_settings
-from config.value_files.expansion import read_secret_variable
-from config.value_files.secret_text import MAX_SECRET_BYTES, UnusableSecretFile
+from config.value_files import MAX_SECRET_BYTES, UnusableSecretFile, read_secret_variable
 from tests.project import ROOT
 
 Write = Callable[[str | bytes], str]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from config.bindings import build_bindings
+from config.check_rules import build_bindings
 from config.errors import format_warning
 from config.job_files.reader import JobFileReader, JobSet
 from config.settings.model import Settings
-from config.warnings.bindings import find_required_rules, format_rules, warnings_of_denied_credentials
+from config.warnings import find_required_rules, format_rules, warnings_of_denied_credentials
 
 PROD = {"secrets": {"unbound": "deny"}, "identity": {"unbound": "deny"}}
 

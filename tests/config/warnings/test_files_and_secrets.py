@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import trustme
 
+from config import warnings
 from config.errors import ConfigurationError, format_warning
 from config.job_files.reader import JobFile, JobFileReader, JobSet
 from config.settings.model import Settings
-from config.warnings import files_and_secrets
-from config.warnings.files_and_secrets import warnings_of_unusable_files, warnings_of_unusable_secrets
+from config.warnings import warnings_of_unusable_files, warnings_of_unusable_secrets
 from jobs.checks.files.ca_files import CaFiles
 from jobs.problems import Problem
 from jobs.schedules import parse_schedule
@@ -315,7 +315,7 @@ def test_a_vault_that_does_not_answer_is_waited_for_within_one_limit(
         return ""
 
     monkeypatch.setattr(KeyVault, "read_secret", hang)
-    monkeypatch.setattr(files_and_secrets, "SECRET_CHECKS_TIMEOUT", 0.05)
+    monkeypatch.setattr(warnings, "SECRET_CHECKS_TIMEOUT", 0.05)
     settings = Settings(key_vault_url="https://my-vault.vault.azure.net")
     found = secrets_of(folder, settings, SCHEDULER_SECRET_A_TOKEN="x")
     assert [one.partition(": secret ")[2] for one in found] == [

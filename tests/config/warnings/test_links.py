@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.job_files.reader import JobFileReader
 from config.settings.model import Settings
-from config.warnings.links import warnings_of_missing_links
+from config.warnings import warnings_of_missing_links
 
 CHANNELS = (
     "alerting:\n  channels:\n    team: {kind: ntfy, topic: team}\n    boss: {kind: ntfy, topic: boss}\njobs: {}\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.secrets.locations import secret_variable_name
+from config.secrets.files import secret_variable_name
 from jobs.definition import NAME_PATTERN, JobDefinition
 from jobs.flat import FlatJob, convert_flat_job
 from jobs.flat.secret_names import default_secret_name, secret_variable

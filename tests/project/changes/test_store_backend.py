@@ -44,7 +44,7 @@ def test_a_store_backend(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a store backend")
     change.write("scheduler/stores/dict_store.py", BACKEND)
     change.insert(
-        "config/settings/store_backends.py",
+        "config/settings/fields.py",
         after="STORE_BACKENDS: Mapping[str, str] = {",
         text='    "rows": "scheduler.stores.dict_store",',
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.guard_settings import build_guard
+from config.check_rules import build_guard
 from config.settings.model import Settings
 from jobs.checks.errors import TargetDenied
 from jobs.checks.guard.own_endpoints import OwnEndpoint

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.telemetry_settings import load_telemetry_settings
+from config.settings.loading import load_telemetry_settings
 from tests.parts.ingestion import ApplicationInsightsIngestion, DatadogIntake
 from tests.parts.proc import Finished, run
 from tests.scheduler.functions.hosted import ROOT, environment, write_jobs

@@ -172,8 +172,8 @@ def _request(within: TimeRange, jobs: frozenset[str] | None) -> BacktestRequest:
 def _read_edited(path: Path, in_force: JobSnapshot, configuration: Configuration) -> JobSnapshot:
     """Return the jobs in force with those of the file; what is wrong ends the command with 2."""
     from config.documents.document import UnreadableFile
-    from config.edited_job_file import read_edited_file
     from config.errors import ConfigurationError, format_problems
+    from config.job_files.edited import read_edited_file
     from scheduler.catalog.composition import build_snapshot
 
     jobs = [(entry.job, entry.origin) for entry in in_force]

@@ -26,8 +26,8 @@ _PREFIX = re.compile(r"[a-zA-Z][a-zA-Z0-9]{2,30}")
 def load_store_settings(store: str | None, option: str = "--store") -> Settings:
     """Return the settings with this store. An invalid one ends the command with 2."""
     from config.errors import ConfigurationError, format_problems
+    from config.loading import load_usable_settings
     from config.settings.fields import check_store
-    from config.usable import load_usable_settings
     from scheduler.cli.context import ROOT
 
     try:

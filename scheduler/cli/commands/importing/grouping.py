@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from config.importers.report import ReportEntry
+    from importers.report import ReportEntry
 
 
 @dataclass(slots=True)

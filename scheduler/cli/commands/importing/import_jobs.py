@@ -21,9 +21,9 @@ from scheduler.cli.commands.importing.options import (
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_warning, show_json
 
 if TYPE_CHECKING:
-    from config.importers.import_context import ImportOptions
-    from config.importers.report import ImportReport
-    from config.importers.source_file import SourceFile
+    from importers.import_context import ImportOptions
+    from importers.report import ImportReport
+    from importers.source_file import SourceFile
 
 
 def import_jobs(
@@ -55,7 +55,8 @@ def import_jobs(
       crontab -l | python -m scheduler import crontab - --to jobs/cron.yaml
       import auto config.yaml --json
     """
-    from config.importers.errors import ImportFailed, UnreadableSource
+    _require_importers()
+    from importers.errors import ImportFailed, UnreadableSource
 
     try:
         source, files = _find_files(source, paths or [])
@@ -71,8 +72,15 @@ def import_jobs(
         fail("--strict: something is not carried over; no job file is written", EXIT_FAILED)
 
 
+def _require_importers() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("importers") is None:
+        fail("import: the images do not contain it; run it from a copy of the repository", EXIT_BAD_INPUT)
+
+
 def _run(source: str, files: list[SourceFile], options: ImportOptions) -> ImportReport:
-    from config.importers.running import detect_source, run_import
+    from importers.running import detect_source, run_import
 
     return run_import(detect_source(files) if source == "auto" else source, files, options)
 
@@ -82,8 +90,8 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
     import sys
 
     from config.documents.document import MAX_FILE_BYTES
-    from config.importers.registry import SOURCES
-    from config.importers.source_file import SourceFile
+    from importers.registry import SOURCES
+    from importers.source_file import SourceFile
 
     if source not in SOURCES and source != "auto":
         if not Path(source).exists():
@@ -106,8 +114,8 @@ def _list_folder(path: Path) -> list[SourceFile]:
     """Return the files below a folder, without those outside it that links lead to: who made the folder has perhaps no
     right to read them. Raises UnreadableSource: the folder has no files.
     """
-    from config.importers.errors import UnreadableSource
-    from config.importers.source_file import SourceFile
+    from importers.errors import UnreadableSource
+    from importers.source_file import SourceFile
 
     folder = path.resolve()
     files: list[SourceFile] = []
@@ -128,8 +136,8 @@ def _read_options(
 ) -> ImportOptions:
     from zoneinfo import available_timezones
 
-    from config.importers.import_context import ImportOptions
-    from config.importers.source_file import SourceFile
+    from importers.import_context import ImportOptions
+    from importers.source_file import SourceFile
 
     variables = {}
     for one in values:

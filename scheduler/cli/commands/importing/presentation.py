@@ -11,7 +11,7 @@ from scheduler.cli.commands.importing.grouping import format_detail, format_plac
 from scheduler.cli.output import Cell, Column, is_terminal, print_note, print_warning, show_table, show_tabs
 
 if TYPE_CHECKING:
-    from config.importers.report import ImportReport, ReportEntry
+    from importers.report import ImportReport, ReportEntry
 
 _STYLES = {"imported": "green", "changed": "yellow", "not carried over": "red"}
 _SHOWN = ("not carried over", "changed")

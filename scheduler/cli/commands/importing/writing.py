@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scheduler.cli.output import EXIT_FAILED, fail
 
 if TYPE_CHECKING:
-    from config.importers.report import ImportReport
+    from importers.report import ImportReport
 
 _JOB_FILE_SUFFIXES = (".yaml", ".yml")
 

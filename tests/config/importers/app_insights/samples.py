@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from config.importers.import_context import ImportOptions
-from config.importers.report import ImportReport
+from importers.import_context import ImportOptions
+from importers.report import ImportReport
 from tests.config.importers.importing import import_text, text_file
 
 DATA = Path(__file__).parents[3] / "data/importers/app-insights"

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.errors import UnreadableSource
-from config.importers.import_context import ImportOptions
-from config.importers.ledger import UNKNOWN_KEY
-from config.importers.report import ImportReport
-from config.importers.running import detect_source, run_import
-from config.importers.sources.blackbox.go_patterns import translate_pattern
-from config.importers.sources.blackbox.relabeling import read_rules, relabel
+from importers.errors import UnreadableSource
+from importers.import_context import ImportOptions
+from importers.ledger import UNKNOWN_KEY
+from importers.report import ImportReport
+from importers.running import detect_source, run_import
+from importers.sources.blackbox.module_parts import translate_pattern
+from importers.sources.blackbox.targets import read_rules, relabel
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 from tests.project import ROOT
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from config.importers.report import ImportReport
-from config.importers.running import run_import
+from importers.report import ImportReport
+from importers.running import run_import
 from tests.config.importers.importing import text_file
 from tests.parts import bad_servers as bad
 from tests.parts import bad_tls

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.errors import UnreadableSource
-from config.importers.import_context import ImportOptions
-from config.importers.running import detect_source
+from importers.errors import UnreadableSource
+from importers.import_context import ImportOptions
+from importers.running import detect_source
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs, text_file
 
 

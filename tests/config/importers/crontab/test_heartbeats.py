@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.import_context import ImportOptions
-from config.importers.report import ImportReport
+from importers.import_context import ImportOptions
+from importers.report import ImportReport
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs
 
 UUID = "5f0b9d3c-8a5e-4d53-9a0e-0c1f6f6a2b11"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from config.importers.errors import NotCarriedOver
-from config.importers.sources.gatus.conditions.mapping import map_condition
-from config.importers.sources.gatus.conditions.operands import parse_condition
+from importers.errors import NotCarriedOver
+from importers.sources.gatus.condition_values import parse_condition
+from importers.sources.gatus.conditions import map_condition
 from jobs.expectations import judge
 from tests.jobs.expectations.helpers import answer, certificate, entries
 from tests.project import ROOT

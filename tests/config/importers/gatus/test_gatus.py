@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.import_context import ImportOptions
-from config.importers.ledger import UNKNOWN_KEY, LeafOutcome
-from config.importers.report import ImportReport
-from config.importers.running import detect_source
+from importers.import_context import ImportOptions
+from importers.ledger import UNKNOWN_KEY, LeafOutcome
+from importers.report import ImportReport
+from importers.running import detect_source
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 from tests.project import ROOT
 

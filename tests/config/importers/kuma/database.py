@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import yaml
 
-from config.importers.report import ImportReport
-from config.importers.running import run_import
-from config.importers.source_file import SourceFile
+from importers.report import ImportReport
+from importers.running import run_import
+from importers.source_file import SourceFile
 
 DATA = Path(__file__).parents[3] / "data/importers/uptime-kuma"
 Version = Literal["1.23", "2.5"]

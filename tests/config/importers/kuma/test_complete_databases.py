@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from config.importers.report import ImportReport
-from config.importers.sources.kuma.monitors.types import MAPPED_TYPES, REFUSED_TYPES
+from importers.report import ImportReport
+from importers.sources.kuma.monitors.importing import MAPPED_TYPES, REFUSED_TYPES
 from tests.config.importers.importing import read_jobs
 from tests.config.importers.kuma.database import (
     DATA,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from config.importers.errors import UnreadableSource
-from config.importers.running import detect_source, run_import
-from config.importers.source_file import SourceFile
-from config.importers.sources.kuma.database import open_database
+from importers.errors import UnreadableSource
+from importers.running import detect_source, run_import
+from importers.source_file import SourceFile
+from importers.sources.kuma.database import open_database
 from tests.config.importers.kuma.database import build_database, import_database, monitor
 
 ROWS = {"monitor": [monitor("http", url="https://shop.example/")]}

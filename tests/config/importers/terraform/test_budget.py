@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.errors import UnreadableSource
-from config.importers.import_context import ImportContext
-from config.importers.terraform.budget import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
-from config.importers.terraform.resources import read_resources
-from config.importers.unresolved import UnresolvedText
+from importers.errors import UnreadableSource
+from importers.import_context import ImportContext
+from importers.ledger import UnresolvedText
+from importers.terraform.resources import read_resources
+from importers.terraform.scope import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
 from tests.config.importers.importing import leaf_paths, text_file
 
 KINDS = frozenset({"probe"})

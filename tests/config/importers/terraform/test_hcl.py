@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.errors import UnreadableSource
-from config.importers.import_context import ImportContext, ImportOptions
-from config.importers.terraform.resources import read_resources
-from config.importers.unresolved import UnresolvedText
+from importers.errors import UnreadableSource
+from importers.import_context import ImportContext, ImportOptions
+from importers.ledger import UnresolvedText
+from importers.terraform.resources import read_resources
 from tests.config.importers.importing import text_file
 
 KINDS = frozenset({"probe"})

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from config.importers.import_context import ImportOptions
-from config.importers.report import ImportReport
-from config.importers.running import detect_source, run_import
-from config.importers.source_file import SourceFile
+from importers.import_context import ImportOptions
+from importers.report import ImportReport
+from importers.running import detect_source, run_import
+from importers.source_file import SourceFile
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs, text_file
 
 DATA = Path(__file__).parents[3] / "data/importers"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.bindings import build_bindings
+from config.check_rules import build_bindings
 from config.settings.model import Settings
 from jobs.checks.binding.host_patterns import Recipient
 from jobs.checks.binding.rules import Bindings

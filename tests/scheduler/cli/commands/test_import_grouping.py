@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.importers.ledger import LeafOutcome
-from config.importers.report import ReportEntry
-from config.importers.running import detect_source, run_import
-from config.importers.source_file import SourceFile
+from importers.ledger import LeafOutcome
+from importers.report import ReportEntry
+from importers.running import detect_source, run_import
+from importers.source_file import SourceFile
 from scheduler.cli.commands.importing.grouping import format_detail, group_values, join_names
 from tests.config.importers.kuma.backups import mixed_backup
 

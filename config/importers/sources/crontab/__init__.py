@@ -1,5 +1,0 @@
-"""The source `crontab`: HTTP requests of curl and wget become jobs. See config.importers.registry."""
-
-from config.importers.sources.crontab.mapping import detects, import_files
-
-__all__ = ["detects", "import_files"]

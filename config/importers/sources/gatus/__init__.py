@@ -1,5 +1,0 @@
-"""The source `gatus`: endpoints, external endpoints and suites become jobs. See config.importers.registry."""
-
-from config.importers.sources.gatus.files import detects, import_files
-
-__all__ = ["detects", "import_files"]

@@ -1,1 +1,0 @@
-"""Conditions of Gatus as entries of `expect`."""

@@ -1,1 +1,0 @@
-"""Secrets in files that variables name."""

@@ -1,0 +1,244 @@
+"""Warnings about jobs that need files, secrets or settings to see. Rules that a definition alone shows are in
+jobs.warnings.
+
+Each rule is one function that takes a set of jobs and returns problems at the keys concerned: credentials that jobs
+would send to hosts without permission, files and secrets that cannot be used, messages without a link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from config.identity import AppIdentity
+from config.job_files.job_set import JobSet, LocatedExternalUse
+from config.secrets import SecretChain, build_secrets
+from config.settings.model import Settings
+from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.recipients import find_deliveries
+from jobs.checks.binding.rules import Bindings, format_rule
+from jobs.checks.binding.scopes import scope_host
+from jobs.checks.binding.secret_names import normalize_secret_name
+from jobs.checks.errors import CredentialDenied
+from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
+from jobs.checks.net.tls_contexts import is_client_certificate
+from jobs.checks.port import Credential
+from jobs.definition import JobDefinition
+from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry
+from jobs.definition.alerting.gaps import MISSING_LINKS, MISSING_LINKS_FIX
+from jobs.errors import SecretUnavailable
+from jobs.formats.counts import format_count
+from jobs.model_base import find_secret_names
+from jobs.problems import Problem
+from jobs.redaction import Redactor
+from jobs.running.system_clock import SystemClock
+from jobs.targets import HeartbeatTarget
+from jobs.targets.heartbeat import SHORTEST_TOKEN
+
+
+def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
+    """Yield a warning for each secret and each token that the settings deny, and for each host.
+
+    It is located at the key of the first job: many of ten thousand jobs can send the same to the same host.
+    """
+    found: dict[str, list[LocatedExternalUse]] = {}
+    denials = _DenialReasons(bindings)
+    for use in jobs.uses:
+        credential = _credential_of(use.use.kind, use.use.name)
+        if credential is None or not use.job.enabled:
+            continue
+        if reason := denials.find_reason(credential, use.job):
+            found.setdefault(reason, []).append(use)
+    for reason, uses in found.items():
+        others = len({use.job.name for use in uses}) - 1
+        more = f" {format_count(others, 'more job')} would send it there." if others else ""
+        yield uses[0].problem(f"{reason}{more}")
+
+
+def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the rules that these jobs need: by group, then by name, the hosts.
+
+    A token for its scope's own host needs no rule.
+    """
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for job in jobs:
+        for sending in find_deliveries(job.check):
+            kind, name = sending.credential
+            group, key = ("secrets", normalize_secret_name(name)) if kind == "secret" else ("identity", name)
+            hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
+            found[group][key] = tuple(dict.fromkeys(hosts))
+    scopes = found.get("identity", {})
+    for scope in [scope for scope, hosts in scopes.items() if hosts == (scope_host(scope),)]:
+        del scopes[scope]
+    return found
+
+
+def format_rules(rules: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
+    """Return rules as lines of a settings file."""
+    lines: list[str] = []
+    for group in sorted(rules, reverse=True):
+        lines += [f"{group}:", "  allow:"]
+        lines += [f"    {format_rule(name, hosts)}" for name, hosts in sorted(rules[group].items())]
+    return "\n".join(lines)
+
+
+def _credential_of(kind: str, name: str) -> Credential | None:
+    if kind == "secret":
+        return Credential("secret", name)
+    return Credential("scope", name) if kind == "scope" else None
+
+
+class _DenialReasons:
+    """Finds why a job must not send a credential. Caches, because many jobs send the same to the same hosts."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+        self._reasons: dict[object, str] = {}
+
+    def find_reason(self, credential: Credential, job: JobDefinition) -> str:
+        """Return the reason for all hosts together, so that one change of the settings is enough; empty if allowed."""
+        found = [sending for sending in find_deliveries(job.check) if sending.credential == credential]
+        places = tuple(dict.fromkeys(place for sending in found for place in sending.recipients))
+        if not places:  # a heartbeat's token is not sent, and of a step an answer may say where to
+            is_admitted = credential.kind != "secret" or self._bindings.admits_tags(credential.name, job.tags)
+            return "" if is_admitted else f"the secret {credential.name} is only for jobs with another tag."
+        key = (credential, places, tuple(job.tags.items()))
+        if key not in self._reasons:
+            self._reasons[key] = self._check_places(credential, places, job)
+        return self._reasons[key]
+
+    def _check_places(self, credential: Credential, places: tuple[Recipient, ...], job: JobDefinition) -> str:
+        try:
+            self._bindings.check(credential, places, job.tags)
+        except CredentialDenied as denied:
+            return denied.reason
+        return ""
+
+
+def warnings_of_missing_links(jobs: JobSet, settings: Settings) -> Iterator[Problem]:
+    """Yield one warning, at the first channel, if channels exist and the settings have no address for links."""
+    channel = next(iter(jobs.alerting.entries_of("channels")), None)
+    if channel is not None and not settings.http.public_url:
+        file, _, line = channel.origin.rpartition(":")
+        line_number = int(line) if line.isdigit() else None
+        yield Problem("alerting.channels", MISSING_LINKS, MISSING_LINKS_FIX, file or None, line_number)
+
+
+_PARTS = ("channels", "on_call")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingSecretUse:
+    """A secret of an entry of the section `alerting`."""
+
+    name: str
+    part: str
+    entry: DefinedEntry
+
+    def problem(self, message: str, hint: str = "") -> Problem:
+        """Return a problem in the line of the entry."""
+        file, _, line = self.entry.origin.rpartition(":")
+        key = f"alerting.{self.part}.{self.entry.name}"
+        return Problem(key, message, hint, file or None, int(line) if line.isdigit() else None)
+
+
+def find_alerting_secrets(alerting: AlertingDefinitions) -> Iterator[AlertingSecretUse]:
+    for part in _PARTS:
+        for entry in alerting.entries_of(part):
+            for name in sorted(find_secret_names(entry.value)):
+                yield AlertingSecretUse(name, part, entry)
+
+
+SECRET_CHECKS_TIMEOUT = 20.0
+"""Seconds for all secrets together: a pipeline must not wait for a vault that does not answer."""
+CA_FILE_CHECKS_TIMEOUT = 10.0
+"""Seconds for all CA files together."""
+_MAX_CONCURRENT_LOOKUPS = 8
+"""Secrets that are looked up at a time."""
+
+_SecretUse = LocatedExternalUse | AlertingSecretUse
+
+
+def warnings_of_unusable_files(jobs: JobSet, files: CaFiles) -> Iterator[Problem]:
+    """Yield a warning for each `ca_file` that cannot be used. Blocks, for FILES_DEADLINE at most."""
+    reasons: dict[str, str] = {}
+    deadline = time.monotonic() + CA_FILE_CHECKS_TIMEOUT
+    for use in jobs.uses:
+        if use.use.kind != "ca_file":
+            continue
+        path = use.use.name
+        if path not in reasons:
+            reasons[path] = files.describe_problem(path, min(CA_FILE_TIMEOUT, deadline - time.monotonic()))
+        if reasons[path]:
+            hint = "correct the path" if os.path.isabs(path) else f"relative paths start from {os.getcwd()}"
+            yield use.problem(f"the CA file {path} cannot be used: {reasons[path]}", hint)
+
+
+def warnings_of_unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Return a warning for each secret that cannot be read from where the settings say, within SECRETS_DEADLINE, or
+    that is not what a job needs. Those of channels and rotas are among them.
+
+    For a thread without an event loop.
+    """
+    uses: dict[str, list[_SecretUse]] = {}
+    for use in jobs.uses:
+        if use.use.kind == "secret" and use.job.enabled:  # a disabled job needs nothing
+            uses.setdefault(use.use.name, []).append(use)
+    for other in find_alerting_secrets(jobs.alerting):
+        uses.setdefault(other.name, []).append(other)
+    if not uses:
+        return ()
+    return tuple(filter(None, asyncio.run(_check_secrets(uses, settings, environ)).values()))
+
+
+async def _check_secrets(
+    uses: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
+) -> dict[str, Problem | None]:
+    """A warning for each secret, by its name; None if it is well."""
+    clock = SystemClock()
+    identity = AppIdentity(settings, clock=clock)
+    chain = build_secrets(settings, identity, Redactor(), clock, environ=environ)
+    try:
+        places = asyncio.Semaphore(_MAX_CONCURRENT_LOOKUPS)
+        tasks = {name: asyncio.create_task(_check_secret(name, uses[name], chain, places)) for name in uses}
+        _, late = await asyncio.wait(tasks.values(), timeout=SECRET_CHECKS_TIMEOUT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        late_message = f"could not be looked up within {SECRET_CHECKS_TIMEOUT:g} s"
+        return {
+            name: uses[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
+            for name, task in tasks.items()
+        }
+    finally:
+        await chain.aclose()
+        await identity.aclose()
+
+
+async def _check_secret(
+    name: str, uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
+) -> Problem | None:
+    async with places:
+        try:
+            value = await chain.get_secret(name)
+        except SecretUnavailable as error:
+            # Some of the chain's sentences begin with the name.
+            return uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
+    for use in uses:
+        if (message := _unfit_reason(use, value)) is not None:
+            return use.problem(f"secret {name}: {message}")
+    return None
+
+
+def _unfit_reason(use: _SecretUse, value: str) -> str | None:
+    """Why a secret's value cannot be what the job needs; never the value."""
+    if isinstance(use, AlertingSecretUse):
+        return None
+    if isinstance(use.job.check, HeartbeatTarget) and len(value) < SHORTEST_TOKEN:
+        return f"it is too short for a token: at least {SHORTEST_TOKEN} characters"
+    if use.use.path[-1] == "client_certificate" and not is_client_certificate(value):
+        return "it holds no client certificate with its key, both in PEM form and the key not encrypted"
+    return None

@@ -1,0 +1,178 @@
+"""A job that a source builds key by key, and which leaf each key came from.
+
+A leaf is recorded in the ledger by the same call that sets the key, so the report cannot differ from the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from importers.errors import NotCarriedOver
+from importers.ledger import LeafOutcome, Ledger, SourceNode
+from jobs.problems import KeyPath
+
+KeyHandler = Callable[["JobDraft", SourceNode], None]
+"""Maps one key of a source. Raises NotCarriedOver."""
+
+
+class JobDraft:
+    """The full form of a job in the making. `origin`: the node that the job came from."""
+
+    def __init__(self, name: str, origin: SourceNode, ledger: Ledger) -> None:
+        self.name = name
+        self.origin = origin
+        self.definition: dict[str, Any] = {}
+        self._ledger = ledger
+        self.written: str | None = None
+        """Its text, as long as the definition does not change: writing YAML is most of the time of an import."""
+        self._contributions: dict[KeyPath, list[SourceNode]] = {}
+
+    def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode, how: str = "") -> None:
+        """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given.
+
+        `check.steps.0.url` sets a key of an entry of a list, which is added if it is the next one.
+        """
+        container, keys = self._locate(tuple(path.split(".")) if isinstance(path, str) else path)
+        container[keys[-1]] = value
+        self._contributions.setdefault(keys, []).extend(nodes)
+        self.use(*nodes, how=how)
+
+    def append(self, path: str, entry: Any, *nodes: SourceNode, how: str = "") -> None:
+        """Append to a list such as `expect`."""
+        container, keys = self._locate(tuple(path.split(".")))
+        entries = container.setdefault(keys[-1], [])
+        entries.append(entry)
+        self._contributions.setdefault((*keys, len(entries) - 1), []).extend(nodes)
+        self.use(*nodes, how=how)
+
+    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode, how: str = "", step: str = "") -> None:
+        """Append an entry of `expect`. `step`: of a step, such as `check.steps.0`."""
+        self.append(f"{step}.expect" if step else "expect", dict(entry), *nodes, how=how)
+
+    def get(self, path: str) -> Any:
+        """Return a value that was set; None if it was not."""
+        value: Any = self.definition
+        for key in path.split("."):
+            if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def _locate(self, keys: KeyPath) -> tuple[Any, KeyPath]:
+        """Return the container of the last key, made if it does not exist, and the path with indexes as numbers."""
+        container: Any = self.definition
+        path: list[str | int] = []
+        for key in keys[:-1]:
+            if isinstance(container, list):
+                path.append(int(key))
+                if int(key) == len(container):
+                    container.append({})
+                container = container[int(key)]
+            else:
+                path.append(key)
+                container = container.setdefault(key, {})
+        return container, (*path, keys[-1])
+
+    def use(self, *nodes: SourceNode, how: str = "") -> None:
+        """Record nodes whose meaning is part of the job without a separate key."""
+        outcome = LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED
+        for node in nodes:
+            self._ledger.record(node, outcome, self.name, how)
+
+    def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
+        """Record a node as not carried over."""
+        self._ledger.record(node, LeafOutcome.NOT_CARRIED_OVER, self.name, why, nearest)
+
+    def map_keys(self, node: SourceNode, handlers: Mapping[str, KeyHandler]) -> None:
+        """Call the handler of each key of a mapping. Keys without a handler stay unknown."""
+        for child in node.children():
+            handler = handlers.get(child.key)
+            if handler is not None:
+                self.map_key(child, handler)
+
+    def map_key(self, node: SourceNode, handler: KeyHandler) -> None:
+        """Call one handler; what it refuses is recorded as not carried over."""
+        try:
+            handler(self, node)
+        except NotCarriedOver as error:
+            self.drop(node, error.why, error.nearest)
+
+    def remove(self, path: KeyPath, why: str) -> bool:
+        """Remove the optional part of the definition that a path is in. Return whether there was one."""
+        for end in range(len(path), 0, -1):
+            keys = path[:end]
+            nodes = self._contributions.get(keys)
+            if nodes is None or _is_required(keys):
+                continue
+            self.written = None
+            del self._contributions[keys]
+            container, _ = self._locate(keys)
+            if isinstance(container, list):
+                self._remove_entry(container, keys)
+            else:
+                container.pop(keys[-1], None)
+            for node in nodes:
+                self.drop(node, why)
+            return True
+        return False
+
+    def _remove_entry(self, entries: list[Any], path: KeyPath) -> None:
+        index = int(path[-1])
+        del entries[index]
+        for later in range(index + 1, len(entries) + 1):
+            moved = self._contributions.pop((*path[:-1], later), None)
+            if moved is not None:
+                self._contributions[*path[:-1], later - 1] = moved
+        if not entries:
+            container, _ = self._locate(path[:-1])
+            del container[path[-2]]
+
+
+def _is_required(path: KeyPath) -> bool:
+    """Whether a part is never removed; of a step, its name is one, too."""
+    if path[:2] == ("check", "steps") and len(path) > 2:
+        return len(path) == 3 or ("check", *path[3:]) in _REQUIRED
+    return path in _REQUIRED
+
+
+_REQUIRED: frozenset[KeyPath] = frozenset(
+    {
+        ("check",),
+        ("check", "kind"),
+        ("check", "url"),
+        ("check", "host"),
+        ("check", "port"),
+        ("check", "name"),
+        ("check", "type"),
+        ("check", "server"),
+        ("check", "proxy"),
+        ("check", "dialogue"),
+        ("check", "steps"),
+        ("check", "token"),
+        ("check", "auth"),
+        ("check", "body"),
+        ("check", "method"),
+        ("schedule",),
+    }
+)
+"""Without these, a job would check something else: they are never removed from a job."""
+
+
+def drop_key(why: str, nearest: str = "") -> KeyHandler:
+    """Return a handler that carries nothing over."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.drop(node, why, nearest)
+
+    return handle
+
+
+def use_key(how: str = "") -> KeyHandler:
+    """Return a handler of a key whose meaning the job has anyway."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.use(node, how=how)
+
+    return handle

@@ -1,0 +1,234 @@
+"""Maps the request, the validation rules and the alerts of a standard test.
+
+The keys are those of Resource Manager (`RequestUrl`), of its command line (`requestUrl`) and of Terraform (`url`), in
+small letters without separators.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from importers.errors import NotCarriedOver
+from importers.import_context import ImportContext
+from importers.job_draft import JobDraft
+from importers.ledger import SourceNode, is_unresolved
+from importers.sources.app_insights.rules import expect_status, expect_text
+from importers.values.http_requests import put_body, put_header, put_url
+from importers.values.reading import read_boolean, read_integer, read_optional_text, read_text
+from importers.values.sections import add_named_entry
+
+_DEPENDENT = "images, scripts and style sheets of the page are not requested"
+_VERIFIED = "certificates are verified in any case; tls: {verify: false} prevents it"
+
+
+def normalise(key: str) -> str:
+    """`RequestUrl`, `request_url` -> `requesturl`."""
+    return key.replace("_", "").replace("-", "").lower()
+
+
+def find_key(node: SourceNode | None, *names: str) -> SourceNode | None:
+    """Return the child with one of the keys, in any form; of a list with one entry, that of its entry."""
+    node = first_entry(node)
+    if node is None or not isinstance(node.value, dict):
+        return None
+    return next((child for child in node.children() if normalise(child.key) in names), None)
+
+
+def first_entry(node: SourceNode | None) -> SourceNode | None:
+    """Return the entry of a list of one: Terraform has blocks as lists."""
+    while node is not None and isinstance(node.value, list) and len(node.value) == 1:
+        node = node.child(0)
+    return node
+
+
+def put_standard_request(context: ImportContext, draft: JobDraft, request: SourceNode | None) -> None:
+    """Set the check. Raises NotCarriedOver: it has no URL."""
+    draft.put("check.kind", "http")
+    url = find_key(request, "requesturl", "url")
+    if url is None:
+        raise NotCarriedOver("the test has no request with a URL")
+    put_url(context, draft, read_text(url), url)
+    verb = find_key(request, "httpverb")
+    if verb is not None:
+        method = read_optional_text(verb).upper() or "GET"
+        draft.put("check.method", method, verb)
+    _put_headers(context, draft, find_key(request, "headers", "header"))
+    _put_body(context, draft, find_key(request, "requestbody", "body"))
+    _put_flags(draft, request)
+
+
+def _put_headers(context: ImportContext, draft: JobDraft, node: SourceNode | None) -> None:
+    if node is None:
+        return
+    if not node.value:
+        draft.use(node)
+    entries = [node] if isinstance(node.value, dict) and node.value else list(node.children())
+    for entry in entries:
+        name, value = find_key(entry, "key", "name"), find_key(entry, "value")
+        if name is None or value is None:
+            draft.drop(entry, "a header has a name and a value")
+            continue
+        try:
+            put_header(context, draft, read_text(name), read_optional_text(value), name, value)
+        except NotCarriedOver as error:
+            draft.drop(entry, error.why, error.nearest)
+
+
+def _put_body(context: ImportContext, draft: JobDraft, node: SourceNode | None) -> None:
+    text = read_optional_text(node)
+    if node is None or not text:
+        if node is not None:
+            draft.use(node)
+        return
+    try:
+        decoded = base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        decoded = text
+    how = "decoded from Base64" if decoded != text else ""
+    headers = draft.get("check.headers") or {}
+    is_typed = any(name.lower() == "content-type" for name in headers)
+    content_type = "" if is_typed else "application/json" if decoded.lstrip()[:1] in ("{", "[") else ""
+    put_body(context, draft, decoded, content_type, node, how=how)
+
+
+def _put_flags(draft: JobDraft, request: SourceNode | None) -> None:
+    follow = find_key(request, "followredirects", "followredirectsenabled")
+    if follow is not None:
+        if follow.value is None or read_boolean(follow):
+            draft.use(follow)
+        else:
+            draft.put("check.redirects", 0, follow)
+    parse = find_key(request, "parsedependentrequests", "parsedependentrequestsenabled")
+    if parse is not None:
+        if parse.value is not None and read_boolean(parse):
+            draft.drop(parse, _DEPENDENT, "a job for each of them that matters")
+        else:
+            draft.use(parse)
+
+
+def put_validation_rules(draft: JobDraft, rules: SourceNode | None) -> None:
+    """Set the expectations; without rules the status must be 200."""
+    status = find_key(rules, "expectedhttpstatuscode", "expectedstatuscode")
+    ignore = find_key(rules, "ignorehttpstatuscode", "ignorehttpsstatuscode")
+    expected = "200" if status is None or status.value is None else read_text(status)
+    is_ignored = ignore is not None and ignore.value is not None and read_boolean(ignore)
+    nodes = [node for node in (status, ignore) if node is not None]
+    draft.expect(expect_status(expected, is_ignored=is_ignored), *nodes)
+    _put_certificate(draft, rules)
+    _put_content(draft, find_key(rules, "contentvalidation", "content"))
+    empty = first_entry(rules)
+    if empty is not None and not empty.value:
+        draft.use(empty)
+
+
+def _put_certificate(draft: JobDraft, rules: SourceNode | None) -> None:
+    check = find_key(rules, "sslcheck", "sslcheckenabled")
+    if check is not None:
+        is_on = check.value is not None and read_boolean(check)
+        is_plain = not str(draft.get("check.url")).lower().startswith("https://")
+        draft.use(check, how="" if is_on or is_plain else _VERIFIED)
+    lifetime = find_key(rules, "sslcertremaininglifetimecheck", "sslcertremaininglifetime")
+    if lifetime is None:
+        return
+    days = 0 if lifetime.value is None else read_integer(lifetime)
+    if days > 0:
+        draft.expect({"certificate_valid_for": f"{days}d"}, lifetime)
+    else:
+        draft.use(lifetime)
+
+
+def _put_content(draft: JobDraft, content: SourceNode | None) -> None:
+    text = find_key(content, "contentmatch")
+    if text is None or not read_optional_text(text):
+        if content is not None:
+            draft.use(content)
+        return
+    ignore, passes = find_key(content, "ignorecase"), find_key(content, "passiftextfound")
+    nodes = [node for node in (text, ignore, passes) if node is not None]
+    must_exist = passes is None or passes.value is None or read_boolean(passes)
+    ignores = ignore is not None and ignore.value is not None and read_boolean(ignore)
+    draft.expect(expect_text(read_text(text), ignore_case=ignores, passes_if_found=must_exist), *nodes)
+
+
+_SEVERITIES = {0: "down", 1: "down", 2: "degraded", 3: "degraded", 4: "info"}
+_IDLE = "part of the alert rule of the job"
+_NO_TEST = "an alert about something else than an imported web test: it stays in Azure"
+_CRITERIA = "applicationinsightswebtestlocationavailabilitycriteria"
+
+
+def import_alert(context: ImportContext, node: SourceNode, drafts: Mapping[str, JobDraft]) -> None:
+    """Set the rule of the test's job. `drafts`: by the name of the test, and by its address in Terraform."""
+    properties = find_key(node, "properties") or node
+    criteria = find_key(properties, "criteria", _CRITERIA)
+    test = find_key(criteria, "webtestid")
+    draft = _find_draft(test, drafts)
+    if draft is None:
+        context.use(node, _NO_TEST)
+        return
+    enabled = find_key(properties, "enabled")
+    if enabled is not None and enabled.value is not None and not is_unresolved(enabled) and not read_boolean(enabled):
+        draft.drop(node, "the alert is not enabled")
+        return
+    count_node = find_key(criteria, "failedlocationcount")
+    rule: dict[str, Any] = {"open_after": _read_count(count_node)}
+    _put_severity(rule, find_key(properties, "severity"))
+    _put_channels(context, draft, rule, find_key(properties, "actions", "action"))
+    if count_node is not None:
+        draft.use(count_node, how="so many runs in a row must fail, as the scheduler checks from one place")
+    rules = draft.get("alerts") or []
+    draft.put("alerts", [rule] if rules == [{"open_after": 1}] else [*rules, {"name": f"rule-{len(rules)}", **rule}])
+    for leaf in node.leaves():
+        if not context.ledger.is_recorded(leaf):
+            draft.use(leaf, how=_IDLE)
+
+
+def _find_draft(node: SourceNode | None, drafts: Mapping[str, JobDraft]) -> JobDraft | None:
+    if node is None:
+        return None
+    text = str(node.value)
+    whole = re.sub(r"\[[^\]]*\]", "", text)  # the index of an only instance
+    for address, draft in drafts.items():
+        if address and (text.lower().endswith(f"/{address.lower()}") or f"{address}.id" in (text, whole)):
+            return draft
+    return None
+
+
+def _read_count(node: SourceNode | None) -> int:
+    try:
+        return min(max(read_integer(node), 1), 100) if node is not None and not is_unresolved(node) else 1
+    except NotCarriedOver:
+        return 1
+
+
+def _put_severity(rule: dict[str, Any], node: SourceNode | None) -> None:
+    if node is not None and str(node.value) in map(str, _SEVERITIES):
+        rule["severity"] = _SEVERITIES[int(node.value)]
+
+
+def _put_channels(context: ImportContext, draft: JobDraft, rule: dict[str, Any], actions: SourceNode | None) -> None:
+    names: list[str] = []
+    entries = list(actions.children()) if actions is not None and isinstance(actions.value, list) else []
+    if actions is not None and isinstance(actions.value, dict) and actions.value:
+        entries = [actions]
+    for entry in entries:
+        group = find_key(entry, "actiongroupid")
+        identifier = read_optional_text(group) if group is not None else ""
+        try:
+            if not identifier.lower().startswith("/subscriptions/"):
+                raise NotCarriedOver("the id of the action group is only known in Azure")
+            channel = {"kind": "azure_action_group", "id": identifier}
+            names.append(_add_channel(context, identifier.rpartition("/")[2], channel))
+        except NotCarriedOver as error:
+            draft.drop(entry, error.why, "define a channel azure_action_group, and name it in notify")
+    if names:
+        rule["notify"] = names
+
+
+def _add_channel(context: ImportContext, hint: str, channel: dict[str, Any]) -> str:
+    known = context.sections.get("alerting", {}).get("channels", {})
+    same = next((name for name, entry in known.items() if entry == channel), None)
+    return same if same is not None else add_named_entry(context, "channels", hint, channel)

@@ -1,0 +1,173 @@
+"""The key `client` of an endpoint, and texts with variables of the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from importers.errors import NotCarriedOver
+from importers.import_context import ImportContext
+from importers.job_draft import JobDraft, KeyHandler, drop_key, use_key
+from importers.ledger import SourceNode, SourceTree
+from importers.values.http_requests import put_proxy
+from importers.values.reading import (
+    read_boolean,
+    read_list,
+    read_optional_text,
+    read_seconds,
+    read_text,
+    write_duration,
+)
+
+_REFERENCE = re.compile(r"\$(?:\$|\{(?P<braced>[^{}]*)\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))")
+_UNKNOWN = re.compile(r"\$\{([^{}]*)\}")
+
+
+def expand_tree(tree: SourceTree, variables: Mapping[str, str]) -> SourceTree:
+    """Return the same tree with the values of known variables; `$$` is a dollar sign, unknown ones become `${NAME}`."""
+    return SourceTree(tree.file, _expand(tree.value, variables), tree.line_of, tree.show_path)
+
+
+def read_known_text(node: SourceNode) -> str:
+    """Return a text without unknown variables. Raises NotCarriedOver."""
+    text = read_text(node)
+    if (found := _UNKNOWN.search(text)) is not None:
+        raise NotCarriedOver(f"the value of the variable {found[1]} is not known", f"--set {found[1]}=VALUE")
+    return text
+
+
+def _expand(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _expand_text(value, variables) if "$" in value else value
+    if isinstance(value, dict):
+        return {key: _expand(one, variables) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_expand(one, variables) for one in value]
+    return value
+
+
+def _expand_text(text: str, variables: Mapping[str, str]) -> str:
+    def replace(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        name = found["braced"] if found["braced"] is not None else found["bare"]
+        return variables.get(name, f"${{{name}}}")
+
+    return _REFERENCE.sub(replace, text)
+
+
+DEFAULT_TIMEOUT = 10.0
+LONGEST_RUN = 8 * 60.0
+
+
+def put_client(context: ImportContext, draft: JobDraft, client: SourceNode | None, kind: str) -> None:
+    """Set timeout, TLS, redirects, proxy and OAuth 2 from the client of an endpoint."""
+    draft.put("timeout", _timeouts(DEFAULT_TIMEOUT))
+    if client is not None:
+        draft.map_keys(client, _handlers(context, kind))
+
+
+def _handlers(context: ImportContext, kind: str) -> dict[str, KeyHandler]:
+    if kind == "http":
+        own: dict[str, KeyHandler] = {
+            "ignore-redirect": _put_redirects,
+            "proxy-url": partial(_put_proxy, context),
+            "oauth2": partial(_put_oauth2, context),
+        }
+    else:
+        unused = use_key("Gatus does not use it for this kind of endpoint")
+        own = dict.fromkeys(("ignore-redirect", "proxy-url", "oauth2"), unused)
+    return {
+        **own,
+        "timeout": _put_timeout,
+        "insecure": partial(_put_insecure, kind),
+        "tls": partial(_put_certificate, context),
+        "store-cookies": _put_cookies,
+        "network": use_key("Gatus uses it for ping alone"),
+        "dns-resolver": drop_key("a check resolves names by the machine's name server", "a dns check of that server"),
+        "tunnel": drop_key("there are no SSH tunnels", "run the scheduler within that network"),
+        "identity-aware-proxy": drop_key("there are no tokens of Google", "auth of kind oauth2"),
+    }
+
+
+def _timeouts(seconds: float) -> dict[str, str]:
+    return {"attempt": write_duration(seconds), "run": write_duration(max(seconds, min(seconds + 5, LONGEST_RUN)))}
+
+
+def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
+    seconds = read_seconds(node)
+    if seconds < 0.001:
+        draft.use(node, how="Gatus uses 10s for it")
+        return
+    how = "" if seconds <= LONGEST_RUN else "a run takes at most 8 minutes"
+    draft.put("timeout", _timeouts(min(seconds, LONGEST_RUN)), node, how=how)
+
+
+def _put_insecure(kind: str, draft: JobDraft, node: SourceNode) -> None:
+    if kind == "dns" or (kind == "tcp" and draft.get("check.tls") is None):
+        draft.use(node, how="there is no certificate in this kind of endpoint")
+    elif read_boolean(node):
+        draft.put("check.tls.verify", False, node)
+    else:
+        draft.use(node)
+
+
+def _put_redirects(draft: JobDraft, node: SourceNode) -> None:
+    if read_boolean(node):
+        draft.put("check.redirects", 0, node)
+    else:
+        draft.use(node)
+
+
+def _put_cookies(draft: JobDraft, node: SourceNode) -> None:
+    if read_boolean(node):
+        raise NotCarriedOver("cookies are not stored between runs", "kind: steps, with a cookie jar for each run")
+    draft.use(node)
+
+
+def _put_proxy(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
+    put_proxy(context, draft, read_known_text(node), node)
+
+
+def _put_oauth2(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
+    url, client_id, secret = (node.child(key) for key in ("token-url", "client-id", "client-secret"))
+    if url is None or client_id is None or secret is None:
+        raise NotCarriedOver("token-url, client-id or client-secret is missing")
+    purpose = f"client secret of {draft.name}"
+    auth: dict[str, object] = {
+        "kind": "oauth2",
+        "token_url": read_known_text(url),
+        "client_id": _text_or_secret(context, draft, client_id),
+        "client_secret": context.secrets.reference(read_text(secret), f"{draft.name}-client-secret", purpose, secret),
+    }
+    scopes = node.child("scopes")
+    if scopes is not None:
+        auth["scope"] = " ".join(map(read_known_text, read_list(scopes)))
+        draft.use(scopes)
+    draft.put("check.auth", auth, url, client_id)
+    draft.use(secret, how="the value becomes a secret")
+
+
+def _text_or_secret(context: ImportContext, draft: JobDraft, node: SourceNode) -> object:
+    text = read_text(node)
+    if "${" not in text:
+        return text
+    return context.secrets.reference(text, f"{draft.name}-client-id", f"client id of {draft.name}", node)
+
+
+def _put_certificate(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
+    files = [read_optional_text(node.child(key)) for key in ("certificate-file", "private-key-file")]
+    if not all(files):
+        raise NotCarriedOver("certificate-file or private-key-file is missing")
+    purpose = f"client certificate of {draft.name} in PEM form: the content of {files[0]} and {files[1]}"
+    reference = context.secrets.require(f"{draft.name}-client-certificate", purpose, node.child("certificate-file"))
+    children = [child for child in node.children() if child.key in ("certificate-file", "private-key-file")]
+    draft.put("check.tls.client_certificate", reference, *children, how="certificate and key become one secret")
+    renegotiation = node.child("renegotiation")
+    if renegotiation is not None:
+        if read_optional_text(renegotiation) in ("", "never"):
+            draft.use(renegotiation)
+        else:
+            draft.drop(renegotiation, "TLS is never renegotiated")

@@ -1,0 +1,228 @@
+"""A suite of Gatus as a job with several steps.
+
+Endpoints that always run at the end become `cleanup`. Values are carried by `[CONTEXT].name`, here by `${name}`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+from importers.errors import NotCarriedOver
+from importers.import_context import ImportContext
+from importers.job_draft import JobDraft, drop_key
+from importers.ledger import SourceNode
+from importers.sources.gatus.alerts import AlertDefaults
+from importers.sources.gatus.clients import put_client, read_known_text
+from importers.sources.gatus.condition_values import parse_condition
+from importers.sources.gatus.conditions import map_condition, to_json_path
+from importers.sources.gatus.endpoints import (
+    UI_REASON,
+    put_enabled,
+    put_group,
+    put_interval,
+    put_labels,
+    put_request,
+    start_job,
+)
+from importers.sources.gatus.kinds import find_kind, put_target
+from importers.values.reading import (
+    read_boolean,
+    read_list,
+    read_mapping,
+    read_seconds,
+    read_text,
+    write_duration,
+)
+
+_CONTEXT = re.compile(r"\[CONTEXT\]\.([\w.-]*[\w-])", re.IGNORECASE)
+
+
+class StepWriter:
+    """Writes steps through a draft of a job, so that secrets and headers are mapped by the same code as endpoints."""
+
+    def __init__(self, context: ImportContext, draft: JobDraft, constants: dict[str, str], saved: set[str]) -> None:
+        self._context = context
+        self._draft = draft
+        self._constants = constants
+        self._saved = saved
+
+    def write(self, node: SourceNode) -> dict[str, Any]:
+        """Return the step of an endpoint. Raises NotCarriedOver: it is not a request."""
+        kind = find_kind(node)
+        if kind != "http":
+            raise NotCarriedOver("steps are requests by http", "a job for each endpoint")
+        step = JobDraft(self._draft.name, node, self._context.ledger)
+        put_target(self._context, step, node, kind)
+        put_client(self._context, step, node.child("client"), kind)
+        put_request(self._context, step, node)
+        name = node.child("name")
+        if name is None:
+            raise NotCarriedOver("an endpoint has no name")
+        step.use(name)
+        step.map_keys(
+            node,
+            {
+                "ui": drop_key(UI_REASON),
+                "group": partial(_drop, "the steps of a suite have its group"),
+                "alerts": drop_key("a job has alerts, a step has none", "alerts of the job"),
+                "interval": partial(_drop, "the steps of a suite have its interval"),
+                "enabled": partial(_drop, "a step cannot be disabled"),
+                "extra-labels": put_labels,
+                "maintenance-windows": drop_key("a step has no maintenance window", "a window for the job"),
+            },
+        )
+        check = step.definition["check"]
+        del check["kind"]
+        timeout = step.definition.get("timeout", {}).get("attempt")
+        written = {"name": read_text(name), **self._replace(check)}
+        return {**written, "timeout": timeout} if timeout else written
+
+    def _replace(self, value: Any) -> Any:
+        """Write `[CONTEXT].name` as the constant or as `${name}`. A dollar sign of the source is doubled."""
+        if isinstance(value, str):
+            return self._replace_text(value)
+        if isinstance(value, dict):
+            if value.keys() == {"secret"}:
+                return value
+            return {key: self._replace(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._replace(one) for one in value]
+        return value
+
+    def _replace_text(self, text: str) -> str:
+        parts: list[str] = []
+        end = 0
+        for found in _CONTEXT.finditer(text):
+            parts += [text[end : found.start()].replace("$", "$$"), self._value(found[1])]
+            end = found.end()
+        return "".join([*parts, text[end:].replace("$", "$$")])
+
+    def _value(self, name: str) -> str:
+        if name in self._constants:
+            return self._constants[name].replace("$", "$$")
+        written = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        if written not in self._saved:
+            raise NotCarriedOver(f"[CONTEXT].{name} is used, but no earlier endpoint stores it")
+        return f"${{{written}}}"
+
+
+def _drop(why: str, draft: JobDraft, node: SourceNode) -> None:
+    draft.drop(node, why)
+
+
+DEFAULT_INTERVAL, DEFAULT_TIMEOUT = "10m", 300.0
+LONGEST_RUN = 8 * 60.0
+_STORED = re.compile(r"\[BODY\]\.?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+
+
+def map_suite(suite: SourceNode, context: ImportContext, defaults: AlertDefaults) -> None:
+    """Add the job of a suite, or report why there cannot be one."""
+    try:
+        draft = start_job(suite, context)
+    except NotCarriedOver as error:
+        context.ledger.record_rest(suite, error.why, error.nearest)
+        return
+    draft.put("schedule", {"every": DEFAULT_INTERVAL})
+    draft.put("retry", {"attempts": 1})
+    draft.put("check.kind", "steps")
+    timeout = write_duration(DEFAULT_TIMEOUT)
+    draft.put("timeout", {"attempt": timeout, "run": timeout})
+    try:
+        constants = _read_context(draft, suite.child("context"))
+        _put_steps(context, draft, suite, constants)
+    except NotCarriedOver as error:
+        context.discard_job(draft, error.why, error.nearest)
+        return
+    draft.map_keys(
+        suite,
+        {"enabled": put_enabled, "group": put_group, "interval": put_interval, "timeout": _put_timeout},
+    )
+
+
+def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
+    seconds = read_seconds(node) or DEFAULT_TIMEOUT
+    limited = write_duration(min(seconds, LONGEST_RUN))
+    how = "" if seconds <= LONGEST_RUN else "a run takes at most 8 minutes"
+    draft.put("timeout", {"attempt": limited, "run": limited}, node, how=how)
+
+
+def _read_context(draft: JobDraft, node: SourceNode | None) -> dict[str, str]:
+    """Return the initial values by their path: they do not change, so they are written where they are used."""
+    constants: dict[str, str] = {}
+    for leaf in node.leaves() if node is not None else ():
+        if any(isinstance(part, int) for part in leaf.path[-1:]) or leaf.value in ({}, []):
+            draft.drop(leaf, "only single values can be used", "a text")
+            continue
+        constants[".".join(map(str, leaf.path[len(node.path) :]))] = read_known_text(leaf)  # type: ignore[union-attr]
+        draft.use(leaf, how="written where it is used")
+    return constants
+
+
+def _put_steps(context: ImportContext, draft: JobDraft, suite: SourceNode, constants: dict[str, str]) -> None:
+    endpoints = suite.child("endpoints")
+    nodes = read_list(endpoints) if endpoints is not None else []
+    if not nodes:
+        raise NotCarriedOver("the suite has no endpoints")
+    steps: list[dict[str, Any]] = []
+    cleanup: list[dict[str, Any]] = []
+    saved: set[str] = set()
+    for at, node in enumerate(nodes):
+        always = node.child("always-run")
+        is_last = (
+            always is not None
+            and read_boolean(always)
+            and all((later := one.child("always-run")) is not None and later.value is True for one in nodes[at:])
+        )
+        step = StepWriter(context, draft, constants, saved).write(node)
+        _put_expectations(draft, node, step, constants)
+        _put_saved(draft, node, step, saved)
+        (cleanup if is_last else steps).append(step)
+        if always is not None:
+            how = "the step is part of cleanup" if is_last else "only the last steps can always run: it is a usual step"
+            draft.use(always, how="" if always.value is False else how)
+    if not steps:
+        steps, cleanup = cleanup, []
+    draft.put("check.steps", steps)
+    if cleanup:
+        draft.put("check.cleanup", cleanup)
+
+
+def _put_expectations(draft: JobDraft, node: SourceNode, step: dict[str, Any], constants: dict[str, str]) -> None:
+    conditions = node.child("conditions")
+    entries: list[dict[str, Any]] = []
+    for one in conditions.children() if conditions is not None else ():
+        text = _CONTEXT.sub(lambda found: constants.get(found[1], "${" + found[1] + "}"), read_known_text(one))
+        try:
+            mapped = map_condition(parse_condition(text), "http")
+        except NotCarriedOver as error:
+            draft.drop(one, error.why, error.nearest)
+            continue
+        if any("error" in entry for entry in mapped.entries):
+            draft.drop(one, "a step must have an answer", "a job of kind http with the expectation error")
+            continue
+        entries += mapped.entries
+        draft.use(one, how=mapped.how)
+    if not any("status" in entry for entry in entries):
+        entries.append({"status": "100-599"})
+    step["expect"] = entries
+
+
+def _put_saved(draft: JobDraft, node: SourceNode, step: dict[str, Any], saved: set[str]) -> None:
+    store = node.child("store")
+    if store is None:
+        return
+    values: dict[str, Any] = {}
+    for key, value in read_mapping(store).items():
+        found = _STORED.fullmatch(read_text(value).strip())
+        name = re.sub(r"[^A-Za-z0-9_]", "_", key)
+        if found is None:
+            draft.drop(value, "only values of the body can be saved", "save with header, cookie or regex")
+            continue
+        path = found["path"]
+        values[name] = {"json": to_json_path(path)} if path else {"regex": r"(?s)\A\s*(.*?)\s*\Z"}
+        saved.add(name)
+        draft.use(value, how="" if name == key else f"the value is named {name}")
+    if values:
+        step["save"] = values

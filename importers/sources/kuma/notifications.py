@@ -1,0 +1,207 @@
+"""Maps notifications of Uptime Kuma to channels. Called by source.
+
+Services without an own channel become a channel `apprise`, whose secret is a URL that the user writes: the
+fields of Uptime Kuma are those of the service, not of such a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from importers.errors import NotCarriedOver
+from importers.import_context import ImportContext, make_slug
+from importers.ledger import SourceNode
+from importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text
+from importers.values.reading import split_url
+from importers.values.sections import add_named_entry
+from jobs.problems import looks_secret
+
+_FLAGS = ("applyExisting", "isDefault", "name", "type")
+_APPRISE = "the channel apprise sends it: write the URL of the service as https://github.com/caronc/apprise/wiki shows"
+_MADE_BY_TEMPLATES = "messages are made by alerting.templates"
+Mapper = Callable[["NotificationConfig"], dict[str, Any]]
+
+
+class NotificationConfig:
+    """The configuration of one notification. Each key that a mapping reads is recorded as carried over."""
+
+    def __init__(self, context: ImportContext, name: str, node: SourceNode | None, values: Mapping[str, Any]) -> None:
+        self.context = context
+        self.name = name
+        self._node = node
+        self._values = values
+
+    def text(self, key: str, how: str = "") -> str:
+        """Return the text of a key, empty without one, and record it."""
+        node = self.node(key)
+        if node is not None:
+            self.context.use(node, how)
+        value = self._values.get(key)
+        return "" if value is None else str(value)
+
+    def flag(self, key: str) -> bool:
+        return self.text(key).lower() in ("true", "1")
+
+    def node(self, key: str) -> SourceNode | None:
+        return self._node.child(key) if self._node is not None else None
+
+    def secret(self, key: str, purpose: str) -> dict[str, str]:
+        """Return a reference to the secret that is the value of a key."""
+        value = self.text(key, how="the value becomes a secret")
+        if not value:
+            raise NotCarriedOver(f"it has no {key}")
+        hint = f"{make_slug(self.name, 'channel')}-{purpose.split()[-1]}"
+        return self.context.secrets.reference(value, hint, f"{purpose} of the channel {self.name}", self.node(key))
+
+    def drop_rest(self, entry: Mapping[str, Any]) -> None:
+        """Record the keys that no mapping has read."""
+        if self._node is None:
+            return
+        for child in self._node.children():
+            if child.key in _FLAGS or child.value in (None, "", False):
+                self.context.use(child)
+        if entry["kind"] == "apprise":
+            why = f"it is part of the URL of Apprise that you write as the secret {entry['url']['secret']}"
+            self.context.ledger.record_rest(self._node, why)
+        self.context.ledger.record_rest(self._node, "the channel has no such option", _MADE_BY_TEMPLATES)
+
+
+def import_notifications(context: ImportContext, rows: KumaRows) -> dict[int, str]:
+    """Add a channel for each active notification, and return their names by id."""
+    channels: dict[int, str] = {}
+    for row in rows.of("notification"):
+        try:
+            name = _import_notification(context, row)
+        except NotCarriedOver as error:
+            context.ledger.record_rest(row.node, error.why, error.nearest)
+        else:
+            channels[row.identifier] = name
+    return channels
+
+
+def _import_notification(context: ImportContext, row: KumaRow) -> str:
+    if not row.is_set("active"):
+        raise NotCarriedOver("the notification is not active")
+    parsed = parse_json_text(row.values.get("config"))
+    if not isinstance(parsed, dict):
+        raise NotCarriedOver("its configuration cannot be read")
+    kind = str(parsed.get("type") or "")
+    name = row.text("name") or str(parsed.get("name") or "") or kind or "channel"
+    node = next(iter(row.nodes("config")), None)
+    config = NotificationConfig(context, name, node if isinstance(getattr(node, "value", None), dict) else None, parsed)
+    entry = _MAPPERS.get(kind, _map_other)(config)
+    added = add_named_entry(context, "channels", name, entry)
+    for column in row.nodes("name", "active", "is_default"):
+        context.use(column, "" if added == column.value or column.key != "name" else f"the channel is named {added}")
+    if config.node("type") is None and node is not None:
+        context.use(node)
+    config.drop_rest(entry)
+    return added
+
+
+def _map_slack(config: NotificationConfig) -> dict[str, Any]:
+    return {"kind": "slack", "url": config.secret("slackwebhookURL", "URL of the webhook")}
+
+
+def _map_teams(config: NotificationConfig) -> dict[str, Any]:
+    return {"kind": "teams", "url": config.secret("webhookUrl", "URL of the webhook")}
+
+
+def _map_pagerduty(config: NotificationConfig) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "kind": "pagerduty",
+        "routing_key": config.secret("pagerdutyIntegrationKey", "routing key"),
+    }
+    if ".eu." in config.text("pagerdutyIntegrationUrl"):
+        entry["region"] = "eu"
+    return entry
+
+
+def _map_opsgenie(config: NotificationConfig) -> dict[str, Any]:
+    entry: dict[str, Any] = {"kind": "opsgenie", "api_key": config.secret("opsgenieApiKey", "API key")}
+    if config.text("opsgenieRegion") == "eu":
+        entry["region"] = "eu"
+    priority = config.text("opsgeniePriority")
+    if priority in ("1", "2", "3", "4", "5"):
+        entry["priorities"] = {"down": f"P{priority}"}
+    return entry
+
+
+def _map_ntfy(config: NotificationConfig) -> dict[str, Any]:
+    entry: dict[str, Any] = {"kind": "ntfy", "topic": config.text("ntfytopic")}
+    server = config.text("ntfyserverurl").rstrip("/")
+    if server and server != "https://ntfy.sh":
+        entry["server"] = server
+    method = config.text("ntfyAuthenticationMethod")
+    if method == "accessToken":
+        entry["token"] = config.secret("ntfyaccesstoken", "access token")
+    elif method == "usernamePassword":
+        raise NotCarriedOver("a channel ntfy has a token, not a user name and a password", "create an access token")
+    priority = config.text("ntfyPriority")
+    if priority in ("1", "2", "3", "4", "5"):
+        entry["priority"] = int(priority)
+    return entry
+
+
+def _map_email(config: NotificationConfig) -> dict[str, Any]:
+    security = "tls" if config.flag("smtpSecure") else "none" if config.flag("smtpIgnoreSTARTTLS") else "starttls"
+    entry: dict[str, Any] = {"kind": "email", "host": config.text("smtpHost"), "security": security}
+    if (port := config.text("smtpPort")).isdecimal():
+        entry["port"] = int(port)
+    if config.text("smtpUsername"):
+        entry["username"] = config.text("smtpUsername")
+        entry["password"] = config.secret("smtpPassword", "SMTP password")
+    entry["from"] = config.text("smtpFrom")
+    how = "one list of recipients" if config.text("smtpCC") or config.text("smtpBCC") else ""
+    recipients = [config.text(key, how) for key in ("smtpTo", "smtpCC", "smtpBCC")]
+    entry["to"] = [one.strip() for text in recipients for one in text.split(",") if one.strip()]
+    return entry
+
+
+def _map_webhook(config: NotificationConfig) -> dict[str, Any]:
+    if config.text("httpMethod").lower() == "get":
+        raise NotCarriedOver("a channel webhook sends POST or PUT", "use POST")
+    parts = split_url(config.text("webhookURL"))
+    entry: dict[str, Any] = {"kind": "webhook"}
+    if parts.query or parts.username:
+        entry["url"] = config.secret("webhookURL", "URL of the webhook")
+    else:
+        entry["url"] = config.text("webhookURL")
+    if (
+        config.text("webhookContentType", how="the body is JSON with the fields of a message; set body for another one")
+        == "custom"
+    ):
+        config.text("webhookCustomBody", how="the body has the fields of a message; write body with its templates")
+    headers = parse_json_text(config.text("webhookAdditionalHeaders"))
+    if isinstance(headers, dict):
+        entry["headers"] = {name: _header(config, name, value) for name, value in headers.items()}
+    return entry
+
+
+def _header(config: NotificationConfig, name: str, value: Any) -> Any:
+    if not looks_secret(name):
+        return str(value)
+    hint = f"{make_slug(config.name, 'channel')}-{name}"
+    purpose = f"header {name} of the channel {config.name}"
+    return config.context.secrets.reference(str(value), hint, purpose, config.node("webhookAdditionalHeaders"))
+
+
+def _map_other(config: NotificationConfig) -> dict[str, Any]:
+    kind = config.text("type", how=_APPRISE) or "unknown"
+    if kind == "apprise":
+        return {"kind": "apprise", "url": config.secret("appriseURL", "Apprise URL")}
+    hint = f"{make_slug(config.name, 'channel')}-url"
+    purpose = f"Apprise URL for {kind} of the channel {config.name}"
+    return {"kind": "apprise", "url": config.context.secrets.require(hint, purpose, config.node("type"))}
+
+
+_MAPPERS: Mapping[str, Mapper] = {
+    "slack": _map_slack,
+    "teams": _map_teams,
+    "PagerDuty": _map_pagerduty,
+    "Opsgenie": _map_opsgenie,
+    "ntfy": _map_ntfy,
+    "smtp": _map_email,
+    "webhook": _map_webhook,
+}
