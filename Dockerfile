@@ -23,6 +23,7 @@ RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compi
       --require-hashes --requirement requirements.txt --target packages
 COPY jobs program/jobs/
 COPY config program/config/
+COPY importers program/importers/
 COPY observability program/observability/
 COPY scheduler program/scheduler/
 COPY tools/image tools/image/
@@ -88,6 +89,7 @@ RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compi
 COPY function_app.py host.json program/
 COPY jobs program/jobs/
 COPY config program/config/
+COPY importers program/importers/
 COPY observability program/observability/
 COPY scheduler program/scheduler/
 COPY tools/image tools/image/

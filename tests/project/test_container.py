@@ -17,7 +17,7 @@ from tests.parts.api_keys import bearer, create_key
 from tests.parts.proc import Program, free_port
 from tests.project import ROOT
 
-PACKAGES = ("jobs", "config", "observability", "scheduler")
+PACKAGES = ("jobs", "config", "importers", "observability", "scheduler")
 
 
 @pytest.fixture(scope="module")

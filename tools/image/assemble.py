@@ -23,7 +23,7 @@ from tools.image.records import rewrite_records
 
 FILE_TIME = 315532800
 """1980-01-01, in Unix seconds: of each file, so that a layer changes with its contents alone."""
-PROGRAM = ("function_app", "jobs", "config", "observability", "scheduler")
+PROGRAM = ("function_app", "jobs", "config", "importers", "observability", "scheduler")
 SELDOM_IMPORTED = "observability.generation"
 """Commands that generate dashboards: what only they import gets no byte code."""
 WORKER = "azure_functions_runtime"

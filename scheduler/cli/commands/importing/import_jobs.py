@@ -55,7 +55,6 @@ def import_jobs(
       crontab -l | python -m scheduler import crontab - --to jobs/cron.yaml
       import auto config.yaml --json
     """
-    _require_importers()
     from importers.errors import ImportFailed, UnreadableSource
 
     try:
@@ -70,13 +69,6 @@ def import_jobs(
     _show(result, as_json=as_json, verbose=verbose, on_stderr=to == "-")
     if is_refused:
         fail("--strict: something is not carried over; no job file is written", EXIT_FAILED)
-
-
-def _require_importers() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("importers") is None:
-        fail("import: the images do not contain it; run it from a copy of the repository", EXIT_BAD_INPUT)
 
 
 def _run(source: str, files: list[SourceFile], options: ImportOptions) -> ImportReport:

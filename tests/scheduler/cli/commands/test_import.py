@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -37,15 +36,6 @@ def test_nothing_is_written_without_to(crontab: Path) -> None:
     assert "1 job, 5 values: 1 imported, 1 changed, 3 not carried over" in said.stderr
     assert "sesame-4711" not in said.stdout + said.stderr
     assert list(crontab.parent.iterdir()) == [crontab]
-
-
-def test_an_image_without_the_importers_names_the_place_to_run_it(
-    crontab: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "importers", None)
-    said = invoke("import", "crontab", "list")
-    assert (said.code, said.stdout) == (2, "")
-    assert "the images do not contain it; run it from a copy of the repository" in said.stderr
 
 
 def test_a_terminal_shows_a_table_for_each_job(crontab: Path) -> None:
