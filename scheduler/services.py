@@ -40,6 +40,7 @@ from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.idempotency import IdempotencyRecords
+from scheduler.turns import SharedTurns
 from scheduler.watchdog import Watchdog
 
 MAX_LIMITED = 50
@@ -94,6 +95,11 @@ class Services:
     def is_limited(self) -> bool:
         """Return whether only jobs with some tags exist in them."""
         return isinstance(self.catalog, LimitedCatalog)
+
+    @property
+    def turns(self) -> SharedTurns:
+        """Return the turns of long requests, for all callers."""
+        return self.stats.turns
 
     def for_principal(self, principal: Principal) -> Services:
         """Return these services, or for a principal that is limited to tags those in which no other job exists.

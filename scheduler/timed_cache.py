@@ -43,7 +43,8 @@ class TimedCache(Generic[Value]):
         found = self._cached.get(key)
         if found is not None and now < found.until:
             return await asyncio.shield(found.task)
-        self._cached = {known: each for known, each in self._cached.items() if now < each.until}
+        for known in [known for known, each in self._cached.items() if now >= each.until]:
+            del self._cached[known]
         task = asyncio.ensure_future(self._compute(key, seconds, compute))
         self._tasks.add(task)
         task.add_done_callback(self._finish)

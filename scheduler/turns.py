@@ -1,7 +1,7 @@
 """Shares the event loop: long work in short steps, so that due runs start in between.
 
 Used where lists are read and converted: scheduler.stores.runs, scheduler.queries and scheduler.api.list_response;
-and by scheduler.catalog.composition.
+and by scheduler.catalog.composition. SharedTurns are those of statistics and exports: see scheduler.services.
 """
 
 from __future__ import annotations
@@ -32,6 +32,35 @@ async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item],
             await asyncio.sleep(pause)
             until = perf_counter() + MAX_STEP
     return results
+
+
+PAUSE_FACTOR: Final = 4
+"""Pauses of SharedTurns are so many times as long as the steps before them."""
+
+
+class SharedTurns:
+    """Steps of work that clients can request at will: all of it together gets a fifth of the event loop.
+
+    One step runs at a time, and no other one until its pause ends: otherwise each further client would delay due runs
+    more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def do_each(self, do: Callable[[Item], object], items: Iterable[Item]) -> None:
+        """Call `do` with each item, which the iterable may compute. A step takes MAX_STEP, and an item at least."""
+        iterator = iter(items)
+        while True:
+            async with self._lock:
+                began = perf_counter()
+                for item in iterator:
+                    do(item)
+                    if (worked := perf_counter() - began) >= MAX_STEP:
+                        await asyncio.sleep(PAUSE_FACTOR * worked)
+                        break
+                else:
+                    return
 
 
 async def finish(steps: Generator[None, None, Result]) -> Result:

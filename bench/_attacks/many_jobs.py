@@ -1,4 +1,4 @@
-"""One client stores tens of thousands of jobs, whose metrics and statistics all others wait for."""
+"""One client stores tens of thousands of jobs, whose metrics, statistics and exports all others wait for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ MAX_FACTOR = 1.2
 NOISE = 10.0
 """Milliseconds that two measurements of the same program differ by on a machine that does other work."""
 _HEALTHY = 20
+_PART = 1_000_000
+"""Bytes that are read at a time."""
 
 
 class ManyJobs(Attack):
-    """32,000 jobs are stored, and three clients scrape their metrics and request their statistics."""
+    """32,000 jobs are stored, and clients scrape their metrics and request their statistics and exports."""
 
     name = "many-jobs"
     seconds = 20
@@ -47,6 +49,7 @@ class ManyJobs(Attack):
         time.sleep(SETTLES)
         self._scrapes: list[float] = []
         self._statistics: list[float] = []
+        self._exports: list[float] = []
         self._quiet = time.time()
         time.sleep(MEASURED)
         self._scraped = time.time()
@@ -54,6 +57,10 @@ class ManyJobs(Attack):
         clients = [
             *(threading.Thread(target=_read, args=(scene, "/api/metrics", self._scrapes, until)) for _ in range(2)),
             threading.Thread(target=_read, args=(scene, "/api/stats?tag=team", self._statistics, until)),
+            *(
+                threading.Thread(target=_read, args=(scene, f"/api/exports/{of}", self._exports, until))
+                for of in ("stats", "runs", "jobs")
+            ),
         ]
         for client in clients:
             client.start()
@@ -69,7 +76,8 @@ class ManyJobs(Attack):
         print(
             f"many-jobs: p50/p99 {percentile(quiet, 0.5):.0f}/{before:.0f} ms without clients, "
             f"{percentile(scraped, 0.5):.0f}/{during:.0f} ms with them; "
-            f"scrapes {_show(self._scrapes)}, statistics {_show(self._statistics)}"
+            f"scrapes {_show(self._scrapes)}, statistics {_show(self._statistics)}, "
+            f"exports {_show(self._exports)}"
         )
         if during > max(before * MAX_FACTOR, before + NOISE):
             yield f"p99 of the healthy runs rose from {before:.0f} to {during:.0f} ms"
@@ -94,12 +102,14 @@ def _post(url: str, document: Any) -> Any:
 
 
 def _read(scene: Scene, path: str, seconds: list[float], until: float) -> None:
-    """Request the path each SCRAPE_INTERVAL, as Prometheus does."""
+    """Request the path each SCRAPE_INTERVAL, as Prometheus does. What is not complete at the end is left."""
     while (began := time.time()) < until:
         request = urllib.request.Request(f"{scene.scheduler.url}{path}", headers={"accept-encoding": "gzip"})
         with suppress(OSError), urllib.request.urlopen(request, timeout=MEASURED) as answer:
-            page = answer.read()
-            if answer.headers["content-encoding"] == "gzip":
+            page = b""
+            while time.time() < until and (part := answer.read(_PART)):
+                page += part
+            if answer.headers["content-encoding"] == "gzip" and time.time() < until:
                 gzip.decompress(page)
         seconds.append(time.time() - began)
         time.sleep(max(0.0, min(began + SCRAPE_INTERVAL, until) - time.time()))

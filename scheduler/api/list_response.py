@@ -1,7 +1,7 @@
 """Creates the response of a long list in steps, so that due runs start in between.
 
-Called by scheduler.api.routes.jobs and scheduler.api.routes.runs. FastAPI would serialize the list at once: 500 runs
-occupy the event loop for 10 ms.
+Called by scheduler.api.routes.jobs, scheduler.api.routes.runs and scheduler.api.routes.statistics.stats. FastAPI would
+serialize the list at once: 500 runs occupy the event loop for 10 ms.
 """
 
 from __future__ import annotations
@@ -26,10 +26,18 @@ async def create_list_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return `{"<name>": [...], "continuation": ...}`, as the model of the list would be serialized."""
-
-    def serialize(item: Item) -> bytes:
-        return to_json(create_model(item), by_alias=True)
-
-    parts = b",".join(await convert_each(serialize, items))
+    parts = await _serialize(items, create_model)
     body = b'{"%s":[%s],"continuation":%s}' % (name.encode(), parts, to_json(continuation))
     return Response(body, media_type="application/json", headers=headers)
+
+
+async def create_response_with_list(
+    start: ResponseModel, items: Iterable[Item], create_model: Callable[[Item], ResponseModel]
+) -> Response:
+    """Return `start`, whose last field is an empty list, with the items in this list."""
+    body = to_json(start, by_alias=True).removesuffix(b"]}") + await _serialize(items, create_model) + b"]}"
+    return Response(body, media_type="application/json")
+
+
+async def _serialize(items: Iterable[Item], create_model: Callable[[Item], ResponseModel]) -> bytes:
+    return b",".join(await convert_each(lambda item: to_json(create_model(item), by_alias=True), items))

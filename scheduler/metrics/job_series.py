@@ -81,7 +81,7 @@ class JobSeriesSource:
             self._read_at = None
             await self._refresh(snapshot, now)
             self._read_at = snapshot, now
-        names = [name for name in catalog.names() if name in snapshot]
+        names = [name for name in catalog.names() if name in snapshot] if is_limited else snapshot.names()
         return await self._join(names) if names else []
 
     def _is_current(self, snapshot: JobSnapshot, now: datetime) -> bool:

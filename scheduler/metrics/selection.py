@@ -51,5 +51,6 @@ class OmittedJobsSource:
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
         """See SeriesSource."""
         chosen = self._selection.jobs
-        omitted = sum(name not in chosen for name in catalog.names())
+        names = catalog.names()
+        omitted = sum(name not in chosen for name in names) if is_limited else max(0, len(names) - len(chosen))
         return (Family(series.JOBS_OMITTED, write_samples(series.JOBS_OMITTED, [({}, omitted)])),)

@@ -8,7 +8,7 @@ which have no tags and no kind of check any more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +90,14 @@ class ChangeQueries:
             scanned += batch
         return ChangeList(tuple(found), hide_position(position, self._catalog))
 
-    async def export_changes(self, principal: Principal, criteria: ChangeFilter) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield the fields of all changes, newest first. Raises UnknownJob."""
+    async def export_changes(
+        self, principal: Principal, criteria: ChangeFilter
+    ) -> AsyncIterator[Iterable[Mapping[str, Any]]]:
+        """Yield pages with the fields of all changes, newest first. Raises UnknownJob."""
         continuation: str | None = None
         while True:
             page = await self.list_changes(principal, criteria, limit=_BATCH, continuation=continuation)
-            for change in page.changes:
-                yield _export_fields(change)
+            yield map(_export_fields, page.changes)
             if (continuation := page.continuation) is None:
                 return
 

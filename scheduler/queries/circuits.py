@@ -18,10 +18,13 @@ from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, M
 from jobs.running.circuit_breaker.state_machine import retry_at
 from jobs.running.circuit_breaker.stored_state import load_state
 from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, WindowCounts, count_window
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, JobSnapshot
 
 if TYPE_CHECKING:
     from jobs.policies import CircuitPolicy
+
+    _KnownCircuits = Mapping[str, tuple[CircuitPolicy, list[str]]]
+    """The policy and the jobs of each circuit, by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class CircuitQueries:
         self._catalog = catalog
         self._states = states
         self._clock = clock
+        self._known: tuple[JobSnapshot, _KnownCircuits] | None = None
 
     async def list_circuits(self, *, limit: int, after: str = "") -> CircuitPage:
         """Return a page of circuits by key."""
@@ -142,17 +146,18 @@ class CircuitQueries:
         """Return the keys of all circuits, sorted."""
         return sorted(self._policies_and_jobs())
 
-    def _policies_and_jobs(self) -> Mapping[str, tuple[CircuitPolicy, list[str]]]:
-        known: dict[str, tuple[CircuitPolicy, list[str]]] = {}
-        for entry in self._catalog:
-            policy, key = entry.job.circuit, entry.job.circuit_key
-            if policy is not None and key is not None:
-                known.setdefault(key, (policy, []))[1].append(entry.job.name)
-        return known
+    def _policies_and_jobs(self) -> _KnownCircuits:
+        snapshot = self._catalog.snapshot
+        if self._known is None or self._known[0] is not snapshot:
+            known: dict[str, tuple[CircuitPolicy, list[str]]] = {}
+            for entry in snapshot:
+                policy, key = entry.job.circuit, entry.job.circuit_key
+                if policy is not None and key is not None:
+                    known.setdefault(key, (policy, []))[1].append(entry.job.name)
+            self._known = snapshot, known
+        return self._known[1]
 
-    async def _read_views(
-        self, keys: Sequence[str], known: Mapping[str, tuple[CircuitPolicy, list[str]]]
-    ) -> list[CircuitView]:
+    async def _read_views(self, keys: Sequence[str], known: _KnownCircuits) -> list[CircuitView]:
         there = [key for key in keys if key in known]
         stored = await asyncio.gather(*map(self._states.load, there))
         now = self._clock.now()

@@ -1,5 +1,7 @@
 """Exports runs and statistics as JSON lines or CSV, a page at a time. Called by scheduler.api and scheduler.cli.
 
+Rows are created and written in steps between which due runs start.
+
 The last line shows whether the export is complete: a stream that ends without it was cut. A cell of CSV that a
 spreadsheet would execute as a formula begins with an apostrophe.
 https://owasp.org/www-community/attacks/CSV_Injection
@@ -11,9 +13,10 @@ import csv
 import io
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from jobs.formats.instants import format_iso_instant
@@ -22,17 +25,20 @@ from jobs.runs.histogram import Histogram
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import Period
 from scheduler.queries.selection import JobSelection
-from scheduler.queries.statistics.reader import Stats, StatsReader
-from scheduler.queries.statistics.sums import quantiles
+from scheduler.queries.statistics.reader import StatsReader
+from scheduler.queries.statistics.sums import StatsSums, quantiles
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import JobMatcher, RunRecord
+from scheduler.turns import SharedTurns
 
 _log = logging.getLogger("scheduler.queries")
 
 RUNS_PER_PAGE = 200
 LINES_PER_CHUNK = 200
 Cells = Mapping[str, Any]
+Rows = AsyncIterator[Iterable[Cells]]
+"""Pages of rows, which are created as they are consumed."""
 
 RUN_FIELDS = (
     *("id", "job", "trigger", "outcome", "due_at", "started_at", "finished_at", "duration_ms", "lateness_ms"),
@@ -64,7 +70,7 @@ async def export_runs(
     outcome: str | None,
     due: TimeRange,
     matches_job: JobMatcher | None = None,
-) -> AsyncIterator[Cells]:
+) -> Rows:
     """Yield the runs that were due in this range, newest first. Raises StoreError.
 
     Each run once: one that ends during the export is in it as it was read first, unfinished. Of the rows that were
@@ -81,37 +87,51 @@ async def export_runs(
             continuation=continuation,
             matches_job=matches_job,
         )
+        records = list[RunRecord]()
         for record in page.records:
             if record.ticket.id in unfinished:
                 continue
             if record.run is None:
                 unfinished.add(record.ticket.id)
-            yield _run_cells(record)
+            records.append(record)
+        yield map(_run_cells, records)
         continuation = page.continuation
         if continuation is None:
             return
 
 
-async def export_stats(reader: StatsReader, selection: JobSelection, period: Period) -> AsyncIterator[Cells]:
+async def export_stats(reader: StatsReader, selection: JobSelection, period: Period) -> Rows:
     """Yield the statistics of each selected job, by name. Raises StoreError."""
-    async for job, stats in reader.iterate_jobs(selection, period):
-        yield _stats_cells(job, stats)
+    async for page in reader.iterate_jobs(selection, period):
+        yield (_stats_cells(job, period, sums, is_complete) for job, sums, is_complete in page)
 
 
-async def export_lines(fields: Sequence[str], rows: AsyncIterator[Cells], format: ExportFormat) -> AsyncIterator[str]:
+async def export_lines(
+    fields: Sequence[str], rows: Rows, format: ExportFormat, turns: SharedTurns | None = None
+) -> AsyncIterator[str]:
     """Yield chunks of the export: the header of CSV, the rows, and a last line about completeness.
 
-    Raises StoreError before the first chunk only: later, the last line reports it.
+    `turns`: those in which the rows are written, by default their own. Raises StoreError before the first chunk only:
+    later, the last line reports it.
     """
-    count, is_started = 0, False
+    count, is_started, turns = 0, False, turns or SharedTurns()
     chunk = [] if format is ExportFormat.JSONL else [_csv_line(fields)]
+
+    def add(row: Cells) -> None:
+        chunk.append(_json_line(row) if format is ExportFormat.JSONL else _csv_line(map(row.get, fields)))
+
     try:
-        async for row in rows:
-            chunk.append(_json_line(row) if format is ExportFormat.JSONL else _csv_line(map(row.get, fields)))
-            count += 1
-            if len(chunk) >= LINES_PER_CHUNK:
+        async for page in rows:
+            some = iter(page)
+            while True:
+                before = len(chunk)
+                await turns.do_each(add, islice(some, LINES_PER_CHUNK - before))
+                count += len(chunk) - before
+                if len(chunk) < LINES_PER_CHUNK:
+                    break
                 yield "".join(chunk)
-                chunk, is_started = [], True
+                chunk.clear()
+                is_started = True
     except StoreError as error:
         if not is_started:
             raise
@@ -182,8 +202,8 @@ def _run_cells(record: RunRecord) -> Cells:
     }
 
 
-def _stats_cells(job: str, stats: Stats) -> Cells:
-    sums, tally = stats.sums, stats.sums.tally
+def _stats_cells(job: str, period: Period, sums: StatsSums, is_complete: bool) -> Cells:
+    tally = sums.tally
     figures = [
         value
         for histogram in (tally.duration, tally.response_time, tally.lateness)
@@ -191,9 +211,9 @@ def _stats_cells(job: str, stats: Stats) -> Cells:
     ]
     return {
         "job": job,
-        "from": _instant(stats.period.since),
-        "to": _instant(stats.period.until),
-        "complete": stats.is_complete,
+        "from": _instant(period.since),
+        "to": _instant(period.until),
+        "complete": is_complete,
         "runs": tally.runs,
         **{outcome.value: tally.count(outcome) for outcome in Outcome},
         "degraded": tally.degraded,

@@ -77,3 +77,22 @@ async def test_a_closed_cache_computes_nothing_more() -> None:
     await cache.aclose()
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+class CountedKey:
+    """A key that is long to hash, such as the names of all jobs."""
+
+    hashes = 0
+
+    def __hash__(self) -> int:
+        self.hashes += 1
+        return 1
+
+
+async def test_the_keys_of_other_values_are_not_hashed_again() -> None:
+    cache, compute = opened()
+    key = CountedKey()
+    await cache.get(key, 100, compute)
+    before = key.hashes
+    await cache.get("page", 100, compute)
+    assert key.hashes == before

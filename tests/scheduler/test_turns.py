@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Generator
 from time import perf_counter
 
-from scheduler.turns import MAX_STEP, convert_each, finish
+import pytest
+
+from scheduler import turns
+from scheduler.turns import MAX_STEP, SharedTurns, convert_each, finish
 
 
 async def test_other_tasks_run_between_the_steps_of_a_generator() -> None:
@@ -56,3 +59,31 @@ async def test_short_work_does_not_pause() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert steps.done()
+
+
+async def test_pieces_of_shared_work_take_turns_and_others_run_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    shared, seen = SharedTurns(), list[str]()
+
+    async def work(name: str) -> None:
+        await shared.do_each(lambda _: seen.append(name), range(3))
+
+    async def watch() -> None:
+        while True:
+            seen.append("-")
+            await asyncio.sleep(0)
+
+    other = asyncio.ensure_future(watch())
+    await asyncio.gather(work("a"), work("b"))
+    other.cancel()
+    steps = "".join(seen)
+    assert [step for step in steps if step != "-"] == [*"ababab"]
+    assert not {"aa", "ab", "ba", "bb"} & {steps[place : place + 2] for place in range(len(steps))}
+
+
+async def test_shared_work_that_fails_leaves_the_turn_to_others() -> None:
+    shared, seen = SharedTurns(), list[int]()
+    with pytest.raises(ZeroDivisionError):
+        await shared.do_each(lambda each: 1 / each, [0])
+    await shared.do_each(seen.append, [1])
+    assert seen == [1]

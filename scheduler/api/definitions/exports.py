@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from itertools import islice
@@ -22,11 +21,12 @@ from scheduler.api.routes.filters import (
 from scheduler.api.routing import ApiRouter
 from scheduler.identity.literals import show_definition
 from scheduler.queries.job_files import JobFileFormat, write_job_file
+from scheduler.turns import SharedTurns
 
 router = ApiRouter("jobs", by_tag=True)
 
 _CHUNK = 50
-"""Jobs that are written in a thread at a time."""
+"""Parts of a job file that are sent together."""
 _MAX_EXPORTED_JOBS = 1_000_000
 _RESPONSES = {
     200: {
@@ -60,9 +60,14 @@ async def export_jobs(
     show = partial(show_definition, principal=caller.principal)
     parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format, show)
     headers = {"Content-Disposition": f'attachment; filename="jobs.{format.value}"'}
-    return StreamingResponse(_read_parts(parts), media_type=format.media_type, headers=headers)
+    return StreamingResponse(_read_parts(parts, services.turns), media_type=format.media_type, headers=headers)
 
 
-async def _read_parts(parts: Iterator[str]) -> AsyncIterator[str]:
-    while chunk := await asyncio.to_thread(lambda: list(islice(parts, _CHUNK))):
+async def _read_parts(parts: Iterator[str], turns: SharedTurns) -> AsyncIterator[str]:
+    """Write on the event loop: a thread that computes would delay each step of a run until it is switched."""
+    while True:
+        chunk = list[str]()
+        await turns.do_each(chunk.append, islice(parts, _CHUNK))
+        if not chunk:
+            return
         yield "".join(chunk)

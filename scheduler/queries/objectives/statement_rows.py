@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.queries.exports import Cells
+from scheduler.queries.exports import Cells, Rows
 from scheduler.queries.objectives.reader import ObjectiveStatement
 
 STATEMENT_FIELDS = (
@@ -15,8 +15,12 @@ STATEMENT_FIELDS = (
 )
 
 
-async def iterate_statement_rows(statement: ObjectiveStatement) -> AsyncIterator[Cells]:
+async def iterate_statement_rows(statement: ObjectiveStatement) -> Rows:
     """Yield each job of the objective, then the whole objective, whose `job` is empty and which alone has `met`."""
+    yield _create_rows(statement)
+
+
+def _create_rows(statement: ObjectiveStatement) -> Iterator[Cells]:
     common: dict[str, Any] = {
         "objective": statement.objective.name,
         "month": statement.month,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import httpx
 import pytest
 
+from jobs.definition import JobDefinition
+from scheduler import turns
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.queries import job_files
 from tests.jobs.running.run_parts import answer
+from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
@@ -152,6 +157,24 @@ async def test_selected_jobs_are_exported_as_a_file_that_is_valid() -> None:
     assert "  # jobs.yaml:1\n  database:\n" in exported.text
     assert (review["valid"], [job["name"] for job in review["jobs"]]) == (True, ["database"])
     assert list(as_json["jobs"]) == ["cart", "database"]
+
+
+async def test_other_tasks_run_after_each_job_of_an_exported_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    written = list[tuple[int, int]]()
+    write = job_files.minimal_definition
+
+    def watched(job: JobDefinition) -> Any:
+        written.append((threading.get_ident(), counted.number))
+        return write(job)
+
+    monkeypatch.setattr(job_files, "minimal_definition", watched)
+    jobs = [entry(f"job-{number}") for number in range(20)]
+    async with ApiClient(jobs=jobs) as client, counted_turns() as counted:
+        exported = await client.get("/api/exports/jobs", format="json")
+    assert len(exported.json()["jobs"]) == 20
+    assert {thread for thread, _ in written} == {threading.get_ident()}
+    assert len({number for _, number in written}) == 20
 
 
 async def test_a_test_run_returns_its_attempts_and_leaves_no_trace_but_the_audit_entry() -> None:

@@ -13,13 +13,23 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.runs import Outcome, Run
+from scheduler import turns
+from scheduler.api.models.statistics.stats import StatsModel
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.periods import Period
 from scheduler.queries.selection import parse_selection
-from scheduler.queries.statistics.reader import CLOSED_CACHED_SECONDS, JOBS_AT_ONCE, StatsReader
-from scheduler.stores.port import StoreUnavailable
+from scheduler.queries.statistics.reader import (
+    CLOSED_CACHED_SECONDS,
+    JOBS_AT_ONCE,
+    MAX_CACHED_SUMS,
+    SCANS_AT_ONCE,
+    Stats,
+    StatsReader,
+)
+from scheduler.queries.statistics.sums import StatsSums
+from scheduler.stores.port import Row, StoreUnavailable
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.runs.rollups.reading import RollupPart
+from tests.parts.turns import counted_turns
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
@@ -145,29 +155,131 @@ async def test_a_period_before_the_rollups_is_not_complete() -> None:
     assert not (await stats.read_job("a", Period(NOON - timedelta(days=402), NOON))).is_complete
 
 
-class SlowRuns(Runs):
-    """Counts the reads of rollups that are in-flight."""
+class SlowStore(MemoryStore):
+    """Counts the reads of pages that are in-flight."""
 
     reading = 0
     most = 0
 
-    async def list_rollups(self, *arguments: Any, **more: Any) -> Sequence[RollupPart]:
+    async def list_rows(self, *arguments: Any, **more: Any) -> Sequence[Row]:
         self.reading += 1
         self.most = max(self.most, self.reading)
         await asyncio.sleep(0)
         try:
-            return await super().list_rollups(*arguments, **more)
+            return await super().list_rows(*arguments, **more)
         finally:
             self.reading -= 1
 
 
-async def test_the_groups_of_a_large_selection_share_a_bound_of_reads() -> None:
-    names = [f"job-{number}" for number in range(4 * JOBS_AT_ONCE)]
-    runs = SlowRuns(MemoryStore())
-    tags = {name.replace("-", "_"): {"team": f"team-{number % 4}"} for number, name in enumerate(names)}
-    stats = reader(runs, VirtualClock(NOON), *names, **tags)
-    found = await stats.read_selection(
-        parse_selection(tags=["team"]), Period.covering(at(-7200), NOON), group_by="team"
-    )
-    assert [jobs for _, jobs, _ in found.groups] == [JOBS_AT_ONCE] * 4
-    assert runs.most == JOBS_AT_ONCE
+async def fleet(number: int, store: MemoryStore, clock: VirtualClock) -> StatsReader:
+    """Return the statistics of so many jobs of four teams, on a store that was used before."""
+    names = [f"job-{each}" for each in range(number)]
+    runs = Runs(store)
+    await runs.prune(clock.now(), 30 * DAY, 100)
+    tags = {name.replace("-", "_"): {"team": f"team-{each % 4}"} for each, name in enumerate(names)}
+    return reader(runs, clock, *names, **tags)
+
+
+async def test_large_selections_share_a_bound_of_reads() -> None:
+    store = SlowStore()
+    stats = await fleet(4 * JOBS_AT_ONCE, store, VirtualClock(NOON))
+    store.most = 0
+    periods = [Period.covering(at(-3600 * hours), NOON) for hours in range(2, 12)]
+    selection = parse_selection(tags=["team"])
+    found = await asyncio.gather(*(stats.read_selection(selection, period, group_by="team") for period in periods))
+    assert [[jobs for _, jobs, _ in one.groups] for one in found] == [[JOBS_AT_ONCE] * 4] * 10
+    assert store.most == SCANS_AT_ONCE
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_statistics_of_many_jobs_equal_those_of_each_job(seed: int) -> None:
+    random, store, clock = Random(seed), MemoryStore(), VirtualClock(at(10 * DAY))
+    names = [f"job-{number}" for number in range(3 * JOBS_AT_ONCE)]
+    stats = await fleet(len(names), store, clock)
+    runs = Runs(store)
+    for number in range(300):
+        outcome = random.choices([*Outcome], [8, 2, 1, 1, 1, 1])[0]
+        await insert(
+            runs, random.choice(names[::3]), random.randrange(10 * DAY) + number / 1000, outcome, random.uniform(1, 500)
+        )
+    await runs.prune(at(8 * DAY), 30 * DAY, 1000)
+    period = Period.covering(at(random.randrange(0, 4 * DAY)), at(random.randrange(5 * DAY, 10 * DAY)))
+    zone = ZoneInfo("Europe/Berlin")
+    each = {name: await stats.read_job(name, period, zone) for name in names}
+    by_team = await stats.read_selection(parse_selection(tags=["team"]), period, zone, "team")
+    for value, _, found in by_team.groups:
+        of_team = [each[name] for number, name in enumerate(names) if f"team-{number % 4}" == value]
+        assert shown(found) == shown(merged(of_team))
+    assert shown(by_team.total) == shown(merged([*each.values()]))
+    assert shown((await stats.read_selection(parse_selection(), period, zone)).total) == shown(by_team.total)
+    exported = {
+        name: (sums.tally, sums.uptime, complete)
+        async for some in stats.iterate_jobs(parse_selection(), period)
+        for name, sums, complete in some
+    }
+    assert exported == {name: (one.sums.tally, one.sums.uptime, one.is_complete) for name, one in each.items()}
+    durations = await stats.read_durations(names, period)
+    assert durations == {name: one.sums.tally.duration for name, one in each.items() if one.sums.tally.duration.packed}
+
+
+def merged(parts: Sequence[Stats]) -> Stats:
+    sums, before = StatsSums(), StatsSums()
+    for one in parts:
+        sums.merge(one.sums)
+        if one.before is not None:
+            before.merge(one.before)
+    return Stats(parts[0].period, sums, before, all(one.is_complete for one in parts))
+
+
+def shown(stats: Stats) -> Any:
+    """The order in which parts are added changes the last digits of a sum of milliseconds."""
+    return StatsModel.from_stats(stats), round(stats.sums.uptime.total_ms, 6), stats.sums.by_hour
+
+
+@pytest.mark.parametrize("group_by", [None, "team"])
+async def test_statistics_of_more_jobs_are_not_more_reads(group_by: str | None) -> None:
+    reads = []
+    for number in (40, 800):
+        store = MemoryStore()
+        stats = await fleet(number, store, VirtualClock(NOON))
+        before = store.reads
+        found = await stats.read_selection(parse_selection(), Period.covering(at(-DAY), NOON), group_by=group_by)
+        assert found.jobs == number
+        reads.append(store.reads - before)
+    assert reads[0] == reads[1] <= 60
+
+
+async def test_an_export_of_more_jobs_is_not_more_reads() -> None:
+    reads = []
+    for number in (40, 800):
+        store = MemoryStore()
+        stats = await fleet(number, store, VirtualClock(NOON))
+        before = store.reads
+        period = Period.covering(at(-DAY), NOON)
+        assert sum([len(some) async for some in stats.iterate_jobs(parse_selection(), period)]) == number
+        reads.append(store.reads - before)
+    assert reads[0] == reads[1] <= 20
+
+
+async def test_an_export_evicts_no_cached_sums() -> None:
+    store, clock = MemoryStore(), VirtualClock(NOON)
+    stats = await fleet(MAX_CACHED_SUMS + 1, store, clock)
+    period = Period.covering(at(-DAY), at(-3600))
+    await stats.read_selection(parse_selection(), period)
+    async for _ in stats.iterate_jobs(parse_selection(), period):
+        pass
+    before = store.reads
+    await stats.read_selection(parse_selection(), period)
+    assert store.reads == before
+
+
+async def test_other_tasks_run_while_the_rollups_of_a_page_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    store, clock = MemoryStore(), VirtualClock(at(60))
+    stats = await fleet(2 * JOBS_AT_ONCE, store, clock)
+    for number in range(2 * JOBS_AT_ONCE):
+        await insert(Runs(store), f"job-{number}", 0)
+    async with counted_turns() as counted:
+        found = await stats.read_selection(parse_selection(), Period(NOON, NOON + HOUR))
+    assert found.total.sums.tally.runs == 2 * JOBS_AT_ONCE
+    assert counted.number > 2 * JOBS_AT_ONCE

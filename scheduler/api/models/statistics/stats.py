@@ -139,6 +139,12 @@ class TagStatsModel(ResponseModel):
     jobs: int
     stats: StatsModel
 
+    @classmethod
+    def from_group(cls, group: tuple[str, int, Stats]) -> TagStatsModel:
+        """`group`: one of SelectionStats.groups."""
+        value, jobs, stats = group
+        return cls(value=value, jobs=jobs, stats=StatsModel.from_stats(stats))
+
 
 class SelectionStatsModel(ResponseModel):
     """The statistics of all selected jobs together (`jobs`: their number), and by the values of a tag."""
@@ -150,15 +156,8 @@ class SelectionStatsModel(ResponseModel):
 
     @classmethod
     def from_selection(cls, found: SelectionStats, tag: str | None) -> SelectionStatsModel:
-        return cls(
-            jobs=found.jobs,
-            stats=StatsModel.from_stats(found.total),
-            tag=tag,
-            by_value=[
-                TagStatsModel(value=value, jobs=jobs, stats=StatsModel.from_stats(stats))
-                for value, jobs, stats in found.groups
-            ],
-        )
+        by_value = [*map(TagStatsModel.from_group, found.groups)]
+        return cls(jobs=found.jobs, stats=StatsModel.from_stats(found.total), tag=tag, by_value=by_value)
 
 
 def _round(value: float | None, digits: int = 6) -> float | None:

@@ -32,13 +32,14 @@ from scheduler.queries.changes import CHANGE_FIELDS, ChangeFilter
 from scheduler.queries.exports import (
     RUN_FIELDS,
     STATS_FIELDS,
-    Cells,
     ExportFormat,
+    Rows,
     export_lines,
     export_runs,
     export_stats,
 )
 from scheduler.queries.periods import parse_range
+from scheduler.services import Services
 
 router = ApiRouter("stats", by_tag=True)
 
@@ -71,7 +72,7 @@ async def export_all_runs(
         services.queries.require_job(job)
     matches_job = parse_name_filter(name)
     rows = export_runs(services.queries, job=job, outcome=ended, due=due, matches_job=matches_job)
-    return await _stream("runs", RUN_FIELDS, rows, format)
+    return await _stream(services, "runs", RUN_FIELDS, rows, format)
 
 
 @router.read("/api/exports/stats", response_class=StreamingResponse, responses=_RESPONSES)
@@ -90,7 +91,7 @@ async def export_job_stats(
     """Export the statistics of each selected job, by name."""
     period = read_period(services, window, since, until, month, parse_zone_parameter(timezone))
     selection = parse_job_filters(name, kind, tag, [], [])
-    return await _stream("stats", STATS_FIELDS, export_stats(services.stats, selection, period), format)
+    return await _stream(services, "stats", STATS_FIELDS, export_stats(services.stats, selection, period), format)
 
 
 @router.read("/api/exports/changes", response_class=StreamingResponse, responses=_RESPONSES)
@@ -112,13 +113,13 @@ async def export_state_changes(
     at = answer_invalid(lambda: parse_range(since, until, month, zone, services.clock.now()))
     criteria = ChangeFilter(job, tuple(state), selection, at)
     rows = services.changes.export_changes(caller.principal, criteria)
-    return await _stream("changes", CHANGE_FIELDS, rows, format)
+    return await _stream(services, "changes", CHANGE_FIELDS, rows, format)
 
 
 async def _stream(
-    name: str, fields: Sequence[str], rows: AsyncIterator[Cells], format: ExportFormat
+    services: Services, name: str, fields: Sequence[str], rows: Rows, format: ExportFormat
 ) -> StreamingResponse:
-    chunks = export_lines(fields, rows, format)
+    chunks = export_lines(fields, rows, format, services.turns)
     # The first chunk before the response starts: a store that is unavailable is answered with 503.
     first = await anext(chunks)
 

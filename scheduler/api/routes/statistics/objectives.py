@@ -58,6 +58,6 @@ async def get_statement(services: ServicesDep, name: _Name, month: _Month, forma
     if format == "json":
         body = ObjectiveStatementModel.from_statement(statement).model_dump_json(by_alias=True)
         return Response(body, media_type="application/json")
-    lines = export_lines(STATEMENT_FIELDS, iterate_statement_rows(statement), ExportFormat.CSV)
+    lines = export_lines(STATEMENT_FIELDS, iterate_statement_rows(statement), ExportFormat.CSV, services.turns)
     headers = {"Content-Disposition": f'attachment; filename="{name}-{month}.csv"'}
     return Response("".join([chunk async for chunk in lines]), media_type="text/csv; charset=utf-8", headers=headers)

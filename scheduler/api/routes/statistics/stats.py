@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import tzinfo
 
 from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel, StatsModel
+from scheduler.api.list_response import create_response_with_list
+from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel, StatsModel, TagStatsModel
 from scheduler.api.routes.filters import (
     FromParameter,
     KindsParameter,
@@ -49,7 +51,10 @@ async def get_stats(
     selection = parse_job_filters(name, kind, tag, [], [])
     group_by = next((one.key for one in selection.tags if one.value is None), None)
     found = await services.stats.read_selection(selection, period, zone, group_by)
-    return SelectionStatsModel.from_selection(found, group_by)
+    start = SelectionStatsModel.from_selection(replace(found, groups=()), group_by)
+    return await create_response_with_list(  # type: ignore[return-value]  # FastAPI passes a response on
+        start, found.groups, TagStatsModel.from_group
+    )
 
 
 @router.read("/api/jobs/{name}/stats")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
@@ -108,7 +108,7 @@ class RollupDays:
         return False
 
     async def _fold(self, job: str, rows: Sequence[Row]) -> None:
-        hours = {hour[_HOUR_DIGITS]: rollup for hour, rollup in sum_by_hour(rows).items()}
+        hours = {hour[_HOUR_DIGITS]: rollup for hour, rollup in sum_by_hour(rows)}
         await self.add(job, hour_of(rows[0].key)[:8], hours, rows)
 
     async def _iterate_jobs(self, shard: str, prefix: str) -> AsyncIterator[tuple[str, str]]:
@@ -132,12 +132,10 @@ def decode_hours(body: str) -> dict[str, Any]:
     return found
 
 
-def sum_by_hour(rows: Iterable[Row]) -> dict[str, Rollup]:
-    """Return the sum for each hour (2026112503) of rows that are in the order of their keys."""
-    found: dict[str, Rollup] = {}
+def sum_by_hour(rows: Iterable[Row]) -> Iterator[tuple[str, Rollup]]:
+    """Yield the sum for each hour (2026112503) of rows of a job that are in the order of their keys."""
     for hour, some in groupby(rows, lambda row: hour_of(row.key)):
-        found[hour] = sum_counts([HourCounts.decode(row.body) for row in some])
-    return found
+        yield hour, sum_counts([HourCounts.decode(row.body) for row in some])
 
 
 def sum_counts(counts: Sequence[HourCounts]) -> Rollup:

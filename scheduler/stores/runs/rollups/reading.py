@@ -1,15 +1,18 @@
-"""Reads the rollups of a job. Used by runs.reading."""
+"""Reads the rollups of a job, or of many jobs. Used by runs.reading."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
 
 from jobs.runs import Run
 from scheduler.stores.port import Row, Store
 from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.rows.range_reads import KeyRange, iterate_ranges
 from scheduler.stores.runs.keys import (
     HISTORY_TABLE,
     PREFIX_END,
@@ -53,6 +56,10 @@ class RollupPart:
         return self.start + self.span
 
 
+JobPart = tuple[str, RollupPart]
+"""A job, and a part of its rollups."""
+
+
 class RollupReads:
     """All methods raise StoreUnavailable."""
 
@@ -77,6 +84,24 @@ class RollupReads:
             parts += await self._list_older_versions(job, since, until)
         return sorted(parts, key=lambda part: part.start)
 
+    async def iterate_many(
+        self, jobs: Sequence[str], since: datetime, until: datetime
+    ) -> AsyncIterator[Iterator[JobPart]]:
+        """Yield the parts that `list_parts` returns for each of these jobs of one shard, in any order.
+
+        Each iterator decodes when it is consumed, which takes longer than reading: consume it in short steps.
+        """
+        shard = shard_of_job(jobs[0])
+        if not await self._upkeep.has_counted(shard):
+            for job in jobs:
+                yield ((job, part) for part in await self.list_parts(job, since, until))
+            return
+        ordered = sorted(jobs, key=lambda job: f"{job}~")
+        for span in _list_spans(since, until):
+            ranges = [KeyRange(f"{span.prefix}{job}~{span.after}", f"{span.prefix}{job}~{span.end}") for job in ordered]
+            async for found in iterate_ranges(self._store, HISTORY_TABLE, shard, ranges):
+                yield ((ordered[place], part) for place, rows in found for part in span.decode(rows))
+
     async def find_complete_since(self, job: str, otherwise: datetime) -> datetime | None:
         """See Runs.find_rollups_complete_since."""
         return await self._upkeep.find_complete_since(shard_of_job(job), otherwise)
@@ -89,13 +114,11 @@ class RollupReads:
 
     async def _list_hours(self, job: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         rows = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
-        return [RollupPart(parse_hour(hour), HOUR, rollup) for hour, rollup in sum_by_hour(rows).items()]
+        return [*_decode_hours(rows)]
 
     async def _list_hours_of_day(self, job: str, day: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         row = await self._store.get_row(HISTORY_TABLE, shard_of_job(job), f"{DAY_HOURS_PREFIX}{job}~{day}")
-        stored = {} if row is None else decode_hours(row.body)
-        starts = ((parse_hour(day + hour), body) for hour, body in stored.items())
-        return [RollupPart(start, HOUR, Rollup.decode(body)) for start, body in starts if since <= start < until]
+        return [] if row is None else [*_decode_hours_of_days(since, until, [row])]
 
     async def _list_older_versions(self, job: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         old = await self._list_between(OLD_HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
@@ -127,6 +150,38 @@ def merge_parts(parts: Iterable[RollupPart]) -> Rollup:
     for part in parts:
         total.merge(part.rollup)
     return total
+
+
+class _Span(NamedTuple):
+    """Rows of a job: those with keys of this prefix between these instants. `decode`: returns their parts."""
+
+    prefix: str
+    after: str
+    end: str
+    decode: Callable[[Sequence[Row]], Iterable[RollupPart]]
+
+
+def _list_spans(since: datetime, until: datetime) -> Iterator[_Span]:
+    """Yield what has the parts of [since, until): complete days, hours of recent days, hours of days that are cut."""
+    first = since + DAY if since.hour else since
+    if format_day(first) < format_day(until):
+        yield _Span(DAY_PREFIX, format_day(first - DAY) + PREFIX_END, format_day(until), partial(map, _day_part))
+    yield _Span(HOUR_PREFIX, format_hour(since - HOUR) + PREFIX_END, format_hour(until), _decode_hours)
+    for day in sorted({format_day(instant) for instant in (since, until) if instant.hour}):
+        before = format_day(parse_hour(day) - DAY) + PREFIX_END
+        yield _Span(DAY_HOURS_PREFIX, before, day + PREFIX_END, partial(_decode_hours_of_days, since, until))
+
+
+def _decode_hours(rows: Sequence[Row]) -> Iterator[RollupPart]:
+    return (RollupPart(parse_hour(hour), HOUR, rollup) for hour, rollup in sum_by_hour(rows))
+
+
+def _decode_hours_of_days(since: datetime, until: datetime, rows: Sequence[Row]) -> Iterator[RollupPart]:
+    for row in rows:
+        for hour, body in decode_hours(row.body).items():
+            start = parse_hour(hour_of(row.key) + hour)
+            if since <= start < until:
+                yield RollupPart(start, HOUR, Rollup.decode(body))
 
 
 def _day_part(row: Row) -> RollupPart:

@@ -10,7 +10,10 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome
+from scheduler import turns
+from scheduler.api.models.statistics.stats import TagStatsModel
 from scheduler.queries import exports
+from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import run_of
@@ -173,3 +176,34 @@ async def test_an_export_that_the_store_cuts_says_so(monkeypatch: pytest.MonkeyP
         away = await client.get("/api/exports/runs")
     assert (cut.status_code, cut.text.splitlines()[-1]) == (200, '{"complete":false,"rows":4}')
     assert away.status_code == 503
+
+
+@pytest.mark.parametrize("format", exports.ExportFormat)
+async def test_other_tasks_run_between_the_rows_of_a_page(
+    format: exports.ExportFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    seen = list[int]()
+
+    async def pages() -> exports.Rows:
+        yield ({"number": seen.append(counted.number) or each} for each in range(30))
+
+    async with counted_turns() as counted:
+        lines = [chunk async for chunk in exports.export_lines(["number"], pages(), format, turns.SharedTurns())]
+    assert len(set(seen)) == 30
+    assert "".join(lines).count("\n") == 31 + (format is exports.ExportFormat.CSV)
+
+
+async def test_the_values_of_a_tag_are_the_end_of_the_statistics_and_are_serialized_in_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    seen = list[int]()
+    create = TagStatsModel.from_group
+    monkeypatch.setattr(TagStatsModel, "from_group", lambda group: seen.append(counted.number) or create(group))
+    jobs = [entry(f"job-{each}", tags={"team": f"team-{each}"}) for each in range(30)]
+    async with ApiClient(jobs=jobs) as client, counted_turns() as counted:
+        body = (await client.get("/api/stats", tag="team")).json()
+    assert [*body] == ["jobs", "stats", "tag", "by_value"]
+    assert sorted(each["value"] for each in body["by_value"]) == sorted(f"team-{each}" for each in range(30))
+    assert len(set(seen)) == 30

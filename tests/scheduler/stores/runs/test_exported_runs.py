@@ -10,7 +10,7 @@ import pytest
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries import exports
-from scheduler.queries.exports import Cells, export_runs
+from scheduler.queries.exports import Cells, Rows, export_runs
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME
 from scheduler.stores.dead_letters.repository import DeadLetters
@@ -24,7 +24,7 @@ JOBS = ("basket", "checkout", "search")
 INSTANTS = range(12)
 
 
-def export(store: Store, runs: Runs) -> AsyncIterator[Cells]:
+def export(store: Store, runs: Runs) -> Rows:
     clock: Clock = VirtualClock(NOON)
 
     async def no_states(_names: object) -> dict[str, object]:
@@ -33,6 +33,12 @@ def export(store: Store, runs: Runs) -> AsyncIterator[Cells]:
     pauses, letters = Pauses(store, clock.monotonic), DeadLetters(store)
     queries = JobAndRunQueries(Catalog([]), runs, pauses, letters, clock, no_states)  # type: ignore[arg-type]
     return export_runs(queries, job=None, outcome=None, due=ANY_TIME)
+
+
+async def rows_of(pages: Rows) -> AsyncIterator[Cells]:
+    async for page in pages:
+        for row in page:
+            yield row
 
 
 async def start(runs: Runs, job: str, seconds: float) -> Claim:
@@ -55,7 +61,7 @@ async def test_an_export_has_each_run_once_however_many_end_during_it(
         await runs.finish(claim, run_of(claim.ticket))
 
     exported: dict[str, str] = {}
-    async for row in export(store, runs):
+    async for row in rows_of(export(store, runs)):
         assert row["id"] not in exported, "a run is in an export once"
         exported[row["id"]] = row["outcome"]
         if running and rng.random() < 0.7:
