@@ -205,6 +205,10 @@ class Catalog:
         """
         return True
 
+    def begin_of(self, job: str) -> datetime | None:
+        """Return the instant from which what is stored of a job may be shown; None: all of it."""
+        return None
+
     def hides(self, name: str) -> bool:
         """Return whether a job of this name exists that is not in this catalog."""
         return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
+from scheduler.catalog.visible_past import cut_state
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
@@ -57,6 +58,9 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
 
 class JobAndRunQueries:
     """One method a read. All methods that await raise StoreError."""
+
+    HIDES_ITSELF = (Runs,)
+    """See scheduler.catalog.limited. A backfill for a time before is shown, as it ran later."""
 
     def __init__(
         self,
@@ -202,7 +206,7 @@ class JobAndRunQueries:
         last = min(start + MAX_JOBS_SCANNED, len(names))
         for end in range(start, last, _SCAN_BATCH):
             some = names[end : min(end + _SCAN_BATCH, last)]
-            latest = await self._runs.find_latest_of_jobs(some)
+            latest = await self.latest_runs(some)
             for number, name in enumerate(some, end + 1):
                 if selection.matches_latest(latest.get(name)):
                     found.append(name)
@@ -214,6 +218,7 @@ class JobAndRunQueries:
         latest = await self.latest_runs(names)
         pauses = await self._pauses.list_active(self._clock.now())
         states = await self.states_of(names)
+        states = {name: cut_state(state, self._catalog) for name, state in states.items()}
 
         def create(name: str) -> JobView:
             entry, pause = jobs.get_job(name), pauses.get(name)

@@ -187,7 +187,7 @@ class StatsReader:
     async def _sum_cached(self, jobs: Sequence[str], period: Period, hours: HoursOfDay, seconds: float) -> StatsSums:
         if len(jobs) == 1 and seconds == OPEN_CACHED_SECONDS:
             return await self._sum(jobs, period, hours)
-        key = (tuple(jobs), period, str(hours.zone))
+        key = (tuple(jobs), self._runs.list_begins(jobs), period, str(hours.zone))
         return await self._cache.get(key, seconds, partial(self._sum, jobs, period, hours))
 
     async def _sum(self, jobs: Sequence[str], period: Period, hours: HoursOfDay) -> StatsSums:
