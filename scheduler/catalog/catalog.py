@@ -209,6 +209,10 @@ class Catalog:
         """Return the instant from which what is stored of a job may be shown; None: all of it."""
         return None
 
+    def has_hidden_past(self, job: str) -> bool:
+        """Return whether a stored job had tags before that the caller does not see."""
+        return False
+
     def hides(self, name: str) -> bool:
         """Return whether a job of this name exists that is not in this catalog."""
         return False

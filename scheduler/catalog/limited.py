@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.visible_past import limit_past
+from scheduler.catalog.visible_since import VisibleFrom
 from scheduler.identity.principal import Principal
 
 _QUERIES = "scheduler.queries"
@@ -25,7 +26,7 @@ class LimitedCatalog(Catalog):
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
         super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest, whole.alerting))
         self._principal = principal
-        self.visible_since: Mapping[str, datetime] = {}
+        self.visible_since: Mapping[str, VisibleFrom] = {}
         """Since when stored jobs have had a tag of the principal, once it is read, see VisibleSince."""
         self.has_past = False
         self._whole = whole
@@ -35,12 +36,19 @@ class LimitedCatalog(Catalog):
 
     def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
         """See Catalog.is_visible. What happened before the job had a tag of the principal is not visible."""
-        begin = self.visible_since.get(str(job))
-        return job in self and (at is None or begin is None or at >= begin)
+        if job is None or job not in self:
+            return False
+        return at is None or at >= (self.begin_of(job) or at)
 
     def begin_of(self, job: str) -> datetime | None:
         """See Catalog.begin_of."""
-        return self.visible_since.get(job)
+        found = self.visible_since.get(job)
+        return None if found is None else found.at
+
+    def has_hidden_past(self, job: str) -> bool:
+        """See Catalog.has_hidden_past."""
+        found = self.visible_since.get(job)
+        return found is not None and found.has_hidden_past
 
     def hides(self, name: str) -> bool:
         """See Catalog.hides."""

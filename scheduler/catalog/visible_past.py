@@ -145,7 +145,9 @@ class VisibleCircuits(StoredCircuits):
         """See StoredCircuits.load."""
         text, etag = await super().load(key)
         begin = self._find_begin(key)
-        return (text, etag) if text is None or begin is None else (dump_state(_cut_circuit(load_state(text), begin)), etag)
+        return (
+            (text, etag) if text is None or begin is None else (dump_state(_cut_circuit(load_state(text), begin)), etag)
+        )
 
     def _find_begin(self, key: str) -> datetime | None:
         if self._begins is None:

@@ -58,11 +58,7 @@ class VisibleRuns(Runs):
     async def find_latest_of_jobs(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
         """See RunReads.find_latest_of_jobs."""
         found = await super().find_latest_of_jobs(jobs)
-        return {
-            job: record
-            for job, record in found.items()
-            if record.run is None or self._catalog.is_visible(job, record.run.started_at)
-        }
+        return {job: record for job, record in found.items() if self._is_own(job, record)}
 
     async def list_rollups(
         self, job: str, since: datetime, until: datetime, boundaries: Collection[datetime] = ()
@@ -80,6 +76,10 @@ class VisibleRuns(Runs):
             return parts
         return [*await self._count_hour(job, begin, first), *(part for part in parts if part.start > first)]
 
+    def _is_own(self, job: str, record: RunRecord) -> bool:
+        begin, run = self._catalog.begin_of(job), record.run
+        return begin is None or run is None or run.started_at >= begin
+
     async def _count_hour(self, job: str, begin: datetime, first: datetime) -> Sequence[RollupPart]:
         page = await self.list_page(job, limit=MAX_RUNS_COUNTED, since=begin, until=first + HOUR - _MILLISECOND)
         runs: list[Run] = [record.run for record in page.records if record.run is not None]
@@ -91,6 +91,4 @@ class VisibleRuns(Runs):
 def _is_whole(part: RollupPart, begin: datetime) -> bool:
     """Whether all runs of an hour started after this instant, as far as its counts tell."""
     segment = part.rollup.segment
-    return (
-        segment is not None and segment.first >= begin and segment.uptime.sample_count == part.rollup.tally.runs
-    )
+    return segment is not None and segment.first >= begin and segment.uptime.sample_count == part.rollup.tally.runs

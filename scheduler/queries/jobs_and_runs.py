@@ -155,7 +155,8 @@ class JobAndRunQueries:
     ) -> RunPage:
         """Return a page of runs due in `due`, newest first: see Runs.list_page. Raises ValueError.
 
-        For a caller that is limited to tags a page can have fewer runs than `limit`, even none.
+        For a caller that is limited to tags a page can have fewer runs than `limit`, even none. The list of a job ends
+        where only runs of before it had a tag of the caller follow.
         """
         found: list[RunRecord] = []
         for _ in range(MAX_PAGES_SCANNED):
@@ -169,7 +170,13 @@ class JobAndRunQueries:
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
             if continuation is None or len(found) == limit or len(visible) == len(page.records):
                 break
-        return RunPage(tuple(found), hide_continuation(continuation, self._catalog) if job is None else continuation)
+        if job is None:
+            return RunPage(tuple(found), hide_continuation(continuation, self._catalog))
+        if continuation is not None and self._catalog.begin_of(job) is not None:
+            rest = await self._runs.list_page(job, outcome, _SCAN_BATCH, continuation, since=due.since, until=due.until)
+            if not any(show_run(record, self._catalog) for record in rest.records):
+                continuation = None
+        return RunPage(tuple(found), continuation)
 
     async def list_dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
