@@ -1,5 +1,5 @@
-"""What is stored of jobs from when these had a tag of a principal on: pauses, states, pings, health entries, circuits and
-alerts. Created by scheduler.catalog.limited, for queries.
+"""What is stored of jobs from when these had a tag of a principal on: pauses, states, pings, entries of health
+documents, circuits and alerts. Created by scheduler.catalog.limited, for queries.
 
 What began before and lasts begins at that instant, without its cause.
 """

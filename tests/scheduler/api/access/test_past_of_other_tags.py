@@ -21,7 +21,6 @@ from scheduler.api.app import ROUTERS
 from scheduler.identity.principal import Role
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.pauses import Pause
-from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START, LoopClock
 from tests.scheduler.api.access.test_limited_changes import OURS, THEIRS, Team, definition
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS
@@ -65,8 +64,8 @@ NOT_OF_JOBS = re.compile(r"/ping/|/static/|/health/live|openapi|/docs$|/schema/"
 
 
 class HeldTime:
-    """The clock of a shop, which stands still but for `pass_by`: definitions are read in threads, so a loop with virtual
-    time does not serve.
+    """The clock of a shop, which stands still but for `pass_by`. A loop with virtual time has no threads, which read
+    definitions.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
