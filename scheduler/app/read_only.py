@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scheduler.alerting.backtest.backtester import Backtester
     from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
+    from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager

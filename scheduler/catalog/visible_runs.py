@@ -1,7 +1,7 @@
 """The runs of jobs from when these had a tag of a principal on. Created by scheduler.catalog.limited.
 
-Counts and lists begin at that instant, whoever reads them. The hour that contains it is counted from its stored runs
-unless no run was due before, so that no bucket of an earlier time is read.
+Counts and lists begin at that instant. Of the hour that contains it, the stored runs are counted, unless its rollup tells
+that all runs started after the instant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scheduler.stores.runs.rollups.reading import RollupPart
 from scheduler.stores.runs.rollups.uncounted import sum_runs
 
 MAX_RUNS_COUNTED = 1000
-"""An hour with more runs since its job became visible is left out."""
+"""An hour with more runs since its job became visible is skipped."""
 _MILLISECOND = timedelta(milliseconds=1)
 
 

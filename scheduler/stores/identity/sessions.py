@@ -26,8 +26,8 @@ MAX_PRUNED = 100
 class Session:
     """`id`: the key of its row. `principal`: as it was when the session started. `key_id`: of the API key, if any.
 
-    `ends_at`: whatever happens. `used_at`: correct to a minute. `started_at` is None and `address` empty in a row of an
-    older version.
+    `ends_at`: whatever happens. `used_at`: correct to a minute. A row of an older version has neither `started_at` nor
+    `address`.
     """
 
     id: str

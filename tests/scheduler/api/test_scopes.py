@@ -43,7 +43,7 @@ def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: Declare
     elif route.path == "/api/metrics":
         assert route.scope is Scope.METRICS
     elif route.path.startswith(("/api/keys", "/api/sessions")):
-        # Keys and sessions are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
+        # Both are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
         assert route.scope is Scope.MANAGE
         return
     else:
