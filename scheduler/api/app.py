@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scheduler.api.access import key_routes, session_routes
+from scheduler.api.access import browser_session_routes, key_routes, session_routes
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
 from scheduler.api.dashboard.readers import prepare_dashboard
 from scheduler.api.definitions import exports as job_exports
@@ -79,6 +79,7 @@ ROUTERS = (
     pings.router,
     key_routes.router,
     session_routes.router,
+    browser_session_routes.router,
     document_route.router,
     *PAGE_ROUTERS,
 )

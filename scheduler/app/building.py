@@ -43,6 +43,7 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
+from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.sets import JobSetApplier
 from scheduler.queries.audit import AuditQueries
@@ -232,6 +233,7 @@ def _build_operations(
             foundation.stored_jobs.committer, clock, _build_definition_reviewer(foundation, setup).review_stored
         ),
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
+        sessions=SessionManager(foundation.repositories.sessions, foundation.audit, clock),
         markers=DeploymentMarking(catalog, repositories.markers, clock, audit),
         **build_alerting_operations(foundation, alerting),
     )

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from scheduler.alerting.backtest.backtester import Backtester
     from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
+    from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager
+    from scheduler.operations.sessions import SessionManager
     from scheduler.queries.alerting.channels import ChannelQueries
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.alerting.incidents import IncidentQueries
@@ -79,13 +81,23 @@ class ReadOnlyProgram:
 
     @cached_property
     def api_keys(self) -> ApiKeyManager:
-        """The one part that changes something: keys are made before the first start, without any job."""
-        from jobs.redaction import Redactor
-        from scheduler.audit.stored_trail import StoredAuditTrail
+        """It changes something, as `sessions` does: keys are made before the first start, without any job."""
         from scheduler.operations.api_keys import ApiKeyManager
 
-        trail = StoredAuditTrail(self._repositories.audit_log, self.clock, Redactor())
-        return ApiKeyManager(self._repositories.api_keys, trail, self.clock)
+        return ApiKeyManager(self._repositories.api_keys, self._trail, self.clock)
+
+    @cached_property
+    def sessions(self) -> SessionManager:
+        from scheduler.operations.sessions import SessionManager
+
+        return SessionManager(self._repositories.sessions, self._trail, self.clock)
+
+    @property
+    def _trail(self) -> AuditTrail:
+        from jobs.redaction import Redactor
+        from scheduler.audit.stored_trail import StoredAuditTrail
+
+        return StoredAuditTrail(self._repositories.audit_log, self.clock, Redactor())
 
     @cached_property
     def queries(self) -> JobAndRunQueries:

@@ -79,9 +79,11 @@ class Sessions:
         active = await self._stored.list_of(principal, self._clock.now())
         return active[: max(0, len(active) - MAX_SESSIONS + 1)]
 
-    async def start(self, caller: Authenticated, replaced: Sequence[Session] = ()) -> tuple[str, Session]:
+    async def start(
+        self, caller: Authenticated, replaced: Sequence[Session] = (), address: str = ""
+    ) -> tuple[str, Session]:
         """End the replaced sessions and start one; return the value of its cookie. It ends with the credential at the
-        latest.
+        latest. `address`: of the client.
 
         Raises StoreError: no session was started.
         """
@@ -92,7 +94,9 @@ class Sessions:
         if caller.valid_until is not None:
             ends_at = min(ends_at, caller.valid_until)
         cookie = f"{expiry_prefix(ends_at)}.{secrets.token_urlsafe(32)}"
-        session = Session(_session_id(cookie), caller.principal, caller.key_id, ends_at, now)
+        session = Session(
+            _session_id(cookie), caller.principal, caller.key_id, ends_at, now, started_at=now, address=address
+        )
         await self._stored.insert(session, now)
         return cookie, session
 

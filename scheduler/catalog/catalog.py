@@ -205,6 +205,14 @@ class Catalog:
         """
         return True
 
+    def begin_of(self, job: str) -> datetime | None:
+        """Return the instant from which what is stored of a job may be shown; None: all of it."""
+        return None
+
+    def has_hidden_past(self, job: str) -> bool:
+        """Return whether a stored job had tags before that the caller does not see."""
+        return False
+
     def hides(self, name: str) -> bool:
         """Return whether a job of this name exists that is not in this catalog."""
         return False

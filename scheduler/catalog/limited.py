@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.visible_past import limit_past
+from scheduler.catalog.visible_since import VisibleFrom
 from scheduler.identity.principal import Principal
 
-_LIMITED_PACKAGES = ("scheduler.operations", "scheduler.queries")
+_QUERIES = "scheduler.queries"
+_LIMITED_PACKAGES = ("scheduler.operations", _QUERIES)
 """Packages whose objects resolve every job through their catalog. Others are shared."""
 
 T = TypeVar("T")
@@ -23,7 +26,7 @@ class LimitedCatalog(Catalog):
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
         super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest, whole.alerting))
         self._principal = principal
-        self.visible_since: Mapping[str, datetime] = {}
+        self.visible_since: Mapping[str, VisibleFrom] = {}
         """Since when stored jobs have had a tag of the principal, once it is read, see VisibleSince."""
         self.has_past = False
         self._whole = whole
@@ -33,7 +36,19 @@ class LimitedCatalog(Catalog):
 
     def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
         """See Catalog.is_visible. What happened before the job had a tag of the principal is not visible."""
-        return job in self and (at is None or job not in self.visible_since or at >= self.visible_since[str(job)])
+        if job is None or job not in self:
+            return False
+        return at is None or at >= (self.begin_of(job) or at)
+
+    def begin_of(self, job: str) -> datetime | None:
+        """See Catalog.begin_of."""
+        found = self.visible_since.get(job)
+        return None if found is None else found.at
+
+    def has_hidden_past(self, job: str) -> bool:
+        """See Catalog.has_hidden_past."""
+        found = self.visible_since.get(job)
+        return found is not None and found.has_hidden_past
 
     def hides(self, name: str) -> bool:
         """See Catalog.hides."""
@@ -51,11 +66,20 @@ class LimitedCatalog(Catalog):
 def limit_part(part: T, catalog: Catalog) -> T:
     """Return a copy of a query or an operation that uses this catalog, with the queries and operations that it uses.
 
-    Any other part is returned unchanged.
+    The repositories of queries read no past of other tags, apart from those whose past a query hides itself
+    (`HIDES_ITSELF`). Any other part is returned unchanged.
     """
     if not type(part).__module__.startswith(_LIMITED_PACKAGES) or not hasattr(part, "__dict__"):
         return part
     limited = copy(part)
     for name, value in vars(part).items():
-        setattr(limited, name, catalog if isinstance(value, Catalog) else limit_part(value, catalog))
+        setattr(limited, name, _limit_value(part, value, catalog))
     return limited
+
+
+def _limit_value(part: object, value: object, catalog: Catalog) -> object:
+    if isinstance(value, Catalog):
+        return catalog
+    if type(part).__module__.startswith(_QUERIES) and type(value) not in getattr(part, "HIDES_ITSELF", ()):
+        value = limit_past(value, catalog)
+    return limit_part(value, catalog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from scheduler.catalog.composition import JobComposer
 from scheduler.identity.principal import Principal
@@ -11,7 +12,15 @@ from scheduler.identity.tags import Tags, written_tags
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import StoredEntry, parse_stamp
 
-_KnownSince = dict[str, tuple[str, datetime]]
+
+class VisibleFrom(NamedTuple):
+    """`has_hidden_past`: the version before had other tags."""
+
+    at: datetime
+    has_hidden_past: bool
+
+
+_Known = dict[str, tuple[str, VisibleFrom]]
 """By job: the key of its latest version, and since when it has been visible."""
 
 
@@ -21,9 +30,9 @@ class VisibleSince:
     def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
         self._composer = composer
         self._stored = stored
-        self._known: dict[Tags, _KnownSince] = {}
+        self._known: dict[Tags, _Known] = {}
 
-    async def read(self, principal: Principal) -> Mapping[str, datetime]:
+    async def read(self, principal: Principal) -> Mapping[str, VisibleFrom]:
         """Return the instant by job, as its retained versions tell. Raises StoreError."""
         entries = [
             one.entry
@@ -35,12 +44,12 @@ class VisibleSince:
         self._known[principal.tags] = found
         return {name: since for name, (_, since) in found.items()}
 
-    async def _read(self, entry: StoredEntry, principal: Principal, known: _KnownSince) -> datetime:
+    async def _read(self, entry: StoredEntry, principal: Principal, known: _Known) -> VisibleFrom:
         if known.get(entry.name, ("",))[0] == entry.row_key:
             return known[entry.name][1]
         since = parse_stamp(entry.stamp)
         for version in await self._stored.list_versions(entry) if entry.number > 1 else ():
             if version.definition is not None and not principal.sees(written_tags(version.definition)):
-                break
+                return VisibleFrom(since, has_hidden_past=True)
             since = version.at
-        return since
+        return VisibleFrom(since, has_hidden_past=False)

@@ -131,6 +131,7 @@ COMMANDS = {
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
+    "sessions": CommandEntry("sessions.group", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}),
     "backup": CommandEntry(
         "backup.group",
         "backup",

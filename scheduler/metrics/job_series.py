@@ -5,7 +5,7 @@ The text of each job is cached for each series, and is written again only when i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -81,8 +81,11 @@ class JobSeriesSource:
             self._read_at = None
             await self._refresh(snapshot, now)
             self._read_at = snapshot, now
-        names = [name for name in catalog.names() if name in snapshot] if is_limited else snapshot.names()
-        return await self._join(names) if names else []
+        if not is_limited:
+            return await self._join(snapshot.names(), frozenset()) if len(snapshot) else []
+        names = [name for name in catalog.names() if name in snapshot]
+        hidden = frozenset(name for name in names if catalog.has_hidden_past(name))
+        return await self._join(names, hidden) if names else []
 
     def _is_current(self, snapshot: JobSnapshot, now: datetime) -> bool:
         if self._read_at is None or self._read_at[0] is not snapshot:
@@ -115,32 +118,41 @@ class JobSeriesSource:
         if not lines.runs:
             lines.runs, lines.histograms = write_runs(job, self._runs.find(job)), None
 
-    async def _join(self, names: Sequence[str]) -> list[Family]:
-        """Return the families of these jobs."""
+    async def _join(self, names: Sequence[str], hidden: Set[str]) -> list[Family]:
+        """Return the families of these jobs. `hidden`: those whose counts begin before their caller sees the job."""
         lines = [self._lines[name] for name in names]
         families = [Family(series.JOB_INFO, "".join([each.info for each in lines]))]
+        counted = [name for name in names if name not in hidden]
         columns: list[tuple[Sequence[MetricSeries], Sequence[Sequence[str]]]] = [
-            (STATE_SERIES, [each.states for each in lines]),
-            (RUN_SERIES, [each.runs for each in lines]),
+            (STATE_SERIES, [self._show_states(name, name in hidden) for name in names]),
+            (RUN_SERIES, [self._lines[name].runs for name in counted]),
         ]
         if self._has_histograms():
             columns.append(
                 (
                     HISTOGRAM_SERIES,
-                    await convert_each(self._find_histograms, zip(names, lines, strict=True), STEP_PAUSE),
+                    await convert_each(self._find_histograms, counted, STEP_PAUSE),
                 )
             )
         for kinds, rows in columns:
             families += await convert_each(partial(_join_column, rows), enumerate(kinds), STEP_PAUSE)
         return families
 
+    def _show_states(self, job: str, is_hidden: bool) -> Sequence[str]:
+        states = self._lines[job].states
+        if not is_hidden:
+            return states
+        return [
+            "" if kind is series.JOB_DEAD_LETTERS else text for kind, text in zip(STATE_SERIES, states, strict=True)
+        ]
+
     def _has_histograms(self) -> bool:
         return self._histograms == "job" or (
             self._histograms == "auto" and len(self._selection.jobs) <= MAX_JOBS_WITH_HISTOGRAMS
         )
 
-    def _find_histograms(self, of: tuple[str, _JobLines]) -> Sequence[str]:
-        job, lines = of
+    def _find_histograms(self, job: str) -> Sequence[str]:
+        lines = self._lines[job]
         if lines.histograms is None:
             lines.histograms = write_histograms(job, self._runs.find(job))
         return lines.histograms

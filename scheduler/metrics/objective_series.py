@@ -50,7 +50,7 @@ class ObjectiveSource:
         jobs = self._selection.jobs
         objectives = [each for each in self._reader.list_objectives() if not each.job or each.job in jobs]
         await self._refresh(objectives, now)
-        seen = (each for each in objectives if not is_limited or (each.job and each.job in catalog))
+        seen = (each for each in objectives if not is_limited or _is_shown(each, catalog))
         return _make_families(self._measured[each.name] for each in seen if each.name in self._measured)
 
     async def _refresh(self, objectives: Sequence[NamedObjective], now: datetime) -> None:
@@ -71,6 +71,10 @@ class ObjectiveSource:
     def _last_read(self, objective: NamedObjective) -> float:
         measured = self._measured.get(objective.name)
         return 0.0 if measured is None else measured.state.until.timestamp()
+
+
+def _is_shown(objective: NamedObjective, catalog: Catalog) -> bool:
+    return bool(objective.job) and objective.job in catalog and not catalog.has_hidden_past(objective.job)
 
 
 def _make_families(measured: Iterable[_Measured]) -> Sequence[Family]:

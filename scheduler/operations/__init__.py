@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
+    from scheduler.operations.sessions import SessionManager
     from scheduler.operations.stored_jobs.editing import StoredJobEditor
     from scheduler.operations.stored_jobs.sets import JobSetApplier
 
@@ -42,6 +43,7 @@ class Operations:
     definition_tests: DefinitionTester
     pings: PingReceiver
     api_keys: ApiKeyManager
+    sessions: SessionManager
     stored_jobs: StoredJobEditor
     job_sets: JobSetApplier
     incidents: IncidentManager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
+from scheduler.catalog.visible_past import cut_state
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
@@ -57,6 +58,9 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
 
 class JobAndRunQueries:
     """One method a read. All methods that await raise StoreError."""
+
+    HIDES_ITSELF = (Runs,)
+    """See scheduler.catalog.limited. A backfill for a time before is shown, as it ran later."""
 
     def __init__(
         self,
@@ -151,7 +155,8 @@ class JobAndRunQueries:
     ) -> RunPage:
         """Return a page of runs due in `due`, newest first: see Runs.list_page. Raises ValueError.
 
-        For a caller that is limited to tags a page can have fewer runs than `limit`, even none.
+        For a caller that is limited to tags a page can have fewer runs than `limit`, even none. The list of a job ends
+        where only runs of before it had a tag of the caller follow.
         """
         found: list[RunRecord] = []
         for _ in range(MAX_PAGES_SCANNED):
@@ -165,7 +170,13 @@ class JobAndRunQueries:
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
             if continuation is None or len(found) == limit or len(visible) == len(page.records):
                 break
-        return RunPage(tuple(found), hide_continuation(continuation, self._catalog) if job is None else continuation)
+        if job is None:
+            return RunPage(tuple(found), hide_continuation(continuation, self._catalog))
+        if continuation is not None and self._catalog.begin_of(job) is not None:
+            rest = await self._runs.list_page(job, outcome, _SCAN_BATCH, continuation, since=due.since, until=due.until)
+            if not any(show_run(record, self._catalog) for record in rest.records):
+                continuation = None
+        return RunPage(tuple(found), continuation)
 
     async def list_dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
@@ -202,7 +213,7 @@ class JobAndRunQueries:
         last = min(start + MAX_JOBS_SCANNED, len(names))
         for end in range(start, last, _SCAN_BATCH):
             some = names[end : min(end + _SCAN_BATCH, last)]
-            latest = await self._runs.find_latest_of_jobs(some)
+            latest = await self.latest_runs(some)
             for number, name in enumerate(some, end + 1):
                 if selection.matches_latest(latest.get(name)):
                     found.append(name)
@@ -214,6 +225,7 @@ class JobAndRunQueries:
         latest = await self.latest_runs(names)
         pauses = await self._pauses.list_active(self._clock.now())
         states = await self.states_of(names)
+        states = {name: cut_state(state, self._catalog) for name, state in states.items()}
 
         def create(name: str) -> JobView:
             entry, pause = jobs.get_job(name), pauses.get(name)

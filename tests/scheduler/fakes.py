@@ -53,6 +53,7 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
+from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
@@ -63,6 +64,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import StoredSessions
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
 from scheduler.stores.repositories import Repositories
@@ -352,6 +354,7 @@ class WorkerHarness:
                 self.bindings,
             ),
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
+            sessions=SessionManager(StoredSessions(self.store), self.audit, self.clock),
             markers=DeploymentMarking(self.catalog, self.repositories.markers, self.clock, self.audit),
             stored_jobs=StoredJobEditor(self.stored, committer),
             job_sets=JobSetApplier(committer, self.clock, self.review_set),

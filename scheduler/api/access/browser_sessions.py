@@ -39,7 +39,7 @@ async def start_session(
     ended = f"; {format_count(len(replaced), 'older session')} of it ended" if replaced else ""
     change = AuditedChange("session.start", who.id, f"{who.id} signed in{ended}")
     async with audited(services.audit, create_caller(request, who), change):
-        cookie, session = await sessions.start(caller, replaced)
+        cookie, session = await sessions.start(caller, replaced, find_client_address(request.scope))
     is_secure = _is_secure(request, services)
     response.set_cookie(
         SECURE_COOKIE if is_secure else PLAIN_COOKIE,

@@ -50,13 +50,18 @@ class ApiScheduler:
             found.append(RunningJob(_define(name, exported[name]), declared["source"], owner))
         return found
 
-    async def plan_set(self, owner: str, document: Mapping[str, Any], *, adopt: bool) -> SetPlan:
+    async def plan_set(
+        self, owner: str, document: Mapping[str, Any], *, adopt: bool, allow_literal: bool = False
+    ) -> SetPlan:
         """See SchedulerReader.plan_set."""
-        return read_plan(await self._api.post(f"/api/sets/{owner}/plan", document, {"adopt": adopt}))
+        params = _set_parameters(adopt, allow_literal)
+        return read_plan(await self._api.post(f"/api/sets/{owner}/plan", document, params))
 
-    async def apply_set(self, owner: str, document: Mapping[str, Any], plan_id: str, *, adopt: bool) -> SetPlan:
+    async def apply_set(
+        self, owner: str, document: Mapping[str, Any], plan_id: str, *, adopt: bool, allow_literal: bool = False
+    ) -> SetPlan:
         """Apply a planned set."""
-        params = {"adopt": adopt, "plan_id": plan_id}
+        params = _set_parameters(adopt, allow_literal) | {"plan_id": plan_id}
         return read_plan(await self._api.post(f"/api/sets/{owner}/apply", document, params))
 
     async def review(self, jobs: Sequence[JobDefinition]) -> SetReview:
@@ -114,6 +119,11 @@ class ApiScheduler:
             notes += (each for each in found["notes"] if each not in notes)
         messages.sort(key=lambda each: each.at)
         return AlertReplay(frozenset(chosen), since, sent, would_be, messages, notes)
+
+
+def _set_parameters(adopt: bool, allow_literal: bool) -> dict[str, Any]:
+    """Return the query. Schedulers before 0.2.0 do not know `allow_literal`."""
+    return {"adopt": adopt} | ({"allow_literal": True} if allow_literal else {})
 
 
 def read_plan(fields: Mapping[str, Any]) -> SetPlan:

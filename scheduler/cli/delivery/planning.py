@@ -36,6 +36,7 @@ class PlanOptions(NamedTuple):
     """
 
     adopt: bool = False
+    allow_literal: bool = False
     has_review: bool = True
     alerts_since: datetime | None = None
     has_load: bool = False
@@ -134,7 +135,9 @@ async def plan_changes(
 ) -> PlannedChanges:
     """Return what the working copy would change. `sections`: see PlannedChanges. Raises as SchedulerReader."""
     if copy.desired is not None:
-        plan = await scheduler.plan_set(copy.owner, copy.desired.document, adopt=options.adopt)
+        plan = await scheduler.plan_set(
+            copy.owner, copy.desired.document, adopt=options.adopt, allow_literal=options.allow_literal
+        )
         needs_jobs = options.has_load or options.alerts_since is not None
         running = await scheduler.read_jobs() if needs_jobs else ()
     else:

@@ -102,8 +102,13 @@ class SchedulerReader(Protocol):
         """Return the jobs in force, by name."""
         ...
 
-    async def plan_set(self, owner: str, document: Mapping[str, Any], *, adopt: bool) -> SetPlan:
-        """Return what a set of stored jobs would change. Raises InvalidDefinition."""
+    async def plan_set(
+        self, owner: str, document: Mapping[str, Any], *, adopt: bool, allow_literal: bool = False
+    ) -> SetPlan:
+        """Return what a set of stored jobs would change. `allow_literal`: literal credentials are accepted.
+
+        Raises InvalidDefinition.
+        """
         ...
 
     async def review(self, jobs: Sequence[JobDefinition]) -> SetReview:

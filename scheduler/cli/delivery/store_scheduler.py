@@ -54,9 +54,12 @@ class StoreScheduler:
             found.append(RunningJob(entry.job, entry.origin, declared.owner if declared and is_stored else None))
         return sorted(found, key=lambda each: each.job.name)
 
-    async def plan_set(self, owner: str, document: Mapping[str, Any], *, adopt: bool) -> SetPlan:
+    async def plan_set(
+        self, owner: str, document: Mapping[str, Any], *, adopt: bool, allow_literal: bool = False
+    ) -> SetPlan:
         """See SchedulerReader.plan_set."""
-        return await self._program.operations.job_sets.plan(owner, document, command_caller(), adopt=adopt)
+        sets = self._program.operations.job_sets
+        return await sets.plan(owner, document, command_caller(), adopt=adopt, allow_literal=allow_literal)
 
     async def review(self, jobs: Sequence[JobDefinition]) -> SetReview:
         """See SchedulerReader.review."""

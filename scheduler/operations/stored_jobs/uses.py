@@ -32,7 +32,7 @@ class _Notifying(Protocol):
 
 _Use = tuple[str, str]
 """The kind, such as `group`, and the name."""
-_ALLOW_LITERAL = "or store it in the definition with ?allow_literal=true"
+_ALLOW_LITERAL = "or accept it with ?allow_literal=true, which is --allow-literal of the commands"
 
 
 @dataclass(frozen=True, slots=True)

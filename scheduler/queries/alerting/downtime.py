@@ -129,6 +129,10 @@ class DowntimeReader:
             transitions, is_whole = await self._excluded.list_transitions(job, incident)
             is_complete = is_complete and is_whole
             failures += list_failures(job, incident, transitions, rules, self._severities)
+        if (begin := self._catalog.begin_of(job)) is not None:
+            failures = [
+                replace(each, begin=max(each.begin, begin)) for each in failures if each.end is None or each.end > begin
+            ]
         hidden = frozenset(each.id for each in incidents if visibility.show_incident(each) is None)
         return _DowntimeReading(tuple(failures), (), hidden, is_complete)
 

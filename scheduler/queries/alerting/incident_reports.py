@@ -159,9 +159,9 @@ class IncidentReportReader:
     ) -> tuple[RecentChange, ...]:
         if subject.entry is None:
             return ()
-        since = history.last_good_at or incident.failing_since - _CHANGES_BEFORE
+        job, since = subject.entry.job.name, history.last_good_at or incident.failing_since - _CHANGES_BEFORE
         until = max(incident.opened_at, incident.failing_since)
-        found = await self._changes.list_between({subject.entry.job.name}, since, until)
+        found = await self._changes.list_between({job}, max(since, self._catalog.begin_of(job) or since), until)
         visibility = SubjectVisibility(self._catalog)
         return tuple(RecentChange(each.at, each.action, visibility.hide(each.text)) for each in found)
 

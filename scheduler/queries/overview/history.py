@@ -79,7 +79,7 @@ class TimelineReader:
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
         self._clock = clock
-        self._cached: dict[tuple[str, TimeWindow], _CachedTimeline] = {}
+        self._cached: dict[tuple[str, TimeWindow, tuple[datetime | None, ...]], _CachedTimeline] = {}
 
     async def read(self, newest: Mapping[str, str], window: TimeWindow) -> Mapping[str, JobTimeline]:
         """Return the history of each job. `newest`: the id of its newest run, by job: a new one is looked for then."""
@@ -95,7 +95,7 @@ class TimelineReader:
     ) -> JobTimeline:
         """`first_at`: of a new job, when its first run was due."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        bounds, key = WindowBounds.of(window, now), (job, window)
+        bounds, key = WindowBounds.of(window, now), (job, window, self._runs.list_begins([job]))
         known = self._cached.get(key)
         if known and known.newest == newest and known.bounds == bounds and monotonic < known.until:
             return known.timeline

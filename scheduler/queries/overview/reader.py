@@ -18,6 +18,7 @@ from jobs.incidents.values import IncidentStatus
 from jobs.ports import Clock
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.visible_past import cut_state
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
 from scheduler.queries.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes.repository import StateChanges
@@ -85,6 +86,7 @@ class OverviewQueries:
         self._states_of = states_of
         self._clock = clock
         self._changes_by_job: Mapping[str, int] = {}
+        self._changes_of: Catalog | None = None
         self._changes_until = float("-inf")
         self._open: tuple[Catalog, str, tuple[IncidentView, ...]] | None = None
         """Of a catalog: a copy for callers that see fewer jobs has another one."""
@@ -94,6 +96,7 @@ class OverviewQueries:
         """Return the current state of all jobs; that of `known` if nothing has changed since."""
         jobs = self._catalog.snapshot
         states = await self._states_of(jobs.names())
+        states = {name: cut_state(state, self._catalog) for name, state in states.items()}
         facts = OverviewFacts(
             jobs,
             tuple(states),
@@ -119,9 +122,14 @@ class OverviewQueries:
 
     async def _count_changes(self) -> Mapping[str, int]:
         """Return the number of changes of the state of each job within a day, without those to wait and back."""
-        if self._clock.monotonic() >= self._changes_until:
+        if self._clock.monotonic() >= self._changes_until or self._changes_of is not self._catalog:
             page = await self._changes.list_page(since=self._clock.now() - _DAY, limit=LARGEST_PAGE)
-            self._changes_by_job = Counter(change.job for change in page.changes if not _is_about_waiting(change))
+            self._changes_by_job = Counter(
+                change.job
+                for change in page.changes
+                if not _is_about_waiting(change) and self._catalog.is_visible(change.job, change.at)
+            )
+            self._changes_of = self._catalog
             self._changes_until = self._clock.monotonic() + _CHANGES_CACHED_SECONDS
         return self._changes_by_job
 

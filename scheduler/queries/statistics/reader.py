@@ -224,7 +224,8 @@ class StatsReader:
         if is_short or len(groups) > MAX_GROUPS_OF_CACHED:
             return await self._sum(groups, period, hours)
         cache = self._single if len(groups) == 1 else self._several
-        key = (tuple(map(tuple, groups)), period, str(hours.zone))
+        begins = self._runs.list_begins(chain.from_iterable(groups))
+        key = (tuple(map(tuple, groups)), begins, period, str(hours.zone))
         return await cache.get(key, seconds, partial(self._sum, groups, period, hours))
 
     async def _sum(self, groups: Sequence[Sequence[str]], period: Period, hours: HoursOfDay) -> Sequence[StatsSums]:

@@ -17,6 +17,7 @@ from scheduler.stores.rows.paging import list_all_rows
 
 SESSIONS_TABLE = "sessions"
 _PARTITION = "browsers"
+HANDLE_LENGTH = 12
 MAX_PRUNED = 100
 """Expired sessions that one start of a session removes."""
 
@@ -25,7 +26,8 @@ MAX_PRUNED = 100
 class Session:
     """`id`: the key of its row. `principal`: as it was when the session started. `key_id`: of the API key, if any.
 
-    `ends_at`: whatever happens. `used_at`: correct to a minute.
+    `ends_at`: whatever happens. `used_at`: correct to a minute. A row of an older version has neither `started_at` nor
+    `address`.
     """
 
     id: str
@@ -34,6 +36,13 @@ class Session:
     ends_at: datetime
     used_at: datetime
     etag: str = ""
+    started_at: datetime | None = None
+    address: str = ""
+
+    @property
+    def handle(self) -> str:
+        """What is shown of the id: the beginning of the hash of the cookie."""
+        return self.id.rpartition("-")[2][:HANDLE_LENGTH]
 
 
 class StoredSessions:
@@ -48,9 +57,12 @@ class StoredSessions:
 
     async def list_of(self, principal: Principal, now: datetime) -> Sequence[Session]:
         """Return the principal's sessions that have not ended, those that end first at the beginning."""
+        return [each for each in await self.list_all(now) if each.principal.id == principal.id]
+
+    async def list_all(self, now: datetime) -> Sequence[Session]:
+        """Return all sessions that have not ended, those that end first at the beginning."""
         rows = await list_all_rows(self._store, SESSIONS_TABLE, _PARTITION, after=expiry_prefix(now))
-        sessions = (_decode(row.key, decode_json(row.body), row.etag) for row in rows)
-        return [each for each in sessions if each.principal.id == principal.id]
+        return [_decode(row.key, decode_json(row.body), row.etag) for row in rows]
 
     async def insert(self, session: Session, now: datetime) -> None:
         """Store a session, and remove some that have expired."""
@@ -88,6 +100,8 @@ def _encode(session: Session) -> str:
             "key": session.key_id,
             "ends_at": session.ends_at.isoformat(),
             "used_at": session.used_at.isoformat(),
+            "started_at": session.started_at and session.started_at.isoformat(),
+            "address": session.address,
         }
     )
 
@@ -96,4 +110,5 @@ def _decode(session_id: str, body: dict[str, Any], etag: str) -> Session:
     tags = tuple((key, value) for key, value in body["tags"])
     principal = Principal(PrincipalKind(body["kind"]), body["name"], Role(body["role"]), tags)
     ends_at, used_at = datetime.fromisoformat(body["ends_at"]), datetime.fromisoformat(body["used_at"])
-    return Session(session_id, principal, body["key"], ends_at, used_at, etag)
+    started_at = datetime.fromisoformat(body["started_at"]) if body.get("started_at") else None
+    return Session(session_id, principal, body["key"], ends_at, used_at, etag, started_at, body.get("address", ""))

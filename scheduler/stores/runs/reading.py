@@ -102,6 +102,10 @@ class RunReads:
         """
         return await self._rollups.find_complete_since(job, otherwise)
 
+    def list_begins(self, jobs: Iterable[str]) -> tuple[datetime | None, ...]:
+        """Return from when on runs of each job are read, for keys of caches; nothing if all are."""
+        return ()
+
     async def list_unfinished(self) -> Sequence[RunRecord]:
         """Return every run that is queued or running, newest first."""
         return decode_unfinished(await list_open_rows(self._store))

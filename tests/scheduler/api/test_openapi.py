@@ -12,6 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from scheduler.api.access.browser_session_models import BrowserSessionList
 from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
@@ -161,6 +162,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("post", "/api/jobs/{name}/run"): RunModel,
     ("get", "/api/jobs/{name}/heartbeat"): HeartbeatModel,
     ("get", "/api/jobs/{name}/uptime"): UptimeModel,
+    ("get", "/api/sessions"): BrowserSessionList,
+    ("delete", "/api/sessions/{session_id}"): None,
     ("get", "/api/keys"): KeyList,
     ("post", "/api/keys"): CreatedKeyModel,
     ("get", "/api/keys/{key_id}"): KeyModel,

@@ -36,14 +36,14 @@ def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: Declare
         assert route.scope is Scope.PUBLIC
     elif route.path.startswith(PING_PATH_PREFIX):
         assert route.scope is Scope.PING
-    elif route.path.startswith(("/api/session", SIGN_IN_PATH, SIGN_OUT_PATH, "/api/dashboard/static/")):
+    elif route.path == "/api/session" or route.path.startswith((SIGN_IN_PATH, SIGN_OUT_PATH, "/api/dashboard/static/")):
         is_read = (route.method, route.path) == ("GET", "/api/session")
         assert route.scope is (Scope.READ if is_read else Scope.SIGN_IN)
         return
     elif route.path == "/api/metrics":
         assert route.scope is Scope.METRICS
-    elif route.path.startswith("/api/keys"):
-        # Keys are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
+    elif route.path.startswith(("/api/keys", "/api/sessions")):
+        # Both are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
         assert route.scope is Scope.MANAGE
         return
     else:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, SetOption, load_set
+from scheduler.cli.commands.stored_jobs.set_options import (
+    AdoptOption,
+    FilesArgument,
+    LiteralOption,
+    SetOption,
+    load_set,
+)
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 
@@ -36,6 +42,7 @@ def apply(
     yes: _YesOption = False,
     plan_hash: _HashOption = None,
     adopt: AdoptOption = False,
+    allow_literal: LiteralOption = False,
     url: UrlOption = None,
     key_variable: KeyOption = KEY_VARIABLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/sets/NAME/apply.")] = False,
@@ -56,13 +63,19 @@ def apply(
     from scheduler.cli.commands.stored_jobs.plan_text import describe_result, show_plan
 
     _check_confirmation(yes, plan_hash, as_json)
-    target = _find_target(files, owner, adopt, read_connection(url, key_variable))
+    rules = _SetRules(adopt, allow_literal)
+    target = _find_target(files, owner, rules, read_connection(url, key_variable))
     if yes or plan_hash is not None:
         applied = target.apply(plan_hash)
         show_plan(applied, as_json)
     else:
         applied = target.apply(_confirm(target.plan()))
     print_note(describe_result(applied))
+
+
+class _SetRules(NamedTuple):
+    adopt: bool
+    allow_literal: bool
 
 
 class _Target(Protocol):
@@ -82,7 +95,7 @@ class _StoreTarget:
     configuration: Configuration
     desired: DesiredSet
     owner: str
-    adopt: bool
+    rules: _SetRules
 
     def plan(self) -> SetPlan:
         return self._run(self._plan)
@@ -94,7 +107,9 @@ class _StoreTarget:
         async def work(program: Program) -> SetPlan:
             confirmed = plan_id or (await self._plan(program)).id
             sets = program.operations.job_sets
-            return await sets.apply(self.owner, self.desired.document, confirmed, command_caller(), adopt=self.adopt)
+            return await sets.apply(
+                self.owner, self.desired.document, confirmed, command_caller(), **self.rules._asdict()
+            )
 
         return self._run(work)
 
@@ -102,7 +117,7 @@ class _StoreTarget:
         from scheduler.identity.command_caller import command_caller
 
         sets = program.operations.job_sets
-        return await sets.plan(self.owner, self.desired.document, command_caller(), adopt=self.adopt)
+        return await sets.plan(self.owner, self.desired.document, command_caller(), **self.rules._asdict())
 
     def _run(self, work: Callable[[Program], Awaitable[SetPlan]]) -> SetPlan:
         from scheduler.cli.mutations import run_changing
@@ -117,18 +132,19 @@ class _RemoteTarget:
     connection: Connection
     desired: DesiredSet
     owner: str
-    adopt: bool
+    rules: _SetRules
 
     def plan(self) -> SetPlan:
-        return self._run(lambda remote: remote.plan_set(self.owner, self.desired.document, adopt=self.adopt))
+        return self._run(lambda remote: remote.plan_set(self.owner, self.desired.document, **self.rules._asdict()))
 
     def apply(self, plan_id: str | None) -> SetPlan:
         """See _Target.apply."""
 
         async def work(remote: ApiScheduler) -> SetPlan:
             document = self.desired.document
-            confirmed = plan_id or (await remote.plan_set(self.owner, document, adopt=self.adopt)).id
-            return await remote.apply_set(self.owner, document, confirmed, adopt=self.adopt)
+            rules = self.rules._asdict()
+            confirmed = plan_id or (await remote.plan_set(self.owner, document, **rules)).id
+            return await remote.apply_set(self.owner, document, confirmed, **rules)
 
         return self._run(work)
 
@@ -139,14 +155,14 @@ class _RemoteTarget:
         return run_remote(self.connection, lambda api: work(ApiScheduler(api, SystemClock())))
 
 
-def _find_target(files: list[Path], owner: str, adopt: bool, connection: Connection | None) -> _Target:
+def _find_target(files: list[Path], owner: str, rules: _SetRules, connection: Connection | None) -> _Target:
     if connection is None:
-        return _StoreTarget(*load_set("apply", files, owner), owner, adopt)
+        return _StoreTarget(*load_set("apply", files, owner), owner, rules)
     from scheduler.cli.delivery.working_copy import read_default_schedule, read_working_copy
 
     desired = read_working_copy(files, owner, read_default_schedule()).desired
     assert desired is not None  # there is an owner
-    return _RemoteTarget(connection, desired, owner, adopt)
+    return _RemoteTarget(connection, desired, owner, rules)
 
 
 def _confirm(plan: SetPlan) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument
+from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, LiteralOption
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
@@ -48,6 +48,7 @@ def plan(
     files: FilesArgument,
     owner: _SetOption = None,
     adopt: AdoptOption = False,
+    allow_literal: LiteralOption = False,
     url: UrlOption = None,
     key_variable: KeyOption = KEY_VARIABLE,
     read_key_variable: ReadKeyOption = None,
@@ -75,6 +76,7 @@ def plan(
     _check_options(as_json and as_markdown, if_available and url is None)
     options = PlanOptions(
         adopt=adopt,
+        allow_literal=allow_literal,
         alerts_since=_parse_since(alerts_since, as_markdown),
         has_load=as_markdown,
         zone=parse_zone_option(zone),

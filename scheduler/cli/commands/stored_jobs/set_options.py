@@ -23,6 +23,13 @@ SetOption = Annotated[
 AdoptOption = Annotated[
     bool, typer.Option("--adopt", help="Take over jobs of other sets, and jobs that were made by hand.")
 ]
+LiteralOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-literal",
+        help="Accept literal credentials, such as an Authorization header, which a scheduler rejects with --url.",
+    ),
+]
 
 
 def load_set(command: str, files: list[Path], owner: str) -> tuple[Configuration, DesiredSet]:

@@ -123,6 +123,8 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/exports/changes": ALLOWED,
     "GET /api/exports/stats": ALLOWED,
     "GET /api/keys": ALLOWED,
+    "GET /api/sessions": _ALL_JOBS,
+    "DELETE /api/sessions/{session_id}": _ALL_JOBS,
     "GET /api/dashboard": ALLOWED,
     "GET /api/dashboard/incidents": ALLOWED,
     "GET /api/dashboard/wall": ALLOWED,

@@ -57,6 +57,7 @@ REACHED = {
     "POST /api/sets/{owner}/apply": 409,
     "POST /api/keys": 409,
     "POST /api/channels/{channel}/test": 404,
+    "DELETE /api/sessions/{session_id}": 404,
     "GET /api/dashboard/audit/{number}": 404,
     "GET /api/ping/{token}/": 404,
     "POST /api/ping/{token}/": 404,

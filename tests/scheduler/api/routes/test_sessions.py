@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +63,14 @@ class Site(ApiClient):
 async def site() -> AsyncIterator[Site]:
     async with Site() as found:
         yield found
+
+
+@pytest.fixture
+async def admin(site: Site) -> dict[str, str]:
+    """Headers of an admin. The user `ada` has signed in at the time of the operations."""
+    site.identity_clock.passed += (site.shop.clock.now() - site.identity_clock.now()).total_seconds()
+    await sign_in(site, await site.create_key())
+    return {"authorization": f"Bearer {await site.create_key('root', Role.ADMIN)}"}
 
 
 async def sign_in(site: Site, key: str, target: str = "/api/dashboard") -> None:
@@ -125,6 +135,35 @@ async def test_a_session_is_started_shown_and_ended_over_the_api(site: Site) -> 
     assert (shown.status_code, shown.json()["principal"]) == (200, "session:api_key:ada")
     assert ended.status_code == 204
     assert (await site.get("/api/session")).status_code == 401
+
+
+async def test_an_admin_lists_and_ends_the_sessions_of_others_which_is_recorded(
+    site: Site, admin: dict[str, str]
+) -> None:
+    cookie = site.cookies[PLAIN_COOKIE]
+
+    listed = await site.request("GET", "/api/sessions", headers=admin)
+    (found,) = listed.json()["sessions"]
+    ended = await site.request("DELETE", f"/api/sessions/{found['id']}", headers=admin)
+    again = await site.request("DELETE", f"/api/sessions/{found['id']}", headers=admin)
+
+    assert (found["principal"], found["role"], found["address"]) == ("api_key:ada", "operator", "127.0.0.1")
+    assert found["started_at"] == found["last_used_at"] < found["ends_at"]
+    assert cookie not in listed.text
+    assert (len(found["id"]), ended.status_code, again.status_code) == (12, 204, 404)
+    assert (await site.request("GET", "/api/sessions", headers=admin)).json() == {"sessions": []}
+    _, change = site.shop.audit.changes[-1]
+    assert (change.action, change.summary) == ("session.end", f"session {found['id']} of api_key:ada was ended")
+
+
+async def test_a_session_of_an_older_version_has_no_start_and_no_address(site: Site, admin: dict[str, str]) -> None:
+    (place, row), *_ = [each for each in site.identity_store.data.rows.items() if each[0][0] == SESSIONS_TABLE]
+    body = {key: value for key, value in json.loads(row.body).items() if key not in ("started_at", "address")}
+    site.identity_store.data.rows[place] = replace(row, body=json.dumps(body))
+
+    (found,) = (await site.request("GET", "/api/sessions", headers=admin)).json()["sessions"]
+
+    assert (found["started_at"], found["address"], found["principal"]) == (None, "", "api_key:ada")
 
 
 async def test_an_ended_session_is_not_revived_by_its_cookie(site: Site) -> None:

@@ -253,6 +253,22 @@ async def test_a_server_without_the_routes_of_plans_is_a_warning_with_if_availab
     assert "404" in json.loads(as_json.stdout)["unavailable"]
 
 
+async def test_a_literal_credential_needs_an_option_to_be_stored_over_the_api(host: Host, tmp_path: Path) -> None:
+    check = {"url": "http://127.0.0.1:9/", "headers": {"Authorization": "Bearer of-a-test"}}
+    files = str(write_set(tmp_path / "reports.json", reports_api={**DAILY, "check": check}))
+    command = over_api(host)
+
+    refused = [
+        await command(name, files, "--set", "reports", *more) for name, more in (("plan", ()), ("apply", ("-y",)))
+    ]
+    plan = await command("plan", files, "--set", "reports", "--allow-literal")
+    applied = await command("apply", files, "--set", "reports", "--yes", "--allow-literal")
+
+    assert [(each.code, "--allow-literal" in each.stderr) for each in refused] == [(2, True), (2, True)]
+    assert (plan.code, applied.code) == (3, 0), plan.stderr + applied.stderr
+    assert "of-a-test" not in "".join(each.stderr for each in refused)
+
+
 def test_a_scheduler_that_does_not_answer_is_a_warning_with_if_available(
     copy: str, text_snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:

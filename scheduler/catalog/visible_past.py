@@ -1,0 +1,230 @@
+"""What is stored of jobs from when these had a tag of a principal on: pauses, states, pings, entries of health
+documents, circuits and alerts. Created by scheduler.catalog.limited, for queries.
+
+What began before and lasts begins at that instant, without its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping
+from jobs.running.circuit_breaker.state import CircuitState
+from jobs.running.circuit_breaker.stored_state import dump_state, load_state
+from jobs.runs.health_history import EntryHistory, HealthHistory
+from jobs.runs.states import Cause, StateChange
+from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.visible_runs import VisibleRuns
+from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
+from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
+from scheduler.stores.changes.repository import ChangePage, StateChanges, StoredState
+from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.heartbeats import PINGS_PER_JOB, Heartbeats
+from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.runs.repository import Runs
+
+LASTING_CAUSE = Cause("tags_changed", "The job was in this state when it got its tags.")
+
+
+def limit_past(value: object, catalog: Catalog) -> object:
+    """Return a repository that reads no past of other tags; any other value unchanged."""
+    create = _CREATED.get(type(value))
+    return value if create is None else create(value, catalog)
+
+
+def cut_state(change: StateChange, catalog: Catalog) -> StateChange:
+    """Return the current state of a visible job; one that began before begins with its tags."""
+    begin = catalog.begin_of(change.job)
+    if begin is None or change.at >= begin:
+        return _cut_previous(change, begin)
+    latest = change.latest_run if (change.latest_due or change.at) >= begin else ""
+    return StateChange(change.job, change.number, change.state, begin, LASTING_CAUSE, latest_run=latest)
+
+
+class VisibleStates(StateChanges):
+    """The list of all jobs has changes of before, as its pages are counted; their reader removes them."""
+
+    def __init__(self, whole: StateChanges, catalog: Catalog) -> None:
+        vars(self).update(vars(whole))
+        self._catalog = catalog
+
+    async def read_state(self, job: str) -> StoredState | None:
+        """See StateChanges.read_state."""
+        stored = await super().read_state(job)
+        return None if stored is None else replace(stored, change=cut_state(stored.change, self._catalog))
+
+    async def list_page(
+        self,
+        job: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        limit: int,
+        after: str = "",
+    ) -> ChangePage:
+        """See StateChanges.list_page."""
+        begin = None if job is None else self._catalog.begin_of(job)
+        since = since if begin is None else max(begin, since or begin)
+        page = await super().list_page(job, since, until, limit=limit, after=after)
+        shown = (_cut_previous(each, self._catalog.begin_of(each.job)) for each in page.changes)
+        return replace(page, changes=tuple(shown))
+
+
+class VisiblePauses(Pauses):
+    """Active pauses. The reasons of others are removed."""
+
+    def __init__(self, whole: Pauses, catalog: Catalog) -> None:
+        self._whole = whole
+        self._catalog = catalog
+
+    async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
+        """See Pauses.list_active."""
+        found = await self._whole.list_active(now, fresh=fresh)
+        return {job: self._cut(pause) for job, pause in found.items()}
+
+    async def find_active(self, job: str, now: datetime) -> Pause | None:
+        """See Pauses.find_active."""
+        found = await self._whole.find_active(job, now)
+        return None if found is None else self._cut(found)
+
+    def list_cached(self, now: datetime) -> Mapping[str, Pause]:
+        """See Pauses.list_cached."""
+        return {job: self._cut(pause) for job, pause in self._whole.list_cached(now).items()}
+
+    def find_ended(self, job: str, now: datetime) -> Pause | None:
+        """See Pauses.find_ended."""
+        return self._whole.find_ended(job, now)
+
+    def _cut(self, pause: Pause) -> Pause:
+        begin = self._catalog.begin_of(pause.job)
+        return pause if begin is None or pause.since >= begin else replace(pause, since=begin, reason="")
+
+
+class VisibleHeartbeats(Heartbeats):
+    def __init__(self, whole: Heartbeats, catalog: Catalog) -> None:
+        vars(self).update(vars(whole))
+        self._catalog = catalog
+
+    async def beat(self, job: str) -> HeartbeatRecord:
+        """See Heartbeats.beat."""
+        beat, begin = await super().beat(job), self._catalog.begin_of(job)
+        return beat if begin is None else _cut_beat(beat, begin)
+
+    async def list_pings(self, job: str, limit: int = PINGS_PER_JOB) -> Sequence[Ping]:
+        """See Heartbeats.list_pings."""
+        begin = self._catalog.begin_of(job)
+        return [ping for ping in await super().list_pings(job, limit) if begin is None or ping.at >= begin]
+
+
+class VisibleHealthHistories(HealthHistories):
+    def __init__(self, whole: HealthHistories, catalog: Catalog) -> None:
+        vars(self).update(vars(whole))
+        self._catalog = catalog
+
+    async def read(self, job: str) -> StoredHealthHistory | None:
+        """See HealthHistories.read. An entry that has not changed since is missing."""
+        stored, begin = await super().read(job), self._catalog.begin_of(job)
+        if stored is None or begin is None:
+            return stored
+        history = _cut_health(stored.history, begin)
+        return replace(stored, history=history) if history.entries else None
+
+
+class VisibleCircuits(StoredCircuits):
+    """The past of a circuit that several jobs share ends when the first of them is visible."""
+
+    def __init__(self, whole: StoredCircuits, catalog: Catalog) -> None:
+        vars(self).update(vars(whole))
+        self._catalog = catalog
+        self._begins: dict[str, datetime | None] | None = None
+
+    async def load(self, key: str) -> tuple[str | None, str | None]:
+        """See StoredCircuits.load."""
+        text, etag = await super().load(key)
+        begin = self._find_begin(key)
+        return (
+            (text, etag) if text is None or begin is None else (dump_state(_cut_circuit(load_state(text), begin)), etag)
+        )
+
+    def _find_begin(self, key: str) -> datetime | None:
+        if self._begins is None:
+            found: dict[str, list[datetime | None]] = {}
+            for entry in self._catalog:
+                found.setdefault(entry.job.circuit_key or "", []).append(self._catalog.begin_of(entry.job.name))
+            self._begins = {
+                one: None if None in begins else min(each for each in begins if each) for one, begins in found.items()
+            }
+        return self._begins.get(key)
+
+
+class VisibleAlerts(AlertRows):
+    def __init__(self, whole: AlertRows, catalog: Catalog) -> None:
+        vars(self).update(vars(whole))
+        self._catalog = catalog
+
+    async def list_all(self) -> list[StoredAlert]:
+        """See AlertRows.list_all."""
+        return [each for each in await super().list_all() if self._is_own(each)]
+
+    async def list_of(self, subject: str) -> list[StoredAlert]:
+        """See AlertRows.list_of."""
+        return [each for each in await super().list_of(subject) if self._is_own(each)]
+
+    def _is_own(self, stored: StoredAlert) -> bool:
+        begin, alert = self._catalog.begin_of(stored.alert.subject), stored.alert
+        instants = (alert.failing_since, alert.met_since, alert.changed_at)
+        return begin is None or all(at is None or at >= begin for at in instants)
+
+
+def _cut_previous(change: StateChange, begin: datetime | None) -> StateChange:
+    since = change.previous_since
+    is_own = begin is None or since is None or since >= begin
+    return change if is_own else replace(change, previous=None, previous_since=None)
+
+
+def _cut_beat(beat: HeartbeatRecord, begin: datetime) -> HeartbeatRecord:
+    def cut(at: datetime | None) -> datetime | None:
+        return None if at is None or at < begin else at
+
+    success, fail = cut(beat.last_success), cut(beat.last_fail)
+    if cut(beat.last_ping) is not None:
+        return replace(beat, last_success=success, last_fail=fail)
+    start = cut(beat.last_start)
+    state = HeartbeatState.NEW if start is None or not beat.overran else beat.state
+    return HeartbeatRecord(
+        state, last_start=start, run=beat.run if start else "", number=beat.number, overran=beat.overran and bool(start)
+    )
+
+
+def _cut_health(history: HealthHistory, begin: datetime) -> HealthHistory:
+    entries: list[EntryHistory] = []
+    for entry in history.entries:
+        changes = tuple(change for change in entry.changes if change.at >= begin)
+        if changes:
+            entries.append(replace(entry, changes=changes))
+    return replace(history, entries=tuple(entries))
+
+
+def _cut_circuit(state: CircuitState, begin: datetime) -> CircuitState:
+    """Runs that a window counts without their instants, and failures in a row, stay: they decide about the next run."""
+    buckets = tuple(bucket for bucket in state.window.buckets if bucket.started >= begin)
+    cut = replace(state, window=replace(state.window, buckets=buckets))
+    if state.since is not None and state.since < begin:
+        cut = replace(cut, since=begin, opened_reason="")
+    if state.override is not None and state.override.since < begin:
+        cut = replace(cut, override=replace(state.override, since=begin, reason="", source=""))
+    return cut
+
+
+_CREATED: Mapping[type, Callable[[Any, Catalog], object]] = {
+    Runs: VisibleRuns,
+    StateChanges: VisibleStates,
+    Pauses: VisiblePauses,
+    Heartbeats: VisibleHeartbeats,
+    HealthHistories: VisibleHealthHistories,
+    StoredCircuits: VisibleCircuits,
+    AlertRows: VisibleAlerts,
+}
