@@ -17,7 +17,12 @@ from tools.layout import COMMANDS, Product, read_product
 FOLDER = ROOT / "tests" / "data" / "fence"
 TEST_NAMES = FOLDER / "test_names.txt"
 START_IMPORTS = FOLDER / "start_imports.json"
-ENTRIES = ("scheduler.cli.main", "scheduler.api.app", "scheduler.hosts.embedded.host", "scheduler.hosts.functions.queue")
+ENTRIES = (
+    "scheduler.cli.main",
+    "scheduler.api.app",
+    "scheduler.hosts.embedded.host",
+    "scheduler.hosts.functions.queue",
+)
 
 
 def read_test_names() -> Counter[str]:
