@@ -32,8 +32,7 @@ from bench._stats_fill import Fill, random_run
 from config.loading import load_configuration
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.api.app import create_api
-from scheduler.app.building import open_program
-from scheduler.app.program import Program
+from scheduler.app.program import Program, open_program
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Claim, RunResult, Runs
@@ -247,7 +246,7 @@ async def _open(folder: Path, names: Sequence[str], stack: AsyncExitStack) -> tu
     await (await open_sqlite(folder / "store.db")).aclose()
     configuration = load_configuration(environ, root=ROOT)
     program = await stack.enter_async_context(open_program(configuration, CommandProfile()))
-    transport = httpx.ASGITransport(create_api(program.services()))
+    transport = httpx.ASGITransport(create_api(program))
     return program, await stack.enter_async_context(
         httpx.AsyncClient(transport=transport, base_url="http://scheduler.bench")
     )

@@ -1,125 +1,368 @@
-"""What the API uses of the program. Built by scheduler.app, used by scheduler.api: neither imports the other."""
+"""The one container of the program's parts: each is a property, made on its first use and shared from then on.
+
+`Services` has what any process can make of an open store. scheduler.app adds the parts that need the settings and the
+engine (`Program`); the API, the pages and the commands use both without knowing which. A new part is one property here
+or there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 from jobs.ports import Clock
-from scheduler.alerting.backtest.backtester import Backtester
-from scheduler.alerting.explanation.explaining import AlertExplainer
-from scheduler.audit.trail import AuditTrail
-from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog, limit_part
-from scheduler.health.report import Health
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import Tags
-from scheduler.metrics.page import MetricsPage
 from scheduler.operations import Operations
-from scheduler.queries.alerting.alerts import AlertQueries
-from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.queries.alerting.downtime import DowntimeReader
-from scheduler.queries.alerting.incident_reports import IncidentReportReader
-from scheduler.queries.alerting.incidents import IncidentQueries
-from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
-from scheduler.queries.alerting.suppressions import SuppressionQueries
-from scheduler.queries.audit import AuditQueries
-from scheduler.queries.changes import ChangeQueries
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.queries.definitions import DefinitionReviewer
-from scheduler.queries.heartbeats import HeartbeatQueries
-from scheduler.queries.history.markers import DeploymentMarkerQueries
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.objectives.reader import ObjectiveReader
-from scheduler.queries.overview.history import TimelineReader
-from scheduler.queries.overview.reader import OverviewQueries
-from scheduler.queries.statistics.reader import StatsReader
-from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.queries.uptime import UptimeReader
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.idempotency import IdempotencyRecords
-from scheduler.turns import SharedTurns
-from scheduler.watchdog import Watchdog
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import Store
+from scheduler.stores.repositories import Repositories
+from scheduler.stores.runs.repository import Runs
+
+if TYPE_CHECKING:
+    from scheduler.alerting.backtest.backtester import Backtester
+    from scheduler.alerting.explanation.explaining import AlertExplainer
+    from scheduler.alerting.rotas import RotaReader
+    from scheduler.audit.trail import AuditTrail
+    from scheduler.authentication.authentication import Authentication
+    from scheduler.changes.tracker import StateTracker
+    from scheduler.health.report import Health
+    from scheduler.identity.principal import Principal
+    from scheduler.identity.tags import Tags
+    from scheduler.metrics.page import MetricsPage
+    from scheduler.queries.alerting.alerts import AlertQueries
+    from scheduler.queries.alerting.channels import ChannelQueries
+    from scheduler.queries.alerting.downtime import DowntimeReader
+    from scheduler.queries.alerting.incident_reports import IncidentReportReader
+    from scheduler.queries.alerting.incidents import IncidentQueries
+    from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
+    from scheduler.queries.alerting.suppressions import SuppressionQueries
+    from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.changes import ChangeQueries
+    from scheduler.queries.circuits import CircuitQueries
+    from scheduler.queries.definitions import DefinitionReviewer
+    from scheduler.queries.heartbeat_reader import HeartbeatReader
+    from scheduler.queries.heartbeats import HeartbeatQueries
+    from scheduler.queries.history.markers import DeploymentMarkerQueries
+    from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.objectives.reader import ObjectiveReader
+    from scheduler.queries.overview.history import TimelineReader
+    from scheduler.queries.overview.reader import OverviewQueries
+    from scheduler.queries.statistics.reader import StatsReader
+    from scheduler.queries.stored_jobs import StoredJobQueries
+    from scheduler.queries.uptime import UptimeReader
+    from scheduler.rate_limits.limiter import RateLimits
+    from scheduler.secrets.monitor import SecretMonitor
+    from scheduler.stores.idempotency import IdempotencyRecords
+    from scheduler.turns import SharedTurns
+    from scheduler.watchdog import Watchdog
 
 MAX_LIMITED = 50
 """Sets of tags for which services are cached."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Services:
-    """`catalog`: the jobs that the queries and operations know."""
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """What the parts take from the settings."""
 
-    catalog: Catalog
-    audit: AuditTrail
-    audit_queries: AuditQueries
-    changes: ChangeQueries
-    markers: DeploymentMarkerQueries
-    operations: Operations
-    queries: JobAndRunQueries
-    health: Health
-    watchdog: Watchdog
-    metrics: MetricsPage
-    secret_monitor: SecretMonitor
-    definitions: DefinitionReviewer
-    heartbeats: HeartbeatQueries
-    uptimes: UptimeReader
-    downtimes: DowntimeReader
-    objectives: ObjectiveReader
-    stats: StatsReader
-    overview: OverviewQueries
-    timelines: TimelineReader
-    circuits: CircuitQueries
-    rate_limits: RateLimits
-    idempotency: IdempotencyRecords
-    authentication: Authentication
-    stored_jobs: StoredJobQueries
-    incidents: IncidentQueries
-    incident_reports: IncidentReportReader
-    alerts: AlertQueries
-    alert_explainer: AlertExplainer
-    backtester: Backtester
-    suppressions: SuppressionQueries
-    suppression_coverage: SuppressionCoverage
-    channels: ChannelQueries
-    refresh_jobs: Callable[[], Awaitable[None]]
-    """Puts changes of the stored jobs by other processes in force."""
-    clock: Clock
+    rollup_age: float
+    """Seconds for which counts of runs are retained."""
+    run_age: float
+    """Seconds for which runs are retained."""
+    incident_age: float
+    """Seconds for which incidents are retained."""
+    group_wait: timedelta
     environment: str
     version: str
     is_behind_proxy: bool = False
-    _limited: dict[Tags, tuple[JobSnapshot, Services]] = field(default_factory=dict, repr=False)
+
+
+class Services:
+    """Parts over one store."""
+
+    if TYPE_CHECKING:  # set or made by the subclass
+
+        @cached_property
+        def operations(self) -> Operations: ...
+
+        @cached_property
+        def audit(self) -> AuditTrail: ...
+
+        @cached_property
+        def health(self) -> Health: ...
+
+        @cached_property
+        def watchdog(self) -> Watchdog: ...
+
+        @cached_property
+        def metrics(self) -> MetricsPage: ...
+
+        @cached_property
+        def secret_monitor(self) -> SecretMonitor: ...
+
+        @cached_property
+        def definitions(self) -> DefinitionReviewer: ...
+
+        @cached_property
+        def rate_limits(self) -> RateLimits: ...
+
+        @cached_property
+        def authentication(self) -> Authentication: ...
+
+        @cached_property
+        def stored_jobs(self) -> StoredJobQueries: ...
+
+    def __init__(self, options: ServiceOptions, catalog: Catalog, store: Store, clock: Clock) -> None:
+        """`catalog`: the jobs that the parts know."""
+        self.options = options
+        self.catalog = catalog
+        self.store = store
+        self.clock = clock
+        self._limited: dict[Tags, tuple[JobSnapshot, Services]] = {}
+
+    async def refresh_jobs(self) -> None:
+        """Put changes of the stored jobs by other processes in force."""
+
+    def make_rotas(self) -> RotaReader:
+        """Return the reader of the calendars of rotas."""
+        raise NotImplementedError
 
     @property
-    def is_limited(self) -> bool:
-        """Return whether only jobs with some tags exist in them."""
-        return isinstance(self.catalog, LimitedCatalog)
+    def environment(self) -> str:
+        return self.options.environment
+
+    @property
+    def version(self) -> str:
+        return self.options.version
+
+    @property
+    def is_behind_proxy(self) -> bool:
+        return self.options.is_behind_proxy
+
+    # --- What is stored -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        return Repositories(self.store)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.store)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        return Pauses(self.store, self.clock.monotonic)
+
+    @cached_property
+    def states(self) -> StateTracker:
+        from scheduler.changes.tracker import StateTracker
+
+        return StateTracker(self.repositories.changes, self.clock)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyRecords:
+        return self.repositories.idempotency
 
     @property
     def turns(self) -> SharedTurns:
         """Return the turns of long requests, for all callers."""
         return self.stats.turns
 
+    # --- Jobs and runs ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def queries(self) -> JobAndRunQueries:
+        from scheduler.queries.jobs_and_runs import JobAndRunQueries
+
+        dead_letters, states_of = self.repositories.dead_letters, self.states.states_of
+        return JobAndRunQueries(self.catalog, self.runs, self.pauses, dead_letters, self.clock, states_of)
+
+    @cached_property
+    def overview(self) -> OverviewQueries:
+        from scheduler.queries.overview.reader import OverviewQueries
+
+        changes, states_of = self.repositories.changes, self.states.states_of
+        return OverviewQueries(self.catalog, self.pauses, self.incidents, changes, states_of, self.clock)
+
+    @cached_property
+    def timelines(self) -> TimelineReader:
+        from scheduler.queries.overview.history import TimelineReader
+
+        return TimelineReader(self.runs, self.clock)
+
+    @cached_property
+    def stats(self) -> StatsReader:
+        from scheduler.queries.statistics.reader import StatsReader
+
+        return StatsReader(self.catalog, self.runs, self.clock, *self._ages)
+
+    @cached_property
+    def uptimes(self) -> UptimeReader:
+        from scheduler.queries.uptime import UptimeReader
+
+        return UptimeReader(self.catalog, self.runs, self.clock, *self._ages)
+
+    @cached_property
+    def downtimes(self) -> DowntimeReader:
+        from scheduler.queries.alerting.downtime import DowntimeReader
+
+        stored, age = self.repositories, self.options.incident_age
+        return DowntimeReader(
+            self.catalog, stored.incident_log, stored.changes, stored.requested_windows, self.clock, age
+        )
+
+    @cached_property
+    def objectives(self) -> ObjectiveReader:
+        from scheduler.queries.objectives.building import build_objective_reader
+
+        return build_objective_reader(
+            self.catalog, self.runs, self.repositories, self.downtimes, self.clock, *self._ages
+        )
+
+    @cached_property
+    def circuits(self) -> CircuitQueries:
+        from scheduler.queries.circuits import CircuitQueries
+
+        return CircuitQueries(self.catalog, self.repositories.circuits, self.clock)
+
+    @cached_property
+    def beats(self) -> HeartbeatReader:
+        from scheduler.queries.heartbeat_reader import HeartbeatReader
+
+        stored = self.repositories
+        return HeartbeatReader(self.catalog, stored.heartbeats, self.pauses, stored.schedule_activations, self.clock)
+
+    @cached_property
+    def heartbeats(self) -> HeartbeatQueries:
+        from scheduler.queries.heartbeats import HeartbeatQueries
+
+        return HeartbeatQueries(self.catalog, self.repositories.heartbeats, self.beats, self.pauses, self.clock)
+
+    # --- Alerts and incidents -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def rotas(self) -> RotaReader:
+        return self.make_rotas()
+
+    @cached_property
+    def incidents(self) -> IncidentQueries:
+        from scheduler.queries.alerting.incidents import IncidentQueries
+
+        return IncidentQueries(self.catalog, self.repositories.incident_log, self.runs, self.clock)
+
+    @cached_property
+    def incident_reports(self) -> IncidentReportReader:
+        from scheduler.queries.alerting.incident_reports import IncidentReportReader
+        from scheduler.queries.alerting.recent_changes import RecentChanges
+
+        stored = self.repositories
+        changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered
+        return IncidentReportReader(self.catalog, self.incidents, self.runs, changes, undelivered, self.clock)
+
+    @cached_property
+    def alerts(self) -> AlertQueries:
+        from scheduler.queries.alerting.alerts import AlertQueries
+
+        return AlertQueries(self.catalog, self.repositories.alert_rows)
+
+    @cached_property
+    def backtester(self) -> Backtester:
+        from scheduler.alerting.backtest.backtester import build_backtester
+
+        return build_backtester(self.runs, self.repositories, self.rotas, group_wait=self.options.group_wait)
+
+    @cached_property
+    def alert_explainer(self) -> AlertExplainer:
+        from scheduler.alerting.explanation.explaining import build_alert_explainer
+
+        return build_alert_explainer(
+            self.catalog, self.runs, self.pauses, self.repositories, self.clock, self.backtester
+        )
+
+    @cached_property
+    def suppressions(self) -> SuppressionQueries:
+        from scheduler.queries.alerting.suppressions import SuppressionQueries
+
+        stored = self.repositories
+        return SuppressionQueries(self.catalog, stored.silences, stored.requested_windows, self.clock)
+
+    @cached_property
+    def suppression_coverage(self) -> SuppressionCoverage:
+        from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
+
+        return SuppressionCoverage(self.catalog)
+
+    @cached_property
+    def channels(self) -> ChannelQueries:
+        from scheduler.queries.alerting.channels import ChannelQueries
+
+        return ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered)
+
+    # --- What changed -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def audit_queries(self) -> AuditQueries:
+        from scheduler.queries.audit import AuditQueries
+
+        return AuditQueries(self.catalog, self.repositories.audit_log)
+
+    @cached_property
+    def changes(self) -> ChangeQueries:
+        from scheduler.queries.changes import ChangeQueries
+
+        return ChangeQueries(self.catalog, self.repositories.changes, self.repositories.health_histories)
+
+    @cached_property
+    def markers(self) -> DeploymentMarkerQueries:
+        from scheduler.queries.history.markers import DeploymentMarkerQueries
+
+        return DeploymentMarkerQueries(self.catalog, self.repositories.markers)
+
+    # --- Callers that are limited to tags -----------------------------------------------------------------------------
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether only jobs with some tags exist in them."""
+        return isinstance(self.catalog, LimitedCatalog)
+
     def for_principal(self, principal: Principal) -> Services:
         """Return these services, or for a principal that is limited to tags those in which no other job exists.
 
-        They are built once for each set of tags, and again after the jobs have changed.
+        They are made once for each set of tags, and again after the jobs have changed.
         """
         if not principal.tags:
             return self
         snapshot, limited = self._limited.get(principal.tags, (None, self))
         if snapshot is not self.catalog.snapshot:
             snapshot = self.catalog.snapshot
-            limited = self._limit(LimitedCatalog(snapshot, principal))
+            limited = cast("Services", _LimitedServices(self, LimitedCatalog(snapshot, principal)))
             if len(self._limited) >= MAX_LIMITED:
                 self._limited.clear()
             self._limited[principal.tags] = snapshot, limited
         return limited
 
-    def _limit(self, catalog: LimitedCatalog) -> Services:
-        parts = {part.name: limit_part(getattr(self, part.name), catalog) for part in fields(self)}
-        operations = {
-            each.name: limit_part(getattr(self.operations, each.name), catalog) for each in fields(Operations)
-        }
-        return replace(self, **parts | {"catalog": catalog, "operations": Operations(**operations), "_limited": {}})
+    @property
+    def _ages(self) -> tuple[float, float]:
+        return self.options.rollup_age, self.options.run_age
+
+
+class _LimitedServices:
+    """The parts of others with another catalog, copied on their first use."""
+
+    is_limited = True
+
+    def __init__(self, whole: Services, catalog: LimitedCatalog) -> None:
+        self._whole = whole
+        self.catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        part = getattr(self._whole, name)
+        limited = self._limit_operations(part) if isinstance(part, Operations) else limit_part(part, self.catalog)
+        self.__dict__[name] = limited
+        return limited
+
+    def _limit_operations(self, whole: Operations) -> Operations:
+        parts = {each.name: limit_part(getattr(whole, each.name), self.catalog) for each in fields(Operations)}
+        return Operations(**parts)

@@ -8,15 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduler.app.building import open_program
     from scheduler.app.early_telemetry import (
         EarlyTelemetry,
         configure_functions_logging,
         report_failed_start,
         start_telemetry,
     )
-    from scheduler.app.foundation import TELEMETRY_CLOSE_TIMEOUT
-    from scheduler.app.program import Program
+    from scheduler.app.program import TELEMETRY_CLOSE_TIMEOUT, Program, open_program
     from scheduler.app.read_only import ReadOnlyProgram, open_read_only
 
 __all__ = [
@@ -32,8 +30,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "TELEMETRY_CLOSE_TIMEOUT": "foundation",
-    "open_program": "building",
+    "TELEMETRY_CLOSE_TIMEOUT": "program",
+    "open_program": "program",
     "Program": "program",
     "EarlyTelemetry": "early_telemetry",
     "configure_functions_logging": "early_telemetry",

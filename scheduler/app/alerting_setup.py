@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from config.own_services import list_own_services
 from jobs.alerting.subject import SecretExpiryFact
@@ -45,18 +46,19 @@ from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
-from scheduler.app.check_setup import CheckSetup
-from scheduler.app.foundation import Foundation
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
+
+if TYPE_CHECKING:
+    from scheduler.app.program import Program
 
 FIRST_ROTA_WAIT = 2.0
 """Seconds for which the first pass of a process waits for a calendar."""
 
 
-def build_self_checks(foundation: Foundation, setup: CheckSetup) -> SelfChecks:
+def build_self_checks(program: Program) -> SelfChecks:
     """Return what decides whether the scheduler itself is blind: the references of the settings, or all hosts."""
-    settings, catalog, checks, clock = foundation.settings, foundation.catalog, setup.checks, foundation.clock
+    settings, catalog, checks, clock = program.settings, program.catalog, program.check_setup.checks, program.clock
 
     def list_targets() -> Iterator[Target]:
         return (entry.job.check for entry in catalog.snapshot if entry.job.enabled)
@@ -66,83 +68,73 @@ def build_self_checks(foundation: Foundation, setup: CheckSetup) -> SelfChecks:
         network = ReferenceChecks(parse_references(settings.self_checks.references), checks, clock)
     else:
         network = PeerChecks(parse_references(list_own_services(settings)), list_targets, checks, clock)
-    return OwnChecks(network, CredentialChecks(list_targets, foundation.identity, setup.secrets))
+    return OwnChecks(network, CredentialChecks(list_targets, program.identity, program.check_setup.secrets))
 
 
-def build_alerting(
-    foundation: Foundation, setup: CheckSetup, self_checks: SelfChecks, secrets: SecretMonitor
-) -> Alerting:
-    """Return alerting; the stack of the foundation closes it."""
+def build_alerting(program: Program) -> Alerting:
+    """Return alerting; the stack of the program closes it."""
+    setup = program.check_setup
     notified = Notified()
-    due_times = DueTimes(foundation.runs)
-    resources = GuardedChannelResources(setup.secrets, foundation.identity, setup.guard)
-    foundation.stack.push_async_callback(resources.close)
-    windows = WindowPauses(foundation.catalog, foundation.repositories.requested_windows)
-    foundation.pauses.others = windows
+    due_times = DueTimes(program.runs)
+    resources = GuardedChannelResources(setup.secrets, program.identity, setup.guard)
+    program.stack.push_async_callback(resources.close)
+    windows = WindowPauses(program.catalog, program.repositories.requested_windows)
+    program.pauses.others = windows
     calendar_judges = open_calendar_judges()
-    foundation.stack.push_async_callback(calendar_judges.aclose)
-    rotas = RotaReader(resources, foundation.clock, calendar_judges, first_wait=FIRST_ROTA_WAIT)
-    foundation.stack.push_async_callback(rotas.aclose)
-    evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, rotas)
-    stored = foundation.repositories
-    runner = EngineRunner(stored.engine_rows, facts, foundation.clock, on_notifications=notified.add)
+    program.stack.push_async_callback(calendar_judges.aclose)
+    rotas = RotaReader(resources, program.clock, calendar_judges, first_wait=FIRST_ROTA_WAIT)
+    program.stack.push_async_callback(rotas.aclose)
+    evaluator, facts = _build_evaluation(program, due_times, windows, rotas)
+    stored = program.repositories
+    runner = EngineRunner(stored.engine_rows, facts, program.clock, on_notifications=notified.add)
     evaluator.on_change = runner.request_pass
-    runner.on_written = foundation.telemetry.events.incidents_changed
-    evaluator.on_evaluated = foundation.telemetry.metrics.alerts_evaluated
-    tools = _build_delivery_tools(foundation, resources, facts)
-    tester = ChannelTestSender(tools.channels, _build_message_source(foundation), tools.store, foundation.clock)
+    runner.on_written = program.telemetry.events.incidents_changed
+    evaluator.on_evaluated = program.telemetry.metrics.alerts_evaluated
+    tools = _build_delivery_tools(program, resources, facts)
+    tester = ChannelTestSender(tools.channels, _build_message_source(program), tools.store, program.clock)
     alerting = Alerting(
         evaluator=evaluator,
         runner=runner,
-        changes=IncidentChanges(stored.engine_rows, stored.incident_log, runner, foundation.clock),
+        changes=IncidentChanges(stored.engine_rows, stored.incident_log, runner, program.clock),
         incidents=stored.incident_log,
         delivery=OutboxDelivery(tools),
         channel_tester=tester,
-        daily_tests=DailyTests(
-            lambda: foundation.catalog.snapshot.alerting.channels, tester, tools.store, foundation.clock
-        ),
+        daily_tests=DailyTests(lambda: program.catalog.snapshot.alerting.channels, tester, tools.store, program.clock),
         facts=facts,
         rotas=rotas,
         silences=stored.silences,
         windows=stored.requested_windows,
         notified=notified,
-        clock=foundation.clock,
-        age_s=foundation.settings.alerting.age,
+        clock=program.clock,
+        age_s=program.settings.alerting.age,
     )
-    foundation.stack.push_async_callback(alerting.aclose)
-    _add_probes(foundation, (evaluator, runner), facts, rotas)
+    program.stack.push_async_callback(alerting.aclose)
+    _add_probes(program, (evaluator, runner), facts, rotas)
     return alerting
 
 
 def _build_evaluation(
-    foundation: Foundation,
-    self_checks: SelfChecks,
-    secrets: SecretMonitor,
-    due_times: DueTimes,
-    windows: WindowPauses,
-    rotas: RotaReader,
+    program: Program, due_times: DueTimes, windows: WindowPauses, rotas: RotaReader
 ) -> tuple[AlertEvaluator, DefinedFactsSource]:
-    stored, clock, shares_runs = foundation.repositories, foundation.clock, not foundation.profile.is_only_worker
+    stored, clock, shares_runs = program.repositories, program.clock, not program.profile.is_only_worker
     alerts = KnownAlerts(stored.alert_rows, clock, SHARED_ALERTS_MAX_AGE if shares_runs else float("inf"))
 
     def book() -> RuleBook:
         return evaluator.book
 
-    samples = SampleReader(
-        foundation.runs, CountedRuns(book, lambda: windows.requested).counts, retains=not shares_runs
-    )
-    exclusions = ExclusionReader(foundation.catalog, stored.incident_log, stored.requested_windows)
-    run_counts = RunCountReader(foundation.runs, exclusions)
+    samples = SampleReader(program.runs, CountedRuns(book, lambda: windows.requested).counts, retains=not shares_runs)
+    exclusions = ExclusionReader(program.catalog, stored.incident_log, stored.requested_windows)
+    run_counts = RunCountReader(program.runs, exclusions)
     evaluator = AlertEvaluator(
-        foundation.catalog,
+        program.catalog,
         alerts,
         samples,
-        FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets), run_counts),
+        FactReader(stored.circuits, stored.dead_letters, _find_expiries(program.secret_monitor), run_counts),
         due_times,
-        GroupEvaluator(alerts, foundation.runs, samples, foundation.pauses, shares_runs=shares_runs),
+        GroupEvaluator(alerts, program.runs, samples, program.pauses, shares_runs=shares_runs),
         ObjectiveEvaluator(alerts, run_counts, clock, shares_runs=shares_runs),
-        BlindnessWatch(alerts, self_checks, clock),
-        foundation.pauses,
+        BlindnessWatch(alerts, program.self_checks, clock),
+        program.pauses,
         clock,
         shares_runs=shares_runs,
     )
@@ -150,32 +142,30 @@ def _build_evaluation(
         book,
         stored.silences,
         stored.requested_windows,
-        foundation.pauses,
+        program.pauses,
         due_times,
         rotas.read,
         shares_runs=shares_runs,
-        group_wait=timedelta(seconds=foundation.settings.alerting.group_wait),
+        group_wait=timedelta(seconds=program.settings.alerting.group_wait),
         first_runs=FirstRuns(stored.cursors, due_times, shares_runs=shares_runs),
     )
     return evaluator, facts
 
 
-def _add_probes(
-    foundation: Foundation, works: tuple[HasError, ...], facts: DefinedFactsSource, rotas: RotaReader
-) -> None:
-    stored = foundation.repositories
+def _add_probes(program: Program, works: tuple[HasError, ...], facts: DefinedFactsSource, rotas: RotaReader) -> None:
+    stored = program.repositories
     health = AlertingHealth(
-        foundation.catalog,
+        program.catalog,
         works,
         facts,
         rotas,
         stored.outbox_rows,
         stored.undelivered,
-        foundation.clock,
-        has_links=bool(foundation.settings.http.public_url),
+        program.clock,
+        has_links=bool(program.settings.http.public_url),
     )
-    foundation.health.add_probe(ALERTING_PART, health.probe_alerting)
-    foundation.health.add_probe(NOTIFICATIONS_PART, health.probe_notifications)
+    program.health.add_probe(ALERTING_PART, health.probe_alerting)
+    program.health.add_probe(NOTIFICATIONS_PART, health.probe_notifications)
 
 
 def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:
@@ -185,22 +175,22 @@ def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:
     return find
 
 
-def _build_message_source(foundation: Foundation) -> DefinitionMessageSource:
-    stored = foundation.repositories
+def _build_message_source(program: Program) -> DefinitionMessageSource:
+    stored = program.repositories
     return DefinitionMessageSource(
-        foundation.catalog,
-        foundation.runs,
+        program.catalog,
+        program.runs,
         stored.audit_log,
         stored.incident_log,
-        public_url=foundation.settings.http.public_url or "",
-        redact=foundation.redactor.redact,
+        public_url=program.settings.http.public_url or "",
+        redact=program.redactor.redact,
     )
 
 
 def _build_delivery_tools(
-    foundation: Foundation, resources: GuardedChannelResources, facts: DefinedFactsSource
+    program: Program, resources: GuardedChannelResources, facts: DefinedFactsSource
 ) -> DeliveryTools:
-    stored, settings, catalog = foundation.repositories, foundation.settings, foundation.catalog
+    stored, settings, catalog = program.repositories, program.settings, program.catalog
     policy = DeliveryPolicy(
         fallback_after=timedelta(seconds=settings.alerting.fallback_after),
         give_up_after=timedelta(seconds=settings.alerting.give_up_after),
@@ -208,11 +198,11 @@ def _build_delivery_tools(
     return DeliveryTools(
         stored.outbox_rows,
         SenderDirectory(lambda: catalog.snapshot.alerting.channels, resources),
-        StoredIncidentRenderer(stored.incident_log, _build_message_source(foundation)),
-        foundation.clock,
-        foundation.owner,
+        StoredIncidentRenderer(stored.incident_log, _build_message_source(program)),
+        program.clock,
+        program.owner,
         policy,
-        is_only_worker=foundation.profile.is_only_worker,
-        listener=DeliveryTelemetry(foundation.telemetry, catalog),
-        gate=StartGate(stored.incident_log, facts, foundation.clock),
+        is_only_worker=program.profile.is_only_worker,
+        listener=DeliveryTelemetry(program.telemetry, catalog),
+        gate=StartGate(stored.incident_log, facts, program.clock),
     )

@@ -1,12 +1,12 @@
-"""Builds the authentication of the API from the settings. Called by scheduler.app.building and the hosts."""
+"""Builds the authentication of the API from the settings. Called by scheduler.app.program and the hosts."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
 from config.settings.model import Settings
 from jobs.ports import Clock
-from scheduler.app.foundation import Foundation
-from scheduler.app.program import Program
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.easy_auth import EasyAuth
 from scheduler.authentication.entra.signing_keys import SigningKeys
@@ -20,6 +20,9 @@ from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import parse_tag_limits
 from scheduler.stores.identity.api_keys import ApiKeys
+
+if TYPE_CHECKING:
+    from scheduler.app.program import Program
 
 _MISSING = (
     "the API needs an identity, because it is not on loopback in dev or test: make a key with "
@@ -39,21 +42,21 @@ def choose_functions_mode(settings: Settings) -> AuthenticationMode:
     return AuthenticationMode.OWN if own else AuthenticationMode.FUNCTION_KEYS
 
 
-def build_authentication(foundation: Foundation) -> Authentication:
+def build_authentication(program: Program) -> Authentication:
     """Return the authentication of this process. Only the chosen mode is built."""
-    settings, profile = foundation.settings, foundation.profile
+    settings, profile = program.settings, program.profile
     mode = profile.authentication_mode(settings)
     if mode is AuthenticationMode.OPEN:
         return open_authentication()
     if mode is AuthenticationMode.FUNCTION_KEYS:
         return Authentication(FunctionKeyAuthenticator(), is_remote=True)
     is_remote, http = not profile.is_on_loopback(settings), settings.http
-    keys = KeyVerifier(foundation.repositories.api_keys, foundation.clock)
+    keys = KeyVerifier(program.repositories.api_keys, program.clock)
     rules = SessionRules(http.session.lifetime, http.session.idle, accepts_plain=not is_remote)
-    sessions = Sessions(foundation.repositories.sessions, keys, rules, foundation.clock)
+    sessions = Sessions(program.repositories.sessions, keys, rules, program.clock)
     roles = _build_role_map(http)
     easy_auth = EasyAuth(roles).verify if http.easy_auth else None
-    ways = Ways(_build_entra(http, roles, foundation.clock), easy_auth, sessions.authenticate)
+    ways = Ways(_build_entra(http, roles, program.clock), easy_auth, sessions.authenticate)
     return Authentication(OwnAuthenticator(keys, ways), sessions, http.easy_auth, is_remote)
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from config.check_rules import build_bindings, build_ca_files, build_guard
 from config.identity import AppIdentity
@@ -30,11 +31,12 @@ from jobs.ports import Clock, HeartbeatSource
 from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.targets import Target
-from scheduler.app.foundation import Foundation
 from scheduler.catalog.denied_targets import warn_about_denied_targets
 from scheduler.catalog.warning_log import WarningLog
-from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.version import VERSION
+
+if TYPE_CHECKING:
+    from scheduler.app.program import Program
 
 JOB_WARNINGS_TIMEOUT = 2.0
 """Seconds for the files that jobs name: a share that hangs must not keep the program from starting."""
@@ -90,17 +92,17 @@ def open_checks(
 class CheckSetup:
     """The checks of all kinds, and what is done with a set of jobs before it is in force."""
 
-    def __init__(self, foundation: Foundation, beats: HeartbeatReader) -> None:
-        self._foundation = foundation
+    def __init__(self, program: Program) -> None:
+        self._program = program
         self._warning_log = WarningLog()
         parts = open_checks(
-            foundation.settings,
-            foundation.profile.own_endpoints(foundation.configuration.settings),
-            foundation.identity,
-            foundation.redactor,
-            foundation.clock,
-            foundation.stack,
-            beats,
+            program.settings,
+            program.profile.own_endpoints(program.configuration.settings),
+            program.identity,
+            program.redactor,
+            program.clock,
+            program.stack,
+            program.beats,
         )
         self._ca_files = parts.ca_files
         self.guard = parts.guard
@@ -111,14 +113,14 @@ class CheckSetup:
 
     async def prepare_jobs(self) -> None:
         """Prepare the checks of all jobs, so that the first run of each measures its target alone, and log warnings."""
-        await self.log_warnings(self._foundation.configuration.jobs)
-        jobs = [entry.job for entry in self._foundation.catalog]
+        await self.log_warnings(self._program.configuration.jobs)
+        jobs = [entry.job for entry in self._program.catalog]
         self.checks.prepare(job.check for job in jobs)
         self.warn_about_denied_targets(jobs)
 
     def prepare_for_run(self) -> Callable[[Target], None]:
         """Return what a run does before its first attempt: nothing in a host, which has prepared all jobs."""
-        if self._foundation.profile.prepares_each_run:
+        if self._program.profile.prepares_each_run:
             return lambda target: self.checks.prepare((target,))
         return lambda target: None
 
@@ -138,10 +140,3 @@ class CheckSetup:
         with suppress(TimeoutError):
             async with asyncio.timeout(JOB_WARNINGS_TIMEOUT):
                 self._warning_log.log_new(await run_in_daemon_thread(found))
-
-
-def build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:
-    stored = foundation.repositories
-    return HeartbeatReader(
-        foundation.catalog, stored.heartbeats, foundation.pauses, stored.schedule_activations, foundation.clock
-    )

@@ -12,6 +12,8 @@ from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from scheduler.app.adapters import describe_store_location, find_file_check
+from scheduler.app.reporting.own_reports import build_own_reports
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
 from scheduler.operations.pings import PingReceiver
 from scheduler.secrets.monitor import SecretMonitor
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.refreshing_cache import FetchFailure
     from observability.telemetry import Telemetry
+    from scheduler.app.program import Program
     from scheduler.connections.register import ConnectionRegister
 
 
@@ -40,6 +43,18 @@ RECHECK_TIMEOUT = 0.7
 
 DROPPED_REPORT_PERIOD = timedelta(hours=1)
 """How long health reports that results were dropped."""
+
+
+def add_own_probes(program: Program) -> None:
+    """Add what the health report begins with: telemetry, configuration and store."""
+    health, store, settings = program.health, program.store, program.configuration.settings
+    health.add_probe("telemetry", telemetry_probe(program.telemetry))
+    health.add_probe("configuration", configuration_probe(settings))
+    health.own_reports = build_own_reports(program.telemetry, program.configuration.loaded, program.redactor)
+    check = find_file_check(store)
+    damage = (lambda: "") if check is None else lambda: check.damage
+    location = describe_store_location(program.settings)
+    health.add_probe("store", store_probe(store, location, program.failures, damage))
 
 
 def store_probe(

@@ -1,4 +1,4 @@
-"""What differs between the processes that open the program. Called by scheduler.app.building.
+"""What differs between the processes that open the program. Called by scheduler.app.program.
 
 Each host and the command line has its own profile.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.checks.guard.own_endpoints import OwnEndpoint
     from jobs.runs import Ticket
-    from scheduler.app.foundation import Foundation
+    from scheduler.app.program import Program
     from scheduler.authentication.port import AuthenticationMode
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.worker.options import WorkerOptions
@@ -57,7 +57,7 @@ class HostProfile(ABC):
         return settings.log.level
 
     async def open_queue(
-        self, foundation: Foundation, submit: Callable[[Ticket], object]
+        self, program: Program, submit: Callable[[Ticket], object]
     ) -> tuple[Dispatch, QueueDepthReader]:
         """Open the queue of tickets, and what reports its depth. `submit` hands a ticket to this process's worker.
 
@@ -65,4 +65,4 @@ class HostProfile(ABC):
         """
         from scheduler.dispatch.in_process import InProcessDispatch
 
-        return InProcessDispatch(submit), foundation.activity
+        return InProcessDispatch(submit), program.activity

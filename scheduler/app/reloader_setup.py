@@ -21,7 +21,7 @@ async def open_reloader(configuration: Configuration, program: Program) -> Async
         source = open_job_file_source(configuration.job_loader, program.identity)
         if source is not None:
             stack.push_async_callback(source.aclose)
-        composer = program.stored_jobs.composer
+        composer = program.stored_job_parts.composer
         composer.check_jobs, composer.prepare = setup.warn_about_denied_targets, setup.checks.prepare
         recorder = JobSetRecorder(program.audit, RecordedJobSet(program.store))
         reloading = JobReloader(source, composer, program.clock, recorder, setup.log_warnings)

@@ -2,80 +2,72 @@
 
 from __future__ import annotations
 
-from scheduler.alerting.alerting import Alerting
-from scheduler.app.check_setup import CheckSetup
-from scheduler.app.foundation import Foundation
+from typing import TYPE_CHECKING
+
 from scheduler.changes.announcing import ChangeAnnouncer
-from scheduler.dispatch.port import QueueDepthReader
 from scheduler.metrics.page import CACHED_SECONDS, MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
-from scheduler.queries.alerting.downtime import DowntimeReader
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.stores.announcements import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
 from scheduler.watchdog.program_gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
-from scheduler.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from scheduler.app.program import Program
 
 
-def build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker, alerting: Alerting) -> Watchdog:
-    jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.activity, foundation.clock)
+def build_watchdog(program: Program) -> Watchdog:
+    jobs = JobWatch(program.catalog, program.runs, program.pauses, program.activity, program.clock)
     watchdog = Watchdog(
         jobs,
-        depths,
-        foundation.store,
-        foundation.telemetry,
-        foundation.clock,
-        is_shared=foundation.profile.shares_queue,
-        places=worker.place_usage,
-        failures=foundation.trouble,
-        publish_gauges=_build_program_gauges(foundation, worker, alerting).publish,
+        program.queue_depths,
+        program.store,
+        program.telemetry,
+        program.clock,
+        is_shared=program.profile.shares_queue,
+        places=program.worker.place_usage,
+        failures=program.failures,
+        publish_gauges=_build_program_gauges(program).publish,
     )
-    foundation.health.add_probe("watchdog", watchdog.health)
+    program.health.add_probe("watchdog", watchdog.health)
     return watchdog
 
 
-def _build_program_gauges(foundation: Foundation, worker: Worker, alerting: Alerting) -> ProgramGauges:
+def _build_program_gauges(program: Program) -> ProgramGauges:
     return ProgramGauges(
-        foundation.telemetry.metrics,
-        worker.runner_load,
-        lambda: alerting.runner.open_by_severity,
-        foundation.repositories.outbox_rows,
-        foundation.runs,
-        foundation.catalog,
-        foundation.clock,
+        program.telemetry.metrics,
+        program.worker.runner_load,
+        lambda: program.alerting.runner.open_by_severity,
+        program.repositories.outbox_rows,
+        program.runs,
+        program.catalog,
+        program.clock,
     )
 
 
-def build_change_announcer(foundation: Foundation) -> ChangeAnnouncer:
+def build_change_announcer(program: Program) -> ChangeAnnouncer:
     return ChangeAnnouncer(
-        Announcements(foundation.store),
-        foundation.repositories.markers,
-        foundation.stored_jobs.composer,
-        foundation.telemetry.events,
-        foundation.clock,
-        foundation.settings.version or VERSION,
+        Announcements(program.store),
+        program.repositories.markers,
+        program.stored_job_parts.composer,
+        program.telemetry.events,
+        program.clock,
+        program.settings.version or VERSION,
     )
 
 
-def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdog: Watchdog) -> MetricsPage:
-    settings = foundation.settings
-    catalog, stored, clock = foundation.catalog, foundation.repositories, foundation.clock
-    downtimes = DowntimeReader(
-        catalog, stored.incident_log, stored.changes, stored.requested_windows, clock, settings.alerting.age
-    )
-    ages = settings.rollups.age, settings.retention.age
+def build_metrics_page(program: Program) -> MetricsPage:
+    settings = program.settings
     parts = SourceParts(
-        catalog=foundation.catalog,
-        runs=foundation.runs,
-        pauses=foundation.pauses,
-        stored=foundation.repositories,
-        circuits=circuits,
-        watchdog=watchdog,
-        states_of=foundation.states.states_of,
-        objectives=build_objective_reader(catalog, foundation.runs, stored, downtimes, clock, *ages),
+        catalog=program.catalog,
+        runs=program.runs,
+        pauses=program.pauses,
+        stored=program.repositories,
+        circuits=program.circuits,
+        watchdog=program.watchdog,
+        states_of=program.states.states_of,
+        objectives=program.objectives,
         rollup_age=settings.rollups.age,
         version=settings.version or VERSION,
         tags=settings.prometheus.tags,
@@ -83,16 +75,18 @@ def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdo
         max_jobs=settings.prometheus.max_jobs,
         max_age=CACHED_SECONDS,
     )
-    page = MetricsPage(create_sources(parts), foundation.clock, CACHED_SECONDS)
-    foundation.stack.push_async_callback(page.aclose)
+    page = MetricsPage(create_sources(parts), program.clock, CACHED_SECONDS)
+    program.stack.push_async_callback(page.aclose)
     return page
 
 
-def build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:
-    settings = foundation.settings.self_watch
+def build_self_watch(program: Program) -> SelfWatch:
+    settings = program.settings.self_watch
     url = None if settings.url is None else settings.url.get_secret_value()
-    watch = SelfWatch(url, settings.every, lambda: setup.checks["http"], foundation.health.report, foundation.clock)
+    watch = SelfWatch(
+        url, settings.every, lambda: program.check_setup.checks["http"], program.health.report, program.clock
+    )
     if url is not None:
-        foundation.redactor.add_permanent(url)
-        foundation.health.add_probe(SELF_WATCH_PART, watch.probe)
+        program.redactor.add_permanent(url)
+        program.health.add_probe(SELF_WATCH_PART, watch.probe)
     return watch

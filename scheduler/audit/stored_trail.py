@@ -1,4 +1,4 @@
-"""The audit trail in the store. Created by scheduler.app.foundation."""
+"""The audit trail in the store. Created by scheduler.app.program."""
 
 from __future__ import annotations
 

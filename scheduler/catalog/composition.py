@@ -1,4 +1,4 @@
-"""Builds the jobs in force from the job files and the stored jobs. Created by scheduler.app.foundation.
+"""Builds the jobs in force from the job files and the stored jobs. Created by scheduler.app.program.
 
 The only place that replaces the set of the catalog: for changed files (scheduler.catalog.reloading), and for changed
 stored jobs (scheduler.catalog.stored_jobs, and the operations of this process).

@@ -1,4 +1,4 @@
-"""Puts changes of the stored jobs by other processes in force. Created by scheduler.app.foundation.
+"""Puts changes of the stored jobs by other processes in force. Created by scheduler.app.program.
 
 The embedded host reads the head twice a second; the Functions host at each tick and before a batch; a command once.
 """

@@ -1,5 +1,5 @@
 """Records changes that no run causes: jobs that were disabled, enabled, removed or added, and pauses that ended or were
-set by a process that ended. Created by scheduler.app.building, called by both hosts.
+set by a process that ended. Created by scheduler.app.program, called by both hosts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Starts or skips the jobs without a schedule that depend on a finished run.
 
-Built by scheduler.app.building. The worker calls it once a run is recorded, and again if a follow-up may be incomplete.
+Built by scheduler.app.program. The worker calls it once a run is recorded, and again if a follow-up may be incomplete.
 A dependent run is decided when all its parents have their runs: parents in the chain by their run of this chain, others
 by their newest run. The id of the dependent run is derived from the chain (see chains), so repeated calls start it
 once.

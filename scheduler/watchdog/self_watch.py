@@ -1,6 +1,6 @@
 """Pings a URL of the user's choice while the scheduler works, so that another monitor reports when it does not.
 
-Called by both hosts, created by scheduler.app.building. Without a URL it does nothing. The URL often contains a token:
+Called by both hosts, created by scheduler.app.program. Without a URL it does nothing. The URL often contains a token:
 no message contains it.
 """
 

@@ -15,7 +15,7 @@ from tests.scheduler.audit.memory_trail import COMMAND_CALLER
 
 
 async def explain(scene: Scene, job: str) -> AlertExplanation:
-    return await scene.program.services().alert_explainer.explain(job)
+    return await scene.program.alert_explainer.explain(job)
 
 
 async def test_500_jobs_behind_one_parent(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ async def test_a_blind_scheduler(tmp_path: Path) -> None:
 
 async def test_a_paused_job(tmp_path: Path) -> None:
     async with alerting_program(tmp_path, {"shop": job_of("shop")}) as scene:
-        await scene.program.services().operations.pauses.pause("shop", reason="migration", caller=COMMAND_CALLER)
+        await scene.program.operations.pauses.pause("shop", reason="migration", caller=COMMAND_CALLER)
         found = await explain(scene, "shop")
         assert found.reasons[0] == "the job is paused (migration)"
 

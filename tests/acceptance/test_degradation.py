@@ -110,7 +110,7 @@ async def running(
     configuration = await asyncio.to_thread(load_configuration, settings | env, root=ROOT, sample_target=None)
     async with open_embedded_program(configuration, clock=clock) as opened:
         program = opened.program
-        transport = httpx.ASGITransport(create_api(program.services()))
+        transport = httpx.ASGITransport(create_api(program))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield Running(opened, client)
         await program.worker.drain(1.0)

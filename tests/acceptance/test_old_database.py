@@ -16,7 +16,7 @@ import pytest
 
 from config.loading import load_configuration
 from scheduler.api.app import create_api
-from scheduler.app.building import open_program
+from scheduler.app.program import open_program
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
@@ -78,7 +78,7 @@ async def api(database: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         open_program(configuration, CommandProfile(), clock=StoppedClock()) as program,
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_api(program.services())), base_url="http://scheduler.test"
+            transport=httpx.ASGITransport(create_api(program)), base_url="http://scheduler.test"
         ) as client,
     ):
         yield client

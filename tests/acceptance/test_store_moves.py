@@ -19,8 +19,7 @@ import pytest
 from config.loading import Configuration, load_configuration
 from scheduler.api.app import create_api
 from scheduler.app.backups.opening import open_restore_target, open_store_scan
-from scheduler.app.building import open_program
-from scheduler.app.program import Program
+from scheduler.app.program import Program, open_program
 from scheduler.backup.creating import create_backup
 from scheduler.backup.progress import NoProgress
 from scheduler.backup.reading import verify_dump
@@ -79,7 +78,7 @@ async def api_of(configuration: Configuration) -> AsyncIterator[tuple[Program, h
     async with (
         open_program(configuration, CommandProfile(), clock=StoppedClock()) as program,
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_api(program.services())), base_url="http://scheduler.test"
+            transport=httpx.ASGITransport(create_api(program)), base_url="http://scheduler.test"
         ) as client,
     ):
         yield program, client

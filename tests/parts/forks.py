@@ -34,7 +34,7 @@ PRELOADED = (
     "rich.status",
     "rich.table",
     "scheduler.api.app",
-    "scheduler.app.building",
+    "scheduler.app.program",
     "scheduler.app.read_only",
     "scheduler.cli.main",
     "scheduler.cli.mutations",

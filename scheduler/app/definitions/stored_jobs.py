@@ -1,29 +1,24 @@
-"""Opens what reads and changes stored jobs. Called by scheduler.app.foundation."""
+"""Opens what reads and changes stored jobs. Called by scheduler.app.program."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from config.check_rules import build_bindings
-from config.loading import Configuration
 from config.stored_jobs import StoredJobDefiner
-from jobs.ports import Clock
-from scheduler.audit.trail import AuditTrail
-from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
-from scheduler.health.report import Health
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.repositories import Repositories
-from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+
+if TYPE_CHECKING:
+    from scheduler.app.program import Program
 
 REFRESH_TIMEOUT = 1.0
 """Seconds that a request of the API waits for the head of the stored jobs."""
@@ -45,42 +40,31 @@ class StoredJobParts:
         await self.watcher.refresh_within(0.0, REFRESH_TIMEOUT)
 
 
-async def open_stored_jobs(
-    configuration: Configuration,
-    catalog: Catalog,
-    repositories: Repositories,
-    runs: Runs,
-    pauses: Pauses,
-    clock: Clock,
-    audit: AuditTrail,
-    health: Health,
-    stack: AsyncExitStack,
-) -> StoredJobParts:
+async def open_stored_jobs(program: Program) -> StoredJobParts:
     """Read the stored jobs and put them in force. The program starts without them if they cannot be read."""
-    stored = repositories.stored_jobs
-    limits = configuration.settings.stored_jobs
-    definer = StoredJobDefiner(configuration.settings.default_schedule)
-    composer = JobComposer(catalog, configuration.jobs, clock, definer)
-    claims = ClaimWatch(clock)
-    past = PastNames(stored, repositories.changes, runs, repositories.dead_letters, pauses, clock)
+    settings, clock, stored = program.settings, program.clock, program.repositories.stored_jobs
+    definer, claims = StoredJobDefiner(settings.default_schedule), ClaimWatch(clock)
+    composer = JobComposer(program.catalog, program.configuration.jobs, clock, definer)
     watcher = StoredJobWatcher(stored, composer, clock, claims)
     await watcher.open()
-    stack.push_async_callback(watcher.aclose)
-    health.add_probe(STORED_JOBS_PART, watcher.health)
+    program.stack.push_async_callback(watcher.aclose)
+    program.health.add_probe(STORED_JOBS_PART, watcher.health)
+    limits = StoredJobLimits(settings.stored_jobs.limit, settings.stored_jobs.limit_per_tag)
+    past = PastNames(
+        stored,
+        program.repositories.changes,
+        program.runs,
+        program.repositories.dead_letters,
+        program.pauses,
+        clock,
+    )
     return StoredJobParts(
         composer=composer,
         watcher=watcher,
         repository=stored,
-        sweeper=repositories.stored_job_sweeper,
+        sweeper=program.repositories.stored_job_sweeper,
         committer=StoredJobCommitter(
-            stored,
-            composer,
-            clock,
-            audit,
-            claims,
-            past,
-            build_bindings(configuration.settings),
-            StoredJobLimits(limits.limit, limits.limit_per_tag),
+            stored, composer, clock, program.audit, claims, past, build_bindings(settings), limits
         ),
         queries=StoredJobQueries(composer, stored),
     )

@@ -14,7 +14,7 @@ from jobs.running.runner import Runner
 from jobs.running.system_clock import SystemClock
 from jobs.runs.events import RunListener
 from scheduler.app.check_setup import open_checks
-from scheduler.app.foundation import open_log, with_version
+from scheduler.app.options import open_log, with_version
 from scheduler.app.profile import HostProfile
 
 

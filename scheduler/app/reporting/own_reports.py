@@ -1,4 +1,4 @@
-"""Builds what the program reports about itself: exporters and settings. Called by scheduler.app.foundation."""
+"""Builds what the program reports about itself: exporters and settings. Called by scheduler.app.program."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def _read(program: ReadOnlyProgram, criteria: ChangeFilter, limit: int) ->
     continuation: str | None = None
     try:
         while len(found) < limit:
-            page = await program.change_queries.list_changes(
+            page = await program.changes.list_changes(
                 PROGRAM_PRINCIPAL, criteria, limit=min(_PAGE, limit - len(found)), continuation=continuation
             )
             found += page.changes

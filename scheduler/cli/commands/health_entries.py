@@ -45,7 +45,7 @@ async def _read(program: ReadOnlyProgram, job: str) -> HealthHistory | None:
     from scheduler.identity.principal import PROGRAM_PRINCIPAL
 
     try:
-        return await program.change_queries.read_health_history(PROGRAM_PRINCIPAL, job)
+        return await program.changes.read_health_history(PROGRAM_PRINCIPAL, job)
     except UnknownJob:
         return None
 

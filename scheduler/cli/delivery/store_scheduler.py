@@ -46,7 +46,7 @@ class StoreScheduler:
 
     async def read_jobs(self) -> Sequence[RunningJob]:
         """See SchedulerReader.read_jobs."""
-        caller, stored = command_caller(), self._program.stored_jobs.queries
+        caller, stored = command_caller(), self._program.stored_jobs
         found: list[RunningJob] = []
         for entry in self._program.catalog.snapshot:
             declared = stored.find_declared(entry.job.name, caller)
@@ -103,7 +103,7 @@ class StoreScheduler:
         entries = [CatalogJob(job, "planned") for job in request.definitions.values()]
         edited = JobSnapshot(entries, now, alerting=request.alerting or in_force.alerting)
         subjects = request.jobs | find_changed_groups(request.jobs, in_force, edited)
-        backtester = self._program.alerting_queries["backtester"]
+        backtester = self._program.backtester
         return _to_replay(await backtester.run(BacktestRequest(request.since, now, subjects), in_force, edited))
 
 

@@ -110,7 +110,7 @@ async def _serve_program(
     program = opened.program
     await require_identity(program)
     hosts = (*LOOPBACK_NAMES, *program.settings.http.accepted_hosts())
-    api = LazyApi(program.services(), hosts=hosts, on_created=freeze_long_lived_objects)
+    api = LazyApi(program, hosts=hosts, on_created=freeze_long_lived_objects)
     server = create_server(api, register)
     program.health.add_probe("connections", connections_probe(register))
     ticker = await create_ticker(program)
@@ -163,7 +163,7 @@ def _create_recovery(program: Program) -> RunRecovery:
     return RunRecovery(
         program.catalog,
         program.runs,
-        program.dead_letters,
+        program.repositories.dead_letters,
         program.worker,
         program.clock,
         max_concurrent_turns=max(1, program.settings.concurrency // RECOVERY_CONCURRENCY_DIVISOR),

@@ -53,21 +53,21 @@ async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
             while not await _save_activations(program, schedules, since):
                 await program.clock.sleep(ACTIVATION_RETRY_DELAY)
 
-    program.stored_jobs.composer.listeners.append(apply_change)
+    program.stored_job_parts.composer.listeners.append(apply_change)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(opened.job_reloader.run())
-            group.create_task(program.stored_jobs.watcher.run())
+            group.create_task(program.stored_job_parts.watcher.run())
             group.create_task(plan_others())
             group.create_task(save())
     finally:
-        program.stored_jobs.composer.listeners.remove(apply_change)
+        program.stored_job_parts.composer.listeners.remove(apply_change)
 
 
 async def _save_activations(program: Program, schedules: Mapping[str, Schedule | None], since: datetime) -> bool:
     """Return whether the store has saved them."""
     try:
-        await program.schedule_activations.record_changes(schedules, since)
+        await program.repositories.schedule_activations.record_changes(schedules, since)
     except StoreError as error:
         _log.warning(
             "could not save the activation time of %d changed schedules: %s; retrying in %g s",
@@ -99,9 +99,9 @@ async def prune_periodically(program: Program) -> None:
             runs = await program.runs.prune(
                 program.clock.now(), retention.age, retention.runs_per_job, program.settings.rollups.age
             )
-            letters = await program.dead_letters.prune(program.clock.now(), retention.age)
+            letters = await program.repositories.dead_letters.prune(program.clock.now(), retention.age)
             await program.prune_other_rows(program.clock.now())
-            await program.stored_jobs.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
+            await program.stored_job_parts.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
         except StoreError as error:
             _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
         else:

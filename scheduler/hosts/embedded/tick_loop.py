@@ -26,9 +26,11 @@ MAX_TICK_GAP = 5 * MAX_TICK_INTERVAL
 
 async def create_ticker(program: Program) -> Ticker:
     """Create the ticker. It continues at the cursor of the last process, for schedules that have not changed since."""
-    in_force_since = await program.schedule_activations.record_all(program.catalog.schedules(), program.clock.now())
-    planned_until = await program.cursors.read(PLANNED_UNTIL_CURSOR)
-    await program.cursors.record_start(program.clock.now())
+    in_force_since = await program.repositories.schedule_activations.record_all(
+        program.catalog.schedules(), program.clock.now()
+    )
+    planned_until = await program.repositories.cursors.read(PLANNED_UNTIL_CURSOR)
+    await program.repositories.cursors.record_start(program.clock.now())
     await program.pauses.list_active(program.clock.now())
     return Ticker(
         program.catalog,
@@ -49,7 +51,7 @@ async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
         if program.clock.now() - slept_from > LONGEST_TICK_GAP:
             # The machine was suspended: for alerts, that is a start.
             with suppress(StoreError):
-                await program.cursors.record_start(program.clock.now())
+                await program.repositories.cursors.record_start(program.clock.now())
         await save_tick_cursor(program, ticker)
         # Read pauses of other processes (commands) here: the ticker itself never waits for the store.
         await program.pauses.list_active(program.clock.now())
@@ -59,8 +61,8 @@ async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
 async def save_tick_cursor(program: Program, ticker: Ticker) -> None:
     until = program.worker.persisted_until(ticker.last_tick)
     try:
-        if await program.cursors.advance(PLANNED_UNTIL_CURSOR, until) - until > CLOCK_SETBACK_TOLERANCE:
-            await program.cursors.rewind(PLANNED_UNTIL_CURSOR, until)
+        if await program.repositories.cursors.advance(PLANNED_UNTIL_CURSOR, until) - until > CLOCK_SETBACK_TOLERANCE:
+            await program.repositories.cursors.rewind(PLANNED_UNTIL_CURSOR, until)
     except StoreError as error:
         _log.warning("could not save the tick cursor: %s; retrying in %g s", error, CURSOR_SAVE_INTERVAL)
 

@@ -22,7 +22,6 @@ from scheduler.app.authentication_setup import (
     choose_functions_mode,
     require_identity,
 )
-from scheduler.app.foundation import Foundation
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
 from scheduler.authentication.port import AuthenticationMode
@@ -58,13 +57,13 @@ class FunctionsProfile(HostProfile):
         """The worker's own handlers pass records on to the host."""
 
     async def open_queue(
-        self, foundation: Foundation, submit: Callable[[Ticket], object]
+        self, program: Program, submit: Callable[[Ticket], object]
     ) -> tuple[Dispatch, QueueDepthReader]:
         """See HostProfile.open_queue. Every ticket goes through the queue, also those for this process."""
-        dispatch = await open_queue(foundation.settings, foundation.identity, foundation.clock)
-        foundation.stack.push_async_callback(dispatch.aclose)
-        depths = await open_queue_depth(foundation.settings, foundation.identity, foundation.clock)
-        foundation.stack.push_async_callback(depths.aclose)
+        dispatch = await open_queue(program.settings, program.identity, program.clock)
+        program.stack.push_async_callback(dispatch.aclose)
+        depths = await open_queue_depth(program.settings, program.identity, program.clock)
+        program.stack.push_async_callback(depths.aclose)
         return dispatch, depths
 
 
@@ -83,7 +82,7 @@ class FunctionsProgram:
 async def _reload_jobs(program: Program, reloading: JobReloader, max_age: float, time_limit: float) -> None:
     await asyncio.gather(
         reloading.reload_within(max_age, time_limit),
-        program.stored_jobs.watcher.refresh_within(max_age, time_limit),
+        program.stored_job_parts.watcher.refresh_within(max_age, time_limit),
     )
 
 
@@ -104,7 +103,7 @@ async def open_functions_program(
         await program.check_setup.prepare_jobs()
         reloading = await stack.enter_async_context(open_reloader(configuration, program))
         tick_work = _build_timer_handler(program)
-        program.stored_jobs.committer.plan_change = _build_change_planner(program).plan
+        program.stored_job_parts.committer.plan_change = _build_change_planner(program).plan
         program.watchdog.set_tick_source(last_tick_reader(tick_work.planned_until))
         program.health.add_probe("ticks", tick_probe(tick_work.planned_until, program.clock))
         yield FunctionsProgram(program, reloading, tick_work, _build_queue_handler(program, reloading))
@@ -116,10 +115,10 @@ def _build_timer_handler(program: Program) -> TimerHandler:
         program.runs,
         program.worker,
         program.dispatch,
-        program.cursors,
-        program.schedule_activations,
+        program.repositories.cursors,
+        program.repositories.schedule_activations,
         program.pauses,
-        program.dead_letters,
+        program.repositories.dead_letters,
         program.clock,
         program.prune_other_rows,
         program.telemetry.tick_planned,
@@ -130,8 +129,8 @@ def _build_change_planner(program: Program) -> ChangedJobPlanner:
     return ChangedJobPlanner(
         program.catalog,
         program.dispatch,
-        program.cursors,
-        program.schedule_activations,
+        program.repositories.cursors,
+        program.repositories.schedule_activations,
         program.pauses,
         program.clock,
     )
@@ -143,7 +142,7 @@ def _build_queue_handler(program: Program, reloading: JobReloader) -> QueueHandl
         program.runs,
         program.worker,
         program.dispatch,
-        program.dead_letters,
+        program.repositories.dead_letters,
         program.clock,
         owner=program.owner,
         reload=partial(_reload_jobs, program, reloading),

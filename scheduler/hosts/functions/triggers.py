@@ -57,7 +57,7 @@ class FunctionsHost:
             await work.resend_stranded()
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job, program.settings.rollups.age)
-            await program.stored_jobs.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
+            await program.stored_job_parts.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
             await program.audit_upkeep.tick()
             await program.state_upkeep.tick()
             await program.change_announcer.tick()
@@ -134,7 +134,7 @@ class FunctionsHost:
             return unavailable_api(error, is_public=serves_anonymous_functions(self._environ))
         from scheduler.api.app import create_api
 
-        self._api = self._api or create_api(program.services())
+        self._api = self._api or create_api(program)
         return self._api
 
     def _get_loader(self) -> ProgramLoader:

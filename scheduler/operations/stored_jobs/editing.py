@@ -1,4 +1,4 @@
-"""Creates, duplicates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.building.
+"""Creates, duplicates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.program.
 
 Only the definition changes. A pause, an override of the circuit, the cursor and history belong to the name of the job;
 a new job does not get the pause of a former one. `allow_literal`: literal credentials are not a problem.

@@ -1,4 +1,4 @@
-"""Plans and applies a desired set of stored jobs: everything or nothing. Created by scheduler.app.building.
+"""Plans and applies a desired set of stored jobs: everything or nothing. Created by scheduler.app.program.
 
 A set has an owner, and deletes only jobs of its owner. A job that another set owns, or that was made by hand, is a
 conflict, unless the caller adopts it. For a caller that is limited to tags, jobs without them do not exist: its sets

@@ -78,7 +78,7 @@ async def embedded_app(folder: Path, store: Mapping[str, str], key: str = "") ->
                     await prepare(opened.program.store, request)
                 if key:
                     await _store_key(opened.program.store, key)
-                yield create_api(opened.program.services())
+                yield create_api(opened.program)
                 await opened.program.worker.drain(0)
 
 

@@ -15,8 +15,7 @@ from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
-from scheduler.alerting.backtest.backtester import build_backtester
-from scheduler.alerting.explanation.explaining import build_alert_explainer
+from scheduler.alerting.backtest.backtester import GROUP_WAIT, build_backtester
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
@@ -26,30 +25,10 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
-from scheduler.queries.alerting.alerts import AlertQueries
-from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.queries.alerting.downtime import DowntimeReader
-from scheduler.queries.alerting.incident_reports import IncidentReportReader
-from scheduler.queries.alerting.incidents import IncidentQueries
-from scheduler.queries.alerting.recent_changes import RecentChanges
-from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
-from scheduler.queries.alerting.suppressions import SuppressionQueries
-from scheduler.queries.audit import AuditQueries
-from scheduler.queries.changes import ChangeQueries
-from scheduler.queries.heartbeats import HeartbeatQueries
-from scheduler.queries.history.markers import DeploymentMarkerQueries
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.objectives.building import build_objective_reader
-from scheduler.queries.objectives.reader import ObjectiveReader
-from scheduler.queries.overview.history import TimelineReader
-from scheduler.queries.overview.reader import OverviewQueries
-from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
-from scheduler.services import Services
-from scheduler.stores.repositories import Repositories
+from scheduler.services import ServiceOptions, Services
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog
 from tests.jobs.running.run_parts import Step
@@ -59,6 +38,8 @@ from tests.scheduler.fakes import Shop
 from tests.scheduler.stores.memory import MemoryData
 
 BASE = "http://scheduler.test"
+DAY = 86400.0
+OPTIONS = ServiceOptions(400 * DAY, 30 * DAY, 400 * DAY, GROUP_WAIT, environment="test", version="1.2.3")
 
 
 def _default_authentication(requires_key: bool) -> Authentication:
@@ -84,75 +65,34 @@ class ApiClient:
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()
-        clock, catalog, runs = self.shop.clock, self.shop.catalog, self.shop.runs
+        clock, catalog = self.shop.clock, self.shop.catalog
         self.noted = RunActivity(clock)
-        job_watch = JobWatch(catalog, runs, self.shop.pauses, self.noted, clock)
+        job_watch = JobWatch(catalog, self.shop.runs, self.shop.pauses, self.noted, clock)
         self.watchdog = Watchdog(
             job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
-        stored = self.shop.repositories
-        downtimes = DowntimeReader(
-            catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
-        )
-        incidents = IncidentQueries(catalog, stored.incident_log, runs, clock)
-        ages = 400 * 86400.0, 30 * 86400.0
-        objectives = build_objective_reader(catalog, runs, stored, downtimes, clock, *ages)
-        self.services = Services(
-            catalog=catalog,
-            audit=self.shop.audit,
-            audit_queries=AuditQueries(catalog, self.shop.audit_log),
-            changes=ChangeQueries(catalog, self.shop.changes, stored.health_histories),
-            markers=DeploymentMarkerQueries(catalog, stored.markers),
-            operations=self.shop.operations(self.dispatch),
-            queries=JobAndRunQueries(
-                catalog, runs, self.shop.pauses, self.shop.dead_letters, clock, self.shop.states.states_of
-            ),
-            health=self.health,
-            watchdog=self.watchdog,
-            metrics=self._create_metrics_page(objectives, max_jobs),
-            secret_monitor=self.shop.secret_watch,
-            definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
-            heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
-            uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
-            downtimes=downtimes,
-            objectives=objectives,
-            stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
-            overview=OverviewQueries(
-                catalog,
-                self.shop.pauses,
-                IncidentQueries(catalog, stored.incident_log, runs, clock),
-                self.shop.changes,
-                self.shop.states.states_of,
-                clock,
-            ),
-            timelines=TimelineReader(runs, clock),
-            circuits=self.shop.circuits,
-            idempotency=Repositories(self.shop.store).idempotency,
-            rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
-            authentication=authentication or _default_authentication(requires_key),
-            stored_jobs=StoredJobQueries(self.shop.composer, self.shop.stored),
-            incidents=incidents,
-            incident_reports=IncidentReportReader(
-                catalog, incidents, runs, RecentChanges(stored.audit_log), stored.undelivered, clock
-            ),
-            alerts=AlertQueries(catalog, stored.alert_rows),
-            alert_explainer=build_alert_explainer(
-                catalog, runs, self.shop.pauses, stored, clock, build_backtester(runs, stored)
-            ),
-            backtester=build_backtester(runs, stored),
-            suppressions=SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
-            suppression_coverage=SuppressionCoverage(catalog),
-            channels=ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
-            refresh_jobs=self.refresh_jobs,
-            clock=clock,
-            environment="test",
-            version="1.2.3",
-        )
+        self.services = self._create_services()
+        self.services.rate_limits = RateLimits(rate_limits or RateLimitRules(), clock)
+        self.services.authentication = authentication or _default_authentication(requires_key)
+        self.services.metrics = self._create_metrics_page(max_jobs)
         self.app = create_api(self.services)
         transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
 
-    def _create_metrics_page(self, objectives: ObjectiveReader, max_jobs: int) -> MetricsPage:
+    def _create_services(self) -> Services:
+        """The parts of the shop, and of what is in its store."""
+        shop = self.shop
+        services = Services(OPTIONS, shop.catalog, shop.store, shop.clock)
+        services.repositories, services.runs, services.pauses = shop.repositories, shop.runs, shop.pauses
+        services.states, services.beats, services.circuits = shop.states, shop.beats, shop.circuits
+        services.audit, services.operations = shop.audit, shop.operations(self.dispatch)
+        services.health, services.watchdog, services.secret_monitor = self.health, self.watchdog, shop.secret_watch
+        services.definitions = ProgramDefinitionReviewer(shop.secrets, Guard(TargetRules()), Bindings())
+        services.stored_jobs = StoredJobQueries(shop.composer, shop.stored)
+        services.backtester = build_backtester(shop.runs, shop.repositories)
+        return services
+
+    def _create_metrics_page(self, max_jobs: int) -> MetricsPage:
         shop = self.shop
         parts = SourceParts(
             shop.catalog,
@@ -162,16 +102,13 @@ class ApiClient:
             shop.circuits,
             self.watchdog,
             shop.states.states_of,
-            objectives,
-            400 * 86400.0,
-            "1.2.3",
+            self.services.objectives,
+            OPTIONS.rollup_age,
+            OPTIONS.version,
             tags=("team",),
             max_jobs=max_jobs,
         )
         return MetricsPage(create_sources(parts), shop.clock)
-
-    async def refresh_jobs(self) -> None:
-        """Nothing changes the stored jobs but this process."""
 
     async def __aenter__(self) -> Self:
         return self

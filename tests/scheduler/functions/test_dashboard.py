@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,7 +66,9 @@ def main_text(page: str) -> str:
 async def test_every_page_is_the_same_as_on_the_embedded_host(hosted: Hosted) -> None:
     addresses = list_addresses(await prepare(hosted))
     program = (await sys.modules["scheduler.hosts.functions"].host._get_loader().load()).program
-    embedded = httpx.ASGITransport(create_api(replace(program.services(), authentication=open_authentication())))
+    program = copy(program)
+    program.authentication = open_authentication()
+    embedded = httpx.ASGITransport(create_api(program))
     files: set[str] = set()
     async with httpx.AsyncClient(transport=embedded, base_url="http://127.0.0.1") as client:
         for address in addresses:

@@ -144,7 +144,7 @@ async def _read(program: ReadOnlyProgram, job: str | None, at: TimeRange, limit:
     found: list[DeploymentMarker] = []
     continuation: str | None = None
     while len(found) < limit:
-        page = await program.marker_queries.list_markers(
+        page = await program.markers.list_markers(
             PROGRAM_PRINCIPAL, at, job=job, limit=min(_PAGE, limit - len(found)), continuation=continuation
         )
         found += page.markers

@@ -58,7 +58,7 @@ def _delete_job(job: str) -> None:
         from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
 
         caller = command_caller()
-        known = program.stored_jobs.queries.find(job, caller)
+        known = program.stored_jobs.find(job, caller)
         await program.operations.stored_jobs.delete(job, ANY_VERSION, caller)
         return None if known is None else known.entry.number
 

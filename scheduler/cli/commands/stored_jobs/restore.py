@@ -30,7 +30,7 @@ def restore(
         from scheduler.identity.command_caller import command_caller
         from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB
 
-        caller, stored = command_caller(), program.stored_jobs.queries
+        caller, stored = command_caller(), program.stored_jobs
         exists = stored.find(job, caller) is not None
         precondition = ANY_VERSION if exists else NEW_JOB
         await program.operations.stored_jobs.restore(job, version, precondition, caller)

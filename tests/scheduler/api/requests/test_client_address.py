@@ -45,7 +45,8 @@ def test_the_address_is_one_that_the_client_cannot_choose(
 @virtual_time
 async def test_the_setting_decides_for_the_audit_trail(behind_proxy: bool, address: str) -> None:
     async with ApiClient() as at:
-        api = create_api(replace(at.services, is_behind_proxy=behind_proxy))
+        at.services.options = replace(at.services.options, is_behind_proxy=behind_proxy)
+        api = create_api(at.services)
         transport = httpx.ASGITransport(api)
         async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"X-Forwarded-For": HOPS}) as client:
             assert (await client.post("/api/jobs/checkout/pause")).status_code == 200
