@@ -152,7 +152,7 @@ def merge_parts(parts: Iterable[RollupPart]) -> Rollup:
     return total
 
 
-class _Span(NamedTuple):
+class _KeySpan(NamedTuple):
     """Rows of a job: those with keys of this prefix between these instants. `decode`: returns their parts."""
 
     prefix: str
@@ -161,15 +161,15 @@ class _Span(NamedTuple):
     decode: Callable[[Sequence[Row]], Iterable[RollupPart]]
 
 
-def _list_spans(since: datetime, until: datetime) -> Iterator[_Span]:
+def _list_spans(since: datetime, until: datetime) -> Iterator[_KeySpan]:
     """Yield what has the parts of [since, until): complete days, hours of recent days, hours of days that are cut."""
     first = since + DAY if since.hour else since
     if format_day(first) < format_day(until):
-        yield _Span(DAY_PREFIX, format_day(first - DAY) + PREFIX_END, format_day(until), partial(map, _day_part))
-    yield _Span(HOUR_PREFIX, format_hour(since - HOUR) + PREFIX_END, format_hour(until), _decode_hours)
+        yield _KeySpan(DAY_PREFIX, format_day(first - DAY) + PREFIX_END, format_day(until), partial(map, _day_part))
+    yield _KeySpan(HOUR_PREFIX, format_hour(since - HOUR) + PREFIX_END, format_hour(until), _decode_hours)
     for day in sorted({format_day(instant) for instant in (since, until) if instant.hour}):
         before = format_day(parse_hour(day) - DAY) + PREFIX_END
-        yield _Span(DAY_HOURS_PREFIX, before, day + PREFIX_END, partial(_decode_hours_of_days, since, until))
+        yield _KeySpan(DAY_HOURS_PREFIX, before, day + PREFIX_END, partial(_decode_hours_of_days, since, until))
 
 
 def _decode_hours(rows: Sequence[Row]) -> Iterator[RollupPart]:
