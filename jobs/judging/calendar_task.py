@@ -13,7 +13,7 @@ from jobs.incidents.routing.rota_calendar import EvaluatedCalendar, evaluate_cal
 from jobs.incidents.routing.rota_definition import RotaDefinition
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones import load_time_zone
 
 
 @dataclass(frozen=True, slots=True)

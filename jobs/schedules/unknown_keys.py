@@ -1,4 +1,4 @@
-"""Rejects unknown keys in a schedule's mappings. Called by jobs.schedules.mapping and the modules of .calendars."""
+"""Rejects unknown keys in a schedule's mappings. Called by jobs.schedules.parsing and the modules of .calendars."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from jobs.fast_frozen import fast_frozen
-from jobs.schedules.calendars.exclusion_mapping import read_time_of_day
-from jobs.schedules.calendars.exclusions import DAY_SECONDS
+from jobs.schedules.exclusions import DAY_SECONDS, read_time_of_day
 from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule

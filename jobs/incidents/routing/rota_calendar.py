@@ -20,7 +20,7 @@ from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT, OnCallTable
 from jobs.incidents.routing.rota_limits import check_events
 from jobs.incidents.suppression.periods.local_days import read_local_instant
 from jobs.problems import make_printable
-from jobs.schedules.time_zones.time_zone import TimeZone
+from jobs.schedules.time_zones import TimeZone
 
 MAX_SHIFTS = 2000
 """Of a table of SHIFTS_PERIOD; of a longer one in proportion."""

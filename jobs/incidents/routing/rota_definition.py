@@ -20,7 +20,7 @@ from jobs.incidents.routing.rota import OnCallTable, Rota
 from jobs.incidents.routing.routes import ChannelNames
 from jobs.incidents.suppression.periods.definition import ZoneField
 from jobs.model_base import FrozenModel
-from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
+from jobs.schedules.time_zones import TimeZone, load_time_zone
 from jobs.targets.urls import UrlOrSecret
 
 MAX_PEOPLE = 200

@@ -21,7 +21,7 @@ from jobs.incidents.suppression.subjects import SubjectSelector
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import validation_problems
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 
 MAX_PREVIEWED = 5
 """Periods of a draft."""

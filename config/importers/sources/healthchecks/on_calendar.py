@@ -11,7 +11,7 @@ from typing import Any
 from config.importers.errors import NotCarriedOver
 from config.importers.values.number_sets import format_numbers
 from jobs.errors import ScheduleError
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones import load_time_zone
 
 _MACROS = {
     "minutely": "*-*-* *:*:00",

@@ -21,12 +21,11 @@ from jobs.incidents.suppression.periods.recurring import RecurringPeriods
 from jobs.incidents.suppression.periods.spans import Once, Periods, Span
 from jobs.incidents.suppression.periods.weekly import WEEK_SECONDS, WeeklyTimes, read_weekly
 from jobs.model_base import Duration, FrozenModel
-from jobs.schedules.calendars.exclusion_mapping import read_exclusions
-from jobs.schedules.calendars.exclusions import Exclusion
+from jobs.schedules.exclusions import Exclusion, read_exclusions
 from jobs.schedules.json_schema import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
+from jobs.schedules.time_zones import TimeZone, load_time_zone
 
 LONGEST_PERIOD = 366 * 86_400.0
 """Seconds of one period."""

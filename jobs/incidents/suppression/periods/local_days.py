@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.suppression.periods.spans import Span
-from jobs.schedules.calendars.exclusions import DAY_SECONDS, Exclusion
-from jobs.schedules.milliseconds import EPOCH, from_milliseconds
-from jobs.schedules.time_zones.time_zone import TimeZone
+from jobs.schedules.exclusions import DAY_SECONDS, Exclusion
+from jobs.schedules.protocol import EPOCH, from_milliseconds
+from jobs.schedules.time_zones import TimeZone
 
 DAYS_IN_SIGHT = 800
 """Two years, for periods that exclude most days."""

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 from jobs.errors import ScheduleError
 from jobs.fast_frozen import fast_frozen
-from jobs.schedules.calendars.exclusion_mapping import read_time_of_day, read_weekday, read_weekdays
-from jobs.schedules.calendars.exclusions import DAY_SECONDS, EVERY_DAY
+from jobs.schedules.exclusions import DAY_SECONDS, EVERY_DAY, read_time_of_day, read_weekday, read_weekdays
 from jobs.schedules.unknown_keys import refuse_unknown_keys
 
 WEEK_SECONDS = 7 * DAY_SECONDS

@@ -1,7 +1,7 @@
-"""NCRONTAB: five or six fields as bit masks, and the search for the next second that matches all of them.
+"""NCRONTAB: five or six fields as bit masks, the names of common expressions, and the search for the next second.
 
-Called by jobs.schedules.parsing. Day of month and day of week must both match. A field's next value is one shift and
-one lowest bit away, so the search jumps from field to field and never tries second by second.
+Day of month and day of week must both match. A field's next value is one shift and one lowest bit away, so the search
+jumps from field to field and never tries second by second.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from calendar import isleap
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 
 from jobs.errors import ScheduleError
-from jobs.schedules.cron.fields import (
+from jobs.schedules.cron_fields import (
     DAY_FIELD,
     HOUR_FIELD,
     MINUTE_FIELD,
@@ -20,11 +21,46 @@ from jobs.schedules.cron.fields import (
     SECOND_FIELD,
     WEEKDAY_FIELD,
     CronFieldError,
+    explain_field_count,
+    explain_word,
+    suggest_equivalent,
 )
-from jobs.schedules.cron.macros import expand_macro
-from jobs.schedules.cron.quartz import suggest_equivalent
-from jobs.schedules.cron.quartz_hints import explain_field_count, explain_word
-from jobs.schedules.milliseconds import SecondSchedule
+from jobs.schedules.protocol import SecondSchedule
+
+MACROS = {
+    "@yearly": "0 0 0 1 1 *",
+    "@annually": "0 0 0 1 1 *",
+    "@monthly": "0 0 0 1 * *",
+    "@weekly": "0 0 0 * * 0",
+    "@daily": "0 0 0 * * *",
+    "@midnight": "0 0 0 * * *",
+    "@hourly": "0 0 * * * *",
+    "@every_minute": "0 * * * * *",
+    "@every_second": "* * * * * *",
+}
+"""Name -> expression of six fields."""
+
+
+def expand_macro(name: str) -> list[str]:
+    """Return the six fields of a macro; its case does not matter.
+
+    Raises:
+        ScheduleError: unknown name; the message suggests a similar one or another form.
+    """
+    macro = name.lower()
+    if macro in MACROS:
+        return MACROS[macro].split()
+    raise ScheduleError(f"{name[:40]!r} is not a macro: {_suggest_macro(macro)}")
+
+
+def _suggest_macro(macro: str) -> str:
+    if macro == "@reboot":
+        return "instances start at times that the platform chooses; run the job on demand, or write @hourly"
+    if macro.startswith("@every "):
+        return f"write {{every: {macro.removeprefix('@every ').strip()[:20]}}} for an interval"
+    near = get_close_matches(macro.split()[0], MACROS, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"the macros are {', '.join(MACROS)}"
+
 
 CRON_FIELDS = (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD)
 """In the order of the expression; an expression of five fields omits the first."""
