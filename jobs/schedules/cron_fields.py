@@ -5,9 +5,8 @@ any prefix in any case (`J` is January), a range may be reversed (`5-1` is `1-5`
 (`*/0` is `*`).
 
 `6#3` is the third Saturday where weekdays count from Sunday as 0, and the third Friday in Quartz, which counts from 1.
-A `?` or a year identifies an expression as Quartz; otherwise both interpretations are given.
-
-These remedies are for items without an exact equivalent; jobs.schedules.cron_fields converts whole expressions.
+A `?` or a year identifies an expression as Quartz and converts it as a whole; otherwise both interpretations are given.
+Items of Quartz without an exact equivalent have remedies of their own.
 """
 
 from __future__ import annotations

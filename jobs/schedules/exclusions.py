@@ -1,11 +1,9 @@
-"""Days on which a schedule is not due: dates, weekdays and public holidays, and their mapping in job files.
+"""Days on which a schedule is not due: dates, weekly windows and public holidays, and their mapping in job files.
 
 All times are local times of the schedule's zone, counted in seconds since 1970-01-01T00:00:00 local time (as in
-`TimeZone.wall_second`).
+`TimeZone.wall_second`). jobs.incidents.suppression reads weekdays and times of day with the same functions.
 
-jobs.incidents.suppression reads weekdays and times of day with it.
-
-Importing the package takes 0.15 s and 25 MB, so it is imported on first use.
+Importing the package holidays takes 0.15 s and 25 MB, so it is imported on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from jobs.errors import ScheduleError
-from jobs.schedules.unknown_keys import refuse_unknown_keys
+from jobs.schedules.protocol import refuse_unknown_keys
 
 _CODE = re.compile(r"[A-Za-z]{2}")
 

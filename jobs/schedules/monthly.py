@@ -15,8 +15,7 @@ from typing import Any
 
 from jobs.errors import ScheduleError
 from jobs.schedules.cron_fields import MONTH_FIELD, WEEKDAY_FIELD, CronFieldError, month_day_name
-from jobs.schedules.protocol import SecondSchedule
-from jobs.schedules.unknown_keys import refuse_unknown_keys
+from jobs.schedules.protocol import SecondSchedule, refuse_unknown_keys
 
 MONTH_LENGTHS = (28, 29, 30, 31)
 """The possible numbers of days of a month."""

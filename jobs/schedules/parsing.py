@@ -13,7 +13,7 @@ from jobs.schedules.exclusions import read_exclusions
 from jobs.schedules.interval import LONGEST_INTERVAL, IntervalSchedule
 from jobs.schedules.monthly import MonthlySchedule, read_month_day, read_monthly
 from jobs.schedules.ncrontab import Ncrontab
-from jobs.schedules.protocol import Schedule
+from jobs.schedules.protocol import Schedule, refuse_unknown_keys
 from jobs.schedules.time_zones import (
     UTC_NAMES,
     DstPolicy,
@@ -23,7 +23,6 @@ from jobs.schedules.time_zones import (
     ZonedSchedule,
     load_time_zone,
 )
-from jobs.schedules.unknown_keys import refuse_unknown_keys
 from jobs.schedules.variants import BoundedSchedule, JitteredSchedule, UnionSchedule, read_end, read_start
 
 _LIMITS = ("start", "end", "except")

@@ -1,10 +1,16 @@
-"""What all schedules are: their protocol, and instants in whole milliseconds since the Unix epoch."""
+"""What all schedules share: their protocol, instants in whole milliseconds since the Unix epoch, and the refusal of
+unknown keys.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Protocol, runtime_checkable
+
+from jobs.errors import ScheduleError
 
 
 @runtime_checkable
@@ -91,3 +97,12 @@ class SecondSchedule(MillisecondSchedule):
     def next_after_ms(self, milliseconds: int) -> int | None:
         second = self.next_second(milliseconds // 1000)
         return None if second is None else second * 1000
+
+
+def refuse_unknown_keys(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
+    """Raise ScheduleError for the first unknown key; the message suggests the closest known one."""
+    for key in value:
+        if key not in known:
+            near = get_close_matches(str(key).lower(), known, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"{owner} has {', '.join(known[:-1])} or {known[-1]}"
+            raise ScheduleError(f"{prefix}{str(key)[:40]}: unknown key, {meant}")

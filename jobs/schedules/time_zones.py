@@ -1,6 +1,7 @@
 """Time zones, and schedules that are due by the clock of one, through gaps and repeated hours.
 
-The data comes from the pinned package `tzdata`, so that all instances agree, whatever the operating system provides.
+A zone is spans of seconds with one offset, so that a search can jump from change to change. The data comes from the
+pinned package `tzdata`, so that all instances agree, whatever the operating system provides.
 
 When local time goes forward, it skips some times (the gap); when it goes back, it repeats some (the fold). The default
 is the behaviour of the timer of Azure Functions (CronSchedule.cs), which computes each instant from the previous one.

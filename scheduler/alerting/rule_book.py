@@ -23,13 +23,12 @@ from jobs.definition import JobDefinition
 from jobs.definition.alerting.job_alerts import rules_of
 from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:  # loads pydantic models
-    from jobs.alerting.groups import AlertGroup
-    from jobs.alerting.selectors import AlertSelector
+    from jobs.alerting.selectors import AlertGroup, AlertSelector
     from jobs.definition.objectives.objective import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)

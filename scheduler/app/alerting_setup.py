@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from config.own_services import list_own_services
-from jobs.alerting.subject import SecretExpiryFact
+from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.ports import SelfChecks
 from jobs.running.self_checks.credentials import CredentialChecks

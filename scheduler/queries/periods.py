@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.errors import ScheduleError
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.problems import make_printable
 from jobs.schedules.time_zones import load_time_zone
 from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.checks.guard.guard import LOCAL_GUARD
-from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES
+from jobs.incidents.rota_calendar import CALENDAR_BYTES
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskFailed
 from jobs.notifications.channels.http_posting import LARGEST_RESPONSE, Posting, post

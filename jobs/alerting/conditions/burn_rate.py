@@ -12,11 +12,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.condition import AlertCondition
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import Thresholds
+from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.facts import AlertNeeds, Sample, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats.durations import describe_span
 from jobs.model_base import Duration
 from jobs.objectives.budget import burn_rate_of, error_ratio_of

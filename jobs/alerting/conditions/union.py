@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
-from jobs.alerting.bases.condition import AlertCondition
+from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.conditions.circuit_open import CircuitOpenCondition

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jobs.alerting.selected_rules import SelectedRules
-from jobs.alerting.severities import BUILT_IN_SEVERITIES, AlertSeverity, merge_severities
+from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertSeverity, merge_severities
+from jobs.alerting.selectors import SelectedRules
 
 if TYPE_CHECKING:  # most programs have no section alerting: none of its models is loaded then
-    from jobs.alerting.groups import AlertGroup
+    from jobs.alerting.selectors import AlertGroup
     from jobs.definition.objectives.objective import SelectedObjective
-    from jobs.incidents.routing.rota_definition import RotaDefinition
-    from jobs.incidents.routing.routes import Route
+    from jobs.incidents.routes import RotaDefinition, Route
     from jobs.incidents.suppression.windows import MaintenanceWindow
     from jobs.notifications.channels import Channel
     from jobs.notifications.templates.definition import TemplatesSection

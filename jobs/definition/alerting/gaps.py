@@ -25,9 +25,9 @@ from jobs.definition.objectives.section import OBJECTIVES_PART
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
-from jobs.incidents.routing.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
+from jobs.incidents.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.finding import SuppressionSet, find_unmatched
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 
 if TYPE_CHECKING:
     from jobs.definition.job import JobDefinition

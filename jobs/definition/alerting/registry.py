@@ -7,12 +7,10 @@ config.job_files.alerting.checks.
 
 from __future__ import annotations
 
-from jobs.alerting.groups import AlertGroup
-from jobs.alerting.selected_rules import SelectedRules
-from jobs.alerting.severities import SEVERITY_PATTERN, SeverityDefinition
+from jobs.alerting.rule import SEVERITY_PATTERN, SeverityDefinition
+from jobs.alerting.selectors import AlertGroup, SelectedRules
 from jobs.definition.alerting.section_part import SectionPart
-from jobs.incidents.routing.rota_definition import RotaDefinition
-from jobs.incidents.routing.routes import MAX_ROUTES, Route
+from jobs.incidents.routes import MAX_ROUTES, RotaDefinition, Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.notifications.channels import Channel
 from jobs.notifications.templates.definition import TemplatesSection

@@ -10,14 +10,14 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from fnmatch import translate
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 
 if TYPE_CHECKING:
     from jobs.definition.job import JobDefinition
 
 
 class Selector(Protocol):
-    """What jobs.alerting.selectors and jobs.incidents.suppression.subjects share."""
+    """What jobs.alerting.selectors and jobs.incidents.suppression.windows share."""
 
     @property
     def jobs(self) -> Collection[str]: ...

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from jobs.alerting.rule import AlertTime, ChannelNames, Escalation, check_runbook
-from jobs.alerting.severities import SEVERITY_PATTERN
+from jobs.alerting.rule import SEVERITY_PATTERN, AlertTime, ChannelNames, Escalation, check_runbook
 from jobs.formats.display_text import DisplayText
 from jobs.model_base import FrozenModel
 

@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.subject import CircuitFact, SampleHistory, SecretExpiryFact, SubjectFacts
+from jobs.alerting.facts import AlertNeeds, CircuitFact, SampleHistory, SecretExpiryFact, SubjectFacts
 from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import CircuitCondition

@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert, advance
 from jobs.alerting.evaluation import CompiledRules
+from jobs.alerting.facts import Sample
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
 from jobs.incidents.values import AlertKey
 from jobs.runs import Trigger
 from scheduler.alerting.evaluation.due_times import LatestRuns
@@ -104,7 +104,7 @@ class GroupEvaluator:
     def _decide(
         self, alert: Alert, *, rules: GroupRules, rule: AlertRule, suspended: Container[str], now: datetime
     ) -> Alert:
-        from jobs.alerting.groups import judge_group  # with the model of groups, which most programs do not need
+        from jobs.alerting.selectors import judge_group  # with the model of groups, which most programs do not need
 
         bad: dict[str, bool | None] = {}
         for job in rules.members:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from jobs.definition.objectives.finding import NamedObjective
 from jobs.incidents.downtime import CountedFailure, Downtime, ExcludedTime, compute_downtime, merge_spans
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.objectives.counts import NO_COUNTS, SliCounts
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.downtime import DowntimeReader

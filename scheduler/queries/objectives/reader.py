@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.definition.objectives.finding import NamedObjective, list_objectives
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.objectives.budget import BudgetStatus, ErrorBudget, burn_rate_of
 from jobs.objectives.burn import BURN_WINDOWS, PRESENT_WINDOW
 from jobs.objectives.counts import NO_COUNTS, SliCounts

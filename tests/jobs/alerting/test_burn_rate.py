@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
-from jobs.alerting.needs import AlertNeeds
+from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.definitions import NO_ALERTING
 from jobs.definition.alerting.job_alerts import rules_of

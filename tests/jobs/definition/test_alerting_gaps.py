@@ -14,7 +14,7 @@ from jobs.definition.alerting.registry import PARTS_BY_KEY
 from jobs.definition.alerting.subject_classes import SubjectClasses
 from jobs.definition.objectives.objective import SelectedObjective
 from jobs.definition.objectives.section import OBJECTIVES_PART
-from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
+from jobs.incidents.suppression.windows import AlertSubject, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

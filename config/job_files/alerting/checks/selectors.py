@@ -10,7 +10,7 @@ from jobs.alerting.selectors import AlertSelector
 from jobs.problems import Problem
 
 if TYPE_CHECKING:
-    from jobs.incidents.suppression.subjects import AlertSubject
+    from jobs.incidents.suppression.windows import AlertSubject
 
 
 def find_idle_selectors(context: AlertingContext) -> Iterator[Problem]:

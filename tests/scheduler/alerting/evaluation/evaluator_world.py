@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Any
 
 from jobs.alerting.alert import Alert
-from jobs.alerting.subject import SecretExpiryFact
+from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.definitions import AlertingDefinitions, define_alerting
 from jobs.incidents.values import AlertKey

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.objectives.burn import BURN_WINDOWS
 from jobs.objectives.counts import NO_COUNTS, SliCounts, count_run
 from jobs.runs import Outcome, Run

@@ -11,7 +11,7 @@ from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.rows import KumaRow, KumaRows
 from config.importers.values.durations import write_duration
-from jobs.alerting.thresholds import LARGEST_WINDOW
+from jobs.alerting.facts import LARGEST_WINDOW
 from jobs.policies.retry import MOST_ATTEMPTS
 from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
 

@@ -1,24 +1,44 @@
-"""The base classes of all conditions. Each condition is one module in jobs.alerting.conditions.
+"""The base classes of all conditions, and what several conditions use. Each condition is one module here.
 
 A condition is a frozen model that judges a history and facts. It decides nothing about notifications, and reads no
-clock.
+clock. A share is a fraction from 0 to 1 in code.
+
+With fewer than `minimum_runs` samples in its window, a condition is not known and the alert is unchanged. The window
+need not be full.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+)
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.samples import Sample
-from jobs.alerting.series import Series, series_of
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import LARGEST_WINDOW, Threshold, Thresholds
-from jobs.model_base import FrozenModel
+from jobs.alerting.facts import (
+    LARGEST_WINDOW,
+    AlertNeeds,
+    Sample,
+    SampleHistory,
+    Series,
+    SubjectFacts,
+    Threshold,
+    Thresholds,
+    series_of,
+)
+from jobs.formats.counts import format_count
+from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_instant
+from jobs.model_base import Duration, FrozenModel
 
 _MAX_CAUSE_LENGTH = 200
 
@@ -120,3 +140,105 @@ def describe_failure(sample: Sample) -> str:
     """Return the message of a run, or its class of error, for the end of a sentence."""
     text = sample.message.strip().rstrip(".") or (sample.error.value.replace("_", " ") if sample.error else "")
     return text if len(text) <= _MAX_CAUSE_LENGTH else text[: _MAX_CAUSE_LENGTH - 1] + "…"
+
+
+_TEXT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%")
+
+
+def parse_share(value: object) -> float:
+    """Parse `95%`, or a float from 0 to 1 in code. Raises ValueError."""
+    if type(value) is float and 0 <= value <= 1:
+        return value
+    found = _TEXT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        meant = f"write {value:g}%" if type(value) in (int, float) and 0 < value <= 100 else "write it like 95%"  # type: ignore[operator]
+        raise ValueError(f"{value!r} is not a share: {meant}")
+    share = float(found[1]) / 100
+    if share > 1:
+        raise ValueError(f"{value!r} is more than 100%")
+    return share
+
+
+def format_share(share: float) -> str:
+    """Format with at most two decimals: `95%`, `99.95%`."""
+    return f"{share * 100:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _read(value: Any) -> float:
+    return parse_share(value)
+
+
+def _write(share: float) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + "%"
+
+
+ShareField = Annotated[
+    float,
+    PlainValidator(_read),
+    PlainSerializer(_write, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\s*\d{1,3}(\.\d{1,4})? ?%\s*$", "examples": ["95%"]},
+                {"type": "number", "minimum": 0, "maximum": 1},
+            ]
+        }
+    ),
+]
+
+
+def describe_expiry(expires_at: datetime, now: datetime) -> str:
+    """Return for example `expires in 13 d 4 h, at 2026-03-01 12:00:00Z`."""
+    left = (expires_at - now).total_seconds()
+    if left > 0:
+        return f"expires in {describe_span(left)}, at {format_instant(expires_at)}"
+    return f"expired {describe_span(-left)} ago, at {format_instant(expires_at)}"
+
+
+LONGEST_ALERT_WINDOW = 7 * 86400.0
+"""Seconds. The runs of the window are read for each judgement."""
+AlertWindow = Annotated[Duration, Field(ge=1, le=LONGEST_ALERT_WINDOW)]
+
+
+class WindowCondition(AlertCondition):
+    """Compares one number of the window with a limit. `close_at` differs from it for hysteresis."""
+
+    DEFAULT_SEVERITY: ClassVar[str] = "down"
+
+    window: AlertWindow = 3600.0
+    minimum_runs: int = Field(default=10, ge=1, le=LARGEST_WINDOW)
+
+    def select_measured(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        """Return the samples of which the number is computed."""
+        return samples
+
+    def measure(self, samples: Sequence[Sample]) -> float:
+        """Return the number of at least one sample."""
+        raise NotImplementedError
+
+    def is_beyond(self, value: float, is_firing: bool) -> bool:
+        raise NotImplementedError
+
+    def describe(self, value: float, samples: Sequence[Sample], is_firing: bool) -> str:
+        """Return the sentence without the window, such as `18 of 20 runs succeeded (90%), less than 95%`."""
+        raise NotImplementedError
+
+    def find_needs(self, thresholds: Thresholds) -> AlertNeeds:
+        return AlertNeeds(window=timedelta(seconds=self.window), is_timed=True)
+
+    def judge(
+        self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds
+    ) -> Verdict:
+        samples = self.select_measured(history.select_window(now, timedelta(seconds=self.window)))
+        within = f"in the last {describe_span(self.window)}"
+        if len(samples) < self.minimum_runs:
+            return Verdict(
+                None,
+                f"{format_count(len(samples), 'run counts', 'runs count')} {within}, {self.minimum_runs} are required",
+            )
+        value = self.measure(samples)
+        evidence = f"{self.describe(value, samples, is_firing)} {within}"
+        if not self.is_beyond(value, is_firing):
+            return Verdict(False, evidence)
+        since = next((sample.finished_at for sample in samples if self.is_bad(sample)), None)
+        return Verdict(True, evidence, since)

@@ -11,10 +11,9 @@ from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_instant
-from jobs.incidents.routing.rota import OnCall, Rota
-from jobs.incidents.routing.routes import Route
-from jobs.incidents.suppression.periods.spans import Periods, state_at, union_of
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.routes import OnCall, Rota, Route
+from jobs.incidents.suppression.spans import Periods, state_at, union_of
+from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import Suppression, SuppressionKind
 
 

@@ -1,4 +1,4 @@
-"""Spans of time, and whether an instant is inside of any. Pure. Used by jobs.incidents.suppression and routing."""
+"""Spans of time, and whether an instant is inside of one. Pure."""
 
 from __future__ import annotations
 
