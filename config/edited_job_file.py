@@ -13,7 +13,7 @@ from config.job_files.job_set import JobSet
 from config.job_files.joining import FileJobs, join_files, locate_by_origin
 from config.job_files.reader import parse_file
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import AlertingDefinitions
+from jobs.definition.alerting_section import AlertingDefinitions
 from jobs.schedules import Schedule
 
 

@@ -16,7 +16,7 @@ from config.settings.model import Settings
 from config.settings.variables import VARIABLE_PREFIX, variable_path
 from config.value_files.expansion import FILE_SUFFIX
 from jobs.problems import Problem
-from jobs.problems.suggestions import suggest_name
+from jobs.problems.findings import suggest_name
 
 STORE_SETTINGS = frozenset({"environment", "store", "storage", "managed_identity_client_id", "unresolved"})
 """With an invalid value of one of these, another store would be used."""

@@ -14,7 +14,7 @@ from jobs.definition import JobDefinition
 from jobs.model_base import SecretRef
 from jobs.problems import KeyPath
 from jobs.targets import TlsOptions
-from jobs.targets.auth import ManagedIdentityAuth
+from jobs.targets.http import ManagedIdentityAuth
 
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 """Most values of a model; skipped first, as there can be ten thousand jobs."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from jobs.policies.concurrency_groups import GROUP_NAME_PATTERN
-from jobs.policies.group_members import GroupMembers
+from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
 from jobs.problems import MOST_LISTED_PROBLEMS, Finding, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:

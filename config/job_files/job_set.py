@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.documents.document import Document
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Finding, KeyPath, Problem
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from config.settings.fields import LOOPBACK_HOSTS, PositiveDuration, ServiceUrl,
 from config.settings.target_lists import split_list
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.telemetry import Reporting
-from jobs.problems.value_formatting import strip_url_secrets
+from jobs.problems.findings import strip_url_secrets
 
 _HEADER_PAIR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[\x20-\x7e]+")
 

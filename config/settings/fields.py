@@ -20,7 +20,7 @@ from pydantic import (
 from config.settings.store_backends import STORE_BACKENDS
 from jobs.errors import ScheduleError
 from jobs.model_base import Duration
-from jobs.problems.value_formatting import strip_url_secrets
+from jobs.problems.findings import strip_url_secrets
 from jobs.schedules import Schedule, parse_schedule
 
 

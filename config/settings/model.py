@@ -47,8 +47,8 @@ from config.settings.rate_limit_settings import RateLimitSettings
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, References, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
-from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
-from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
+from jobs.policies.groups import LARGEST_CONCURRENCY_GROUP
+from jobs.running.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
 
 
@@ -116,7 +116,7 @@ class ShareSettings(FrozenModel):
 
 
 class RetryBudgetSettings(FrozenModel):
-    """Retries of all jobs of a target host together, in a process; see jobs.running.retries.retry_budget."""
+    """Retries of all jobs of a target host together, in a process; see jobs.running.retry_budget."""
 
     per_minute: float = Field(default=RETRIES_PER_MINUTE, ge=0, le=1_000_000)
     share: float = Field(default=RETRY_SHARE, ge=0, le=100)

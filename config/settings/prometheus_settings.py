@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from config.settings.target_lists import split_list
 from jobs.model_base import FrozenModel
-from jobs.policies.prometheus import find_label_collision, label_of_tag
+from jobs.policies.telemetry import find_label_collision, label_of_tag
 
 
 def _check_labels(tags: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from config.settings.identity_variables import (
 )
 from config.settings.model import Settings
 from jobs.problems import KeyPath as KeyPath
-from jobs.problems.suggestions import did_you_mean, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 
 VARIABLE_PREFIX = "SCHEDULER_"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 

@@ -22,7 +22,7 @@ from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.errors import SecretUnavailable
 from jobs.problems import Problem
 from jobs.redaction import Redactor
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from config.job_files.job_set import JobSet
 from config.settings.model import Settings
-from jobs.definition.alerting.gaps import MISSING_LINKS, MISSING_LINKS_FIX
+from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.problems import Problem
 
 

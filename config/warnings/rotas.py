@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from config.job_files.job_set import JobSet
 from jobs.checks.files.folder_files import UnusableFile, read_file_below
-from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
 from jobs.judging.judging_thread import perform_in_thread
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped

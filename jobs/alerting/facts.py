@@ -1,4 +1,4 @@
-"""What rules judge: samples of runs and facts about a subject, what of them a condition reads, and how many bad ones count.
+"""What rules judge: samples of runs and facts about a subject, what a condition reads of them, and counts of bad ones.
 
 Pure values, filled by the caller of jobs.alerting.evaluation, who reads only what `AlertNeeds` requires. Without a
 fact, the verdict of a condition about it is not known.
@@ -21,9 +21,8 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from jobs.fast_frozen import fast_frozen
-from jobs.objectives.counts import SliCounts
-from jobs.runs.error_classes import ErrorClass
-from jobs.runs.outcomes import Outcome, Trigger
+from jobs.objectives import SliCounts
+from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
 from jobs.runs.run import Run
 
 COUNTED_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.DEPENDENCY})

@@ -17,7 +17,7 @@ from jobs.expectations.value_types.json_values import to_json_text
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
 
 MOST_SHOWN_CHARACTERS = 120
 """Characters of a value that a failure contains."""

@@ -1,6 +1,6 @@
 """Judge an answer by the entries of `expect`.
 
-Called by jobs.judging.judgement and jobs.running.target_observer. Pure.
+Called by jobs.judging.judgement and jobs.running.observing. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
 from jobs.expectations.undecided import describe_exceeded_budget, undecided_failure
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
 
 
 def _redact_nothing(text: str, *, cut: bool = False) -> str:

@@ -49,7 +49,7 @@ from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.time_zones import TimeZone, load_time_zone
-from jobs.targets.urls import UrlOrSecret
+from jobs.targets.endpoints import UrlOrSecret
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from jobs.judging.packed_health import pack_health, unpack_health
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry, first_entries
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry, first_entries
 
 
 def pack_health(health: HealthDetail) -> Any:

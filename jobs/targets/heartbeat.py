@@ -13,7 +13,7 @@ from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
 from jobs.schedules.json_schema import SCHEDULE_SCHEMA
-from jobs.targets.endpoint_types import Destination
+from jobs.targets.endpoints import Destination
 
 LONGEST_WAIT = 366 * 86400.0
 """Seconds of a leap year."""

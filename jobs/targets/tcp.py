@@ -12,7 +12,7 @@ from jobs.expectations.features import Feature
 from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion, Port
+from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port
 from jobs.targets.http import TlsOptions
 
 MOST_DIALOGUE_LINES = 50

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from jobs.alerting.facts import Sample
 from jobs.definition import JobDefinition
 from jobs.formats.instants import format_instant
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 
 _MAX_TEXT = 120
 _SHARED_ERRORS = frozenset(

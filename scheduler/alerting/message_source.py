@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
-from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
+from jobs.definition.alerting_section import DEFAULT_TEMPLATES
 from jobs.incidents.downtime import counts_as_downtime
 from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.checks.files.regular_files import FileSignature
-from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, RotaError
 from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import Judge, JudgingUnavailable

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from config.loading import Configuration
 from jobs.ports import Clock
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
 from scheduler.alerting.alerting import Alerting
 from scheduler.app.alerting.operations import build_alerting_operations, build_alerting_queries

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from config.identity import AppIdentity
 from config.settings.model import Settings
 from jobs.ports import Clock
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from scheduler.app.adapters import open_store
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.pauses import Pauses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.checks.body_memory import BodyMemory
 from jobs.ports import SelfChecks
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener, RunListener
 from scheduler.app.check_setup import CheckSetup

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.checks.guard.guard import LOCAL_GUARD
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel

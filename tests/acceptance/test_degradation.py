@@ -32,7 +32,7 @@ from config.secrets import build_secrets, files
 from jobs import refreshing_cache
 from jobs.checks.net import resolver
 from jobs.checks.net.resolver import ResolvedAddress
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, foundation

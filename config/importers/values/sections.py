@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_names import make_slug, make_unique
-from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import dotted_path, validation_findings
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from config.documents.document import Document
 from config.job_files.alerting.section import AlertingEntry, InvalidEntry
-from jobs.definition.alerting.definitions import AlertingDefinitions
+from jobs.definition.alerting_section import AlertingDefinitions
 from jobs.problems import Finding, KeyPath, Problem
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from config.job_files.alerting.context import AlertingContext, LocatedEntry
 from config.job_files.alerting.section import InvalidEntry
 from jobs.alerting.rule import merge_severities
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.problems import Problem
 
 if TYPE_CHECKING:

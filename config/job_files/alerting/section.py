@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.definition.alerting.section_part import SectionPart
+from jobs.definition.alerting_section import SectionPart
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import (
     MOST_LISTED_PROBLEMS,
@@ -59,7 +59,7 @@ def read_alerting(value: Any) -> SectionEntries:
     """Return the valid entries of the section, and everything that is wrong with the others."""
     if value is None:
         return SectionEntries()
-    from jobs.definition.alerting.registry import PARTS_BY_KEY  # perf: loads the models of all parts
+    from jobs.definition.alerting_registry import PARTS_BY_KEY  # perf: loads the models of all parts
 
     path: KeyPath = (ALERTING_KEY,)
     if not isinstance(value, dict):
@@ -84,7 +84,7 @@ def read_objectives(value: Any) -> SectionEntries:
     """Return the same of the section `objectives`."""
     if value is None:
         return SectionEntries()
-    from jobs.definition.objectives.section import OBJECTIVES_SECTION
+    from jobs.definition.job_alerts import OBJECTIVES_SECTION
 
     path: KeyPath = (OBJECTIVES_KEY,)
     read = list(_read_part(OBJECTIVES_SECTION, value, path))

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from jobs.alerting.conditions.base import SampleCondition
 from jobs.alerting.facts import Sample
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 
 
 class HeartbeatMissedCondition(SampleCondition):

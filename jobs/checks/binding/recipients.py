@@ -15,7 +15,7 @@ from jobs.checks.port import Credential
 from jobs.formats.host_ports import effective_port, host_and_port
 from jobs.model_base import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
 
 

@@ -23,7 +23,7 @@ from jobs.ports import CredentialRefresh, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, TextBody
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 
 
 @dataclass(frozen=True, slots=True)

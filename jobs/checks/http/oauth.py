@@ -37,7 +37,7 @@ from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
 from jobs.refreshing_cache import FetchedValue, RefreshingCache
 from jobs.targets import TlsOptions
-from jobs.targets.auth import OAuth2Auth
+from jobs.targets.http import OAuth2Auth
 
 TOKEN_FETCH_TIMEOUT = 20.0
 """Seconds for one token."""

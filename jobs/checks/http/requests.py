@@ -21,7 +21,7 @@ from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 
 _KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
 _HARMLESS_HEADERS = frozenset({"idempotency-key"})

@@ -15,7 +15,7 @@ from jobs.expectations.undecided import UNDECIDED_REMEDY, describe_exceeded_budg
 from jobs.judging import ExpectationVerdict, Judgement, OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Severity
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
 from jobs.targets.steps import BodySource, JsonSource, ValueSource
 
 

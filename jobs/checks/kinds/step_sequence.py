@@ -29,9 +29,8 @@ from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET
 from jobs.runs import ErrorClass, Failure, Observation, Phases
-from jobs.runs.health import HealthDetail
-from jobs.targets.placeholders import find_names, format_as_text
-from jobs.targets.steps import CookieSource, Step
+from jobs.runs.details import HealthDetail
+from jobs.targets.steps import CookieSource, Step, find_names, format_as_text
 
 CLEANUP_SECONDS = 10.0
 """For all steps of `cleanup` together; they continue when the attempt is cancelled."""

@@ -12,11 +12,10 @@ from jobs.expectations import Expectation, ExpectationEntry
 from jobs.expectations.placeholders import compared_values, fill_compared_values
 from jobs.model_base import SecretRef
 from jobs.problems import validation_problems
+from jobs.targets.endpoints import validate_http_url
 from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
-from jobs.targets.placeholders import fill_json, fill_text, format_as_text, has_placeholders
 from jobs.targets.plain_http import exposes_secrets
-from jobs.targets.steps import Step
-from jobs.targets.urls import validate_http_url
+from jobs.targets.steps import Step, fill_json, fill_text, format_as_text, has_placeholders
 
 
 class StepValues:

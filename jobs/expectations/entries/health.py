@@ -15,7 +15,7 @@ from jobs.expectations.health.verdicts import HEALTH_KEY, EntryRules, HealthVerd
 from jobs.formats.display_text import DisplayText
 from jobs.model_base import Duration
 from jobs.runs import Failure, Severity
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 
 _MOST_NAMES = 50
 _EntryName = Annotated[DisplayText, StringConstraints(min_length=1, max_length=200)]

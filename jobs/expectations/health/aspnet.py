@@ -19,7 +19,7 @@ from jobs.expectations.health.document import (
     read_word,
 )
 from jobs.expectations.health.durations import read_duration_ms
-from jobs.runs.health import ReportedEntry
+from jobs.runs.details import ReportedEntry
 
 WORDS = ("healthy", "degraded", "unhealthy")
 _WORD_OF_NUMBER = {0: "Unhealthy", 1: "Degraded", 2: "Healthy"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.runs.health import EntryStatus, ReportedEntry
+from jobs.runs.details import EntryStatus, ReportedEntry
 
 MOST_ENTRIES = 1000
 """Entries of a document."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.expectations.health.document import HealthDocument, make_document, make_entry, read_text, read_word
 from jobs.expectations.health.durations import parse_duration_ms
-from jobs.runs.health import ReportedEntry
+from jobs.runs.details import ReportedEntry
 
 WORDS = ("pass", "warn", "fail", "ok", "error")
 _LONGEST_OBSERVED = 60

@@ -1,4 +1,4 @@
-"""What a pass of the engine knows in addition to incidents and alerts, and which failing subject explains another one."""
+"""What a pass of the engine knows in addition to incidents and alerts, and which failing subject explains another."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import Message, list_details
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _NOT_IN_LABELS = re.compile(r"[^a-zA-Z0-9_]")
 _SHOWN_FOR = timedelta(minutes=5)

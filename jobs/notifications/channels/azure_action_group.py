@@ -22,7 +22,7 @@ from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import Message, choose_level, list_details, plain_text
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _API_VERSION = "2023-01-01"
 _ACTION_GROUP_ID = (

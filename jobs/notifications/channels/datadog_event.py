@@ -16,7 +16,7 @@ from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import Message, choose_level, plain_text, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_KEY = 500, 4000, 100
 _OLDEST_S = 17 * 3600

@@ -16,7 +16,7 @@ from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, plain_text, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _URLS = {
     "us": "https://api.opsgenie.com",

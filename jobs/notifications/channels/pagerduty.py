@@ -14,7 +14,7 @@ from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _URLS = {"us": "https://events.pagerduty.com/v2/enqueue", "eu": "https://events.eu.pagerduty.com/v2/enqueue"}
 _LONGEST_SUMMARY = 1024

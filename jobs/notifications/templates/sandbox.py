@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.formats.display_text import escape_control_characters
-from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
+from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template, nodes

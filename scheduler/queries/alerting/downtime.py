@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.rule import AlertRule, AlertSeverity
-from jobs.definition.alerting.job_alerts import rules_of
+from jobs.definition.job_alerts import rules_of
 from jobs.incidents.downtime import (
     CountedFailure,
     Downtime,

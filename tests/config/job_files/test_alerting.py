@@ -11,7 +11,7 @@ from config.errors import ConfigurationError
 from config.job_files.job_set import JobSet
 from config.job_files.reader import JobFileReader
 from jobs.alerting.rule import AlertRule
-from jobs.definition.alerting.job_alerts import members_of, rules_of
+from jobs.definition.job_alerts import members_of, rules_of
 
 CHECK = "{kind: http, url: https://shop.example/health}"
 

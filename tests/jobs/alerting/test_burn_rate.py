@@ -12,10 +12,10 @@ from jobs.alerting.conditions.burn_rate import BurnRateCondition
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING
-from jobs.definition.alerting.job_alerts import rules_of
+from jobs.definition.alerting_section import NO_ALERTING
+from jobs.definition.job_alerts import rules_of
 from jobs.model_base import FILE_CONTEXT
-from jobs.objectives.counts import SliCounts
+from jobs.objectives import SliCounts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)

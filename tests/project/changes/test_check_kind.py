@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, HostPort
+from jobs.targets.endpoints import Destination, HostPort
 
 
 class EchoTarget(FrozenModel):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.ntfy import NtfyChannel
 from jobs.notifications.channels.pagerduty import PagerDutyChannel

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.alerting.selectors import AlertGroup, SelectedRules
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import DueChannel
 from jobs.incidents.routes import Route
 from jobs.incidents.routing import RoutingTable

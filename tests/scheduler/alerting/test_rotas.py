@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.routes import RotaDefinition
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable
 from jobs.judging.calendar_task import CalendarTask

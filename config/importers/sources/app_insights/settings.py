@@ -10,7 +10,7 @@ from config.importers.node import SourceNode
 from config.importers.unresolved import is_unresolved
 from config.importers.values.durations import write_duration
 from config.importers.values.reading import read_boolean, read_integer, read_list, read_optional_text
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT
 
 DEFAULT_FREQUENCY = 300
 DEFAULT_TIMEOUT = 30

@@ -11,8 +11,7 @@ from config.importers.node import SourceNode
 from config.importers.values.durations import write_duration
 from config.importers.values.reading import read_integer, read_optional_text
 from config.importers.values.sections import add_listed_entry
-from jobs.policies.retry import MOST_ATTEMPTS
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
 
 DEFAULT_TICK = 60
 _MOST_SECONDS = 366 * 86_400

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from config.job_files.alerting.checks.places import RulePlace
 from config.job_files.alerting.context import AlertingContext, LocatedEntry
-from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
-from jobs.definition.alerting.parents import find_parent_circle
+from jobs.definition.alerting_section import DEFAULT_TEMPLATES
+from jobs.definition.job import find_parent_circle
 from jobs.problems import KeyPath, Problem
 
 _PART = "channels"

@@ -1,4 +1,4 @@
-"""Warnings of what keeps messages from being sent: see jobs.definition.alerting.gaps."""
+"""Warnings of what keeps messages from being sent: see jobs.definition.alerting_gaps."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from config.job_files.alerting.context import AlertingContext, LocatedEntry
 from jobs.problems import Problem, dotted_path
 
 if TYPE_CHECKING:
-    from jobs.definition.alerting.gaps import UnroutedRule
+    from jobs.definition.alerting_gaps import UnroutedRule
 
 
 def find_gaps(context: AlertingContext) -> Iterator[Problem]:
     has_own_rules = any(one.job.alerts or (one.job.slo and one.job.slo.alerts) for one in context.jobs.values())
     if not context.is_complete or context.broken or context.invalid or not (context.entries or has_own_rules):
         return
-    from jobs.definition.alerting.gaps import describe_jobs_without_rules, find_alerting_gaps
+    from jobs.definition.alerting_gaps import describe_jobs_without_rules, find_alerting_gaps
 
     jobs = [one.job for one in context.jobs.values()]
     gaps = find_alerting_gaps(jobs, context.definitions, datetime.now(UTC))
@@ -40,7 +40,7 @@ def find_gaps(context: AlertingContext) -> Iterator[Problem]:
 
 def _unrouted(rules: Sequence[UnroutedRule], context: AlertingContext) -> Iterator[Problem]:
     """Yield one warning for the rules that are never routed, and one for those that are at some times."""
-    from jobs.definition.alerting.gaps import describe_unrouted_rules
+    from jobs.definition.alerting_gaps import describe_unrouted_rules
 
     groups = {one.entry.name: one for part in ("groups", "objectives") for one in context.entries_of(part)}
     for found in ([one for one in rules if one.since is None], [one for one in rules if one.since is not None]):

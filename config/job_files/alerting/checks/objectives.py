@@ -11,7 +11,7 @@ from jobs.problems import KeyPath, Problem, dotted_path
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
     from jobs.definition.job import JobDefinition
-    from jobs.definition.objectives.objective import JobObjective
+    from jobs.definition.objective import JobObjective
 
 _PART = "objectives"
 
@@ -110,7 +110,7 @@ def _counts_time(job: JobDefinition) -> bool:
 
 
 def _has_downtime(job: JobDefinition, context: AlertingContext) -> bool:
-    from jobs.definition.alerting.job_alerts import rules_of
+    from jobs.definition.job_alerts import rules_of
     from jobs.incidents.downtime import counts_as_downtime
 
     severities = context.definitions.severities

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from config.job_files.alerting.context import AlertingContext
-from jobs.definition.alerting.parents import find_parent_circle
+from jobs.definition.job import find_parent_circle
 from jobs.problems import Problem
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob

@@ -19,7 +19,7 @@ def find_idle_selectors(context: AlertingContext) -> Iterator[Problem]:
     rules, groups = context.entries_of("rules"), context.entries_of("groups")
     if not rules and not groups:
         return
-    from jobs.definition.alerting.subject_classes import SubjectClasses, subject_of_job
+    from jobs.definition.alerting_gaps import SubjectClasses, subject_of_job
 
     selectors: list[AlertSelector] = [one.entry.value.select for one in rules]
     selectors += [one.entry.value.jobs for one in groups]

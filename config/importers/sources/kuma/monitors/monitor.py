@@ -12,8 +12,7 @@ from config.importers.node import SourceNode
 from config.importers.sources.kuma.rows import KumaRow, KumaRows
 from config.importers.values.durations import write_duration
 from jobs.alerting.facts import LARGEST_WINDOW
-from jobs.policies.retry import MOST_ATTEMPTS
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
 
 _LONGEST_DESCRIPTION = 500
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]
