@@ -7,11 +7,14 @@ from urllib.parse import urlsplit
 
 from config.settings.binding_rules import HostRule
 from config.settings.model import Settings
-from jobs.checks.binding.host_patterns import parse_host_pattern
+from jobs.checks.binding.names import (
+    ProtectedResource,
+    normalize_scope,
+    normalize_secret_name,
+    parse_host_pattern,
+    parse_tag,
+)
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
-from jobs.checks.binding.scopes import ProtectedResource, normalize_scope
-from jobs.checks.binding.secret_names import normalize_secret_name
-from jobs.checks.binding.tags import parse_tag
 
 
 def build_bindings(settings: Settings) -> Bindings:

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from config.job_files.reader import is_job_file
 from config.settings.model import Settings
 from config.settings.target_lists import parse_port_range
+from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.files.ca_files import CaFiles
-from jobs.checks.guard.guard import Guard, TargetRules
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.guard import Guard, TargetRules
 
 _TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 """Variables with the platform's endpoint for the app's tokens."""

@@ -16,7 +16,7 @@ from config.documents import json_text, yaml_text
 from config.documents.json_examples import rewrite_examples_as_json
 from config.documents.parse_result import ParseError
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.regular_files import read_regular_file
+from jobs.checks.files.reading import read_regular_file
 from jobs.problems import Finding, Problem
 from jobs.problems import KeyPath as KeyPath
 

@@ -17,7 +17,7 @@ from config.secrets.locations import SecretLocation, SecretLocator
 from config.settings.references import is_unresolved, unresolved_message
 from config.value_files.secret_text import UnusableSecretFile, decode_secret, read_secret_content
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.regular_files import FileSignature
+from jobs.checks.files.reading import FileSignature
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.settings.fields import PositiveDuration, ServiceUrl
 from config.settings.target_lists import split_list
-from jobs.checks.binding.tags import parse_tag
+from jobs.checks.binding.names import parse_tag
 from jobs.model_base import FrozenModel
 
 OPEN_ENVIRONMENTS = ("dev", "test")

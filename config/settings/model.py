@@ -153,7 +153,7 @@ class StorageSettings(FrozenModel):
 
 
 class TargetSettings(FrozenModel):
-    """The targets that checks may connect to, and how much of an answer they read; see jobs.checks.guard.guard."""
+    """The targets that checks may connect to, and how much of an answer they read; see jobs.checks.guard."""
 
     networks: Networks = ()
     hosts: Hosts = ()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from jobs.checks.guard.addresses import find_forbidden_kind
+from jobs.checks.addresses import find_forbidden_kind
 from jobs.problems.findings import strip_url_secrets
 
 _TCP_REFERENCE = re.compile(r"tcp://(?:[^\s/:\[\]@]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")

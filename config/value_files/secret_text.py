@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.regular_files import FileSignature, read_regular_file
+from jobs.checks.files.reading import FileSignature, read_regular_file
 
 MAX_SECRET_BYTES = 64 * 1024
 """Bytes. A vault's secrets have 25 KiB at most."""

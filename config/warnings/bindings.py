@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from config.job_files.job_set import JobSet, LocatedExternalUse
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.recipients import find_deliveries
 from jobs.checks.binding.rules import Bindings, format_rule
-from jobs.checks.binding.scopes import scope_host
-from jobs.checks.binding.secret_names import normalize_secret_name
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition

@@ -6,9 +6,8 @@ first (fair_queue.py). scheduler.app opens the service (service.py) and passes i
 judge during an attempt; without it they judge inline (inline.py).
 """
 
-from jobs.judging.inline import InlineJudge
 from jobs.judging.judgement import ExpectationVerdict, Judgement
-from jobs.judging.port import Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
+from jobs.judging.port import InlineJudge, Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
 
 __all__ = [
     "ExpectationVerdict",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, SendPermission
 from jobs.checks.port import AttemptContext
-from jobs.checks.send_permission import SendPermission
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
 from jobs.redaction.value_holders import RunSecrets

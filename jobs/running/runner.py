@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
+from jobs.checks.clock import UNLIMITED, SendPermission
 from jobs.checks.port import Check
-from jobs.checks.send_permission import UNLIMITED, SendPermission
 from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks

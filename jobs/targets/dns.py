@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts

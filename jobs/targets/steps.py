@@ -13,7 +13,7 @@ from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.expectations.placeholders import compared_values
 from jobs.formats.counts import format_count
 from jobs.formats.display_text import DisplayText

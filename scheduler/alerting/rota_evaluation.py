@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.checks.files.regular_files import FileSignature
+from jobs.checks.files.reading import FileSignature
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, RotaError
 from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.folder_files import UnusableFile, read_file_below
+from jobs.checks.files.reading import UnusableFile, read_file_below
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.formats.instants import format_instant
 from jobs.incidents.rota_calendar import MAX_CALENDAR_BYTES, RotaError

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
-from jobs.checks.send_permission import SendPermission
+from jobs.checks.clock import SendPermission
 from jobs.errors import LeaseEnded
 from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason, ReasonCode

@@ -15,7 +15,7 @@ from ipaddress import ip_network
 
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers

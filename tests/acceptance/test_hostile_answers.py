@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.incidents.rota_calendar import CALENDAR_BYTES
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskFailed

@@ -27,7 +27,7 @@ import uvloop
 from config.job_files.reader import JobFileReader
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers

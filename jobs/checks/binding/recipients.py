@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import Recipient
 from jobs.checks.port import Credential
 from jobs.formats.host_ports import effective_port, host_and_port
 from jobs.model_base import SecretRef

@@ -15,10 +15,10 @@ from jobs.expectations.health.document import (
     lower_keys,
     make_document,
     make_entry,
+    read_duration_ms,
     read_text,
     read_word,
 )
-from jobs.expectations.health.durations import read_duration_ms
 from jobs.runs.details import ReportedEntry
 
 WORDS = ("healthy", "degraded", "unhealthy")

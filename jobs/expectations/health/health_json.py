@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.expectations.health.document import HealthDocument, make_document, make_entry, read_text, read_word
-from jobs.expectations.health.durations import parse_duration_ms
+from jobs.expectations.health.document import (
+    HealthDocument,
+    make_document,
+    make_entry,
+    parse_duration_ms,
+    read_text,
+    read_word,
+)
 from jobs.runs.details import ReportedEntry
 
 WORDS = ("pass", "warn", "fail", "ok", "error")

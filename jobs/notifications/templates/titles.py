@@ -1,4 +1,4 @@
-"""The default titles of messages: `DOWN checkout since 03:01 (3 of 5 runs failed)`. And the message of a digest. Pure."""
+"""The default titles of messages, `DOWN checkout since 03:01 (3 of 5 runs failed)`, and the text of a digest. Pure."""
 
 from __future__ import annotations
 

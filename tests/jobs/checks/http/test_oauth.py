@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.http import oauth
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock

@@ -15,9 +15,8 @@ from fnmatch import translate
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
+from jobs.checks.addresses import LIVE_PATH, AddressPolicy, ClassifiedAddress, IPNetwork, OwnEndpoint, classify_address
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard.addresses import AddressPolicy, ClassifiedAddress, IPNetwork, classify_address
-from jobs.checks.guard.own_endpoints import LIVE_PATH, OwnEndpoint
 from jobs.formats.host_ports import effective_port, format_host_port, host_and_port
 from jobs.problems import make_printable
 
