@@ -1,19 +1,16 @@
 """The arithmetic of objectives: which runs count, the error budget, burn rates and what they mean in words. Pure.
 
-The target of an objective is a float of percent. The terms are those of
+Targets are floats of percent. The terms are those of
 https://sre.google/workbook/implementing-slos/ and https://sre.google/workbook/alerting-on-slos/; the pairs of windows
 of burn alerts are those of section 6 of the latter.
 """
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing import Literal
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.durations import describe_span
@@ -170,40 +167,6 @@ PRESENT_WINDOW = timedelta(hours=1)
 def list_possible_pairs(target: float) -> tuple[BurnPair, ...]:
     """Return the pairs whose factor is below the burn rate at which every run is bad."""
     return tuple(pair for pair in BURN_PAIRS if pair.factor < 1 / error_ratio_of(target))
-
-
-def _read_target(value: object) -> float:
-    text = value.strip().removesuffix("%").strip() if isinstance(value, str) else value
-    try:
-        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-            raise ValueError
-        target = float(text)
-    except ValueError:
-        raise ValueError(f"{str(value)[:40]!r} is not a percentage: write 99.9 for 99.9%") from None
-    if math.isclose(target, 100) or target > 100:
-        raise ValueError(f"{target:g} leaves no error budget: the largest target is 99.999")
-    if not target >= 50:
-        meant = f"write {target * 100:g}" if 0.5 <= target < 1 else "the smallest target is 50"
-        raise ValueError(f"{target:g} percent is too small for a target: {meant}")
-    if target > 99.999:
-        raise ValueError(f"{target:.8g} is too large: the largest target is 99.999")
-    return target
-
-
-TargetField = Annotated[
-    float,
-    BeforeValidator(_read_target),
-    Field(description="percent of runs or of time that must be good, such as 99.9"),
-    WithJsonSchema(
-        {
-            "type": ["number", "string"],
-            "minimum": 50,
-            "maximum": 99.999,
-            "pattern": r"^\s*[+-]?[0-9_.]+([eE][+-]?[0-9]+)?\s*%?\s*$",
-            "examples": [99.9],
-        }
-    ),
-]
 
 
 ObjectiveWindow = Literal["7d", "28d", "30d", "90d", "month"]

@@ -22,6 +22,7 @@ from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.conditions.failed import FailedCondition
 from jobs.alerting.conditions.union import Condition
 from jobs.alerting.facts import COUNTED_TRIGGERS, LARGEST_WINDOW, AlertNeeds, Threshold, ThresholdField, Thresholds
+from jobs.alerting.selectors import AlertSelector
 from jobs.formats.display_text import DisplayText
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel
@@ -245,3 +246,10 @@ AlertRules = Annotated[tuple[AlertRule, ...], Field(max_length=MAX_RULES), After
 """A field `alerts`: rules with unique names."""
 
 __all__ = ["MAX_RULES", "AlertCondition", "AlertRule", "AlertRules", "Escalation", "FlappingPolicy"]
+
+
+class SelectedRules(FrozenModel):
+    """The rules of the selected jobs that have no `alerts`. The first entry that selects a job applies to it."""
+
+    select: AlertSelector
+    alerts: AlertRules = Field(description="a list of rules; an empty one means none")

@@ -7,8 +7,8 @@ config.job_files.alerting.checks.
 
 from __future__ import annotations
 
-from jobs.alerting.rule import SEVERITY_PATTERN, SeverityDefinition
-from jobs.alerting.selectors import AlertGroup, SelectedRules
+from jobs.alerting.groups import AlertGroup
+from jobs.alerting.rule import SEVERITY_PATTERN, SelectedRules, SeverityDefinition
 from jobs.definition.alerting_section import SectionPart
 from jobs.incidents.routes import MAX_ROUTES, RotaDefinition, Route
 from jobs.incidents.suppression.windows import MaintenanceWindow

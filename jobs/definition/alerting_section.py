@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertSeverity, merge_severities
-from jobs.alerting.selectors import SelectedRules
+from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertSeverity, SelectedRules, merge_severities
 
 if TYPE_CHECKING:
-    from jobs.alerting.selectors import AlertGroup
+    from jobs.alerting.groups import AlertGroup
     from jobs.definition.objective import SelectedObjective
     from jobs.incidents.routes import RotaDefinition, Route
     from jobs.incidents.suppression.windows import MaintenanceWindow

@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from jobs.alerting.conditions.base import TargetField
 from jobs.alerting.rule import SEVERITY_PATTERN, AlertTime, ChannelNames, Escalation, check_runbook
 from jobs.alerting.selectors import AlertSelector
 from jobs.formats.display_text import DisplayText, DisplayTexts
 from jobs.model_base import FrozenModel
-from jobs.objectives import ObjectiveWindow, TargetField
+from jobs.objectives import ObjectiveWindow
 
 
 class BurnAlertOptions(FrozenModel):

@@ -27,7 +27,8 @@ from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:  # loads pydantic models
-    from jobs.alerting.selectors import AlertGroup, AlertSelector
+    from jobs.alerting.groups import AlertGroup
+    from jobs.alerting.selectors import AlertSelector
     from jobs.definition.objective import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)

@@ -1,7 +1,7 @@
 """The base classes of all conditions, and what several conditions use. Each condition is one module here.
 
 A condition is a frozen model that judges a history and facts. It decides nothing about notifications, and reads no
-clock. A share is a fraction from 0 to 1 in code.
+clock. A share is a fraction from 0 to 1 in code, the target of an objective a float of percent.
 
 With fewer than `minimum_runs` samples in its window, a condition is not known and the alert is unchanged. The window
 need not be full.
@@ -9,12 +9,14 @@ need not be full.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -242,3 +244,37 @@ class WindowCondition(AlertCondition):
             return Verdict(False, evidence)
         since = next((sample.finished_at for sample in samples if self.is_bad(sample)), None)
         return Verdict(True, evidence, since)
+
+
+def _read_target(value: object) -> float:
+    text = value.strip().removesuffix("%").strip() if isinstance(value, str) else value
+    try:
+        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+            raise ValueError
+        target = float(text)
+    except ValueError:
+        raise ValueError(f"{str(value)[:40]!r} is not a percentage: write 99.9 for 99.9%") from None
+    if math.isclose(target, 100) or target > 100:
+        raise ValueError(f"{target:g} leaves no error budget: the largest target is 99.999")
+    if not target >= 50:
+        meant = f"write {target * 100:g}" if 0.5 <= target < 1 else "the smallest target is 50"
+        raise ValueError(f"{target:g} percent is too small for a target: {meant}")
+    if target > 99.999:
+        raise ValueError(f"{target:.8g} is too large: the largest target is 99.999")
+    return target
+
+
+TargetField = Annotated[
+    float,
+    BeforeValidator(_read_target),
+    Field(description="percent of runs or of time that must be good, such as 99.9"),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "minimum": 50,
+            "maximum": 99.999,
+            "pattern": r"^\s*[+-]?[0-9_.]+([eE][+-]?[0-9]+)?\s*%?\s*$",
+            "examples": [99.9],
+        }
+    ),
+]

@@ -12,11 +12,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.conditions.base import AlertCondition, TargetField
 from jobs.alerting.facts import AlertNeeds, Sample, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats.durations import describe_span
 from jobs.model_base import Duration
-from jobs.objectives import SliCounts, TargetField, burn_rate_of, error_ratio_of
+from jobs.objectives import SliCounts, burn_rate_of, error_ratio_of
 
 LONGEST_BURN_WINDOW = 7 * 86400.0
 _BurnWindow = Annotated[Duration, Field(ge=60, le=LONGEST_BURN_WINDOW)]

@@ -104,7 +104,7 @@ class GroupEvaluator:
     def _decide(
         self, alert: Alert, *, rules: GroupRules, rule: AlertRule, suspended: Container[str], now: datetime
     ) -> Alert:
-        from jobs.alerting.selectors import judge_group  # with the model of groups, which most programs do not need
+        from jobs.alerting.groups import judge_group  # with the model of groups, which most programs do not need
 
         bad: dict[str, bool | None] = {}
         for job in rules.members:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.alerting.selectors import AlertGroup, judge_group
+from jobs.alerting.groups import AlertGroup, judge_group
 from jobs.model_base import FILE_CONTEXT
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from jobs.alerting.selectors import AlertGroup
+from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import Incident

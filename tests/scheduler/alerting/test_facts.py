@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobs.alerting.selectors import AlertGroup, SelectedRules
+from jobs.alerting.groups import AlertGroup
+from jobs.alerting.rule import SelectedRules
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import DueChannel
 from jobs.incidents.routes import Route

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from jobs.alerting.selectors import AlertGroup
+from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.expectations import Expectation, judge
 from jobs.incidents.values import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.alerting.alert import AlertStatus
-from jobs.alerting.selectors import AlertGroup
+from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.runs import Trigger
 from scheduler.stores.pauses import Pause

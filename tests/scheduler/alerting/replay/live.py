@@ -12,7 +12,7 @@ from typing import Any
 from jobs.alerting.alert import Alert, advance
 from jobs.alerting.evaluation import evaluate
 from jobs.alerting.facts import Sample, SubjectFacts, history_of
-from jobs.alerting.selectors import AlertGroup, judge_group
+from jobs.alerting.groups import AlertGroup, judge_group
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.routes import Route
