@@ -1,7 +1,7 @@
 """Judge an answer by the entries of `expect`. Pure.
 
 A judgement that stopped before it decided all entries, because the budget was used up or its process ended, is a
-failure of its own.
+failure, too.
 """
 
 from __future__ import annotations

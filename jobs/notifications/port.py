@@ -1,6 +1,6 @@
 """What the delivery needs of a channel, what a channel needs, and what services answered to a test of a channel.
 
-Implemented by jobs.notifications.channels. Senders add the answers of services; without a collector nothing is kept:
+Implemented by jobs.notifications.channels. Senders add the answers of services; without a collector, nothing is stored:
 
     with collect_answers() as answers:
         await sender.send(message, None)

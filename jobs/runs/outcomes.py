@@ -1,6 +1,6 @@
 """How runs end and why: causes, outcomes, classes of errors, and the reasons of what did not run.
 
-A reason says why a run was skipped, rejected, denied or cancelled, or waits: a code for programs, next to the sentence.
+A reason states why a run was skipped, rejected, denied or cancelled, or waits: a code for programs, next to the text.
 Made by the gates, the planner and the runner; stored with the run, and shown by the API as `reason`.
 """
 

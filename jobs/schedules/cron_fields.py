@@ -6,7 +6,7 @@ any prefix in any case (`J` is January), a range may be reversed (`5-1` is `1-5`
 
 `6#3` is the third Saturday where weekdays count from Sunday as 0, and the third Friday in Quartz, which counts from 1.
 A `?` or a year identifies an expression as Quartz and converts it as a whole; otherwise both interpretations are given.
-Items of Quartz without an exact equivalent have remedies of their own.
+Items of Quartz without an exact equivalent have separate remedies.
 """
 
 from __future__ import annotations

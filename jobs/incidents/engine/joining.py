@@ -1,8 +1,8 @@
 """Notifications of alerts that join an announced incident, and of incidents that flap.
 
-An alert that joins inside of a silence or window notifies nobody. The others that join within the group wait are one
-message, so that a storm is not a message for each alert. An incident that is resolved and reopened too often stays open
-until it is stable, with one notification.
+An alert that joins inside of a silence or window sends no notification. The others that join within the group wait are
+one message, so that a storm is not a message for each alert. An incident that is resolved and reopened too often stays
+open until it is stable, with one notification.
 """
 
 from __future__ import annotations
