@@ -9,8 +9,8 @@ by the command line:
     assert parse_schedule(schedule.spec) == schedule
 
 `cron` has NCRONTAB expressions, `calendars` days of the month and exclusions, `time_zones` the local time of a zone.
-Due instants are always in UTC. A schedule may be wrapped in others: a jitter, start, end and exclusions
-, a union of several.
+Due instants are always in UTC. A schedule may be wrapped in others: a jitter, start, end and
+exclusions, a union of several.
 """
 
 from jobs.schedules.interval import IntervalSchedule
