@@ -20,9 +20,9 @@ from typing import Any
 from bench._parts import finish, rss_mib, show
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.routing.routes import Route
+from jobs.incidents.routes import Route
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from jobs.runs.states import StateChange, change_by_run
 from scheduler.alerting.backtest.backtester import Backtester, BacktestReport, BacktestRequest

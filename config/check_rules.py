@@ -9,14 +9,17 @@ from config.job_files.reader import is_job_file
 from config.settings.binding_rules import HostRule
 from config.settings.fields import parse_port_range
 from config.settings.model import Settings
-from jobs.checks.binding.host_patterns import parse_host_pattern
+from jobs.checks.addresses import OwnEndpoint
+from jobs.checks.binding.names import (
+    ProtectedResource,
+    normalize_scope,
+    normalize_secret_name,
+    parse_host_pattern,
+    parse_tag,
+)
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
-from jobs.checks.binding.scopes import ProtectedResource, normalize_scope
-from jobs.checks.binding.secret_names import normalize_secret_name
-from jobs.checks.binding.tags import parse_tag
 from jobs.checks.files.ca_files import CaFiles
-from jobs.checks.guard.guard import Guard, TargetRules
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.guard import Guard, TargetRules
 
 
 def build_bindings(settings: Settings) -> Bindings:

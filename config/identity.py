@@ -17,7 +17,7 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.problems import make_printable
 from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

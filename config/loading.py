@@ -22,7 +22,7 @@ from config.settings.variables import VARIABLE_PREFIX, variable_path
 from config.value_files import FILE_SUFFIX
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
-from jobs.problems.suggestions import suggest_name
+from jobs.problems.findings import suggest_name
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobFile, JobFileReader, JobSet

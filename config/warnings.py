@@ -17,24 +17,22 @@ from config.identity import AppIdentity
 from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.recipients import find_deliveries
 from jobs.checks.binding.rules import Bindings, format_rule
-from jobs.checks.binding.scopes import scope_host
-from jobs.checks.binding.secret_names import normalize_secret_name
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
 from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry
-from jobs.definition.alerting.gaps import MISSING_LINKS, MISSING_LINKS_FIX
+from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
 from jobs.formats.counts import format_count
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 

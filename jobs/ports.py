@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.heartbeat import HeartbeatRecord
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from config.documents import yaml_text
 from config.documents.parse_result import ParseError
 from jobs.problems import Finding, KeyPath, looks_secret, make_printable
-from jobs.problems.suggestions import fold_name, suggest_name
+from jobs.problems.findings import fold_name, suggest_name
 
 _APP_SETTING_REFERENCE = re.compile(r"%([^%\s]{1,200})%")
 _SCHEDULE_PATHS: tuple[KeyPath, ...] = (("schedule",), ("check", "schedule"))

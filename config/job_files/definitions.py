@@ -21,7 +21,7 @@ from jobs.model_base import SecretRef
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import DefaultSchedule, Schedule
 from jobs.targets import TlsOptions
-from jobs.targets.auth import ManagedIdentityAuth
+from jobs.targets.http import ManagedIdentityAuth
 from jobs.warnings import find_refusals, find_warnings
 
 _MERGED_PATHS: frozenset[KeyPath] = frozenset(

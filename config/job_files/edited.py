@@ -17,7 +17,7 @@ from config.job_files.joining import FileJobs, join_files, locate_by_origin
 from config.job_files.reader import parse_file
 from config.job_files.validation import PartInterner
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Problem
 from jobs.schedules import Schedule
 

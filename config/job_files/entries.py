@@ -24,10 +24,10 @@ from config.job_files.job_set import GROUPS_KEY, read_groups
 from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import is_flat_job, is_flat_key
-from jobs.policies.group_members import GroupMembers
+from jobs.policies.groups import GroupMembers
 from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings
-from jobs.problems.key_corrections import correct_job_key
-from jobs.problems.suggestions import fold_name
+from jobs.problems.corrections import correct_job_key
+from jobs.problems.findings import fold_name
 
 _TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY, ALERTING_KEY, OBJECTIVES_KEY)
 _JOB_KEYS = frozenset(JobDefinition.model_fields) - {"check"}

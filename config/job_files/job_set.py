@@ -14,9 +14,8 @@ from pydantic import ValidationError
 
 from config.documents.document import Document
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
-from jobs.policies.concurrency_groups import GROUP_NAME_PATTERN
-from jobs.policies.group_members import GroupMembers
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
+from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
 from jobs.problems import MOST_LISTED_PROBLEMS, Finding, KeyPath, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:

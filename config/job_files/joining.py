@@ -11,10 +11,10 @@ from config.job_files.alerting.checks import find_alerting_problems, find_alerti
 from config.job_files.alerting.section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
 from config.job_files.job_set import DeclaredGroup, ExternalUse, JobSet, LocatedExternalUse, check_membership
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import AlertingDefinitions
-from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem
+from jobs.definition.alerting_section import AlertingDefinitions
+from jobs.definition.dependencies import DependencyGraph, DependencyProblem
 from jobs.policies.circuit import CircuitConflict, find_circuit_conflicts
-from jobs.policies.concurrency_groups import ConcurrencyGroup, GroupConflict, find_group_conflicts
+from jobs.policies.groups import ConcurrencyGroup, GroupConflict, find_group_conflicts
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 

@@ -12,10 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from jobs.checks.binding.host_patterns import parse_host_pattern
-from jobs.checks.binding.scopes import normalize_scope
-from jobs.checks.binding.secret_names import normalize_secret_name
-from jobs.checks.binding.tags import parse_tag
+from jobs.checks.binding.names import normalize_scope, normalize_secret_name, parse_host_pattern, parse_tag
 from jobs.model_base import FrozenModel
 
 _SECRET_NAME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*_-]*")

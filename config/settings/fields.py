@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, ValidationInfo
 
-from jobs.checks.guard.addresses import find_forbidden_kind
+from jobs.checks.addresses import find_forbidden_kind
 from jobs.errors import ScheduleError
 from jobs.model_base import Duration
-from jobs.problems.value_formatting import strip_url_secrets
+from jobs.problems.findings import strip_url_secrets
 from jobs.schedules import Schedule, parse_schedule
 
 STORE_BACKENDS: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.settings.fields import PositiveDuration, ServiceUrl, split_list
-from jobs.checks.binding.tags import parse_tag
+from jobs.checks.binding.names import parse_tag
 from jobs.model_base import FrozenModel
 
 OPEN_ENVIRONMENTS = ("dev", "test")

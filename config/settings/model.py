@@ -44,9 +44,9 @@ from config.settings.fields import (
 from config.settings.http_settings import HttpSettings, RateLimitSettings
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
-from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
-from jobs.policies.prometheus import find_label_collision, label_of_tag
-from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
+from jobs.policies.groups import LARGEST_CONCURRENCY_GROUP
+from jobs.policies.telemetry import find_label_collision, label_of_tag
+from jobs.running.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
 
 

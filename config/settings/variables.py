@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from config.settings.model import Settings
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
-from jobs.problems.suggestions import did_you_mean, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 
 OWN_VARIABLE = "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID"
 HOST_VARIABLE = "AzureWebJobsStorage__clientId"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext, make_slug, make_unique
-from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import dotted_path, validation_findings
 

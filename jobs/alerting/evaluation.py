@@ -12,11 +12,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.alerting.needs import AlertNeeds
+from jobs.alerting.facts import LARGEST_WINDOW, AlertNeeds, Sample, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import LARGEST_WINDOW
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import Trigger
 

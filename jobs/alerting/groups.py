@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.shares import ShareField, format_share
+from jobs.alerting.conditions.base import ShareField, format_share
 from jobs.alerting.rule import AlertRule, AlertRules
 from jobs.alerting.selectors import AlertSelector
 from jobs.formats.display_text import DisplayText, DisplayTexts

@@ -1,29 +1,91 @@
-"""An alert rule: a condition, when it opens and closes an alert, and what is done then. Data only.
+"""An alert rule: a condition, when it opens and closes an alert, its severity, and what is done then. Data only.
 
 A rule belongs to a job (`alerts`), or to a selector in the section `alerting` of job files. Judged by
 jobs.alerting.evaluation; its notifications are decided by jobs.incidents.
+
+Four severities are built in. The section `alerting.severities` of job files adds others, or changes what counts as
+downtime.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from jobs.alerting.bases.condition import AlertCondition
+from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.conditions.failed import FailedCondition
 from jobs.alerting.conditions.union import Condition
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.samples import COUNTED_TRIGGERS
-from jobs.alerting.severities import SEVERITY_PATTERN
-from jobs.alerting.thresholds import LARGEST_WINDOW, Threshold, ThresholdField, Thresholds
+from jobs.alerting.facts import COUNTED_TRIGGERS, LARGEST_WINDOW, AlertNeeds, Threshold, ThresholdField, Thresholds
+from jobs.alerting.selectors import AlertSelector
 from jobs.formats.display_text import DisplayText
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel
 from jobs.runs.outcomes import Trigger
+
+SEVERITY_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"
+RANK_STEP = 10
+"""Between the built-in severities, so that others fit in between."""
+
+
+class SeverityDefinition(FrozenModel):
+    """A severity of a job file. `rank`: info is 0, degraded 10, down 20, blind 30; required for a new name."""
+
+    rank: int | None = Field(default=None, ge=0, le=1000)
+    counts_as_downtime: bool | None = None
+    """None: as the built-in one, or false."""
+    description: DisplayText = Field(default="", max_length=200)
+
+
+class AlertSeverity(FrozenModel):
+    """A severity in force. `rank`: that of an incident is the highest of its alerts."""
+
+    name: str
+    rank: int
+    counts_as_downtime: bool = False
+    description: str = ""
+
+
+_BUILT_IN = (
+    AlertSeverity(name="info", rank=0),
+    AlertSeverity(name="degraded", rank=RANK_STEP),
+    AlertSeverity(name="down", rank=2 * RANK_STEP, counts_as_downtime=True),
+    AlertSeverity(name="blind", rank=3 * RANK_STEP),
+)
+BUILT_IN_SEVERITIES: Mapping[str, AlertSeverity] = MappingProxyType({each.name: each for each in _BUILT_IN})
+
+
+def merge_severities(definitions: Iterable[tuple[str, SeverityDefinition]]) -> Mapping[str, AlertSeverity]:
+    """Return the built-in severities and the defined ones by name, the lowest rank first.
+
+    Raises:
+        ValueError: a new severity has no rank, or a rank of another one; the message names it.
+    """
+    merged = dict(BUILT_IN_SEVERITIES)
+    for name, definition in definitions:
+        base = merged.get(name)
+        rank = definition.rank if definition.rank is not None or base is None else base.rank
+        if rank is None:
+            ranks = ", ".join(f"{each.name} {each.rank}" for each in BUILT_IN_SEVERITIES.values())
+            raise ValueError(f"the severity {name} has no rank: set one ({ranks})")
+        counts = definition.counts_as_downtime
+        if counts is None:
+            counts = base is not None and base.counts_as_downtime
+        merged[name] = AlertSeverity(
+            name=name, rank=rank, counts_as_downtime=counts, description=definition.description
+        )
+    by_rank: dict[int, str] = {}
+    for each in merged.values():
+        first = by_rank.setdefault(each.rank, each.name)
+        if first != each.name:
+            raise ValueError(f"the severities {first} and {each.name} have the same rank {each.rank}: change one")
+    return {each.name: each for each in sorted(merged.values(), key=lambda each: each.rank)}
+
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """Of a rule and of a channel: part of ids and table keys."""
@@ -184,3 +246,10 @@ AlertRules = Annotated[tuple[AlertRule, ...], Field(max_length=MAX_RULES), After
 """A field `alerts`: rules with unique names."""
 
 __all__ = ["MAX_RULES", "AlertCondition", "AlertRule", "AlertRules", "Escalation", "FlappingPolicy"]
+
+
+class SelectedRules(FrozenModel):
+    """The rules of the selected jobs that have no `alerts`. The first entry that selects a job applies to it."""
+
+    select: AlertSelector
+    alerts: AlertRules = Field(description="a list of rules; an empty one means none")

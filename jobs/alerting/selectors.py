@@ -1,6 +1,6 @@
 """Selects jobs by name, tags and kind: for rules by selector and groups, and the base of other selectors. Pure.
 
-jobs.incidents.suppression.subjects adds severities, for windows, silences and routes. A pass compares many subjects
+jobs.incidents.suppression.windows adds severities, for windows, silences and routes. A pass compares many subjects
 with many selectors, so that `selects` has plain loops.
 """
 

@@ -1,19 +1,49 @@
-"""The stopwatch of one attempt.
+"""The stopwatch of one attempt, the host and port it is connected to, and whether its run may still send requests.
 
-The runner makes it and the check marks its phases. When the deadline passes, it shows what the attempt was waiting for.
+The runner makes the stopwatch and the check marks its phases. When the deadline passes, it shows what the attempt was
+waiting for.
+
+A run may send requests only while its lease lasts. A process that stalls for longer than the lease does not notice it,
+and another process executes the run by then. So every connection and every request of a check confirms the permission
+right before it is sent.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from jobs.checks.send_permission import UNLIMITED, SendPermission
+from jobs.errors import LeaseEnded
+from jobs.fast_frozen import fast_frozen
+from jobs.formats.host_ports import format_host_port, host_and_port
 from jobs.runs import ErrorClass, Phases
 
-if TYPE_CHECKING:
-    from jobs.checks.peer import Peer
+
+class SendPermission:
+    """The permission of one run. `is_valid`: whether its lease still lasts; None: the run has no lease."""
+
+    __slots__ = ("_is_valid", "has_sent")
+
+    def __init__(self, is_valid: Callable[[], bool] | None = None) -> None:
+        self._is_valid = is_valid
+        self.has_sent = False
+        """Whether the target may have received a request of this run."""
+
+    def confirm(self) -> None:
+        """Raise LeaseEnded if nothing may be sent any more."""
+        if self._is_valid is not None and not self._is_valid():
+            raise LeaseEnded
+
+    def confirm_request(self) -> None:
+        """Confirm the permission for data that the target may act upon, which is sent at once. Raises LeaseEnded."""
+        self.confirm()
+        self.has_sent = True
+
+
+UNLIMITED = SendPermission()
+"""Without a run: requests for tokens, notifications, tests of a definition."""
+
 
 Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body"]
 """In the first two, the attempt does not wait for the target; they are reported, and not stored."""
@@ -98,3 +128,26 @@ class PhaseClock:
         if self.current is not None:
             spent = (now - self._since) * 1000
             self._spent[self.current] = round(self._spent.get(self.current, 0.0) + spent, 3)
+
+
+@fast_frozen(frozen=True, slots=True)
+class Peer:
+    """The other side of a connection; as text `db.internal:5432` or `[::1]:5432`."""
+
+    host: str
+    port: int
+    server_name: str = ""
+    """The name in the TLS handshake, if it is not the host."""
+
+    @property
+    def tls_name(self) -> str:
+        """The name that its certificate must be valid for."""
+        return self.server_name or self.host
+
+    def __str__(self) -> str:
+        return format_host_port(self.host, self.port)
+
+
+def peer_of_url(url: str) -> Peer:
+    """Return the peer of a URL."""
+    return Peer(*host_and_port(url))

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
-from jobs.checks.guard.guard import Guard
+from jobs.checks.guard import Guard
 
 if TYPE_CHECKING:
     from jobs.checks.files.ca_files import CaFiles

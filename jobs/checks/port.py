@@ -1,7 +1,11 @@
-"""The contract of a check: it observes a target once. Each kind is a module in jobs.checks.kinds."""
+"""The contract of a check: it observes a target once, and registers what it fetches or saves with the redactor.
+
+Each kind is a module in jobs.checks.kinds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
@@ -12,7 +16,9 @@ from jobs.checks.clock import PhaseClock
 from jobs.fast_frozen import fast_frozen
 from jobs.policies.telemetry import TelemetryPolicy
 from jobs.ports import CredentialRefresh
-from jobs.redaction.value_holders import RunSecrets
+from jobs.redaction import Redactor
+from jobs.redaction.forms import secret_forms
+from jobs.redaction.value_holders import LONG_SECRET, RunSecrets
 from jobs.runs import Observation
 
 UNLIMITED_BODY_MEMORY = BodyMemory(sys.maxsize)
@@ -73,3 +79,11 @@ class Check(Protocol):
     async def aclose(self) -> None:
         """Close connections and clients."""
         ...
+
+
+async def register_value(value: str, call: AttemptContext, redactor: Redactor) -> None:
+    """Hide a value from all texts until the run ends. The forms of a long one are computed in a thread."""
+    forms = None
+    if len(value) > LONG_SECRET and not redactor.is_registered(value):
+        forms = await asyncio.to_thread(secret_forms, value)
+    call.values.add(value, redactor, forms)

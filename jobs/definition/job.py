@@ -5,31 +5,86 @@ package.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
+    BeforeValidator,
     Field,
+    PlainSerializer,
+    PlainValidator,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
     field_validator,
     model_validator,
 )
 
+from jobs.alerting.rule import NAME_PATTERN as RULE_NAME_PATTERN
 from jobs.alerting.rule import AlertRules
-from jobs.definition.alerting.parents import AlertParents
 from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
-from jobs.definition.objectives.objective import JobObjective
-from jobs.definition.schedule_field import ScheduleField
+from jobs.definition.objective import JobObjective
 from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.formats.display_text import DisplayText, DisplayTexts
 from jobs.formats.durations import format_duration
 from jobs.model_base import FrozenModel, intern_state
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
-from jobs.policies.concurrency_groups import ConcurrencyGroupField
+from jobs.policies.groups import ConcurrencyGroupField
 from jobs.policies.telemetry import TelemetryPolicy
-from jobs.schedules import DefaultSchedule
+from jobs.schedules import DefaultSchedule, Schedule, bind_to_job, parse_schedule
+from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.targets import TARGETS_BY_KIND, Target, target_kind
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is listed twice: remove one")
+    return names
+
+
+_ParentName = Annotated[str, Field(pattern=RULE_NAME_PATTERN, description="the name of a job or of a group")]
+AlertParents = Annotated[
+    tuple[_ParentName, ...],
+    BeforeValidator(_as_list, json_schema_input_type=_ParentName | tuple[_ParentName, ...]),
+    Field(max_length=10),
+    AfterValidator(_each_once),
+]
+
+
+def find_parent_circle(name: str, parents: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the shortest way from a subject over its parents back to it; empty without a circle."""
+    ways: list[tuple[str, ...]] = [(name,)]
+    visited: set[str] = set()
+    for way in ways:
+        for parent in parents.get(way[-1], ()):
+            if parent == name:
+                return way
+            if parent not in visited:
+                visited.add(parent)
+                ways.append((*way, parent))
+    return ()
+
+
+def _read_schedule(value: Any, info: ValidationInfo) -> Schedule | None:
+    return None if value is None else bind_to_job(parse_schedule(value), info.data.get("name", ""))
+
+
+ScheduleField = Annotated[
+    Schedule | None,
+    # Plain: the parser alone decides. A check of the protocol's members for each of 10,000 jobs would cost time.
+    PlainValidator(_read_schedule),
+    PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
+    WithJsonSchema({"anyOf": [SCHEDULE_SCHEMA, {"type": "null"}]}),
+]
+"""Declared after `name`, from which the jitter follows."""
+
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A job's name is part of run ids, URLs, table keys and tags, so it contains only characters valid in all of them."""
@@ -101,7 +156,7 @@ class JobDefinition(FrozenModel):
     telemetry: TelemetryPolicy | None = None
     """How much of its runs is reported; a value that is not set comes from the settings."""
     alerts: AlertRules | None = None
-    """None: the rules by selector apply (jobs.definition.alerting.job_alerts). Empty: none."""
+    """None: the rules by selector apply (jobs.definition.job_alerts). Empty: none."""
     slo: JobObjective | None = None
     """Its objective. Objectives of several jobs are in the section `objectives` of job files."""
     alert_parent: AlertParents = ()

@@ -4,9 +4,8 @@ jobs.definition validates `Expectation`s; the runner calls `judge` with the obse
 class, listed in union.py.
 """
 
-from jobs.expectations.applicability import check_applicable
 from jobs.expectations.entries.error import is_expected_error
-from jobs.expectations.entry import ExpectationEntry
+from jobs.expectations.entry import ExpectationEntry, check_applicable
 from jobs.expectations.judging import judge
 from jobs.expectations.union import Expectation, Expectations
 

@@ -1,23 +1,96 @@
 """An observation, prepared for expectations: body decoded and parsed once, values shortened and redacted for messages.
 
-Made by judging.py; also used by jobs.checks for values that steps save, and by jobs.running for excerpts.
+Made by judging.py; also used by jobs.checks for values that steps save, and by jobs.running for excerpts. The values of
+a JSON document are counted before it is parsed: each needs up to a hundred bytes of memory.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from jobs.expectations.value_types.document_size import MOST_JSON_VALUES, has_more_values
-from jobs.expectations.value_types.json_values import to_json_text
+from pydantic import AfterValidator
+
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
+
+MOST_JSON_VALUES = 1_000_000
+"""Values of a document, without keys."""
+
+_SEPARATORS = b",[{"
+"""One of these precedes each value or its key."""
+_OTHER_BYTES = bytes(code for code in range(256) if code not in b',[{"')
+_QUOTED_TEXT = re.compile(rb'"[^"]*+"?')
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Whether a document has more values than `most`."""
+    if len(body) <= most or _count_separators(body) <= most:
+        return False
+    # Remove texts, which can contain these characters. (In UTF-16 each character has a NUL next to it.)
+    bare = body.replace(b"\0", b"").replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER_BYTES)
+    return _count_separators(_QUOTED_TEXT.sub(b"", bare.replace(b'""', b""))) > most
+
+
+def _count_separators(text: bytes) -> int:
+    return sum(text.count(sign) for sign in _SEPARATORS)
+
+
+_DEEPEST_OPERAND = 64
+_MOST_OPERAND_VALUES = 10_000
+
+
+def is_json_equal(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 equals 1.0, but true does not equal 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_json_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_json_equal, one, other))
+    return bool(one == other)
+
+
+def to_json_text(value: Any) -> str:
+    """Return the value as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_value(value: Any) -> Any:
+    """Refuse values that JSON cannot express, and cyclic ones (YAML can write both)."""
+    open_values = [(value, 0)]
+    count = 0
+    while open_values:
+        one, depth = open_values.pop()
+        count += 1
+        if depth > _DEEPEST_OPERAND or count > _MOST_OPERAND_VALUES:
+            raise ValueError("is too large or nested too deeply")
+        open_values.extend((child, depth + 1) for child in _children(one))
+    return value
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("has a key that is not a text: write the key in quotes")
+        return list(value.values())
+    if isinstance(value, list):
+        return value
+    if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return []
+    raise ValueError(f"{str(value)[:40]} is not a JSON value: write it in quotes to compare with the text")
+
+
+JsonField = Annotated[Any, AfterValidator(_json_value)]
+"""A field of any JSON value."""
+
 
 MOST_SHOWN_CHARACTERS = 120
 """Characters of a value that a failure contains."""

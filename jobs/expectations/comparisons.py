@@ -11,13 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.answer import JsonField, JudgedAnswer, is_json_equal, to_json_text
 from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, SparseModel
-from jobs.expectations.value_types.counts import BOUND_PHRASES, CountBounds
-from jobs.expectations.value_types.instants import age_seconds
-from jobs.expectations.value_types.json_values import JsonField, is_json_equal, to_json_text
-from jobs.expectations.value_types.numbers import NumberField, read_number
+from jobs.expectations.value_types import BOUND_PHRASES, CountBounds, NumberField, age_seconds, read_number
 from jobs.formats.durations import format_duration
 from jobs.formats.wildcards import matches_wildcard
 from jobs.model_base import Duration

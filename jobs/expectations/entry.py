@@ -1,16 +1,35 @@
-"""The base class of all entries of `expect`: a frozen model that compares an answer with its own fields."""
+"""The base class of all entries of `expect`: a frozen model that compares an answer with its own fields.
+
+Each target class lists the features of its observations, each entry needs one: entries that do not fit the kind of
+check are found at load.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from jobs.expectations.answer import JudgedAnswer, NotJson
 from jobs.expectations.engines.regular_expressions import LimitExceeded
-from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.runs import Failure, Severity
+
+
+class Feature(StrEnum):
+    """The value describes the feature in error messages."""
+
+    FACTS = "facts"
+    DURATION = "a duration"
+    HTTP_RESPONSE = "an HTTP response"
+    BODY = "a body"
+    CONNECTION = "a connection"
+    OPTIONAL_TLS = "a connection with optional TLS"
+    CERTIFICATE = "a certificate"
+    DNS_ANSWER = "a DNS answer"
+
 
 BRIEF_TEXT_BYTES = 256 * 1024
 """Bytes of a body that is decoded and searched for a plain text."""
@@ -82,3 +101,15 @@ class ExpectationEntry(SparseModel):
 
     def _omitted_keys(self) -> set[str]:
         return super()._omitted_keys() | ({"severity"} if self.severity is Severity.FAIL else set())
+
+
+def check_applicable(
+    entries: Iterable[ExpectationEntry], kind: str, features: Collection[Feature], url: str = ""
+) -> None:
+    """Raise ValueError for an entry that needs another feature. `features`: of the kind; `url`: of an HTTP check."""
+    for number, entry in enumerate(entries, 1):
+        head = f"{entry.entry_key()} (entry {number})"
+        if entry.needs not in features:
+            raise ValueError(f"{head} does not fit a check of kind {kind}: it needs {entry.needs.value}")
+        if entry.needs is Feature.CERTIFICATE and url.startswith("http://"):
+            raise ValueError(f"{head} needs a certificate, but an http:// URL has none: use https://")

@@ -1,11 +1,12 @@
-"""Judge an answer by the entries of `expect`.
+"""Judge an answer by the entries of `expect`. Pure.
 
-Called by jobs.judging.judgement and jobs.running.target_observer. Pure.
+A judgement that stopped before it decided all entries, because the budget was used up or its process ended, is a
+failure, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from jobs.expectations.answer import JudgedAnswer
@@ -13,10 +14,34 @@ from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, Judgemen
 from jobs.expectations.entries.dns import default_rcode_failure
 from jobs.expectations.entries.status import default_status_failure
 from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
-from jobs.expectations.undecided import describe_exceeded_budget, undecided_failure
+from jobs.formats.counts import format_count
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import HealthDetail
+
+UNDECIDED_KEY = "judgement"
+"""The key of this failure, in index of an entry's key."""
+
+
+def undecided_failure(keys: Sequence[str], index: int, why: str) -> Failure:
+    """Return the failure. `keys`: of all entries; `index`: index of the first undecided one; `why`: a clause."""
+    count = len(keys)
+    expected = f"a decision on {format_count(count, 'entry', 'entries')}"
+    return Failure(UNDECIDED_KEY, expected, f"none {_describe_position(keys, index)}: {why}; {UNDECIDED_REMEDY}")
+
+
+UNDECIDED_REMEDY = "simplify that entry, use fewer entries, or read less of the answer (read_limit)"
+
+
+def describe_exceeded_budget(seconds: float) -> str:
+    """Return the clause for a judgement that used up its budget."""
+    return f"stopped after {seconds:.2g} s of CPU time"
+
+
+def _describe_position(keys: Sequence[str], index: int) -> str:
+    after = len(keys) - index - 1
+    rest = f" and the {after} after it" if after > 0 else ""
+    return f"on entry {index + 1} ({keys[index]}){rest}" if index < len(keys) else "on any"
 
 
 def _redact_nothing(text: str, *, cut: bool = False) -> str:

@@ -8,6 +8,6 @@ The name of the job is `JobName`, or else its key in the file.
 """
 
 from jobs.flat.conversion import FlatJob, convert_flat_job
-from jobs.flat.keys import is_flat_job, is_flat_key
+from jobs.flat.reading import is_flat_job, is_flat_key
 
 __all__ = ["FlatJob", "convert_flat_job", "is_flat_job", "is_flat_key"]

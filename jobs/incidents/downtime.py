@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from jobs.alerting.rule import AlertRule
-from jobs.alerting.severities import AlertSeverity
+from jobs.alerting.rule import AlertRule, AlertSeverity
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.facts import BLIND, BLIND_MARGIN, SCHEDULER
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.incidents.values import Incident, Transition
 from jobs.runs.states import JobStatus, StateChange
 

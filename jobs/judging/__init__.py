@@ -2,13 +2,12 @@
 
 Jobs and targets determine the cost of a judgement, and Python cannot interrupt a library call. So a judgement that can
 be long runs in a process that can be killed (process.py, child.py), one at a time, the job with the least recent use
-first (fair_queue.py). scheduler.app opens the service (service.py) and passes it to the runner and to the checks that
-judge during an attempt; without it they judge inline (inline.py).
+first (judging_thread.py). scheduler.app opens the service (service.py) and passes it to the runner and to the checks
+that judge during an attempt; without it they judge inline (port.py).
 """
 
-from jobs.judging.inline import InlineJudge
 from jobs.judging.judgement import ExpectationVerdict, Judgement
-from jobs.judging.port import Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
+from jobs.judging.port import InlineJudge, Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
 
 __all__ = [
     "ExpectationVerdict",

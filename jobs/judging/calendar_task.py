@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobs.incidents.routing.calendar_lines import RotaError
-from jobs.incidents.routing.rota import OnCallTable
-from jobs.incidents.routing.rota_calendar import EvaluatedCalendar, evaluate_calendar
-from jobs.incidents.routing.rota_definition import RotaDefinition
+from jobs.incidents.rota_calendar import EvaluatedCalendar, RotaError, evaluate_calendar
+from jobs.incidents.routes import OnCallTable, RotaDefinition
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones import load_time_zone
 
 
 @dataclass(frozen=True, slots=True)

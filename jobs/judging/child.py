@@ -4,7 +4,8 @@ Started by process.py. It gets no secret and opens no file or connection. It end
 kernel kills it when a task uses too much CPU time, in any library.
 
 A task is a pickle of itself and its seconds. The response is a line of JSON with the index of each part that starts,
-and one with the result.
+and one with the result. The child stores each text to redact and writes a mark instead; the parent, which has the
+secrets, replaces the marks by the redacted texts (`make_completer`, called by service.py).
 """
 
 from __future__ import annotations
@@ -13,16 +14,49 @@ import gc
 import json
 import os
 import pickle
+import re
 import resource
+import secrets
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
+from jobs.expectations.answer import shorten_redacted
 from jobs.expectations.budget import JudgementBudget, use_budget
-from jobs.judging.deferred_redaction import RedactionRecorder
 from jobs.judging.port import JudgingTask
+from jobs.redaction import Redact
+
+
+class RedactionRecorder:
+    """A `Redact` that stores texts and returns marks. A random nonce prevents a target from writing a mark."""
+
+    def __init__(self) -> None:
+        self.nonce = secrets.token_hex(8)
+        self.texts: list[tuple[str, bool]] = []
+        """Each text, and whether it is truncated."""
+
+    def __call__(self, text: str, *, cut: bool = False) -> str:
+        self.texts.append((text, cut))
+        return f"<{self.nonce}:{len(self.texts) - 1}>"
+
+
+def make_completer(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact) -> Callable[[str], str]:
+    """Return a function that replaces the marks in a text by the redacted and shortened texts."""
+    mark = re.compile(rf"<{re.escape(nonce)}:(\d+)>")
+
+    def shown(found: re.Match[str]) -> str:
+        text, cut = texts[int(found[1])]
+        return shorten_redacted(redact(complete(text), cut=cut))
+
+    def complete(text: str) -> str:
+        # A stored text can contain marks of earlier ones.
+        return mark.sub(shown, text)
+
+    return complete
+
 
 KILL_FACTOR = 1.5
 """The kernel kills the process after this multiple of a task's seconds."""

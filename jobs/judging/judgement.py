@@ -1,4 +1,8 @@
-"""The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure."""
+"""The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure.
+
+A health document leaves the judging process as JSON. The entries that are stored anyway suffice (MOST_HEALTH_ENTRIES),
+those that count first.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.expectations import ExpectationEntry, judge
-from jobs.expectations.judging import is_brief
-from jobs.expectations.undecided import undecided_failure
-from jobs.judging.packed_health import pack_health, unpack_health
+from jobs.expectations.judging import is_brief, undecided_failure
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
-from jobs.runs.health import HealthDetail
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry, first_entries
+
+
+def pack_health(health: HealthDetail) -> Any:
+    """Return a JSON value."""
+    entries = [
+        [entry.name, entry.status.value, entry.word, entry.text, entry.duration_ms, entry.observed, entry.effect.value]
+        for entry in first_entries(health.entries)
+    ]
+    return [health.word, health.status.value, entries, health.entry_count]
+
+
+def unpack_health(packed: Any) -> HealthDetail:
+    """Return the document of such a value."""
+    word, status, entries, count = packed
+    return HealthDetail(
+        word,
+        EntryStatus(status),
+        tuple(
+            ReportedEntry(name, EntryStatus(own), shown, text, took, observed, EntryEffect(effect))
+            for name, own, shown, text, took, observed, effect in entries
+        ),
+        count,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
-"""The protocols of judging: tasks, and the service that performs them. Used by the runner, checks and this package."""
+"""The protocols of judging: tasks, and the service that performs them. And a service without a process.
+
+The latter judges in the calling thread, within the budget but without a hard limit: for tests and short programs.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from jobs.expectations.budget import JUDGEMENT_SECONDS
+from jobs.expectations.budget import JUDGEMENT_SECONDS, JudgementBudget, use_budget
 from jobs.redaction import Redact
 
 R = TypeVar("R")
@@ -74,3 +78,22 @@ class Judge(Protocol):
 
 def ignore_part(part: int) -> None:
     """Ignore the start of a part."""
+
+
+class InlineJudge:
+    """See Judge."""
+
+    async def perform(
+        self,
+        job: str,
+        task: JudgingTask[R],
+        redact: Redact,
+        *,
+        seconds: float = JUDGEMENT_SECONDS,
+        queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
+    ) -> JudgedResult[R]:
+        """See Judge.perform; never waits."""
+        started = time.thread_time()
+        with use_budget(JudgementBudget(seconds)):
+            result = task.perform(redact, ignore_part)
+        return JudgedResult(result, time.thread_time() - started)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from jobs.expectations.undecided import describe_exceeded_budget
+from jobs.expectations.judging import describe_exceeded_budget
 from jobs.judging.child import KILL_FACTOR, TASK_MEMORY_BYTES
 from jobs.judging.port import JudgingTask
 

@@ -1,4 +1,4 @@
-"""A message about a transition of an incident, rendered for people."""
+"""A message about a transition of an incident, rendered for people, and the parts of it that several channels show."""
 
 from __future__ import annotations
 
@@ -45,3 +45,69 @@ class Message:
     @property
     def is_resolution(self) -> bool:
         return self.kind is TransitionKind.RESOLVED
+
+
+_GOOD, _BAD, _WARNING, _NEUTRAL = "#2eb67d", "#d7263d", "#e8912d", "#6b7280"
+
+_QUIET = frozenset(
+    {
+        TransitionKind.JOINED,
+        TransitionKind.LEFT,
+        TransitionKind.ACKNOWLEDGED,
+        TransitionKind.SNOOZED,
+        TransitionKind.UNACKNOWLEDGED,
+        TransitionKind.NOTE_ADDED,
+    }
+)
+
+
+def color_of(message: Message) -> str:
+    """Return a colour as `#rrggbb`: green for a resolution, red for `down`."""
+    if message.is_resolution:
+        return _GOOD
+    return {"down": _BAD, "degraded": _WARNING, "info": _NEUTRAL}.get(message.severity, _BAD)
+
+
+def is_quiet(message: Message) -> bool:
+    """Whether a message informs only those who follow the incident already, such as a note."""
+    return message.kind in _QUIET
+
+
+def links_of(message: Message) -> tuple[tuple[str, str], ...]:
+    """Return the links of a message, each with its label. A runbook that is not a URL is only in `plain_text`."""
+    return tuple((label, url) for label, url in _references(message) if url.startswith(("https://", "http://")))
+
+
+def plain_text(message: Message) -> str:
+    """Return everything below the title, as plain lines."""
+    facts = [f"{label}: {value}" for label, value in message.facts]
+    links = [f"{label}: {url}" for label, url in _references(message) if url]
+    return "\n\n".join("\n".join(part) for part in ([message.text], facts, links) if any(part))
+
+
+def _references(message: Message) -> tuple[tuple[str, str], ...]:
+    return (("Incident", message.link), ("Runbook", message.runbook))
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return at most `limit` characters; a text that is cut ends with an ellipsis."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+ACKNOWLEDGING = frozenset({TransitionKind.ACKNOWLEDGED, TransitionKind.SNOOZED})
+
+
+def choose_level(levels: Mapping[str, str], severity: str, defaults: Mapping[str, str], other: str) -> str:
+    """Return the service's name of a severity: that of the channel, else the default, else `other`."""
+    return levels.get(severity) or defaults.get(severity) or other
+
+
+def list_details(message: Message) -> dict[str, str]:
+    """Return facts and tags by name, with the transition and its key."""
+    return {
+        **{f"tag {name}": value for name, value in message.tags.items()},
+        **dict(message.facts),
+        "Transition": message.kind.value.replace("_", " "),
+        "Severity": message.severity,
+        "Deduplication key": message.dedup_key,
+    }

@@ -1,7 +1,16 @@
-"""What the delivery needs of a channel, and what a channel needs. Implemented by jobs.notifications.channels."""
+"""What the delivery needs of a channel, what a channel needs, and what services answered to a test of a channel.
+
+Implemented by jobs.notifications.channels. Senders add the answers of services; without a collector, nothing is stored:
+
+    with collect_answers() as answers:
+        await sender.send(message, None)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.fast_frozen import fast_frozen
@@ -93,3 +102,24 @@ class ChannelModel(Protocol):
         ...
 
     def create_sender(self, resources: ChannelResources) -> Sender: ...
+
+
+_answers: ContextVar[list[str] | None] = ContextVar("answers", default=None)
+
+
+@contextmanager
+def collect_answers() -> Iterator[list[str]]:
+    """Collect the answers to what this task, and tasks that it starts, send in the block."""
+    answers: list[str] = []
+    token = _answers.set(answers)
+    try:
+        yield answers
+    finally:
+        _answers.reset(token)
+
+
+def add_answer(text: str) -> None:
+    """Add the answer of a service: a clause without secrets."""
+    answers = _answers.get()
+    if answers is not None:
+        answers.append(text)

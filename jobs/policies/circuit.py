@@ -60,7 +60,7 @@ WINDOW_RULE_KEYS = (
     "failure_rate",
     "slow_rate",
 )
-"""The keys of the rules that need the window. A rule itself is in jobs.running.circuit_breaker.rules."""
+"""The keys of the rules that need the window. A rule itself is in jobs.running.circuit_breaker.state_machine."""
 
 
 class CircuitPolicy(FrozenModel):

@@ -6,12 +6,14 @@ from jobs.problems.findings import (
     Finding,
     KeyPath,
     Problem,
+    describe_unknown_key,
+    describe_wrong_choice,
     dotted_path,
+    format_value,
     list_key_findings,
     looks_secret,
     make_printable,
 )
-from jobs.problems.value_formatting import describe_unknown_key, describe_wrong_choice, format_value
 
 __all__ = [
     "MOST_LISTED_PROBLEMS",

@@ -1,9 +1,7 @@
 """Translates a condition in text form, as in Gatus, into the equivalent entry of `expect`.
 
-Called by value_corrections.py for the hints of error messages.
-
-    read_condition("status == 200")             # {status: 200}
-    read_condition("[RESPONSE_TIME] < 300")     # {response_time_below: 300ms}
+read_condition("status == 200")             # {status: 200}
+read_condition("[RESPONSE_TIME] < 300")     # {response_time_below: 300ms}
 """
 
 from __future__ import annotations
@@ -12,7 +10,30 @@ import json
 import re
 from typing import Any
 
-from jobs.problems.yaml_form import to_yaml
+_PLAIN = re.compile(r"[A-Za-z$/_][A-Za-z0-9$_./ -]*")
+_NUMBER_WITH_UNIT = re.compile(r"\d+(?:ms|s|m|h|d|xx|-\d+)", re.IGNORECASE)
+_CONSTANTS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "~"})
+
+
+def to_yaml(value: Any) -> str:
+    """Return the value in YAML's flow style; texts are quoted where YAML requires it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {to_yaml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(to_yaml, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        return str(value)
+    plain = _PLAIN.fullmatch(value) or _NUMBER_WITH_UNIT.fullmatch(value) or _is_url(value)
+    if plain and value.strip() == value and value.lower() not in _CONSTANTS:
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _is_url(value: str) -> bool:
+    return re.fullmatch(r"https?://[^\s{}\[\],#\"']+", value) is not None
+
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|=|<|>|\bcontains\b|\bmatches\b|:)\s*(.+?)\s*")
 _STATUS = re.compile(r"\[?(?:http[_ ]?)?status(?:[_ ]?code)?\]?", re.IGNORECASE)

@@ -1,7 +1,8 @@
 """Removes secrets from texts, by value. There is one redactor in a process.
 
 Code that fetches or derives a secret registers it while it is in use (value_holders.py). Logs, errors, history and
-exporters redact their texts (redactor.py). forms.py computes the encoded forms of a value, form_index.py finds them.
+exporters redact their texts (redactor.py). forms.py computes the encoded forms of a value, the redactor's index finds
+them.
 """
 
 from jobs.redaction.forms import SHORTEST_SECRET

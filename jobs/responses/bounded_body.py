@@ -1,4 +1,4 @@
-"""Collect the body of a response up to a limit. Pure. Used by jobs.responses.reading and jobs.checks.http.bodies."""
+"""Collect the body of a response up to a limit. Pure. Used by jobs.responses.reading and jobs.checks.http.requests."""
 
 from __future__ import annotations
 

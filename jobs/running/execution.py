@@ -5,26 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, SendPermission
 from jobs.checks.port import AttemptContext
-from jobs.checks.send_permission import SendPermission
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.state import CircuitAdmission
-from jobs.running.credential_refresh import has_rejected_credentials, refresh_credentials
-from jobs.running.deadlines import CANCEL_GRACE
-from jobs.running.dependencies import RunnerDependencies
-from jobs.running.response_excerpt import DEFAULT_EXCERPT_BYTES
-from jobs.running.retries.retry_loop import (
+from jobs.running.clocks import CANCEL_GRACE
+from jobs.running.observing import RunnerDependencies, TargetObserver, has_rejected_credentials, refresh_credentials
+from jobs.running.retry_budget import describe_exhausted_budget, describe_no_time_left, host_with_port
+from jobs.running.retry_loop import (
     SHORTEST_ATTEMPT,
     AttemptResult,
     RetryRules,
     retry_until_decided,
     should_retry,
 )
-from jobs.running.retries.retry_messages import describe_exhausted_budget, describe_no_time_left, host_with_port
 from jobs.running.run_factories import (
+    DEFAULT_EXCERPT_BYTES,
     ERRORS_UNRELATED_TO_TARGET,
     blind_run,
     build_attempt,
@@ -34,10 +32,9 @@ from jobs.running.run_factories import (
     rejected_run,
     skipped_run,
 )
-from jobs.running.target_observer import TargetObserver
 from jobs.runs import Attempt, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 
 _LEASE_MARGIN = 10.0
 """Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""

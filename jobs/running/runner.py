@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
+from jobs.checks.clock import UNLIMITED, SendPermission
 from jobs.checks.port import Check
-from jobs.checks.send_permission import UNLIMITED, SendPermission
 from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.dependencies import RunnerDependencies
 from jobs.running.execution import RunExecution
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.observing import RunnerDependencies
+from jobs.running.retry_budget import RetryBudget
 from jobs.runs import Run, Ticket
 from jobs.runs.events import RunListener
 from jobs.targets import Target

@@ -4,11 +4,8 @@ Built by the runner (jobs.running) and the checks (jobs.checks); stored, display
 All instants are aware UTC datetimes, all `*_ms` values are floats of milliseconds.
 """
 
-from jobs.runs.error_classes import ErrorClass
-from jobs.runs.observation import Failure, Observation, Phases, Severity
-from jobs.runs.outcomes import Outcome, Trigger
-from jobs.runs.run import Attempt, Run
-from jobs.runs.tickets import Ticket, split_run_id
+from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
+from jobs.runs.run import Attempt, Failure, Observation, Phases, Run, Severity, Ticket, split_run_id
 
 __all__ = [
     "Attempt",

@@ -1,7 +1,8 @@
-"""Details of an attempt: steps, the TLS session with its certificate, DNS records, health. Pure values.
+"""Details of an attempt: steps, the TLS session with its certificate, DNS records, the entries of a health document.
 
-Built by jobs.running.attempt_details from an observation, limited in number and length and without secrets; stored,
-displayed and published by the packages above.
+Pure values, built by jobs.running.run_factories from an observation, limited in number and length and without secrets;
+stored, displayed and published by the packages above. jobs.expectations.health reads health documents,
+jobs.runs.health_history compares their entries from run to run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,67 @@ from datetime import datetime
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.health import HealthDetail
+
+
+class EntryStatus(StrEnum):
+    """The status that a word of a framework stands for. The values are stored: add, never rename."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+    """The framework's own `UNKNOWN`, or a word that no supported framework has."""
+
+
+class EntryEffect(StrEnum):
+    """What an entry counts for the job. The values are stored: add, never rename."""
+
+    NONE = "none"
+    """It is up or unknown, or the job ignores it."""
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@fast_frozen(frozen=True, slots=True)
+class ReportedEntry:
+    """One entry. `name`: the path of a nested one, such as `db/primary`. `word`: the status as the target wrote it."""
+
+    name: str
+    status: EntryStatus
+    word: str
+    text: str = ""
+    """The error, or the description."""
+    duration_ms: float | None = None
+    observed: str = ""
+    """A measured value with its unit, such as `250 ms`."""
+    effect: EntryEffect = EntryEffect.NONE
+
+
+@fast_frozen(frozen=True, slots=True)
+class HealthDetail:
+    """A health document. `word` and `status`: of the whole. `entries` may be shortened; `entry_count` is the number."""
+
+    word: str
+    status: EntryStatus
+    entries: tuple[ReportedEntry, ...]
+    entry_count: int
+
+
+MOST_HEALTH_ENTRIES = 50
+"""Entries that history stores of a document."""
+
+_RANK = {EntryEffect.DOWN: 0, EntryEffect.DEGRADED: 1, EntryEffect.NONE: 2}
+
+
+def first_entries(entries: tuple[ReportedEntry, ...]) -> tuple[ReportedEntry, ...]:
+    """Return the entries that history stores, in order: those that count, then those that are not up."""
+    if len(entries) <= MOST_HEALTH_ENTRIES:
+        return entries
+    ranked = sorted(
+        range(len(entries)), key=lambda at: (_RANK[entries[at].effect], entries[at].status is EntryStatus.UP)
+    )
+    return tuple(entries[at] for at in sorted(ranked[:MOST_HEALTH_ENTRIES]))
+
 
 _DAY = 86_400
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.run import Run
 
 MOST_TRACKED_ENTRIES = 100

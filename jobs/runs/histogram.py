@@ -1,20 +1,46 @@
-"""Mergeable histogram of durations. Pure.
-
-Called by scheduler.stores.runs.rollups.tally, which stores one for each hour of a job, and by
-scheduler.metrics.job_lines.
+"""Mergeable histogram of durations, and many counts in one integer, which are added at once. Pure.
 
 Bucket `n` holds durations from GROWTH ** (n - 1) to GROWTH ** n microseconds, bucket 0 those below one microsecond. A
 quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR.
+
+A sum of a hundred counts takes as long as one of two.
 """
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import ceil, log
 
-from jobs.runs.packed_counts import one_at, pack, unpack
+_BYTES = 8
+BITS = 8 * _BYTES
+"""Of each count. It must not be negative, nor reach 2 ** 64."""
+
+
+def pack(stored: Sequence[int]) -> int:
+    """Return the integer for a place and the counts from this place on; 0 for an empty sequence."""
+    if not stored:
+        return 0
+    place, *counts = stored
+    return int.from_bytes(struct.pack(f"<{len(counts)}Q", *counts), "little") << place * BITS
+
+
+def unpack(packed: int) -> list[int]:
+    """Return the first place whose count is not 0, and the counts from this place to the last one that is not 0."""
+    if not packed:
+        return []
+    place = ((packed & -packed).bit_length() - 1) // BITS
+    length = (packed.bit_length() - 1) // BITS + 1 - place
+    data = (packed >> place * BITS).to_bytes(length * _BYTES, "little")
+    return [place, *struct.unpack(f"<{length}Q", data)]
+
+
+def one_at(place: int) -> int:
+    """Return the integer with the count 1 at this place."""
+    return 1 << place * BITS
+
 
 GROWTH = 1.1
 MAX_RELATIVE_ERROR = (GROWTH - 1) / (GROWTH + 1)
@@ -27,7 +53,7 @@ _MICROSECONDS = 1000.0
 
 
 class Histogram:
-    """`packed`: the count of each bucket, as jobs.runs.packed_counts describes."""
+    """`packed`: the count of each bucket, as jobs.runs.histogram describes."""
 
     __slots__ = ("packed",)
 

@@ -16,9 +16,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.error_classes import ErrorClass
-from jobs.runs.outcomes import Outcome, Trigger
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ErrorClass, Outcome, ReasonCode, Trigger
 from jobs.runs.run import Run
 
 SUSPENSION_KNOWN_AFTER = timedelta(seconds=10)

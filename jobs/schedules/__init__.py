@@ -9,23 +9,25 @@ by the command line:
     assert parse_schedule(schedule.spec) == schedule
 
 `cron` has NCRONTAB expressions, `calendars` days of the month and exclusions, `time_zones` the local time of a zone.
-Due instants are always in UTC. A schedule may be wrapped in others: a jitter (.jittered), start, end and exclusions
-(.bounded), a union of several (.union).
+Due instants are always in UTC. A schedule may be wrapped in others: a jitter, start, end and
+exclusions, a union of several.
 """
 
-from jobs.schedules.binding import bind_to_job, split_shift, zone_of
-from jobs.schedules.bounded import BoundedSchedule
-from jobs.schedules.calendars.monthly import MonthlySchedule
-from jobs.schedules.cron.ncrontab import Ncrontab
-from jobs.schedules.default_schedule import DefaultSchedule
 from jobs.schedules.interval import IntervalSchedule
-from jobs.schedules.jittered import JitteredSchedule
-from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
+from jobs.schedules.monthly import MonthlySchedule
+from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import parse_schedule
-from jobs.schedules.protocol import Schedule
-from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
-from jobs.schedules.time_zones.zoned_schedule import DstPolicy, ZonedSchedule
-from jobs.schedules.union import UnionSchedule
+from jobs.schedules.protocol import Schedule, from_milliseconds, to_milliseconds
+from jobs.schedules.time_zones import DstPolicy, TimeZone, ZonedSchedule, load_time_zone
+from jobs.schedules.variants import (
+    BoundedSchedule,
+    DefaultSchedule,
+    JitteredSchedule,
+    UnionSchedule,
+    bind_to_job,
+    split_shift,
+    zone_of,
+)
 
 __all__ = [
     "BoundedSchedule",

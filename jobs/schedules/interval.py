@@ -13,7 +13,7 @@ from math import isfinite
 
 from jobs.errors import ScheduleError
 from jobs.formats.durations import format_duration
-from jobs.schedules.milliseconds import LAST_MS, from_milliseconds, to_milliseconds
+from jobs.schedules.protocol import LAST_MS, from_milliseconds, to_milliseconds
 
 SHORTEST_INTERVAL = 0.1
 """Seconds. Below this, planning and recording cost more than the checks."""

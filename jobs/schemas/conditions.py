@@ -1,4 +1,4 @@
-"""Unions as conditions, so that a mistake is reported once, at its key. Used by jobs.schemas.generator.
+"""Unions as conditions, so that a mistake is reported once, at its key; and the parts of a schema that are schemas.
 
 An alternative (`anyOf`) reports what each of its members misses. Instead, the type, the `kind` or the key of a value
 selects the schema that it must meet.
@@ -6,10 +6,30 @@ selects the schema that it must meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from jobs.schemas.parts import TAGS, Schema, list_parts
+Schema = dict[str, Any]
+
+TAGS: Final = "oneOf"
+"""Keyword of a union with a discriminator, with its members by tag, until jobs.schemas.conditions resolves it."""
+_BY_NAME: Final = ("properties", "patternProperties", "$defs", TAGS)
+_LISTS: Final = ("allOf", "anyOf")
+SINGLE: Final = ("items", "additionalProperties", "if", "then", "else", "not", "propertyNames")
+"""Keywords whose value is one schema."""
+
+
+def list_parts(schema: Schema) -> Iterator[tuple[str, str | int | None, Schema]]:
+    """Yield each part below: its keyword, its name or number below that, and the part."""
+    for word in SINGLE:
+        if isinstance(schema.get(word), dict):
+            yield word, None, schema[word]
+    for word in (*_BY_NAME, *_LISTS):
+        below: Any = schema.get(word, {})
+        for inner, part in below.items() if isinstance(below, dict) else enumerate(below):
+            if isinstance(part, dict):
+                yield word, inner, part
+
 
 _COMPLEX: Final = frozenset({"$ref", "if", "enum", "const", "anyOf", "allOf", "not"})
 """Keywords that concern values of each type, so that a schema with one of them cannot be merged with another."""

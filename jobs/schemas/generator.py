@@ -1,8 +1,12 @@
-"""JSON schemas of models, as editors need them. Used by the other modules here."""
+"""JSON schemas of models, as editors need them, with help texts for the keys of alerts, where the models have none.
+
+A key that has no text here and none in its model fails a test.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Final
 
@@ -11,9 +15,161 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from jobs.formats.durations import format_duration
-from jobs.schemas.alerting_texts import add_texts
-from jobs.schemas.conditions import resolve_unions
-from jobs.schemas.parts import TAGS, Schema, list_parts
+from jobs.schemas.conditions import TAGS, Schema, list_parts, resolve_unions
+
+_PERIOD_TEXTS: Final = {
+    "from": "The first instant, such as 2026-12-01T22:00; needs until or for",
+    "until": "The instant at which it ends",
+    "for": "How long it lasts, such as 3h; with from, schedule or weekly",
+    "schedule": "It begins at each due instant of this schedule; needs for",
+    "weekly": "Times of the week: {from: FRIDAY 22:00, to: SUNDAY 17:00}, {days: MON-FRI, from: '08:00', to: '18:00'}",
+    "calendar": "Whole days, such as [{holidays: DE}, {dates: ['2026-12-24']}]",
+    "except": "Days on which a weekly period does not begin, in the form of calendar",
+    "timezone": "IANA name of the zone of local times, such as Europe/Berlin; default: UTC",
+}
+_WINDOW: Final = "The time up to now in which runs are counted"
+_MINIMUM: Final = "With fewer runs in the window the condition is not known"
+_CLOSE: Final = "The value at which the alert closes; default: that at which it opens"
+
+TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "SeverityDefinition": {
+        "rank": "info is 0, degraded 10, down 20, blind 30; an incident has the highest of its alerts",
+        "counts_as_downtime": "Whether incidents of this severity reduce the uptime",
+        "description": "Text for people",
+    },
+    "SelectedRules": {"select": "The jobs without alerts to which the rules apply"},
+    "AlertRule": {
+        "when": "The condition, such as failed, degraded or {success_rate_below: 95%}; default: failed",
+        "open_after": "Bad runs that open the alert: 3 in a row, or 3 of 5",
+        "close_after": "Good runs in a row that close it; default: when fewer runs than required are bad",
+        "for": "How long the condition must be met before the alert fires",
+        "notify": "Channels; without them the routes decide",
+        "remind_every": "Time between reminders while the incident is open, at least 1m; default: none",
+        "escalate": "Further channels while the incident is open and not acknowledged: [{after: 30m, notify: oncall}]",
+        "reopen_within": "A new failure within this time reopens the incident",
+        "flapping": "An incident with so many changes stays open until it is stable; false: never",
+        "triggers": "Triggers of the runs that count: schedule, dependency, manual, backfill",
+        "runbook": "Link to what to do, part of each message",
+        "counts_as_downtime": "Whether it reduces the uptime; default: as its severity",
+    },
+    "Escalation": {"after": "Time since the incident opened", "notify": "Channels"},
+    "SuccessRateCondition": {
+        "success_rate_below": "Share of the runs in the window that succeed, such as 95%",
+        "window": _WINDOW,
+        "minimum_runs": _MINIMUM,
+        "close_at": _CLOSE,
+    },
+    "ErrorShareCondition": {
+        "error_share_above": "Share of the runs in the window that fail with one of errors, such as 10%",
+        "errors": "Classes of errors such as timeout; default: all",
+        "window": _WINDOW,
+        "minimum_runs": _MINIMUM,
+        "close_at": _CLOSE,
+    },
+    "BurnRateCondition": {
+        "burn_rate": "How many times as fast as the budget allows, in both windows",
+        "target": "Percent of runs that must be good, such as 99.9",
+        "window": "The long window, in which enough runs must be bad",
+        "short_window": "The window that ends the alert soon after the trouble",
+        "minimum_bad_runs": "Bad runs in the long window without which the alert does not fire",
+        "degraded_runs": "What a degraded run counts as: good or bad",
+    },
+    "ResponseTimeCondition": {
+        "response_time_above": "The response time that the percentile exceeds",
+        "percentile": "Of the response times in the window, nearest rank",
+        "window": _WINDOW,
+        "minimum_runs": _MINIMUM,
+        "close_at": _CLOSE,
+    },
+    "LatenessCondition": {"lateness_above": "Time from the due instant to the start of the run"},
+    "CertificateDaysCondition": {"certificate_days_below": "Days until the certificate of the target expires"},
+    "SecretDaysCondition": {"secret_days_below": "Days until a secret of the job expires"},
+    "DeadLettersCondition": {"dead_letters_above": "Number of dead letters in the window", "window": _WINDOW},
+    "SilentCondition": {"grace": "Time after the last instant at which a run should have finished"},
+    "AlertGroup": {
+        "jobs": "The members",
+        "down_when": "any, all, {at_least: 2} or {share: 50%} of the jobs that have a run",
+        "alerts": "Rules about the group; default: one about failed",
+        "description": "Text for people",
+        "tags": "For routes and windows, as the tags of a job",
+    },
+    "DownWhen": {
+        "at_least": "Number of jobs that are down",
+        "share": "Share of the jobs that are down, such as 50%",
+        "all": "true: each job is down",
+    },
+    "SecretRef": {"secret": "Name of the secret"},
+    "EmailChannel": {
+        "host": "SMTP server",
+        "port": "Default: that of security",
+        "security": "How the connection is encrypted",
+        "username": "For the login at the server",
+        "to": "Addresses of the recipients",
+    },
+    "NtfyChannel": {
+        "server": "URL of the server",
+        "priority": "1 (lowest) to 5; default: by the severity",
+        "replace": "true: later messages replace the first one",
+    },
+    "WebhookChannel": {
+        "method": "Method of the request",
+        "headers": "Headers; a value is a template or {secret: NAME}",
+        "body": "JSON whose texts are templates; default: all fields of the message",
+    },
+    "PagerDutyChannel": {"region": "Region of the account", "url": "URL of the events API, instead of region"},
+    "OpsgenieChannel": {"region": "Region of the account"},
+    "AzureActionGroupChannel": {"id": "Resource id of the action group", "url": "URL of Azure Resource Manager"},
+    "DatadogEventChannel": {"site": "Site of the account, such as datadoghq.eu", "tags": "Tags of each event"},
+    "AlertmanagerChannel": {
+        "url": "URL of the Alertmanager",
+        "labels": "Labels in addition to those of the incident",
+        "valid_for": "Time after which the Alertmanager resolves an alert that is not sent again",
+    },
+    "Route": {
+        "match": "The incidents that take this route; default: all",
+        "time": "Times at which the route matches (only), or is held back (mute)",
+        "notify": "Channels; an empty list notifies none",
+        "on_call": "A rota, whose people on call are notified in addition",
+        "digest": "Everything until this time is one message: 08:00 Europe/Berlin, or a schedule",
+        "continue": "true: later routes are tried in addition",
+    },
+    "RouteTimes": {
+        "only": "Periods in which the route matches",
+        "mute": "Periods in which its notifications are held back",
+    },
+    "PeriodDefinition": _PERIOD_TEXTS,
+    "RotaDefinition": {
+        "file": "iCalendar file, relative to the folder of the job file",
+        "url": "URL of the iCalendar, or {secret: NAME}",
+        "people": "Channels by person; the titles of the events name people",
+        "otherwise": "Channels while no person is on call",
+        "timezone": _PERIOD_TEXTS["timezone"],
+    },
+    "MaintenanceWindow": {
+        **_PERIOD_TEXTS,
+        "select": "The jobs, groups and severities that it concerns",
+        "effect": "silence: jobs run, and notifications are held back; pause: jobs do not run either",
+        "only_then": "true: notifications, or runs, are possible inside of the window only",
+        "counts": "false: rules do not count the runs inside",
+        "reason": "Text for messages and explanations",
+        "change_id": "Number of a change record, such as CHG0042",
+    },
+    "TemplatesSection": {
+        "title": "Jinja2 template of the title; {{ title }} is the default",
+        "text": "Jinja2 template of the text; {{ text }} is the default",
+        "timezone": "IANA name of the zone of times in messages; default: UTC",
+    },
+}
+"""By model and key."""
+
+
+def add_texts(model: str, schema: Mapping[str, Any]) -> None:
+    """Add the texts of a model to its schema."""
+    properties = schema.get("properties", {})
+    for key, text in TEXTS.get(model, {}).items():
+        if key in properties:
+            properties[key]["description"] = text
+
 
 _WHOLE_TEXT: Final = r"^\s*[+-]?[0-9_]+(\.0*)?\s*$"
 _NUMBER_TEXT: Final = r"^\s*[+-]?([0-9_]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"

@@ -8,12 +8,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, HostPort, Port
-from jobs.targets.urls import refuse_placeholder
+from jobs.targets.endpoints import Destination, HostPort, Port, refuse_placeholder
 
 RecordType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT"

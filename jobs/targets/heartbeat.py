@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
 from jobs.schedules.json_schema import SCHEDULE_SCHEMA
-from jobs.targets.endpoint_types import Destination
+from jobs.targets.endpoints import Destination
 
 LONGEST_WAIT = 366 * 86400.0
 """Seconds of a leap year."""

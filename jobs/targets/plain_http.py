@@ -10,8 +10,7 @@ from collections.abc import Set
 from urllib.parse import urlsplit
 
 from jobs.model_base import SecretRef
-from jobs.targets.auth import NoAuth
-from jobs.targets.http import FormBody, HttpTarget, TextBody
+from jobs.targets.http import FormBody, HttpTarget, NoAuth, TextBody
 from jobs.targets.steps import Step
 
 

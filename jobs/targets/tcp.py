@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.expectations.engines.regular_expressions import PatternField
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion, Port
+from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port
 from jobs.targets.http import TlsOptions
 
 MOST_DIALOGUE_LINES = 50

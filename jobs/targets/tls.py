@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion, Port
+from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port
 from jobs.targets.http import TlsOptions
 
 

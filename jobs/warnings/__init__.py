@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterator
 
 from jobs.definition import JobDefinition
 from jobs.problems import Finding
-from jobs.warnings import credentials, placeholders, plain_http, schedules
+from jobs.warnings import credentials, placeholders, schedules
 
 WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 
-_REFUSALS: tuple[WarningRule, ...] = (plain_http.find_secrets_without_tls,)
+_REFUSALS: tuple[WarningRule, ...] = (credentials.find_secrets_without_tls,)
 """Each finding is a problem: the job is refused."""
 
 _WARNINGS: tuple[WarningRule, ...] = (
     schedules.find_odd_fields,
     placeholders.find_unknown_placeholders,
     credentials.find_literal_credentials,
-    plain_http.find_proxy_password_without_tls,
+    credentials.find_proxy_password_without_tls,
 )
 """Each finding is a warning: the job is used, but `validate --strict` fails."""
 

@@ -1,7 +1,7 @@
 """Rule about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`.
 
 Used by jobs.warnings. In steps, `${name}` is a saved value; jobs.targets.steps validates these names.
-A URL with a placeholder in its host is refused by jobs.targets.urls.
+A URL with a placeholder in its host is refused by jobs.targets.endpoints.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets.endpoints import find_placeholder_in_text, find_placeholder_in_url
 from jobs.targets.steps import Step
-from jobs.targets.urls import find_placeholder_in_text, find_placeholder_in_url
 
 _HINT = "write the value itself, or reference a secret: {secret: NAME}; ${name} is only for the kind steps"
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import BoundedSchedule, JitteredSchedule, Ncrontab, Schedule, UnionSchedule, ZonedSchedule
-from jobs.schedules.cron.fields import CronField
-from jobs.schedules.cron.ncrontab import CRON_FIELDS
+from jobs.schedules.cron_fields import CronField
+from jobs.schedules.ncrontab import CRON_FIELDS
 from jobs.targets import HeartbeatTarget
 
 

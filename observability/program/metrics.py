@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from observability import names
 from observability.program.meter import NO_TAGS, Meter
 

@@ -12,8 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.ports import Clock
 from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.daily_tests import DailyTests

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from jobs.alerting.samples import Sample
+from jobs.alerting.facts import Sample
 from jobs.definition import JobDefinition
 from jobs.formats.instants import format_instant
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 
 _MAX_TEXT = 120
 _SHARED_ERRORS = frozenset(

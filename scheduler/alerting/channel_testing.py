@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jobs.incidents.values import Incident, Notification, TransitionKind
-from jobs.notifications.answers import collect_answers
 from jobs.notifications.message import Message
 from jobs.notifications.outbox import ChannelState, OutboxChanges
-from jobs.notifications.port import Sender, SendFailed
-from jobs.notifications.templates.incident_message import make_message
-from jobs.notifications.templates.sample import SAMPLE_DETAILS, sample_transition
+from jobs.notifications.port import Sender, SendFailed, collect_answers
+from jobs.notifications.templates.incident_message import SAMPLE_DETAILS, make_message, sample_transition
 from jobs.notifications.templates.sandbox import TemplateProblem
 from jobs.ports import Clock
 from scheduler.alerting.delivery.port import ChannelDirectory, OutboxStore

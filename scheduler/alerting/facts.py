@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel
-from jobs.incidents.routing.routing import RoutingResult, RoutingTable, channels_of
+from jobs.incidents.routing import RoutingResult, RoutingTable, channels_of
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
 from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.rule_book import RuleBook

@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.ancestry import ancestors_of
-from jobs.incidents.engine.confirming import first_runs_end
-from jobs.incidents.routing.rota import Rota
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.engine.facts import ancestors_of
+from jobs.incidents.engine.step import first_runs_end
+from jobs.incidents.routes import Rota
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.incidents.values import AlertKey, Incident, Suppression
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.facts import DefinedFacts, describe_pause

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.definition.alerting.gaps import (
+from jobs.definition.alerting_gaps import (
     MAX_NAMED,
     MISSING_LINKS,
     MISSING_LINKS_FIX,

@@ -14,11 +14,11 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
-from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
+from jobs.definition.alerting_section import DEFAULT_TEMPLATES
 from jobs.incidents.downtime import counts_as_downtime
 from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection
-from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.incident_message import MessageDetails
 from jobs.notifications.templates.titles import format_clock
 from scheduler.alerting.delivery.rendering import MessageTemplates
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot

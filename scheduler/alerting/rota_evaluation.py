@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.checks.files.regular_files import FileSignature
-from jobs.definition.alerting.definitions import DefinedEntry
-from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES, CALENDAR_SECONDS, RotaError
-from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT, Rota
+from jobs.checks.files.reading import FileSignature
+from jobs.definition.alerting_section import DefinedEntry
+from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, RotaError
+from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import Judge, JudgingUnavailable
 from jobs.judging.process import JudgingProcess
 from jobs.judging.service import JudgingService
 
 if TYPE_CHECKING:
-    from jobs.incidents.routing.rota_calendar import EvaluatedCalendar
-    from jobs.incidents.routing.rota_definition import RotaDefinition
+    from jobs.incidents.rota_calendar import EvaluatedCalendar
+    from jobs.incidents.routes import RotaDefinition
 
 LOG = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.folder_files import UnusableFile, read_file_below
-from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.checks.files.reading import UnusableFile, read_file_below
+from jobs.definition.alerting_section import DefinedEntry
 from jobs.formats.instants import format_instant
-from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES, RotaError
-from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT, Rota
+from jobs.incidents.rota_calendar import MAX_CALENDAR_BYTES, RotaError
+from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import InlineJudge, Judge
 from jobs.model_base import SecretRef
 from jobs.notifications.port import ChannelResources, SendFailed
@@ -36,7 +36,7 @@ from scheduler.alerting.rota_evaluation import RotaSource, evaluate, replace_rot
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:
-    from jobs.incidents.routing.rota_definition import RotaDefinition
+    from jobs.incidents.routes import RotaDefinition
 
 LOG = logging.getLogger(__name__)
 

@@ -20,17 +20,16 @@ from typing import TYPE_CHECKING
 from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.job_alerts import rules_of
-from jobs.definition.objectives.burn_rules import list_burn_rules
+from jobs.definition.job_alerts import list_burn_rules, rules_of
 from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:  # loads pydantic models
     from jobs.alerting.groups import AlertGroup
     from jobs.alerting.selectors import AlertSelector
-    from jobs.definition.objectives.objective import SelectedObjective
+    from jobs.definition.objective import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""

@@ -16,8 +16,7 @@ from jobs.incidents.suppression.finding import (
     list_pauses,
     next_change_after,
 )
-from jobs.incidents.suppression.subjects import AlertSubject
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
+from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, WindowEffect
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.stores.pauses import Pause
 from scheduler.stores.suppressions import StoredSuppressions

@@ -7,13 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from config.own_services import list_own_services
-from jobs.alerting.subject import SecretExpiryFact
+from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.ports import SelfChecks
-from jobs.running.self_checks.credentials import CredentialChecks
-from jobs.running.self_checks.own_checks import OwnChecks
-from jobs.running.self_checks.peers import PeerChecks
-from jobs.running.self_checks.references import ReferenceChecks, parse_references
+from jobs.running.self_checks.network import PeerChecks, ReferenceChecks, parse_references
+from jobs.running.self_checks.own_checks import CredentialChecks, OwnChecks
 from jobs.targets import Target
 from scheduler.alerting.alerting import Alerting, Notified
 from scheduler.alerting.channel_testing import ChannelTestSender

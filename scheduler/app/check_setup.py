@@ -19,12 +19,12 @@ from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from config.warnings import warnings_of_denied_credentials, warnings_of_unusable_files
 from jobs.checks import Checks
+from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.guard.guard import Guard
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.guard import Guard
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
 from jobs.ports import Clock, HeartbeatSource

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from config.settings.model import Settings
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 
 
 def server_endpoints(settings: Settings) -> tuple[OwnEndpoint, ...]:

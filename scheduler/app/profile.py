@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TextIO
 
 if TYPE_CHECKING:
     from config.settings.model import Settings
-    from jobs.checks.guard.own_endpoints import OwnEndpoint
+    from jobs.checks.addresses import OwnEndpoint
     from jobs.runs import Ticket
     from scheduler.app.program import Program
     from scheduler.authentication.port import AuthenticationMode

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.settings.model import Settings
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from scheduler.app.adapters import open_store
 from scheduler.app.options import make_options
 from scheduler.catalog.catalog import Catalog

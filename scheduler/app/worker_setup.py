@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe

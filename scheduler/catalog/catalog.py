@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
-from jobs.definition.dependency_graph import DependencyGraph
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
+from jobs.definition.dependencies import DependencyGraph
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

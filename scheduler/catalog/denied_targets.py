@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 
-from jobs.checks.guard.guard import Guard
+from jobs.checks.guard import Guard
 from jobs.definition import JobDefinition
 from jobs.formats.counts import format_count
 from jobs.targets import Target

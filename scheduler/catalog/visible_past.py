@@ -12,8 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping
-from jobs.running.circuit_breaker.state import CircuitState
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
+from jobs.running.circuit_breaker.state import CircuitState, dump_state, load_state
 from jobs.runs.health_history import EntryHistory, HealthHistory
 from jobs.runs.states import Cause, StateChange
 from scheduler.catalog.catalog import Catalog

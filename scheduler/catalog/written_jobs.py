@@ -14,7 +14,7 @@ from config.stored_jobs import (
     read_written_jobs,
 )
 from jobs.flat import is_flat_job
-from jobs.problems.suggestions import fold_name
+from jobs.problems.findings import fold_name
 
 __all__ = [
     "MAX_DEFINITION_BYTES",

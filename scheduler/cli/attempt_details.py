@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.runs import Attempt
-    from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, TlsDetail
-    from jobs.runs.health import HealthDetail
+    from jobs.runs.details import CertificateDetail, DnsDetail, HealthDetail, StepDetail, TlsDetail
 
 _STEP_FIELDS = ("attempt", "step", "status", "duration_ms", "outcome", "error", "cleanup")
 

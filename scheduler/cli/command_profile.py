@@ -6,7 +6,7 @@ import sys
 from typing import TextIO
 
 from config.settings.model import Settings
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 from scheduler.app.own_endpoints import server_endpoints
 from scheduler.app.profile import HostProfile
 from scheduler.worker.options import COMMAND_OPTIONS

@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from jobs.errors import ScheduleError
 from jobs.schedules import MonthlySchedule, Ncrontab, Schedule, TimeZone, load_time_zone, parse_schedule, zone_of
 from jobs.schedules.protocol import spec_as_mapping
-from jobs.schedules.time_zones.time_zone import UTC_NAMES
+from jobs.schedules.time_zones import UTC_NAMES
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from jobs.ports import Clock
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome, Run, Ticket
 from jobs.runs.events import RunFinished, RunListener
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.dependencies.chains import Chain, Chains
 from scheduler.dispatch.port import Dispatch

@@ -6,7 +6,7 @@ Built by scheduler.gates.
 from __future__ import annotations
 
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
 

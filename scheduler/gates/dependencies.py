@@ -12,7 +12,7 @@ from jobs.definition.dependencies import Dependency
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip, Wait
 from scheduler.gates.wakeups import recheck_backoff

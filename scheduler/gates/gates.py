@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
 from scheduler.gates.wakeups import Wakeups

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import JobQueue, QueuePosition
 from scheduler.gates.overlap_rules import OtherRuns, OverlapDecision, cancelled_by_run, decide_overlap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
 from scheduler.stores.pauses import Pauses

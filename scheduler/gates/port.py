@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason
+from jobs.runs.outcomes import Reason
 from scheduler.catalog.catalog import CatalogJob
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import QueuePosition, WaitingQueue
 from scheduler.gates.port import GateVerdict, Skip, Wait

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
-from jobs.policies.prometheus import label_of_tag
+from jobs.policies.telemetry import label_of_tag
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot

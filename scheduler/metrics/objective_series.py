@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.definition.objectives.finding import NamedObjective
+from jobs.definition.job_alerts import NamedObjective
 from jobs.formats.durations import format_duration
-from jobs.objectives.budget import error_ratio_of
-from jobs.objectives.counts import SliCounts
+from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog

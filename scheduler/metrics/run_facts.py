@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from jobs.runs import Outcome, Run
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.runs.codec import RunRecord
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.counters import RunCounters, run_some

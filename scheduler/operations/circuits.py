@@ -8,10 +8,9 @@ from typing import Any
 
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.ports import CircuitStateStore, Clock
-from jobs.problems.suggestions import suggest_sorted_name
-from jobs.running.circuit_breaker.state import CircuitState, ManualOverride
+from jobs.problems.findings import suggest_sorted_name
+from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import Conflict, NotFound

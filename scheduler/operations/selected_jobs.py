@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
 from scheduler.identity.caller import Caller

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jobs.formats.instants import format_instant
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.planning.catch_up import latest_instant
 

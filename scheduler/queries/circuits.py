@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_instant
 from jobs.ports import CircuitStateStore, Clock
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, ManualOverride
+from jobs.running.circuit_breaker.state import (
+    EMPTY_WINDOW,
+    CircuitCondition,
+    CircuitState,
+    ManualOverride,
+    WindowCounts,
+    count_window,
+    load_state,
+)
 from jobs.running.circuit_breaker.state_machine import retry_at
-from jobs.running.circuit_breaker.stored_state import load_state
-from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, WindowCounts, count_window
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.errors import ScheduleError
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.problems import make_printable
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones import load_time_zone
 from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
 
 WINDOWS = {"24h": timedelta(days=1), **{f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}}

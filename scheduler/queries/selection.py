@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase, translate
 from typing import TYPE_CHECKING
 
 from jobs.problems import describe_wrong_choice, make_printable
-from jobs.problems.suggestions import suggest_name, suggest_sorted_name
+from jobs.problems.findings import suggest_name, suggest_sorted_name
 from jobs.runs import Outcome
 from scheduler.stores.runs.repository import RunRecord
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.problems import Problem, dotted_path
-from jobs.problems.suggestions import suggest_sorted_name
+from jobs.problems.findings import suggest_sorted_name
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.visible_since import VisibleSince

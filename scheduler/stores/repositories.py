@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
-    from jobs.incidents.suppression.silences import Silence
-    from jobs.incidents.suppression.windows import RequestedWindow
+    from jobs.incidents.suppression.windows import RequestedWindow, Silence
     from scheduler.stores.alerting.alert_rows import AlertRows
     from scheduler.stores.alerting.incident_log import IncidentLog
     from scheduler.stores.alerting.outbox import OutboxRows
@@ -160,7 +159,7 @@ class Repositories:
 
     @cached_property
     def silences(self) -> StoredSuppressions[Silence]:
-        from jobs.incidents.suppression.silences import Silence
+        from jobs.incidents.suppression.windows import Silence
         from scheduler.stores.suppressions import StoredSuppressions
 
         return StoredSuppressions(self._store, Silence, "silences")

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.rows.json_text import encode_json

@@ -13,7 +13,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
 from jobs.policies.telemetry import NO_TRACE_CONTEXT
 from jobs.ports import Clock
-from jobs.running.deadlines import run_with_deadline
+from jobs.running.clocks import run_with_deadline
 from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import HttpTarget
 from scheduler.health.report import HealthReport, HealthStatus, PartHealth

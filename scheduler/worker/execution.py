@@ -11,10 +11,10 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
-from jobs.checks.send_permission import SendPermission
+from jobs.checks.clock import SendPermission
 from jobs.errors import LeaseEnded
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from scheduler.leasing import MIN_LEASE_S

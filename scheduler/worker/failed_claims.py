@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.port import StoreError

@@ -9,7 +9,7 @@ import logging
 
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
 from scheduler.worker.results.recorder import RECORD_BACKOFF

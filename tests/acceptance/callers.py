@@ -15,12 +15,12 @@ from ipaddress import ip_network
 
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.circuits import StoredCircuits

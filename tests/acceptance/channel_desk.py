@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs.checks.guard.guard import LOCAL_GUARD
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.checks.guard import LOCAL_GUARD
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel

@@ -69,7 +69,7 @@ def kill_at(line: int) -> None:
 
 
 async def deliver(order: DeliveryOrder) -> None:
-    from jobs.running.system_clock import SystemClock
+    from jobs.running.clocks import SystemClock
     from scheduler.alerting.delivery.delivery import OutboxDelivery
     from scheduler.stores.sqlite.connections import StoreAccess
     from scheduler.stores.sqlite.store import open_sqlite

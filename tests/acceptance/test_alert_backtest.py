@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import Silence
 from jobs.runs import Ticket
 from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest, build_backtester
 from scheduler.stores.repositories import Repositories

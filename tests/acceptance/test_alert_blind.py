@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import ErrorClass
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from tests.parts.alerting_program import TEAM, Scene, alerting_program, job_of
 
 NAMES = [f"shop-{number}" for number in range(6)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.incidents.suppression.silences import Silence
-from jobs.runs.reasons import ReasonCode
+from jobs.incidents.suppression.windows import Silence
+from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.suppressions import create_suppression_id
 from tests.parts.alerting_program import START, TEAM, Scene, alerting_program, job_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.runs import Run, Ticket
 from tests.acceptance.test_zoo import open_runner
 from tests.parts import bad_servers as bad

@@ -30,9 +30,9 @@ from config.job_files import container as job_container
 from config.loading import load_configuration
 from config.secrets import build_secrets, files
 from jobs import refreshing_cache
-from jobs.checks.net import resolver
-from jobs.checks.net.resolver import ResolvedAddress
-from jobs.running.system_clock import SystemClock
+from jobs.checks.net import network
+from jobs.checks.net.network import ResolvedAddress
+from jobs.running.clocks import SystemClock
 from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, foundation
@@ -285,10 +285,10 @@ async def test_names_that_no_one_resolves_fail_their_runs_alone_and_are_queried_
     port = target.url.rpartition(":")[2]
     jobs = {"by-name": job(f"http://checkout.test:{port}/"), "by-address": job(f"{target.url}/")}
     async with running(tmp_path, jobs) as host:
-        monkeypatch.setattr(resolver, "_look_up", unknown_to_all)
+        monkeypatch.setattr(network, "_look_up", unknown_to_all)
         by_name, by_address = [await host.run(name) for name in jobs]
         ready = await host.client.get("/api/health/ready")
-        monkeypatch.setattr(resolver, "_look_up", known)
+        monkeypatch.setattr(network, "_look_up", known)
         again = await host.run("by-name")
 
     assert (by_name["error"], by_address["outcome"]) == ("dns_failure", "succeeded")

@@ -24,7 +24,7 @@ from config.settings.model import Settings
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.redaction import Redactor
 from jobs.responses.reading import BlockingClient
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from observability.exporters.application_insights.sdk_setup import open_bounded_session
 from observability.exporters.application_insights.transmission import TrackIntake, encode_rows
 from observability.exporters.background import DeliveryCounts

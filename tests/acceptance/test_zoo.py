@@ -27,12 +27,12 @@ import uvloop
 from config.job_files.reader import JobFileReader
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs import Run, Ticket
 from tests.acceptance.test_bad_targets import CASES
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens

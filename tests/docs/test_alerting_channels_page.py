@@ -10,10 +10,14 @@ import yaml
 
 from jobs.incidents.values import Notification, TransitionKind
 from jobs.notifications.channels import CHANNELS_BY_KIND
-from jobs.notifications.templates.definition import TemplatesSection
-from jobs.notifications.templates.incident_message import incident_values
-from jobs.notifications.templates.message_templates import message_values
-from jobs.notifications.templates.sample import SAMPLE_DETAILS, SAMPLE_MESSAGE, sample_message, sample_transition
+from jobs.notifications.templates.definition import TemplatesSection, message_values
+from jobs.notifications.templates.incident_message import (
+    SAMPLE_DETAILS,
+    SAMPLE_MESSAGE,
+    incident_values,
+    sample_message,
+    sample_transition,
+)
 from jobs.notifications.templates.sandbox import FILTERS
 from tests.docs.pages import TEXTS, code
 from tests.parts.notifications import make_channel

@@ -9,7 +9,7 @@ import yaml
 
 from jobs.alerting.conditions.union import CONDITIONS
 from jobs.alerting.rule import AlertRule
-from jobs.definition.alerting.registry import SECTION_PARTS
+from jobs.definition.alerting_registry import SECTION_PARTS
 from tests.docs.pages import ROOT
 from tests.jobs.alerting.alert_samples import START, rule_of, samples, states_after
 

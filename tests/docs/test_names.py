@@ -10,7 +10,7 @@ import yaml
 
 from config.settings.layers import read_variable_layer
 from config.settings.variables import WELL_KNOWN_VARIABLES
-from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting_registry import PARTS_BY_KEY
 from observability import names
 from scheduler.api.app import ROUTERS
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from observability import names
 from observability.exporters.port import ExporterHealth
 from observability.measured_values import Measurement, Measurements

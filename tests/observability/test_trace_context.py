@@ -14,8 +14,8 @@ from jobs.definition import JobDefinition
 from jobs.formats.trace_ids import format_trace_id, parse_trace_parent
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs import Run
 from observability.exporters.application_insights.rows import make_attempt_span
 from observability.exporters.tracing.attributes import make_run_fields

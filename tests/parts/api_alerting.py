@@ -8,9 +8,7 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import ExplicitSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
+from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
 from jobs.incidents.values import (
     AlertKey,
     Announcement,

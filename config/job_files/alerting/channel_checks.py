@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from config.job_files.alerting.section import AlertingContext, LocatedEntry
 from jobs.alerting.rule import AlertRule
-from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
-from jobs.definition.alerting.parents import find_parent_circle
+from jobs.definition.alerting_section import DEFAULT_TEMPLATES
+from jobs.definition.job import find_parent_circle
 from jobs.problems import KeyPath, Problem, describe_wrong_choice
 
 if TYPE_CHECKING:

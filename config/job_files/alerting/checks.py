@@ -24,23 +24,23 @@ from config.job_files.alerting.channel_checks import (
 )
 from config.job_files.alerting.section import AlertingContext, LocatedEntry
 from jobs.alerting.selectors import AlertSelector
-from jobs.definition.alerting.parents import find_parent_circle
+from jobs.definition.job import find_parent_circle
 from jobs.problems import KeyPath, Problem, dotted_path
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
-    from jobs.definition.alerting.gaps import UnroutedRule
+    from jobs.definition.alerting_gaps import UnroutedRule
     from jobs.definition.job import JobDefinition
-    from jobs.definition.objectives.objective import JobObjective
-    from jobs.incidents.suppression.subjects import AlertSubject
+    from jobs.definition.objective import JobObjective
+    from jobs.incidents.suppression.windows import AlertSubject
 
 
 def find_gaps(context: AlertingContext) -> Iterator[Problem]:
     has_own_rules = any(one.job.alerts or (one.job.slo and one.job.slo.alerts) for one in context.jobs.values())
     if not context.is_complete or context.broken or context.invalid or not (context.entries or has_own_rules):
         return
-    from jobs.definition.alerting.gaps import describe_jobs_without_rules, find_alerting_gaps
+    from jobs.definition.alerting_gaps import describe_jobs_without_rules, find_alerting_gaps
 
     jobs = [one.job for one in context.jobs.values()]
     gaps = find_alerting_gaps(jobs, context.definitions, datetime.now(UTC))
@@ -63,7 +63,7 @@ def find_gaps(context: AlertingContext) -> Iterator[Problem]:
 
 def _unrouted(rules: Sequence[UnroutedRule], context: AlertingContext) -> Iterator[Problem]:
     """Yield one warning for the rules that are never routed, and one for those that are at some times."""
-    from jobs.definition.alerting.gaps import describe_unrouted_rules
+    from jobs.definition.alerting_gaps import describe_unrouted_rules
 
     groups = {one.entry.name: one for part in ("groups", "objectives") for one in context.entries_of(part)}
     for found in ([one for one in rules if one.since is None], [one for one in rules if one.since is not None]):
@@ -217,7 +217,7 @@ def _counts_time(job: JobDefinition) -> bool:
 
 
 def _has_downtime(job: JobDefinition, context: AlertingContext) -> bool:
-    from jobs.definition.alerting.job_alerts import rules_of
+    from jobs.definition.job_alerts import rules_of
     from jobs.incidents.downtime import counts_as_downtime
 
     severities = context.definitions.severities
@@ -252,7 +252,7 @@ def find_idle_selectors(context: AlertingContext) -> Iterator[Problem]:
     rules, groups = context.entries_of("rules"), context.entries_of("groups")
     if not rules and not groups:
         return
-    from jobs.definition.alerting.subject_classes import SubjectClasses, subject_of_job
+    from jobs.definition.alerting_gaps import SubjectClasses, subject_of_job
 
     selectors: list[AlertSelector] = [one.entry.value.select for one in rules]
     selectors += [one.entry.value.jobs for one in groups]

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from config.documents.document import Document
-from jobs.alerting.severities import merge_severities
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.definition.alerting.section_part import SectionPart
+from jobs.alerting.rule import merge_severities
+from jobs.definition.alerting_section import (
+    NO_ALERTING,
+    AlertingDefinitions,
+    DefinedEntry,
+    SectionPart,
+    define_alerting,
+)
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import (
     MOST_LISTED_PROBLEMS,
@@ -27,7 +32,7 @@ from jobs.problems import (
     list_key_findings,
     validation_findings,
 )
-from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
@@ -71,7 +76,7 @@ def read_alerting(value: Any) -> SectionEntries:
     """Return the valid entries of the section, and everything that is wrong with the others."""
     if value is None:
         return SectionEntries()
-    from jobs.definition.alerting.registry import PARTS_BY_KEY  # perf: loads the models of all parts
+    from jobs.definition.alerting_registry import PARTS_BY_KEY
 
     path: KeyPath = (ALERTING_KEY,)
     if not isinstance(value, dict):
@@ -96,7 +101,7 @@ def read_objectives(value: Any) -> SectionEntries:
     """Return the same of the section `objectives`."""
     if value is None:
         return SectionEntries()
-    from jobs.definition.objectives.section import OBJECTIVES_SECTION
+    from jobs.definition.job_alerts import OBJECTIVES_SECTION
 
     path: KeyPath = (OBJECTIVES_KEY,)
     read = list(_read_part(OBJECTIVES_SECTION, value, path))

@@ -8,7 +8,7 @@ from importers.errors import NotCarriedOver
 from importers.job_draft import JobDraft, KeyHandler
 from importers.ledger import SourceNode, is_unresolved
 from importers.values.reading import read_boolean, read_integer, read_list, read_optional_text, write_duration
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT
 
 DEFAULT_FREQUENCY = 300
 DEFAULT_TIMEOUT = 30

@@ -15,8 +15,7 @@ from importers.sources.datadog.requests import map_steps
 from importers.values.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
 from importers.values.sections import add_listed_entry
 from importers.values.test_variables import TestVariables
-from jobs.policies.retry import MOST_ATTEMPTS
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
 
 DEFAULT_TICK = 60
 _MOST_SECONDS = 366 * 86_400

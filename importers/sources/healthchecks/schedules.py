@@ -11,7 +11,7 @@ from typing import Any
 from importers.errors import NotCarriedOver
 from importers.values.cron import convert_cron
 from jobs.errors import ScheduleError
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones import load_time_zone
 
 
 def format_numbers(numbers: Iterable[int], least: int, most: int) -> str:

@@ -12,16 +12,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.condition import AlertCondition
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import Thresholds
+from jobs.alerting.conditions.base import AlertCondition, TargetField
+from jobs.alerting.facts import AlertNeeds, Sample, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats.durations import describe_span
 from jobs.model_base import Duration
-from jobs.objectives.budget import burn_rate_of, error_ratio_of
-from jobs.objectives.counts import SliCounts
-from jobs.objectives.target import TargetField
+from jobs.objectives import SliCounts, burn_rate_of, error_ratio_of
 
 LONGEST_BURN_WINDOW = 7 * 86400.0
 _BurnWindow = Annotated[Duration, Field(ge=60, le=LONGEST_BURN_WINDOW)]

@@ -8,12 +8,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.condition import AlertCondition
-from jobs.alerting.bases.time_left import describe_expiry
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import Thresholds
+from jobs.alerting.conditions.base import AlertCondition, describe_expiry
+from jobs.alerting.facts import AlertNeeds, Sample, SampleHistory, SubjectFacts, Thresholds
 
 
 class CertificateDaysCondition(AlertCondition):

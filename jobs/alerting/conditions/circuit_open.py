@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.condition import AlertCondition
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import Thresholds
+from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats.instants import format_instant
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from jobs.alerting.bases.condition import SampleCondition
-from jobs.alerting.samples import Sample
-from jobs.alerting.thresholds import Threshold
+from jobs.alerting.conditions.base import SampleCondition
+from jobs.alerting.facts import Sample, Threshold
 
 
 class DegradedCondition(SampleCondition):

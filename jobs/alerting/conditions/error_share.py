@@ -7,12 +7,10 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from jobs.alerting.bases.condition import describe_failure
-from jobs.alerting.bases.shares import ShareField, format_share
-from jobs.alerting.bases.window_condition import WindowCondition
-from jobs.alerting.samples import Sample
+from jobs.alerting.conditions.base import ShareField, WindowCondition, describe_failure, format_share
+from jobs.alerting.facts import Sample
 from jobs.problems import describe_wrong_choice
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 
 _FAMILIES = ("connection", "timeout")
 _CHOICES: tuple[str, ...] = (*_FAMILIES, *ErrorClass)

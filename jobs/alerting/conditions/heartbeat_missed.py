@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from jobs.alerting.bases.condition import SampleCondition
-from jobs.alerting.samples import Sample
-from jobs.runs.error_classes import ErrorClass
+from jobs.alerting.conditions.base import SampleCondition
+from jobs.alerting.facts import Sample
+from jobs.runs.outcomes import ErrorClass
 
 
 class HeartbeatMissedCondition(SampleCondition):

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jobs.alerting.bases.condition import SampleCondition
-from jobs.alerting.samples import Sample
+from jobs.alerting.conditions.base import SampleCondition
+from jobs.alerting.facts import Sample
 from jobs.formats.durations import describe_milliseconds, describe_seconds
 from jobs.model_base import Duration
 

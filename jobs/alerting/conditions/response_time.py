@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from jobs.alerting.bases.window_condition import WindowCondition
-from jobs.alerting.samples import Sample
+from jobs.alerting.conditions.base import WindowCondition
+from jobs.alerting.facts import Sample
 from jobs.formats.durations import describe_milliseconds, format_duration
 from jobs.model_base import Duration
 

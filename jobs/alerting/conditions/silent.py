@@ -8,10 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.bases.condition import AlertCondition
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import Thresholds
+from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_instant
 from jobs.model_base import Duration

@@ -7,10 +7,8 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from jobs.alerting.bases.condition import describe_failure
-from jobs.alerting.bases.shares import ShareField, format_share
-from jobs.alerting.bases.window_condition import WindowCondition
-from jobs.alerting.samples import Sample
+from jobs.alerting.conditions.base import ShareField, WindowCondition, describe_failure, format_share
+from jobs.alerting.facts import Sample
 
 
 class SuccessRateCondition(WindowCondition):

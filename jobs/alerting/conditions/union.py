@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
-from jobs.alerting.bases.condition import AlertCondition
+from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.conditions.circuit_open import CircuitOpenCondition
@@ -23,7 +23,7 @@ from jobs.alerting.conditions.secret_days import SecretDaysCondition
 from jobs.alerting.conditions.silent import SilentCondition
 from jobs.alerting.conditions.success_rate import SuccessRateCondition
 from jobs.model_base import discriminate_by_key
-from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
+from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 CONDITIONS: tuple[type[AlertCondition], ...] = (
     FailedCondition,

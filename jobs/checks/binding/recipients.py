@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import Recipient
 from jobs.checks.port import Credential
 from jobs.formats.host_ports import effective_port, host_and_port
 from jobs.model_base import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
 
 

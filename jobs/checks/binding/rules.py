@@ -11,10 +11,16 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import unquote
 
-from jobs.checks.binding.host_patterns import HostPattern, Recipient
-from jobs.checks.binding.scopes import ProtectedResource, classify_scope, normalize_scope, scope_host
-from jobs.checks.binding.secret_names import normalize_secret_name
-from jobs.checks.binding.tags import RequiredTag
+from jobs.checks.binding.names import (
+    HostPattern,
+    ProtectedResource,
+    Recipient,
+    RequiredTag,
+    classify_scope,
+    normalize_scope,
+    normalize_secret_name,
+    scope_host,
+)
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 from jobs.formats.wildcards import matches_wildcard

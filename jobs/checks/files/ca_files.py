@@ -21,7 +21,7 @@ from pathlib import Path
 
 from jobs.checks.errors import CaFileUnusable, FileError, FileTooLarge, InvalidCaFile, NotRegularFile
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.regular_files import FileSignature, read_regular_file, require_regular_file
+from jobs.checks.files.reading import FileSignature, read_regular_file, require_regular_file
 
 LARGEST_CA_FILE = 1024 * 1024
 """Bytes. All authorities of an operating system together take some 250 KiB."""

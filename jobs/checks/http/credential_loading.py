@@ -8,22 +8,20 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import Recipient
 from jobs.checks.binding.recipients import deliveries_of_request, recipients_of_request
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.errors import ClientRejected
-from jobs.checks.http.credentials import NO_CREDENTIALS, ResolvedCredentials
 from jobs.checks.http.oauth import OAuthGrant, OAuthTokens
-from jobs.checks.http.requests import parse_url, resolve_proxy
-from jobs.checks.port import AttemptContext
-from jobs.checks.secret_registration import register_value
+from jobs.checks.http.requests import NO_CREDENTIALS, ResolvedCredentials, parse_url, resolve_proxy
+from jobs.checks.port import AttemptContext, register_value
 from jobs.formats.host_ports import effective_port
 from jobs.model_base import SecretRef
 from jobs.ports import CredentialRefresh, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, TextBody
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 
 
 @dataclass(frozen=True, slots=True)

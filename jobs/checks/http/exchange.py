@@ -9,25 +9,28 @@ from typing import Any
 
 import httpx
 
+from jobs.checks.addresses import LIVE_PATH
 from jobs.checks.binding.rules import UNRESTRICTED
+from jobs.checks.clock import Peer, peer_of_url
 from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects
-from jobs.checks.guard.guard import Guard
-from jobs.checks.guard.own_endpoints import LIVE_PATH
-from jobs.checks.http.bodies import ResponseBody, read_body
-from jobs.checks.http.cookies import MOST_COOKIES as MOST_COOKIES
-from jobs.checks.http.cookies import CookieJar
+from jobs.checks.guard import Guard
 from jobs.checks.http.credential_loading import check_bindings
-from jobs.checks.http.redirects import build_redirected_request, headers_by_name, is_redirect, may_share_credentials
+from jobs.checks.http.redirects import MOST_COOKIES as MOST_COOKIES
+from jobs.checks.http.redirects import (
+    CookieJar,
+    build_redirected_request,
+    headers_by_name,
+    is_redirect,
+    may_share_credentials,
+)
 from jobs.checks.http.request_cache import CachedRequest
-from jobs.checks.http.requests import RequestDraft, may_reuse_connection
+from jobs.checks.http.requests import RequestDraft, ResponseBody, may_reuse_connection, read_body
 from jobs.checks.http_transport.http1 import MOST_HEADER_LINES
-from jobs.checks.http_transport.options import RequestOptions, request_options, response_details
-from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
+from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions, request_options, response_details
 from jobs.checks.http_transport.transport import CheckTransport
-from jobs.checks.messages.route import RequestRoute
+from jobs.checks.messages.error_mapping import RequestRoute
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
-from jobs.checks.peer import Peer, peer_of_url
 from jobs.checks.port import AttemptContext
 from jobs.formats.host_ports import effective_port
 from jobs.runs import ErrorClass

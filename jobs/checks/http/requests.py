@@ -1,27 +1,102 @@
-"""Build the request of an HTTP target. Called by jobs.checks.kinds.http; redirects.py derives the next one from it."""
+"""Build the request of an HTTP target with its secrets and tokens, and read the body of its response up to a limit."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import httpx
 
-from jobs.checks.http.bodies import ACCEPTED_ENCODINGS
-from jobs.checks.http.credentials import ResolvedCredentials, basic_authorization
-from jobs.checks.http_transport.options import RequestOptions
-from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
+from jobs.checks.body_memory import UNCOUNTED_BYTES
+from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
+from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions
 from jobs.errors import SecretUnavailable
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.host_ports import host_and_port
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
 from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
+from jobs.responses.bounded_body import BoundedBody
+from jobs.responses.inflating import MOST_GZIP_MEMBERS, NotInEncoding, TooManyMembers
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
-from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+
+ACCEPTED_ENCODINGS = "gzip, deflate"
+"""Value of Accept-Encoding. A body in any other encoding is not decoded."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class ResponseBody:
+    """`truncated`: there was more than the limit."""
+
+    content: bytes
+    truncated: bool
+
+
+async def _no_reservation() -> None:
+    """Reserve nothing: the limit is so small that the body is not counted."""
+
+
+async def read_body(
+    parts: AsyncIterable[bytes],
+    encoding: str,
+    limit: int,
+    reserve_memory: Callable[[], Awaitable[None]] = _no_reservation,
+) -> ResponseBody:
+    """Return the body, at most `limit` bytes of it. `encoding`: the Content-Encoding, or empty.
+
+    `reserve_memory`: called once before more than UNCOUNTED_BYTES are held, see jobs.checks.body_memory.
+
+    Raises:
+        BadContentEncoding: it cannot be decompressed, or is incomplete.
+        TooManyGzipMembers
+        Exception: what reading the parts raises.
+    """
+    body, has_room = BoundedBody(encoding, limit), False
+    try:
+        async for part in parts:
+            for _ in body.add(part):
+                await asyncio.sleep(0)
+            if body.is_truncated:
+                return ResponseBody(body.content, truncated=True)
+            if not has_room and len(body) > UNCOUNTED_BYTES:
+                await reserve_memory()
+                has_room = True
+        body.end()
+    except NotInEncoding:
+        raise BadContentEncoding(encoding.strip().lower()) from None
+    except TooManyMembers:
+        raise TooManyGzipMembers(MOST_GZIP_MEMBERS) from None
+    return ResponseBody(body.content, truncated=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedCredentials:
+    """Everything that one request needs from outside its definition."""
+
+    secrets: Mapping[str, str]
+    token: str = ""
+
+    def resolve(self, value: str | SecretRef) -> str:
+        """Return a text of the definition, or the secret that it refers to."""
+        return self.secrets[value.secret] if isinstance(value, SecretRef) else value
+
+
+NO_CREDENTIALS = ResolvedCredentials({})
+
+
+def basic_authorization(user: str, password: str, derived: CurrentSecrets) -> str:
+    """Return the value of a Basic Authorization header, registered with the redactor: it decodes to the password."""
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    derived.set_unnamed(encoded)
+    return f"Basic {encoded}"
+
 
 _KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
 _HARMLESS_HEADERS = frozenset({"idempotency-key"})

@@ -1,7 +1,7 @@
-"""Parse the head of an HTTP/1 response. Called by http1_exchange.py and proxy_tunnel.py. Pure.
+"""HTTP/1 responses: parse the head, find where the body ends, and detect a server that speaks another protocol. Pure.
 
-By regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line feeds, the
-same length twice, a length with chunks), and its errors cannot be distinguished.
+The head by regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line
+feeds, the same length twice, a length with chunks), and its errors cannot be distinguished.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.checks.errors import HeadTooLarge, MalformedResponse, TooManyHeaderLines
+import httptools
+
+from jobs.checks.errors import (
+    HeadTooLarge,
+    IncompleteResponse,
+    MalformedResponse,
+    NotHttp,
+    TooManyChunks,
+    TooManyHeaderLines,
+)
 
 LARGEST_HEAD = 100 * 1024
 """Bytes of all heads of a response together, informational ones included; also of chunk extensions and trailers."""
@@ -115,3 +124,167 @@ def decode_header(value: bytes) -> str:
 
 
 # --- bodies ---
+
+
+MOST_CHUNKS = 20_000
+"""Chunks of a body, and one more for each SMALL_CHUNK bytes of its content."""
+
+
+SMALL_CHUNK = 32
+"""Bytes."""
+
+
+CHUNKED_STEP = 32 * 1024
+"""Bytes of a chunked body that are parsed in one step: the parser calls back for each chunk."""
+
+
+_FRAMING_BYTES = 16
+"""Bytes around the content of a chunk: its size in hexadecimal digits, and two line ends."""
+
+
+class BodyFraming:
+    """How the body of one response is delimited. `is_complete`: what follows is not part of it."""
+
+    step_size: int | None = None
+    """Bytes to feed in one step at most; None: no limit."""
+    is_complete = False
+    has_extra = False
+    """Whether bytes came after its end."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the content in these bytes. Raises MalformedResponse, HeadTooLarge, TooManyChunks."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the input: the connection was closed. Raises IncompleteResponse unless that ends the body."""
+        raise IncompleteResponse
+
+
+def select_framing(method: str, head: ResponseHead) -> BodyFraming:
+    """Return the framing of the body that follows this head: RFC 9112, section 6.3.
+
+    Chunks win over a length, as in browsers. Raises MalformedResponse.
+    """
+    if method == "HEAD" or head.status in (204, 304):
+        return _LengthFraming(0)
+    coding = head.headers.get("transfer-encoding")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise MalformedResponse("a transfer encoding other than chunked")
+        return _ChunkedFraming()
+    length = head.headers.get("content-length")
+    return _CloseFraming() if length is None else _LengthFraming(_parse_length(length))
+
+
+def _parse_length(text: str) -> int:
+    values = {value.strip() for value in text.split(",")}
+    value = values.pop()
+    # Nearly what 64 bits can represent: no body is longer.
+    if values or not (value.isascii() and value.isdigit() and len(value) < 19):
+        raise MalformedResponse("illegal Content-Length")
+    return int(value)
+
+
+class _LengthFraming(BodyFraming):
+    def __init__(self, length: int) -> None:
+        self._remaining = length
+        self.is_complete = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        if len(data) < self._remaining:
+            self._remaining -= len(data)
+            return data
+        self.has_extra = len(data) > self._remaining
+        content, self._remaining, self.is_complete = data[: self._remaining], 0, True
+        return content
+
+
+class _CloseFraming(BodyFraming):
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def close(self) -> None:
+        self.is_complete = True
+
+
+class _ChunkedFraming(BodyFraming):
+    """Parses chunks with llhttp, after a head of our own."""
+
+    step_size = CHUNKED_STEP
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._chunks = 0
+        self._length = 0
+        self._overhead = 0
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.feed_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    def feed(self, data: bytes) -> bytes:
+        if self.is_complete:
+            self.has_extra = True
+            return b""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            # After the end llhttp expects another response: its bytes do not belong to this one.
+            if not self.is_complete:
+                raise MalformedResponse("illegal chunk header") from None
+            self.has_extra = True
+        content = b"".join(self._parts)
+        if not self.is_complete:
+            self._check_framing(data, content)
+        self._parts.clear()
+        if self.is_complete:
+            del self._parser  # which refers to this object
+        return content
+
+    def on_body(self, data: bytes) -> None:
+        if not self.is_complete:
+            self._parts.append(data)
+
+    def on_message_begin(self) -> None:
+        self.has_extra = self.is_complete
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+    def _check_framing(self, data: bytes, content: bytes) -> None:
+        """Raises TooManyChunks, HeadTooLarge."""
+        self._chunks += len(self._parts)
+        self._length += len(content)
+        self._overhead += len(data) - len(content)
+        if self._chunks > MOST_CHUNKS + self._length // SMALL_CHUNK:
+            raise TooManyChunks(MOST_CHUNKS, SMALL_CHUNK)
+        if self._overhead > LARGEST_HEAD + _FRAMING_BYTES * self._chunks + self._length:
+            raise HeadTooLarge(LARGEST_HEAD)
+
+
+HTTP1_PREFIX = b"HTTP/1."
+
+# The first matching pattern counts.
+_PROTOCOLS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), words)
+    for pattern, words in (
+        (rb"[\x14-\x17]\x03[\x00-\x04]", "TLS: write https in the URL"),
+        (rb"\x00..\x04", "HTTP/2 only: set http2: true"),
+        (rb"SSH-", "SSH: check the port"),
+        (rb"220[ -]", "SMTP or FTP: check the port"),
+        (rb"\+OK|\* OK", "POP3 or IMAP: check the port"),
+        (rb"-(ERR|NOAUTH|DENIED)", "Redis: check the port"),
+        (rb"...\x00(\x0a|\xff)", "MySQL: check the port"),
+        (rb"HTTP/", "another version of it"),
+        (rb"\s*<", "a page without a head, as in HTTP/0.9"),
+        (rb"ICY ", "SHOUTcast: check the port"),
+    )
+)
+
+
+def not_http_error(first: bytes) -> NotHttp:
+    """Return the error for a response that begins with these bytes."""
+    return NotHttp(next((words for pattern, words in _PROTOCOLS if pattern.match(first)), ""))
+
+
+def may_be_http1(first: bytes) -> bool:
+    """Return whether a response that begins with these bytes, which may be few, can be HTTP/1."""
+    return first.startswith(HTTP1_PREFIX) or (len(first) < len(HTTP1_PREFIX) and HTTP1_PREFIX.startswith(first))

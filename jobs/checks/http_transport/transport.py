@@ -2,6 +2,9 @@
 
 Used by the client in jobs.checks.http.exchange. A request carries RequestOptions, a response ResponseDetails. httpx's
 own transport hides the phases, and costs several times as much.
+
+The pool has a stack for each origin: the connection used last is the likeliest to be alive, and unused ones age at the
+bottom. Acquiring and releasing cost the same for any number of connections.
 """
 
 from __future__ import annotations
@@ -9,22 +12,200 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
 from importlib import import_module
 
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.errors import NoResponse
-from jobs.checks.http_transport.http1 import join_fields
-from jobs.checks.http_transport.http1_exchange import Http1Exchange
-from jobs.checks.http_transport.options import RequestOptions, ResponseDetails, request_options
-from jobs.checks.http_transport.pool import ConnectionPool, PoolKey
-from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint, open_tunnel
+from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses
+from jobs.checks.http_transport.http1 import (
+    LARGEST_HEAD,
+    MOST_INTERIM_RESPONSES,
+    BodyFraming,
+    ResponseHead,
+    find_head_end,
+    join_fields,
+    may_be_http1,
+    not_http_error,
+    parse_head,
+    select_framing,
+)
+from jobs.checks.http_transport.options import (
+    ProxyEndpoint,
+    RequestOptions,
+    ResponseDetails,
+    open_tunnel,
+    request_options,
+)
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
 from jobs.checks.preloading import HTTP2_MODULE
 from jobs.formats.host_ports import effective_port
+
+IDLE_SECONDS = 30.0
+"""Seconds after which an unused connection is closed."""
+
+MOST_IDLE_PER_ORIGIN = 16
+"""Idle connections of one origin."""
+
+MOST_IDLE = 1024
+"""Idle connections of all origins."""
+
+_SWEEP_INTERVAL = 5.0
+"""Seconds between two searches for connections that have been idle for too long."""
+
+PoolKey = tuple[str, int, ssl.SSLContext | None]
+"""Host, port, and how its certificate is verified: jobs with different trust share no connection."""
+
+
+class ConnectionPool:
+    """Idle connections, for one event loop."""
+
+    def __init__(self) -> None:
+        self._idle: dict[PoolKey, deque[tuple[float, TargetConnection]]] = {}
+        self._count = 0
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def acquire(self, place: PoolKey) -> TargetConnection | None:
+        """Return a connection that seems to be open; the caller owns it."""
+        idle = self._idle.get(place)
+        while idle:
+            _, connection = idle.pop()
+            self._count -= 1
+            if connection.is_idle:
+                return connection
+            connection.abort()
+        return None
+
+    def release(self, place: PoolKey, connection: TargetConnection) -> None:
+        """Pool a connection for the next request, or close it if the pool is full."""
+        if self._count >= MOST_IDLE or not connection.is_idle:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        idle = self._idle.setdefault(place, deque())
+        idle.append((loop.time() + IDLE_SECONDS, connection))
+        self._count += 1
+        if len(idle) > MOST_IDLE_PER_ORIGIN:
+            self._drop(idle)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for idle in self._idle.values():
+            while idle:
+                self._drop(idle)
+        self._idle.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        for place, idle in list(self._idle.items()):
+            while idle and (idle[0][0] <= loop.time() or not idle[0][1].is_idle):
+                self._drop(idle)
+            if not idle:
+                del self._idle[place]
+        self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep) if self._idle else None
+
+    def _drop(self, idle: deque[tuple[float, TargetConnection]]) -> None:
+        """Close the oldest of an origin."""
+        idle.popleft()[1].close()
+        self._count -= 1
+
+
+class Http1Exchange(httpx.AsyncByteStream):
+    """The response to one request, and its body as a stream; closing it early aborts the connection."""
+
+    def __init__(self, connection: TargetConnection, method: str) -> None:
+        self._connection = connection
+        self._method = method
+        self._rest: bytes = b""
+        self._head: ResponseHead | None = None
+        self._body: BodyFraming | None = None
+        self._keep: tuple[ConnectionPool, PoolKey] | None = None
+        self._over = False
+
+    def keep_in(self, pool: ConnectionPool, key: PoolKey) -> None:
+        """Release the connection to the pool after a complete response, if the peer keeps it open."""
+        self._keep = (pool, key)
+
+    async def read_head(self) -> ResponseHead:
+        """Return the head of the final response, after any informational ones."""
+        room = LARGEST_HEAD
+        try:
+            for _ in range(MOST_INTERIM_RESPONSES + 1):
+                block = await self._block(room)
+                room -= len(block)
+                head = parse_head(block)
+                if head.version[:1] != b"1":
+                    raise not_http_error(self._connection.first_bytes)
+                if head.status == 101:
+                    raise MalformedResponse("a switch to another protocol that was not requested")
+                if head.status >= 200:
+                    self._head, self._body = head, select_framing(self._method, head)
+                    return head
+        except MalformedResponse as error:
+            if may_be_http1(self._connection.first_bytes):
+                raise
+            raise not_http_error(self._connection.first_bytes) from error
+        raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
+
+    async def _block(self, room: int) -> bytes:
+        """Return the next head as bytes, at most `room` of them."""
+        data, searched = self._rest, 0
+        while (end := self._end_of_head(data, searched, room)) is None:
+            searched = len(data)
+            more = await self._connection.read()
+            if not more:
+                raise IncompleteResponse
+            data = data + more if data else more
+        self._rest = data[end:]
+        return data[:end]
+
+    def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
+        """Return the end of the head. Raises NotHttp before HeadTooLarge: the protocol matters more than the size."""
+        if data and not may_be_http1(data[:8]):
+            raise not_http_error(self._connection.first_bytes)
+        return find_head_end(data, searched, room)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        # Not a generator: the event loop would close one that is not read to its end, at a later time.
+        return self
+
+    async def __anext__(self) -> bytes:
+        body = self._body
+        assert body is not None
+        while self._rest or not body.is_complete:
+            data, self._rest = self._rest or await self._connection.read(), b""
+            if body.step_size is not None and len(data) > body.step_size:
+                data, self._rest = data[: body.step_size], data[body.step_size :]
+                await asyncio.sleep(0)  # other tasks run between two steps
+            if not data:
+                body.close()  # ends it, or raises
+            elif content := body.feed(data):
+                return content
+        if not self._over:
+            self._end(body)
+        raise StopAsyncIteration
+
+    def _end(self, body: BodyFraming) -> None:
+        """Close or pool the connection after a complete response."""
+        self._over = True
+        if self._keep is not None and self._head is not None and not (body.has_extra or self._head.closes_connection):
+            pool, key = self._keep
+            pool.release(key, self._connection)
+        else:
+            self._connection.close()
+
+    async def aclose(self) -> None:
+        if not self._over:
+            self._connection.abort()
+
 
 _NO_ANSWER = (NoResponse, ConnectionError, ssl.SSLError)
 

@@ -15,16 +15,13 @@ import httpx
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TunnelRefused
-from jobs.checks.guard.guard import LOCAL_GUARD, Guard
-from jobs.checks.http.bodies import ResponseBody
-from jobs.checks.http.cookies import CookieJar
+from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.http.credential_loading import CredentialSources, resolve_credentials
-from jobs.checks.http.credentials import NO_CREDENTIALS
 from jobs.checks.http.exchange import HttpExchange, StatelessClient
 from jobs.checks.http.oauth import OAuthTokens
-from jobs.checks.http.redirects import headers_by_name
+from jobs.checks.http.redirects import CookieJar, headers_by_name
 from jobs.checks.http.request_cache import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
-from jobs.checks.http.requests import RequestDraft, build_request, resolve_proxy
+from jobs.checks.http.requests import NO_CREDENTIALS, RequestDraft, ResponseBody, build_request, resolve_proxy
 from jobs.checks.http_transport.options import request_options, response_details
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts

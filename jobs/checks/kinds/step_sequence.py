@@ -1,4 +1,7 @@
-"""One run of a sequence of steps in progress. Built by steps.py."""
+"""One run of a sequence of steps in progress: its values in the placeholders of later steps, and what it leaves behind.
+
+Built by steps.py.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,134 @@ import asyncio
 import logging
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote, urljoin
+
+from pydantic import ValidationError
 
 from jobs.checks.binding.recipients import iter_credentials
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, peer_of_url
 from jobs.checks.errors import BadSubstitution, ExtractionError
-from jobs.checks.http.cookies import CookieJar
+from jobs.checks.http.redirects import CookieJar
 from jobs.checks.kinds.http import HttpCheck
-from jobs.checks.kinds.step_extraction import SavedValueLimits, extract_value
-from jobs.checks.kinds.step_judgement import StepJudgement, StepResult
-from jobs.checks.kinds.step_outcomes import build_step_facts, cleanup_failure, name_failure, step_failed, with_message
-from jobs.checks.kinds.step_values import StepValues
+from jobs.checks.kinds.step_judgement import SavedValueLimits, StepJudgement, StepResult, extract_value
 from jobs.checks.messages.timeouts import describe_deadline
-from jobs.checks.peer import peer_of_url
-from jobs.checks.port import AttemptContext, Credential
-from jobs.checks.secret_registration import register_value
-from jobs.expectations import ExpectationEntry, judge
+from jobs.checks.port import AttemptContext, Credential, register_value
+from jobs.expectations import Expectation, ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.expectations.messages import describe_unmet
+from jobs.expectations.placeholders import compared_values, fill_compared_values
 from jobs.judging import Judge, Judgement, JudgingUnavailable
-from jobs.problems import make_printable
+from jobs.model_base import SecretRef
+from jobs.problems import make_printable, validation_problems
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET
-from jobs.runs import ErrorClass, Failure, Observation, Phases
-from jobs.runs.health import HealthDetail
-from jobs.targets.placeholders import find_names, format_as_text
-from jobs.targets.steps import CookieSource, Step
+from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
+from jobs.runs.details import HealthDetail
+from jobs.targets.endpoints import validate_http_url
+from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
+from jobs.targets.plain_http import exposes_secrets
+from jobs.targets.steps import CookieSource, Step, fill_json, fill_text, find_names, format_as_text, has_placeholders
+
+
+def build_step_facts(
+    step: Step, error: ErrorClass | None, status: int | None, took_ms: float, *, cleanup: bool = False
+) -> dict[str, Any]:
+    outcome = "succeeded" if error is None else "timed_out" if error.is_timeout else "failed"
+    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": round(took_ms, 3)}
+    if error is not None:
+        facts["error"] = error.value
+    if cleanup:
+        facts["cleanup"] = True
+    return facts
+
+
+def with_message(seen: Observation, message: str, error: ErrorClass | None = None) -> Observation:
+    return replace(seen, error=error or seen.error, message=message)
+
+
+def step_failed(call: AttemptContext, message: str) -> Observation:
+    text = message[:1].upper() + message[1:]
+    return Observation(call.clock.snapshot(), error=ErrorClass.STEP_FAILED, message=text)
+
+
+def name_failure(step: Step, failure: Failure) -> Failure:
+    return Failure(f"{step.name}: {failure.expectation}", failure.expected, failure.observed, failure.severity)
+
+
+def cleanup_failure(step: Step, message: str) -> Failure | None:
+    if not message:
+        return None
+    return Failure(f"cleanup {step.name}", "completed cleanup", message.rstrip("."), Severity.DEGRADED)
+
+
+class StepValues:
+    """Fills saved values into steps and their expectations."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Any] = {}
+        self.secret_names: set[str] = set()
+        self.last_url = ""
+        """Of the last response: relative URLs of steps refer to it."""
+
+    def fill_step(self, step: Step) -> Step:
+        """Return the step with its placeholders filled in. Raises BadSubstitution."""
+        if not has_placeholders(step.sent_values()) and not step.url.startswith("/"):
+            return step
+        changes: dict[str, Any] = {"url": self._url(step)}
+        if exposes_secrets(step, changes["url"], self.secret_names):
+            raise BadSubstitution(
+                "it would send secrets over plain http; if that is intended, set allow_plain_http: true"
+            )
+        changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
+        changes["query"] = {name: self._text(value) for name, value in step.query.items()}
+        if step.body is not None:
+            changes["body"] = self._body(step.body)
+        return step.model_copy(update=changes)
+
+    def fill_expectation(self, entry: Expectation) -> ExpectationEntry:
+        """Return the entry with its placeholders filled in. Raises BadSubstitution."""
+        if not any(map(has_placeholders, compared_values(entry))):
+            return entry
+        values = self.by_name
+        try:
+            return fill_compared_values(
+                entry, lambda text: fill_text(text, values), lambda value: fill_json(value, values)
+            )
+        except ValidationError as error:
+            (problem, *_) = validation_problems(error, type(entry))
+            raise BadSubstitution(f"its {entry.entry_key()} got an invalid value: {problem.message}") from None
+
+    def _url(self, step: Step) -> str:
+        whole = step.url.startswith("${")
+        head, _, rest = step.url.partition("}") if whole else ("", "", step.url)
+        first = format_as_text(self.by_name[head[2:]]) if whole else ""
+        url = first + fill_text(rest, self.by_name, lambda value: quote(value, safe=""))
+        try:
+            return validate_http_url(urljoin(self.last_url, url))
+        except ValueError as error:
+            raise BadSubstitution(f"its url cannot be requested: {error}") from None
+
+    def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
+        text = self._text(value)
+        if isinstance(text, str) and is_invalid_header_value(text):
+            raise BadSubstitution(
+                f"the saved value cannot stand in the header {name}: it has a line break or a control character"
+            )
+        return text
+
+    def _text(self, value: str | SecretRef) -> str | SecretRef:
+        return fill_text(value, self.by_name) if isinstance(value, str) else value
+
+    def _body(self, body: RequestBody) -> RequestBody:
+        match body:
+            case TextBody(text=text):
+                return body.model_copy(update={"text": self._text(text)})
+            case JsonBody(json_=document):
+                return body.model_copy(update={"json_": fill_json(document, self.by_name)})
+            case FormBody(form=form):
+                return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
+
 
 CLEANUP_SECONDS = 10.0
 """For all steps of `cleanup` together; they continue when the attempt is cancelled."""

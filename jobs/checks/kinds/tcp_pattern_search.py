@@ -10,7 +10,7 @@ from typing import Any
 from jobs.expectations.budget import BudgetExceeded, current_budget
 from jobs.expectations.engines.regular_expressions import LimitExceeded, can_still_match, search
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES
-from jobs.expectations.undecided import describe_exceeded_budget
+from jobs.expectations.judging import describe_exceeded_budget
 from jobs.judging import OnPartStarted
 from jobs.redaction import Redact
 

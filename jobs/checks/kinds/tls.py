@@ -9,14 +9,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobs.certificates import Certificate
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import Peer, PhaseClock
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TargetDenied
 from jobs.checks.messages.error_mapping import classify_error
-from jobs.checks.net.network import Network
+from jobs.checks.net.network import (
+    Network,
+    certificate_facts,
+    read_first_certificate,
+    session_facts,
+    shown_certificates,
+)
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.checks.net.tls_facts import certificate_facts, read_first_certificate, session_facts, shown_certificates
-from jobs.checks.peer import Peer
 from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_tls
 from jobs.problems import make_printable

@@ -1,6 +1,6 @@
 """Messages about a deadline that passed: what the attempt was waiting for. Pure.
 
-Called by jobs.running.target_observer for an attempt, and by jobs.checks.kinds.step_sequence for a step.
+Called by jobs.running.observing for an attempt, and by jobs.checks.kinds.step_sequence for a step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Cache TLS contexts, one for each way in which jobs verify certificates. Used by the checks.
 
 Making one reads some hundred authorities from a file, which takes milliseconds: a thread does it, once.
+
+The records that a session returns are counted. The event loop takes all buffered records in one go, each in some two
+microseconds: 1 MiB in records of one byte would block it for two seconds.
 """
 
 from __future__ import annotations
@@ -12,13 +15,36 @@ import ssl
 import tempfile
 from collections import OrderedDict
 from contextlib import ExitStack
+from typing import Any
 
-from jobs.checks.errors import ClientCertificateUnusable
+from jobs.checks.errors import ClientCertificateUnusable, TooManyTlsRecords
 from jobs.checks.files.ca_files import CaFile, CaFiles, add_certificates
-from jobs.checks.files.descriptors import check_descriptors
-from jobs.checks.net.tls_records import CountingTlsObject
+from jobs.checks.files.reading import check_descriptors
 from jobs.errors import SecretUnavailable
 from jobs.targets import TlsOptions
+
+MOST_TLS_RECORDS = 2000
+"""Records of a session, and one more for each SMALL_TLS_RECORD bytes."""
+
+SMALL_TLS_RECORD = 64
+"""Bytes."""
+
+
+class CountingTlsObject(ssl.SSLObject):
+    """A session that limits its records. Contexts create it through `sslobject_class`."""
+
+    _records = 0
+    _bytes = 0
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        """See ssl.SSLObject.read; returns the content of one record at most. Raises TooManyTlsRecords."""
+        found = super().read(len, buffer)
+        self._records += 1
+        self._bytes += found if isinstance(found, int) else found.__len__()
+        if self._records > MOST_TLS_RECORDS + self._bytes // SMALL_TLS_RECORD:
+            raise TooManyTlsRecords(MOST_TLS_RECORDS, SMALL_TLS_RECORD)
+        return found
+
 
 MOST_CACHED_CONTEXTS = 1000
 """Contexts; each takes some 100 KiB. Those of rotated certificates are evicted."""

@@ -1,13 +1,16 @@
-"""CEL expressions: validated at load, compiled once for each text, limited in rounds and time. Used by entries/cel.py.
+"""CEL expressions: validated at load, compiled once for each text, limited in rounds and time.
 
 The library (cel-expr-python, over Google's cel-cpp) stops after 10,000 rounds of comprehensions, but a round can be
-long and cannot be interrupted. So each expression is compiled with a deadline check in every round (cel_tokens.py). The
-library is imported with the first expression, as most jobs have none.
+long and cannot be interrupted. So each expression is compiled with a deadline check in every round:
+`items.all(i, i.ok)` becomes `items.all(i, _in_time() ? (i.ok) : false)`. A failed check makes the round an error
+without evaluating it, so the remaining rounds end quickly. The library is imported with the first expression, as most
+jobs have none. It cannot hold all JSON values, so that they are converted.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,13 +18,147 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.budget import ComputeAllowance
-from jobs.expectations.engines.cel_tokens import DEADLINE_FUNCTION, inject_deadline_checks
-from jobs.expectations.engines.compiled_cache import CompiledCache
-from jobs.expectations.engines.regular_expressions import LONGEST_PATTERN, LimitExceeded
-from jobs.expectations.value_types.cel_values import MOST_CEL_VALUES, CelInputCopier, CelInputTooDeep, CelInputTooLarge
+from jobs.expectations.engines.regular_expressions import LONGEST_PATTERN, CompiledCache, LimitExceeded
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
+
+DEADLINE_FUNCTION = "_in_time"
+
+_MOST_CACHED_EXPRESSIONS = 4096
+
+_TOKEN = re.compile(
+    r"""
+    //[^\n]*                                            # a comment
+    | [rRbB]{0,2}(?:\"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3})
+    | [rR](?:"[^"\n]*" | '[^'\n]*')                     # a raw text: a backslash is one
+    | [bB]?(?:"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
+    | [A-Za-z_]\w*                                      # a name
+    | .                                                 # anything else, sign by sign
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "filter", "map"})
+_OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
+
+
+def inject_deadline_checks(expression: str) -> str:
+    """Insert the deadline checks into a valid expression."""
+    tokens = [token for token in _TOKEN.findall(expression) if not token.startswith("//")]
+    return "".join(_rewrite(iter(tokens)))
+
+
+@lru_cache(_MOST_CACHED_EXPRESSIONS)
+def free_names(expression: str) -> frozenset[str]:
+    """Return the names of its variables, without fields, texts and the loop variables of macros."""
+    tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]
+    names, given = set(), set()
+    for number, token in enumerate(tokens):
+        before = tokens[max(number - 3, 0) : number]
+        if before[-1:] == ["."] or not _NAME.fullmatch(token):
+            continue
+        names.add(token)
+        if before[:1] == ["."] and before[1] in _MACROS and before[2] == "(":
+            given.add(token)
+    return frozenset(names - given)
+
+
+def _rewrite(tokens: Iterator[str]) -> Iterator[str]:
+    """Yield the tokens up to the end, with the rewritten arguments of macros."""
+    before: list[str] = ["", ""]
+    for token in tokens:
+        yield token
+        if token == "(" and before[1] in _MACROS and before[0] == ".":
+            yield from _insert_check(before[1], _arguments(tokens))
+        if not token.isspace():
+            before = [before[1], token]
+
+
+def _arguments(tokens: Iterator[str]) -> list[list[str]]:
+    """Return the tokens of each argument, up to the closing bracket."""
+    arguments: list[list[str]] = [[]]
+    depth = 0
+    for token in tokens:
+        if token in _OPEN:
+            depth += 1
+        elif token in _CLOSE:
+            if depth == 0:
+                return arguments
+            depth -= 1
+        if token == "," and depth == 0:
+            arguments.append([])
+        else:
+            arguments[-1].append(token)
+    return arguments
+
+
+def _insert_check(macro: str, arguments: list[list[str]]) -> Iterator[str]:
+    texts = ["".join(_rewrite(iter(argument))) for argument in arguments]
+    if macro == "map" and len(texts) == 2:
+        texts.insert(1, "true")
+    if len(texts) > 1:
+        texts[1] = f"{DEADLINE_FUNCTION}() ? ({texts[1]}) : false"
+    yield ", ".join(texts) + ")"
+
+
+MOST_CEL_VALUES = 200_000
+"""Values of all variables of an expression together; the library needs about a microsecond for each."""
+
+_VALUES_A_CHECK = 1024
+_DEEPEST_CEL_VALUE = 200
+_INT64_LIMIT = 2**63
+
+
+class CelInputTooDeep(Exception):
+    """The value is nested too deeply."""
+
+
+class CelInputTooLarge(Exception):
+    """There are more values than MOST_VALUES."""
+
+
+class CelInputCopier:
+    """Copies values for one expression. `check`: called every few values, and can raise."""
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        self._check = check
+        self._count = 0
+
+    def copy_value(self, value: Any, depth: int = 0) -> Any:
+        """Copy a value, replacing unpaired surrogates and integers of more than 64 bits.
+
+        Raises CelInputTooDeep, CelInputTooLarge.
+        """
+        self._count += 1
+        if self._count % _VALUES_A_CHECK == 0:
+            self._check()
+            if self._count > MOST_CEL_VALUES:
+                raise CelInputTooLarge
+        if isinstance(value, str):
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        if isinstance(value, (list, tuple)):
+            _check_depth(depth)
+            return [self.copy_value(one, depth + 1) for one in value]
+        if isinstance(value, Mapping):
+            _check_depth(depth)
+            return {self.copy_value(key, depth + 1): self.copy_value(one, depth + 1) for key, one in value.items()}
+        if type(value) is int and not -_INT64_LIMIT <= value < _INT64_LIMIT:
+            return _as_float(value)
+        return value
+
+
+def _check_depth(depth: int) -> None:
+    if depth > _DEEPEST_CEL_VALUE:
+        raise CelInputTooDeep
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
 
 CEL_VARIABLES = {
     "status": "INT",
@@ -40,7 +177,6 @@ EVALUATE_SECONDS = 0.25
 MOST_BODY_CHARACTERS = 4 * 1024 * 1024
 """Characters of a body that an expression can read: each function reads all of it."""
 
-_MOST_CACHED_EXPRESSIONS = 4096
 _MOST_BYTES_HELD = 64 * 1024 * 1024
 """Bytes of all cached expressions, as estimated by the two below."""
 _BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000

@@ -4,10 +4,16 @@ Used by the entry `json` and by jobs.checks for values that steps save. Neither 
 a query can traverse the document many times (`$[?$..a]`), and a pattern in a filter can come from the document. So the
 library gets a document that checks the deadline while it is traversed, and our filter functions for patterns. Both work
 with versions 1.0 and 2.0 of the library, which share only their public interface.
+
+The patterns are I-Regexp (RFC 9485), whose grammar is checked and translated for `regex`: at load for literal patterns
+of a query, and at run time for patterns from a document. Literal patterns are the second arguments of `match` and
+`search`, found in the text of a valid query, because the versions of the library have different syntax trees.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
@@ -16,14 +22,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.budget import ComputeAllowance
-from jobs.expectations.engines.compiled_cache import CompiledCache
-from jobs.expectations.engines.iregexp import InvalidIRegexp, translate_iregexp
-from jobs.expectations.engines.jsonpath_literals import literal_patterns
-from jobs.expectations.engines.pattern_size import PatternTooLarge
 from jobs.expectations.engines.regular_expressions import (
     LONGEST_PATTERN,
+    CompiledCache,
     InvalidPattern,
     LimitExceeded,
+    PatternTooLarge,
     compile_pattern,
     search_within_limit,
 )
@@ -31,6 +35,123 @@ from jobs.expectations.engines.regular_expressions import (
 if TYPE_CHECKING:
     import regex
     from jsonpath_rfc9535 import JSONPathQuery
+
+_ESCAPED = r"\\[()*+.?\[\\\]^nrt{|}-]"
+_CATEGORY = r"\\[pP]\{(?:L[lmotu]?|M[cen]?|N[dlo]?|P[c-fios]?|Z[lps]?|S[ckmo]?|C[cfno]?)\}"
+_IN_CLASS = rf"(?:[^\[\\\]\-\ud800-\udfff]|{_ESCAPED})"
+_MEMBER = rf"(?:{_IN_CLASS}(?:-{_IN_CLASS})?|{_CATEGORY})"
+
+_PATTERN_TOKEN = re.compile(
+    rf"""
+      (?P<atom>    [^()*+.?\[\\\]{{|}}\ud800-\udfff] | {_ESCAPED} | {_CATEGORY})
+    | (?P<dot>     \.)
+    | (?P<set>     \[(?!\^\])\^?(?:-|{_MEMBER}){_MEMBER}*-?\])
+    | (?P<count>   [*+?] | \{{[0-9]+(?:,[0-9]*)?\}})
+    | (?P<open>    \()
+    | (?P<close>   \))
+    | (?P<branch>  \|)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_REPLACEMENTS = {
+    "\\d": "write [0-9]",
+    "\\w": "write [A-Za-z0-9_]",
+    "\\s": r"write [ \t\n\r]",
+    "\\D": "write [^0-9]",
+    "\\W": "write [^A-Za-z0-9_]",
+    "\\S": r"write [^ \t\n\r]",
+    "\\b": "word boundaries are not supported",
+    "(?": "write a group as (...)",
+}
+
+
+class InvalidIRegexp(ValueError):
+    """The pattern is not an I-Regexp; the message shows the invalid part and the replacement."""
+
+
+def translate_iregexp(pattern: str) -> str:
+    """Translate an I-Regexp to an equivalent pattern of `regex` (VERSION1). Raises InvalidIRegexp."""
+    parts: list[str] = []
+    at = depth = 0
+    may_repeat = False
+    while at < len(pattern):
+        found = _PATTERN_TOKEN.match(pattern, at)
+        if found is None:
+            raise _invalid_part(pattern, at)
+        kind, text = found.lastgroup, found[0]
+        depth += {"open": 1, "close": -1}.get(str(kind), 0)
+        if depth < 0 or (kind == "count" and not may_repeat):
+            raise _invalid_part(pattern, at)
+        may_repeat = kind in ("atom", "dot", "set", "close")
+        parts.append(_translate_token(str(kind), text))
+        at = found.end()
+    if depth:
+        raise InvalidIRegexp("a group is not closed: add )")
+    return "".join(parts)
+
+
+def _translate_token(kind: str, text: str) -> str:
+    if kind == "dot":
+        return r"[^\n\r]"
+    # Two of these characters in a set are an operator of `regex`: [a&&b] is an intersection.
+    return re.sub(r"(?<!\\)[&|~]", r"\\\g<0>", text) if kind == "set" else text
+
+
+def _invalid_part(pattern: str, at: int) -> InvalidIRegexp:
+    two = pattern[at : at + 2] if pattern[at] != "?" or at == 0 else pattern[at - 1 : at + 1]
+    shown = two if two in _REPLACEMENTS or two.startswith("\\") else pattern[at]
+    hint = _REPLACEMENTS.get(two)
+    if shown == "[":
+        hint = r"in a set, escape [ ] \ and - with a backslash; \d, \w and \s are not supported"
+    elif hint is None:
+        hint = f"write \\{shown} for the character itself" if shown in "(){}]*+?" else "RFC 9485 does not support it"
+    return InvalidIRegexp(f"{shown!r} at character {at + 1} is not valid there: {hint}")
+
+
+_QUERY_TOKEN = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[A-Za-z_][\w-]*|\s+|.", re.DOTALL)
+_FUNCTIONS = frozenset({"match", "search"})
+_OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
+
+
+def literal_patterns(query: str) -> Iterator[str]:
+    """Yield the patterns in their order, unescaped."""
+    tokens = [token for token in _QUERY_TOKEN.findall(query) if not token.isspace()]
+    for index in range(len(tokens) - 1):
+        if tokens[index] in _FUNCTIONS and tokens[index + 1] == "(":
+            argument = _second_argument(tokens[index + 2 :])
+            if len(argument) == 1 and argument[0][0] in "'\"":
+                yield _read(argument[0])
+
+
+def _second_argument(tokens: list[str]) -> list[str]:
+    arguments: list[list[str]] = [[]]
+    depth = 0
+    for token in tokens:
+        if token in _CLOSE:
+            if depth == 0:
+                break
+            depth -= 1
+        if token in _OPEN:
+            depth += 1
+        if token == "," and depth == 0:
+            arguments.append([])
+        else:
+            arguments[-1].append(token)
+    return arguments[1] if len(arguments) > 1 else []
+
+
+_OTHER_QUOTES = {"\\'": "'", '"': '\\"'}
+
+
+def _read(literal: str) -> str:
+    inner = literal[1:-1]
+    if literal[0] == "'":
+        # JSON allows only double quotes.
+        inner = re.sub(r"\\.|\"", lambda found: _OTHER_QUOTES.get(found[0], found[0]), inner, flags=re.DOTALL)
+    text: str = json.loads(f'"{inner}"', strict=False)
+    return text
+
 
 MOST_SELECTED_NODES = 10_000
 SELECT_SECONDS = 0.25

@@ -9,8 +9,7 @@ from pydantic import Field
 from jobs.expectations.answer import MOST_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.engines.regular_expressions import NonEmptyPatternField, search
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry, Feature
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from jobs.certificates import UnreadableCertificate, read_certificate
 from jobs.expectations.answer import JudgedAnswer, NotJson
-from jobs.expectations.engines.cel import CelField, ExpressionError, evaluate_expression
-from jobs.expectations.engines.cel_tokens import free_names
+from jobs.expectations.engines.cel import CelField, ExpressionError, evaluate_expression, free_names
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry
 from jobs.runs import Severity

@@ -6,11 +6,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.answer import JudgedAnswer, is_json_equal
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.entry import ExpectationEntry
-from jobs.expectations.features import Feature
-from jobs.expectations.value_types.json_values import is_json_equal
+from jobs.expectations.entry import ExpectationEntry, Feature
 from jobs.runs import Failure, Observation
 
 _OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})

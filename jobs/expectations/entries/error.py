@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import ExpectationEntry, Feature
 from jobs.runs import ErrorClass
 
 ExpectedError = Literal[

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.model_base import HEADER_NAME_PATTERN
 
 

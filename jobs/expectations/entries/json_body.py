@@ -9,8 +9,7 @@ from pydantic import Field
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
 from jobs.expectations.engines.jsonpath import JsonPathField, select_values
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, Feature
 
 
 class JsonEntry(OptionalValueEntry):

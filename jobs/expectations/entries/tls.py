@@ -9,8 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from jobs.certificates import UnreadableCertificate, read_certificate
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import ExpectationEntry, Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration
 

@@ -15,11 +15,11 @@ from jobs.expectations.health.document import (
     lower_keys,
     make_document,
     make_entry,
+    read_duration_ms,
     read_text,
     read_word,
 )
-from jobs.expectations.health.durations import read_duration_ms
-from jobs.runs.health import ReportedEntry
+from jobs.runs.details import ReportedEntry
 
 WORDS = ("healthy", "degraded", "unhealthy")
 _WORD_OF_NUMBER = {0: "Unhealthy", 1: "Degraded", 2: "Healthy"}

@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.expectations.health.document import HealthDocument, make_document, make_entry, read_text, read_word
-from jobs.expectations.health.durations import parse_duration_ms
-from jobs.runs.health import ReportedEntry
+from jobs.expectations.health.document import (
+    HealthDocument,
+    make_document,
+    make_entry,
+    parse_duration_ms,
+    read_text,
+    read_word,
+)
+from jobs.runs.details import ReportedEntry
 
 WORDS = ("pass", "warn", "fail", "ok", "error")
 _LONGEST_OBSERVED = 60

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.expectations.health.document import HealthDocument, make_document, make_entry, read_word
-from jobs.runs.health import ReportedEntry
+from jobs.runs.details import ReportedEntry
 
 
 def read_microprofile(value: Any) -> HealthDocument | None:

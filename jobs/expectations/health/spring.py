@@ -21,7 +21,7 @@ from jobs.expectations.health.document import (
     read_word,
     status_of,
 )
-from jobs.runs.health import EntryStatus, ReportedEntry
+from jobs.runs.details import EntryStatus, ReportedEntry
 
 WORDS = ("up", "down", "out_of_service", "unknown")
 _RANK = {EntryStatus.UNKNOWN: 0, EntryStatus.UP: 0, EntryStatus.DEGRADED: 1, EntryStatus.DOWN: 2}

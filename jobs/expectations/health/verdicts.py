@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from jobs.expectations.health.document import HealthDocument
 from jobs.formats.durations import describe_milliseconds, describe_seconds
 from jobs.formats.wildcards import matches_wildcard
-from jobs.runs.health import EntryEffect, EntryStatus, ReportedEntry
+from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 
 HEALTH_KEY = "health"
 """The key of the failure whose observed value is the whole verdict."""

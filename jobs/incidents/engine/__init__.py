@@ -1,1 +1,1 @@
-"""Advances incidents: one module a step of a pass, `passing.run_pass` calls them in order. Pure."""
+"""Advances incidents: `passing.run_pass` calls the steps of a pass in order. Pure."""

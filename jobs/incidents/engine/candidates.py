@@ -1,18 +1,49 @@
-"""Firing alerts without an incident, when each becomes one, and which share a cause."""
+"""Firing alerts without an incident: when each becomes one, which share a cause, and what explains them meanwhile.
+
+Self-checks fire an alert of subject SCHEDULER and severity BLIND: the scheduler itself cannot reach anything, so alerts
+that fire meanwhile do not describe their targets and are members behind its incident. After it, each leaves when a run
+of its subject has confirmed it (`step`).
+
+An alert that begins to fail behind a failing parent joins the incident of the parent. One that failed before its
+parent has a separate incident: while the parent fails, it is neither announced nor reminded of.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.ancestry import find_failing_ancestor, list_unchecked_ancestors
-from jobs.incidents.engine.blindness import find_blind_since
-from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT, SCHEDULER, AlertFacts
+from jobs.incidents.engine.facts import (
+    BLIND,
+    BLIND_MARGIN,
+    IDENTITY,
+    LONGEST_PARENT_WAIT,
+    SCHEDULER,
+    AlertFacts,
+    AlertPolicy,
+    DueChannel,
+    find_failing_ancestor,
+    list_unchecked_ancestors,
+)
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import AlertKey, Incident
+from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
+
+
+def find_blind_since(firing: Iterable[Alert], facts: AlertFacts) -> datetime | None:
+    """Return since when alerts do not describe their targets; None while the scheduler is not blind."""
+    since = [alert.failing_since or alert.changed_at for alert in firing if _is_blinding(alert, facts)]
+    return min((each - BLIND_MARGIN for each in since if each is not None), default=None)
+
+
+def _is_blinding(alert: Alert, facts: AlertFacts) -> bool:
+    if alert.subject != SCHEDULER or alert.rule == IDENTITY:
+        return False
+    policy = facts.policy_of(AlertKey(alert.subject, alert.rule))
+    return policy is not None and policy.severity == BLIND
+
 
 Firing = tuple[AlertKey, int, datetime]
 """Identifies the firing that made a member: an alert that fires again differs."""
@@ -111,3 +142,67 @@ class CandidateGroups:
         for each in group:
             del self.left[each.key]
         return group, shared
+
+
+class FactsWithParents:
+    """Implements AlertFacts. `failing`: the subjects with a firing alert."""
+
+    def __init__(self, facts: AlertFacts, failing: Collection[str]) -> None:
+        self._facts = facts
+        self._failing = failing
+
+    @property
+    def now(self) -> datetime:
+        return self._facts.now
+
+    @property
+    def group_wait(self) -> timedelta:
+        return self._facts.group_wait
+
+    def policy_of(self, key: AlertKey) -> AlertPolicy | None:
+        return self._facts.policy_of(key)
+
+    def parents_of(self, subject: str) -> Sequence[str]:
+        return self._facts.parents_of(subject)
+
+    def is_checked_since(self, subject: str, since: datetime) -> bool:
+        return self._facts.is_checked_since(subject, since)
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self._facts.started_at
+
+    def first_run_end(self, subject: str, *, is_missed: bool = False) -> datetime | None:
+        return self._facts.first_run_end(subject, is_missed=is_missed)
+
+    def causes_of(self, key: AlertKey) -> Sequence[str]:
+        return self._facts.causes_of(key)
+
+    def suppression_of(self, key: AlertKey) -> Suppression | None:
+        suppression = self._facts.suppression_of(key)
+        if suppression is not None:
+            return suppression
+        ancestor = find_failing_ancestor(key.subject, self._failing, self._facts)
+        return Suppression(SuppressionKind.PARENT, ancestor) if ancestor else None
+
+    def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
+        return self._facts.channels_of(incident)
+
+
+def expires_at(incident: Incident, firing: Collection[Alert], facts: AlertFacts) -> datetime | None:
+    """Return when a resolved incident cannot be reopened any more; None while an alert that was resolved by hand
+    fires, which must not open an incident. An alert that fires in time reopens it when it has waited for others.
+    """
+    ended = frozenset(list_ended(incident))
+    if any((AlertKey(each.subject, each.rule), each.number, each.changed_at) in ended for each in firing):
+        return None
+    policy = facts.policy_of(incident.lead)
+    resolved_at = incident.resolved_at or incident.opened_at
+    longest_wait = max(facts.group_wait, LONGEST_PARENT_WAIT)
+    return resolved_at if policy is None else resolved_at + policy.reopen_within + longest_wait
+
+
+def list_expired(resolved: Iterable[Incident], firing: Collection[Alert], facts: AlertFacts) -> tuple[str, ...]:
+    """Return the ids of incidents that have expired."""
+    moments = ((each.id, expires_at(each, firing, facts)) for each in resolved)
+    return tuple(incident for incident, moment in moments if moment is not None and moment < facts.now)

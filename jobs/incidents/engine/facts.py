@@ -1,8 +1,8 @@
-"""What a pass of the engine knows in addition to incidents and alerts."""
+"""What a pass of the engine knows in addition to incidents and alerts, and which failing subject explains another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -117,3 +117,29 @@ class AlertFacts(Protocol):
         A name alone: the channel is notified at once.
         """
         ...
+
+
+def ancestors_of(subject: str, facts: AlertFacts) -> Iterator[str]:
+    """Yield the subjects on which this one depends, the nearest first, each once. Circles end."""
+    seen, following = {subject}, list(facts.parents_of(subject))
+    while following:
+        current, following = following, []
+        for parent in current:
+            if parent not in seen:
+                seen.add(parent)
+                yield parent
+                following += facts.parents_of(parent)
+
+
+def find_failing_ancestor(subject: str, failing: Collection[str], facts: AlertFacts) -> str:
+    """Return the farthest ancestor with a firing alert, as it explains those in between; empty without one."""
+    found = ""
+    for ancestor in ancestors_of(subject, facts):
+        if ancestor in failing:
+            found = ancestor
+    return found
+
+
+def list_unchecked_ancestors(subject: str, since: datetime, facts: AlertFacts) -> frozenset[str]:
+    """Return the ancestors that were not checked after an instant, so that their own failure is not known."""
+    return frozenset(each for each in ancestors_of(subject, facts) if not facts.is_checked_since(each, since))

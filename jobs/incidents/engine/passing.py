@@ -11,18 +11,20 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.announcing import announce, find_suppression, notify_announced
-from jobs.incidents.engine.candidates import Candidate, list_candidates
-from jobs.incidents.engine.confirming import confirmation_ends_at, first_runs_end
-from jobs.incidents.engine.expiring import list_expired
+from jobs.incidents.engine.announcing import (
+    announce,
+    decide_moot,
+    escalate,
+    find_suppression,
+    next_due,
+    notify_announced,
+    remind,
+)
+from jobs.incidents.engine.candidates import Candidate, FactsWithParents, list_candidates, list_expired
 from jobs.incidents.engine.facts import AlertFacts
-from jobs.incidents.engine.flapping import record_change, settle, stable_at
-from jobs.incidents.engine.forming import form_incidents
-from jobs.incidents.engine.joining import announce_joined, notify_joined, released_at
-from jobs.incidents.engine.members import release_members, resolve_members
-from jobs.incidents.engine.parent_suppression import FactsWithParents
-from jobs.incidents.engine.reminding import decide_moot, escalate, next_due, remind
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.forming import form_incidents, release_members, resolve_members
+from jobs.incidents.engine.joining import announce_joined, notify_joined, record_change, released_at, settle, stable_at
+from jobs.incidents.engine.step import IncidentStep, confirmation_ends_at, first_runs_end
 from jobs.incidents.headline import list_shown_subjects, name_subjects
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
 

@@ -12,10 +12,15 @@ from functools import cached_property
 from itertools import takewhile
 
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.suppression.periods.spans import AnyOf, Outside, Periods, Span, state_at, union_of
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
+from jobs.incidents.suppression.spans import AnyOf, Outside, Periods, Span, state_at, union_of
+from jobs.incidents.suppression.windows import (
+    AlertSubject,
+    MaintenanceWindow,
+    RequestedWindow,
+    Silence,
+    SubjectSelector,
+    WindowEffect,
+)
 from jobs.incidents.values import Suppression, SuppressionKind
 
 Tags = tuple[tuple[str, str], ...]

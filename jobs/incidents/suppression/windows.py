@@ -1,4 +1,4 @@
-"""Maintenance windows: members of `alerting.windows` in job files, and those that a user or a pipeline requests. Pure.
+"""Maintenance windows and silences: which alerts they select, and when they apply. Pure.
 
     windows:
       - {name: patching, schedule: {cron: "0 0 2 * * SUN", timezone: Europe/Berlin}, for: 3h, select: ...}
@@ -7,24 +7,127 @@
 
 `effect: silence` (the default): jobs run, and notifications are held back. `effect: pause`: jobs do not run in
 addition. With `only_then` the window is the only time at which jobs notify (or run), so that its effect is outside of
-it; of several such windows for a job, being inside of one is enough. `counts: false`: alert rules skip the runs
-inside a window.
+it; of several such windows for a job, being inside of one is enough. `counts: false`: alert rules skip the runs inside
+a window.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from jobs.alerting.selectors import DeliberateSelector, SelectedTexts, SelectorBase, matches_tag_pattern
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.display_text import DisplayText
-from jobs.incidents.suppression.periods.definition import PeriodDefinition
-from jobs.incidents.suppression.periods.spans import CutAt, Once, Periods, state_at
-from jobs.incidents.suppression.subjects import ExplicitSelector
+from jobs.formats.instants import format_instant
+from jobs.incidents.suppression.periods import PeriodDefinition
+from jobs.incidents.suppression.spans import CutAt, Once, Periods, Span, state_at
 from jobs.model_base import FrozenModel
+from jobs.problems import make_printable
+
+_MAX_LISTED = 3
+"""Names, tags or values of one kind in a scope."""
+_MAX_SCOPE = 120
+"""Characters of a scope."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class AlertSubject:
+    """`name`: of the job, group or objective. `kind`: of its check, or `group`, `objective` or `scheduler`.
+
+    `severity`: of the alert, or the highest of an incident; empty where none is known, such as for a job itself.
+    """
+
+    name: str
+    kind: str = ""
+    severity: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class SubjectSelector(SelectorBase):
+    """Selects subjects of alerts: by severity, too. `jobs`: names of jobs, groups and objectives. Empty: everything."""
+
+    OTHER_KINDS = ("group", "objective", "scheduler")
+
+    severities: SelectedTexts = Field(
+        default=(), description="the severity of the alert, or the highest of an incident"
+    )
+
+    @property
+    def is_empty(self) -> bool:
+        return super().is_empty and not self.severities
+
+    @property
+    def scope(self) -> str:
+        """Return what is selected in few words: `checkout`, `team=payments`, `severity down`."""
+        parts = [_list_some(self.jobs)] if self.jobs else []
+        parts += [f"{key}={_list_some(values)}" for key, values in list(self.tags.items())[:_MAX_LISTED]]
+        parts += [f"kind {_list_some(self.kinds)}"] if self.kinds else []
+        parts += [f"severity {_list_some(self.severities)}"] if self.severities else []
+        return make_printable(", ".join(parts) or "everything", _MAX_SCOPE)
+
+    def matches(self, subject: AlertSubject) -> bool:
+        return (not self.severities or subject.severity in self.severities) and self.selects(
+            subject.name, subject.tags, subject.kind
+        )
+
+    def matches_any_severity_of(self, subject: AlertSubject) -> bool:
+        """Return whether an alert of the subject could match, whatever its severity."""
+        return self.selects(subject.name, subject.tags, subject.kind)
+
+    def find_mismatch(self, subject: AlertSubject) -> str:
+        """Return a clause such as `the tag team is web, not payments`; empty if the subject matches."""
+        return (
+            self._name_mismatch(subject)
+            or self._tag_mismatch(subject)
+            or self._kind_mismatch(subject)
+            or self._severity_mismatch(subject)
+        )
+
+    def _name_mismatch(self, subject: AlertSubject) -> str:
+        if not self.jobs or any(fnmatchcase(subject.name, pattern) for pattern in self.jobs):
+            return ""
+        return f"the name is {subject.name}, not {_join(self.jobs)}"
+
+    def _tag_mismatch(self, subject: AlertSubject) -> str:
+        for key, values in self.tags.items():
+            found = subject.tags.get(key)
+            if found is None:
+                return f"there is no tag {key}"
+            if found not in values and not matches_tag_pattern(found, values):
+                return f"the tag {key} is {found}, not {_join(values)}"
+        return ""
+
+    def _kind_mismatch(self, subject: AlertSubject) -> str:
+        if not self.kinds or subject.kind in self.kinds:
+            return ""
+        return f"the kind is {subject.kind or 'unknown'}, not {_join(self.kinds)}"
+
+    def _severity_mismatch(self, subject: AlertSubject) -> str:
+        if not self.severities or subject.severity in self.severities:
+            return ""
+        return f"the severity is {subject.severity or 'unknown'}, not {_join(self.severities)}"
+
+
+class ExplicitSelector(DeliberateSelector, SubjectSelector):
+    """A selector of subjects for which selecting everything is deliberate: `all: true`."""
+
+
+def _list_some(values: tuple[str, ...]) -> str:
+    more = f" or {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
+    return " or ".join(values[:_MAX_LISTED]) + more
+
+
+def _join(values: tuple[str, ...]) -> str:
+    return " or ".join(values)
+
 
 SUPPRESSION_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 MAX_REASON_TEXT = 500
@@ -112,3 +215,57 @@ class RequestedWindow(FrozenModel):
 
     def is_active_at(self, now: datetime) -> bool:
         return state_at(self.periods, now).is_inside
+
+
+LONGEST_SILENCE = timedelta(days=366)
+
+
+class Silence(FrozenModel):
+    """From `starts_at`, inclusive, to `ends_at`, exclusive. `limited_to`: see RequestedWindow."""
+
+    id: str
+    select: ExplicitSelector
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    created_at: datetime
+    reason: Annotated[DisplayText, Field(max_length=MAX_REASON_TEXT)] = ""
+    limited_to: tuple[tuple[str, str], ...] = ()
+
+    @field_validator("starts_at", "ends_at", "created_at")
+    @classmethod
+    def _in_utc(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("has no offset: write it like 2026-12-01T22:00:00Z")
+        return value.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.ends_at <= self.starts_at:
+            start, end = format_instant(self.starts_at), format_instant(self.ends_at)
+            raise ValueError(f"ends_at: {end} is not after starts_at, {start}: write a later instant")
+        if self.ends_at - self.starts_at > LONGEST_SILENCE:
+            raise ValueError(f"ends_at: a silence lasts at most {LONGEST_SILENCE.days} days: write an earlier instant")
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.id
+
+    @property
+    def scope(self) -> str:
+        """Return what it selects, such as `team=payments`."""
+        tags = " or ".join(f"{key}={value}" for key, value in self.limited_to[:3])
+        return make_printable(f"{self.select.scope} (only {tags})" if tags else self.select.scope, 200)
+
+    @property
+    def title(self) -> str:
+        """Return the reason, or else `silence of team=payments`."""
+        return self.reason or f"silence of {self.scope}"
+
+    @cached_property
+    def periods(self) -> Periods:
+        return Once(Span(self.starts_at, self.ends_at))
+
+    def is_active_at(self, now: datetime) -> bool:
+        return self.starts_at <= now < self.ends_at

@@ -19,8 +19,7 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import SecretHider
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import plain_text
+from jobs.notifications.message import Message, plain_text
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
 
 if TYPE_CHECKING:

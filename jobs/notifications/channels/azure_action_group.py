@@ -20,11 +20,9 @@ from jobs.formats.instants import format_iso_instant
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import plain_text
+from jobs.notifications.message import Message, choose_level, list_details, plain_text
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
-from jobs.notifications.service_texts import choose_level, list_details
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _API_VERSION = "2023-01-01"
 _ACTION_GROUP_ID = (

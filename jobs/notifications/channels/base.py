@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from jobs.incidents.routing.digest import DigestField
+from jobs.incidents.routes import DigestField
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.notifications.port import ChannelResources, Sender
-from jobs.targets.urls import UrlOrSecret as UrlOrSecret
+from jobs.targets.endpoints import UrlOrSecret as UrlOrSecret
 
 
 class ChannelBase(FrozenModel):

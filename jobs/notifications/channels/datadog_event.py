@@ -14,11 +14,9 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import plain_text, shorten
+from jobs.notifications.message import Message, choose_level, plain_text, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.notifications.service_texts import choose_level
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_KEY = 500, 4000, 100
 _OLDEST_S = 17 * 3600

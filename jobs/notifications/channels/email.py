@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from jobs.model_base import SecretRef, TextOrSecret
-from jobs.notifications.answers import add_answer
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.message import Message
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import ChannelResources, SendFailed, SentReference, add_answer
 from jobs.problems import make_printable
 
 if TYPE_CHECKING:

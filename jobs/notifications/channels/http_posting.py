@@ -18,8 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from jobs.formats.durations import describe_seconds
 from jobs.formats.retry_after import parse_retry_after
-from jobs.notifications.answers import add_answer
-from jobs.notifications.port import ChannelResources, SendFailed
+from jobs.notifications.port import ChannelResources, SendFailed, add_answer
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.responses.reading import ReceivedResponse, fetch

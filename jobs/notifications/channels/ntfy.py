@@ -11,10 +11,9 @@ from pydantic import Field, model_validator
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import is_quiet, links_of, plain_text
+from jobs.notifications.message import Message, is_quiet, links_of, plain_text
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _LONGEST_TEXT = 3900
 """Bytes; a longer message becomes an attachment (limit: 4096)."""

@@ -14,11 +14,9 @@ from pydantic import Field
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import plain_text, shorten
+from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, plain_text, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.notifications.service_texts import ACKNOWLEDGING, choose_level, list_details
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _URLS = {
     "us": "https://api.opsgenie.com",

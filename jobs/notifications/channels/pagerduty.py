@@ -12,11 +12,9 @@ from pydantic import Field
 from jobs.formats.instants import format_iso_instant
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import shorten
+from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, shorten
 from jobs.notifications.port import ChannelResources, SentReference
-from jobs.notifications.service_texts import ACKNOWLEDGING, choose_level, list_details
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _URLS = {"us": "https://events.pagerduty.com/v2/enqueue", "eu": "https://events.eu.pagerduty.com/v2/enqueue"}
 _LONGEST_SUMMARY = 1024

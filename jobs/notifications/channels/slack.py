@@ -14,11 +14,10 @@ from pydantic import Field, model_validator
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import PostedResponse, Posting, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import color_of, is_quiet, links_of, shorten
+from jobs.notifications.message import Message, color_of, is_quiet, links_of, shorten
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
 from jobs.problems import make_printable
-from jobs.targets.urls import HttpUrl
+from jobs.targets.endpoints import HttpUrl
 
 _TEMPORARY_ERRORS = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}

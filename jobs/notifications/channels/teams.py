@@ -13,8 +13,7 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, encode_json, post
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import links_of, shorten
+from jobs.notifications.message import Message, links_of, shorten
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
 
 LARGEST_CARD = 27_000

@@ -22,7 +22,7 @@ from jobs.notifications.channels.base import ChannelBase, OnlySecret, UrlOrSecre
 from jobs.notifications.channels.http_posting import Posting, encode_json, post
 from jobs.notifications.message import Message
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
-from jobs.notifications.templates.message_templates import (
+from jobs.notifications.templates.definition import (
     check_message_templates,
     message_values,
     render_message_templates,

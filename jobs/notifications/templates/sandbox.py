@@ -1,6 +1,5 @@
-"""Compile and render templates that users write: a part of Jinja2 whose time and output are bounded.
+"""Compiles and renders templates that users write: a part of Jinja2 whose time and output are bounded.
 
-Used by jobs.notifications.templates.message_templates and jobs.notifications.templates.incident_message.
 Allowed: `{{ }}` with names, attributes, items, comparisons, conditions and the filters in FILTERS; `{% if %}`; one
 level of `{% for %}`. There are no calls, assignments, macros, includes or arithmetic, so that work is at most the
 template times its values, and nothing of Python is reachable. Jinja2 is imported at the first use.
@@ -14,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.formats.display_text import escape_control_characters
-from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
+from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template, nodes
@@ -202,3 +201,12 @@ def _check_nodes(tree: nodes.Template) -> None:
             raise TemplateProblem(f"line {node.lineno}: {node.name!r} is not a filter{hint}")
         if isinstance(node, nodes.For) and (node.recursive or next(node.find_all(nodes.For), None) is not None):
             raise TemplateProblem(f"line {node.lineno}: a loop inside a loop is not allowed")
+
+
+class TagValues(dict[str, str]):
+    """`tags.stage` is undefined for a job without this tag, and its text is empty."""
+
+    def __missing__(self, name: str) -> Any:
+        from jinja2 import Undefined
+
+        return Undefined(name=name)

@@ -19,16 +19,20 @@ from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import (
     CLOSED_CIRCUIT,
+    EMPTY_WINDOW,
     UNCOUNTED_PERIOD,
     CircuitAdmission,
     CircuitCondition,
     CircuitPermit,
     CircuitState,
+    CircuitWindow,
+    add_run,
+    dump_state,
+    load_state,
+    merge_successes,
 )
 from jobs.running.circuit_breaker.state_machine import add_successes, admit_run, record_result
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
-from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, CircuitWindow, add_run, merge_successes
-from jobs.running.deadlines import run_with_deadline
+from jobs.running.clocks import run_with_deadline
 
 _log = logging.getLogger("jobs.running")
 

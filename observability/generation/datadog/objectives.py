@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from jobs.objectives.burn import BURN_PAIRS
+from jobs.objectives import BURN_PAIRS
 from observability import names
 from observability.generation.core.document import GeneratedDocument, Json, reference_id
 from observability.generation.core.portfolio import ObjectiveOfJobs, Portfolio

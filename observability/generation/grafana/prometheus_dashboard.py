@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.policies.prometheus import label_of_tag
+from jobs.policies.telemetry import label_of_tag
 from observability.generation.core.document import GeneratedDocument
 from observability.generation.core.portfolio import Portfolio, PortfolioJob
 from observability.generation.grafana.panels import (

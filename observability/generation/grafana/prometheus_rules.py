@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.policies.prometheus import label_of_tag
+from jobs.policies.telemetry import label_of_tag
 from observability.generation.core.document import GeneratedDocument
 from observability.generation.core.portfolio import OWNER_TAGS, Portfolio
 from observability.generation.grafana.promql import (

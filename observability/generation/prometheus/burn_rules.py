@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.formats.durations import format_duration
-from jobs.objectives.budget import error_ratio_of
-from jobs.objectives.burn import BurnPair, list_possible_pairs
+from jobs.objectives import BurnPair, error_ratio_of, list_possible_pairs
 from observability.names import series
 
 BURN_ALERT = "SchedulerErrorBudgetBurns"

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 
+from jobs.alerting.facts import Threshold
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.thresholds import Threshold
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.suppression.finding import SuppressionSet
 from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest

@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.incidents.values import AlertKey
 from scheduler.alerting.backtest.collector_pause import pause_collector
 from scheduler.alerting.backtest.comparison import MessageComparison, compare

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from jobs.alerting.samples import Sample
-from jobs.runs.error_classes import ErrorClass
+from jobs.alerting.facts import Sample
+from jobs.runs.outcomes import ErrorClass
 from jobs.runs.states import JobStatus
 from jobs.schedules import Schedule
 from scheduler.alerting.backtest.read_ranges import DueTimeRange

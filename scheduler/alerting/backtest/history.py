@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.conditions.lateness import LatenessCondition
 from jobs.alerting.conditions.response_time import ResponseTimeCondition
-from jobs.alerting.samples import Sample, sample_of_run
+from jobs.alerting.facts import Sample, sample_of_run
 from jobs.incidents.values import Suppression, SuppressionKind
 from jobs.runs import Trigger
 from jobs.runs.states import JobStatus, StateChange

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routes import Rota
 from scheduler.catalog.catalog import JobSnapshot
 
 LONGEST_READ = 12.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.alerting.samples import sample_of_run
+from jobs.alerting.facts import sample_of_run
 from jobs.definition import JobDefinition
 from jobs.runs import Run, Trigger
 from scheduler.alerting.backtest.estimated_runs import estimate_runs

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard.guard import Guard
+from jobs.checks.guard import Guard
 from jobs.errors import JobsError, SecretUnavailable, TokenUnavailable
 from jobs.notifications.port import SendFailed
 from jobs.ports import Secrets, Tokens
@@ -23,8 +23,7 @@ from jobs.problems import make_printable
 if TYPE_CHECKING:
     import httpx
 
-    from jobs.checks.net.network import Network
-    from jobs.checks.net.resolver import ResolvedAddress
+    from jobs.checks.net.network import Network, ResolvedAddress
 
 SECONDS_PER_ADDRESS = 5.0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard.guard import Guard
+from jobs.checks.guard import Guard
 from jobs.checks.http_transport.options import RequestOptions
 from jobs.checks.http_transport.transport import CheckTransport
 from jobs.checks.net.network import Network

@@ -12,10 +12,9 @@ from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
 from jobs.notifications.message import Message
 from jobs.notifications.port import SendFailed
-from jobs.notifications.templates.details import MessageDetails
-from jobs.notifications.templates.digest_message import DigestEntry, make_digest
-from jobs.notifications.templates.incident_message import make_message
+from jobs.notifications.templates.incident_message import MessageDetails, make_message
 from jobs.notifications.templates.sandbox import TemplateProblem
+from jobs.notifications.templates.titles import DigestEntry, make_digest
 from scheduler.alerting.delivery.composing import choose_kind
 from scheduler.stores.alerting.incident_log import IncidentLog
 

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from jobs.alerting.alert import Alert, Verdict, advance
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock, SelfChecks
-from jobs.running.self_checks.credentials import CREDENTIAL_ERRORS, NO_CREDENTIALS
+from jobs.running.self_checks.own_checks import CREDENTIAL_ERRORS, NO_CREDENTIALS
 from jobs.runs import Run
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 from scheduler.alerting.evaluation.clock_watch import WRONG_CLOCK, ClockWatch
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY

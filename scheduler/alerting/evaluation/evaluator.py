@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
 from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
 from scheduler.alerting.evaluation.due_times import DueTimes

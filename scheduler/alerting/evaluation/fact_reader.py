@@ -10,12 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.subject import CircuitFact, SampleHistory, SecretExpiryFact, SubjectFacts
+from jobs.alerting.facts import AlertNeeds, CircuitFact, SampleHistory, SecretExpiryFact, SubjectFacts
 from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit_breaker.state import CircuitCondition
-from jobs.running.circuit_breaker.stored_state import load_state
+from jobs.running.circuit_breaker.state import CircuitCondition, load_state
 from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.stores.dead_letters.repository import DeadLetters
 

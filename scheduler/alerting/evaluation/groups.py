@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert, advance
 from jobs.alerting.evaluation import CompiledRules
+from jobs.alerting.facts import Sample
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
 from jobs.incidents.values import AlertKey
 from jobs.runs import Trigger
 from scheduler.alerting.evaluation.due_times import LatestRuns

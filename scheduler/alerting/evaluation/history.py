@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.samples import Sample, sample_of_run
-from jobs.alerting.subject import SampleHistory, history_of
+from jobs.alerting.facts import Sample, SampleHistory, history_of, sample_of_run
 from jobs.runs import Run
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.runs.pages import RunPage
 
 PAGE_SIZE = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Set
 
 from jobs.alerting.evaluation import Activity, CompiledRules
-from jobs.alerting.samples import Sample
+from jobs.alerting.facts import Sample
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 

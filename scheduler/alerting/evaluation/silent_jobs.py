@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.alerting.conditions.silent import SilentCondition
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.subject import SubjectFacts
+from jobs.alerting.facts import SubjectFacts
 from jobs.definition import JobDefinition
 from jobs.fast_frozen import fast_frozen
 from jobs.schedules import Schedule

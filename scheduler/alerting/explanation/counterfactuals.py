@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from jobs.incidents.routing.routes import Route, RouteTimes
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.routes import Route, RouteTimes
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import Suppression, SuppressionKind, Transition, TransitionKind
 from scheduler.alerting.backtest.backtester import PreparedBacktest

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
 from jobs.alerting.evaluation import judge_rule
+from jobs.alerting.facts import SampleHistory, SubjectFacts, history_of, sample_of_run
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import sample_of_run
-from jobs.alerting.subject import SampleHistory, SubjectFacts, history_of
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.routing.routing import channels_of
+from jobs.incidents.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run

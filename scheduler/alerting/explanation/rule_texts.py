@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, fires_at
+from jobs.alerting.facts import SampleHistory
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.subject import SampleHistory
-from jobs.definition.alerting.job_alerts import find_selecting_entry
+from jobs.definition.job_alerts import find_selecting_entry
 from jobs.formats.durations import format_duration
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 

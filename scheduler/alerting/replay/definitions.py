@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobs.incidents.engine.facts import GROUP_WAIT
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from scheduler.alerting.rule_book import RuleBook
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
+from jobs.alerting.facts import Sample
 from jobs.alerting.groups import judge_group
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
 from jobs.runs import Trigger
 from scheduler.alerting.replay.job_alerts import AlertChange
 from scheduler.alerting.rule_book import GroupRules

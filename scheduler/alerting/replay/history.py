@@ -9,7 +9,7 @@ from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
-from jobs.alerting.samples import Sample
+from jobs.alerting.facts import Sample
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertKey, Suppression
 

@@ -10,15 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
-from jobs.alerting.bases.condition import SampleCondition, is_met_by
-from jobs.alerting.bases.window_condition import WindowCondition
+from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.evaluation import Activity, CompiledRules, judge_rule
+from jobs.alerting.facts import LARGEST_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
-from jobs.alerting.series import Series, series_of
-from jobs.alerting.subject import SampleHistory, SubjectFacts
-from jobs.alerting.thresholds import LARGEST_WINDOW
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import Trigger
 from scheduler.alerting.replay.history import ReplayRun

@@ -5,8 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.runs import ErrorClass
-from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import (
+    CertificateDetail,
+    DnsDetail,
+    EntryEffect,
+    EntryStatus,
+    HealthDetail,
+    ReportedEntry,
+    StepDetail,
+    StepOutcome,
+    TlsDetail,
+)
 from scheduler.api.models.base import ResponseModel, example_values
 
 

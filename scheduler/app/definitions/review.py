@@ -11,7 +11,7 @@ from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.stored_jobs import LocatedStoredJob, join_uses, name_jobs
 from config.warnings import warnings_of_denied_credentials
 from jobs.checks.binding.rules import Bindings
-from jobs.checks.guard.guard import Guard
+from jobs.checks.guard import Guard
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
 from jobs.ports import Secrets

@@ -10,8 +10,8 @@ from config.settings.model import Settings
 from jobs.checks.body_memory import BodyMemory
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs.events import RunListener
 from scheduler.app.check_setup import open_checks
 from scheduler.app.options import open_log, with_version

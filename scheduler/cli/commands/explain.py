@@ -51,7 +51,7 @@ def explain(
 
 
 def _explain_schedule(argument: ScheduleArgument) -> str | None:
-    from jobs.schedules.explanations.schedules import explain_schedule
+    from jobs.schedules.explanations import explain_schedule
 
     return None if argument.schedule is None else explain_schedule(argument.schedule)
 

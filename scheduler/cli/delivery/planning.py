@@ -114,7 +114,7 @@ def with_scheduler(
 ) -> T:
     """Do the work with the running scheduler, or with the configured store. Failures end the command."""
     if connection is not None:
-        from jobs.running.system_clock import SystemClock
+        from jobs.running.clocks import SystemClock
         from scheduler.cli.delivery.api_scheduler import ApiScheduler
         from scheduler.cli.delivery.connection import run_remote
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
     from config.job_files.job_set import JobSet
     from jobs.definition import JobDefinition
-    from jobs.definition.alerting.definitions import AlertingDefinitions
+    from jobs.definition.alerting_section import AlertingDefinitions
     from jobs.schedules import Schedule
 
 

@@ -43,7 +43,7 @@ def _describe_rejected(stored: StoredJob) -> str:
 
 
 def _describe_unknown_job(name: str, configuration: Configuration, stored: Sequence[str]) -> str:
-    from jobs.problems.suggestions import did_you_mean, suggest_name
+    from jobs.problems.findings import did_you_mean, suggest_name
 
     known = [*configuration.jobs.jobs, *stored]
     if configuration.problems:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 from scheduler.api.lazy_app import LazyApi
 from scheduler.app import Program
 from scheduler.app.authentication_setup import require_identity

@@ -13,7 +13,7 @@ from typing import TextIO
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
 from config.settings.model import Settings
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 from jobs.ports import Clock
 from scheduler.app import Program, open_program
 from scheduler.app.adapters import find_file_check

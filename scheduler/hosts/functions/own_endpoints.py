@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 
 ANY_ADDRESS = "0.0.0.0"
 _PORT_VARIABLES = ("WEBSITES_PORT", "PORT", "ASPNETCORE_HTTP_PORTS", "FUNCTIONS_CUSTOMHANDLER_PORT")

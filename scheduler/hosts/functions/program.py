@@ -13,7 +13,7 @@ from functools import partial
 from config.errors import ConfigurationError
 from config.loading import Configuration
 from config.settings.model import Settings
-from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.checks.addresses import OwnEndpoint
 from jobs.problems import Problem
 from jobs.runs import Ticket
 from scheduler.app import EarlyTelemetry, Program, open_program

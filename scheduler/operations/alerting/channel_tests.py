@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.incidents.values import Incident
 from jobs.problems import format_value
-from jobs.problems.suggestions import did_you_mean, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.alerting.channel_testing import ChannelTestResult, ChannelTestSender
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
-from jobs.incidents.suppression.silences import LONGEST_SILENCE, Silence
-from jobs.incidents.suppression.subjects import ExplicitSelector
+from jobs.incidents.suppression.windows import LONGEST_SILENCE, ExplicitSelector, Silence
 from jobs.ports import Clock
 from jobs.problems import validation_problems
 from scheduler.audit.recording import audited

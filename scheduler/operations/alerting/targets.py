@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
+from jobs.incidents.suppression.windows import AlertSubject, SubjectSelector
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict
 from scheduler.stores.port import RowChanged

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
-from jobs.incidents.suppression.periods.spans import state_at
+from jobs.incidents.suppression.spans import state_at
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.model_base import FILE_CONTEXT
 from jobs.ports import Clock

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jobs.alerting.rule import Escalation
+from jobs.checks.binding.names import normalize_secret_name
 from jobs.checks.binding.rules import Bindings
-from jobs.checks.binding.secret_names import normalize_secret_name
 from jobs.definition import JobDefinition
 from jobs.problems import KeyPath, Problem, dotted_path
 from jobs.targets import HeartbeatTarget

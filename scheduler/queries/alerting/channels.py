@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from jobs.notifications.outbox import ChannelState
-from jobs.problems.suggestions import did_you_mean, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
 from scheduler.stores.alerting.outbox import OutboxRows

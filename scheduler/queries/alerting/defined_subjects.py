@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jobs.alerting.rule import AlertRule
-from jobs.definition.alerting.job_alerts import rules_of
-from jobs.definition.objectives.burn_rules import list_burn_rules
+from jobs.definition.job_alerts import list_burn_rules, rules_of
 from jobs.incidents.values import AlertKey
 from jobs.problems import make_printable
 from jobs.targets import describe_target

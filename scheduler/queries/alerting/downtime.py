@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jobs.alerting.rule import AlertRule
-from jobs.alerting.severities import AlertSeverity
-from jobs.definition.alerting.job_alerts import rules_of
+from jobs.alerting.rule import AlertRule, AlertSeverity
+from jobs.definition.job_alerts import rules_of
 from jobs.incidents.downtime import (
     CountedFailure,
     Downtime,
@@ -23,7 +22,7 @@ from jobs.incidents.downtime import (
     list_failures,
     list_suspended_times,
 )
-from jobs.incidents.suppression.periods.spans import Span
+from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.ports import Clock
 from jobs.runs.states import StateChange

@@ -20,9 +20,8 @@ from jobs.incidents.downtime import (
 )
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.incidents.suppression.subjects import AlertSubject
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.spans import Span
+from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow
 from jobs.incidents.values import Incident, Transition
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.queries.alerting.visibility import SubjectVisibility

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.incidents.suppression.subjects import SubjectSelector
+from jobs.incidents.suppression.windows import SubjectSelector
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.identity.tags import Tags
 from scheduler.turns import convert_each

@@ -8,10 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from jobs.incidents.suppression.periods.spans import Periods, state_at
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import AlertSubject
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
+from jobs.incidents.suppression.spans import Periods, state_at
+from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, Silence
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog

@@ -15,13 +15,12 @@ from pydantic import ValidationError
 
 from jobs.formats.durations import format_duration
 from jobs.formats.instants import format_iso_instant
-from jobs.incidents.suppression.periods.definition import PeriodDefinition
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.incidents.suppression.subjects import SubjectSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow
+from jobs.incidents.suppression.periods import PeriodDefinition
+from jobs.incidents.suppression.spans import Span
+from jobs.incidents.suppression.windows import MaintenanceWindow, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import validation_problems
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 
 MAX_PREVIEWED = 5
 """Periods of a draft."""

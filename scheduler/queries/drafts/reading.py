@@ -62,7 +62,7 @@ def parse_draft(content: bytes, *, is_json: bool) -> Mapping[str, Any] | DraftPr
 def preview_schedule(definition: Mapping[str, Any], now: datetime) -> SchedulePreview:
     """Return the schedule of a draft in words, with its next due instants. The rest of the draft can be invalid."""
     from jobs.schedules import bind_to_job, parse_schedule, zone_of
-    from jobs.schedules.explanations.schedules import explain_schedule
+    from jobs.schedules.explanations import explain_schedule
 
     written = definition.get("schedule")
     if written is None:

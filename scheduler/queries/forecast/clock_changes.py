@@ -1,6 +1,6 @@
 """Changes of local time in a range, and what happens to the jobs that are due then. Pure.
 
-Called by scheduler.queries.forecast.reader. The rules are those of jobs.schedules.time_zones.zoned_schedule.
+Called by scheduler.queries.forecast.reader. The rules are those of jobs.schedules.time_zones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jobs.schedules import (
     ZonedSchedule,
     from_milliseconds,
 )
-from jobs.schedules.time_zones.time_zone import OffsetSpan
+from jobs.schedules.time_zones import OffsetSpan
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from heapq import heappop, heappush, heapreplace, merge
 from typing import Final
 
 from jobs.formats.durations import format_duration
-from jobs.policies.concurrency_groups import ConcurrencyGroup
+from jobs.policies.groups import ConcurrencyGroup
 from scheduler.queries.forecast.counting import DueJob, ForecastCounts
 from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.forecast.grid import ForecastGrid

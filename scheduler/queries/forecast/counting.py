@@ -15,7 +15,7 @@ from operator import add
 from jobs.definition import JobDefinition
 from jobs.definition.dependencies import format_dependencies
 from jobs.schedules import Schedule, from_milliseconds
-from jobs.schedules.milliseconds import LAST_MS
+from jobs.schedules.protocol import LAST_MS
 from scheduler.queries.forecast.counters import CounterFactory, InstantCounter
 from scheduler.queries.forecast.grid import ForecastGrid
 from scheduler.queries.forecast.suspensions import JobSuspensions, MillisecondSpan, SuspensionFinder

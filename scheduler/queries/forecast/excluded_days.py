@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from jobs.definition import JobDefinition
 from jobs.schedules import BoundedSchedule, DefaultSchedule, JitteredSchedule, Schedule, UnionSchedule
-from jobs.schedules.calendars.exclusions import DAY_SECONDS, ExcludedDates, PublicHolidays
+from jobs.schedules.exclusions import DAY_SECONDS, ExcludedDates, PublicHolidays
 
 _EPOCH = date(1970, 1, 1)
 

@@ -11,10 +11,9 @@ from datetime import datetime
 
 from jobs.definition import JobDefinition
 from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
-from jobs.incidents.suppression.subjects import AlertSubject
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
+from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, WindowEffect
 from jobs.schedules import from_milliseconds, to_milliseconds
-from jobs.schedules.milliseconds import LAST_MS
+from jobs.schedules.protocol import LAST_MS
 from scheduler.stores.pauses import Pause
 
 MillisecondSpan = tuple[int, int]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from jobs.definition.objectives.finding import NamedObjective
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.counts import NO_COUNTS, SliCounts
+from jobs.definition.job_alerts import NamedObjective
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import NO_COUNTS, SliCounts
 from scheduler.queries.objectives.measuring import ObjectiveMeasurer
 
 _YEAR_S = 366 * 86400.0

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from jobs.definition.objectives.finding import NamedObjective
+from jobs.definition.job_alerts import NamedObjective
 from jobs.incidents.downtime import CountedFailure, Downtime, ExcludedTime, compute_downtime, merge_spans
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.counts import NO_COUNTS, SliCounts
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import NO_COUNTS, SliCounts
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.exclusions import ExclusionReader, ReadExclusions

@@ -9,15 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.definition.objectives.finding import NamedObjective, list_objectives
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.budget import BudgetStatus, ErrorBudget, burn_rate_of
-from jobs.objectives.burn import BURN_WINDOWS, PRESENT_WINDOW
-from jobs.objectives.counts import NO_COUNTS, SliCounts
-from jobs.objectives.windows import find_window_begin, find_window_end
-from jobs.objectives.wording import describe_budget
+from jobs.definition.job_alerts import NamedObjective, list_objectives
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import (
+    BURN_WINDOWS,
+    NO_COUNTS,
+    PRESENT_WINDOW,
+    BudgetStatus,
+    ErrorBudget,
+    SliCounts,
+    burn_rate_of,
+    describe_budget,
+    find_window_begin,
+    find_window_end,
+)
 from jobs.ports import Clock
-from jobs.problems.suggestions import did_you_mean, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound

@@ -15,8 +15,8 @@ from typing import Any
 
 from jobs.formats.instants import parse_instant
 from jobs.incidents.downtime import merge_spans
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.counts import NO_COUNTS, SliCounts, count_run
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import NO_COUNTS, SliCounts, count_run
 from jobs.runs.outcomes import Outcome, Trigger
 from scheduler.queries.objectives.run_counting import is_excluded
 

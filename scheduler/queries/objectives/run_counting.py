@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.counts import NO_COUNTS, SliCounts, count_run
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import NO_COUNTS, SliCounts, count_run
 from scheduler.queries.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart

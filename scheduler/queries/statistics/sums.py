@@ -7,8 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
-from jobs.runs.histogram import Histogram
-from jobs.runs.packed_counts import unpack
+from jobs.runs.histogram import Histogram, unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.runs.rollups.reading import RollupPart
 from scheduler.stores.runs.rollups.tally import Tally, pack_hour

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.formats.instants import parse_instant
-from jobs.runs.health import EntryEffect, EntryStatus, ReportedEntry
+from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from scheduler.stores.changes.keys import CHANGES_PARTITION, CHANGES_TABLE, health_key
 from scheduler.stores.port import Insert, Replace, Store

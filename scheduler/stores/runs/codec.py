@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codecs.attempts import decode_attempt, encode_attempt

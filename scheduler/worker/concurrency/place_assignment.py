@@ -14,9 +14,9 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
-from jobs.running.retries.retry_messages import host_with_port
+from jobs.running.retry_budget import host_with_port
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore

@@ -9,7 +9,7 @@ import pytest
 
 from config.errors import ConfigurationError
 from config.job_files.reader import JobFileReader
-from jobs.policies.concurrency_groups import ConcurrencyGroup
+from jobs.policies.groups import ConcurrencyGroup
 
 CHECK = "check: {kind: http, url: 'http://127.0.0.1/'}"
 

@@ -10,7 +10,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files.job_set import JobSet
 from config.job_files.reader import JobFileReader
-from jobs.definition.objectives.finding import NamedObjective, list_objectives
+from jobs.definition.job_alerts import NamedObjective, list_objectives
 
 CHECK = "{kind: http, url: https://shop.example/health}"
 

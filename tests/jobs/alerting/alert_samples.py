@@ -8,9 +8,8 @@ from typing import Any
 
 from jobs.alerting.alert import Alert, Verdict
 from jobs.alerting.evaluation import evaluate, judge_rule
+from jobs.alerting.facts import Sample, SubjectFacts, history_of
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SubjectFacts, history_of
 from jobs.model_base import FILE_CONTEXT
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)

@@ -9,14 +9,13 @@ from pydantic import ValidationError
 
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
-from jobs.alerting.needs import AlertNeeds
+from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING
-from jobs.definition.alerting.job_alerts import rules_of
+from jobs.definition.alerting_section import NO_ALERTING
+from jobs.definition.job_alerts import rules_of
 from jobs.model_base import FILE_CONTEXT
-from jobs.objectives.counts import SliCounts
+from jobs.objectives import SliCounts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=5)

@@ -8,8 +8,8 @@ import pytest
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.alerting.conditions.silent import SilentCondition
-from jobs.alerting.subject import CircuitFact, SecretExpiryFact, SubjectFacts
-from jobs.runs.error_classes import ErrorClass
+from jobs.alerting.facts import CircuitFact, SecretExpiryFact, SubjectFacts
+from jobs.runs.outcomes import ErrorClass
 from tests.jobs.alerting.alert_samples import MINUTE, START, judge, rule_of, sample, samples
 
 DAY = timedelta(days=1)

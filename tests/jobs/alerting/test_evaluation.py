@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
-from jobs.alerting.subject import history_of
+from jobs.alerting.facts import history_of
 from jobs.runs.outcomes import Trigger
 from tests.jobs.alerting.alert_samples import MINUTE, NO_FACTS, START, judge, rule_of, sample, samples, states_after
 
@@ -116,7 +116,7 @@ RULES = CompiledRules(
 
 
 def test_a_healthy_job_is_not_judged() -> None:
-    with patch("jobs.alerting.bases.condition.series_of", side_effect=AssertionError("judged")):
+    with patch("jobs.alerting.conditions.base.series_of", side_effect=AssertionError("judged")):
         for run in samples("S" * 200, response_ms=20.0):
             assert RULES.observe(None, run) is None
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.alerting.samples import sample_of_run
-from jobs.runs.error_classes import ErrorClass
-from jobs.runs.outcomes import Outcome, Trigger
+from jobs.alerting.facts import sample_of_run
+from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
 from jobs.runs.run import Run
 from tests.jobs.alerting.alert_samples import MINUTE, START
 

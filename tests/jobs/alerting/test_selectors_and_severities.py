@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from jobs.alerting.rule import SeverityDefinition, merge_severities
 from jobs.alerting.selectors import AlertSelector
-from jobs.alerting.severities import SeverityDefinition, merge_severities
 
 JOB = ("checkout-eu", {"team": "payments", "app": "checkout"}, "http")
 

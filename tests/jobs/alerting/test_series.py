@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.alerting.samples import Sample
-from jobs.alerting.series import Series, series_of
-from jobs.alerting.thresholds import Threshold
+from jobs.alerting.facts import Sample, Series, Threshold, series_of
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.alerting.thresholds import LARGEST_WINDOW, Threshold, parse_threshold
+from jobs.alerting.facts import LARGEST_WINDOW, Threshold, parse_threshold
 
 
 @pytest.mark.parametrize(

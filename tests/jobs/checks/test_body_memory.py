@@ -13,7 +13,7 @@ from jobs.checks import body_memory
 from jobs.checks.body_memory import BODY_MEMORY_TIMEOUT, UNCOUNTED_BYTES, BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import BodyMemoryExhausted
-from jobs.checks.http.bodies import read_body
+from jobs.checks.http.requests import read_body
 from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext

@@ -8,7 +8,7 @@ import pytest
 from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget as Target

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from jobs.checks import Checks
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, SendPermission
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
-from jobs.checks.send_permission import SendPermission
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
 from jobs.redaction import Redactor

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.definition.alerting.gaps import AlertingGaps, find_alerting_gaps
-from jobs.definition.alerting.registry import PARTS_BY_KEY
-from jobs.definition.alerting.subject_classes import SubjectClasses
-from jobs.definition.objectives.objective import SelectedObjective
-from jobs.definition.objectives.section import OBJECTIVES_PART
-from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
+from jobs.definition.alerting_gaps import AlertingGaps, SubjectClasses, find_alerting_gaps
+from jobs.definition.alerting_registry import PARTS_BY_KEY
+from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job_alerts import OBJECTIVES_PART
+from jobs.definition.objective import SelectedObjective
+from jobs.incidents.suppression.windows import AlertSubject, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

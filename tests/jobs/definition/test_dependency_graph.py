@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
-from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem
+from jobs.definition.dependencies import DependencyGraph, DependencyProblem
 
 NAMES = "abcdefgh"
 

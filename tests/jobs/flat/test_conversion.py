@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
 from jobs.flat import FlatJob, convert_flat_job, is_flat_job
-from jobs.flat.keys import FLAT_KEY_SPELLINGS
+from jobs.flat.reading import FLAT_KEY_SPELLINGS
 from jobs.schedules import parse_schedule
 
 DESIGN = {

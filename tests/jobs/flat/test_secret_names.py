@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from config.secrets.files import secret_variable_name
 from jobs.definition import NAME_PATTERN, JobDefinition
 from jobs.flat import FlatJob, convert_flat_job
-from jobs.flat.secret_names import default_secret_name, secret_variable
+from jobs.flat.conversion import default_secret_name, secret_variable
 
 FIRST_GENERATION = {
     "JobName": "externalApiHealth",

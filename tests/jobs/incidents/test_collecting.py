@@ -8,8 +8,7 @@ from jobs.incidents.actions import resolve_by_hand
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.values import Incident, Suppression, SuppressionKind
 from jobs.notifications.message import Message
-from jobs.notifications.templates.details import MessageDetails
-from jobs.notifications.templates.incident_message import make_message
+from jobs.notifications.templates.incident_message import MessageDetails, make_message
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, START, World
 
 HOST = ["host x.example"]

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.alerting.rule import AlertRule
-from jobs.alerting.severities import BUILT_IN_SEVERITIES
+from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertRule
 from jobs.incidents.downtime import (
     CountedFailure,
     Downtime,

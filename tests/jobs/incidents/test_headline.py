@@ -20,8 +20,7 @@ from jobs.incidents.headline import (
     sort_members,
 )
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, Notification, Transition, TransitionKind
-from jobs.notifications.templates.details import MessageDetails
-from jobs.notifications.templates.incident_message import make_message
+from jobs.notifications.templates.incident_message import MessageDetails, make_message
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, START, World
 
 RANKS = {"down": 20, "degraded": 10}

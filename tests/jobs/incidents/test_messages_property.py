@@ -16,8 +16,7 @@ from jobs.incidents.actions import acknowledge, resolve_by_hand
 from jobs.incidents.engine.facts import AlertPolicy, EscalationStep, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, Notification, Transition, TransitionKind
-from jobs.notifications.templates.details import MessageDetails
-from jobs.notifications.templates.incident_message import incident_values, make_message
+from jobs.notifications.templates.incident_message import MessageDetails, incident_values, make_message
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World
 
 JOBS = ("router", "a", "b", "c", "d")

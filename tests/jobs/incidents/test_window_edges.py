@@ -9,8 +9,7 @@ import pytest
 
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample, find_pause, find_suppression
-from jobs.incidents.suppression.subjects import AlertSubject
-from jobs.incidents.suppression.windows import MaintenanceWindow
+from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow
 from jobs.incidents.values import AlertKey, Suppression
 from tests.jobs.incidents.world import HOUR, MINUTE, START, World
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES
-from jobs.incidents.routing.rota_definition import RotaDefinition
+from jobs.incidents.rota_calendar import CALENDAR_BYTES
+from jobs.incidents.routes import RotaDefinition
 from jobs.judging import InlineJudge
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskDone, TaskStopped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.judging.event_loop_share import LOOP_BURST_SECONDS, LOOP_RETRY_SECONDS, LOOP_TIME_SHARE, EventLoopShare
+from jobs.judging.service import LOOP_BURST_SECONDS, LOOP_RETRY_SECONDS, LOOP_TIME_SHARE, EventLoopShare
 
 
 class Watch:

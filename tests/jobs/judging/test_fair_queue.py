@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.judging.fair_queue import MOST_QUEUED_BYTES, MOST_QUEUED_PER_JOB, FairQueue, QueuedJudgement
+from jobs.judging.judging_thread import MOST_QUEUED_BYTES, MOST_QUEUED_PER_JOB, FairQueue, QueuedJudgement
 
 
 class Watch:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.judging import ExpectationVerdict, Judgement, JudgingTask
-from jobs.judging.deferred_redaction import make_completer
+from jobs.judging.child import make_completer
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskFailed, TaskStopped
 from jobs.redaction import Redactor
 from tests.jobs.expectations.helpers import answer, entries

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.objectives.budget import BudgetStatus, ErrorBudget, burn_rate_of, error_ratio_of
-from jobs.objectives.counts import SliCounts
-from jobs.objectives.wording import describe_budget, format_amount, format_percent
+from jobs.objectives import (
+    BudgetStatus,
+    ErrorBudget,
+    SliCounts,
+    burn_rate_of,
+    describe_budget,
+    error_ratio_of,
+    format_amount,
+    format_percent,
+)
 
 DAYS_30 = timedelta(days=30)
 COUNTS = st.tuples(st.integers(1, 100_000), st.integers(0, 100_000)).map(lambda two: SliCounts(sum(two), two[1]))

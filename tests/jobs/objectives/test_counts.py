@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.objectives.burn import BURN_PAIRS, BURN_WINDOWS
-from jobs.objectives.counts import SliCounts, count_run
-from jobs.objectives.windows import find_window_begin, find_window_end
+from jobs.objectives import BURN_PAIRS, BURN_WINDOWS, SliCounts, count_run, find_window_begin, find_window_end
 from jobs.runs.outcomes import Outcome, Trigger
 
 NOW = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError
 from jobs.model_base import FrozenModel, SecretRef
 from jobs.policies import CircuitPolicy, RetryPolicy, Timeouts
 from jobs.problems import Problem, dotted_path, looks_secret, validation_problems
-from jobs.problems.suggestions import suggest_name
+from jobs.problems.findings import suggest_name
 from jobs.targets import HttpTarget, StepsTarget
 
 

@@ -11,7 +11,7 @@ from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted

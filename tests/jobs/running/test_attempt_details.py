@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.running.attempt_details import (
+from jobs.running.run_factories import (
     LONGEST_DETAIL_NAME,
     LONGEST_DNS_RECORD,
     LONGEST_DNS_RECORDS,
     MOST_CERTIFICATE_NAMES,
     MOST_DNS_RECORDS,
     MOST_STEP_DETAILS,
+    build_attempt,
     build_details,
 )
-from jobs.running.run_factories import build_attempt
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from tests.jobs.running.seen_certificates import NOON, certificate

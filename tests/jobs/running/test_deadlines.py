@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from jobs.running.deadlines import SelfCancelled, run_with_deadline
+from jobs.running.clocks import SelfCancelled, run_with_deadline
 from tests.jobs.running.virtual_time import virtual_time
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from jobs.redaction import Redactor
-from jobs.running.attempt_details import LONGEST_HEALTH_TEXT, LONGEST_HEALTH_TEXTS, build_details
+from jobs.running.run_factories import LONGEST_HEALTH_TEXT, LONGEST_HEALTH_TEXTS, build_details
 from jobs.runs import Observation, Phases
-from jobs.runs.health import MOST_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import MOST_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 
 
 def stored(*entries: ReportedEntry, redactor: Redactor | None = None) -> HealthDetail:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from jobs.running.run_factories import dead_lettered_run, interrupted_run, overdue_run, skipped_run
 from jobs.runs import ErrorClass, Outcome
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from tests.jobs.running.run_parts import TICKET, URL, job
 from tests.jobs.running.virtual_time import START, LoopClock, virtual_time
 

@@ -13,7 +13,7 @@ from jobs.running.run_factories import ERRORS_UNRELATED_TO_TARGET
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from jobs.runs.details import Details, StepDetail
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
 

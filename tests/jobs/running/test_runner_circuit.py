@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from jobs.errors import LeaseEnded
-from jobs.running.circuit_breaker.state import CircuitCondition
-from jobs.running.circuit_breaker.stored_state import load_state
+from jobs.running.circuit_breaker.state import CircuitCondition, load_state
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import REFUSED, Hang, Stage, answer, broken, job

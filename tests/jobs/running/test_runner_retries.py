@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from jobs.policies import LONGEST_RUN_TIMEOUT
-from jobs.policies.retry import MOST_ATTEMPTS
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.policies.execution import MOST_ATTEMPTS
+from jobs.running.retry_budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
 from tests.jobs.running.running_cases import cases

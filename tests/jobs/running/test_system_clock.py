@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 
 
 async def test_the_real_clock_is_in_utc_and_continues() -> None:

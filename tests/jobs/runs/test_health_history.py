@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket, Trigger
-from jobs.runs.details import Details
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.health_history import MOST_ENTRY_CHANGES, MOST_TRACKED_ENTRIES, HealthHistory, update_history
 
 NOON = datetime(2031, 1, 1, 12, tzinfo=UTC)

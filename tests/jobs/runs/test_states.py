@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import ErrorClass, Outcome, Run, Trigger
-from jobs.runs.observation import Failure, Phases
-from jobs.runs.reasons import ReasonCode
-from jobs.runs.run import Attempt
+from jobs.runs.outcomes import ReasonCode
+from jobs.runs.run import Attempt, Failure, Phases
 from jobs.runs.states import Cause, JobStatus, StateChange, change_by_run, enter_state, state_of_run
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -23,7 +23,7 @@ from jobs.schedules import (
     split_shift,
     zone_of,
 )
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 from tests.jobs.schedules.schedule_cases import cases
 
 NAMES = [f"job-{number}" for number in range(500)]

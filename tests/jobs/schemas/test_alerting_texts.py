@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from jobs.schemas import create_file_schema
-from jobs.schemas.alerting_texts import TEXTS
+from jobs.schemas.generator import TEXTS
 
 SCHEMA = create_file_schema()
 DEFINITIONS = SCHEMA["$defs"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.schemas import create_file_schema, format_schema
 from jobs.targets import TARGETS_BY_KIND
 from tests.parts.job_file_verdicts import file_schema, list_problems

@@ -20,8 +20,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from jobs.checks.guard.guard import LOCAL_GUARD
-from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES
+from jobs.checks.guard import LOCAL_GUARD
+from jobs.incidents.rota_calendar import CALENDAR_BYTES
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskDone, TaskFailed
 from jobs.notifications.channels.http_posting import LARGEST_RESPONSE, Posting, post

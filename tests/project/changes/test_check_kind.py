@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from jobs.expectations.features import Feature
+from jobs.expectations.entry import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, HostPort
+from jobs.targets.endpoints import Destination, HostPort
 
 
 class EchoTarget(FrozenModel):
@@ -86,7 +86,7 @@ import yaml
 from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
 from jobs.definition import JobDefinition

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
-from jobs.expectations.features import Feature
-from jobs.expectations.value_types.counts import CountBounds
+from jobs.expectations.entry import Feature
+from jobs.expectations.value_types import CountBounds
 
 
 class BodyLinesEntry(ExpectationEntry):

@@ -7,7 +7,7 @@ from tests.project.changes.sample_change import SampleChangeFactory
 USE_IT = """
 from datetime import UTC, datetime
 from jobs.schedules import parse_schedule
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 
 schedule = parse_schedule("@quarterly")
 print(explain_schedule(schedule))
@@ -17,9 +17,7 @@ print(schedule.next_after(datetime(2026, 11, 25, tzinfo=UTC)))
 
 def test_a_macro(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a macro")
-    change.insert(
-        "jobs/schedules/cron/macros.py", after='    "@monthly"', text='    "@quarterly": "0 0 0 1 1,4,7,10 *",'
-    )
+    change.insert("jobs/schedules/ncrontab.py", after='    "@monthly"', text='    "@quarterly": "0 0 0 1 1,4,7,10 *",')
     change.replace("docs/jobs.md", "`@monthly`,", "`@monthly`, `@quarterly`,")
 
     assert change.python(USE_IT).splitlines() == [

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from config.identity import AppIdentity
 from config.loading import load_settings
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.runs import Ticket
 from scheduler.app.adapters import open_store
 from scheduler.stores.runs.repository import Runs

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from jobs.alerting.groups import AlertGroup
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import Incident
 from scheduler.alerting.engine_runner import EngineRunner

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import TransitionKind
-from jobs.notifications.answers import add_answer
 from jobs.notifications.channels.ntfy import NtfyChannel
 from jobs.notifications.channels.pagerduty import PagerDutyChannel
 from jobs.notifications.message import Message
 from jobs.notifications.outbox import ChannelState, OutboxChanges
-from jobs.notifications.port import SendFailed, SentReference
+from jobs.notifications.port import SendFailed, SentReference, add_answer
 from jobs.notifications.templates.definition import TemplatesSection
 from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.daily_tests import DailyTests

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting_registry import PARTS_BY_KEY
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import Silence
 from jobs.notifications.outbox import ChannelState
 from scheduler.alerting.health import AlertingHealth
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot

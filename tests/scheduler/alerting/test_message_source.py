@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from jobs.alerting.groups import AlertGroup
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.expectations import Expectation, judge
 from jobs.incidents.values import (
     Announcement,
@@ -24,7 +24,7 @@ from jobs.notifications.templates.definition import TemplatesSection
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, Observation, Outcome, Phases, Run, Ticket
 from jobs.runs.details import Details, StepDetail, StepOutcome
-from jobs.runs.observation import Failure
+from jobs.runs.run import Failure
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange

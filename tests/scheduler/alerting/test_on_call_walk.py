@@ -10,11 +10,10 @@ from typing import Any
 
 from syrupy.assertion import SnapshotAssertion
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.actions import acknowledge, resolve_by_hand
-from jobs.incidents.routing.rota import Rota
-from jobs.incidents.routing.rota_calendar import evaluate_calendar
-from jobs.incidents.routing.routes import Route
+from jobs.incidents.rota_calendar import evaluate_calendar
+from jobs.incidents.routes import Rota, Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.runs import Run
 from jobs.schedules import load_time_zone

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.incidents.routing.rota_definition import RotaDefinition
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.incidents.routes import RotaDefinition
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable
 from jobs.judging.calendar_task import CalendarTask
 from scheduler.alerting.rotas import FILE_INTERVAL, FIRST_READ, RETRY_INTERVAL, SLOW_READ, URL_INTERVAL, RotaReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, JobSnapshot

@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from jobs.checks.binding.rules import Bindings
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.alerting.backtest.backtester import GROUP_WAIT, build_backtester

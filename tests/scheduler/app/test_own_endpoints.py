@@ -8,8 +8,8 @@ import pytest
 
 from config.check_rules import build_guard
 from config.settings.model import Settings
+from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard.own_endpoints import OwnEndpoint
 from scheduler.app.own_endpoints import server_endpoints
 from scheduler.hosts.embedded.program import EmbeddedProfile
 from scheduler.hosts.functions.own_endpoints import functions_endpoints

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from scheduler.catalog.denied_targets import describe_denied_targets, warn_about_denied_targets
 

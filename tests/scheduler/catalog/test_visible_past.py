@@ -9,10 +9,16 @@ import pytest
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, ManualOverride
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
-from jobs.running.circuit_breaker.windows import CircuitWindow, WindowBucket
-from jobs.runs.health import EntryStatus, ReportedEntry
+from jobs.running.circuit_breaker.state import (
+    CircuitCondition,
+    CircuitState,
+    CircuitWindow,
+    ManualOverride,
+    WindowBucket,
+    dump_state,
+    load_state,
+)
+from jobs.runs.details import EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog

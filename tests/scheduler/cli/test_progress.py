@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from jobs.running.clocks import SystemClock
 from jobs.running.run_factories import cancelled_run, skipped_run
-from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
 from jobs.runs.events import RunFinished
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.cli.progress import FollowingRuns, RunCounter
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

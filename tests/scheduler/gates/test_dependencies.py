@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.gates.dependencies import DependencyGate

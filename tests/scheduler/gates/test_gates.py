@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
 from scheduler.gates.definition import DefinitionGate

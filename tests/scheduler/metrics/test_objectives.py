@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.definition.objectives.objective import SelectedObjective
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.objective import SelectedObjective
 from jobs.runs import Outcome
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.queries.objectives.counters import ObjectiveCounters

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from jobs.runs import Outcome
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler import turns

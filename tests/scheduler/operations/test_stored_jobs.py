@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.job_files.job_set import JobSet
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.schedules import parse_schedule
 from scheduler.audit.content import entry_content
 from scheduler.audit.stored_trail import StoredAuditTrail

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.runs import Run
-from jobs.runs.health import EntryStatus
+from jobs.runs.details import EntryStatus
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.changes.health_tracker import REREAD_INTERVAL, HealthTracker

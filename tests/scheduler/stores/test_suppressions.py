@@ -7,9 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import ExplicitSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
+from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.rows.continuations import InvalidContinuation

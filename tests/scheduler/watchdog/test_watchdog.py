@@ -12,7 +12,7 @@ import pytest
 
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.dispatch.port import DispatchError, QueueDepth

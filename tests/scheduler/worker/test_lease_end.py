@@ -10,7 +10,7 @@ import pytest
 
 from jobs.checks.port import AttemptContext
 from jobs.runs import Observation, Outcome
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from jobs.targets import Target
 from scheduler.gates import Wait
 from scheduler.worker.options import FUNCTIONS_OPTIONS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, RunResult, RunState

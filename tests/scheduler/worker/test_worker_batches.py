@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunState
 from scheduler.worker.failed_claims import FAILED_CLAIM_CAUSE

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.repository import Claim, RunState

@@ -11,9 +11,8 @@ from importers.job_draft import JobDraft
 from importers.ledger import SourceNode
 from importers.sources.kuma.rows import KumaRow, KumaRows
 from importers.values.reading import write_duration
-from jobs.alerting.thresholds import LARGEST_WINDOW
-from jobs.policies.retry import MOST_ATTEMPTS
-from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
+from jobs.alerting.facts import LARGEST_WINDOW
+from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
 
 _LONGEST_DESCRIPTION = 500
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]

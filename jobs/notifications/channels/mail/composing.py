@@ -14,8 +14,7 @@ from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from html import escape
 
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import color_of, is_quiet, links_of, plain_text
+from jobs.notifications.message import Message, color_of, is_quiet, links_of, plain_text
 from jobs.problems import make_printable
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")

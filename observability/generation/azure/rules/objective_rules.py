@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from jobs.objectives.burn import BURN_PAIRS, BurnPair
+from jobs.objectives import BURN_PAIRS, BurnPair
 from observability.generation.azure.resource_names import make_rule_name, make_tags
 from observability.generation.azure.rules.alert_rule import (
     DAY,

@@ -15,11 +15,10 @@ from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert
 from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
+from jobs.alerting.facts import Sample, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.incidents.values import AlertKey
-from jobs.objectives.counts import NO_COUNTS, SliCounts
+from jobs.objectives import NO_COUNTS, SliCounts
 from jobs.ports import Clock
 from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts

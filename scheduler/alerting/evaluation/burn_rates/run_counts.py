@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from jobs.alerting.conditions.burn_rate import LONGEST_BURN_WINDOW
 from jobs.definition import JobDefinition
 from jobs.incidents.downtime import merge_spans
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.counts import SliCounts
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import SliCounts
 from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
 from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.stores.runs.repository import Runs

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
+from jobs.incidents.suppression.windows import RequestedWindow, Silence, WindowEffect
 from scheduler.api.models.alerting.suppressions import SilenceModel, WindowModel
 from scheduler.identity.principal import Principal
 from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionState, SuppressionView

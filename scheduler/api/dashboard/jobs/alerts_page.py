@@ -14,8 +14,8 @@ from typing import Annotated, Final
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from jobs.definition.objectives.finding import NamedObjective
-from jobs.objectives.windows import describe_window
+from jobs.definition.job_alerts import NamedObjective
+from jobs.objectives import describe_window
 from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.jobs.chart_period import InvalidPeriod, parse_local_time

@@ -28,7 +28,7 @@ def create_timetable(view: JobView, queries: JobAndRunQueries, count: int) -> Ti
     job = view.entry.job
     if job.schedule is None or not job.enabled:
         return None
-    from jobs.schedules.explanations.schedules import explain_schedule  # imported only when a page is requested
+    from jobs.schedules.explanations import explain_schedule  # imported only when a page is requested
 
     upcoming = [(due, _local_text(due, job.schedule)) for due in queries.next_due(view, count)]
     zone = zone_of(job.schedule)

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from jobs.alerting.selectors import MAX_SELECTED_TEXTS
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow
+from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow, Silence
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionView

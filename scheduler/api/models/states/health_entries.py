@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from jobs.runs.health import EntryEffect
+from jobs.runs.details import EntryEffect
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import run_path

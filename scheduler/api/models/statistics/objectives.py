@@ -7,10 +7,9 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from jobs.definition.objectives.finding import NamedObjective
+from jobs.definition.job_alerts import NamedObjective
 from jobs.formats.durations import format_duration
-from jobs.objectives.budget import BudgetStatus, burn_rate_of
-from jobs.objectives.counts import SliCounts
+from jobs.objectives import BudgetStatus, SliCounts, burn_rate_of
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.objectives.reader import ObjectiveState
 

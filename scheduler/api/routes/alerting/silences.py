@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query, Response
 from pydantic import ValidationError
 
-from jobs.incidents.suppression.subjects import ExplicitSelector
+from jobs.incidents.suppression.windows import ExplicitSelector
 from jobs.problems import Problem, validation_problems
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.alerting.suppressions import (

@@ -11,7 +11,7 @@ from scheduler.cli.output import fail
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.incidents.suppression.subjects import ExplicitSelector
+    from jobs.incidents.suppression.windows import ExplicitSelector
 
 SelectOption = Annotated[
     list[str] | None,

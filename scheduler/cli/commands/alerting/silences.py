@@ -31,7 +31,7 @@ from scheduler.cli.output import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.incidents.suppression.silences import Silence
+    from jobs.incidents.suppression.windows import Silence
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.queries.alerting.suppressions import SuppressionView
 
@@ -165,7 +165,7 @@ async def _create(
 ) -> tuple[SuppressionView[Silence], tuple[str, ...]]:
     from pydantic import ValidationError
 
-    from jobs.incidents.suppression.subjects import ExplicitSelector
+    from jobs.incidents.suppression.windows import ExplicitSelector
     from jobs.problems import validation_problems
     from scheduler.errors import InvalidArgument
     from scheduler.identity.command_caller import command_caller

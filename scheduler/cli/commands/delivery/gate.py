@@ -92,7 +92,7 @@ def gate(
 
 
 def _run(options: GateOptions, connection: Connection | None) -> GateReport:
-    from jobs.running.system_clock import SystemClock
+    from jobs.running.clocks import SystemClock
     from scheduler.cli.gate.port import GateUnavailable
 
     clock = SystemClock()

@@ -104,8 +104,8 @@ def _select(
 
 
 def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, timeout: float) -> Sequence[TrialResult]:
+    from jobs.running.clocks import SystemClock
     from jobs.running.runner import Runner
-    from jobs.running.system_clock import SystemClock
     from jobs.runs.events import NullListener
     from scheduler.app.definitions.trial_runs import open_trial_runner
     from scheduler.cli.command_profile import CommandProfile

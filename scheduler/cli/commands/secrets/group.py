@@ -109,7 +109,7 @@ def show_rules(
     import shlex
 
     from config.warnings import find_required_rules, format_rules
-    from jobs.checks.binding.scopes import ProtectedResource, classify_scope
+    from jobs.checks.binding.names import ProtectedResource, classify_scope
     from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
     from scheduler.cli.context import exit_if_incomplete, load_for_command
 

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.durations import describe_span, format_duration
 from jobs.formats.instants import format_iso_instant
-from jobs.objectives.budget import BudgetStatus
-from jobs.objectives.burn import BURN_PAIRS
-from jobs.objectives.windows import describe_window
-from jobs.objectives.wording import format_amount, format_part, format_percent, format_target
+from jobs.objectives import (
+    BURN_PAIRS,
+    BudgetStatus,
+    describe_window,
+    format_amount,
+    format_part,
+    format_percent,
+    format_target,
+)
 
 if TYPE_CHECKING:
     from jobs.incidents.downtime import ExcludedTime

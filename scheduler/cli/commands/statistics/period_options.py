@@ -11,7 +11,7 @@ import typer
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from jobs.incidents.suppression.periods.spans import Span
+    from jobs.incidents.suppression.spans import Span
     from scheduler.queries.periods import Period
     from scheduler.queries.selection import JobSelection
     from scheduler.queries.time_range import TimeRange

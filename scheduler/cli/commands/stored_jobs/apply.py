@@ -149,7 +149,7 @@ class _RemoteTarget:
         return self._run(work)
 
     def _run(self, work: Callable[[ApiScheduler], Awaitable[SetPlan]]) -> SetPlan:
-        from jobs.running.system_clock import SystemClock
+        from jobs.running.clocks import SystemClock
         from scheduler.cli.delivery.api_scheduler import ApiScheduler
 
         return run_remote(self.connection, lambda api: work(ApiScheduler(api, SystemClock())))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def fail_without_stored_job(command: str, unknown: UnknownJob, configuration: Configuration | None = None) -> NoReturn:
     """End the command with 2. `configuration`: None if the command has not loaded the job files."""
-    from jobs.problems.suggestions import did_you_mean
+    from jobs.problems.findings import did_you_mean
     from scheduler.cli.context import load_for_command
 
     name = unknown.name

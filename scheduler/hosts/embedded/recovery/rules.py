@@ -7,7 +7,7 @@ from datetime import datetime
 from jobs.ports import Clock
 from jobs.running.run_factories import interrupted_run, skipped_run
 from jobs.runs import Run, Trigger
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
 from scheduler.stores.dead_letters.letter import DeadLetter

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 
 _E = TypeVar("_E", bound=StrEnum)
 

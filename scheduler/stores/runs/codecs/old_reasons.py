@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 
 _SENTENCES = (
     ("the job is disabled", ReasonCode.JOB_DISABLED),

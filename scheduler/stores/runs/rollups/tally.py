@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.runs import Outcome
-from jobs.runs.histogram import Histogram
-from jobs.runs.packed_counts import pack, unpack
+from jobs.runs.histogram import Histogram, pack, unpack
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
 
@@ -106,7 +105,7 @@ class Rollup:
 
 
 def pack_hour(hour: int, runs: int, down: int) -> int:
-    """Return the counts of an hour of the day (0 to 23), as jobs.runs.packed_counts adds them: two places an hour."""
+    """Return the counts of an hour of the day (0 to 23), as jobs.runs.histogram adds them: two places an hour."""
     return pack([2 * hour, runs, down])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checks.binding.host_patterns import Recipient, normalize_host, parse_host_pattern
+from jobs.checks.binding.names import Recipient, normalize_host, parse_host_pattern
 
 
 @pytest.mark.parametrize(

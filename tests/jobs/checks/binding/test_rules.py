@@ -9,10 +9,8 @@ import pytest
 
 from config.check_rules import build_bindings
 from config.settings.model import Settings
-from jobs.checks.binding.host_patterns import Recipient
+from jobs.checks.binding.names import ProtectedResource, Recipient, classify_scope, parse_tag
 from jobs.checks.binding.rules import Bindings
-from jobs.checks.binding.scopes import ProtectedResource, classify_scope
-from jobs.checks.binding.tags import parse_tag
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 

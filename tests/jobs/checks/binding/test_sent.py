@@ -13,7 +13,7 @@ from jobs.checks import Checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor

@@ -15,7 +15,7 @@ import trustme
 from jobs.checks.errors import CaFileUnusable
 from jobs.checks.files import ca_files
 from jobs.checks.files.ca_files import LARGEST_CA_FILE, MOST_CONCURRENT_READS, CaFiles
-from jobs.checks.files.regular_files import FileSignature
+from jobs.checks.files.reading import FileSignature
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.targets.http import TlsOptions
 from tests.parts.tls import authority

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.checks.addresses import AddressPolicy, classify_address, find_forbidden_kind
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard.addresses import AddressPolicy, classify_address, find_forbidden_kind
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 
 # Written here once more, so that a change of the table is noticed.
 FORBIDDEN_4 = [

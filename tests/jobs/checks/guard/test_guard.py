@@ -14,7 +14,7 @@ from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor

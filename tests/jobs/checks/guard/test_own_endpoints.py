@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from jobs.checks import addresses
+from jobs.checks.addresses import OwnEndpoint, is_local_address
 from jobs.checks.errors import TargetDenied
-from jobs.checks.guard import own_endpoints
-from jobs.checks.guard.guard import Guard, TargetRules
-from jobs.checks.guard.own_endpoints import OwnEndpoint, is_local_address
+from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import ErrorClass
 from scheduler.api import scopes
 from tests.jobs.checks.guard.test_guard import Resolve, observed_by, observed_by_kind, resolve
@@ -85,7 +85,7 @@ async def test_a_step_does_not_request_it(target: HttpTarget) -> None:
 
 
 def test_every_address_of_the_machine_leads_there_if_it_listens_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_endpoints, "is_local_address", lambda address: str(address) == "10.1.2.3")
+    monkeypatch.setattr(addresses, "is_local_address", lambda address: str(address) == "10.1.2.3")
     place = OwnEndpoint("0.0.0.0", 7071)
     assert place.matches_address(ip_address("10.1.2.3"), 7071)
     assert not place.matches_address(ip_address("10.1.2.4"), 7071)
@@ -122,7 +122,7 @@ async def test_an_identity_endpoint_with_a_name_is_never_requested(resolve: Reso
 
 
 def test_the_path_is_the_one_that_the_api_serves() -> None:
-    assert own_endpoints.LIVE_PATH == scopes.LIVE_PATH
+    assert addresses.LIVE_PATH == scopes.LIVE_PATH
 
 
 @pytest.mark.parametrize("more", [{}, {"method": "HEAD"}, {"headers": {"X-A": "b"}}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from jobs.checks.http.cookies import LONGEST_COOKIE_LINE, MOST_COOKIES, CookieJar
+from jobs.checks.http.redirects import LONGEST_COOKIE_LINE, MOST_COOKIES, CookieJar
 from tests.parts.turns import counted_turns
 
 URL = "http://checkout.internal/"

@@ -10,15 +10,15 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.http import oauth
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.ports import CredentialRefresh
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs import ErrorClass, Observation, Outcome
 from jobs.targets import HttpTarget as Target
 from jobs.targets import StepsTarget

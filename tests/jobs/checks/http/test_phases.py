@@ -112,7 +112,7 @@ async def test_a_dns_that_stays_silent_is_treated_as_such(
     async def silent(*_: object) -> None:
         await silence.wait()
 
-    monkeypatch.setattr("jobs.checks.net.resolver.Resolver.resolve", silent)
+    monkeypatch.setattr("jobs.checks.net.network.Resolver.resolve", silent)
     clock = await run_check.run_until_phase("dns", "http://checkout.internal/")
     assert clock.current == "dns"
 

@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import TooManyHeaderLines
-from jobs.checks.http_transport.http1 import MOST_HEADER_LINES, MOST_INTERIM_HEADER_LINES, parse_head
-from jobs.checks.http_transport.http1_bodies import MOST_CHUNKS, SMALL_CHUNK
+from jobs.checks.http_transport.http1 import (
+    MOST_CHUNKS,
+    MOST_HEADER_LINES,
+    MOST_INTERIM_HEADER_LINES,
+    SMALL_CHUNK,
+    parse_head,
+)
 from jobs.checks.http_transport.http2 import FrameCounter
 from jobs.runs import ErrorClass, Observation
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check

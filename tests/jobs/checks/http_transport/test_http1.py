@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
-from jobs.checks.http_transport.http1 import LARGEST_HEAD, find_head_end, parse_head
-from jobs.checks.http_transport.http1_bodies import select_framing
+from jobs.checks.http_transport.http1 import LARGEST_HEAD, find_head_end, parse_head, select_framing
 from tests.parts import bad_answers as answers
 
 

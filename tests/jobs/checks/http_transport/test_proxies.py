@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.guard.guard import LOCAL_GUARD, Guard
+from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.runs import ErrorClass
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts import bad_servers as bad

@@ -9,10 +9,9 @@ import pytest
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoNameServer
-from jobs.checks.guard.guard import LOCAL_GUARD, Guard, TargetRules
-from jobs.checks.kinds.dns import DnsCheck
-from jobs.checks.net import dns_exchange
-from jobs.checks.net.dns_exchange import MOST_DNS_RECORDS
+from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
+from jobs.checks.kinds import dns as dns_module
+from jobs.checks.kinds.dns import MOST_DNS_RECORDS, DnsCheck
 from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
@@ -73,7 +72,7 @@ async def test_an_answer_of_more_records_is_refused_before_it_is_parsed(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with DnsServer({("many.test", "A"): addresses(MOST_DNS_RECORDS + 1)}) as server:
-        monkeypatch.setattr(dns_exchange.dns.message, "from_wire", _only_small(dns_exchange.dns.message.from_wire))
+        monkeypatch.setattr(dns_module.dns.message, "from_wire", _only_small(dns_module.dns.message.from_wire))
         observed = await run_check(server.port, name="many.test", protocol=protocol)
     assert observed.error is ErrorClass.PROTOCOL_ERROR
     assert (

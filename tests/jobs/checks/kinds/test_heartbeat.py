@@ -10,7 +10,7 @@ import pytest
 from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.checks.messages.heartbeat import describe_heartbeat
 from jobs.checks.port import AttemptContext

@@ -8,7 +8,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass, Observation
-from jobs.runs.health import EntryStatus
+from jobs.runs.details import EntryStatus
 from jobs.targets import StepsTarget
 from tests.jobs.checks.http_check import open_http_check
 from tests.parts.http_target import HttpTarget

@@ -18,8 +18,8 @@ from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs import ErrorClass, Observation, Run
 from jobs.targets.steps import StepsTarget
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.guard.guard import Guard, TargetRules
+from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.kinds.tcp import TcpCheck
 from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.net.network import Network

@@ -15,22 +15,17 @@ import httpx
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.checks import errors
-from jobs.checks.binding.host_patterns import Recipient, parse_host_pattern
+from jobs.checks.addresses import OwnEndpoint
+from jobs.checks.binding.names import ProtectedResource, Recipient, RequiredTag, parse_host_pattern
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
-from jobs.checks.binding.scopes import ProtectedResource
-from jobs.checks.binding.tags import RequiredTag
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import Phase
-from jobs.checks.guard.guard import Guard, TargetRules
-from jobs.checks.guard.own_endpoints import OwnEndpoint
-from jobs.checks.http.oauth_responses import parse_token_response
-from jobs.checks.http_transport.protocol_detection import not_http_error
-from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.clock import Peer, Phase
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.http.oauth import parse_token_response
+from jobs.checks.http_transport.http1 import not_http_error
+from jobs.checks.messages.error_mapping import CERTIFICATE_REASONS, HANDSHAKE_REASONS, RequestRoute, classify_error
 from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.checks.messages.network import CERTIFICATE_REASONS, HANDSHAKE_REASONS
-from jobs.checks.messages.route import RequestRoute
 from jobs.checks.messages.timeouts import describe_timeout
-from jobs.checks.peer import Peer
 from jobs.checks.port import Credential
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, PingSchedule
 

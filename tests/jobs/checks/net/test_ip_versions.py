@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from jobs.checks.clock import PhaseClock
 from jobs.checks.kinds.tcp import TcpCheck
 from jobs.checks.kinds.tls import TlsCheck
-from jobs.checks.net.network import Network
-from jobs.checks.net.resolver import ResolvedAddress, Resolver
+from jobs.checks.net.network import Network, ResolvedAddress, Resolver
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.net.resolver import MOST_ADDRESSES, ResolvedAddress, Resolver
+from jobs.checks.net.network import MOST_ADDRESSES, ResolvedAddress, Resolver
 from tests.jobs.checks.http_check import wait_until
 
 

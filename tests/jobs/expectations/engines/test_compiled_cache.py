@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from jobs.expectations.engines.compiled_cache import CompiledCache
-from jobs.expectations.engines.pattern_size import MOST_PATTERN_ELEMENTS
-from jobs.expectations.engines.regular_expressions import _patterns, search
+from jobs.expectations.engines.regular_expressions import MOST_PATTERN_ELEMENTS, CompiledCache, _patterns, search
 
 
 def made(capacity: int) -> tuple[CompiledCache[str], list[str]]:

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.expectations.engines.iregexp import InvalidIRegexp, translate_iregexp
-from jobs.expectations.engines.jsonpath import select_values
-from jobs.expectations.engines.jsonpath_literals import literal_patterns
+from jobs.expectations.engines.jsonpath import InvalidIRegexp, literal_patterns, select_values, translate_iregexp
 from jobs.problems import validation_problems
 from tests.jobs.expectations.helpers import ENTRIES, entries
 

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.expectations.engines.pattern_size import MOST_PATTERN_ELEMENTS, PatternTooLarge, pattern_size
-from jobs.expectations.engines.regular_expressions import InvalidPattern, PatternField, compile_pattern
+from jobs.expectations.engines.regular_expressions import (
+    MOST_PATTERN_ELEMENTS,
+    InvalidPattern,
+    PatternField,
+    PatternTooLarge,
+    compile_pattern,
+    pattern_size,
+)
 from jobs.problems import validation_findings
 from tests.parts.pattern_compiler import PatternCompiler
 

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.expectations.engines.cel import CEL_VARIABLES, EVALUATE_SECONDS
-from jobs.expectations.engines.cel_tokens import inject_deadline_checks
+from jobs.expectations.engines.cel import CEL_VARIABLES, EVALUATE_SECONDS, inject_deadline_checks
 from jobs.problems import validation_problems
 from tests.jobs.expectations.helpers import ENTRIES, answer, certificate, entries, failure, failures
 from tests.parts.timing import computes_below

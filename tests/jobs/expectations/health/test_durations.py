@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.expectations.health.durations import parse_duration_ms, read_duration_ms
+from jobs.expectations.health.document import parse_duration_ms, read_duration_ms
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.expectations.health.document import HealthDocument
 from jobs.expectations.health.formats import HealthFormat, read_document, recognize_format
-from jobs.runs.health import EntryStatus
+from jobs.runs.details import EntryStatus
 
 DATA = Path(__file__).parents[3] / "data" / "health"
 UP, DEGRADED, DOWN, UNKNOWN = EntryStatus.UP, EntryStatus.DEGRADED, EntryStatus.DOWN, EntryStatus.UNKNOWN

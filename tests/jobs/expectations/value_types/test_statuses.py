@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.value_types.statuses import format_statuses, parse_statuses
+from jobs.expectations.entries.status import format_statuses, parse_statuses
 from tests.jobs.expectations.helpers import answer, failure, failures
 
 _RANGES = st.tuples(st.integers(100, 599), st.integers(100, 599)).map(lambda pair: (min(pair), max(pair)))

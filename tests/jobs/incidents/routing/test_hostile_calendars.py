@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.routing.calendar_lines import MAX_OBSERVANCES, MAX_TIME_ZONES, RotaError, unfold_lines
-from jobs.incidents.routing.rota_calendar import EvaluatedCalendar, evaluate_calendar
+from jobs.incidents.rota_calendar import (
+    MAX_OBSERVANCES,
+    MAX_TIME_ZONES,
+    EvaluatedCalendar,
+    RotaError,
+    evaluate_calendar,
+    unfold_lines,
+)
 from jobs.schedules import load_time_zone
 from tests.jobs.incidents.routing.calendars import calendar_of
 from tests.jobs.incidents.routing.hostile_calendars import PROGRAMS, SHAPES, with_zones

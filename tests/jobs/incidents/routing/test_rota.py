@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES, MAX_CALENDAR_EVENTS, RotaError
-from jobs.incidents.routing.rota import Rota
-from jobs.incidents.routing.rota_calendar import evaluate_calendar, list_shifts, parse_calendar
+from jobs.incidents.rota_calendar import (
+    MAX_CALENDAR_BYTES,
+    MAX_CALENDAR_EVENTS,
+    RotaError,
+    evaluate_calendar,
+    list_shifts,
+    parse_calendar,
+)
+from jobs.incidents.routes import Rota
 from jobs.schedules import load_time_zone
 from tests.jobs.incidents.routing.calendars import calendar_of
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.incidents.suppression.finding import SuppressionSet, find_pause, find_suppression
-from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject
 from tests.jobs.incidents.suppression.dialects import cloudprober_period, cloudprober_window, gatus_window
 
 _FILE = Path(__file__).parents[3] / "data" / "suppression" / "windows.json"

@@ -18,9 +18,13 @@ from jobs.incidents.suppression.finding import (
     list_window_times,
     next_change_after,
 )
-from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import AlertSubject, ExplicitSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
+from jobs.incidents.suppression.windows import (
+    AlertSubject,
+    ExplicitSelector,
+    MaintenanceWindow,
+    RequestedWindow,
+    Silence,
+)
 from jobs.incidents.values import Suppression, SuppressionKind
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday

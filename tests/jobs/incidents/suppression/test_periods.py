@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.suppression.periods.definition import PeriodDefinition
-from jobs.incidents.suppression.periods.spans import MAX_JOINED_SPANS, AnyOf, Outside, Periods, state_at
+from jobs.incidents.suppression.periods import PeriodDefinition
+from jobs.incidents.suppression.spans import MAX_JOINED_SPANS, AnyOf, Outside, Periods, state_at
 from jobs.schedules import load_time_zone
 
 MINUTE = timedelta(minutes=1)

@@ -13,8 +13,7 @@ from jobs.incidents.values import Notification, TransitionKind
 from jobs.notifications.channels.azure_action_group import build_common_alert
 from jobs.notifications.channels.mail.composing import compose_mail
 from jobs.notifications.message import Message
-from jobs.notifications.templates.incident_message import make_message
-from jobs.notifications.templates.sample import SAMPLE_DETAILS, sample_transition
+from jobs.notifications.templates.incident_message import SAMPLE_DETAILS, make_message, sample_transition
 from jobs.runs.answer_text import format_answer
 from tests.parts.notifications import NotificationService, make_channel, resources
 

@@ -13,7 +13,7 @@ from jobs.notifications.channels.alertmanager import AlertmanagerSender
 from jobs.notifications.channels.datadog_event import DatadogEventSender
 from jobs.notifications.message import Message
 from jobs.notifications.port import SendFailed, SentReference
-from jobs.notifications.templates.sample import SAMPLE_MESSAGE
+from jobs.notifications.templates.incident_message import SAMPLE_MESSAGE
 from tests.parts.http_server import Answer, Request
 from tests.parts.notifications import NotificationService, make_channel, message, resources
 

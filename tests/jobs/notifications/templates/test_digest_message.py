@@ -7,8 +7,8 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from jobs.incidents.values import AlertKey, Incident, TransitionKind
-from jobs.notifications.templates.digest_message import DigestEntry, make_digest
-from jobs.notifications.templates.sample import sample_transition
+from jobs.notifications.templates.incident_message import sample_transition
+from jobs.notifications.templates.titles import DigestEntry, make_digest
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -12,12 +12,15 @@ from syrupy.assertion import SnapshotAssertion
 
 from jobs.incidents.values import AlertKey, Incident, Notification, Transition, TransitionKind
 from jobs.model_base import FrozenModel
-from jobs.notifications.message import Message
-from jobs.notifications.message_texts import plain_text
+from jobs.notifications.message import Message, plain_text
 from jobs.notifications.templates.definition import TemplatesSection
-from jobs.notifications.templates.details import MessageDetails
-from jobs.notifications.templates.incident_message import make_message
-from jobs.notifications.templates.sample import SAMPLE_DETAILS, sample_message, sample_transition
+from jobs.notifications.templates.incident_message import (
+    SAMPLE_DETAILS,
+    MessageDetails,
+    make_message,
+    sample_message,
+    sample_transition,
+)
 
 
 class _Section(FrozenModel):

@@ -8,9 +8,14 @@ import pytest
 
 from jobs.policies import CircuitPolicy
 from jobs.running.circuit_breaker.breakers import ADMITTED_WITHOUT_STORE, CircuitBreakers
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, ManualOverride
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
-from jobs.running.circuit_breaker.windows import count_window
+from jobs.running.circuit_breaker.state import (
+    CircuitCondition,
+    CircuitState,
+    ManualOverride,
+    count_window,
+    dump_state,
+    load_state,
+)
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START, virtual_time
 

@@ -21,9 +21,10 @@ from jobs.running.circuit_breaker.state import (
     CircuitCondition,
     CircuitState,
     ManualOverride,
+    dump_state,
+    load_state,
 )
 from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START
 

@@ -16,9 +16,10 @@ from jobs.running.circuit_breaker.state import (
     CircuitCondition,
     CircuitPermit,
     ManualOverride,
+    dump_state,
+    load_state,
 )
 from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 
 LEASE = 20.0
 

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.circuit_breaker.state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
-from jobs.running.circuit_breaker.stored_state import dump_state, load_state
-from jobs.running.circuit_breaker.windows import CircuitWindow, WindowBucket
+from jobs.running.circuit_breaker.state import (
+    CLOSED_CIRCUIT,
+    CircuitCondition,
+    CircuitState,
+    CircuitWindow,
+    ManualOverride,
+    WindowBucket,
+    dump_state,
+    load_state,
+)
 
 _TIMES = st.datetimes(timezones=st.just(UTC))
 _COUNTS = st.integers(0, 10_000)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.retries.retry_budget import RetryBudget
+from jobs.running.retry_budget import RetryBudget
 
 HERE, THERE = "http://one.internal/health", "http://other.internal/health"
 

@@ -7,7 +7,7 @@ import pytest
 from jobs.checks.clock import Phase
 from jobs.checks.messages.timeouts import describe_timeout
 from jobs.expectations.messages import describe_unmet
-from jobs.running.retries.retry_messages import describe_no_time_left, seconds
+from jobs.running.retry_budget import describe_no_time_left, seconds
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
 URL = "https://checkout.internal/health"

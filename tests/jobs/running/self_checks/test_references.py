@@ -9,14 +9,14 @@ import pytest
 
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.guard.guard import LOCAL_GUARD
+from jobs.checks.guard import LOCAL_GUARD
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.self_checks.references import MAX_RESULT_AGE, REFERENCE_TIMEOUT, ReferenceChecks, parse_references
-from jobs.running.system_clock import SystemClock
+from jobs.running.self_checks.network import MAX_RESULT_AGE, REFERENCE_TIMEOUT, ReferenceChecks, parse_references
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import REFUSED, Hang, Heard, ScriptedCheck, Step, answer, broken, job

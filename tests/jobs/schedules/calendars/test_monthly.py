@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
 from jobs.schedules import MonthlySchedule, Schedule, ZonedSchedule, bind_to_job, parse_schedule, zone_of
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 from tests.parts.timing import computes_below
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]

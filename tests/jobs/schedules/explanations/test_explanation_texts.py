@@ -5,7 +5,7 @@ from __future__ import annotations
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.schedules import DefaultSchedule, bind_to_job, parse_schedule
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 
 SCHEDULES: tuple[object, ...] = (
     "0 0 12 13 * FRI",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from jobs.schedules import Ncrontab, Schedule, bind_to_job, parse_schedule
-from jobs.schedules.explanations.schedules import explain_schedule
+from jobs.schedules.explanations import explain_schedule
 from tests.jobs.schedules.schedule_cases import cases
 from tests.jobs.schedules.test_schedule_properties import schedules
 

@@ -13,7 +13,7 @@ import tzdata  # type: ignore[import-untyped]
 
 from jobs.errors import ScheduleError
 from jobs.schedules import DstPolicy, Ncrontab, Schedule, ZonedSchedule, load_time_zone, parse_schedule, zone_of
-from jobs.schedules.time_zones.time_zone import REGIONS_BY_ABBREVIATION
+from jobs.schedules.time_zones import REGIONS_BY_ABBREVIATION
 from tests.jobs.schedules.schedule_cases import cases
 from tests.parts.timing import computes_below
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from jobs.objectives.burn import BURN_PAIRS
+from jobs.objectives import BURN_PAIRS
 from jobs.policies.telemetry import Reporting
 from observability.generation.azure.documents import list_rules
 from observability.generation.azure.rules.alert_rule import ERROR, LogAlertRule

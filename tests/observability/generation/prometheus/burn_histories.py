@@ -13,13 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.definition.objectives.burn_rules import name_burn_rule
-from jobs.definition.objectives.objective import SelectedObjective
-from jobs.definition.objectives.section import OBJECTIVES_PART
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.job_alerts import OBJECTIVES_PART, name_burn_rule
+from jobs.definition.objective import SelectedObjective
 from jobs.formats.durations import format_duration
 from jobs.incidents.suppression.windows import MaintenanceWindow
-from jobs.objectives.burn import BurnPair, list_possible_pairs
+from jobs.objectives import BurnPair, list_possible_pairs
 from jobs.runs import Ticket
 from observability.generation.prometheus.burn_rules import BURN_ALERT, BurnObjective, make_burn_group
 from scheduler.stores.runs.repository import Runs

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.incidents.routing.rota_definition import RotaDefinition
-from jobs.incidents.routing.routes import Route
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.incidents.routes import RotaDefinition, Route
 from scheduler.alerting.backtest.backtester import BacktestRequest, build_backtester
 from scheduler.alerting.rotas import RotaReader
 from scheduler.catalog.catalog import JobSnapshot

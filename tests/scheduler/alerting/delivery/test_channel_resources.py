@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jobs.checks.guard.guard import LOCAL_GUARD, Guard, TargetRules
+from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.notifications.port import SendFailed
 from jobs.ports import CredentialRefresh

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from scheduler.alerting.delivery.delivery import OutboxDelivery
 from scheduler.alerting.delivery.policy import DeliveryPolicy
 from scheduler.stores.port import StoreUnavailable

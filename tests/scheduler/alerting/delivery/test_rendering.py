@@ -8,7 +8,7 @@ import pytest
 
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
 from jobs.notifications.port import SendFailed
-from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.incident_message import MessageDetails
 from scheduler.alerting.delivery.rendering import MessageTemplates, StoredIncidentRenderer
 from scheduler.stores.alerting.incident_log import IncidentLog
 from tests.jobs.incidents.world import MINUTE, START, World

@@ -14,14 +14,13 @@ from itertools import repeat
 from typing import Any
 
 from jobs.alerting.alert import Alert
-from jobs.alerting.subject import SecretExpiryFact
+from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import AlertingDefinitions, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, define_alerting
 from jobs.incidents.values import AlertKey
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket, Trigger
-from jobs.runs.error_classes import ErrorClass
-from jobs.runs.observation import Failure, Severity
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ErrorClass, ReasonCode
+from jobs.runs.run import Failure, Severity
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
 from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
 from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.runs import Ticket
 from scheduler.stores.runs.repository import Runs

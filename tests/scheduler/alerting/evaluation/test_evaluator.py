@@ -10,7 +10,7 @@ import pytest
 
 from jobs.alerting.alert import AlertStatus
 from jobs.runs import Trigger
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.pauses import Pause
 from scheduler.stores.port import StoreUnavailable

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.alerting.alert import AlertStatus
 from jobs.alerting.groups import AlertGroup
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.runs import Trigger
 from scheduler.stores.pauses import Pause
 from scheduler.stores.port import StoreUnavailable

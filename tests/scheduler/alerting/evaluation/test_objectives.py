@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.definition.objectives.objective import SelectedObjective
-from jobs.definition.objectives.section import OBJECTIVES_PART
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job_alerts import OBJECTIVES_PART
+from jobs.definition.objective import SelectedObjective
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey
 from jobs.runs import Run, Ticket

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from jobs.alerting.alert import AlertStatus
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState
-from jobs.running.circuit_breaker.stored_state import dump_state
+from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, dump_state
 from jobs.runs import Ticket
-from jobs.runs.error_classes import ErrorClass
+from jobs.runs.outcomes import ErrorClass
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.pauses import Pause

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import Silence
 from scheduler.alerting.backtest.backtester import build_backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.alerting.explanation.values import AlertExplanation

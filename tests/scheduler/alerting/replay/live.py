@@ -11,13 +11,12 @@ from typing import Any
 
 from jobs.alerting.alert import Alert, advance
 from jobs.alerting.evaluation import evaluate
+from jobs.alerting.facts import Sample, SubjectFacts, history_of
 from jobs.alerting.groups import AlertGroup, judge_group
-from jobs.alerting.samples import Sample
-from jobs.alerting.subject import SubjectFacts, history_of
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import AlertFacts
-from jobs.incidents.routing.routes import Route
-from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.routes import Route
+from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey, Notification
 from scheduler.alerting.causes import find_causes

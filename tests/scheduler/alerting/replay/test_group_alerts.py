@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from jobs.alerting.samples import Sample
+from jobs.alerting.facts import Sample
 from jobs.runs import Trigger
 from scheduler.alerting.replay.group_alerts import GroupAlerts
 from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, run_of

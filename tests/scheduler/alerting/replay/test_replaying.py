@@ -10,7 +10,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import Silence
 from jobs.incidents.values import AlertKey, Suppression, SuppressionKind
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import (

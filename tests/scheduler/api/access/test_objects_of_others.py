@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from config.job_files.job_set import JobSet
-from jobs.checks.binding.host_patterns import parse_host_pattern
+from jobs.checks.binding.names import parse_host_pattern, parse_tag
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
-from jobs.checks.binding.tags import parse_tag
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.definition.objectives.objective import SelectedObjective
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.objective import SelectedObjective
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from tests.parts.notifications import make_channel

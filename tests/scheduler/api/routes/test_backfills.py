@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient as BaseClient

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import scheduler.queries.alerting.exclusions
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind

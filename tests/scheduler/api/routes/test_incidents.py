@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.alerting.alert import Verdict, advance
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.job_files.job_set import JobSet
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from tests.parts.notifications import make_channel
 from tests.scheduler.api.api_client import ApiClient
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.running.clocks import SystemClock
 from jobs.running.run_factories import skipped_run
-from jobs.running.system_clock import SystemClock
 from jobs.runs import Ticket
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedule_activations import ScheduleActivations

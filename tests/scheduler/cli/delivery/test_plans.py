@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from config.job_files.job_set import JobSet
 from jobs.definition import JobDefinition
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.problems import Problem
 from scheduler.cli.delivery.drift import find_drift
 from scheduler.cli.delivery.exporting import select_jobs, write_files

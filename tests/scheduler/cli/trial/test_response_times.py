@@ -14,8 +14,8 @@ from jobs.judging import InlineJudge
 from jobs.redaction import Redactor
 from jobs.running import execution
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
-from jobs.running.system_clock import SystemClock
 from jobs.runs.events import NullListener
 from jobs.targets import Target
 from scheduler.cli.trial.running import TrialRunner

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from jobs.running.system_clock import SystemClock
+from jobs.running.clocks import SystemClock
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.cli.trial.running import START_SPACING, TrialResult, TrialRunner
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome
-from jobs.runs.reasons import Reason, ReasonCode
+from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.port import DispatchError

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.finding import SuppressionSet, find_pause, find_suppression
-from jobs.incidents.suppression.subjects import AlertSubject, ExplicitSelector
-from jobs.incidents.suppression.windows import MaintenanceWindow
+from jobs.incidents.suppression.windows import AlertSubject, ExplicitSelector, MaintenanceWindow
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import Incident
 from jobs.notifications.channels.webhook import WebhookChannel
 from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification

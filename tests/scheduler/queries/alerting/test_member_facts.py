@@ -9,7 +9,7 @@ import pytest
 
 from jobs.incidents.values import AlertKey, Member
 from jobs.runs import Attempt, Outcome, Phases, Run
-from jobs.runs.observation import Failure
+from jobs.runs.run import Failure
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.queries.alerting import member_facts
 from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader

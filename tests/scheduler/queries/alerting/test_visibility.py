@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
-from jobs.definition.objectives.objective import SelectedObjective
-from jobs.definition.objectives.section import OBJECTIVES_PART
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.job_alerts import OBJECTIVES_PART
+from jobs.definition.objective import SelectedObjective
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role

@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run
-from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.runs.health import EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import (
+    CertificateDetail,
+    Details,
+    DnsDetail,
+    EntryStatus,
+    HealthDetail,
+    ReportedEntry,
+    StepDetail,
+    StepOutcome,
+    TlsDetail,
+)
 from scheduler.queries.history.run_comparison import compare_runs
 from tests.scheduler.stores.samples import NOON, run_of, ticket
 

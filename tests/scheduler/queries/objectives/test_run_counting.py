@@ -9,12 +9,11 @@ from random import Random
 
 import pytest
 
-from jobs.incidents.suppression.periods.spans import Span
-from jobs.objectives.burn import BURN_WINDOWS
-from jobs.objectives.counts import NO_COUNTS, SliCounts, count_run
+from jobs.incidents.suppression.spans import Span
+from jobs.objectives import BURN_WINDOWS, NO_COUNTS, SliCounts, count_run
 from jobs.runs import Outcome, Run
-from jobs.runs.observation import Failure
 from jobs.runs.outcomes import Trigger
+from jobs.runs.run import Failure
 from scheduler.queries.objectives.run_counting import ObjectiveRunCounter, PeriodCounts, is_excluded
 from scheduler.queries.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.formats.instants import format_run_instant
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_finished, encode_open, read_status
 from scheduler.stores.runs.keys import RunKey

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.alerting.alert import Verdict, advance
-from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import (

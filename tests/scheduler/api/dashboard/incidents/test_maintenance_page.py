@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import JobSnapshot

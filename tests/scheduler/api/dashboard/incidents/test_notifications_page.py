@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.virtual_time import virtual_time

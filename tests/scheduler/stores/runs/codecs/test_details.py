@@ -8,8 +8,18 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import (
+    CertificateDetail,
+    Details,
+    DnsDetail,
+    EntryEffect,
+    EntryStatus,
+    HealthDetail,
+    ReportedEntry,
+    StepDetail,
+    StepOutcome,
+    TlsDetail,
+)
 from scheduler.stores.runs.codecs.details import decode_details, encode_details
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)

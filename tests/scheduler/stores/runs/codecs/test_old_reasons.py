@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome
-from jobs.runs.reasons import ReasonCode
+from jobs.runs.outcomes import ReasonCode
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import decode_record, encode_finished

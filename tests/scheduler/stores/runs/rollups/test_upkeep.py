@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Trigger
-from jobs.runs.packed_counts import unpack
+from jobs.runs.histogram import unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.port import Replace, Store, StoreUnavailable, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json

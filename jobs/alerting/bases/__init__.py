@@ -1,1 +1,0 @@
-"""The base classes of conditions, and what several conditions use."""

@@ -1,0 +1,95 @@
+"""Read regular files of a bounded size, also by a path relative to the folder of a job file.
+
+Blocking: call it in a thread. It neither waits for a named pipe nor reads a device. A path, or a link, that leaves the
+folder is refused: job files cannot read other files.
+
+A lack of file descriptors looks like a fault of the target: without one, the C library reports an unknown name, and
+OpenSSL does not trust a certificate whose authority it could not open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from jobs.checks.errors import FileTooLarge, NotRegularFile
+from jobs.errors import JobsError
+
+FileSignature = tuple[int, ...]
+"""Of a file's state; a different one means that the file may have changed."""
+
+
+def require_regular_file(found: os.stat_result) -> None:
+    """Raises NotRegularFile."""
+    if not stat.S_ISREG(found.st_mode):
+        raise NotRegularFile(is_folder=stat.S_ISDIR(found.st_mode))
+
+
+def read_regular_file(
+    path: str | Path, most: int, known: FileSignature = (), *, flags: int = 0
+) -> tuple[bytes | None, FileSignature]:
+    """Return a file's content and signature; None as its content if the signature is the known one.
+
+    `most`: bytes. `flags`: of os.open, in addition to those that are needed.
+
+    Raises:
+        OSError, ValueError: it cannot be opened or read.
+        NotRegularFile, FileTooLarge: it is not read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | flags)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        require_regular_file(found)
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if signature == known:
+            return None, known
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise FileTooLarge
+    return content, signature
+
+
+class UnusableFile(JobsError, ValueError):
+    """The file cannot be read. The message has the reason."""
+
+
+def read_file_below(folder: str, path: str, most: int, known: FileSignature = ()) -> tuple[bytes | None, FileSignature]:
+    """Return content and signature of a file, as read_regular_file. Raises UnusableFile.
+
+    `folder`: empty if the job files are in no folder of this machine. `most`: bytes.
+    """
+    if not folder:
+        raise UnusableFile("the job files are not in a folder, so that no file can be next to them: use url")
+    full = os.path.join(folder, path)
+    try:
+        # A mounted ConfigMap has links within its folder.
+        if not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(folder)):
+            raise UnusableFile("it is outside the folder of the job file")
+        return read_regular_file(full, most, known)
+    except NotRegularFile:
+        raise UnusableFile("it is not a file") from None
+    except FileTooLarge:
+        raise UnusableFile(f"it is larger than {most:,} bytes") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnusableFile):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UnusableFile((reason or type(error).__name__).lower()) from None
+
+
+_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def check_descriptors() -> None:
+    """Open and close a file.
+
+    Raises:
+        OSError: EMFILE or ENFILE, no descriptor is left.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno in _NONE_LEFT:
+            raise

@@ -1,1 +1,0 @@
-"""Which addresses, hosts and ports checks may connect to."""

@@ -1,1 +1,0 @@
-"""Objectives as job files define them: `slo` of a job, and the section `objectives`. Pure."""

@@ -1,0 +1,231 @@
+"""Routes, digests and rotas as job files define them, and who is on call by the table of a rota. Pure.
+
+    routes:
+      - {match: {severities: degraded}, notify: [mail], digest: "08:00 Europe/Berlin"}
+      - {match: {tags: {team: payments}}, time: {only: [{weekly: {days: MON-FRI, from: "08:00", to: "18:00"}}]},
+         notify: [payments-chat]}
+      - {name: night, time: {mute: [{calendar: [{holidays: DE}], timezone: Europe/Berlin}]}, on_call: primary}
+    on_call:
+      primary:
+        url: {secret: rota-url}          # or file: rota.ics
+        people: {Anna: anna-phone, Ben: [ben-phone, mail]}
+        otherwise: team-chat
+        timezone: Europe/Berlin
+
+The first route that matches decides; with `continue: true` the later ones are tried in addition. `time.only`: the
+route matches at these times only. `time.mute`: it matches, but its notifications are held back at these times.
+
+The caller reads the calendar of a rota; jobs.incidents.rota_calendar makes a table of handovers of it for a limited
+time, so that a lookup costs nothing and runs no foreign rule.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+
+from jobs.fast_frozen import fast_frozen
+from jobs.formats.display_text import DisplayText
+from jobs.formats.relative_paths import check_path_below
+from jobs.incidents.suppression.periods import PeriodDefinition, ZoneField
+from jobs.incidents.suppression.spans import Periods, union_of
+from jobs.incidents.suppression.windows import SubjectSelector, SuppressionName
+from jobs.model_base import FrozenModel
+from jobs.schedules.exclusions import DAY_SECONDS, read_time_of_day
+from jobs.schedules.json_schema import SCHEDULE_SCHEMA
+from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.protocol import Schedule
+from jobs.schedules.time_zones import TimeZone, load_time_zone
+from jobs.targets.endpoints import UrlOrSecret
+
+
+@fast_frozen(frozen=True, slots=True)
+class Digest:
+    """`schedule`: when the messages since the last time are sent as one. `spec`: its form in a job file."""
+
+    schedule: Schedule
+    spec: Any
+
+    def next_after(self, now: datetime) -> datetime | None:
+        """Return when what happens now is sent; None if the schedule is never due again."""
+        return self.schedule.next_after(now)
+
+
+def read_digest(value: object) -> Digest:
+    """Parse `08:00 Europe/Berlin`, `08:00` (UTC), or a schedule that is a mapping. Raises ScheduleError."""
+    if isinstance(value, Digest):
+        return value
+    if not isinstance(value, str):
+        return Digest(parse_schedule(value), value)
+    time, _, zone = value.strip().partition(" ")
+    second = read_time_of_day(time, "digest") % DAY_SECONDS
+    cron = f"{second % 60} {second // 60 % 60} {second // 3600} * * *"
+    schedule = parse_schedule({"cron": cron, **({"timezone": zone.strip()} if zone else {})})
+    return Digest(schedule, value)
+
+
+DigestField = Annotated[
+    Digest,
+    PlainValidator(read_digest),
+    PlainSerializer(lambda digest: digest.spec, return_type=Any),
+    WithJsonSchema({**SCHEDULE_SCHEMA, "examples": ["08:00 Europe/Berlin"]}),
+]
+
+
+MAX_ROUTES = 500
+MAX_CHANNELS_OF_ROUTE = 50
+MAX_PERIODS_OF_ROUTE = 50
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, (str, dict)) else value
+
+
+ChannelNames = Annotated[
+    tuple[SuppressionName, ...],
+    BeforeValidator(_as_list),
+    Field(max_length=MAX_CHANNELS_OF_ROUTE),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+PeriodList = Annotated[
+    tuple[PeriodDefinition, ...],
+    BeforeValidator(_as_list, json_schema_input_type=PeriodDefinition | tuple[PeriodDefinition, ...]),
+    Field(max_length=MAX_PERIODS_OF_ROUTE),
+]
+
+
+class RouteTimes(FrozenModel):
+    """See the module."""
+
+    only: PeriodList = ()
+    mute: PeriodList = ()
+
+    @cached_property
+    def only_periods(self) -> Periods | None:
+        return union_of([each.periods for each in self.only]) if self.only else None
+
+    @cached_property
+    def mute_periods(self) -> Periods | None:
+        return union_of([each.periods for each in self.mute]) if self.mute else None
+
+
+class Route(FrozenModel):
+    """`notify`: channels. `on_call`: a rota; the channels of those on call are notified in addition."""
+
+    name: SuppressionName | None = None
+    match: SubjectSelector = Field(default_factory=SubjectSelector)
+    time: RouteTimes = Field(default_factory=RouteTimes)
+    notify: ChannelNames = ()
+    on_call: SuppressionName | None = None
+    digest: DigestField | None = None
+    continue_: bool = Field(default=False, alias="continue")
+
+    @model_validator(mode="after")
+    def _notifies_somewhere(self) -> Self:
+        if not self.notify and self.on_call is None and "notify" not in self.model_fields_set:
+            raise ValueError("notify: is missing: name channels, or on_call, or write notify: [] to notify none")
+        if self.digest is not None and self.on_call is not None:
+            raise ValueError("digest: who is on call is notified at once: remove digest, or use another route")
+        return self
+
+    def label(self, position: int) -> str:
+        """Return its name, or `route 2` for the second one without a name."""
+        return self.name or f"route {position + 1}"
+
+
+HANDOVER_IN_SIGHT = timedelta(days=62)
+"""A later end of a shift counts as unknown."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class OnCall:
+    """`people`: titles of the shifts. `channels`: theirs, or those of `otherwise`. `changes_at`: the next handover."""
+
+    people: tuple[str, ...]
+    channels: tuple[str, ...]
+    changes_at: datetime | None
+
+
+@fast_frozen(frozen=True, slots=True)
+class OnCallTable:
+    """Who is on call from the first of `instants`, inclusive, to `until`, exclusive.
+
+    `instants`: ascending. `people`: for each instant, those on call from it to the next one.
+    """
+
+    instants: tuple[datetime, ...]
+    people: tuple[tuple[str, ...], ...]
+    until: datetime
+
+    def find(self, now: datetime) -> tuple[tuple[str, ...], datetime | None]:
+        """Return who is on call and until when, if that is in sight. Outside of the table no person is known."""
+        index = bisect_right(self.instants, now)
+        if index == 0 or now >= self.until:
+            return (), None
+        later = self.instants[index] if index < len(self.instants) else None
+        return self.people[index - 1], later if later is not None and later <= now + HANDOVER_IN_SIGHT else None
+
+
+class Rota:
+    """`table`: None for a rota without a calendar. `people`: channels by person. `otherwise`: while none is on call."""
+
+    def __init__(
+        self, table: OnCallTable | None, people: Mapping[str, tuple[str, ...]], otherwise: tuple[str, ...]
+    ) -> None:
+        self.table = table
+        self._people = people
+        self._otherwise = otherwise
+
+    def on_call_at(self, now: datetime) -> OnCall:
+        """Return who is on call."""
+        people, changes_at = ((), None) if self.table is None else self.table.find(now)
+        channels = dict.fromkeys(channel for person in people for channel in self._people.get(person, ()))
+        return OnCall(people, tuple(channels) or self._otherwise, changes_at)
+
+
+MAX_PEOPLE = 200
+
+PersonName = Annotated[DisplayText, Field(min_length=1, max_length=100)]
+
+
+class RotaDefinition(FrozenModel):
+    """`file`: below the folder of the job file. `otherwise`: channels while no person of `people` is on call."""
+
+    file: Annotated[str, AfterValidator(check_path_below)] | None = Field(default=None, min_length=1, max_length=500)
+    url: UrlOrSecret | None = None
+    people: dict[PersonName, ChannelNames] = Field(min_length=1, max_length=MAX_PEOPLE)
+    otherwise: ChannelNames
+    timezone: ZoneField | None = None
+
+    @model_validator(mode="after")
+    def _can_be_read_and_used(self) -> Self:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("one of file and url is required: file: rota.ics, or url: {secret: rota-url}")
+        if not self.otherwise:
+            raise ValueError("otherwise: is empty: name a channel for times at which no person is on call")
+        empty = next((person for person, channels in self.people.items() if not channels), None)
+        if empty is not None:
+            raise ValueError(f"people.{empty}: is empty: name a channel")
+        return self
+
+    @property
+    def zone(self) -> TimeZone:
+        """The zone of times without one."""
+        return self.timezone or load_time_zone("UTC")
+
+    def make_rota(self, table: OnCallTable | None) -> Rota:
+        """Return the rota with this table; with None no person is on call, so that `otherwise` is notified."""
+        return Rota(table, self.people, self.otherwise)

@@ -1,0 +1,107 @@
+"""The system clock, and deadlines, also for work that ignores its cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+_ROUNDING = 0.001
+"""Seconds. uvloop's timers have milliseconds and may be that early; a wait for an instant would then sleep again."""
+
+
+class SystemClock:
+    """The system's time, and asyncio's sleep."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds + _ROUNDING)
+
+
+T = TypeVar("T")
+
+CANCEL_GRACE = 1.0
+"""Seconds for cancelled work to release its resources; after that it is abandoned."""
+
+_log = logging.getLogger("jobs.running")
+
+# The loop has only weak references to tasks; abandoned ones are referenced here until they end.
+_abandoned: set[asyncio.Task[Any]] = set()
+
+
+class SelfCancelled(Exception):
+    """The work ended as cancelled, although neither its deadline nor its caller cancelled it."""
+
+
+async def run_with_deadline(
+    work: Coroutine[Any, Any, T], seconds: float, on_timeout: Callable[[], T], *, grace: float = CANCEL_GRACE
+) -> T:
+    """Return the result of `work`, or `on_timeout()` if it is not done after `seconds`.
+
+    `on_timeout` is called at the deadline, before the work is cancelled, and may raise. Takes at most `seconds` plus
+    `grace`. When the caller is cancelled, the work is cancelled too, with the same grace.
+
+    Raises:
+        SelfCancelled: the work cancelled itself.
+        Exception: any error of `work` or `on_timeout`.
+    """
+    # A separate task: `asyncio.timeout` alone would wait without limit for work that suppresses its cancellation.
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    # As asyncio.wait, at half the cost: every attempt uses it.
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(seconds, _set, over)
+    task.add_done_callback(lambda _: _set(over))
+    try:
+        await over
+    except asyncio.CancelledError:
+        await _end(task, grace)
+        raise
+    finally:
+        timer.cancel()
+    if task.done():
+        if task.cancelled():
+            raise SelfCancelled(f"{_name(task)} was cancelled from within")
+        return task.result()
+    try:
+        return on_timeout()
+    finally:
+        await _end(task, grace)
+
+
+def _set(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
+
+
+async def _end(task: asyncio.Task[Any], grace: float) -> None:
+    """Cancel the task and wait for its end, at most for the grace."""
+    task.cancel()
+    try:
+        await asyncio.wait((task,), timeout=grace)
+    finally:
+        if task.done():
+            _forget(task)
+        else:
+            _abandoned.add(task)
+            task.add_done_callback(_forget)
+            _log.warning("could not cancel %s within %g s; it is abandoned", _name(task), grace)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Retrieve the result of an abandoned task, so that asyncio does not report it as unhandled."""
+    _abandoned.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.debug("cancelled work ended with %s", type(error).__name__)
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", task.get_name())
