@@ -1,7 +1,7 @@
 """The runs of jobs from when these had a tag of a principal on. Created by scheduler.catalog.limited.
 
-Counts and lists begin at that instant. Of the hour that contains it, the stored runs are counted, unless its rollup tells
-that all runs started after the instant.
+Counts and lists begin at that instant. Of the hour that contains it, the stored runs are counted, unless its rollup
+tells that all runs started after the instant.
 """
 
 from __future__ import annotations
