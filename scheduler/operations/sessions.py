@@ -1,6 +1,4 @@
-"""Lists the sessions of browsers and ends them. Called by scheduler.api.access.browser_session_routes and the command
-`sessions`.
-"""
+"""Lists the sessions of browsers and ends them. Used by the API and the command `sessions`."""
 
 from __future__ import annotations
 

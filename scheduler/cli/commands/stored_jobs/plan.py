@@ -74,13 +74,8 @@ def plan(
     from scheduler.cli.delivery.planning import PlanOptions, read_comparison
 
     _check_options(as_json and as_markdown, if_available and url is None)
-    options = PlanOptions(
-        adopt=adopt,
-        allow_literal=allow_literal,
-        alerts_since=_parse_since(alerts_since, as_markdown),
-        has_load=as_markdown,
-        zone=parse_zone_option(zone),
-    )
+    since = _parse_since(alerts_since, as_markdown)
+    options = PlanOptions(adopt, allow_literal, alerts_since=since, has_load=as_markdown, zone=parse_zone_option(zone))
     compared = read_comparison("plan", files, owner, read_connection(url, key_variable, read_key_variable))
     found = compared.plan(options, if_available=if_available)
     if isinstance(found, str):
