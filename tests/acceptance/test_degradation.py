@@ -35,7 +35,7 @@ from jobs.checks.net.network import ResolvedAddress
 from jobs.running.clocks import SystemClock
 from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
-from scheduler.app import check_setup, foundation
+from scheduler.app import check_setup, program
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
 from scheduler.operations import ping_tokens
@@ -94,7 +94,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refreshing_cache, "FAILURE_CACHED_SECONDS", 0.2)
     monkeypatch.setattr(ping_tokens, "MIN_REREAD_PAUSE_S", 0.2)
     monkeypatch.setattr(files, "FILE_CHECK_INTERVAL", 0.1)
-    monkeypatch.setattr(foundation, "open_log", lambda *_: None)
+    monkeypatch.setattr(program, "open_log", lambda *_: None)
 
 
 @asynccontextmanager
