@@ -2,7 +2,7 @@
 
 A new check is a function from the context to problems, and its line in the tuples below. Checks of one job apply to
 stored jobs as well (config.stored_jobs). Warnings of what keeps messages from being sent:
-jobs.definition.alerting.gaps.
+jobs.definition.alerting_gaps.
 """
 
 from __future__ import annotations
