@@ -93,7 +93,7 @@ def test_rules_of_several_files_are_in_the_order_of_the_files(folder: Path) -> N
 def test_a_group_is_a_subject_with_rules_and_members(folder: Path) -> None:
     text = "alerting: {groups: {pay: {jobs: {tags: {team: payments}}, down_when: {at_least: 2}}}}"
     jobs = read(folder, text, JOBS)
-    assert jobs.alerting.selectors["pay"].alerts == (AlertRule(),)
+    assert jobs.alerting.groups["pay"].alerts == (AlertRule(),)
     assert members_of("pay", tuple(jobs), jobs.alerting) == ("own", "payments")
 
 
@@ -103,7 +103,7 @@ def test_a_severity_of_one_file_is_known_in_another(folder: Path) -> None:
         "alerting: {severities: {major: {rank: 15, counts_as_downtime: true}}}",
         f"jobs: {{a: {{check: {CHECK}, alerts: [{{severity: major}}]}}}}",
     )
-    assert list(jobs.alerting.rule) == ["info", "degraded", "major", "down", "blind"]
+    assert list(jobs.alerting.severities) == ["info", "degraded", "major", "down", "blind"]
 
 
 def test_a_parent_is_a_job_or_a_group(folder: Path) -> None:
