@@ -13,17 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.runs import Ticket
 from scheduler.api.app import describe_routes
 from scheduler.api.description.request_examples import RequestExample, request_examples
 from scheduler.identity.api_keys import ApiKey, hash_api_key
-from scheduler.identity.principal import Role
+from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import Session, StoredSessions, expiry_prefix
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
@@ -46,6 +47,7 @@ NEEDS_STORED_JOB: Mapping[str, Sequence[Mapping[str, Any] | None]] = {
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
 DUE = datetime(2026, 11, 28, 9, tzinfo=UTC)
 KEY_ID = "k7f3m2qd9x"
+SESSION_ID = "9f86d081884c"
 LETTER_ID = "20261128T090000.000Z.5f2c1d9b04aa"
 EXAMPLE_SECRETS = {
     "SCHEDULER_SECRET_CHECKOUT_TOKEN": "a-token-of-checkout",
@@ -87,7 +89,10 @@ async def prepare(store: Store, request: RequestExample, now: datetime | None = 
         await DeadLetters(store).add(DeadLetter(LETTER_ID, "the worker process ended 3 times", DUE, ticket))
     if "{key_id}" in request.template:
         await _store_active_key(ApiKeys(store))
-    await prepare_alerting(store, request, JOB, now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    if "{session_id}" in request.template:
+        await _store_session(StoredSessions(store), now)
+    await prepare_alerting(store, request, JOB, now)
     if request.operation_id in NEEDS_STORED_JOB:
         await _store_job(StoredJobs(store), NEEDS_STORED_JOB[request.operation_id])
 
@@ -99,6 +104,12 @@ async def _store_job(jobs: StoredJobs, definitions: Sequence[Mapping[str, Any] |
         if definition is not None or tree.find_job(STORED_JOB) is not None:
             with suppress(HeadMoved):  # another request has prepared the same
                 await jobs.commit(tree, [JobWrite(STORED_JOB, definition)], DUE, "local:test")
+
+
+async def _store_session(sessions: StoredSessions, now: datetime) -> None:
+    ends_at, anna = now + timedelta(days=1), Principal(PrincipalKind.API_KEY, "anna", Role.VIEWER)
+    if SESSION_ID not in {session.handle for session in await sessions.list_all(now)}:
+        await sessions.insert(Session(f"{expiry_prefix(ends_at)}-{SESSION_ID}", anna, KEY_ID, ends_at, now), now)
 
 
 async def _store_active_key(keys: ApiKeys) -> None:
