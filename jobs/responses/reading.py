@@ -126,6 +126,7 @@ class BlockingClient:
         """Close the client. A second call does nothing."""
         if not self._loop.is_closed():
             self._loop.run_until_complete(self.client.aclose())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
     def __enter__(self) -> BlockingClient:

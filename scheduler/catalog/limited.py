@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.catalog.visible_past import limit_past
-from scheduler.catalog.visible_since import VisibleFrom
 from scheduler.identity.principal import Principal
+
+if TYPE_CHECKING:
+    from scheduler.catalog.visible_since import VisibleFrom
 
 _QUERIES = "scheduler.queries"
 _LIMITED_PACKAGES = ("scheduler.operations", _QUERIES)
@@ -78,6 +79,8 @@ def limit_part(part: T, catalog: Catalog) -> T:
 
 
 def _limit_value(part: object, value: object, catalog: Catalog) -> object:
+    from scheduler.catalog.visible_past import limit_past  # which imports the repositories
+
     if isinstance(value, Catalog):
         return catalog
     if type(part).__module__.startswith(_QUERIES) and type(value) not in getattr(part, "HIDES_ITSELF", ()):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scheduler.catalog.composition import JobComposer
 from scheduler.identity.principal import Principal
 from scheduler.identity.tags import Tags, written_tags
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import StoredEntry, parse_stamp
+
+if TYPE_CHECKING:
+    from scheduler.catalog.composition import JobComposer
 
 
 class VisibleFrom(NamedTuple):
