@@ -43,7 +43,7 @@ def _quiet() -> Iterator[None]:
 
 def test_the_api_on_sqlite_keeps_what_its_document_promises(tmp_path: Path) -> None:
     with fuzzed_program(embedded_app(tmp_path, sqlite_store(tmp_path))) as app:
-        found = fuzz(app, examples=4)
+        found = fuzz(app, examples=3)
 
     assert found.failures == [], str(found)
     assert found.cases.total() > 500

@@ -37,8 +37,8 @@ class Fixed:
 @pytest.fixture
 async def client() -> AsyncIterator[ApiClient]:
     jobs = [
-        entry(OURS, tags={"team": "payments"}, circuit=SHARED),
-        entry(THEIRS, tags={"team": "shop"}, circuit=SHARED),
+        entry(OURS, tags={"team": "payments"}, circuit=SHARED, retry={"attempts": 1}),
+        entry(THEIRS, tags={"team": "shop"}, circuit=SHARED, retry={"attempts": 1}),
         entry("own-circuit", tags={"team": "payments"}, circuit={"consecutive_failures": 3}),
     ]
     async with ApiClient(REFUSED, jobs=jobs, authentication=Authentication(Fixed(PAYMENTS))) as found:

@@ -39,7 +39,6 @@ SAMPLED = [
     Look(1440, "light"),
     Look(1440, "dark", OF_COLOURS),
     Look(768, "dark", OF_WIDTHS),
-    Look(768, "light", OF_WIDTHS),
     Look(360, "light", OF_WIDTHS),
     Look(360, "dark"),
 ]
