@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- begin of ./dev layout -->\n", "<!-- end of ./dev layout -->\n"
 PACKAGES = ("jobs", "config", "importers", "observability", "scheduler")
-COMMANDS = "scheduler.cli.commands."
+COMMANDS = re.compile(r"scheduler\.(cli\.commands\..+|features\.\w+\.\w*commands)")
+"""Names of the modules of commands."""
 MIN_LINES_OF_AREA = 5000
 """Lines of a folder of a package that is a separate area."""
 MIN_LINES_OF_FILE = 4
@@ -118,7 +119,7 @@ class Product:
                 chains[name] = (name, *max(below, key=len, default=()))
             return chains[name]
 
-        commands = (module.name for module in self.modules if module.name.startswith(COMMANDS))
+        commands = (module.name for module in self.modules if COMMANDS.fullmatch(module.name))
         return max((chain_from(name, frozenset()) for name in commands), key=len, default=())
 
     def _find(self, imports: Iterable[str]) -> frozenset[str]:

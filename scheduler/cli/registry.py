@@ -16,7 +16,7 @@ from scheduler.cli.needs import Needs
 
 
 class CommandEntry(NamedTuple):
-    """`module` below scheduler.cli.commands, and the name of the command in it.
+    """`module`, and the name of the command in it.
 
     `subcommands`: their needs; a command that has some is a group. `takes_expression`: an argument that begins with `-`
     is not an option.
@@ -30,61 +30,61 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
-    "serve": CommandEntry("serve", "serve", Needs.EVERYTHING),
-    "validate": CommandEntry("validate", "validate", Needs.NOTHING),
-    "jobs": CommandEntry("jobs", "jobs", Needs.ALL_JOBS),
-    "run": CommandEntry("run", "run", Needs.EVERYTHING),
-    "next": CommandEntry("next", "next_instants", Needs.USABLE, takes_expression=True),
-    "explain": CommandEntry("explain", "explain", Needs.USABLE, takes_expression=True),
-    "schema": CommandEntry("schema", "schema", Needs.NOTHING),
+    "serve": CommandEntry("scheduler.cli.commands.serve", "serve", Needs.EVERYTHING),
+    "validate": CommandEntry("scheduler.cli.commands.validate", "validate", Needs.NOTHING),
+    "jobs": CommandEntry("scheduler.cli.commands.jobs", "jobs", Needs.ALL_JOBS),
+    "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),
+    "next": CommandEntry("scheduler.cli.commands.next", "next_instants", Needs.USABLE, takes_expression=True),
+    "explain": CommandEntry("scheduler.cli.commands.explain", "explain", Needs.USABLE, takes_expression=True),
+    "schema": CommandEntry("scheduler.cli.commands.schema", "schema", Needs.NOTHING),
     "generate": CommandEntry(
-        "generation.group",
+        "scheduler.cli.commands.generation.group",
         "generate",
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
-    "import": CommandEntry("importing.import_jobs", "import_jobs", Needs.NOTHING),
-    "history": CommandEntry("history", "history", Needs.STORE),
-    "changes": CommandEntry("changes", "changes", Needs.STORE),
-    "health-entries": CommandEntry("health_entries", "health_entries", Needs.STORE),
-    "heartbeat": CommandEntry("heartbeat", "heartbeat", Needs.USABLE),
-    "uptime": CommandEntry("statistics.uptime", "uptime", Needs.STORE),
-    "downtime": CommandEntry("statistics.downtime", "downtime", Needs.USABLE),
-    "stats": CommandEntry("statistics.stats", "stats", Needs.ALL_JOBS),
-    "export": CommandEntry("statistics.export", "export", Needs.ALL_JOBS),
+    "import": CommandEntry("scheduler.cli.commands.importing.import_jobs", "import_jobs", Needs.NOTHING),
+    "history": CommandEntry("scheduler.cli.commands.history", "history", Needs.STORE),
+    "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
+    "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),
+    "heartbeat": CommandEntry("scheduler.cli.commands.heartbeat", "heartbeat", Needs.USABLE),
+    "uptime": CommandEntry("scheduler.cli.commands.statistics.uptime", "uptime", Needs.STORE),
+    "downtime": CommandEntry("scheduler.cli.commands.statistics.downtime", "downtime", Needs.USABLE),
+    "stats": CommandEntry("scheduler.cli.commands.statistics.stats", "stats", Needs.ALL_JOBS),
+    "export": CommandEntry("scheduler.cli.commands.statistics.export", "export", Needs.ALL_JOBS),
     "slo": CommandEntry(
-        "slo.group",
+        "scheduler.cli.commands.slo.group",
         "slo",
         Needs.NOTHING,
         {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},
     ),
-    "pause": CommandEntry("pause", "pause", Needs.USABLE),
-    "resume": CommandEntry("resume", "resume", Needs.USABLE),
-    "plan": CommandEntry("stored_jobs.plan", "plan", Needs.EVERYTHING),
-    "apply": CommandEntry("stored_jobs.apply", "apply", Needs.EVERYTHING),
-    "drift": CommandEntry("delivery.drift", "drift", Needs.EVERYTHING),
-    "test": CommandEntry("delivery.job_test", "run_job_tests", Needs.NOTHING),
-    "gate": CommandEntry("delivery.gate", "gate", Needs.EVERYTHING),
-    "export-jobs": CommandEntry("delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
-    "versions": CommandEntry("stored_jobs.versions", "versions", Needs.STORE),
-    "restore": CommandEntry("stored_jobs.restore", "restore", Needs.EVERYTHING),
-    "delete": CommandEntry("stored_jobs.delete", "delete", Needs.USABLE),
-    "cancel": CommandEntry("cancel", "cancel", Needs.USABLE),
-    "backfill": CommandEntry("backfill", "backfill", Needs.EVERYTHING),
+    "pause": CommandEntry("scheduler.cli.commands.pause", "pause", Needs.USABLE),
+    "resume": CommandEntry("scheduler.cli.commands.resume", "resume", Needs.USABLE),
+    "plan": CommandEntry("scheduler.cli.commands.stored_jobs.plan", "plan", Needs.EVERYTHING),
+    "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
+    "drift": CommandEntry("scheduler.cli.commands.delivery.drift", "drift", Needs.EVERYTHING),
+    "test": CommandEntry("scheduler.cli.commands.delivery.job_test", "run_job_tests", Needs.NOTHING),
+    "gate": CommandEntry("scheduler.cli.commands.delivery.gate", "gate", Needs.EVERYTHING),
+    "export-jobs": CommandEntry("scheduler.cli.commands.delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
+    "versions": CommandEntry("scheduler.cli.commands.stored_jobs.versions", "versions", Needs.STORE),
+    "restore": CommandEntry("scheduler.cli.commands.stored_jobs.restore", "restore", Needs.EVERYTHING),
+    "delete": CommandEntry("scheduler.cli.commands.stored_jobs.delete", "delete", Needs.USABLE),
+    "cancel": CommandEntry("scheduler.cli.commands.cancel", "cancel", Needs.USABLE),
+    "backfill": CommandEntry("scheduler.cli.commands.backfill", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(
-        "dead_letters.group",
+        "scheduler.cli.commands.dead_letters.group",
         "dead_letters",
         Needs.NOTHING,
         {"list": Needs.STORE, "show": Needs.STORE, "replay": Needs.EVERYTHING, "discard": Needs.USABLE},
     ),
     "circuits": CommandEntry(
-        "circuits.group",
+        "scheduler.cli.commands.circuits.group",
         "circuits",
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
     "incidents": CommandEntry(
-        "alerting.incidents",
+        "scheduler.cli.commands.alerting.incidents",
         "incidents",
         Needs.NOTHING,
         {
@@ -99,53 +99,66 @@ COMMANDS = {
         },
     ),
     "silences": CommandEntry(
-        "alerting.silences",
+        "scheduler.cli.commands.alerting.silences",
         "silences",
         Needs.NOTHING,
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
     "channels": CommandEntry(
-        "alerting.channels",
+        "scheduler.cli.commands.alerting.channels",
         "channels",
         Needs.NOTHING,
         {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
     ),
     "windows": CommandEntry(
-        "alerting.windows",
+        "scheduler.cli.commands.alerting.windows",
         "windows",
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
-    "markers": CommandEntry("markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}),
-    "alerts": CommandEntry(
-        "alerts.group", "alerts", Needs.NOTHING, {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE}
+    "markers": CommandEntry(
+        "scheduler.cli.commands.markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
     ),
-    "notify": CommandEntry("alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
-    "explain-alert": CommandEntry("alerts.explain_alert", "explain_alert", Needs.USABLE),
+    "alerts": CommandEntry(
+        "scheduler.cli.commands.alerts.group",
+        "alerts",
+        Needs.NOTHING,
+        {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE},
+    ),
+    "notify": CommandEntry("scheduler.cli.commands.alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
+    "explain-alert": CommandEntry("scheduler.cli.commands.alerts.explain_alert", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
-        "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}
+        "scheduler.cli.commands.audit.group",
+        "audit",
+        Needs.NOTHING,
+        {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE},
     ),
     "keys": CommandEntry(
-        "keys.group",
+        "scheduler.cli.commands.keys.group",
         "keys",
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
-    "sessions": CommandEntry("sessions.group", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}),
+    "sessions": CommandEntry(
+        "scheduler.cli.commands.sessions.group", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
+    ),
     "backup": CommandEntry(
-        "backup.group",
+        "scheduler.cli.commands.backup.group",
         "backup",
         Needs.NOTHING,
         {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
     ),
     "store": CommandEntry(
-        "backup.store_group",
+        "scheduler.cli.commands.backup.store_group",
         "store",
         Needs.NOTHING,
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
     "secrets": CommandEntry(
-        "secrets.group", "secrets", Needs.ALL_JOBS, {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS}
+        "scheduler.cli.commands.secrets.group",
+        "secrets",
+        Needs.ALL_JOBS,
+        {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS},
     ),
 }
 
@@ -162,7 +175,7 @@ def register_commands(app: typer.Typer, typed: str | None) -> None:
     for name, entry in COMMANDS.items():
         if typed in COMMANDS and name != typed:
             continue
-        command = getattr(import_module(f"scheduler.cli.commands.{entry.module}"), entry.attribute)
+        command = getattr(import_module(entry.module), entry.attribute)
         if entry.subcommands:
             app.add_typer(command, name=name)
         elif entry.takes_expression:

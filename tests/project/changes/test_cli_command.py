@@ -24,7 +24,7 @@ def test_a_cli_command(sample_change: SampleChangeFactory) -> None:
     change.insert(
         "scheduler/cli/registry.py",
         after='"jobs": CommandEntry(',
-        text='    "count": CommandEntry("count", "count", Needs.USABLE),',
+        text='    "count": CommandEntry("scheduler.cli.commands.count", "count", Needs.USABLE),',
     )
     jobs = change.folder.parent / "jobs.yaml"
     jobs.write_text(JOBS)
