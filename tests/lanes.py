@@ -29,6 +29,8 @@ FAILING = "killed or storage_stall or storage_faults"
 SIMULATION = "tests/simulation"
 SCHEDULER = "tests/scheduler"
 """Half of all other tests."""
+HOUSE = ("tests/bench", "tests/docs", "tests/image", "tests/infra", "tests/parts", "tests/pipeline", "tests/project")
+"""Tests of what surrounds the product, half of what is left."""
 AGAIN = ("tests/jobs", "tests/parts", "tests/scheduler")
 """Where the tests are that run on a second Python, the one of Microsoft's worker."""
 NOT_AGAIN = (
@@ -100,14 +102,17 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         # that compute. Tests that kill it, or make its storage fail, are the longest.
         Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
         Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
+        Lane("simulation", own_python, (SIMULATION, *own), niceness=3),
     ]
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
-        lanes.append(Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *selected), niceness=2))
+        apart = tuple(f"--ignore={folder}" for folder in (SCHEDULER, *HOUSE))
         lanes.append(Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
+        lanes.append(Lane("house", own_python, (*HOUSE, *selected), niceness=2))
+        lanes.append(Lane("suite", own_python, (*inside, *apart, *selected), niceness=2))
     if measuring_python is not None:
         lanes += _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
-    return [*lanes, Lane("simulation", own_python, (SIMULATION, *own), niceness=3)]
+    return lanes
 
 
 def _measured_lanes(python: str, whole: tuple[str, ...] | None) -> list[Lane]:
@@ -204,7 +209,7 @@ def _interrupted_by_signals() -> Iterator[None]:
 class _Running:
     """The lanes that wait, run and have ended.
 
-    At most two lanes more than cores run beside each other: with more, those that compute hold each other up until the
+    At most three lanes more than cores run beside each other: with more, those that compute hold each other up until the
     tests of those that wait for programs take as long as their limits.
     """
 
@@ -218,7 +223,7 @@ class _Running:
 
     def continues(self) -> bool:
         """Start lanes, report failures and end lanes at their limits. Return whether a lane waits or runs."""
-        while self._waiting and len(self._processes) < cores() + 2:
+        while self._waiting and len(self._processes) < cores() + 3:
             self._processes.append(self._start(self._waiting.pop(0)))
         now = time.monotonic()
         if now - self._measured_at >= _MEASURING:

@@ -62,7 +62,7 @@ def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lane in chosen:
         words = set(lane.arguments)
-        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.PROCESSES[0]} or {"the rest"}
+        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.HOUSE[0], lanes.PROCESSES[0]} or {"the rest"}
         for name in group:
             found.setdefault(name, set()).add(lane.name)
     return found
@@ -74,6 +74,7 @@ def test_each_group_of_tests_has_its_lane() -> None:
         "tests/simulation": {"simulation"},
         "tests/scheduler": {"scheduler", "measured"},
         "tests/scheduler/cli": {"processes"},
+        "tests/bench": {"house"},
         "the rest": {"suite"},
     }
 
@@ -96,6 +97,13 @@ def test_no_folder_of_the_second_python_is_in_two_lanes_or_none() -> None:
     assert all(folder.startswith(lanes.AGAIN) and (ROOT / folder).is_dir() for folder in lanes.PROCESSES)
 
 
+def test_what_surrounds_the_product_is_in_one_lane() -> None:
+    house, rest = (lane.arguments for lane in lanes.whole_suite(OWN, WORKER) if lane.name in ("house", "suite"))
+    assert {f"--ignore={folder}" for folder in lanes.HOUSE} <= set(rest)
+    assert set(lanes.HOUSE) <= set(house)
+    assert all((ROOT / folder).is_dir() for folder in lanes.HOUSE)
+
+
 def test_tests_on_the_worker_run_on_its_python_alone() -> None:
     for lane in lanes.whole_suite(OWN, WORKER):
         assert lane.arguments[lane.arguments.index("-m") + 1].startswith("not worker") == (lane.python == "own-python")
@@ -103,7 +111,7 @@ def test_tests_on_the_worker_run_on_its_python_alone() -> None:
 
 def test_without_a_python_of_the_worker_all_else_runs() -> None:
     named = [lane.name for lane in lanes.whole_suite(OWN, None)]
-    assert named == ["killed", "acceptance", "suite", "scheduler", "simulation"]
+    assert named == ["killed", "acceptance", "simulation", "scheduler", "house", "suite"]
 
 
 def test_a_test_that_the_second_python_excludes_runs_on_the_first_one() -> None:
@@ -234,7 +242,7 @@ def test_a_lane_reports_its_result_while_others_still_run(
     assert "it has failed" in "".join(output)
 
 
-def test_two_lanes_more_than_cores_run_beside_each_other(
+def test_three_lanes_more_than_cores_run_beside_each_other(
     tmp_path: Path, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes, "cores", lambda: 1)
@@ -245,7 +253,7 @@ def test_two_lanes_more_than_cores_run_beside_each_other(
     lanes.run([Lane(str(number), program, ()) for number in range(7)], ROOT, reports)
 
     counts = [int(line) for line in (tmp_path / "counts").read_text().split()]
-    assert (len(counts), max(counts)) == (7, 3)
+    assert (len(counts), max(counts)) == (7, 4)
 
 
 HANGS = """

@@ -10,14 +10,14 @@ from tests.simulation.simulate import simulate, summary
 # Four seconds of CPU a seed, on a machine that has other work as well.
 pytestmark = pytest.mark.timeout(500)
 
-SEEDS = 20
+SEEDS = 10
 EMBEDDED_SEEDS = 2
 EMBEDDED_FROZEN_SEEDS = (1, 9, 16)
 """Killed between the record of missed instants and its publication, or before it."""
 FROZEN_SEEDS = 4
 KILLED_SEEDS = (0, 3)
 """With many kills."""
-BLOCK = 10
+BLOCK = 5
 FROZEN = 0.02
 """Share of the requests before which a process freezes."""
 
