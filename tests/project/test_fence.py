@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from scheduler.cli.registry import COMMANDS
 from tests.project import ROOT
-from tools.layout import COMMANDS, Product, read_product
+from tools.layout import Product, read_product
 
 FOLDER = ROOT / "tests" / "data" / "fence"
 TEST_NAMES = FOLDER / "test_names.txt"
@@ -37,8 +38,7 @@ def read_test_names() -> Counter[str]:
 
 def read_start_imports(product: Product) -> Mapping[str, list[str]]:
     """Return the libraries that importing a command or another entry imports, without the standard library's."""
-    commands = [module.name.removeprefix(COMMANDS) for module in product.modules if module.name.startswith(COMMANDS)]
-    entries = {name.rpartition(".")[2]: f"{COMMANDS}{name}" for name in commands} | {name: name for name in ENTRIES}
+    entries = {name: command.module for name, command in COMMANDS.items()} | {name: name for name in ENTRIES}
     return {name: sorted(product.libraries_of(module)) for name, module in sorted(entries.items())}
 
 

@@ -324,7 +324,7 @@ def test_the_multiplier_raises_the_limits(
 def test_after_an_interruption_each_lane_has_its_numbers(
     number: signal.Signals, tmp_path: Path, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "cores", lambda: -1)  # one lane at a time
+    monkeypatch.setattr(lanes, "cores", lambda: -2)  # one lane at a time
     main, before = threading.main_thread().ident, signal.getsignal(number)
     assert main is not None
 
