@@ -209,8 +209,8 @@ def _interrupted_by_signals() -> Iterator[None]:
 class _Running:
     """The lanes that wait, run and have ended.
 
-    At most three lanes more than cores run beside each other: with more, those that compute hold each other up until the
-    tests of those that wait for programs take as long as their limits.
+    At most three lanes more than cores run beside each other: with more, those that compute hold each other up until
+    the tests of those that wait for programs take as long as their limits.
     """
 
     def __init__(self, lanes: Sequence[Lane], root: Path, reports: Path, require_parts: bool) -> None:

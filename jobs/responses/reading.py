@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jobs.problems import make_printable
 from jobs.responses.bounded_body import BoundedBody
 from jobs.responses.inflating import UndecodableBody, make_inflater
+from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:
     import httpx
@@ -161,7 +162,7 @@ async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> R
     try:
         async for part in parts:
             for _ in body.add(part):
-                await asyncio.sleep(0)
+                await wait_for_turn()
             if body.is_truncated:
                 return ReceivedBody(body.content, is_truncated=True)
         body.end()

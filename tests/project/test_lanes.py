@@ -62,8 +62,8 @@ def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lane in chosen:
         words = set(lane.arguments)
-        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.HOUSE[0], lanes.PROCESSES[0]} or {"the rest"}
-        for name in group:
+        firsts = {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.HOUSE[0], lanes.PROCESSES[0]}
+        for name in words & firsts or {"the rest"}:
             found.setdefault(name, set()).add(lane.name)
     return found
 

@@ -153,7 +153,7 @@ class HttpExchange:
             options.only_live = _is_only_live(outgoing)
         request = outgoing.build(self._call.run_id, self.trace_parent, options)
         if self._cookies is not None:
-            self._cookies.set_cookie_header(request)
+            await self._cookies.add_to(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         self.status = response.status_code
         await self._count_lines(response)

@@ -6,7 +6,6 @@ standard library's, which trusts what a server sends.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import urllib.request
 import warnings
@@ -21,6 +20,7 @@ from jobs.checks.http_transport.http1 import decode_header, join_fields
 from jobs.checks.http_transport.options import response_details
 from jobs.formats.host_ports import DEFAULT_PORTS, effective_port
 from jobs.redaction.value_holders import RunSecrets
+from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -120,6 +120,9 @@ LONGEST_COOKIE_LINE = 8192
 _LINES_PER_STEP = 25
 """Lines that are read in one step: about a millisecond."""
 
+_FEW_COOKIES = 5
+"""Cookies that are read, or sent, without waiting for a turn."""
+
 
 class CookieJar(httpx.Cookies):
     """A jar that no cookie breaks; a malformed one does not affect the others."""
@@ -133,17 +136,19 @@ class CookieJar(httpx.Cookies):
             return 0
         request = urllib.request.Request(str(response.request.url))
         for begin in range(0, len(lines), _LINES_PER_STEP):
-            if begin:
-                await asyncio.sleep(0)  # other tasks run between two steps
+            if len(lines) > _FEW_COOKIES:
+                await wait_for_turn()
             self._store(lines[begin : begin + _LINES_PER_STEP], request)
         for cookie in list(self.jar)[:-MOST_COOKIES]:
             self.jar.clear(cookie.domain, cookie.path, cookie.name)
         return len(lines)
 
-    def set_cookie_header(self, request: httpx.Request) -> None:
-        """Add the header to the request. Characters that are not ASCII return as they came, in UTF-8."""
+    async def add_to(self, request: httpx.Request) -> None:
+        """Add the Cookie header to the request. Characters that are not ASCII return as they came, in UTF-8."""
+        if len(self.jar) > _FEW_COOKIES:
+            await wait_for_turn()
         request.headers.encoding = "utf-8"
-        super().set_cookie_header(request)
+        self.set_cookie_header(request)
 
     def has_cookies_for(self, url: str) -> bool:
         """Return whether a request to this URL sends any of them."""

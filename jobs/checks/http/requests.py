@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
@@ -26,6 +25,7 @@ from jobs.responses.bounded_body import BoundedBody
 from jobs.responses.inflating import MOST_GZIP_MEMBERS, NotInEncoding, TooManyMembers
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.turns import wait_for_turn
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
 """Value of Accept-Encoding. A body in any other encoding is not decoded."""
@@ -62,7 +62,7 @@ async def read_body(
     try:
         async for part in parts:
             for _ in body.add(part):
-                await asyncio.sleep(0)
+                await wait_for_turn()
             if body.is_truncated:
                 return ResponseBody(body.content, truncated=True)
             if not has_room and len(body) > UNCOUNTED_BYTES:

@@ -5,7 +5,6 @@ httpcore runs on any stream; network.py keeps resolving, TCP, TLS, phases and th
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -25,6 +24,7 @@ from jobs.checks.http_transport.http1 import (
     MOST_INTERIM_RESPONSES,
 )
 from jobs.checks.net.connection import TargetConnection
+from jobs.turns import wait_for_turn
 
 _STATUS = re.compile(rb"[2-9][0-9]{2}")
 """Of a response that is not informational."""
@@ -94,7 +94,7 @@ class _ConnectionStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
         if self._rest:
-            await asyncio.sleep(0)  # other tasks run between steps: a thousand frames take long
+            await wait_for_turn()  # other tasks run between steps: a thousand frames take long
         data = self._rest or await self._connection.read()
         first = self._connection.first_bytes
         if first.startswith(b"HTTP/"):

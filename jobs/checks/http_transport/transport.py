@@ -43,6 +43,7 @@ from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
 from jobs.checks.preloading import HTTP2_MODULE
 from jobs.formats.host_ports import effective_port
+from jobs.turns import wait_for_turn
 
 IDLE_SECONDS = 30.0
 """Seconds after which an unused connection is closed."""
@@ -184,7 +185,7 @@ class Http1Exchange(httpx.AsyncByteStream):
             data, self._rest = self._rest or await self._connection.read(), b""
             if body.step_size is not None and len(data) > body.step_size:
                 data, self._rest = data[: body.step_size], data[body.step_size :]
-                await asyncio.sleep(0)  # other tasks run between two steps
+                await wait_for_turn()
             if not data:
                 body.close()  # ends it, or raises
             elif content := body.feed(data):

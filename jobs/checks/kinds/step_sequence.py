@@ -37,6 +37,7 @@ from jobs.targets.endpoints import validate_http_url
 from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
 from jobs.targets.plain_http import exposes_secrets
 from jobs.targets.steps import CookieSource, Step, fill_json, fill_text, find_names, format_as_text, has_placeholders
+from jobs.turns import wait_for_turn
 
 
 def build_step_facts(
@@ -337,7 +338,7 @@ class StepSequence:
         # One run at a time: otherwise each turn of the event loop would be as long as all of them together.
         async with self._hiding:
             await register_value(text, self.call, self._redactor)
-            await asyncio.sleep(0)
+            await wait_for_turn()
 
 
 _NOT_JUDGED_IN_TIME = "The response was received, but not judged before the deadline."

@@ -15,7 +15,7 @@ async def sent_after(*cookies: bytes) -> bytes:
     """The header of the request that follows an answer with these."""
     jar, second = CookieJar(), httpx.Request("GET", URL)
     await jar.store_from(answer(*cookies))
-    jar.set_cookie_header(second)
+    await jar.add_to(second)
     return next((value for name, value in second.headers.raw if name.lower() == b"cookie"), b"")
 
 
