@@ -65,7 +65,7 @@ param publicApi bool = true
 @description('Spread the plan, the environment and storage over zones. Not every region and SKU can.')
 param zoneRedundant bool = false
 
-@description('Further settings of the app, by variable: docs/operating.md#settings.')
+@description('Further settings of the app, by variable: docs/settings.md#settings.')
 param settings object = {}
 
 @description('Days for which logs and telemetry are retained.')

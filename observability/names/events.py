@@ -38,7 +38,7 @@ AUDIT_HEAD: Final = _event(
     "AUDIT_HEAD",
     "INFO",
     "The last entry of the audit trail, each hour and when the host stops: an anchor for "
-    "[`audit verify`](operating.md#the-audit-trail).",
+    "[`audit verify`](access.md#the-audit-trail).",
 )
 WATCHDOG: Final = _event(
     "WATCHDOG",

@@ -72,7 +72,7 @@ EXIT_CODES = (
     ),  # of another time
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),
     (r"python -m scheduler channels (undelivered|retry|discard) ", 1),
-    (r"python -m scheduler keys rotate ", 1),  # docs/operating.md has rotated and revoked it
+    (r"python -m scheduler keys rotate ", 1),  # docs/access.md has rotated and revoked it
     (r"python -m scheduler plan jobs/ ", 0),  # the files of the server
     (r"python -m scheduler plan ", 3),
     (r"python -m scheduler apply .* --plan-hash ", 1),  # of another plan

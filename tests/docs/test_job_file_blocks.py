@@ -19,8 +19,8 @@ OTHERS = (
     ("docs/jobs-as-code.md", "on: {pull_request:"),  # of GitHub
     ("docs/jobs-as-code.md", "schedules:"),  # of Azure Pipelines
     ("docs/kubernetes.md", "components:"),
-    ("docs/operating.md", "self_checks:"),
-    ("docs/operating.md", "secrets:"),
+    ("docs/targets.md", "self_checks:"),
+    ("docs/secrets.md", "secrets:"),
     ("docs/telemetry.md", "datadog:"),
     ("docs/telemetry.md", '{"Timestamp"'),
     ("docs/telemetry.md", "scrape_configs:"),  # of Prometheus

@@ -34,8 +34,8 @@ DEFAULTS = leaves(BASE)
 
 
 def settings_table() -> dict[str, tuple[str, list[str]]]:
-    """Of each setting its default and its variables, as docs/operating.md says."""
-    section = TEXTS["docs/operating.md"].split("\n## Settings\n")[1].split("\n##")[0]
+    """Of each setting its default and its variables, as docs/settings.md says."""
+    section = TEXTS["docs/settings.md"].split("\n## Settings\n")[1].split("\n##")[0]
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in section.splitlines() if row[:3] == "| `"]
     return {row[0].strip("`"): (row[1].strip("`"), code(row[2])) for row in rows}
 

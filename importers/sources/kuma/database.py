@@ -216,7 +216,7 @@ SETTING_REASONS: Mapping[str, TableReason] = {
     "primaryBaseURL": TableReason("the address is a setting of the program", "public_url in the settings"),
     "steamAPIKey": TableReason("there is no client of game servers"),
     "disableAuth": TableReason("authentication is a setting of the program", _KEYS),
-    "trustProxy": TableReason("trusted proxies are a setting of the program", "docs/operating.md"),
+    "trustProxy": TableReason("trusted proxies are a setting of the program", "docs/settings.md"),
 }
-OTHER_SETTING = TableReason("a setting of the program itself", "docs/operating.md")
+OTHER_SETTING = TableReason("a setting of the program itself", "docs/settings.md")
 UNKNOWN_TABLE = TableReason("the importer does not know this table")

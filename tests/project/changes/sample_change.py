@@ -3,7 +3,7 @@
     def test_a_setting(sample_change: SampleChangeFactory) -> None:
         change = sample_change("a setting")                 # the first cell of its row in "Where do I change ...?"
         change.insert("config/settings/model.py", after="class LogSettings(Frozen):", text="    color: bool = False")
-        change.append_row("docs/operating.md", below="## Settings", row="| `log.color` | ...")
+        change.append_row("docs/settings.md", below="## Settings", row="| `log.color` | ...")
         change.write("jobs/checks/kinds/smtp.py", "...")     # a new file
         assert change.python("...") == "True\n"             # or change.cli("jobs"), change.pytest("tests/docs")
         change.assert_touches_documented_files()

@@ -15,10 +15,10 @@ def change(tmp_path_factory: pytest.TempPathFactory) -> SampleChange:
 
 
 def test_the_copy_is_not_the_original(change: SampleChange) -> None:
-    change.append_row("docs/operating.md", below="## Settings", row="| `added` | | | |")
+    change.append_row("docs/settings.md", below="## Settings", row="| `added` | | | |")
 
-    assert "| `added` |" in (change.folder / "docs/operating.md").read_text(encoding="utf-8")
-    assert "| `added` |" not in Path("docs/operating.md").read_text(encoding="utf-8")
+    assert "| `added` |" in (change.folder / "docs/settings.md").read_text(encoding="utf-8")
+    assert "| `added` |" not in Path("docs/settings.md").read_text(encoding="utf-8")
 
 
 def test_a_marker_that_is_gone_fails(change: SampleChange) -> None:

@@ -20,7 +20,7 @@ def test_a_setting(sample_change: SampleChangeFactory) -> None:
     )
     change.insert("config/environments/base.yaml", after="level: info", text="  colors: false")
     change.insert(
-        "docs/operating.md",
+        "docs/settings.md",
         after="| `log.level` |",
         text="| `log.colors` | `false` | `SCHEDULER_LOG__COLORS` | Whether text is colored. |",
     )
