@@ -30,7 +30,7 @@ def test_a_link_leads_somewhere(page: str, target: str) -> None:
     assert not anchor or anchor in anchors(aim.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/decisions/")])
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/decisions/0")])
 def test_a_decision_begins_with_the_number_of_its_file(page: str) -> None:
     assert TEXTS[page].startswith(f"# {int(Path(page).name[:4])}. ")
 
