@@ -11,7 +11,7 @@ from random import Random
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Change, Store, Upsert
-from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.rows import encode_json
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, RunKey, shard_of_job
 from scheduler.stores.runs.rollups.availability import Availability

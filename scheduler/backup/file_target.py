@@ -20,7 +20,7 @@ from scheduler.backup.store_content import digest_tables, find_filled_tables
 from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.writing import sync_folder
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.rows import ROW_SCHEMA
 from scheduler.stores.sqlite.errors import to_store_error
 from scheduler.stores.sqlite.file_lock import FileLock, lock_path
 from scheduler.stores.sqlite.schema import mark_older_rows

@@ -27,8 +27,7 @@ from scheduler.stores.cursors import (
     encode_instant,
 )
 from scheduler.stores.identity.api_keys import API_KEYS_TABLE, decode_keys
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, Upsert
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, StoreScan, Upsert
 
 REPLANNED_SPAN = timedelta(minutes=15)
 """Before a backup that is not a snapshot: instants of this time are planned again. A queue's message for one of them

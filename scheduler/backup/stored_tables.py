@@ -23,7 +23,7 @@ from scheduler.stores.idempotency import IDEMPOTENCY_TABLE
 from scheduler.stores.identity.api_keys import API_KEYS_TABLE
 from scheduler.stores.identity.sessions import SESSIONS_TABLE
 from scheduler.stores.pauses import PAUSES_TABLE
-from scheduler.stores.rows.health_rows import HEALTH_TABLE
+from scheduler.stores.rows import HEALTH_TABLE
 from scheduler.stores.runs.keys import HISTORY_TABLE
 from scheduler.stores.schedule_activations import SCHEDULES_TABLE
 from scheduler.stores.secret_versions import SECRETS_TABLE

@@ -6,7 +6,7 @@ Used by scheduler.changes.announcing. A change is announced by the process that 
 from __future__ import annotations
 
 from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 ANNOUNCEMENTS_TABLE = "announcements"
 _KEY = "latest"

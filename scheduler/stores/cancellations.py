@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import LARGEST_PAGE, Delete, Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 CANCELLATIONS_TABLE = "cancellations"
 _PARTITION = "runs"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 CURSORS_TABLE = "cursors"
 PLANNED_UNTIL_CURSOR = "planned-until"

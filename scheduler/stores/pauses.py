@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
 from scheduler.stores.port import Delete, Row, Store, StoreError, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import decode_json, encode_json, list_all_rows
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule

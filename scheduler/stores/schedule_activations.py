@@ -21,8 +21,7 @@ from datetime import datetime
 
 from jobs.schedules import Schedule
 from scheduler.stores.port import Insert, Row, RowExists, Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import iterate_pages
+from scheduler.stores.rows import decode_json, encode_json, iterate_pages
 
 SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"

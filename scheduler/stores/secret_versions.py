@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 SECRETS_TABLE = "secrets"
 _PARTITION, _KEY = "news", "newest"

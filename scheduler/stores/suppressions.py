@@ -19,9 +19,7 @@ from typing import Generic, TypeVar
 
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import InvalidContinuation, encode_json, list_all_rows
 
 _log = logging.getLogger("scheduler.stores")
 

@@ -8,7 +8,7 @@ from jobs.alerting.alert import Alert, AlertStatus
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 
 _SEPARATOR = "~"
 """Between subject and rule of a position. No name contains it."""

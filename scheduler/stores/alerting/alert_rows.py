@@ -12,7 +12,7 @@ from scheduler.stores.alerting.codec import ALERTS
 from scheduler.stores.alerting.keys import ALERT_PREFIX, ALERTING_PARTITION, ALERTING_TABLE, alert_key, end_of
 from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.port import Delete, Insert, Replace, Row, Store
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import list_all_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from jobs.alerting.alert import Alert
 from jobs.incidents.values import AlertDecision, Incident, Member, Notification, Transition
 from scheduler.stores.port import StoreDamaged
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 _T = TypeVar("_T")
 INLINE_MEMBERS = 1000

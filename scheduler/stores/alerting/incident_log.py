@@ -36,8 +36,7 @@ from scheduler.stores.alerting.keys import (
 )
 from scheduler.stores.alerting.repository import read_incident
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Row, Store
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.paging import iterate_pages, list_all_rows
+from scheduler.stores.rows import InvalidContinuation, iterate_pages, list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before
 
 _T = TypeVar("_T")

@@ -35,7 +35,7 @@ from scheduler.stores.alerting.keys import (
     undelivered_key,
 )
 from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import list_all_rows
 
 _PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 _ATTEMPTED = '{"key":'

@@ -28,7 +28,7 @@ from scheduler.stores.alerting.keys import (
 from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.alerting.writing import build_transactions
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import list_all_rows
 
 _MEMBER_LENGTH = 200
 """Characters of a stored member, about."""

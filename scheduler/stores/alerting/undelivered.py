@@ -26,8 +26,7 @@ from scheduler.stores.alerting.keys import (
     undelivered_key,
 )
 from scheduler.stores.port import Change, Delete, Insert, Row, RowExists, Store
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import InvalidContinuation, list_all_rows
 
 _PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 _LETTERS: Codec[UndeliveredNotification] = Codec(UndeliveredNotification)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.stores.audit.log import AUDIT_TABLE
 from scheduler.stores.port import Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 _PARTITION, _KEY = "jobs", "digest"
 

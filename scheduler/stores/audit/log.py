@@ -23,8 +23,7 @@ from scheduler.stores.audit.chain import (
     seal_entry,
 )
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import iterate_pages
+from scheduler.stores.rows import decode_json, encode_json, iterate_pages
 from scheduler.turns import compute
 
 AUDIT_TABLE = "audit"

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.rows.health_rows import PING_ROW, find_unfinished_restore, schema_of_ping
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.rows import PING_ROW, ROW_SCHEMA, find_unfinished_restore, schema_of_ping
 from scheduler.stores.runs.rollups.upkeep import count_runs_again
 
 if TYPE_CHECKING:

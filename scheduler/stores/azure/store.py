@@ -20,9 +20,8 @@ from scheduler.stores.azure.errors import http_status, to_store_error
 from scheduler.stores.azure.lost_answers import LostAnswers
 from scheduler.stores.azure.transaction_queues import TransactionQueues
 from scheduler.stores.azure.transactions import AtomicGroup, TableTransaction, pack_transactions
-from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
-from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
-from scheduler.stores.rows.health_rows import PING_CHANGE
+from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, split_into_atomic_groups
+from scheduler.stores.rows import PING_CHANGE
 
 # All tries of one operation end within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {

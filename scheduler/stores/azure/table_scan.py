@@ -14,11 +14,11 @@ from azure.data.tables.aio import TableServiceClient
 from scheduler.stores.azure.entities import azure_table_name, escape_key, to_row
 from scheduler.stores.azure.errors import http_status, to_store_error
 from scheduler.stores.port import LARGEST_PAGE, Row
-from scheduler.stores.rows.health_rows import PING_ROW, schema_of_ping
+from scheduler.stores.rows import PING_ROW, schema_of_ping
 
 
 class AzureTableScan:
-    """Implements scheduler.stores.rows.scan.StoreScan. `known_tables`: the names without which underscores are lost."""
+    """Implements scheduler.stores.port.StoreScan. `known_tables`: the names without which underscores are lost."""
 
     is_snapshot = False
 

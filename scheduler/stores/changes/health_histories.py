@@ -17,7 +17,7 @@ from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from scheduler.stores.changes.keys import CHANGES_PARTITION, CHANGES_TABLE, health_key
 from scheduler.stores.port import Insert, Replace, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

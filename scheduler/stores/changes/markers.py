@@ -17,8 +17,7 @@ from typing import Final
 
 from scheduler.identity.tags import Tags
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store, Upsert
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json
 from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
 
 MARKERS_TABLE: Final = "markers"

@@ -28,9 +28,7 @@ from scheduler.stores.changes.keys import (
     state_key,
 )
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
 
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")

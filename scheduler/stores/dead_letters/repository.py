@@ -20,9 +20,9 @@ from jobs.formats.instants import parse_run_instant
 from jobs.runs import Ticket
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage, LetterReplay
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store, StoreError
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.size_limits import shrink_letter_to_fit
+from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.runs.keys import instant_before, reverse_ms
+from scheduler.stores.runs.size_limits import shrink_letter_to_fit
 
 _log = logging.getLogger("scheduler.stores")
 

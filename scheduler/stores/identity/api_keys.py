@@ -16,8 +16,7 @@ from typing import Any
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role
 from scheduler.stores.port import Insert, Replace, Row, Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import decode_json, encode_json, list_all_rows
 
 API_KEYS_TABLE = "api_keys"
 _KEYS = "keys"

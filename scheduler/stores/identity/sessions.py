@@ -12,8 +12,7 @@ from typing import Any
 
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import decode_json, encode_json, list_all_rows
 
 SESSIONS_TABLE = "sessions"
 _PARTITION = "browsers"

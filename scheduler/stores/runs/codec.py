@@ -18,7 +18,7 @@ from typing import Any
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.codecs.attempts import decode_attempt, encode_attempt
 from scheduler.stores.runs.codecs.old_reasons import reason_of_sentence
 from scheduler.stores.runs.codecs.values import from_microseconds, read_error, to_microseconds

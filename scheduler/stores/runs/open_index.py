@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from scheduler.stores.port import Row, Store
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import list_all_rows
 from scheduler.stores.runs.claims import OpenRun
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Insert, Replace, Row, Store, StoreError, Upsert
-from scheduler.stores.rows.size_limits import shrink_run_to_fit
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.size_limits import shrink_run_to_fit
 
 _log = logging.getLogger("scheduler.stores")
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Replace, Row, RowChanged, Store, StoreError, Upsert
-from scheduler.stores.rows.paging import iterate_pages
+from scheduler.stores.rows import iterate_pages
 from scheduler.stores.runs.claims import Claim
 from scheduler.stores.runs.codec import RunRecord, RunState, encode_open, encode_unacknowledged
 from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey

@@ -93,7 +93,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(_count_runs_again),
 )
 """The first one makes version 1 of an empty file, the next one version 2 of version 1, and so on. Only ever add. Their
-number is ROW_SCHEMA in scheduler.stores.rows.row_schema, that of the last contraction is READER_SCHEMA.
+number is ROW_SCHEMA in scheduler.stores.rows, that of the last contraction is READER_SCHEMA.
 """
 
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class SqliteSnapshot:
-    """Implements scheduler.stores.rows.scan.StoreScan."""
+    """Implements scheduler.stores.port.StoreScan."""
 
     is_snapshot = True
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
-from scheduler.stores.rows.health_rows import PING_CHANGE, PING_ROW
+from scheduler.stores.rows import PING_CHANGE, PING_ROW
 from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 from scheduler.stores.sqlite.connections import SqliteConnections, StoreAccess, open_connections
 from scheduler.stores.sqlite.file_check import FileCheck

@@ -28,7 +28,7 @@ from scheduler.stores.port import (
     StoreError,
     StoreUnavailable,
 )
-from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import (
     BUCKET_KEY,
     JobTree,

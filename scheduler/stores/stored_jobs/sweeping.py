@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Store
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import list_all_rows
 from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, STORED_JOBS_TABLE, HeadMoved, StoredJobs, format_stamp
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, BUCKET_KEY, JobTree, parse_version_key
 

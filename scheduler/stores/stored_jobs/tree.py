@@ -21,7 +21,7 @@ from typing import Any
 
 from jobs.schedules import from_milliseconds
 from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 BUCKET_COUNT = 64
 MAX_INLINE_BYTES = 400_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobTree, JobVersion, StoredEntry, version_key
 
 

@@ -18,7 +18,7 @@ from scheduler.stores.audit import log
 from scheduler.stores.audit.chain import AuditEntry, digest_of, seal_entry
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.rows.size_limits import LARGEST_ROW_BYTES
+from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryStore

@@ -23,7 +23,7 @@ from scheduler.identity.principal import Role
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, decode_instant, encode_instant
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
-from scheduler.stores.rows.health_rows import find_unfinished_restore
+from scheduler.stores.rows import find_unfinished_restore
 from scheduler.stores.sqlite.file_lock import FileLock
 from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import open_sqlite

@@ -24,7 +24,7 @@ from scheduler.operations import Operations
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import JobTree
 from scheduler.stores.stored_jobs.writes import JobWrite

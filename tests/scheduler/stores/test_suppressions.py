@@ -10,7 +10,7 @@ import pytest
 from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.repositories import Repositories
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.suppressions import (
     ARCHIVE_AFTER,
     SUPPRESSIONS_REFRESH_INTERVAL,

@@ -14,16 +14,15 @@ from datetime import datetime, timedelta
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Delete, RowChanged, Store, Upsert
-from scheduler.stores.rows.paging import iterate_pages
+from scheduler.stores.rows import iterate_pages
 from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, PREFIX_END, SHARD_NAMES, RunKey, reverse_ms
-from scheduler.stores.runs.rollups.keys import LATE_PREFIX, format_hour
+from scheduler.stores.runs.rollups.keys import _DAY_LENGTH, LATE_PREFIX, format_hour
 
 LATE_AFTER = timedelta(seconds=60)
 """After its due instant."""
 OVERLAP = 2 * LATE_AFTER
 """For which pointers are read again: clocks differ, and a result is stored a while after the end of its run."""
 _DELETED_AT_ONCE = 90
-_DAY_LENGTH = len("20261125")
 
 
 def mark_late(row_key: str, runs: Iterable[Run]) -> list[Change]:

@@ -18,7 +18,7 @@ from jobs.runs import Outcome, Run, Trigger
 from jobs.runs.histogram import bucket_of
 from jobs.runs.outcomes import ReasonCode
 from jobs.runs.uptime import UptimeSample
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.rollups.availability import Availability
 from scheduler.stores.runs.rollups.tally import PLACES, Tally
 

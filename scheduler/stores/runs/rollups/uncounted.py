@@ -14,7 +14,7 @@ from typing import NamedTuple
 from jobs.runs import Run
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import LARGEST_PAGE, Replace, Row, RowChanged, RowExists, Store
-from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.rows import decode_json
 from scheduler.stores.runs.codec import COUNTED, RunState, decode_record, mark_counted
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, RunKey
 from scheduler.stores.runs.rollups.days import RollupDays, write_change

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.stores.port import Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, instant_before
 from scheduler.stores.runs.rollups.changed_jobs import delete_late_marks
