@@ -12,7 +12,7 @@ from jobs.runs import Attempt, Outcome, Phases, Run, Ticket
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Change, Store, Upsert
 from scheduler.stores.rows import encode_json
-from scheduler.stores.runs.codec import encode_finished
+from scheduler.stores.runs.codec import done_pointer, encode_finished
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, RunKey, shard_of_job
 from scheduler.stores.runs.rollups.availability import Availability
 from scheduler.stores.runs.rollups.days import encode_hours, sum_counts
@@ -26,7 +26,6 @@ from scheduler.stores.runs.rollups.keys import (
     format_hour,
 )
 from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour
-from scheduler.stores.runs.run_rows import done_pointer
 
 GROUP = 400
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

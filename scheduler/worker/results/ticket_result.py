@@ -12,7 +12,7 @@ from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_r
 from jobs.runs import Run, Ticket
 from scheduler.gates import Skip, Wait
 from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.runs.claims import AlreadyClaimed
+from scheduler.stores.runs.open_runs import AlreadyClaimed
 
 
 @fast_frozen(frozen=True, slots=True)

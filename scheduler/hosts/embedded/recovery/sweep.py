@@ -24,7 +24,7 @@ from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Row, StoreError
 from scheduler.stores.runs.codec import decode_record
 from scheduler.stores.runs.keys import RunKey
-from scheduler.stores.runs.open_index import is_unfinished
+from scheduler.stores.runs.open_runs import is_unfinished
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, RunResult, Runs, RunState
 from scheduler.worker.worker import Worker
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.runs.uptime import Uptime, UptimeSample, UptimeSegment
-from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
+from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 
 MAX_INTERVALS = 60
 """Downtimes of an hour that are stored one by one. Of more, the sum is stored."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from scheduler.stores.port import Row, Store
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, SHARD_NAMES, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.changed_jobs import ChangeFeed
 from scheduler.stores.runs.rollups.hour_counts import HourSum
 from scheduler.stores.runs.rollups.keys import (

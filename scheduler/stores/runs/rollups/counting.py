@@ -1,4 +1,4 @@
-"""Finishes runs and counts them in the same transaction. Used by runs.transitions, runs.repository and runs.takeover.
+"""Finishes runs and counts them in the same transaction.
 
 Each group of changes finishes runs of one job and hour and replaces the row of that hour, fenced by its etag. So a run
 is counted when it becomes finished, and never twice: a repetition is refused by the fence of the run's own row.

@@ -16,7 +16,7 @@ from typing import Any
 from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, RowExists, Store
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.availability import unite
 from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import (

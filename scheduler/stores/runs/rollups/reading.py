@@ -1,7 +1,8 @@
 """Reads the rollups of a job, or of many jobs.
 
 Many ranges of the keys of a partition are read with few requests: the ranges of a large store often have few rows, or
-none, and one page has the rows of many of them. Where many other rows are between the ranges, these are read one by one.
+none, and one page has the rows of many of them. Where many other rows are between the ranges, these are read one
+by one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jobs.runs import Run
 from scheduler.stores.port import Row, Store
 from scheduler.stores.rows import decode_json, list_all_rows
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, DueRange, job_prefix, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import decode_hours, sum_by_hour, sum_counts
 from scheduler.stores.runs.rollups.keys import (
     DAY,

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram, pack, unpack
 from jobs.runs.uptime import Uptime, UptimeSegment
-from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
+from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 
 _OUTCOMES = tuple(Outcome)
 PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}

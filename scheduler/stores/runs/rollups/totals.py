@@ -9,7 +9,7 @@ from __future__ import annotations
 from scheduler.stores.port import Change, Insert, Replace, Row, Store
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.keys import DAY_PREFIX, TOTAL_PREFIX
 from scheduler.stores.runs.rollups.tally import Rollup, Tally
 

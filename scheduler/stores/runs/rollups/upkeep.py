@@ -11,7 +11,7 @@ from typing import Any
 
 from scheduler.stores.port import Store, Upsert
 from scheduler.stores.rows import decode_json, encode_json
-from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
+from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, instant_before
 from scheduler.stores.runs.rollups.changed_jobs import delete_late_marks
 from scheduler.stores.runs.rollups.days import RollupDays

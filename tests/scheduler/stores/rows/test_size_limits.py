@@ -12,8 +12,8 @@ from jobs.runs import Failure, Outcome, Run
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
-from scheduler.stores.runs.claims import RunResult
 from scheduler.stores.runs.codec import encode_finished
+from scheduler.stores.runs.open_runs import RunResult
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
 from tests.scheduler.fakes import entry

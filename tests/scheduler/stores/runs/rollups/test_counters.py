@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.runs import Outcome
 from scheduler.stores.port import Delete, Store, StoreUnavailable
 from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import RowNames, Runs
 from scheduler.stores.runs.rollups.counters import RunCounters
 from scheduler.stores.runs.rollups.keys import DAY_PREFIX, LATE_PREFIX, TOTAL_PREFIX

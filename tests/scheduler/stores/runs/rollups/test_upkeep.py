@@ -18,7 +18,7 @@ from scheduler.stores.port import Replace, Store, StoreUnavailable, Upsert
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.codec import COUNTED
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import Claim, RowNames, Runs
 from scheduler.stores.runs.rollups.days import encode_hours
 from scheduler.stores.runs.rollups.hour_counts import HourCounts

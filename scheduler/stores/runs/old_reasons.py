@@ -1,4 +1,4 @@
-"""The reason of a run in a row of version 0.1.0, which stored the sentence alone. Used by runs.codec.
+"""The reason of a run in a row of version 0.1.0, which stored the sentence alone.
 
 These are the sentences of that version, and never change. A row that has its reason is not parsed.
 """

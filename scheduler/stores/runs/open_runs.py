@@ -1,17 +1,21 @@
-"""Finds the open runs by their pointers: queued, running, or finished and not acknowledged.
+"""Open runs: what a claim of one returns, and how they are found: queued, running, or finished and not acknowledged.
 
-Used by runs.repository, runs.pages and runs.retention. The pointer of a queued or running run contains everything that
-the run's own row does, so no other row is read.
+They are found by their pointers. The pointer of a queued or running run contains everything that the run's own row
+does, so no other row is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from scheduler.stores.port import Row, Store
+from jobs.fast_frozen import fast_frozen
+from jobs.formats.instants import format_instant
+from jobs.runs import Run, Ticket
+from scheduler.stores.port import Row, Store, StoreError
 from scheduler.stores.rows import list_all_rows
-from scheduler.stores.runs.claims import OpenRun
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
     HISTORY_TABLE,
@@ -23,6 +27,63 @@ from scheduler.stores.runs.keys import (
     shard_of_job,
 )
 from scheduler.turns import convert_each
+
+
+class ClaimLost(StoreError):
+    """Another owner has the run; nothing was stored."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and another owner has the run")
+
+
+@fast_frozen(frozen=True, slots=True)
+class Claim:
+    """The right to perform a run until the lease ends, and to finish it. `is_takeover`: from an owner that died."""
+
+    ticket: Ticket
+    owner: str
+    lease_until: datetime
+    etag: str
+    is_takeover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyClaimed:
+    """The run is finished, or another owner (or an earlier claim of the same owner) is performing it."""
+
+    record: RunRecord
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the lease ends, and the run can be claimed; None if it is finished."""
+        return self.record.lease_until
+
+    def __str__(self) -> str:
+        if self.record.run is not None:
+            return f"it is finished ({self.record.run.outcome})"
+        if self.retry_at is None:
+            return "it is finished"
+        return f"{self.record.owner} has claimed it until {format_instant(self.retry_at)}"
+
+
+@fast_frozen(frozen=True, slots=True)
+class RunResult:
+    """The result of a claimed run. Not `acknowledged`: a follow-up is pending, see Runs.acknowledge."""
+
+    claim: Claim
+    run: Run
+    acknowledged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run that is queued (no lease; an owner intends to run it) or running. Its lease may have ended."""
+
+    run_id: str
+    job: str
+    due_at: datetime
+    owner: str = ""
+    lease_until: datetime | None = None
 
 
 async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
