@@ -34,8 +34,7 @@ from scheduler.stores.runs.rollups.keys import (
     parse_hour,
 )
 from scheduler.stores.runs.rollups.tally import Rollup
-from scheduler.stores.runs.rollups.uncounted import decode_old_hour, sum_runs, uncounted_runs
-from scheduler.stores.runs.rollups.upkeep import RollupUpkeep
+from scheduler.stores.runs.rollups.upkeep import RollupUpkeep, decode_old_hour, sum_runs, uncounted_runs
 from scheduler.turns import convert_each
 
 ROWS_PER_PAGE = 200

@@ -21,7 +21,7 @@ from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, jo
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import Claim, RowNames, Runs
 from scheduler.stores.runs.rollups.days import encode_hours
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import DAY_HOURS_PREFIX, DAY_PREFIX, HOUR_PREFIX
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from tests.scheduler.stores.conftest import OpenStore
