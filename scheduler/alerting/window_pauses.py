@@ -18,8 +18,8 @@ from jobs.incidents.suppression.finding import (
 )
 from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, WindowEffect
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.stores.pauses import Pause
-from scheduler.stores.suppressions import StoredSuppressions
 
 _NONE: Mapping[str, Pause] = {}
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scheduler.rate_limits.shared_windows import RATE_LIMITS_TABLE
-from scheduler.stores.alerting.keys import ALERTING_TABLE
+from scheduler.stores.alerting.rows import ALERTING_TABLE
+from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE
 from scheduler.stores.announcements import ANNOUNCEMENTS_TABLE
 from scheduler.stores.audit.log import AUDIT_TABLE
 from scheduler.stores.cancellations import CANCELLATIONS_TABLE
@@ -29,7 +30,6 @@ from scheduler.stores.schedule_activations import SCHEDULES_TABLE
 from scheduler.stores.secret_versions import SECRETS_TABLE
 from scheduler.stores.slots.slot_rows import SLOTS_TABLE
 from scheduler.stores.stored_jobs.repository import STORED_JOBS_TABLE
-from scheduler.stores.suppressions import SUPPRESSIONS_TABLE
 from scheduler.stores.watchdog_reports import WATCHDOG_TABLE
 
 

@@ -17,7 +17,7 @@ from jobs.runs.health_history import EntryHistory, HealthHistory
 from jobs.runs.states import Cause, StateChange
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.visible_runs import VisibleRuns
-from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
+from scheduler.stores.alerting.engine import AlertRows, StoredAlert
 from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
 from scheduler.stores.changes.repository import ChangePage, StateChanges, StoredState
 from scheduler.stores.circuits import StoredCircuits

@@ -12,11 +12,10 @@ from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
     from jobs.incidents.suppression.windows import RequestedWindow, Silence
-    from scheduler.stores.alerting.alert_rows import AlertRows
+    from scheduler.stores.alerting.engine import AlertRows, EngineRows
     from scheduler.stores.alerting.incident_log import IncidentLog
-    from scheduler.stores.alerting.outbox import OutboxRows
-    from scheduler.stores.alerting.repository import EngineRows
-    from scheduler.stores.alerting.undelivered import UndeliveredRows
+    from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
+    from scheduler.stores.alerting.suppressions import StoredSuppressions
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
     from scheduler.stores.changes.health_histories import HealthHistories
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from scheduler.stores.schedule_activations import ScheduleActivations
     from scheduler.stores.stored_jobs.repository import StoredJobs
     from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
-    from scheduler.stores.suppressions import StoredSuppressions
 
 
 class Repositories:
@@ -44,7 +42,7 @@ class Repositories:
 
     @cached_property
     def alert_rows(self) -> AlertRows:
-        from scheduler.stores.alerting.alert_rows import AlertRows
+        from scheduler.stores.alerting.engine import AlertRows
 
         return AlertRows(self._store)
 
@@ -104,7 +102,7 @@ class Repositories:
 
     @cached_property
     def engine_rows(self) -> EngineRows:
-        from scheduler.stores.alerting.repository import EngineRows
+        from scheduler.stores.alerting.engine import EngineRows
 
         return EngineRows(self._store)
 
@@ -135,7 +133,7 @@ class Repositories:
     @cached_property
     def requested_windows(self) -> StoredSuppressions[RequestedWindow]:
         from jobs.incidents.suppression.windows import RequestedWindow
-        from scheduler.stores.suppressions import StoredSuppressions
+        from scheduler.stores.alerting.suppressions import StoredSuppressions
 
         return StoredSuppressions(self._store, RequestedWindow, "windows")
 
@@ -160,7 +158,7 @@ class Repositories:
     @cached_property
     def silences(self) -> StoredSuppressions[Silence]:
         from jobs.incidents.suppression.windows import Silence
-        from scheduler.stores.suppressions import StoredSuppressions
+        from scheduler.stores.alerting.suppressions import StoredSuppressions
 
         return StoredSuppressions(self._store, Silence, "silences")
 
@@ -178,6 +176,6 @@ class Repositories:
 
     @cached_property
     def undelivered(self) -> UndeliveredRows:
-        from scheduler.stores.alerting.undelivered import UndeliveredRows
+        from scheduler.stores.alerting.outbox import UndeliveredRows
 
         return UndeliveredRows(self._store)

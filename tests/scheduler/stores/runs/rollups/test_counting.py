@@ -17,8 +17,7 @@ from scheduler.stores.port import Change, Etags, Store, StoreError, StoreUnavail
 from scheduler.stores.runs.codec import RunState, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX
 from scheduler.stores.runs.repository import Claim, ClaimLost, RowNames, RunResult, Runs
-from scheduler.stores.runs.rollups import counting
-from scheduler.stores.runs.rollups import hours
+from scheduler.stores.runs.rollups import counting, hours
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, rollup_of, run_of, ticket

@@ -2,6 +2,7 @@
 
 Written by operations, read by passes of the engine and queries. One row each, in the partition of its kind. Those that
 have ended are moved to another partition, so that what a pass reads grows with what is in force.
+
 """
 
 from __future__ import annotations
