@@ -23,7 +23,7 @@ from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.engine import EngineState, run_sized
 from scheduler.stores.alerting.suppressions import StoredSuppressions
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 
 ReadRotas = Callable[[JobSnapshot], Awaitable[Mapping[str, Rota]]]
 """Returns the rotas that are known now, without a wait for the network."""

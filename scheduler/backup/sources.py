@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from scheduler.backup.stored_tables import INCLUDED_TABLES, STORED_TABLES
-from scheduler.stores.audit.log import AUDIT_TABLE, HEAD_ROW, sequence_of
+from scheduler.stores.audit import AUDIT_TABLE, HEAD_ROW, sequence_of
 from scheduler.stores.port import Row, StoreScan
 from scheduler.stores.rows import decode_json
 from scheduler.stores.stored_jobs.repository import HEAD_KEY, HEAD_PARTITION, STORED_JOBS_TABLE

@@ -32,7 +32,7 @@ from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.suppressions import StoredSuppressions
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import StateChanges
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
 

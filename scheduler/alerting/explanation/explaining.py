@@ -36,7 +36,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
 

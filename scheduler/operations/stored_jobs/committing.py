@@ -38,7 +38,7 @@ from scheduler.operations.stored_jobs.visibility import (
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 

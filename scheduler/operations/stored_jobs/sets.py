@@ -28,7 +28,7 @@ from scheduler.operations.stored_jobs.set_differences import SetDifferences, com
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows import encode_json
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 from scheduler.turns import release_later
 
 NEXT_RUNS = 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.ports import Clock
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs.open_runs import RunResult
 

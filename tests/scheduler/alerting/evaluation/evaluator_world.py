@@ -36,7 +36,7 @@ from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.alerting.rows import ALERT_PREFIX, ALERTS
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import RunRecord, RunState
 from scheduler.stores.runs.pages import RunPage

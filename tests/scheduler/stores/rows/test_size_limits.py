@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import Store
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.open_runs import RunResult

@@ -1,7 +1,10 @@
-"""Pauses: jobs that are not run on their schedule for a while. Set by operations, read by ticks, gates and queries.
+"""What keeps runs from their targets: pauses of jobs, the states of circuits, and requests to end a run.
 
-One row a job at most, all in one partition, so that one read returns all of them. A row whose end has passed stays
-until the job is paused again: from it a heartbeat knows that no ping was due meanwhile.
+Pauses have one row a job at most, all in one partition, so that one read returns all of them. A row whose end has
+passed stays until the job is paused again: from it a heartbeat knows that no ping was due meanwhile.
+
+Cancellations are read by the process that performs the run, if it lasts longer than a few seconds. One row a run, in
+one partition, removed when the run is over: mostly the partition is empty, which one read shows.
 """
 
 from __future__ import annotations
@@ -15,7 +18,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
-from scheduler.stores.port import Delete, Row, Store, StoreError, Upsert
+from scheduler.stores.port import (
+    LARGEST_PAGE,
+    Delete,
+    Insert,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+    Upsert,
+)
 from scheduler.stores.rows import decode_json, encode_json, list_all_rows
 
 if TYPE_CHECKING:
@@ -24,7 +38,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("scheduler.pauses")
 
 PAUSES_TABLE = "pauses"
-_PARTITION = "jobs"
+_PAUSES_PARTITION = "jobs"
 PAUSES_REFRESH_INTERVAL = 5.0
 """Seconds for which a read of the store is valid. A change by this process is valid at once."""
 PAUSE_KNOWN_AFTER = timedelta(seconds=PAUSES_REFRESH_INTERVAL + 1)
@@ -100,7 +114,7 @@ class Pauses:
 
     async def find_active(self, job: str, now: datetime) -> Pause | None:
         """Return the pause of a job that is in force, from the store. Raises StoreUnavailable."""
-        row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
+        row = await self._store.get_row(PAUSES_TABLE, _PAUSES_PARTITION, job)
         pause = None if row is None else _read_pause(row)
         return pause if pause is not None and pause.is_active_at(now) else None
 
@@ -125,7 +139,7 @@ class Pauses:
         if pause.reason:
             body["reason"] = pause.reason
         async with self._lock:
-            await self._store.apply(Upsert(PAUSES_TABLE, _PARTITION, pause.job, encode_json(body)))
+            await self._store.apply(Upsert(PAUSES_TABLE, _PAUSES_PARTITION, pause.job, encode_json(body)))
             self._cached[pause.job] = pause
 
     async def resume(self, job: str, now: datetime) -> None:
@@ -137,9 +151,9 @@ class Pauses:
     async def remove(self, job: str) -> None:
         """Delete the pause of a job that does not exist any more, whether it is in force or not."""
         async with self._lock:
-            row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
+            row = await self._store.get_row(PAUSES_TABLE, _PAUSES_PARTITION, job)
             if row is not None:
-                await self._store.apply(Delete(PAUSES_TABLE, _PARTITION, job, row.etag))
+                await self._store.apply(Delete(PAUSES_TABLE, _PAUSES_PARTITION, job, row.etag))
             self._cached.pop(job, None)
 
     def _is_stale(self) -> bool:
@@ -153,7 +167,7 @@ class Pauses:
             _log.warning("could not read the pauses: %s; those read before stay in force", error)
 
     async def _read_all(self) -> dict[str, Pause]:
-        return {row.key: _read_pause(row) for row in await list_all_rows(self._store, PAUSES_TABLE, _PARTITION)}
+        return {row.key: _read_pause(row) for row in await list_all_rows(self._store, PAUSES_TABLE, _PAUSES_PARTITION)}
 
 
 def _read_pause(row: Row) -> Pause:
@@ -165,3 +179,66 @@ def _read_pause(row: Row) -> Pause:
         until=None if until is None else datetime.fromisoformat(until),
         reason=body.get("reason", ""),
     )
+
+
+CIRCUITS_TABLE = "circuits"
+_STATE_KEY = "state"
+
+
+class StoredCircuits:
+    """One row a circuit, in a separate partition each, so that busy circuits do not compete."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def load(self, key: str) -> tuple[str | None, str | None]:
+        """Return the stored text and its etag; (None, None) if none is stored. Raises StoreUnavailable."""
+        row = await self._store.get_row(CIRCUITS_TABLE, key, _STATE_KEY)
+        return (None, None) if row is None else (row.body, row.etag)
+
+    async def replace(self, key: str, state: str, etag: str | None) -> bool:
+        """Return False unless the stored state has this `etag` (None: none is stored). Raises StoreUnavailable."""
+        change = (
+            Insert(CIRCUITS_TABLE, key, _STATE_KEY, state)
+            if etag is None
+            else Replace(CIRCUITS_TABLE, key, _STATE_KEY, state, etag)
+        )
+        try:
+            await self._store.apply(change)
+        except (RowExists, RowChanged):
+            return False
+        return True
+
+
+CANCELLATIONS_TABLE = "cancellations"
+_CANCELLATIONS_PARTITION = "runs"
+CANCELLATION_LIFETIME = timedelta(hours=1)
+"""No run lasts that long: the process that should have read the row has ended."""
+
+
+class Cancellations:
+    """All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def request(self, run_id: str, source: str, now: datetime) -> None:
+        """Let the process that performs the run end it. `source`: how the request came, such as `over the API`."""
+        body = encode_json({"asked": source, "at": now.isoformat()})
+        await self._store.apply(Upsert(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, run_id, body))
+
+    async def list_requested(self, now: datetime) -> Mapping[str, str]:
+        """Return the source of each request, by the run's id. Expired rows are removed."""
+        rows = await self._store.list_rows(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, limit=LARGEST_PAGE)
+        requests: dict[str, str] = {}
+        for row in rows:
+            body = decode_json(row.body)
+            if now - datetime.fromisoformat(body["at"]) > CANCELLATION_LIFETIME:
+                await self.remove(row.key)
+            else:
+                requests[row.key] = body["asked"]
+        return requests
+
+    async def remove(self, run_id: str) -> None:
+        """Remove the request: the run is over. Does nothing if there is no row."""
+        await self._store.apply(Delete(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, run_id))

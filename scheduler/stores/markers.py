@@ -1,7 +1,5 @@
 """Stores the deployments that charts mark: of what is monitored, and of the scheduler itself.
 
-Written by scheduler.operations.markers and scheduler.changes.announcing, read by scheduler.queries.history.
-
     {reverse}-{suffix}    a marker; `reverse` is the reverse instant of scheduler.stores.runs.keys
 
 Ascending keys give the newest first, on every store.

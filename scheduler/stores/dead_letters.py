@@ -1,28 +1,137 @@
-"""Dead letters in the store: runs, tickets and messages that were given up, with all that is needed to replay them.
+"""Dead letters: runs, tickets and messages that were given up, with all that is needed to replay them.
 
-Written by the worker and the queue handler, replayed and discarded by operations, read by queries. One row each, in one
-partition, newest first; there are few. The row is found by the id.
+One row each, in one partition, newest first; there are few. The row is found by the id. The watchdog counts letters and
+open runs by their keys alone.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from jobs.formats.instants import parse_run_instant
-from jobs.runs import Ticket
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage, LetterReplay
-from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store, StoreError
+from jobs.formats.instants import format_run_instant, parse_run_instant
+from jobs.runs import Attempt, ErrorClass, Run, Ticket
+from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows import InvalidContinuation
-from scheduler.stores.runs.keys import instant_before, reverse_ms
+from scheduler.stores.runs.keys import (
+    HISTORY_TABLE,
+    OPEN_PREFIX,
+    PREFIX_END,
+    SHARD_NAMES,
+    RunKey,
+    instant_before,
+    reverse_ms,
+)
 from scheduler.stores.runs.size_limits import shrink_letter_to_fit
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+
+LONGEST_LETTER_MESSAGE = 100_000
+"""Characters that are stored of a message, and of a traceback. A queue accepts 64 KiB."""
+LARGEST_LETTER_DEFINITION = 200_000
+"""Characters of a definition as JSON. A larger one is omitted, because the row would be too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterReplay:
+    """A started replay. Its ticket is final, so that starting again after a crash makes no second run.
+
+    `done`: its run is stored and dispatched.
+    """
+
+    ticket: Ticket
+    at: datetime
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A ticket that was given up, or the text of a `message` that is not a batch of tickets.
+
+    `attempts`: how often it was tried (a message: delivered), 0 if unknown. `tried`: each attempt of the run. `error`:
+    that of the last one. `definition`: the job at that time. `traceback`: of a bug in the scheduler.
+    """
+
+    id: str
+    reason: str
+    at: datetime
+    ticket: Ticket | None = None
+    message: str = ""
+    attempts: int = 0
+    tried: tuple[Attempt, ...] = ()
+    error: ErrorClass | None = None
+    definition: Mapping[str, Any] | None = None
+    traceback: str = ""
+    replay: LetterReplay | None = None
+
+    @staticmethod
+    def from_run(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> DeadLetter:
+        """Return the letter of a run that is down after its last attempt."""
+        return DeadLetter(
+            DeadLetter.id_for_run(run),
+            run.message,
+            run.finished_at,
+            ticket=ticket,
+            attempts=len(run.attempts),
+            tried=run.attempts,
+            error=run.error,
+            definition=_definition_to_store(job),
+            traceback=traceback[-LONGEST_LETTER_MESSAGE:],
+        )
+
+    @staticmethod
+    def id_for_run(run: Run) -> str:
+        """Return the id of the letter that `from_run` makes: the same for each process that finishes the run."""
+        return _letter_id(run.due_at, run.id)
+
+    @staticmethod
+    def from_ticket(
+        ticket: Ticket, reason: str, at: datetime, attempts: int = 0, job: JobDefinition | None = None
+    ) -> DeadLetter:
+        """Return the letter of a ticket. `job` None: no such job exists now."""
+        definition = None if job is None else _definition_to_store(job)
+        return DeadLetter(
+            _letter_id(at, ticket.id), reason, at, ticket=ticket, attempts=attempts, definition=definition
+        )
+
+    @staticmethod
+    def from_message(text: str, reason: str, at: datetime, attempts: int = 0) -> DeadLetter:
+        return DeadLetter(_letter_id(at, text), reason, at, message=text[:LONGEST_LETTER_MESSAGE], attempts=attempts)
+
+    @property
+    def job(self) -> str | None:
+        return None if self.ticket is None else self.ticket.job
+
+
+@dataclass(frozen=True, slots=True)
+class LetterPage:
+    """`continuation` is the id after which the next page begins; None on the last one."""
+
+    letters: tuple[DeadLetter, ...]
+    continuation: str | None
+
+
+def _definition_to_store(job: JobDefinition) -> Mapping[str, Any] | None:
+    if len(job.model_dump_json(by_alias=True)) > LARGEST_LETTER_DEFINITION:
+        return None
+    return job.to_json()
+
+
+def _letter_id(at: datetime, content: str) -> str:
+    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:12]
+    return f"{format_run_instant(at)}.{digest}"
+
 
 _log = logging.getLogger("scheduler.stores")
 
@@ -187,3 +296,47 @@ def _row_key(letter_id: str) -> str:
     if not (digest.isascii() and digest.isalnum()) or len(digest) > 64:
         raise ValueError(f"{letter_id!r} is not the id of a dead letter")
     return f"{reverse_ms(parse_run_instant(stamp + 'Z'))}.{digest}"
+
+
+MAX_COUNTED_PAGES = 5
+"""Pages of a partition that are counted: 6,000 letters are reported as 5,000, and so are 6,000 open runs of one shard.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRunCount:
+    """Runs that are queued or running, of any process. `oldest_due_at`: the earliest due instant of those counted."""
+
+    count: int
+    oldest_due_at: datetime | None
+
+
+async def count_open_runs(store: Store) -> OpenRunCount:
+    """Count open runs; finished ones that are not acknowledged count as well. Raises StoreUnavailable."""
+    found = await asyncio.gather(*(_list_due_instants(store, name) for name in SHARD_NAMES))
+    instants = [due_at for some in found for due_at in some]
+    return OpenRunCount(len(instants), min(instants, default=None))
+
+
+async def _list_due_instants(store: Store, shard: str) -> Sequence[datetime]:
+    return [
+        RunKey.from_row_key(row.key).due_at
+        async for row in _iterate_keys(store, HISTORY_TABLE, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END)
+    ]
+
+
+async def count_dead_letters(store: Store) -> int:
+    """Count dead letters. Raises StoreUnavailable."""
+    return sum([1 async for _ in _iterate_keys(store, DEAD_LETTERS_TABLE, LETTERS_PARTITION)])
+
+
+async def _iterate_keys(
+    store: Store, table: str, partition: str, after: str = "", until: str = ""
+) -> AsyncIterator[Row]:
+    for _ in range(MAX_COUNTED_PAGES):
+        rows = await store.list_rows(table, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=False)
+        for row in rows:
+            yield row
+        if len(rows) < LARGEST_PAGE:
+            return
+        after = rows[-1].key

@@ -1,35 +1,101 @@
-"""The rows of the audit trail. Written by scheduler.audit.stored_trail, read by scheduler.queries.audit.
+"""The stored audit trail: a hash chain of entries, and its rows.
+
+An entry is one line of canonical JSON: sorted keys, no spaces, ASCII. Its `hash` is the SHA-256 of the line without
+`hash`, its `prev` the hash of the entry before it.
 
 All rows are in one partition: one for each entry, by its sequence number, and one that names the head. An append
 inserts entries and replaces the head in one transaction, so the numbers have no gaps. Of two processes that append the
-same number, one gets RowExists and tries again behind the other.
+same number, one gets RowExists and tries again behind the other. Another partition has the set of job files that the
+trail recorded last.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from scheduler.stores.audit.chain import (
-    RETENTION_ACTION,
-    AuditEntry,
-    ChainHead,
-    EntryDamaged,
-    digest_of,
-    parse_entry,
-    seal_entry,
-)
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
 from scheduler.stores.rows import decode_json, encode_json, iterate_pages
 from scheduler.turns import compute
 
+GENESIS: Final = "0" * 64
+"""The `prev` of the first entry."""
+RETENTION_ACTION: Final = "trail.prune"
+"""The action of the entry that the retention leaves: `after.through` and `after.hash` of the last deleted entry."""
+
+
+class EntryDamaged(ValueError):
+    """The line is not an entry, or its content does not match its hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The last entry. `sequence` 0: the chain is empty."""
+
+    sequence: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """`fields`: all of the line, `seq`, `prev` and `hash` among them."""
+
+    sequence: int
+    previous_hash: str
+    hash: str
+    line: str
+    fields: Mapping[str, Any]
+
+
+def canonical_json(value: Any) -> str:
+    """Return the only JSON of a value. Raises ValueError, TypeError: it is not a value of JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def seal_entry(content: Mapping[str, Any], head: ChainHead) -> AuditEntry:
+    """Return the entry that follows `head`."""
+    fields = {**content, "seq": head.sequence + 1, "prev": head.hash}
+    digest = _digest(canonical_json(fields))
+    fields["hash"] = digest
+    return AuditEntry(head.sequence + 1, head.hash, digest, canonical_json(fields), fields)
+
+
+def parse_entry(line: str) -> AuditEntry:
+    """Return the entry. Raises EntryDamaged."""
+    try:
+        fields = json.loads(line)
+        is_canonical = isinstance(fields, dict) and canonical_json(fields) == line
+    except (ValueError, RecursionError) as error:
+        raise EntryDamaged("it is not valid JSON") from error
+    if not is_canonical:
+        raise EntryDamaged("it is not in canonical form")
+    sequence, previous, digest = (fields.get(key) for key in ("seq", "prev", "hash"))
+    if type(sequence) is not int or not isinstance(previous, str) or not isinstance(digest, str):
+        raise EntryDamaged("it has no seq, prev or hash")
+    if _digest(canonical_json({key: value for key, value in fields.items() if key != "hash"})) != digest:
+        raise EntryDamaged("its content does not match its hash")
+    return AuditEntry(sequence, previous, digest, line, fields)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    return _digest(canonical_json(value))
+
+
 AUDIT_TABLE = "audit"
-_PARTITION = "chain"
+_CHAIN_PARTITION = "chain"
 _HEAD_KEY = "head"
-HEAD_ROW = _PARTITION, _HEAD_KEY
+HEAD_ROW = _CHAIN_PARTITION, _HEAD_KEY
 """The row that names the last entry."""
 _AFTER_ENTRIES = "a"
 """Greater than the key of each entry, less than that of the head."""
@@ -76,24 +142,28 @@ class AuditLog:
 
     async def read_head_row(self) -> ChainHead | None:
         """Return what the head row names; None if it is missing or damaged."""
-        return _parse_head(await self._store.get_row(AUDIT_TABLE, _PARTITION, _HEAD_KEY))
+        return _parse_head(await self._store.get_row(AUDIT_TABLE, _CHAIN_PARTITION, _HEAD_KEY))
 
     async def read_first_sequence(self) -> int:
         """Return the number of the oldest entry; 0 without entries."""
-        rows = await self._store.list_rows(AUDIT_TABLE, _PARTITION, until=_AFTER_ENTRIES, limit=1, bodies=False)
+        rows = await self._store.list_rows(AUDIT_TABLE, _CHAIN_PARTITION, until=_AFTER_ENTRIES, limit=1, bodies=False)
         return sequence_of(rows[0]) if rows else 0
 
     async def read_rows(self, first: int, last: int) -> Sequence[Row]:
         """Return the rows of entries `first` to `last`, ascending, at most 1000."""
         return await self._store.list_rows(
-            AUDIT_TABLE, _PARTITION, after=_key(first - 1), until=_key(last + 1), limit=min(1000, last - first + 1)
+            AUDIT_TABLE,
+            _CHAIN_PARTITION,
+            after=_entry_key(first - 1),
+            until=_entry_key(last + 1),
+            limit=min(1000, last - first + 1),
         )
 
     async def stream_rows(self, first: int = 0) -> AsyncIterator[Row]:
         """Yield all rows of entries from `first` on, ascending by key."""
-        after = _key(first - 1) if first > 0 else ""
+        after = _entry_key(first - 1) if first > 0 else ""
         async for page in iterate_pages(
-            self._store, AUDIT_TABLE, _PARTITION, after=after, until=_AFTER_ENTRIES, size=_PAGE
+            self._store, AUDIT_TABLE, _CHAIN_PARTITION, after=after, until=_AFTER_ENTRIES, size=_PAGE
         ):
             for row in page:
                 yield row
@@ -113,7 +183,7 @@ class AuditLog:
         await self.append({**content, "action": RETENTION_ACTION, "after": after})
         for start in range(0, len(old), LARGEST_ATOMIC_GROUP):
             group = old[start : start + LARGEST_ATOMIC_GROUP]
-            await self._store.apply(*(Delete(AUDIT_TABLE, _PARTITION, row.key) for row in group))
+            await self._store.apply(*(Delete(AUDIT_TABLE, _CHAIN_PARTITION, row.key) for row in group))
         return len(old)
 
     async def _list_older(self, end: datetime) -> list[Row]:
@@ -163,8 +233,11 @@ class AuditLog:
             new_head = encode_json({"seq": last.sequence, "hash": last.hash})
             try:
                 await self._store.apply(
-                    *(Insert(AUDIT_TABLE, _PARTITION, _key(entry.sequence), entry.line) for entry in entries),
-                    Upsert(AUDIT_TABLE, _PARTITION, _HEAD_KEY, new_head),
+                    *(
+                        Insert(AUDIT_TABLE, _CHAIN_PARTITION, _entry_key(entry.sequence), entry.line)
+                        for entry in entries
+                    ),
+                    Upsert(AUDIT_TABLE, _CHAIN_PARTITION, _HEAD_KEY, new_head),
                 )
             except RowExists:
                 self._head = await self._head_after_conflict(head)
@@ -194,7 +267,7 @@ def _seal_all(contents: Sequence[Mapping[str, Any]], head: ChainHead) -> list[Au
     return entries
 
 
-def _key(sequence: int) -> str:
+def _entry_key(sequence: int) -> str:
     return f"{sequence:012d}"
 
 
@@ -228,3 +301,21 @@ def _is_older(row: Row, end: datetime) -> bool:
         return datetime.fromisoformat(parse_entry(row.body).fields["at"]) < end
     except (EntryDamaged, KeyError, TypeError, ValueError):
         return False
+
+
+_JOB_SET_PARTITION, _JOB_SET_KEY = "jobs", "digest"
+
+
+class RecordedJobSet:
+    """Both methods raise StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self) -> str:
+        """Return the digest of the set; empty if none was recorded."""
+        row = await self._store.get_row(AUDIT_TABLE, _JOB_SET_PARTITION, _JOB_SET_KEY)
+        return "" if row is None else str(decode_json(row.body)["digest"])
+
+    async def write(self, digest: str) -> None:
+        await self._store.apply(Upsert(AUDIT_TABLE, _JOB_SET_PARTITION, _JOB_SET_KEY, encode_json({"digest": digest})))

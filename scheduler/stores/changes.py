@@ -1,35 +1,79 @@
-"""Stores the current state of each job and its changes. Used by scheduler.changes and scheduler.queries.changes.
+"""Stores the current state of each job, its changes, and the states of the entries of its health documents.
+
+Keys in table CHANGES_TABLE:
+
+    s~{job}                  the current state: the latest change of the job
+    j~{job}~{reverse}        a change, for the list of its job
+    a~{reverse}@{job}        the same change, for the list of all jobs
+    h~{job}                  the states of the entries of its health documents
+
+`reverse` is the reverse instant of scheduler.stores.runs.keys with the reverse number of the change within its job, so
+ascending keys give the newest first. One partition: a change is one transaction on every store, and a page one request.
 
 A change replaces the row of the state, fenced by its etag, in the same transaction that adds the change. Of several
-processes one therefore writes it.
+processes one therefore writes it. A row of entries has at most MOST_TRACKED_ENTRIES of them with MOST_ENTRY_CHANGES
+changes each. It is written only if an entry changes, fenced by its etag, and deleted with the last change of a job that
+was removed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.formats.instants import parse_instant
+from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
+from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.stores.changes.keys import (
-    ALL_PREFIX,
-    CHANGES_PARTITION,
-    CHANGES_TABLE,
-    STATE_PREFIX,
-    all_key,
-    end_of,
-    health_key,
-    job_key,
-    job_key_of,
-    list_prefix,
-    state_key,
-)
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
 from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, list_all_rows
-from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
+from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
+
+CHANGES_TABLE = "changes"
+CHANGES_PARTITION = "all"
+STATE_PREFIX, JOB_PREFIX, ALL_PREFIX, HEALTH_PREFIX = "s~", "j~", "a~", "h~"
+
+_LAST_NUMBER = 99_999_999
+
+
+def reverse_position(change: StateChange) -> str:
+    """Return the position among the changes of a job. Raises ValueError outside the years 1970 to 2286."""
+    return f"{reverse_ms(change.at)}{_LAST_NUMBER - change.number:08d}"
+
+
+def state_key(job: str) -> str:
+    return f"{STATE_PREFIX}{job}"
+
+
+def health_key(job: str) -> str:
+    return f"{HEALTH_PREFIX}{job}"
+
+
+def job_key(change: StateChange) -> str:
+    return f"{list_prefix(change.job)}{reverse_position(change)}"
+
+
+def all_key(change: StateChange) -> str:
+    return f"{ALL_PREFIX}{reverse_position(change)}@{change.job}"
+
+
+def job_key_of(all_key: str) -> str:
+    """Return the key of the same change in the list of its job."""
+    position, _, job = all_key[len(ALL_PREFIX) :].partition("@")
+    return f"{list_prefix(job)}{position}"
+
+
+def list_prefix(job: str | None) -> str:
+    """Return the beginning of the keys of a list: of a job, or of all."""
+    return ALL_PREFIX if job is None else f"{JOB_PREFIX}{job}~"
+
+
+def end_of(prefix: str) -> str:
+    return prefix + PREFIX_END
+
 
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
 _PRUNED_AT_ONCE = LARGEST_ATOMIC_GROUP // 4
@@ -73,7 +117,7 @@ class StateChanges:
         Raises:
             RowExists, RowChanged: the job has another state: read it.
         """
-        body = _encode(change)
+        body = _encode_change(change)
         state = (CHANGES_TABLE, CHANGES_PARTITION, state_key(change.job), body)
         etags = await self._store.apply(
             Replace(*state, etag) if etag else Insert(*state),
@@ -99,7 +143,7 @@ class StateChanges:
             raise InvalidContinuation(after)
         prefix, bounds = list_prefix(job), DueRange(since, until)
         rows = await self._list(prefix + max(after, bounds.after), prefix + bounds.end, limit)
-        return ChangePage(tuple(map(_decode, rows)), tuple(row.key[len(prefix) :] for row in rows))
+        return ChangePage(tuple(map(_decode_change, rows)), tuple(row.key[len(prefix) :] for row in rows))
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete the changes that are older than `age_s`, and the states of jobs that were removed before."""
@@ -107,7 +151,7 @@ class StateChanges:
         while rows := await self._list(after, end_of(ALL_PREFIX), _PRUNED_AT_ONCE):
             keys = [key for row in rows for key in (row.key, job_key_of(row.key))]
             steps = [Delete(CHANGES_TABLE, CHANGES_PARTITION, key) for key in keys]
-            await self._store.apply(*steps, *await self._delete_removed(map(_decode, rows)))
+            await self._store.apply(*steps, *await self._delete_removed(map(_decode_change, rows)))
             deleted, after = deleted + len(rows), rows[-1].key
         return deleted
 
@@ -129,10 +173,10 @@ class StateChanges:
 
 
 def _read_state(row: Row) -> StoredState:
-    return StoredState(_decode(row), row.etag)
+    return StoredState(_decode_change(row), row.etag)
 
 
-def _encode(change: StateChange) -> str:
+def _encode_change(change: StateChange) -> str:
     body: dict[str, Any] = {
         "job": change.job,
         "number": change.number,
@@ -158,7 +202,7 @@ def _encode_state(state: JobStatus) -> JobStatus:
     return JobStatus.UNKNOWN if state is JobStatus.WAITING else state
 
 
-def _decode(row: Row) -> StateChange:
+def _decode_change(row: Row) -> StateChange:
     body = decode_json(row.body)
     waits, waited = body.get("waiting", (False, False))
     previous = body.get("previous")
@@ -178,3 +222,67 @@ def _decode(row: Row) -> StateChange:
 
 def _read_instant(text: str | None) -> datetime | None:
     return None if text is None else parse_instant(text)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHealthHistory:
+    history: HealthHistory
+    etag: str
+
+
+class HealthHistories:
+    """All methods raise StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, job: str) -> StoredHealthHistory | None:
+        """Return the history of a job; None without a health document so far."""
+        row = await self._store.get_row(CHANGES_TABLE, CHANGES_PARTITION, health_key(job))
+        return None if row is None else StoredHealthHistory(_decode_history(job, decode_json(row.body)), row.etag)
+
+    async def write(self, history: HealthHistory, etag: str) -> StoredHealthHistory:
+        """Store a history. `etag`: of the one before; empty for the first one.
+
+        Raises:
+            RowExists, RowChanged: the job has another one: read it.
+        """
+        row = (CHANGES_TABLE, CHANGES_PARTITION, health_key(history.job), encode_json(_encode_history(history)))
+        etags = await self._store.apply(Replace(*row, etag) if etag else Insert(*row))
+        return StoredHealthHistory(history, etags[0])
+
+
+def _encode_history(history: HealthHistory) -> dict[str, Any]:
+    return {
+        "due": history.latest_due.isoformat(),
+        "run": history.latest_run,
+        "entries": [_encode_entry(each) for each in history.entries],
+    }
+
+
+def _encode_entry(each: EntryHistory) -> list[Any]:
+    entry = each.entry
+    changes = [[(change.at - _EPOCH) // _MILLISECOND, change.status] for change in each.changes]
+    return [entry.name, entry.word, entry.status, entry.effect, entry.text, entry.observed, each.run, changes]
+
+
+def _decode_history(job: str, body: dict[str, Any]) -> HealthHistory:
+    entries = tuple(map(_decode_entry, body["entries"]))
+    return HealthHistory(job, entries, parse_instant(body["due"]), body["run"])
+
+
+def _decode_entry(parts: Sequence[Any]) -> EntryHistory:
+    name, word, status, effect, text, observed, run, changes, *_ = parts
+    entry = ReportedEntry(name, EntryStatus(status), word, text, None, observed, EntryEffect(effect))
+    return EntryHistory(
+        entry,
+        run,
+        tuple(
+            EntryChange(_EPOCH + at * _MILLISECOND, None if entered is None else EntryStatus(entered))
+            for at, entered, *_ in changes
+        ),
+    )
