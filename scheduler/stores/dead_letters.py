@@ -37,6 +37,8 @@ from scheduler.stores.runs.size_limits import shrink_letter_to_fit
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
+_log = logging.getLogger("scheduler.stores")
+
 LONGEST_LETTER_MESSAGE = 100_000
 """Characters that are stored of a message, and of a traceback. A queue accepts 64 KiB."""
 LARGEST_LETTER_DEFINITION = 200_000
@@ -133,14 +135,11 @@ def _letter_id(at: datetime, content: str) -> str:
     return f"{format_run_instant(at)}.{digest}"
 
 
-_log = logging.getLogger("scheduler.stores")
-
 DEAD_LETTERS_TABLE = "dead_letters"
 LETTERS_PARTITION = "letters"
 LETTER_PAGE_SCAN_LIMIT = 1000
 """Rows that one page reads, approximately: a filter that matches little must not read everything at once."""
 _SCAN_BATCH = 200
-
 
 LetterChange = Callable[[DeadLetter], DeadLetter]
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from jobs.problems import format_value
 from scheduler.stores.port import LARGEST_PAGE, Delete, Row, Store, StoreUnavailable, Upsert
 
 
@@ -71,6 +70,8 @@ class InvalidContinuation(ValueError):
     """A continuation that this list did not return."""
 
     def __init__(self, continuation: str) -> None:
+        from jobs.problems import format_value  # imports pydantic, which most readers of rows do without
+
         shown = format_value(continuation)
         super().__init__(f"{shown} is not a continuation of this list: use the value of the previous page")
 
@@ -79,7 +80,6 @@ ROW_SCHEMA = 3
 """The form that this program writes: the number of the migrations of the SQLite store."""
 READER_SCHEMA = 2
 """The oldest form whose programs can use what this program writes. Only a contraction increases it."""
-
 
 HEALTH_TABLE = "health"
 PING_ROW = (HEALTH_TABLE, "ping", "ping")

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from scheduler.stores.port import LARGEST_PAGE, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows import decode_json, encode_json
 
+_log = logging.getLogger("scheduler.slots")
+
 SLOTS_TABLE = "slots"
 FREE_BODY = "{}"
 
@@ -64,8 +66,6 @@ def encode_slot(run_id: str, owner: str, lease_until: datetime) -> str:
     """Return the body of a slot that the run holds until then."""
     return encode_json({"run": run_id, "owner": owner, "until": lease_until.isoformat()})
 
-
-_log = logging.getLogger("scheduler.slots")
 
 _MAX_TRIES = 2
 """Reads of a group in which other processes acquire slots at the same time."""

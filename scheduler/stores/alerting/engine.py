@@ -72,6 +72,8 @@ from scheduler.stores.port import (
 )
 from scheduler.stores.rows import list_all_rows
 
+_T = TypeVar("_T")
+
 LARGE = 100
 """Rows, alerts or members. Work on more takes several milliseconds."""
 
@@ -149,7 +151,6 @@ LARGEST_TRANSACTION = 2_000_000
 """Characters. Azure Tables accepts 4 MiB."""
 _TEXTS_PER_ROW = 500
 """Transitions or decisions in a row."""
-_T = TypeVar("_T")
 Unit = Sequence[Change]
 """Rows of one transaction, without the head."""
 

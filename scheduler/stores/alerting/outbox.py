@@ -152,8 +152,7 @@ def _read_channel(row: Row) -> ChannelState:
     return replace(_CHANNELS.decode(row.body), etag=row.etag)
 
 
-_LETTERS: Codec[UndeliveredNotification] = Codec(UndeliveredNotification)
-_ID = re.compile(r"([0-9a-f-]{15,46})\.([0-9]{1,8})")
+_LETTER_ID = re.compile(r"([0-9a-f-]{15,46})\.([0-9]{1,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ class UndeliveredRows:
 
 def _parse_id(text: str) -> tuple[str, int] | None:
     """Return incident and number; None for another text."""
-    matched = _ID.fullmatch(text)
+    matched = _LETTER_ID.fullmatch(text)
     return (matched[1], int(matched[2])) if matched is not None and is_incident_id(matched[1]) else None
 
 
@@ -263,4 +262,4 @@ def _decide(stored: StoredLetter, code: str, text: str, now: datetime) -> Change
 
 
 def _read_letter(row: Row) -> StoredLetter:
-    return StoredLetter(_LETTERS.decode(row.body), row.etag)
+    return StoredLetter(_UNDELIVERED.decode(row.body), row.etag)

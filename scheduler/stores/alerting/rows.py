@@ -39,6 +39,8 @@ from scheduler.stores.port import StoreDamaged
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.keys import PREFIX_END
 
+_T = TypeVar("_T")
+
 ALERTING_TABLE = "alerting"
 ALERTING_PARTITION = "all"
 HEAD_KEY = "h"
@@ -134,7 +136,6 @@ def end_of(prefix: str) -> str:
     return prefix + PREFIX_END
 
 
-_T = TypeVar("_T")
 INLINE_MEMBERS = 1000
 """Members in the row of an incident. Further ones are in rows of as many each."""
 LONGEST_EVIDENCE = 500

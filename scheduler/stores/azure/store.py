@@ -30,7 +30,6 @@ _CLIENT_OPTIONS: dict[str, Any] = {
     "retry_backoff_max": 2,
 }
 
-
 ROW_READS_AT_ONCE = 32
 """Rows that a process reads one by one at a time. A claim of hundreds of runs that others own must not flood a
 partition with reads. A read takes some milliseconds, so this allows more than 3,000 a second.

@@ -31,6 +31,9 @@ from jobs.runs.details import (
     TlsDetail,
 )
 
+_E = TypeVar("_E", bound=StrEnum)
+_SECOND = timedelta(seconds=1)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -54,9 +57,6 @@ def from_microseconds(us: int) -> datetime:
 
 def round_ms(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else round(milliseconds, 3)
-
-
-_E = TypeVar("_E", bound=StrEnum)
 
 
 def encode_health(health: HealthDetail) -> list[Any]:
@@ -110,9 +110,6 @@ def _member(text: Any, values: type[_E], default: _E) -> _E:
         return values(text)
     except ValueError:
         return default
-
-
-_SECOND = timedelta(seconds=1)
 
 
 def encode_details(details: Details) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
 from scheduler.stores.runs.old_reasons import reason_of_sentence
 from scheduler.stores.runs.size_limits import shrink_run_to_fit
 
+_log = logging.getLogger("scheduler.stores")
+
 
 class RunState(StrEnum):
     """The progress of a run."""
@@ -201,9 +203,6 @@ def _read_reason(body: Mapping[str, Any]) -> ReasonCode | None:
         return ReasonCode(code)
     except ValueError:
         return None
-
-
-_log = logging.getLogger("scheduler.stores")
 
 
 def insert_open_changes(key: RunKey, body: str) -> Sequence[Change]:

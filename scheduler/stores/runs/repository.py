@@ -63,6 +63,21 @@ from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE, RollupUpkeep
 from scheduler.stores.runs.transitions import RunTransitions, finish_open_all, take_over_all
 
+__all__ = [
+    "RUN_FILTERS",
+    "AlreadyClaimed",
+    "Claim",
+    "ClaimLost",
+    "JobMatcher",
+    "OpenRun",
+    "RowNames",
+    "RunPage",
+    "RunRecord",
+    "RunResult",
+    "RunState",
+    "Runs",
+]
+
 DELETE_BATCH = 50
 """Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one transaction."""
 
@@ -166,22 +181,6 @@ class RunRetention:
 
     async def _delete_rows(self, partition: str, keys: Sequence[str]) -> None:
         await self._store.apply(*(Delete(HISTORY_TABLE, partition, key) for key in keys))
-
-
-__all__ = [
-    "RUN_FILTERS",
-    "AlreadyClaimed",
-    "Claim",
-    "ClaimLost",
-    "JobMatcher",
-    "OpenRun",
-    "RowNames",
-    "RunPage",
-    "RunRecord",
-    "RunResult",
-    "RunState",
-    "Runs",
-]
 
 
 class RowNames(NamedTuple):

@@ -29,7 +29,6 @@ _ADVICE = {
     sqlite3.SQLITE_IOERR: "its disk fails; the file needs a local disk, not a network share",
 }
 
-
 _NOT_UTF8 = "Could not decode to UTF-8"
 """The beginning of the error for a text of the file that is not UTF-8. The rest is that text, which is of no use."""
 

@@ -30,6 +30,8 @@ from jobs.formats.durations import describe_span
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.keys import shard_of_job
 
+_log = logging.getLogger("scheduler.stores")
+
 
 def _create_rows(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta (name, value) VALUES ('opened', 0)")
@@ -219,8 +221,6 @@ def _refuse_newer(version: int, known: int) -> None:
             "it was written by a newer version; run that one, or use another file"
         )
 
-
-_log = logging.getLogger("scheduler.stores")
 
 REPORT_INTERVAL = 5.0
 """Seconds between two reports of an upgrade."""

@@ -37,6 +37,11 @@ from scheduler.stores.sqlite.file_access import (
 )
 from scheduler.stores.sqlite.whole_file import FileCheck, SqliteSnapshot, open_snapshot
 
+__all__ = ["SqliteStore", "StoreAccess", "open_sqlite", "sqlite_path"]
+_log = logging.getLogger("scheduler.stores")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 LARGEST_BATCH = 500
 """Items. Limits how long one batch delays the others."""
 
@@ -149,17 +154,10 @@ def _resolve(future: asyncio.Future[BatchResult], answer: BatchResult | Exceptio
         future.set_result(answer)
 
 
-_log = logging.getLogger("scheduler.stores")
-
 CLOSE_TIMEOUT = 2.0
 """Seconds at the end for requests that are in flight. Another process that locks the file must not delay the end."""
 CHECKPOINT_INTERVAL_CHANGES = 1500
 """Changes between two checkpoints, each about one page in the WAL."""
-
-__all__ = ["SqliteStore", "StoreAccess", "open_sqlite", "sqlite_path"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def sqlite_path(url: str) -> Path:

@@ -24,6 +24,8 @@ from scheduler.stores.port import Row, StoreDamaged, StoreUnavailable
 from scheduler.stores.sqlite.connections import BUSY_TIMEOUT, DAMAGE_REMEDY, to_store_error
 from scheduler.stores.sqlite.schema import SchemaMarks, require_readable
 
+_log = logging.getLogger("scheduler.stores")
+
 PAGE_ROWS = 2000
 """Rows of a page: at most some megabytes, mostly one."""
 
@@ -98,8 +100,6 @@ def _begin(path: Path) -> tuple[sqlite3.Connection, SchemaMarks]:
         raise to_store_error(path, error) from error
     return connection, marks
 
-
-_log = logging.getLogger("scheduler.stores")
 
 FILE_CHECK_TIMEOUT = 60.0
 """Seconds after which the check stops."""
