@@ -5,5 +5,5 @@ engine         the state of the engine, and what its passes write, fenced by the
                evaluators, each fenced by its etag
 incident_log   incidents, transitions and decisions, for lists; deletes old ones
 outbox         the outbox and the channels, for the delivery; what could not be delivered, for people
-suppressions   silences and windows that were made over the API or the command line; in a table of their own
+suppressions   silences and windows that were made over the API or the command line, in a separate table
 """

@@ -3,8 +3,8 @@
 Each transition is atomic, because the rows of a run are in one partition: it writes the run's row, fenced by its etag,
 and the pointers to it. So a crash leaves no transition half done, and a batch of transitions is a few requests.
 
-Open runs of processes that have died are taken over by their pointers: the etag of the pointer fences as well as that
-of the run, and no row is read again. A run that changed since it was listed is left alone.
+A takeover of the open runs of processes that have died uses their pointers only: the etag of the pointer fences as well
+as that of the run, and no row is read again. A run that changed since it was listed is left alone.
 """
 
 from __future__ import annotations
