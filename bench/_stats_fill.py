@@ -11,12 +11,11 @@ from random import Random
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Change, Store, Upsert
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.runs.codec import encode_finished
+from scheduler.stores.rows import encode_json
+from scheduler.stores.runs.codec import done_pointer, encode_finished
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, RunKey, shard_of_job
-from scheduler.stores.runs.rollups.availability import Availability
 from scheduler.stores.runs.rollups.days import encode_hours, sum_counts
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (
     DAY_HOURS_PREFIX,
     DAY_PREFIX,
@@ -25,8 +24,7 @@ from scheduler.stores.runs.rollups.keys import (
     format_day,
     format_hour,
 )
-from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour
-from scheduler.stores.runs.run_rows import done_pointer
+from scheduler.stores.runs.rollups.tally import Availability, Rollup, Tally, pack_hour
 
 GROUP = 400
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

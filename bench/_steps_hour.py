@@ -34,12 +34,10 @@ from observability.telemetry import Telemetry
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.ticker import Ticker
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Cancellations, Pauses, StoredCircuits
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.worker import Worker
 from scheduler.worker.worker_dependencies import WorkerDependencies

@@ -28,7 +28,7 @@ from jobs.runs.states import StateChange, change_by_run
 from scheduler.alerting.backtest.backtester import Backtester, BacktestReport, BacktestRequest
 from scheduler.alerting.replay.replaying import replay
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.engine import EngineRows
 from scheduler.stores.port import Change, Store, Upsert
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import encode_finished

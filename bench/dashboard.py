@@ -28,7 +28,7 @@ import httpx
 from bench._parts import cpu_seconds, finish, percentile, program, rss_mib, show, target
 from bench._stats_fill import Fill
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import StateChanges
 from scheduler.stores.sqlite.store import open_sqlite
 
 PATH = "/api/dashboard"

@@ -16,7 +16,7 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog, limit_part
 from scheduler.operations import Operations
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

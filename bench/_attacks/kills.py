@@ -16,7 +16,7 @@ from zlib import crc32
 
 from bench._attacks.harness import Attack, Scene, Scheduler, serving
 from jobs.runs import Outcome
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.repository import Runs
 
 _JOBS = 120

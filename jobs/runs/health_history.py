@@ -2,8 +2,8 @@
 
     history = update_history(stored, run)     # None: nothing has changed
 
-Called by scheduler.changes.health_tracker; stored by scheduler.stores.changes.health_histories. Runs are ordered by due
-instant and id: a run that precedes the newest considered one changes nothing, so a repetition is harmless.
+Called by scheduler.changes.health_tracker; stored by scheduler.stores.changes. Runs are ordered by due instant and id:
+a run that precedes the newest considered one changes nothing, so a repetition is harmless.
 """
 
 from __future__ import annotations

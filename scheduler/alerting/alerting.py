@@ -23,7 +23,7 @@ from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.rotas import RotaReader
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.suppressions import StoredSuppressions
 
 _log = logging.getLogger("scheduler.alerting")
 

@@ -21,10 +21,9 @@ from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.alerting.large_work import run_sized
-from scheduler.stores.alerting.repository import EngineState
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.engine import EngineState, run_sized
+from scheduler.stores.alerting.suppressions import StoredSuppressions
+from scheduler.stores.gates import Pauses
 
 ReadRotas = Callable[[JobSnapshot], Awaitable[Mapping[str, Rota]]]
 """Returns the rotas that are known now, without a wait for the network."""

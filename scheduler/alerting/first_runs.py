@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.evaluation.silent_jobs import longest_run
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.cursors import Cursors
+from scheduler.stores.schedules import Cursors
 
 LONGEST_FIRST_WAIT = timedelta(minutes=15)
 """After a start, for the first run of a job that is due later, or does not run."""

@@ -15,8 +15,8 @@ from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from jobs.problems import format_value
 from scheduler.alerting.engine_runner import MAX_CONFLICTS, EngineRunner
+from scheduler.stores.alerting.engine import EngineMoved, EngineRows
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.repository import EngineMoved, EngineRows
 from scheduler.stores.port import StoreUnavailable
 
 Action = Callable[[Incident, datetime], IncidentStep]

@@ -26,7 +26,7 @@ from scheduler.queries.alerting.defined_subjects import find_subject
 from scheduler.queries.alerting.failure_history import FailureHistory, read_failure_history
 from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.reading import RunReads
 

@@ -1,6 +1,6 @@
 """The pauses that maintenance windows with `effect: pause` cause, for all that consider pauses.
 
-Implements scheduler.stores.pauses.OtherPauses, so that planner, gates, heartbeats and states treat them alike.
+Implements scheduler.stores.gates.OtherPauses, so that planner, gates, heartbeats and states treat them alike.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from jobs.incidents.suppression.finding import (
 )
 from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, WindowEffect
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.stores.pauses import Pause
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.suppressions import StoredSuppressions
+from scheduler.stores.gates import Pause
 
 _NONE: Mapping[str, Pause] = {}
 

@@ -36,7 +36,7 @@ from scheduler.errors import (
     ReadOnlyJob,
 )
 from scheduler.stores.port import StoreError
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 
 _log = logging.getLogger("scheduler.api")
 

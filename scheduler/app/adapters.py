@@ -16,7 +16,7 @@ from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
-    from scheduler.stores.sqlite.file_check import FileCheck
+    from scheduler.stores.sqlite.whole_file import FileCheck
 
 
 def describe_store_location(settings: Settings) -> str:

@@ -19,7 +19,7 @@ from scheduler.authentication.role_map import RoleGrant, RoleMap
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import parse_tag_limits
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -10,7 +10,7 @@ from config.loading import Configuration
 from scheduler.app.program import Program
 from scheduler.audit.job_sets import JobSetRecorder
 from scheduler.catalog.reloading import JOB_FILES_PART, JobReloader
-from scheduler.stores.audit.job_set import RecordedJobSet
+from scheduler.stores.audit import RecordedJobSet
 
 
 @asynccontextmanager

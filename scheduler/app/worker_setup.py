@@ -12,7 +12,7 @@ from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.worker import Worker

@@ -10,7 +10,7 @@ from typing import Any
 from jobs.redaction import Redactor
 from scheduler.audit.trail import AuditedChange
 from scheduler.identity.caller import Caller
-from scheduler.stores.audit.chain import canonical_json, digest_of
+from scheduler.stores.audit import canonical_json, digest_of
 
 MAX_JOBS_CHARACTERS = 400_000
 """Characters of the names of an entry's jobs."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from scheduler.audit.trail import AuditedChange, ChangeRecorder
 from scheduler.identity.caller import Caller
-from scheduler.stores.audit.job_set import RecordedJobSet
+from scheduler.stores.audit import RecordedJobSet
 
 
 class JobSetRecorder:

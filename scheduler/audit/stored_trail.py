@@ -14,7 +14,7 @@ from scheduler.audit.refusals import CountedRefusals, RefusalCounter
 from scheduler.audit.trail import AuditedChange, Refusal
 from scheduler.identity.caller import Caller
 from scheduler.identity.principal import PROGRAM_PRINCIPAL
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import StoreError
 from scheduler.turns import compute
 

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from scheduler.audit.stored_trail import StoredAuditTrail
-from scheduler.stores.audit.log import AuditLog
-from scheduler.stores.cursors import Cursors
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import StoreError
+from scheduler.stores.schedules import Cursors
 
 _log = logging.getLogger("scheduler.audit")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.stores.audit.chain import GENESIS, RETENTION_ACTION, AuditEntry, ChainHead, EntryDamaged, parse_entry
+from scheduler.stores.audit import GENESIS, RETENTION_ACTION, AuditEntry, ChainHead, EntryDamaged, parse_entry
 
 
 class Damage(StrEnum):

@@ -19,7 +19,7 @@ from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCr
 from scheduler.authentication.port import Authenticated
 from scheduler.identity.api_keys import ApiKey, parse_api_key
 from scheduler.identity.principal import PrincipalKind
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from scheduler.stores.port import StoreError
 
 USE_INTERVAL = 60.0

@@ -22,7 +22,7 @@ from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCr
 from scheduler.authentication.key_verifier import KeyVerifier
 from scheduler.authentication.port import Authenticated
 from scheduler.identity.principal import Principal, PrincipalKind
-from scheduler.stores.identity.sessions import Session, StoredSessions, expiry_prefix
+from scheduler.stores.identity import Session, StoredSessions, expiry_prefix
 from scheduler.stores.port import StoreError
 
 SECURE_COOKIE = "__Host-scheduler_session"

@@ -13,8 +13,7 @@ from scheduler.backup.sources import find_omitted_tables, read_included_tables
 from scheduler.backup.stored_tables import is_included
 from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.writing import DumpFile, open_dump_file
-from scheduler.stores.port import Row
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.port import Row, StoreScan
 from scheduler.version import VERSION
 
 

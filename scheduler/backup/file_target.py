@@ -20,12 +20,12 @@ from scheduler.backup.store_content import digest_tables, find_filled_tables
 from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.writing import sync_folder
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
-from scheduler.stores.sqlite.errors import to_store_error
+from scheduler.stores.rows import ROW_SCHEMA
+from scheduler.stores.sqlite.connections import to_store_error
 from scheduler.stores.sqlite.file_lock import FileLock, lock_path
 from scheduler.stores.sqlite.schema import mark_older_rows
-from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import SqliteStore, open_sqlite
+from scheduler.stores.sqlite.whole_file import open_snapshot
 
 _COMPANIONS = ("", "-wal", "-shm")
 """Ends of the names of the files that belong together."""

@@ -25,8 +25,7 @@ from scheduler.backup.records import (
 from scheduler.backup.sources import TablePage
 from scheduler.backup.stored_tables import is_included
 from scheduler.stores.port import LARGEST_BODY, Row
-from scheduler.stores.rows.json_text import is_json
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.rows import ROW_SCHEMA, is_json
 
 PAGE_ROWS = 2000
 _END = "end"

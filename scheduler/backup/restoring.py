@@ -19,16 +19,15 @@ from scheduler.backup.stored_tables import is_included
 from scheduler.backup.table_digests import TableDigest, find_differences
 from scheduler.backup.target import RestoreTarget
 from scheduler.identity.api_keys import ApiKey
-from scheduler.stores.cursors import (
+from scheduler.stores.identity import API_KEYS_TABLE, decode_keys
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, StoreScan, Upsert
+from scheduler.stores.schedules import (
     CURSORS_TABLE,
     PLANNED_UNTIL_CURSOR,
     STRANDED_CURSOR,
     decode_instant,
     encode_instant,
 )
-from scheduler.stores.identity.api_keys import API_KEYS_TABLE, decode_keys
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, Upsert
-from scheduler.stores.rows.scan import StoreScan
 
 REPLANNED_SPAN = timedelta(minutes=15)
 """Before a backup that is not a snapshot: instants of this time are planned again. A queue's message for one of them

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from scheduler.backup.stored_tables import INCLUDED_TABLES, STORED_TABLES
-from scheduler.stores.audit.log import AUDIT_TABLE, HEAD_ROW, sequence_of
-from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.audit import AUDIT_TABLE, HEAD_ROW, sequence_of
+from scheduler.stores.port import Row, StoreScan
+from scheduler.stores.rows import decode_json
 from scheduler.stores.stored_jobs.repository import HEAD_KEY, HEAD_PARTITION, STORED_JOBS_TABLE
 
 _NAMING_ROWS: Mapping[str, tuple[str, str]] = {AUDIT_TABLE: HEAD_ROW, STORED_JOBS_TABLE: (HEAD_PARTITION, HEAD_KEY)}

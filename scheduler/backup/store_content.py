@@ -8,7 +8,7 @@ from scheduler.backup.progress import RowProgress
 from scheduler.backup.sources import read_included_tables
 from scheduler.backup.stored_tables import INCLUDED_TABLES, is_included
 from scheduler.backup.table_digests import TableDigest
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.port import StoreScan
 
 
 async def find_filled_tables(scan: StoreScan) -> list[str]:

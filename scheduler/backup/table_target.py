@@ -13,16 +13,15 @@ from scheduler.backup.progress import RowProgress
 from scheduler.backup.store_content import digest_tables, find_filled_tables
 from scheduler.backup.stored_tables import STORED_TABLES
 from scheduler.backup.table_digests import TableDigest
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError
-from scheduler.stores.rows.health_rows import (
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError, StoreScan
+from scheduler.stores.rows import (
     HEALTH_TABLE,
     OLDER_PING_CHANGE,
+    ROW_SCHEMA,
     find_unfinished_restore,
     finish_restore,
     save_restore_progress,
 )
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
-from scheduler.stores.rows.scan import StoreScan
 
 ROWS_BETWEEN_SAVES = 20_000
 """Rows after which the progress is stored: so many are written again after an interruption."""

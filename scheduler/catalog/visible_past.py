@@ -17,12 +17,10 @@ from jobs.runs.health_history import EntryHistory, HealthHistory
 from jobs.runs.states import Cause, StateChange
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.visible_runs import VisibleRuns
-from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
-from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
-from scheduler.stores.changes.repository import ChangePage, StateChanges, StoredState
-from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.alerting.engine import AlertRows, StoredAlert
+from scheduler.stores.changes import ChangePage, HealthHistories, StateChanges, StoredHealthHistory, StoredState
+from scheduler.stores.gates import Pause, Pauses, StoredCircuits
 from scheduler.stores.heartbeats import PINGS_PER_JOB, Heartbeats
-from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.repository import Runs
 
 LASTING_CAUSE = Cause("tags_changed", "The job was in this state when it got its tags.")

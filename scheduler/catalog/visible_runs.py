@@ -16,7 +16,7 @@ from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 from scheduler.stores.runs.rollups.days import sum_counts
 from scheduler.stores.runs.rollups.keys import HOUR
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart
-from scheduler.stores.runs.rollups.uncounted import sum_runs
+from scheduler.stores.runs.rollups.upkeep import sum_runs
 
 MAX_RUNS_COUNTED = 1000
 """An hour with more runs since its job became visible is skipped."""

@@ -14,8 +14,8 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, SetChange
 from scheduler.identity.principal import PROGRAM_PRINCIPAL
-from scheduler.stores.announcements import Announcements
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
+from scheduler.stores.findings import Announcements
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.changes")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.health_history import health_of_run, update_history
-from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
+from scheduler.stores.changes import HealthHistories, StoredHealthHistory
 from scheduler.stores.port import RowChanged, RowExists, StoreError
 
 REREAD_INTERVAL = 60.0

@@ -17,7 +17,7 @@ from datetime import timedelta
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.states import StateChange, change_by_run, state_of_run
-from scheduler.stores.changes.repository import StateChanges, StoredState
+from scheduler.stores.changes import StateChanges, StoredState
 from scheduler.stores.port import LARGEST_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
 
 _log = logging.getLogger("scheduler.changes")

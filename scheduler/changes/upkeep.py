@@ -12,8 +12,8 @@ from jobs.ports import Clock
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.changes.tracker import StateTracker
-from scheduler.stores.changes.repository import StoredState
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.changes import StoredState
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.changes")

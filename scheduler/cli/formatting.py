@@ -10,7 +10,7 @@ from jobs.formats.instants import format_iso_instant
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from scheduler.stores.pauses import Pause
+    from scheduler.stores.gates import Pause
 
 
 def format_local(instant: datetime) -> str:

@@ -23,7 +23,7 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.dependencies.chains import Chain, Chains
 from scheduler.dispatch.port import Dispatch
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 MISSING_RUN_GRACE = timedelta(seconds=60)

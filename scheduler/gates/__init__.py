@@ -16,7 +16,7 @@ from scheduler.gates.remote_runs import RemoteRuns
 from scheduler.gates.slot_leases import SlotLeases
 from scheduler.gates.slots import SlotGate, concurrency_slot_group, global_slot_group
 from scheduler.gates.wakeups import Wakeups
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs
 
 __all__ = ["Gate", "GateVerdict", "Gates", "RemoteRuns", "Skip", "SlotLeases", "Wait", "gates_in_order"]

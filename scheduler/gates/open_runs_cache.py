@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.ports import Clock
-from scheduler.stores.runs.claims import OpenRun
 from scheduler.stores.runs.keys import RunKey, shard_of_job
+from scheduler.stores.runs.open_runs import OpenRun
 from scheduler.stores.runs.repository import Runs
 
 KEYS_VALID_S = 2.5

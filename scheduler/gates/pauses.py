@@ -7,7 +7,7 @@ from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 
 
 class PauseGate:

@@ -15,9 +15,9 @@ from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import QueuePosition, ids_in_order
 from scheduler.gates.open_runs_cache import OpenRunsCache
 from scheduler.gates.slot_leases import SlotLeases
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.runs.claims import OpenRun
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.open_runs import OpenRun
 from scheduler.stores.runs.repository import Runs
 
 RECORD_DELAY_LIMIT = timedelta(seconds=4)

@@ -10,7 +10,7 @@ from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.leasing import RenewalTimer, lease_duration, required_lease
-from scheduler.stores.slots.repository import GroupFull, Slots
+from scheduler.stores.slots import GroupFull, Slots
 
 SLOT_RENEWAL_INTERVAL = 20.0
 """Seconds between two renewals of all held slots."""

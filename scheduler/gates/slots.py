@@ -20,7 +20,7 @@ from scheduler.gates.job_queue import QueuePosition, WaitingQueue
 from scheduler.gates.port import GateVerdict, Skip, Wait
 from scheduler.gates.slot_leases import SlotLeases
 from scheduler.gates.wakeups import Wakeups, next_check_at
-from scheduler.stores.slots.repository import GroupFull
+from scheduler.stores.slots import GroupFull
 
 LATE_ARRIVAL_AFTER = timedelta(seconds=60)
 """A run that arrives so long after its wait would have ended is a caught-up run: it waits from its arrival."""

@@ -17,9 +17,9 @@ from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.metrics.families import STEP_PAUSE
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.jobs_and_runs import next_due_instants, schedule_resumes_after
-from scheduler.stores.alerting.repository import EngineRows, EngineState
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.alerting.engine import EngineRows, EngineState
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.turns import convert_each
 
 if TYPE_CHECKING:

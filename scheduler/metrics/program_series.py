@@ -12,8 +12,7 @@ from scheduler.metrics.families import Family
 from scheduler.metrics.job_states import JobStateReader
 from scheduler.metrics.selection import SeriesSelection
 from scheduler.metrics.text import write_samples
-from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
 from scheduler.watchdog import Watchdog
 from scheduler.watchdog.gauges import read_gauges
 

@@ -25,7 +25,7 @@ from scheduler.metrics.selection import OmittedJobsSource, SeriesSelection
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.objectives.counters import ObjectiveCounters
 from scheduler.queries.objectives.reader import ObjectiveReader
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from scheduler.watchdog import Watchdog

@@ -24,7 +24,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
 from scheduler.identity.caller import Caller
 from scheduler.stores.runs.repository import Runs, RunState
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import ScheduleActivations
 
 MAX_BACKFILL_RUNS = 1000
 """Runs that one call queues."""

@@ -15,7 +15,7 @@ from scheduler.catalog.hidden_jobs import hide_origin, show_run
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter
-from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 

@@ -23,8 +23,7 @@ from scheduler.catalog.hidden_jobs import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
 
 MAX_REPLAYS = 1000

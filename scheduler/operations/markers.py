@@ -19,7 +19,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.errors import InvalidArgument
 from scheduler.identity.caller import Caller
 from scheduler.identity.tags import format_tag_limits
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
 
 MAX_MARKER_TEXT: Final = 200
 MAX_MARKER_TAGS: Final = 20

@@ -17,7 +17,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.changes.tracker import StateTracker
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.pauses")

@@ -23,8 +23,8 @@ from scheduler.identity.caller import PING_CALLER
 from scheduler.operations.ping_tokens import PingTokens
 from scheduler.operations.runs import RunStarter
 from scheduler.queries.heartbeat_reader import HeartbeatReader
+from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 
 MAX_PING_BODY = 10 * 1024

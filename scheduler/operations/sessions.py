@@ -9,7 +9,7 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
-from scheduler.stores.identity.sessions import Session, StoredSessions
+from scheduler.stores.identity import Session, StoredSessions
 
 
 class SessionManager:

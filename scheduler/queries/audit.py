@@ -18,10 +18,9 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.identity.literals import mask_audit_entry
 from scheduler.identity.principal import Principal, Role
 from scheduler.queries.time_range import ANY_TIME, TimeRange
-from scheduler.stores.audit.chain import ChainHead, canonical_json
-from scheduler.stores.audit.log import AuditLog, sequence_of
+from scheduler.stores.audit import AuditLog, ChainHead, canonical_json, sequence_of
 from scheduler.stores.port import Row
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 
 MAX_SCANNED = 5000
 """Entries that a page reads; a page with filters can therefore hold fewer entries than its limit."""

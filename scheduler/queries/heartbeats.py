@@ -13,8 +13,8 @@ from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict
 from scheduler.queries.heartbeat_reader import HeartbeatReader
+from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.pauses import Pauses
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
 from scheduler.queries.job_sets import SetPage, summarize_sets
-from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.rows import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
 

@@ -32,7 +32,7 @@ from scheduler.stores.port import (
     Store,
     StoreError,
 )
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 RATE_LIMITS_TABLE: Final = "rate_limits"
 LEASE_SHARE: Final = 10

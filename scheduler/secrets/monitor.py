@@ -20,8 +20,8 @@ from jobs.formats.instants import format_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
+from scheduler.stores.findings import SecretExpiry, SecretVersions, SecretVersionStore
 from scheduler.stores.port import Store, StoreError
-from scheduler.stores.secret_versions import SecretExpiry, SecretVersions, SecretVersionStore
 
 VERSION_CHECK_INTERVAL = 15.0
 """Seconds between two reads of the secret versions."""

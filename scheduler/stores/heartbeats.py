@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, PingSchedule, PingSignal, apply_ping
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 HEARTBEATS_TABLE = "heartbeats"
 PINGS_PER_JOB = 100

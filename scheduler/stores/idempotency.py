@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 IDEMPOTENCY_TABLE: Final = "idempotency"
 RESPONSE_RETENTION: Final = timedelta(hours=24)

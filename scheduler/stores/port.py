@@ -8,12 +8,15 @@ this folder: tables need not be declared.
   ├─ RowChanged        replace: the row was changed or deleted since it was read
   ├─ StoreUnavailable  the store cannot be used now: unreachable, locked, full, damaged, or made by a newer version
   │   └─ StoreDamaged  its content is damaged: other rows may be intact, and waiting does not help
-  └─ ClaimLost         (in runs.claims) another owner has the run
+  └─ ClaimLost         (in runs.open_runs) another owner has the run
+
+The port finds rows by table and partition. A backup has to find all of them: it reads a StoreScan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Protocol
 
 from jobs.fast_frozen import fast_frozen
@@ -169,3 +172,51 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Finish the changes in flight and release all resources. A second call does nothing."""
         ...
+
+
+class StoreScan(Protocol):
+    """All methods raise StoreError."""
+
+    is_snapshot: bool
+    """Whether all rows are those of one instant. Otherwise each row is as it was when it was read."""
+
+    async def read_schema(self) -> int:
+        """Return the oldest form that a row may have: see scheduler.stores.rows."""
+        ...
+
+    async def count_rows(self) -> Mapping[str, int | None]:
+        """Return the tables that exist, each with the number of its rows; None if only reading them all would tell.
+
+        A table of another name than the program uses is among them.
+        """
+        ...
+
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
+        """Return one row."""
+        ...
+
+    def read_table(self, table: str) -> AsyncIterator[Sequence[Row]]:
+        """Yield the rows of a table in pages, by partition and key."""
+        ...
+
+    async def find_damage(self) -> str:
+        """Return what is damaged, "" if nothing is or if the backend repairs its own damage."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release all resources."""
+        ...
+
+
+def split_into_atomic_groups(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Yield neighbours of one partition together, up to LARGEST_ATOMIC_GROUP changes of different rows."""
+    for _, together in groupby(changes, key=lambda change: (change.table, change.partition)):
+        step: list[Change] = []
+        keys: set[str] = set()
+        for change in together:
+            if len(step) == LARGEST_ATOMIC_GROUP or change.key in keys:
+                yield step
+                step, keys = [], set()
+            step.append(change)
+            keys.add(change.key)
+        yield step

@@ -16,7 +16,7 @@ from jobs.ports import Clock
 from jobs.runs import Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.watchdog.activity import RunActivity
 from scheduler.watchdog.report import JobsReport, LateJob

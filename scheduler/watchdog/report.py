@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from scheduler.dispatch.port import QueueDepth
-from scheduler.stores.key_counts import OpenRunCount
+from scheduler.stores.dead_letters import OpenRunCount
 from scheduler.worker.concurrency.places import PlacesReport
 
 

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket
-from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.worker")

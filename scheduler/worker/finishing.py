@@ -10,7 +10,7 @@ import math
 from jobs.runs import Outcome, Run, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.open_runs_cache import KEYS_VALID_S
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, RunResult
 from scheduler.worker.claims.ticket_claim import TicketClaim
 from scheduler.worker.results.ticket_result import TicketResult

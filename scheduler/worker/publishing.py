@@ -18,7 +18,7 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from jobs.ports import Clock
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.claims import ClaimLost
+from scheduler.stores.runs.open_runs import ClaimLost
 
 T = TypeVar("T")
 

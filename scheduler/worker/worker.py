@@ -14,7 +14,7 @@ from jobs.running.runner import RunnerLoad
 from jobs.runs import Run, Ticket
 from scheduler.gates import Wait
 from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.background import BackgroundTasks
 from scheduler.worker.background_ends import BackgroundEnds

@@ -14,7 +14,7 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp, NoFollowUp
 from scheduler.gates import Gates
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.repository import Runs
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer

@@ -23,7 +23,7 @@ from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.stores.azure.opening import open_azure_tables
-from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.gates import StoredCircuits
 from scheduler.stores.port import Store
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.run_parts import Heard

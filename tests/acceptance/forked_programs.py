@@ -56,7 +56,7 @@ class KillAfter(NamedTuple):
     def arm(self) -> None:
         """Count the writes of this process."""
         from scheduler.stores.azure.store import AzureTablesStore
-        from scheduler.stores.sqlite.writer import SqliteWriter
+        from scheduler.stores.sqlite.file_access import SqliteWriter
 
         writes = 0
 

@@ -11,8 +11,8 @@ from typing import Any
 from jobs.incidents.suppression.windows import Silence
 from jobs.runs import Ticket
 from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest, build_backtester
+from scheduler.stores.alerting.suppressions import create_suppression_id
 from scheduler.stores.repositories import Repositories
-from scheduler.stores.suppressions import create_suppression_id
 from tests.parts.alerting_program import START, Scene, alerting_program, job_of
 
 CHANNELS = {name: {"kind": "webhook", "url": f"http://127.0.0.1:9/{name}"} for name in ("team", "net", "night", "boss")}

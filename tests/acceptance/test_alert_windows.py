@@ -10,7 +10,7 @@ import pytest
 
 from jobs.incidents.suppression.windows import Silence
 from jobs.runs.outcomes import ReasonCode
-from scheduler.stores.suppressions import create_suppression_id
+from scheduler.stores.alerting.suppressions import create_suppression_id
 from tests.parts.alerting_program import START, TEAM, Scene, alerting_program, job_of
 
 ALL = {"all": True}

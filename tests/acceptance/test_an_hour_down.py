@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.stores import cursors, schedule_activations
 from scheduler.stores.port import Upsert
+from scheduler.stores.schedules import CURSORS_TABLE, PLANNED_UNTIL_CURSOR, SCHEDULES_TABLE
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.command_line import CommandLine, Row
 from tests.parts.host import embedded, job
@@ -51,8 +51,8 @@ async def an_hour_passes(path: Path) -> None:
     """For a stopped server: how far it had come, and since when it knows its schedules."""
     store = await open_sqlite(path, StoreAccess.OWN)
     for table, partition, field in (
-        (cursors.CURSORS_TABLE, cursors.PLANNED_UNTIL_CURSOR, "instant"),
-        (schedule_activations.SCHEDULES_TABLE, "all", "since"),
+        (CURSORS_TABLE, PLANNED_UNTIL_CURSOR, "instant"),
+        (SCHEDULES_TABLE, "all", "since"),
     ):
         for row in await store.list_rows(table, partition, limit=100):
             body = json.loads(row.body)

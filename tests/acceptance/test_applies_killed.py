@@ -20,15 +20,20 @@ from typing import Any
 import httpx
 import pytest
 
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Row, Store, StoreDamaged, StoreUnavailable
-from scheduler.stores.rows.json_text import decode_json
-from scheduler.stores.rows.paging import list_all_rows
+from scheduler.stores.rows import decode_json, list_all_rows
 from scheduler.stores.sqlite.connections import StoreAccess
 from scheduler.stores.sqlite.store import open_sqlite
-from scheduler.stores.stored_jobs.repository import HEAD_KEY, HEAD_PARTITION, STORED_JOBS_TABLE, StoredJobs
-from scheduler.stores.stored_jobs.sweeping import SWEEP_INTERVAL, StoredJobSweeper
+from scheduler.stores.stored_jobs.repository import (
+    HEAD_KEY,
+    HEAD_PARTITION,
+    STORED_JOBS_TABLE,
+    SWEEP_INTERVAL,
+    StoredJobs,
+    StoredJobSweeper,
+)
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, JobTree
 from tests.acceptance.forked_programs import ForkedPrograms, KillAfter
 from tests.parts.azurite import Azurite

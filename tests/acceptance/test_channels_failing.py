@@ -21,7 +21,7 @@ import pytest
 from jobs.notifications.outbox import ChannelState
 from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
-from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.alerting.outbox import UndeliveredRows
 from tests.acceptance.channel_desk import CHANNEL, ChannelDesk, open_desk
 from tests.jobs.incidents.world import MINUTE, SECOND
 from tests.parts import bad_servers

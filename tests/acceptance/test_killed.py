@@ -19,10 +19,10 @@ import pytest
 
 from jobs.runs import Outcome
 from scheduler.stores.azure.opening import open_azure_tables
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import merge_parts
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.sqlite.connections import StoreAccess
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.parts.accounts import Account, StoredRuns, read_stored_runs

@@ -18,16 +18,14 @@ from config.loading import load_configuration
 from scheduler.api.app import create_api
 from scheduler.app.program import open_program
 from scheduler.cli.command_profile import CommandProfile
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.key_counts import count_dead_letters, count_open_runs
+from scheduler.stores.dead_letters import count_dead_letters, count_open_runs
+from scheduler.stores.findings import SecretVersionStore, WatchdogReports
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import RUN_FILTERS, Runs
-from scheduler.stores.schedule_activations import ScheduleActivations
-from scheduler.stores.secret_versions import SecretVersionStore
-from scheduler.stores.slots.repository import GroupFull, Slots
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors, ScheduleActivations
+from scheduler.stores.slots import GroupFull, Slots
 from scheduler.stores.sqlite.store import open_sqlite
-from scheduler.stores.watchdog_reports import WatchdogReports
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data/old_database"

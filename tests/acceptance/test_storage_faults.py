@@ -22,9 +22,9 @@ from jobs.runs import Outcome, Run, Ticket
 from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.queue_names import run_queue_name_from
 from scheduler.stores.azure.opening import open_azure_tables
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
 from tests.parts.accounts import Account, read_stored_runs
 from tests.parts.azurite import Azurite
 from tests.parts.faulty_storage import Choose, Fault, FaultyStorage, healthy, some, unavailable

@@ -27,7 +27,7 @@ from scheduler.backup.restoring import copy_store, restore_dump
 from scheduler.backup.stored_tables import INCLUDED_TABLES
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.rows.health_rows import finish_restore, save_restore_progress
+from scheduler.stores.rows import finish_restore, save_restore_progress
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.acceptance.test_old_database import DATA, NOW, OLD, ROOT, StoppedClock
 from tests.parts.api_requests import EXAMPLE_SECRETS, api_requests, example_jobs, prepare

@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 from tests.parts.azurite import fresh_prefix, running_azurite
 from tests.parts.host import Host, embedded
 from tests.parts.proc import Program

@@ -32,7 +32,7 @@ from scheduler.stores.azure.store import AzureTablesStore
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
-from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
+from scheduler.stores.rows import READER_SCHEMA, ROW_SCHEMA
 from scheduler.stores.runs.repository import Claim, Runs
 from scheduler.stores.sqlite.schema import MIGRATIONS, read_marks
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store, StoreUnavailable
 from scheduler.stores.runs.repository import RunRecord, Runs
 

@@ -20,10 +20,10 @@ from jobs.incidents.values import (
 )
 from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
 from scheduler.api.description.request_examples import RequestExample
-from scheduler.stores.alerting.repository import EngineMoved
+from scheduler.stores.alerting.engine import EngineMoved
+from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE
 from scheduler.stores.port import Delete, RowChanged, RowExists, Store
 from scheduler.stores.repositories import Repositories
-from scheduler.stores.suppressions import SUPPRESSIONS_TABLE
 
 INCIDENT_ID = SUPPRESSION_ID = "1795856400000-5f2c1d9b"
 CHANNEL = "team-teams"

@@ -21,14 +21,12 @@ from scheduler.api.app import describe_routes
 from scheduler.api.description.request_examples import RequestExample, request_examples
 from scheduler.identity.api_keys import ApiKey, hash_api_key
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import Session, StoredSessions, expiry_prefix
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.stores.identity import ApiKeys, Session, StoredSessions, expiry_prefix
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 from tests.parts.api_alerting import prepare_alerting
 
 JOB, HEARTBEAT, STORED_JOB = "checkout-api", "nightly-backup", "reports-api"

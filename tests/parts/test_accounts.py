@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs.repository import Claim, Runs
 from tests.parts.accounts import Account, read_stored_runs
 from tests.scheduler.stores.memory import MemoryStore

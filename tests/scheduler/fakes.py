@@ -63,14 +63,13 @@ from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import StoredSessions
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
+from scheduler.stores.identity import ApiKeys, StoredSessions
 from scheduler.stores.port import Row, Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.schedule_activations import SCHEDULES_TABLE
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.schedules import SCHEDULES_TABLE
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions

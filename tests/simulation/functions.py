@@ -16,15 +16,12 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.hosts.functions.queue import LeaseStillHeld, QueueHandler
 from scheduler.hosts.functions.timer import TimerHandler
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Cancellations, Pauses, StoredCircuits
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.schedule_activations import ScheduleActivations
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.schedules import Cursors, ScheduleActivations
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.options import FUNCTIONS_OPTIONS
 from scheduler.worker.worker import Worker

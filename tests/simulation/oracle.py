@@ -17,9 +17,9 @@ from jobs.definition import JobDefinition
 from jobs.runs import ErrorClass, Outcome, Run, Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog
-from scheduler.stores import cursors, schedule_activations
-from scheduler.stores.dead_letters import repository
+from scheduler.stores.dead_letters import DEAD_LETTERS_TABLE
 from scheduler.stores.runs.codec import RunRecord, decode_record
+from scheduler.stores.schedules import CURSORS_TABLE, PLANNED_UNTIL_CURSOR, SCHEDULES_TABLE
 from tests.simulation import chains
 from tests.simulation.chains import ChainJudge
 from tests.simulation.outside import Outside
@@ -54,7 +54,7 @@ class Oracle:
         self._chains = ChainJudge(catalog)
 
     def planned_until(self) -> datetime | None:
-        row = self._tables.get(cursors.CURSORS_TABLE, cursors.PLANNED_UNTIL_CURSOR, "instant")
+        row = self._tables.get(CURSORS_TABLE, PLANNED_UNTIL_CURSOR, "instant")
         return None if row is None else _instant(row.body, "instant")
 
     def judge(self, end: datetime) -> None:
@@ -103,12 +103,12 @@ class Oracle:
     def _buried(self, end: datetime) -> set[str]:
         """Ids of runs that are dead letters. The letters of those that are judged now are forgotten."""
         found = set()
-        for row in [*self._tables.all(repository.DEAD_LETTERS_TABLE)]:
+        for row in [*self._tables.all(DEAD_LETTERS_TABLE)]:
             ticket = json.loads(row.body).get("ticket")
             if ticket is not None:
                 found.add(ticket["id"])
                 if datetime.fromisoformat(ticket["due_at"]) <= end:
-                    self._tables.forget(repository.DEAD_LETTERS_TABLE, row)
+                    self._tables.forget(DEAD_LETTERS_TABLE, row)
         return found
 
     def _of_job(
@@ -135,7 +135,7 @@ class Oracle:
     def _since(self, job: str) -> datetime | None:
         """From when on its instants are to be accounted for."""
         if not self._judged:
-            marks = self._tables.all(schedule_activations.SCHEDULES_TABLE)
+            marks = self._tables.all(SCHEDULES_TABLE)
             self._judged = {row.key: _instant(row.body, "since") for row in marks}
         return self._judged.get(job)
 

@@ -31,10 +31,10 @@ from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.alerting.suppressions import StoredSuppressions
+from scheduler.stores.changes import StateChanges
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
-from scheduler.stores.suppressions import StoredSuppressions
 
 S = TypeVar("S", Silence, RequestedWindow)
 RECORDED_CONDITIONS = frozenset({"burn_rate", "circuit_open", "dead_letters_above", "secret_days_below", "silent"})

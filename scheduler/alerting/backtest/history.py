@@ -24,7 +24,7 @@ from scheduler.alerting.backtest.slow_hours import list_slow_hours
 from scheduler.alerting.backtest.state_phases import StatePhase, list_phases
 from scheduler.alerting.replay.history import JobHistory, KnownCertificate, PauseSpan, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import StateChanges
 from scheduler.stores.port import LARGEST_PAGE
 from scheduler.stores.runs.reading import RunReads
 

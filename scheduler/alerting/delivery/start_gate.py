@@ -15,7 +15,7 @@ from typing import Protocol
 from jobs.incidents.values import Incident, TransitionKind
 from jobs.notifications.outbox import REPEATED_KINDS, OutboxRow
 from jobs.ports import Clock
-from scheduler.stores.cursors import LONGEST_TICK_GAP
+from scheduler.stores.schedules import LONGEST_TICK_GAP
 
 _OPENINGS = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
 _POLL_INTERVAL = timedelta(seconds=10)

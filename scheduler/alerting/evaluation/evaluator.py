@@ -31,7 +31,7 @@ from scheduler.alerting.evaluation.silent_jobs import SilentJobs
 from scheduler.alerting.evaluation.timed_subjects import TimedSubjects
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import Catalog
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.alerting")

@@ -15,7 +15,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import CircuitCondition, load_state
 from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 
 MAX_LETTERS = 1000
 """Dead letters of a job that are counted."""

@@ -18,7 +18,7 @@ from scheduler.alerting.evaluation.due_times import LatestRuns
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.rule_book import GroupRules, RuleBook
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 
 MAX_CONCURRENT_READS = 16
 MAX_REPETITIONS = 3

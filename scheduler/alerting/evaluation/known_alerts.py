@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock
-from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
+from scheduler.stores.alerting.engine import AlertRows, StoredAlert
 from scheduler.stores.port import RowChanged, RowExists, StoreError, StoreUnavailable
 
 MAX_CONFLICTS = 10

@@ -33,10 +33,10 @@ from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
 from scheduler.catalog.catalog import Catalog
-from scheduler.stores.alerting.alert_rows import AlertRows
+from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
 

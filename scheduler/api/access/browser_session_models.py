@@ -8,7 +8,7 @@ from typing import Self
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import format_tag_limits
-from scheduler.stores.identity.sessions import Session
+from scheduler.stores.identity import Session
 
 
 class BrowserSessionModel(ResponseModel):

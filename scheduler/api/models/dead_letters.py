@@ -13,7 +13,7 @@ from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.operations.dead_letters import ReplayResult
 from scheduler.queries.faults.dead_letters import find_letter_state
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
+from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 
 class DeadLetterState(StrEnum):

@@ -17,7 +17,7 @@ from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 
 
 class PauseModel(ResponseModel):

@@ -7,7 +7,7 @@ from datetime import datetime
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.identity.tags import format_tag_limits
 from scheduler.operations.markers import CreatedMarker
-from scheduler.stores.changes.markers import DeploymentMarker
+from scheduler.stores.markers import DeploymentMarker
 
 
 class MarkerModel(ResponseModel):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.dispatch.port import QueueDepth
-from scheduler.stores.key_counts import OpenRunCount
+from scheduler.stores.dead_letters import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.concurrency.places import PlacesReport
 

@@ -14,8 +14,7 @@ from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+from scheduler.stores.stored_jobs.repository import StoredJobs, StoredJobSweeper
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -11,8 +11,8 @@ from jobs.formats.instants import format_instant
 from scheduler.app import Program
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
 from scheduler.hosts.embedded.ticker import MAX_TICK_INTERVAL, Ticker
-from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
 from scheduler.stores.port import StoreError
+from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
 
 _log = logging.getLogger("scheduler.hosts.embedded.tick_loop")
 

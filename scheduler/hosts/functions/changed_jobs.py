@@ -18,9 +18,8 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.hosts.functions.timer import ON_TIME_TOLERANCE, PLANNING_HORIZON
 from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import plan_due
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.gates import Pauses
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors, ScheduleActivations
 
 _log = logging.getLogger("scheduler.hosts.functions.changed_jobs")
 

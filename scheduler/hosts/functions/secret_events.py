@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.secret_versions import SecretExpiry
+from scheduler.stores.findings import SecretExpiry
 
 NEW_VERSION = "Microsoft.KeyVault.SecretNewVersionCreated"
 NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"

@@ -16,13 +16,18 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import Plan, plan_due
-from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import (
+    LONGEST_TICK_GAP,
+    PLANNED_UNTIL_CURSOR,
+    STRANDED_CURSOR,
+    Cursors,
+    ScheduleActivations,
+)
 from scheduler.worker.claims.claimer import STORE_STALL_AFTER
 from scheduler.worker.worker import Worker
 

@@ -24,7 +24,7 @@ from scheduler.operations.alerting.targets import (
     select_jobs,
 )
 from scheduler.operations.arguments import check_reason, find_end
-from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
+from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 
 _PAST_START = timedelta(minutes=5)
 """By which a start may be in the past, because clocks differ and requests take time."""

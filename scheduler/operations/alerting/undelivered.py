@@ -13,7 +13,7 @@ from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.stores.alerting.undelivered import StoredLetter, UndeliveredRows
+from scheduler.stores.alerting.outbox import StoredLetter, UndeliveredRows
 from scheduler.stores.port import RowChanged
 
 

@@ -31,7 +31,7 @@ from scheduler.operations.alerting.targets import (
     conflict_if_changed,
     select_jobs,
 )
-from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
+from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 
 _TIME_KEYS = ("from", "schedule", "weekly", "calendar")
 

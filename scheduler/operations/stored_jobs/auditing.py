@@ -14,9 +14,8 @@ from typing import Any
 from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange
 from scheduler.identity.tags import written_tags
 from scheduler.queries.stored_jobs import compare_definitions
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
-from scheduler.stores.stored_jobs.writes import JobWrite, next_number
+from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.stored_jobs.tree import JobTree, JobWrite, StoredEntry, next_number
 
 MAX_DEFINITION = 50_000
 """Characters of a definition in an entry. Of a longer one its hash and its size are recorded."""

@@ -36,9 +36,9 @@ from scheduler.operations.stored_jobs.visibility import (
     used_message,
 )
 from scheduler.stores.port import StoreError, StoreUnavailable
-from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 

@@ -27,10 +27,9 @@ from scheduler.queries.stored_jobs import (
     select_visible_versions,
     unknown_job,
 )
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobVersion, JobWrite, StoredEntry
 
 
 class StoredJobEditor:

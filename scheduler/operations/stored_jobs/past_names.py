@@ -12,9 +12,9 @@ from jobs.ports import Clock
 from scheduler.catalog.composition import JobSources
 from scheduler.identity.caller import Caller
 from scheduler.queries.stored_jobs import Define, select_visible_versions
-from scheduler.stores.changes.repository import StateChanges
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.changes import StateChanges
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import StoredJobs
 

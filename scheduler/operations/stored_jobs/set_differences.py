@@ -14,8 +14,8 @@ from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.visibility import is_used_by_others, read_only_message, used_message
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.rows import encode_json
+from scheduler.stores.stored_jobs.tree import JobWrite
 
 
 @dataclass(slots=True)

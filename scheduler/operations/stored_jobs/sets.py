@@ -27,8 +27,8 @@ from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, Sto
 from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.rows import encode_json
+from scheduler.stores.stored_jobs.tree import JobWrite
 from scheduler.turns import release_later
 
 NEXT_RUNS = 10

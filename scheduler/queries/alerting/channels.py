@@ -12,8 +12,7 @@ from jobs.notifications.outbox import ChannelState
 from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
-from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.alerting.undelivered import StoredLetter, UndeliveredRows
+from scheduler.stores.alerting.outbox import OutboxRows, StoredLetter, UndeliveredRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.changes.repository import StateChanges
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.suppressions import StoredSuppressions
+from scheduler.stores.changes import StateChanges
 
 MAX_CHANGES_READ = 5000
 """With more, the result is not complete."""

@@ -26,7 +26,7 @@ from jobs.incidents.values import Incident, Transition
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.suppressions import StoredSuppressions
 
 MAX_INCIDENTS_READ = 1000
 """Of a job and of the scheduler each, the newest. With more, the result is not complete; likewise for the others."""

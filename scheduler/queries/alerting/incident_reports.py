@@ -21,7 +21,7 @@ from scheduler.queries.alerting.member_facts import MemberFacts
 from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import EntryPage
-from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.alerting.outbox import UndeliveredRows
 from scheduler.stores.runs.repository import Runs
 
 MAX_MEMBERS_SHOWN = 50

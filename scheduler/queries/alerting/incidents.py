@@ -21,7 +21,7 @@ from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
-from scheduler.stores.alerting.keys import reverse_id
+from scheduler.stores.alerting.rows import reverse_id
 from scheduler.stores.runs.repository import Runs
 
 MAX_INCIDENTS_SCANNED = 1000

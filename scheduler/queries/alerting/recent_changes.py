@@ -13,8 +13,7 @@ from typing import Any
 from jobs.notifications.templates.titles import format_clock
 from jobs.problems import make_printable
 from scheduler.identity.principal import PrincipalKind
-from scheduler.stores.audit.chain import EntryDamaged, parse_entry
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog, EntryDamaged, parse_entry
 
 ENTRIES_READ = 500
 """The newest entries of the trail. Older ones are not considered."""

@@ -15,7 +15,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Principal
-from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions
+from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions
 
 S = TypeVar("S", Silence, RequestedWindow)
 

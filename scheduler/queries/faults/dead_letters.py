@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
+from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 LetterState = Literal["waiting", "replaying", "replayed"]
 LETTER_STATES: Final[tuple[LetterState, ...]] = ("waiting", "replaying", "replayed")

@@ -28,7 +28,7 @@ from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import hour_of
 from scheduler.queries.selection import JobSelection
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.turns import convert_each, finish
 
 MAX_FORECASTS = 8

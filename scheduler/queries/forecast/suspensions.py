@@ -14,7 +14,7 @@ from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
 from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow, RequestedWindow, WindowEffect
 from jobs.schedules import from_milliseconds, to_milliseconds
 from jobs.schedules.protocol import LAST_MS
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 
 MillisecondSpan = tuple[int, int]
 """From, inclusive, and until, exclusive, in milliseconds since the epoch."""

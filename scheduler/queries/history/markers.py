@@ -12,7 +12,7 @@ from datetime import datetime
 from scheduler.catalog.catalog import Catalog
 from scheduler.identity.principal import Principal
 from scheduler.queries.time_range import TimeRange
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers
 
 MAX_MARKERS_SCANNED = 1000
 """Markers that a page reads; a page with filters can therefore hold fewer than its limit."""

@@ -9,7 +9,7 @@ from jobs.definition.dependencies import describe_wait
 from jobs.runs import Outcome
 from jobs.runs.states import JobStatus, StateChange, state_of_run
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.stores.runs.repository import RunRecord
 
 _WITH_REASON = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED, JobStatus.WAITING})

@@ -16,7 +16,7 @@ from jobs.definition.dependencies import describe_wait
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.queries.alerting.incidents import IncidentView
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 
 MIN_UNSTABLE_CHANGES: Final = 4
 """Changes of the state in a day: two outages."""

@@ -1,7 +1,4 @@
-"""Reads incidents, their transitions and decisions, page by page, and deletes old ones.
-
-Used by scheduler.alerting.incident_changes.
-"""
+"""Reads incidents, their transitions and decisions, page by page, and deletes old ones."""
 
 from __future__ import annotations
 
@@ -13,11 +10,12 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from jobs.incidents.values import AlertDecision, Incident, IncidentStatus, Transition
-from scheduler.stores.alerting.codec import DECISIONS, TRANSITIONS, Codec
-from scheduler.stores.alerting.keys import (
+from scheduler.stores.alerting.engine import read_incident
+from scheduler.stores.alerting.rows import (
     ALERTING_PARTITION,
     ALERTING_TABLE,
     DECISION_PREFIX,
+    DECISIONS,
     HEAD_KEY,
     LIST_PREFIX,
     LIVE_PREFIX,
@@ -25,7 +23,9 @@ from scheduler.stores.alerting.keys import (
     POSITION,
     THREAD_PREFIX,
     TRANSITION_PREFIX,
+    TRANSITIONS,
     UNDELIVERED_PREFIX,
+    Codec,
     end_of,
     is_incident_id,
     list_key,
@@ -34,10 +34,8 @@ from scheduler.stores.alerting.keys import (
     subject_key,
     subject_prefix,
 )
-from scheduler.stores.alerting.repository import read_incident
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Row, Store
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.paging import iterate_pages, list_all_rows
+from scheduler.stores.rows import InvalidContinuation, iterate_pages, list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before
 
 _T = TypeVar("_T")

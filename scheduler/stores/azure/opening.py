@@ -1,24 +1,24 @@
-"""Opens the Azure Tables store.
+"""Opens the Azure Tables store, or a scan of all rows next to the app.
 
-Loaded by its name in config.settings.fields, as it imports Microsoft's client.
+Loaded by its name in config.settings.fields, as it imports Microsoft's client. Azure Tables has no snapshot: each row
+of a scan is as it was when it was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Mapping, Sequence
 
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+from azure.data.tables.aio import TableServiceClient
+
+from scheduler.stores.azure.entities import azure_table_name, escape_key, to_row
+from scheduler.stores.azure.errors import http_status, to_store_error
+from scheduler.stores.azure.store import AzureTablesStore, connect_to_tables
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.rows.health_rows import PING_ROW, find_unfinished_restore, schema_of_ping
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.port import LARGEST_PAGE, Row
+from scheduler.stores.rows import PING_ROW, ROW_SCHEMA, find_unfinished_restore, schema_of_ping
 from scheduler.stores.runs.rollups.upkeep import count_runs_again
-
-if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
-    from azure.data.tables.aio import TableServiceClient
-
-    from scheduler.stores.azure.store import AzureTablesStore
-    from scheduler.stores.azure.table_scan import AzureTableScan
 
 
 async def open_store(options: BackendOptions) -> AzureTablesStore:
@@ -41,7 +41,6 @@ async def open_store(options: BackendOptions) -> AzureTablesStore:
 
 async def open_scan(options: BackendOptions, known_tables: Sequence[str]) -> AzureTableScan:
     """Connect for reading. Raises ValueError as `open_azure_tables`."""
-    from scheduler.stores.azure.table_scan import AzureTableScan
 
     service = _connect(
         options.connection_string, options.account_name, options.table_url, await _open_credential(options)
@@ -75,8 +74,6 @@ async def open_azure_tables(
         ValueError: no account is named, or the credential for it is missing.
         StoreUnavailable: it cannot be reached, or refuses.
     """
-    from scheduler.stores.azure.store import AzureTablesStore
-
     store = AzureTablesStore(_connect(connection_string, account_name, table_url, credential), prefix)
     try:
         before = await store.get_row(*PING_ROW)
@@ -95,11 +92,59 @@ def _connect(
     table_url: str | None,
     credential: AsyncTokenCredential | None,
 ) -> TableServiceClient:
-    from scheduler.stores.azure.store import connect_to_tables
-
     if connection_string is not None:
         return connect_to_tables(connection_string, None)
     endpoint = table_url or (f"https://{account_name}.table.core.windows.net" if account_name else None)
     if endpoint is None or credential is None:
         raise ValueError("name the storage account by a connection string, or by its name with a credential")
     return connect_to_tables(endpoint, credential)
+
+
+class AzureTableScan:
+    """Implements scheduler.stores.port.StoreScan. `known_tables`: the names without which underscores are lost."""
+
+    is_snapshot = False
+
+    def __init__(self, service: TableServiceClient, prefix: str, known_tables: Sequence[str]) -> None:
+        self._service = service
+        self._prefix = prefix
+        self._known = {azure_table_name(prefix, table): table for table in known_tables}
+
+    async def read_schema(self) -> int:
+        return schema_of_ping(await self.get_row(*PING_ROW))
+
+    async def count_rows(self) -> Mapping[str, int | None]:
+        found: dict[str, int | None] = {}
+        try:
+            async for item in self._service.list_tables():
+                if item.name.startswith(self._prefix):
+                    found[self._known.get(item.name, item.name)] = None
+        except AzureError as error:
+            raise to_store_error(f"{self._prefix}*", error) from error
+        return found
+
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
+        client = self._service.get_table_client(azure_table_name(self._prefix, table))
+        try:
+            entity = await client.get_entity(escape_key(partition), escape_key(key))
+        except AzureError as error:
+            if http_status(error) == 404:
+                return None
+            raise to_store_error(table, error) from error
+        return to_row(entity, str(entity.metadata["etag"]))
+
+    async def read_table(self, table: str) -> AsyncIterator[Sequence[Row]]:
+        client = self._service.get_table_client(azure_table_name(self._prefix, table))
+        try:
+            async for page in client.list_entities(results_per_page=LARGEST_PAGE).by_page():
+                if rows := [to_row(entity, str(entity.metadata["etag"])) async for entity in page]:
+                    yield rows
+        except AzureError as error:
+            if http_status(error) != 404:  # it was deleted meanwhile
+                raise to_store_error(table, error) from error
+
+    async def find_damage(self) -> str:
+        return ""
+
+    async def aclose(self) -> None:
+        await self._service.close()

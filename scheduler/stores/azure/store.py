@@ -1,4 +1,4 @@
-"""Rows in Azure Tables, over Microsoft's asynchronous client. Imported by azure.opening when a store is opened."""
+"""Rows in Azure Tables, over Microsoft's asynchronous client."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from scheduler.stores.azure.entities import azure_table_name, escape_key, to_row
-from scheduler.stores.azure.errors import http_status, to_store_error
-from scheduler.stores.azure.lost_answers import LostAnswers
-from scheduler.stores.azure.transaction_queues import TransactionQueues
-from scheduler.stores.azure.transactions import AtomicGroup, TableTransaction, pack_transactions
-from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
-from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
-from scheduler.stores.rows.health_rows import PING_CHANGE
+from scheduler.stores.azure.errors import LostAnswers, http_status, to_store_error
+from scheduler.stores.azure.transactions import AtomicGroup, TableTransaction, TransactionQueues, pack_transactions
+from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, split_into_atomic_groups
+from scheduler.stores.rows import PING_CHANGE
 
 # All tries of one operation end within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -32,7 +29,6 @@ _CLIENT_OPTIONS: dict[str, Any] = {
     "retry_backoff_factor": 0.2,
     "retry_backoff_max": 2,
 }
-
 
 ROW_READS_AT_ONCE = 32
 """Rows that a process reads one by one at a time. A claim of hundreds of runs that others own must not flood a

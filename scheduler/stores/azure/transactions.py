@@ -1,18 +1,23 @@
 """Makes atomic groups in Azure Tables: each is changes of one partition, all or none, and many share one transaction.
 
-Used by azure.store. The service refuses a transaction as a whole and names one change that it rejects. The group of
-that change gets the error, and the others are sent again in two halves: a batch in which nothing can be made costs one
-request a group, and a batch with a single refusal costs three.
+The service refuses a transaction as a whole and names one change that it rejects. The group of that change gets the
+error, and the others are sent again in two halves: a batch in which nothing can be made costs one request a group, and
+a batch with a single refusal costs three.
 
 The client repeats a request whose answer was lost, so a row's own insert may return "exists already", its own replace
 "changed". Every write therefore has a mark, and after any error the rows of a group are read again
-(azure.lost_answers): if they have the marks, the group was made.
+(azure.errors): if they have the marks, the group was made.
+
+The transactions of a partition are sent two at a time; groups that wait meanwhile share the next transaction. A slow
+partition therefore gets fuller requests, not more of them. Groups wait here, without a timeout, instead of at the
+service, which would process requests whose callers have given up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +25,16 @@ from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.data.tables.aio import TableClient
 
-from scheduler.stores.azure import batch_format
-from scheduler.stores.azure.batch_format import TransactionRefusal
-from scheduler.stores.azure.entities import escape_key, to_entity
-from scheduler.stores.azure.errors import http_status, to_store_error
-from scheduler.stores.azure.lost_answers import LostAnswers, MarkedRow
+from scheduler.stores.azure.entities import (
+    BATCH_HEADERS,
+    TransactionRefusal,
+    escape_key,
+    format_body,
+    format_operation,
+    parse_response,
+    to_entity,
+)
+from scheduler.stores.azure.errors import LostAnswers, MarkedRow, http_status, to_store_error
 from scheduler.stores.port import (
     LARGEST_ATOMIC_GROUP,
     Change,
@@ -151,16 +161,14 @@ class TableTransaction:
 
     async def _send_batch(self, writes: Sequence[_MarkedWrite]) -> Etags | TransactionRefusal:
         url = f"{self._account}/{self._client.table_name}"
-        body = batch_format.format_body(
-            [batch_format.format_operation(write.change, write.entity, url) for write in writes]
-        )
-        headers = batch_format.BATCH_HEADERS | {"x-ms-version": self._client.api_version}
+        body = format_body([format_operation(write.change, write.entity, url) for write in writes])
+        headers = BATCH_HEADERS | {"x-ms-version": self._client.api_version}
         request = HttpRequest("POST", f"{self._account}/$batch", headers=headers, content=body)
         # Streamed, so that the client does not parse it as JSON.
         response = await self._client._client.send_request(request, stream=True)
         content = await response.read()
         return (
-            batch_format.parse_response(content, len(writes))
+            parse_response(content, len(writes))
             if response.status_code == 202
             else TransactionRefusal(response.status_code)
         )
@@ -221,3 +229,80 @@ class TableTransaction:
 def _fail_all(steps: Sequence[AtomicGroup], error: StoreError) -> None:
     for step in steps:
         step.error = error
+
+
+TRANSACTIONS_PER_PARTITION = 2
+"""Transactions of a partition in flight: one late answer must not block the partition."""
+
+_PartitionId = tuple[str, str]
+"""Table and partition."""
+_WaitingGroups = tuple[Sequence[AtomicGroup], asyncio.Future[None]]
+"""Groups that may share a transaction, and the future of their caller."""
+
+
+class TransactionQueues:
+    """`commit` makes groups that may share a transaction, and sets the result of each."""
+
+    def __init__(self, commit: Callable[[Sequence[AtomicGroup]], Awaitable[None]]) -> None:
+        self._commit = commit
+        self._waiting: defaultdict[_PartitionId, deque[_WaitingGroups]] = defaultdict(deque)
+        self._in_flight: Counter[_PartitionId] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, steps: Sequence[AtomicGroup]) -> None:
+        """Make groups that may share a transaction. Cancelling the caller does not stop them."""
+        place = steps[0].partition_id
+        made: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[place].append((steps, made))
+        if self._in_flight[place] < TRANSACTIONS_PER_PARTITION:
+            self._in_flight[place] += 1
+            task = asyncio.get_running_loop().create_task(self._process_partition(place))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await made
+
+    async def aclose(self) -> None:
+        """Wait for the transactions in flight."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _process_partition(self, place: _PartitionId) -> None:
+        try:
+            while packs := self._next_batch(place):
+                await self._commit_together(packs)
+        finally:
+            self._in_flight[place] -= 1
+            if not self._in_flight[place]:
+                del self._in_flight[place]
+                if not self._waiting[place]:
+                    del self._waiting[place]
+
+    async def _commit_together(self, packs: Sequence[_WaitingGroups]) -> None:
+        error: BaseException | None = None
+        try:
+            await self._commit([step for steps, _ in packs for step in steps])
+        except BaseException as raised:
+            # Whichever error it is, no caller must wait without end.
+            error = raised
+        for _, made in packs:
+            if made.done():
+                continue  # its caller was cancelled
+            if error is None:
+                made.set_result(None)
+            else:
+                made.set_exception(error)
+
+    def _next_batch(self, place: _PartitionId) -> Sequence[_WaitingGroups]:
+        """Return the first waiting groups that fit into one transaction; none if none wait."""
+        waiting = self._waiting[place]
+        batch: list[_WaitingGroups] = []
+        together: list[AtomicGroup] = []
+        while waiting and (not batch or _fit_in_one_transaction([*together, *waiting[0][0]])):
+            batch.append(waiting.popleft())
+            together += batch[-1][0]
+        return batch
+
+
+def _fit_in_one_transaction(steps: Sequence[AtomicGroup]) -> bool:
+    """Return whether they may share a transaction."""
+    return len([*pack_transactions(steps)]) == 1

@@ -1,1 +1,1 @@
-"""Runs in the store: claims and results (repository), their rows (codec, keys), pages, open runs, retention."""
+"""Runs in the store: claims and results (repository), their rows (codec, keys), pages, open runs and rollups."""

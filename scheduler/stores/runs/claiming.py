@@ -1,6 +1,8 @@
-"""Claims runs, a batch at a time. Used by runs.repository.
+"""Claims runs, a batch at a time.
 
-Each claim is atomic: it writes the run's row, fenced by its etag, and the pointer to it.
+Each claim is atomic: it writes the run's row, fenced by its etag, and the pointer to it. Which of the runs exist
+already is found by a few lists: runs of different jobs are not neighbours, but the pointers to the finished ones are,
+ordered by their instants, and so are the pointers to the open ones.
 """
 
 from __future__ import annotations
@@ -8,22 +10,56 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
-from scheduler.stores.port import (
-    LARGEST_ATOMIC_GROUP,
-    Change,
-    RowChanged,
-    RowExists,
-    Store,
-    StoreError,
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.runs.codec import (
+    RunRecord,
+    RunState,
+    decode_record,
+    encode_open,
+    finished_record,
+    insert_open_changes,
+    read_run_row,
+    replace_open_changes,
 )
-from scheduler.stores.runs.claims import AlreadyClaimed, Claim
-from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_open
-from scheduler.stores.runs.existing import find_existing
-from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
-from scheduler.stores.runs.run_rows import insert_open_changes, read_run_row, replace_open_changes
+from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, RunKey, reverse_ms
+from scheduler.stores.runs.open_runs import AlreadyClaimed, Claim, decode_unfinished, list_history_between
+
+LONGEST_DUE_SPAN = timedelta(minutes=1)
+"""Between the first and the last due instant: in a longer time, too many other runs may have finished."""
+
+
+async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey, RunRecord]:
+    """Return the records of those runs that exist. The record of a finished one has no run, which would cost a read.
+
+    Existing runs may be missing if their instants are too far apart.
+    """
+    requested = set(keys)
+    instants = [key.due_at for key in requested]
+    if not requested or max(instants) - min(instants) > LONGEST_DUE_SPAN:
+        return {}
+    newest, oldest = reverse_ms(max(instants)), reverse_ms(min(instants))
+    shards = sorted({key.shard for key in requested})
+    done, open_ = await asyncio.gather(
+        asyncio.gather(
+            *(
+                list_history_between(
+                    store, shard, DONE_PREFIX + newest, DONE_PREFIX + oldest + PREFIX_END, bodies=False
+                )
+                for shard in shards
+            )
+        ),
+        asyncio.gather(
+            *(list_history_between(store, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END) for shard in shards)
+        ),
+    )
+    found = {RunKey.for_ticket(record.ticket): record for rows in open_ for record in decode_unfinished(rows)}
+    # A run that was open a moment ago may be finished now, but not the reverse.
+    found |= {key: finished_record(key) for rows in done for key in (RunKey.from_row_key(row.key) for row in rows)}
+    return {key: record for key, record in found.items() if key in requested}
+
 
 CLAIMS_PER_TRANSACTION = LARGEST_ATOMIC_GROUP // 2
 """Runs that one transaction claims. A larger batch first checks which of its runs exist."""

@@ -1,4 +1,4 @@
-"""The stored JSON text of a run. Used by the modules of scheduler.stores.runs.
+"""The stored JSON text of a run, and the changes of its rows.
 
 Values that follow from the key (job, due instant, id) and defaults are omitted: a row takes under half of a plain dump,
 at the same cost. Instants are microseconds since 1970, durations milliseconds rounded to the microsecond. Keys of a
@@ -8,8 +8,9 @@ rolled back.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,12 +18,20 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.outcomes import ReasonCode
-from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.runs.codecs.attempts import decode_attempt, encode_attempt
-from scheduler.stores.runs.codecs.old_reasons import reason_of_sentence
-from scheduler.stores.runs.codecs.values import from_microseconds, read_error, to_microseconds
-from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.port import Change, Insert, Replace, Row, Store, StoreError, Upsert
+from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.runs.attempt_codec import (
+    decode_attempt,
+    encode_attempt,
+    from_microseconds,
+    read_error,
+    to_microseconds,
+)
+from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.old_reasons import reason_of_sentence
+from scheduler.stores.runs.size_limits import shrink_run_to_fit
+
+_log = logging.getLogger("scheduler.stores")
 
 
 class RunState(StrEnum):
@@ -36,7 +45,7 @@ class RunState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run as the store has it. `owner` and `lease_until` while it is running, `run` once it is finished (None if only
-    its key was read, see runs.existing).
+    its key was read, see runs.claiming).
 
     The owner of a queued run is the process that intends to perform it; empty if any process may.
 
@@ -194,3 +203,38 @@ def _read_reason(body: Mapping[str, Any]) -> ReasonCode | None:
         return ReasonCode(code)
     except ValueError:
         return None
+
+
+def insert_open_changes(key: RunKey, body: str) -> Sequence[Change]:
+    """Return the changes for a new run that is not finished."""
+    shard = key.shard
+    return [Insert(HISTORY_TABLE, shard, key.run_key, body), Upsert(HISTORY_TABLE, shard, key.open_key, body)]
+
+
+def encode_to_fit(run: Run) -> str:
+    """Return the body of a finished run's row. A run that is too large is stored in part, which its message reports."""
+    text, cut = shrink_run_to_fit(run, encode_finished)
+    if cut:
+        _log.warning("could not store run %s completely: it is too large for a row; %s", run.id, cut)
+    return text
+
+
+def done_pointer(key: RunKey, run: Run) -> Change:
+    """Return the pointer that lists a finished run among those of all jobs."""
+    return Upsert(HISTORY_TABLE, key.shard, key.done_key, f'"{run.outcome}"')
+
+
+def replace_open_changes(key: RunKey, body: str, etag: str) -> Sequence[Change]:
+    """Return the changes for an open run that still has this etag."""
+    return [
+        Replace(HISTORY_TABLE, key.shard, key.run_key, body, etag),
+        Upsert(HISTORY_TABLE, key.shard, key.open_key, body),
+    ]
+
+
+async def read_run_row(store: Store, key: RunKey) -> Row | StoreError | None:
+    """Return the run's row, None if it does not exist, or the error."""
+    try:
+        return await store.get_row(HISTORY_TABLE, key.shard, key.run_key)
+    except StoreError as error:
+        return error

@@ -1,5 +1,4 @@
-"""The partition and keys of runs in table HISTORY_TABLE, all of them derived from a run's id. Used by
-scheduler.stores.runs.
+"""The partition and keys of runs in table HISTORY_TABLE, all of them derived from a run's id.
 
     r~{job}~{reverse}{.suffix}    the run
     o~{job}~{reverse}{.suffix}    a pointer to a run that is open: queued, running, or finished and not acknowledged

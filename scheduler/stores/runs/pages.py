@@ -1,4 +1,4 @@
-"""Lists runs a page at a time. Used by runs.repository.
+"""Lists runs a page at a time.
 
 Runs of one job are neighbours. Those of all jobs are merged from the shards: first the open ones, then the pointers to
 the finished ones, whose runs are read one by one.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
@@ -29,7 +29,7 @@ from scheduler.stores.runs.keys import (
     reverse_ms,
     shard_of_job,
 )
-from scheduler.stores.runs.open_index import is_unfinished, list_history_between, list_open_rows, read_records
+from scheduler.stores.runs.open_runs import is_unfinished, list_history_between, list_open_rows, read_records
 from scheduler.turns import convert_each
 
 RUN_PAGE_SCAN_LIMIT = 1000

@@ -1,12 +1,17 @@
 """Runs: their claims and results. Written once above the port.
 
-Used by the worker, operations, queries and the hosts. The life of a run in the store:
+The life of a run in the store:
 
     enqueue -> QUEUED -> claim -> RUNNING -> finish -> FINISHED -> (acknowledge) -> prune
                  ^----- release ---'
     (a scheduled run is claimed without being queued first; a skipped one is inserted as finished)
 
-Each transition is atomic on every store (runs.transitions); open runs are found by their pointers (runs.open_index).
+Each transition is atomic on every store (runs.transitions); open runs are found by their pointers (runs.open_runs).
+
+Runs that are old or too many are deleted, their counts remain (runs.rollups). Old runs are found by the oldest pointers
+to finished runs, so the cost depends on what expires, not on what is stored. The runs of a job are counted only after a
+tenth of the limit was added: ten keys are read for each deleted run. The first count starts at random, so that
+processes that live for a shorter time do their share.
 """
 
 from __future__ import annotations
@@ -14,22 +19,49 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from random import randrange
 from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
-from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.runs.claiming import RunClaims
-from scheduler.stores.runs.claims import AlreadyClaimed, Claim, ClaimLost, OpenRun, RunResult
-from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_open
-from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.codec import (
+    RunRecord,
+    RunState,
+    decode_record,
+    done_pointer,
+    encode_open,
+    encode_to_fit,
+    insert_open_changes,
+)
+from scheduler.stores.runs.keys import (
+    DONE_PREFIX,
+    HISTORY_TABLE,
+    OPEN_PREFIX,
+    PREFIX_END,
+    RUN_PREFIX,
+    SHARD_NAMES,
+    RunKey,
+    instant_before,
+    job_prefix,
+    reverse_ms,
+    shard_of_job,
+)
+from scheduler.stores.runs.open_runs import (
+    AlreadyClaimed,
+    Claim,
+    ClaimLost,
+    OpenRun,
+    RunResult,
+    is_unfinished,
+    list_history_between,
+    list_open_rows_of_jobs,
+)
 from scheduler.stores.runs.pages import JobMatcher, RunPage
 from scheduler.stores.runs.reading import RUN_FILTERS, RunReads
-from scheduler.stores.runs.retention import RunRetention
 from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE, RollupUpkeep
-from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit, insert_open_changes
-from scheduler.stores.runs.takeover import finish_open_all, take_over_all
-from scheduler.stores.runs.transitions import RunTransitions
+from scheduler.stores.runs.transitions import RunTransitions, finish_open_all, take_over_all
 
 __all__ = [
     "RUN_FILTERS",
@@ -45,6 +77,110 @@ __all__ = [
     "RunState",
     "Runs",
 ]
+
+DELETE_BATCH = 50
+"""Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one transaction."""
+
+
+class RunRetention:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._finished: dict[str, int] = {}
+        """Runs of each job since its last count."""
+        self._new: list[str] = []
+        """Jobs that were never counted."""
+
+    def count_finished(self, job: str) -> None:
+        """Register a finished run of the job."""
+        finished = self._finished.get(job)
+        if finished is None:
+            self._new.append(job)
+        self._finished[job] = (finished or 0) + 1
+
+    async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
+        """See Runs.prune."""
+        oldest = instant_before(now, age_s)
+        end = reverse_ms(oldest)
+        deleted = 0
+        for name in SHARD_NAMES:
+            deleted += await self._delete_expired_open(name, end)
+            deleted += await self._delete_expired(name, end)
+        for job in self._jobs_to_count(max(1, runs_per_job // 10)):
+            deleted += await self._delete_excess(job, runs_per_job)
+        return deleted
+
+    async def _delete_expired_open(self, partition: str, end: str) -> int:
+        """Delete the open runs of a shard that were due before the instant of this key.
+
+        An open run of that age is abandoned: it outlived its lease by far, or was queued and never delivered.
+        """
+        pointers = await list_history_between(self._store, partition, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END)
+        expired = [pointer for pointer in pointers if RunKey.from_row_key(pointer.key).at > end]
+        for start in range(0, len(expired), DELETE_BATCH):
+            some = expired[start : start + DELETE_BATCH]
+            runs = [RunKey.from_row_key(pointer.key).run_key for pointer in some if is_unfinished(pointer)]
+            await self._delete_rows(partition, [*runs, *(pointer.key for pointer in some)])
+        return sum(map(is_unfinished, expired))
+
+    async def _delete_expired(self, partition: str, end: str) -> int:
+        """Delete the finished runs of a shard that were due before the instant of this key."""
+        deleted = 0
+        after = DONE_PREFIX + end
+        while rows := await self._store.list_rows(
+            HISTORY_TABLE, partition, after=after, until=DONE_PREFIX + PREFIX_END, limit=DELETE_BATCH, bodies=False
+        ):
+            await self._delete_rows(
+                partition, [key for row in rows for key in (RunKey.from_row_key(row.key).run_key, row.key)]
+            )
+            deleted += len(rows)
+            after = rows[-1].key
+        return deleted
+
+    def _jobs_to_count(self, step: int) -> list[str]:
+        """Return jobs that have at least `step` runs more than at their last count."""
+        for job in self._new:
+            self._finished[job] += randrange(step)
+        self._new.clear()
+        grown = [job for job, finished in self._finished.items() if finished >= step]
+        for job in grown:
+            self._finished[job] = 0
+        return grown
+
+    async def _delete_excess(self, job: str, number: int) -> int:
+        # Open runs do not count as excess: they will still be finished.
+        going = {RunKey.from_row_key(row.key) for row in await list_open_rows_of_jobs(self._store, job, bodies=False)}
+        deleted = 0
+        partition, until = shard_of_job(job), job_prefix(RUN_PREFIX, job) + PREFIX_END
+        after = await self._find_key_of_newest(job, number)
+        while after and (
+            rows := await self._store.list_rows(
+                HISTORY_TABLE, partition, after=after, until=until, limit=DELETE_BATCH, bodies=False
+            )
+        ):
+            over = [key for row in rows if (key := RunKey.from_row_key(row.key)) not in going]
+            if over:
+                await self._delete_rows(partition, [row for key in over for row in (key.run_key, key.done_key)])
+            deleted += len(over)
+            after = rows[-1].key
+        return deleted
+
+    async def _find_key_of_newest(self, job: str, number: int) -> str:
+        """Return the row key of the job's `number`th newest run; "" if it has fewer."""
+        after = job_prefix(RUN_PREFIX, job)
+        until = after + PREFIX_END
+        while number > 0:
+            batch = min(number, LARGEST_PAGE)
+            rows = await self._store.list_rows(
+                HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=batch, bodies=False
+            )
+            if len(rows) < batch:
+                return ""
+            number -= batch
+            after = rows[-1].key
+        return after
+
+    async def _delete_rows(self, partition: str, keys: Sequence[str]) -> None:
+        await self._store.apply(*(Delete(HISTORY_TABLE, partition, key) for key in keys))
 
 
 class RowNames(NamedTuple):

@@ -1,40 +1,36 @@
-"""Renews, releases and finishes claimed runs, a batch at a time. Used by runs.repository.
+"""Renews, releases, finishes and takes over claimed runs, a batch at a time.
 
 Each transition is atomic, because the rows of a run are in one partition: it writes the run's row, fenced by its etag,
 and the pointers to it. So a crash leaves no transition half done, and a batch of transitions is a few requests.
+
+A takeover of the open runs of processes that have died uses their pointers only: the etag of the pointer fences as well
+as that of the run, and no row is read again. A run that changed since it was listed is left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.runs import Run
-from scheduler.stores.port import (
-    Change,
-    Delete,
-    Replace,
-    Row,
-    RowChanged,
-    Store,
-    StoreError,
-    StoreUnavailable,
-    Upsert,
-)
-from scheduler.stores.runs.claims import Claim, ClaimLost, RunResult
+from scheduler.stores.port import Change, Delete, Replace, Row, RowChanged, Store, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.rows import iterate_pages
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
     decode_record,
+    done_pointer,
     encode_open,
+    encode_to_fit,
     encode_unacknowledged,
+    read_run_row,
 )
-from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.runs.open_runs import Claim, ClaimLost, RunResult
 from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
-from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit, read_run_row
 
 _log = logging.getLogger("scheduler.stores")
 
@@ -165,3 +161,63 @@ def _to_finished(end: RunResult) -> _Transition:
         pointer = Upsert(HISTORY_TABLE, key.shard, key.open_key, encode_unacknowledged(end.run))
     changes = [done_pointer(key, end.run), pointer]
     return _Transition(end.claim, key, encode_to_fit(end.run), changes, end.claim.etag, end.run)
+
+
+async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
+    """Yield the pointers of all open runs, a page at a time: a shard's by job, each job's newest due instant first."""
+    for name in SHARD_NAMES:
+        async for page in iterate_pages(store, HISTORY_TABLE, name, after=OPEN_PREFIX, until=OPEN_PREFIX + PREFIX_END):
+            yield page
+
+
+async def take_over_all(
+    store: Store, requests: Sequence[tuple[RunRecord, datetime]], owner: str
+) -> Sequence[Claim | StoreError | None]:
+    """See Runs.take_over_all."""
+    steps: list[Sequence[Change]] = []
+    for record, lease_until in requests:
+        key, body = RunKey.for_ticket(record.ticket), encode_open(record.ticket, RunState.RUNNING, owner, lease_until)
+        steps.append([_pointer_change(record, key, body), Upsert(HISTORY_TABLE, key.shard, key.run_key, body)])
+    answers: list[Claim | StoreError | None] = []
+    for (record, lease_until), answer in zip(requests, await _apply_fenced(store, steps), strict=True):
+        if isinstance(answer, str):
+            answers.append(Claim(record.ticket, owner, lease_until, answer, is_takeover=True))
+        else:
+            answers.append(answer)
+    return answers
+
+
+async def finish_open_all(
+    counting: RunCounting, ended: Sequence[tuple[RunRecord, Run]]
+) -> Sequence[Row | StoreError | None]:
+    """See Runs.finish_open_all. Return the rows of the finished runs."""
+    steps: list[FinishingChanges] = []
+    rows: list[Row] = []
+    for record, run in ended:
+        key, body = RunKey.for_ticket(record.ticket), encode_to_fit(run)
+        rows.append(Row(key.shard, key.run_key, body, ""))
+        pointer = _pointer_change(record, key, encode_unacknowledged(run))
+        changes = [Upsert(HISTORY_TABLE, key.shard, key.run_key, body), pointer, done_pointer(key, run)]
+        steps.append(FinishingChanges(key, run, changes))
+    answers = await counting.finish_all(steps)
+    return [
+        Row(row.partition, row.key, row.body, answer)
+        if isinstance(answer, str)
+        else None
+        if isinstance(answer, RowChanged)
+        else answer
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+
+def _pointer_change(record: RunRecord, key: RunKey, body: str) -> Change:
+    return Replace(HISTORY_TABLE, key.shard, key.open_key, body, record.etag)
+
+
+async def _apply_fenced(store: Store, steps: Sequence[Sequence[Change]]) -> Sequence[str | StoreError | None]:
+    """Return the etag of each run's row; None if its pointer changed."""
+    answers = await store.apply_each(steps) if steps else ()
+    return [
+        None if isinstance(answer, RowChanged) else answer if isinstance(answer, StoreError) else answer[1]
+        for answer in answers
+    ]

@@ -1,9 +1,13 @@
-"""The SQLite store: one file in WAL mode, one thread that writes, one that reads. Opened by scheduler.app.
+"""The SQLite store: one file in WAL mode, one thread that writes, one that reads.
 
 What `apply` has acknowledged survives SIGKILL at any moment: a commit hands the pages to the operating system. They
 reach the disk at a checkpoint (synchronous=NORMAL), so a power cut or a crash of the machine may lose the last moments,
 never the file's integrity. Writing each commit to disk would cost ten times as much, and the checks of the last moments
 are repeated seconds later.
+
+A thread takes the calls that block, so that the event loop does not. Requests of one turn of the loop are sent
+together, and everything that waits when the thread is free is processed as one batch: a thread switch costs more than
+most of the requests.
 """
 
 from __future__ import annotations
@@ -11,32 +15,149 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Generic, TypeVar
 
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
-from scheduler.stores.rows.health_rows import PING_CHANGE, PING_ROW
-from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
+from scheduler.stores.rows import PING_CHANGE, PING_ROW
 from scheduler.stores.sqlite.connections import SqliteConnections, StoreAccess, open_connections
-from scheduler.stores.sqlite.file_check import FileCheck
-from scheduler.stores.sqlite.reader import CheckpointRequest, GetQuery, ListQuery, ReaderRequest, SqliteReader
-from scheduler.stores.sqlite.snapshot import SqliteSnapshot, open_snapshot
-from scheduler.stores.sqlite.writer import ChangeGroup, SqliteWriter
+from scheduler.stores.sqlite.file_access import (
+    ChangeGroup,
+    CheckpointRequest,
+    GetQuery,
+    ListQuery,
+    ReaderRequest,
+    SqliteReader,
+    SqliteWriter,
+)
+from scheduler.stores.sqlite.whole_file import FileCheck, SqliteSnapshot, open_snapshot
 
+__all__ = ["SqliteStore", "StoreAccess", "open_sqlite", "sqlite_path"]
 _log = logging.getLogger("scheduler.stores")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LARGEST_BATCH = 500
+"""Items. Limits how long one batch delays the others."""
+
+BatchItem = TypeVar("BatchItem")
+BatchResult = TypeVar("BatchResult")
+
+
+class BatchingThreadClosed(Exception):
+    """The request came after the thread was closed."""
+
+
+BatchAnswers = Sequence[BatchResult | Exception]
+_Request = tuple[Sequence[BatchItem], Callable[[BatchAnswers[BatchResult]], None]]
+"""Items, and the callback that gets their results."""
+
+
+class BatchingThread(Generic[BatchItem, BatchResult]):
+    """Create it on the loop that it serves. `process` runs in the thread and returns a result or an error for every
+    item.
+    """
+
+    def __init__(self, name: str, process: Callable[[Sequence[BatchItem]], BatchAnswers[BatchResult]]) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[_Request[BatchItem, BatchResult]] = []
+        self._queue: SimpleQueue[list[_Request[BatchItem, BatchResult]] | None] = SimpleQueue()
+        self._closed = False
+        # A daemon: a process that ends without closing its store must not hang. Answered requests are committed.
+        self._thread = Thread(target=self._process_batches, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, item: BatchItem) -> asyncio.Future[BatchResult]:
+        """Request one item. Call on the loop. Raises BatchingThreadClosed."""
+        future: asyncio.Future[BatchResult] = self._loop.create_future()
+        self._enqueue(([item], lambda answers: _resolve(future, answers[0])))
+        return future
+
+    def submit_all(self, items: Sequence[BatchItem]) -> asyncio.Future[BatchAnswers[BatchResult]]:
+        """Request items that are answered together, each with its result or its error. Raises BatchingThreadClosed."""
+        future: asyncio.Future[BatchAnswers[BatchResult]] = self._loop.create_future()
+        self._enqueue((items, lambda answers: _resolve(future, answers)))
+        return future
+
+    async def aclose(self, time_limit: float | None = None) -> bool:
+        """Process the submitted requests, then end the thread. Return whether it ended within `time_limit` seconds."""
+        if not self._closed:
+            self._closed = True
+            self._flush()
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, time_limit)
+        return not self._thread.is_alive()
+
+    def _enqueue(self, request: _Request[BatchItem, BatchResult]) -> None:
+        if self._closed:
+            raise BatchingThreadClosed
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending.append(request)
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._queue.put(self._pending)
+            self._pending = []
+
+    def _process_batches(self) -> None:
+        open_ = True
+        while open_:
+            group = self._queue.get()
+            if group is None:
+                return
+            number = _count_items(group)
+            while number < LARGEST_BATCH and not self._queue.empty():
+                more = self._queue.get()
+                if more is None:
+                    open_ = False
+                    break
+                group += more
+                number += _count_items(more)
+            self._process_batch(group)
+
+    def _process_batch(self, group: list[_Request[BatchItem, BatchResult]]) -> None:
+        items = [item for items, _ in group for item in items]
+        try:
+            answers = self._process(items)
+        except Exception as error:
+            answers = [error] * len(items)
+        try:
+            self._loop.call_soon_threadsafe(_deliver_answers, group, answers)
+        except RuntimeError:
+            return  # the loop is closed
+
+
+def _count_items(requests: Sequence[_Request[BatchItem, BatchResult]]) -> int:
+    return sum(len(items) for items, _ in requests)
+
+
+def _deliver_answers(group: Sequence[_Request[BatchItem, BatchResult]], answers: BatchAnswers[BatchResult]) -> None:
+    start = 0
+    for items, deliver in group:
+        deliver(answers[start : start + len(items)])
+        start += len(items)
+
+
+def _resolve(future: asyncio.Future[BatchResult], answer: BatchResult | Exception) -> None:
+    if future.done():
+        return  # its caller was cancelled
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
 
 CLOSE_TIMEOUT = 2.0
 """Seconds at the end for requests that are in flight. Another process that locks the file must not delay the end."""
 CHECKPOINT_INTERVAL_CHANGES = 1500
 """Changes between two checkpoints, each about one page in the WAL."""
-
-__all__ = ["SqliteStore", "StoreAccess", "open_sqlite", "sqlite_path"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def sqlite_path(url: str) -> Path:

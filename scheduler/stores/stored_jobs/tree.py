@@ -1,7 +1,7 @@
 """The tree of stored jobs: a head, buckets of entries, and immutable versions; and the text of their rows. Pure.
 
-Used by the other modules of this package. Like a Git tree, it changes by the replacement of one row: a writer adds rows
-of versions and buckets that no reader knows, then replaces the head, which names the buckets in force.
+Like a Git tree, it changes by the replacement of one row: a writer adds rows of versions and buckets that no reader
+knows, then replaces the head, which names the buckets in force.
 
     head   {"generation": 7, "swept": 0, "buckets": {"03": key of the bucket's row}}    and "claim" during a change
     bucket {name: [number, key of the version's row, owner, definition as JSON text, or null]}
@@ -21,7 +21,7 @@ from typing import Any
 
 from jobs.schedules import from_milliseconds
 from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 
 BUCKET_COUNT = 64
 MAX_INLINE_BYTES = 400_000
@@ -224,4 +224,40 @@ def decode_version(row: Row) -> JobVersion:
         comment=body["comment"],
         row_key=row.key,
         before=body["before"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobWrite:
+    """The next version of a job. `definition` None deletes it."""
+
+    name: str
+    definition: Mapping[str, Any] | None
+    owner: str = ""
+    comment: str = ""
+
+    def to_entry(self, tree: JobTree, row_key: str = "") -> StoredEntry:
+        """Return the entry of a tree after this change."""
+        number = next_number(tree.find(self.name))
+        text = "" if self.definition is None else encode_json(self.definition)
+        return StoredEntry(self.name, number, row_key, self.owner, text, self.definition is None)
+
+
+def next_number(before: StoredEntry | None) -> int:
+    """Return the number of the version that follows this entry; 1 for a new name."""
+    return 1 if before is None else before.number + 1
+
+
+def next_version(entry: StoredEntry | None, write: JobWrite, stamp: str, at: datetime, by: str) -> JobVersion:
+    number = next_number(entry)
+    return JobVersion(
+        name=write.name,
+        number=number,
+        definition=write.definition,
+        at=at,
+        by=by,
+        owner=write.owner,
+        comment=write.comment,
+        row_key=version_key(write.name, number, stamp),
+        before="" if entry is None else entry.row_key,
     )

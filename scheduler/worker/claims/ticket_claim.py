@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.definition import JobDefinition
 from jobs.runs import Ticket
-from scheduler.stores.runs.claims import AlreadyClaimed, Claim
+from scheduler.stores.runs.open_runs import AlreadyClaimed, Claim
 from scheduler.worker.claims.claimer import TicketClaimer
 from scheduler.worker.claims.leases import RunLeases
 

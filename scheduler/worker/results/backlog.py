@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.ports import Clock
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
-from scheduler.stores.runs.claims import RunResult
+from scheduler.stores.runs.open_runs import RunResult
 
 BACKLOG_RETRY_INTERVAL = 1.0
 """Seconds between two tries while the store is unavailable."""

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import StoreError, StoreUnavailable
-from scheduler.stores.runs.claims import ClaimLost, RunResult
 from scheduler.stores.runs.codec import encode_finished
+from scheduler.stores.runs.open_runs import ClaimLost, RunResult
 from scheduler.stores.runs.repository import Runs
 from scheduler.worker.results.backlog import Backlog, BacklogState, UnwrittenResult
 from scheduler.worker.store_retry import retry_store

@@ -11,8 +11,8 @@ from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Run, Ticket
 from scheduler.gates import Skip, Wait
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.runs.claims import AlreadyClaimed
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.runs.open_runs import AlreadyClaimed
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from scheduler.hosts.embedded.program import open_embedded_program
 from scheduler.identity.api_keys import ApiKey, hash_api_key, parse_api_key
 from scheduler.identity.principal import Role
 from scheduler.stores.azure.opening import open_azure_tables
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from scheduler.stores.port import Store
 from tests.parts.api_requests import DUE, EXAMPLE_SECRETS, api_requests, example_jobs, prepare
 from tests.parts.azurite import Azurite, fresh_prefix

@@ -12,11 +12,9 @@ from jobs.alerting.alert import AlertStatus, Verdict, advance
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.values import AlertKey, Incident, Transition
 from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.alerting.codec import NOTIFICATIONS
+from scheduler.stores.alerting.engine import AlertRows, EngineRows, EngineState
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.keys import ALERTING_PARTITION, ALERTING_TABLE, OUTBOX_PREFIX, end_of
-from scheduler.stores.alerting.repository import EngineRows, EngineState
+from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX, end_of
 from scheduler.stores.port import Change, Delete, Etags, Row, RowChanged, RowExists
 from tests.jobs.incidents.world import MINUTE, RULE, START, World
 from tests.scheduler.fakes import VirtualClock

@@ -15,8 +15,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.stores.alerting.keys import HEAD_KEY, OUTBOX_PREFIX
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.engine import EngineRows
+from scheduler.stores.alerting.rows import HEAD_KEY, OUTBOX_PREFIX
 from scheduler.stores.port import Change, Delete, Etags, Insert, Replace, Row, StoreError, Upsert
 from tests.jobs.incidents.test_passing import SILENCE
 from tests.jobs.incidents.world import HOUR, World

@@ -10,7 +10,7 @@ import pytest
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.first_runs import LONGEST_FIRST_WAIT, FirstRuns
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, Cursors
+from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, Cursors
 from tests.scheduler.alerting.evaluation.evaluator_world import START, ListedRuns, run_of
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -30,7 +30,7 @@ from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.runs.repository import Runs
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World
 from tests.scheduler.audit.memory_trail import API_CALLER

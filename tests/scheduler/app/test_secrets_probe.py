@@ -20,7 +20,7 @@ from scheduler.app.health_probes import secrets_probe
 from scheduler.catalog.catalog import Catalog
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.secret_versions import SecretExpiry
+from scheduler.stores.findings import SecretExpiry
 from tests.config.clock import ManualClock
 from tests.scheduler.fakes import HeardOfSecrets, entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -14,11 +14,10 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import MAX_STATE_CHARACTERS, AuditedChange, Refusal
 from scheduler.audit.verification import ChainVerifier
-from scheduler.stores.audit import log
-from scheduler.stores.audit.chain import AuditEntry, digest_of, seal_entry
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores import audit
+from scheduler.stores.audit import AuditEntry, AuditLog, digest_of, seal_entry
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.rows.size_limits import LARGEST_ROW_BYTES
+from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryStore
@@ -69,7 +68,7 @@ async def test_the_entry_of_many_jobs_is_made_outside_of_the_thread_of_the_event
         threads.append(threading.get_ident())
         return seal_entry(*arguments)
 
-    monkeypatch.setattr(log, "seal_entry", seal)
+    monkeypatch.setattr(audit, "seal_entry", seal)
     jobs = tuple(f"job-{number}" for number in range(3000))
     for change in (replace(PAUSE, jobs=jobs), PAUSE):
         await desk.trail.record(API_CALLER, change)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.audit.verification import ChainVerifier, Damage, Verification
-from scheduler.stores.audit.chain import (
+from scheduler.stores.audit import (
     GENESIS,
     RETENTION_ACTION,
     ChainHead,

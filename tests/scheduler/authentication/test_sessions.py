@@ -20,7 +20,7 @@ from scheduler.authentication.sessions import (
     Sessions,
 )
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
+from scheduler.stores.identity import SESSIONS_TABLE, StoredSessions
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
 
 ADDRESS = "10.0.0.1"

@@ -10,9 +10,9 @@ from pathlib import Path
 from scheduler.backup.creating import create_backup
 from scheduler.backup.progress import NoProgress
 from scheduler.stores.port import Row, Store, Upsert
-from scheduler.stores.rows.health_rows import PING_ROW, schema_of_ping
-from scheduler.stores.sqlite.snapshot import open_snapshot
+from scheduler.stores.rows import PING_ROW, schema_of_ping
 from scheduler.stores.sqlite.store import open_sqlite
+from scheduler.stores.sqlite.whole_file import open_snapshot
 from tests.scheduler.stores.memory import MemoryData
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -68,7 +68,7 @@ async def rows_of(path: Path) -> dict[str, list[tuple[str, str, str]]]:
 
 
 class MemoryScan:
-    """Implements scheduler.stores.rows.scan.StoreScan, without a snapshot as Azure Tables."""
+    """Implements scheduler.stores.port.StoreScan, without a snapshot as Azure Tables."""
 
     is_snapshot = False
 

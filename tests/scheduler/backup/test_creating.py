@@ -9,12 +9,12 @@ from scheduler.backup.creating import create_backup
 from scheduler.backup.progress import NoProgress
 from scheduler.backup.reading import DumpReader
 from scheduler.backup.sources import find_omitted_tables, read_included_tables
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import Row, Upsert
-from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
+from scheduler.stores.sqlite.whole_file import open_snapshot
 from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobWrite
 from tests.scheduler.backup.stores import NOW, MemoryScan, filled_file
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 

@@ -20,13 +20,13 @@ from scheduler.backup.table_target import TableTarget
 from scheduler.backup.writing import open_dump_file
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, decode_instant, encode_instant
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
-from scheduler.stores.rows.health_rows import find_unfinished_restore
+from scheduler.stores.rows import find_unfinished_restore
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, decode_instant, encode_instant
 from scheduler.stores.sqlite.file_lock import FileLock
-from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import open_sqlite
+from scheduler.stores.sqlite.whole_file import open_snapshot
 from tests.scheduler.backup.stores import NOW, ROWS, MemoryScan, back_up, fill, filled_file, rows_of
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 

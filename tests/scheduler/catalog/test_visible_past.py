@@ -23,7 +23,7 @@ from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.visible_past import cut_state, limit_past
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.repositories import Repositories
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from jobs.runs import Outcome
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.scheduler.dependencies.chain_parts import Line, by_hand, waits_for
 from tests.scheduler.fakes import START, entry
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.runs import Outcome, Trigger
 from scheduler.dispatch.port import DispatchError
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.stores.runs.repository import RunState
 from tests.scheduler.dependencies.chain_parts import Line, floor_ms, waits_for
 from tests.scheduler.fakes import START, entry

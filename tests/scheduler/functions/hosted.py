@@ -17,11 +17,10 @@ from azure.storage.queue import QueueMessage, TextBase64DecodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from scheduler.dispatch.queue_names import run_queue_name
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import Cursors, ScheduleActivations
 from tests.parts.functions_worker import FunctionsWorker, Invocation
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted
 

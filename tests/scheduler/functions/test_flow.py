@@ -13,8 +13,8 @@ from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import TicketBatch, decode_batch, encode_batch
 from scheduler.hosts.functions.program_loader import load_functions_configuration
 from scheduler.hosts.functions.timer import PLANNING_HORIZON
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
 from scheduler.stores.runs.repository import Claim
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 

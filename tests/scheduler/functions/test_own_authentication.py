@@ -12,7 +12,7 @@ import pytest
 from scheduler.identity.principal import Role
 from scheduler.operations.api_keys import ApiKeyManager, NewKey
 from scheduler.stores.azure.opening import open_azure_tables
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from tests.config.clock import ManualClock
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import FunctionsWorker, WorkerFactory

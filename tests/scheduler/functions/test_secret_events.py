@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.hosts.functions.secret_events import NEAR_EXPIRY, NEW_VERSION
-from scheduler.stores.secret_versions import SecretExpiry, SecretVersionStore
+from scheduler.stores.findings import SecretExpiry, SecretVersionStore
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.functions.hosted import Hosted, write_jobs
 

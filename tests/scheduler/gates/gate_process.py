@@ -10,11 +10,10 @@ from jobs.running.run_factories import cancelled_run, skipped_run
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, RemoteRuns, Skip, SlotLeases, Wait, gates_in_order
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Cancellations, Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Claim, Runs
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from tests.jobs.running.virtual_time import LoopClock
 from tests.scheduler.stores.samples import run_of

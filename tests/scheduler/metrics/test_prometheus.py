@@ -19,8 +19,8 @@ from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
+from scheduler.stores.identity import ApiKeys
 from tests.parts.proc import free_port
 from tests.parts.prometheus import Prometheus, running_prometheus
 from tests.project import ROOT

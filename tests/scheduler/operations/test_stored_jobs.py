@@ -24,10 +24,9 @@ from scheduler.operations import Operations
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
-from scheduler.stores.stored_jobs.tree import JobTree
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.stored_jobs.repository import StoredJobSweeper
+from scheduler.stores.stored_jobs.tree import JobTree, JobWrite
 from tests.parts.notifications import make_channel
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import START, Sent, Shop, VirtualClock

@@ -10,7 +10,7 @@ import pytest
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import Plan, plan_due
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.scheduler.fakes import entry
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

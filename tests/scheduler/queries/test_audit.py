@@ -16,9 +16,9 @@ from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.queries import audit as module
 from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
 from scheduler.queries.time_range import TimeRange
-from scheduler.stores.audit.log import AUDIT_TABLE, AuditLog
+from scheduler.stores.audit import AUDIT_TABLE, AuditLog
 from scheduler.stores.port import Delete, Upsert
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

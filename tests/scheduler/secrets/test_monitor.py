@@ -10,8 +10,8 @@ from jobs.model_base import find_secret_names
 from scheduler.catalog.catalog import Catalog
 from scheduler.hosts.functions.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, handle_vault_event
 from scheduler.secrets.monitor import VERSION_CHECK_INTERVAL, SecretMonitor
+from scheduler.stores.findings import SecretExpiry
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.secret_versions import SecretExpiry
 from tests.scheduler.fakes import HeardOfSecrets, MemoryKept, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 

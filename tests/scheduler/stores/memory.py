@@ -24,8 +24,8 @@ from scheduler.stores.port import (
     RowExists,
     StoreError,
     StoreUnavailable,
+    split_into_atomic_groups,
 )
-from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
 
 
 @dataclass

@@ -6,8 +6,8 @@ from config.job_files.reader import JobSet
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.composition import JobComposer
 from scheduler.changes.announcing import ChangeAnnouncer
-from scheduler.stores.announcements import Announcements
-from scheduler.stores.changes.markers import MARKERS_TABLE, DeploymentMarkers
+from scheduler.stores.findings import Announcements
+from scheduler.stores.markers import MARKERS_TABLE, DeploymentMarkers
 from scheduler.stores.port import Change, Etags, Row, Store, StoreUnavailable
 from tests.scheduler.fakes import START, VirtualClock, compose, entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

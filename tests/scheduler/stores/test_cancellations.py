@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scheduler.stores.cancellations import CANCELLATION_LIFETIME, Cancellations
+from scheduler.stores.gates import CANCELLATION_LIFETIME, Cancellations
 from scheduler.stores.port import Store
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, ticket

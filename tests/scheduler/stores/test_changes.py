@@ -10,11 +10,9 @@ import pytest
 from jobs.runs import Outcome, Run
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
 from scheduler.changes.tracker import REFRESH_INTERVAL, StateTracker
-from scheduler.stores.changes.keys import CHANGES_PARTITION, CHANGES_TABLE, state_key
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import CHANGES_PARTITION, CHANGES_TABLE, StateChanges, state_key
 from scheduler.stores.port import RowChanged, RowExists, Store
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.rows import InvalidContinuation, decode_json
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.stores.changes import markers as module
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
+from scheduler.stores import markers as module
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
 from scheduler.stores.port import Store
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.stores.samples import at
 
 DAY = 86400.0

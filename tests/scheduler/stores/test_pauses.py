@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from jobs.schedules import parse_schedule
-from scheduler.stores.pauses import PAUSES_REFRESH_INTERVAL, Pause, Pauses
+from scheduler.stores.gates import PAUSES_REFRESH_INTERVAL, Pause, Pauses
 from scheduler.stores.port import Store, StoreUnavailable
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryStore

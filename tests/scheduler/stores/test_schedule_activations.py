@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.schedules import Schedule, parse_schedule
 from scheduler.stores.port import Row, Store
-from scheduler.stores.schedule_activations import SCHEDULES_TABLE, ScheduleActivations
+from scheduler.stores.schedules import SCHEDULES_TABLE, ScheduleActivations
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = START + timedelta(hours=1)

@@ -11,11 +11,10 @@ from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.circuit_breaker.state import CircuitAdmission
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters.letter import LONGEST_LETTER_MESSAGE, DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import LONGEST_LETTER_MESSAGE, DeadLetter, DeadLetters
+from scheduler.stores.gates import StoredCircuits
 from scheduler.stores.port import Store
+from scheduler.stores.schedules import Cursors
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, at, ticket
 

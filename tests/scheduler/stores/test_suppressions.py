@@ -8,15 +8,15 @@ from datetime import timedelta
 import pytest
 
 from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
-from scheduler.stores.port import RowChanged, RowExists, Store
-from scheduler.stores.repositories import Repositories
-from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.suppressions import (
+from scheduler.stores.alerting.suppressions import (
     ARCHIVE_AFTER,
     SUPPRESSIONS_REFRESH_INTERVAL,
     StoredSuppressions,
     create_suppression_id,
 )
+from scheduler.stores.port import RowChanged, RowExists, Store
+from scheduler.stores.repositories import Repositories
+from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at

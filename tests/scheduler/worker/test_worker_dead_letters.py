@@ -13,7 +13,7 @@ import pytest
 from jobs.runs import ErrorClass, Outcome, Ticket
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.gates import Wait
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import Claim, RunState
 from scheduler.worker.options import COMMAND_OPTIONS, FUNCTIONS_OPTIONS
 from scheduler.worker.results.recorder import NotRecorded

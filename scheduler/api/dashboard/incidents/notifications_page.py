@@ -20,7 +20,7 @@ from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.alerting.channels import ChannelView
 from scheduler.services import Services
-from scheduler.stores.alerting.undelivered import StoredLetter
+from scheduler.stores.alerting.outbox import StoredLetter
 
 MAX_LETTERS_SHOWN = 50
 """Of a channel."""

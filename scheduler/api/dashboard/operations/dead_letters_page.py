@@ -33,7 +33,7 @@ from scheduler.identity.literals import show_definition
 from scheduler.operations.dead_letters import MAX_REPLAYS
 from scheduler.queries.faults.dead_letters import LETTER_STATES, LetterCriteria, find_letter_state, select_letters
 from scheduler.services import Services
-from scheduler.stores.dead_letters.letter import LetterPage
+from scheduler.stores.dead_letters import LetterPage
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 

@@ -12,7 +12,7 @@ from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.operations.alerting.undelivered import RetryResult
 from scheduler.queries.alerting.channels import ChannelView
-from scheduler.stores.alerting.undelivered import StoredLetter
+from scheduler.stores.alerting.outbox import StoredLetter
 
 LETTER_ID = f"{INCIDENT_ID}.1"
 

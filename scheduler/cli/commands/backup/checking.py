@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.stores.rows.scan import StoreScan
+    from scheduler.stores.port import StoreScan
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,7 @@ class StoreReport:
 
 async def report_store(scan: StoreScan) -> StoreReport:
     """Raises StoreError."""
-    from scheduler.stores.rows.health_rows import find_unfinished_restore
-    from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
+    from scheduler.stores.rows import READER_SCHEMA, ROW_SCHEMA, find_unfinished_restore
 
     schema = await scan.read_schema()
     text = f"schema {schema}"

@@ -12,7 +12,7 @@ from scheduler.cli.output import Column, escape_controls, is_terminal, show_tabl
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.stores.dead_letters.letter import DeadLetter
+    from scheduler.stores.dead_letters import DeadLetter
 
 _PAGE = 500
 LISTING_HINT = "`dead-letters list` lists all dead letters"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.identity.caller import Caller
     from scheduler.operations.api_keys import CreatedKey
-    from scheduler.stores.identity.api_keys import StoredKey
+    from scheduler.stores.identity import StoredKey
 
 T = TypeVar("T")
 _FIELDS = ("id", "name", "role", "tags", "state", "expires_at", "last_used_at", "created_by")

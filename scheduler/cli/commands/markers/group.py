@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from scheduler.app import ReadOnlyProgram
     from scheduler.queries.time_range import TimeRange
-    from scheduler.stores.changes.markers import DeploymentMarker
+    from scheduler.stores.markers import DeploymentMarker
 
 ABOUT = """Deployments that the charts of jobs mark. A new version of the scheduler marks itself.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.stores.identity.sessions import Session
+    from scheduler.stores.identity import Session
 
 T = TypeVar("T")
 _FIELDS = ("id", "principal", "role", "tags", "address", "started_at", "last_used_at", "ends_at")

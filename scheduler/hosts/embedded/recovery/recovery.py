@@ -19,7 +19,7 @@ from scheduler.hosts.embedded.recovery.sweep import (
     SweepDependencies,
 )
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.port import Row, StoreError
 from scheduler.stores.runs.keys import RunKey, reverse_ms
 from scheduler.stores.runs.repository import Runs

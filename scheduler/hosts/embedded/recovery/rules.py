@@ -10,7 +10,7 @@ from jobs.runs import Run, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 

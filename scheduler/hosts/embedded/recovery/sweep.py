@@ -19,12 +19,11 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.hosts.embedded.recovery.owners import OwnerLiveness
 from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
 from scheduler.hosts.embedded.recovery.rules import dead_letter_for, end_without_rerun
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import Row, StoreError
 from scheduler.stores.runs.codec import decode_record
 from scheduler.stores.runs.keys import RunKey
-from scheduler.stores.runs.open_index import is_unfinished
+from scheduler.stores.runs.open_runs import is_unfinished
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, RunResult, Runs, RunState
 from scheduler.worker.worker import Worker
 

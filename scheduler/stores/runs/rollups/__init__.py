@@ -1,1 +1,1 @@
-"""Counts of finished runs by hour and day, which remain when the runs are deleted. Used by scheduler.stores.runs."""
+"""Counts of finished runs by hour and day, which remain when the runs are deleted."""

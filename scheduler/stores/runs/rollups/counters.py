@@ -1,6 +1,6 @@
-"""The counts of all finished runs of each job, which never decrease. Called by scheduler.metrics.
+"""The counts of all finished runs of each job, which never decrease.
 
-A count is the sum of the total of complete days (runs.rollups.totals) and of the hours since then. What is immutable is
+A count is the sum of the total of complete days (runs.rollups.days) and of the hours since then. What is immutable is
 held in memory: a refresh reads the hours in which runs have finished since the last one, and some other jobs in turn,
 in case a change was missed while a process had no access to the store.
 """
@@ -16,21 +16,21 @@ from typing import TypeVar
 
 from scheduler.stores.port import Row, Store
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, SHARD_NAMES, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
-from scheduler.stores.runs.rollups.changed_jobs import ChangeFeed
-from scheduler.stores.runs.rollups.hour_counts import HourSum
+from scheduler.stores.runs.open_runs import list_history_between
+from scheduler.stores.runs.rollups.days import JobTotals, decode_total
+from scheduler.stores.runs.rollups.hours import HourSum
 from scheduler.stores.runs.rollups.keys import (
     DAY_PREFIX,
     HOUR,
     HOUR_PREFIX,
     TOTAL_PREFIX,
+    ChangeFeed,
     format_hour,
     hour_of,
     job_of,
     parse_hour,
 )
 from scheduler.stores.runs.rollups.tally import Tally
-from scheduler.stores.runs.rollups.totals import JobTotals, decode_total
 from scheduler.turns import convert_each
 
 RELOAD_AFTER = timedelta(minutes=10)

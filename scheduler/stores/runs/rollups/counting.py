@@ -1,4 +1,4 @@
-"""Finishes runs and counts them in the same transaction. Used by runs.transitions, runs.repository and runs.takeover.
+"""Finishes runs and counts them in the same transaction.
 
 Each group of changes finishes runs of one job and hour and replaces the row of that hour, fenced by its etag. So a run
 is counted when it becomes finished, and never twice: a repetition is refused by the fence of the run's own row.
@@ -24,10 +24,8 @@ from scheduler.stores.port import (
     StoreUnavailable,
 )
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
-from scheduler.stores.runs.rollups.changed_jobs import mark_late
-from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
-from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour
+from scheduler.stores.runs.rollups.hours import HourCache, HourCounts, HourRow
+from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour, mark_late
 
 RUNS_PER_GROUP = 20
 """Runs of one job and hour that are finished by one group of changes."""

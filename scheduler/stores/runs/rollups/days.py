@@ -1,4 +1,4 @@
-"""Sums up the hours of complete days, and deletes expired days. Used by runs.rollups.upkeep.
+"""Sums up the hours of complete days into days and totals, and deletes expired days.
 
 A sum is written in the transaction that deletes the rows that it contains, fenced by their etags: each run is counted
 once, wherever a process ends. An hour that gets a run later has a new row, which the next round adds.
@@ -13,22 +13,59 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
-from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, RowExists, Store
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
-from scheduler.stores.runs.rollups.availability import unite
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.open_runs import list_history_between
+from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (
     DAY_HOURS_PREFIX,
     DAY_PREFIX,
     HOUR_PREFIX,
+    TOTAL_PREFIX,
     hour_of,
     job_of,
     last_of_job,
 )
-from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour
-from scheduler.stores.runs.rollups.totals import JobTotals
+from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour, unite
+
+
+class JobTotals:
+    """All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(self, job: str, tally: Tally) -> Change:
+        """Return the change that adds the counts of hours, which are added to a day in the same transaction."""
+        row = await self._read(job)
+        total = await self.sum_days(job) if row is None else decode_total(row)
+        total.merge(tally)
+        body, shard = encode_json(total.encode()), shard_of_job(job)
+        if row is None:
+            return Insert(HISTORY_TABLE, shard, TOTAL_PREFIX + job, body)
+        return Replace(HISTORY_TABLE, shard, TOTAL_PREFIX + job, body, row.etag)
+
+    async def create(self, job: str) -> list[Change]:
+        """Return the change that inserts a missing total, before days are deleted."""
+        return [] if await self._read(job) is not None else [await self.add(job, Tally())]
+
+    async def sum_days(self, job: str) -> Tally:
+        """Return the sum of the stored days."""
+        first = f"{DAY_PREFIX}{job}~"
+        rows = await list_history_between(self._store, shard_of_job(job), first, first + PREFIX_END)
+        total = Tally()
+        for row in rows:
+            total.merge(Rollup.decode(decode_json(row.body)).tally)
+        return total
+
+    async def _read(self, job: str) -> Row | None:
+        return await self._store.get_row(HISTORY_TABLE, shard_of_job(job), TOTAL_PREFIX + job)
+
+
+def decode_total(row: Row) -> Tally:
+    return Tally.decode(decode_json(row.body))
+
 
 ROWS_PER_FOLD = 90
 """Rows that are summed up at a time: with the two rows of the day and the total they are one transaction."""

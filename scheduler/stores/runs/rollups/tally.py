@@ -1,16 +1,21 @@
-"""What rollups count of runs, and the stored text of hours and days that are summed up. Used by runs.rollups."""
+"""What a rollup counts: runs by their outcome, their durations, and the uptime samples of an hour. Pure.
+
+The downtime is stored as intervals, because several processes may observe one job in turn: the sum of their downtimes
+would count an outage once for each of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram, pack, unpack
-from jobs.runs.uptime import Uptime, UptimeSegment
-from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
+from jobs.runs.uptime import Uptime, UptimeSample, UptimeSegment
+from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 
 _OUTCOMES = tuple(Outcome)
 PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
@@ -121,3 +126,135 @@ def _read_segment(parts: Sequence[Any]) -> UptimeSegment:
     instants: tuple[datetime, datetime] = from_microseconds(first), from_microseconds(last)
     states = bool(starts_down), bool(ends_down)
     return UptimeSegment(*instants, *states, down_us / _SECOND, outages, Uptime(up, down, timed, total_ms))
+
+
+MAX_INTERVALS = 60
+"""Downtimes of an hour that are stored one by one. Of more, the sum is stored."""
+
+
+@dataclass(slots=True)
+class Availability:
+    """Instants are microseconds since 1970. `downs`: downtimes in order, each with its first and last sample that
+    was down, and its end, the next sample; the last one has not ended if `ends_down`. `outages` and `down_us`: of
+    downtimes that are not in `downs`.
+    """
+
+    first: int
+    last: int
+    starts_down: bool
+    ends_down: bool
+    up: int = 0
+    down: int = 0
+    timed: int = 0
+    total_ms: float = 0.0
+    outages: int = 0
+    down_us: int = 0
+    downs: list[list[int]] = field(default_factory=list)
+
+    @staticmethod
+    def begin(instant: datetime, sample: UptimeSample) -> Availability:
+        """Return the availability of one sample."""
+        at, is_down = to_microseconds(instant), sample.mark in ("down", "pending")
+        found = Availability(at, at, is_down, is_down, downs=[[at, at, at]] if is_down else [])
+        found._count(sample)
+        return found
+
+    def add(self, instant: datetime, sample: UptimeSample) -> None:
+        """Add a sample: usually the newest one."""
+        at, is_down = to_microseconds(instant), sample.mark in ("down", "pending")
+        self._count(sample)
+        if at >= self.last:
+            self._append(at, is_down)
+        elif at < self.first:
+            self._prepend(at, is_down)
+        elif is_down and not any(start <= at <= end for start, _, end in self.downs):
+            self.downs = sorted([*self.downs, [at, at, at]])
+        if len(self.downs) > MAX_INTERVALS:
+            # The second one: the first and the last may be continued.
+            start, _, end = self.downs.pop(1)
+            self.outages, self.down_us = self.outages + 1, self.down_us + end - start
+
+    def _count(self, sample: UptimeSample) -> None:
+        if sample.mark == "up":
+            self.up += 1
+            if sample.ms is not None:
+                self.timed, self.total_ms = self.timed + 1, round(self.total_ms + sample.ms, 3)
+        elif sample.mark != "maintenance":
+            self.down += 1
+
+    def _append(self, at: int, is_down: bool) -> None:
+        if self.ends_down:
+            self.downs[-1][2] = at
+            if is_down:
+                self.downs[-1][1] = at
+        elif is_down:
+            self.downs.append([at, at, at])
+        self.last, self.ends_down = at, is_down
+
+    def _prepend(self, at: int, is_down: bool) -> None:
+        if is_down and self.starts_down:
+            self.downs[0][0] = at
+        elif is_down:
+            self.downs.insert(0, [at, at, self.first])
+        self.first, self.starts_down = at, is_down
+
+    def encode(self) -> list[Any]:
+        """Return the parts of the stored row."""
+        return [
+            self.first,
+            self.last,
+            int(self.starts_down),
+            int(self.ends_down),
+            self.up,
+            self.down,
+            self.timed,
+            self.total_ms,
+            self.outages,
+            self.down_us,
+            self.downs,
+        ]
+
+    @staticmethod
+    def decode(parts: Sequence[Any]) -> Availability:
+        first, last, starts_down, ends_down, *numbers = parts
+        return Availability(first, last, bool(starts_down), bool(ends_down), *numbers[:7])
+
+
+def unite(parts: Sequence[Availability]) -> UptimeSegment:
+    """Return what several processes observed together in one hour, as one segment."""
+    end = max(parts, key=lambda part: (part.last, not part.ends_down))
+    beginning = min(parts, key=lambda part: part.first)
+    downs = _unite_downs(parts) if len(parts) > 1 else [(start, stop) for start, _, stop in parts[0].downs]
+    return UptimeSegment(
+        from_microseconds(beginning.first),
+        from_microseconds(end.last),
+        beginning.starts_down,
+        end.ends_down,
+        (sum(stop - start for start, stop in downs) + sum(part.down_us for part in parts)) / _SECOND,
+        len(downs) + sum(part.outages for part in parts),
+        sum((Uptime(part.up, part.down, part.timed, part.total_ms) for part in parts), Uptime()),
+    )
+
+
+def _unite_downs(parts: Sequence[Availability]) -> list[tuple[int, int]]:
+    """Return the downtimes of all parts. One ends when any process next observes the target up."""
+    ups = sorted(up for part in parts for up in _samples_up(part))
+    newest = max(part.last for part in parts)
+    found: list[tuple[int, int]] = []
+    for start, last, _ in sorted(down for part in parts for down in part.downs):
+        place = bisect_right(ups, last)
+        end = ups[place] if place < len(ups) else newest
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _samples_up(part: Availability) -> Iterator[int]:
+    """Yield the samples that are known to be up: the ends of downtimes, the first and the last one."""
+    yield from (end for _, _, end in (part.downs[:-1] if part.ends_down else part.downs))
+    if not part.starts_down:
+        yield part.first
+    if not part.ends_down:
+        yield part.last

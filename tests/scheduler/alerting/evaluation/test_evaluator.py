@@ -12,7 +12,7 @@ from jobs.alerting.alert import AlertStatus
 from jobs.runs import Trigger
 from jobs.runs.outcomes import ReasonCode
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.pages import RunPage
 from tests.scheduler.alerting.evaluation.evaluator_world import MINUTE, START, EvaluatorWorld, run_of

@@ -10,7 +10,7 @@ from jobs.alerting.alert import AlertStatus
 from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.runs import Trigger
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.alerting.evaluation.evaluator_world import EvaluatorWorld, run_of
 from tests.scheduler.fakes import entry

@@ -9,7 +9,7 @@ import pytest
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
 from jobs.incidents.values import AlertKey
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
-from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
+from scheduler.stores.alerting.engine import AlertRows, StoredAlert
 from scheduler.stores.port import RowChanged, StoreError, StoreUnavailable
 from tests.scheduler.alerting.engine_world import InterleavedStore
 from tests.scheduler.fakes import START, VirtualClock

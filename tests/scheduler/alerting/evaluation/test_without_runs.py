@@ -12,8 +12,8 @@ from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, d
 from jobs.runs import Ticket
 from jobs.runs.outcomes import ErrorClass
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.pauses import Pause
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.gates import Pause
 from tests.scheduler.alerting.evaluation.evaluator_world import MINUTE, START, EvaluatorWorld, run_of
 from tests.scheduler.fakes import entry
 

@@ -26,10 +26,8 @@ from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import JobHistory, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.alerting.codec import NOTIFICATIONS
-from scheduler.stores.alerting.keys import ALERTING_PARTITION, ALERTING_TABLE, OUTBOX_PREFIX, end_of
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.engine import AlertRows, EngineRows
+from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX, end_of
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

@@ -30,8 +30,7 @@ from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import StoredSessions
+from scheduler.stores.identity import ApiKeys, StoredSessions
 from tests.config.clock import ManualClock as EntraClock
 from tests.jobs.running.run_parts import REFUSED
 from tests.parts.api_requests import JOB, TOKEN, api_requests, example_jobs, prepare

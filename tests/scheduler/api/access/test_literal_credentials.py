@@ -15,7 +15,7 @@ from jobs.warnings.credentials import find_literal_credentials, mask_literal_cre
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.authentication.authentication import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_limited_changes import EVERYTHING, PATCH_TYPE
 from tests.scheduler.api.access.test_tag_limits import Fixed

@@ -19,8 +19,8 @@ from jobs.runs import Observation, Outcome, Phases
 from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.api.app import ROUTERS
 from scheduler.identity.principal import Role
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.pauses import Pause
+from scheduler.stores.dead_letters import DeadLetter
+from scheduler.stores.gates import Pause
 from tests.jobs.running.virtual_time import START, LoopClock
 from tests.scheduler.api.access.test_limited_changes import OURS, THEIRS, Team, definition
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS

@@ -11,7 +11,7 @@ from config.job_files.job_set import JobSet
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -8,7 +8,7 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed

@@ -16,7 +16,7 @@ from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import ScheduleActivations
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite, sqlite_path
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import Ticket
-from scheduler.stores.cancellations import Cancellations
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite

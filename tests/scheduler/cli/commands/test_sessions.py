@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.identity.sessions import Session, StoredSessions, expiry_prefix
+from scheduler.stores.identity import Session, StoredSessions, expiry_prefix
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.scheduler.cli.invocation import invoke
 

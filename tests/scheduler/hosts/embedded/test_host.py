@@ -17,8 +17,8 @@ from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
 from scheduler.hosts.embedded import background
 from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.listeners import PortInUse, open_listener
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.sqlite.file_lock import read_api_address
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.parts.host import Host, embedded, job

@@ -18,7 +18,7 @@ from scheduler.hosts.embedded.ticker import (
     Ticker,
 )
 from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 

@@ -16,9 +16,9 @@ from scheduler.catalog.catalog import JobSnapshot
 from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.port import DispatchError
 from scheduler.hosts.functions.timer import PLANNING_HORIZON, PRUNE_TIMEOUT
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import Claim
+from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry

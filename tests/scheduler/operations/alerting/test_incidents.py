@@ -13,7 +13,7 @@ import pytest
 
 from jobs.incidents.values import IncidentStatus
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.stores.alerting.keys import OUTBOX_PREFIX, end_of
+from scheduler.stores.alerting.rows import OUTBOX_PREFIX, end_of
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk

@@ -17,7 +17,7 @@ from scheduler.queries.alerting.alerts import AlertFilter
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
 from scheduler.queries.selection import parse_selection
 from scheduler.queries.time_range import TimeRange
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk
 
 ALL = IncidentFilter()

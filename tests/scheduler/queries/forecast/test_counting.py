@@ -10,7 +10,7 @@ from scheduler.queries.forecast.cell_jobs import list_cell_jobs
 from scheduler.queries.forecast.counting import IdleReason
 from scheduler.queries.forecast.grid import ForecastRange
 from scheduler.queries.forecast.upcoming import UpcomingRuns
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.turns import finish_at_once
 from tests.parts.timing import computes_below
 from tests.scheduler.queries.forecast.forecast_parts import NOW, count, define

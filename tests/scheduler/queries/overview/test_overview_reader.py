@@ -20,7 +20,7 @@ from scheduler.queries.overview.selecting import (
 )
 from scheduler.queries.overview.summaries import MIN_UNSTABLE_CHANGES, OverviewJob, Standing, summarize
 from scheduler.queries.selection import TagFilter
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

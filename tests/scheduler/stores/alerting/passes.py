@@ -5,8 +5,7 @@ from __future__ import annotations
 from jobs.alerting.alert import Alert
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.values import AlertKey
-from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.engine import AlertRows, EngineRows
 from scheduler.stores.port import Store
 from tests.jobs.incidents.world import RULE, World
 

@@ -10,12 +10,11 @@ import pytest
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.values import AlertKey, IncidentStatus
-from scheduler.stores.alerting.alert_rows import AlertRows
+from scheduler.stores.alerting.engine import AlertRows, EngineMoved, EngineRows
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.keys import OUTBOX_PREFIX
-from scheduler.stores.alerting.repository import EngineMoved, EngineRows
+from scheduler.stores.alerting.rows import OUTBOX_PREFIX
 from scheduler.stores.port import RowChanged, RowExists, Store, StoreUnavailable
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from tests.jobs.incidents.world import HOUR, MINUTE, RULE, START, World
 from tests.scheduler.stores.alerting.passes import StoredPasses
 from tests.scheduler.stores.conftest import OpenStore

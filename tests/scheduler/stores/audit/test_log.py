@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler.audit.verification import ChainVerifier, Damage, Verification
-from scheduler.stores.audit.chain import RETENTION_ACTION, ChainHead
-from scheduler.stores.audit.log import AUDIT_TABLE, MAX_PRUNED, AuditLog
+from scheduler.stores.audit import AUDIT_TABLE, MAX_PRUNED, RETENTION_ACTION, AuditLog, ChainHead
 from scheduler.stores.port import Delete, Store, StoreUnavailable, Upsert
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -203,7 +202,7 @@ async def test_a_retention_that_dies_half_way_is_continued() -> None:
 
 
 async def test_a_call_deletes_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.stores.audit.log.MAX_PRUNED", 3)
+    monkeypatch.setattr("scheduler.stores.audit.MAX_PRUNED", 3)
     assert MAX_PRUNED == 5000
     log = await _old_and_new(MemoryStore(), 5, 1)
 

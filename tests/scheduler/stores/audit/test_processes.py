@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.audit.verification import ChainVerifier
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -25,7 +25,7 @@ ROUNDS = 3
 WRITER = """
 import asyncio, os, sys
 from pathlib import Path
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 
 async def opened(kind, place, prefix):
     if kind == "sqlite":

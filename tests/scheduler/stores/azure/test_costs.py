@@ -13,7 +13,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from jobs.runs import Ticket
-from scheduler.stores.azure import lost_answers
+from scheduler.stores.azure import errors
 from scheduler.stores.azure.store import AzureTablesStore
 from scheduler.stores.runs.keys import shard_of_job
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, RunResult, Runs
@@ -179,7 +179,7 @@ async def test_an_answer_that_is_held_back_on_the_wire_costs_one_query_more(
 async def test_a_late_answer_of_a_transaction_that_was_not_made_costs_one_query_and_a_second_try(
     store: AzureTablesStore, wire: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_answers, "MAX_RESEND_DELAY", 0.0)
+    monkeypatch.setattr(errors, "MAX_RESEND_DELAY", 0.0)
     wire.unsent = 1
 
     await claimed(Runs(store), same_part(50))
@@ -190,7 +190,7 @@ async def test_a_late_answer_of_a_transaction_that_was_not_made_costs_one_query_
 async def test_rows_that_a_query_does_not_come_to_are_read_one_by_one(
     store: AzureTablesStore, wire: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_answers, "MAX_SEARCH_PAGES", 0)
+    monkeypatch.setattr(errors, "MAX_SEARCH_PAGES", 0)
     wire.late = 1
 
     runs = Runs(store)

@@ -10,7 +10,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
-from scheduler.stores.azure.lost_answers import (
+from scheduler.stores.azure.errors import (
     FAST_FAILURE,
     SEARCH_READS_AT_ONCE,
     SEARCH_RETRY_DELAYS,

@@ -8,8 +8,7 @@ from itertools import count
 
 import pytest
 
-from scheduler.stores.azure.transaction_queues import TRANSACTIONS_PER_PARTITION, TransactionQueues
-from scheduler.stores.azure.transactions import AtomicGroup
+from scheduler.stores.azure.transactions import TRANSACTIONS_PER_PARTITION, AtomicGroup, TransactionQueues
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Upsert
 from tests.jobs.running.virtual_time import virtual_time
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome, Ticket
-from scheduler.stores.dead_letters import repository
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores import dead_letters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import Store
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.conftest import OpenStore
@@ -80,8 +79,8 @@ async def test_pages_follow_each_other(store: Store) -> None:
 
 
 async def test_a_page_checks_a_bounded_number_of_letters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repository, "LETTER_PAGE_SCAN_LIMIT", 2)
-    monkeypatch.setattr(repository, "_SCAN_BATCH", 2)
+    monkeypatch.setattr(dead_letters, "LETTER_PAGE_SCAN_LIMIT", 2)
+    monkeypatch.setattr(dead_letters, "_SCAN_BATCH", 2)
     letters = DeadLetters(store)
     for second in range(3):
         await letters.add(letter_of(second, "other" if second == 0 else "checkout"))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.stores.port import Insert, Row, Store
-from scheduler.stores.rows import range_reads
-from scheduler.stores.rows.range_reads import RANGES_AT_ONCE, ROWS_PER_PAGE, KeyRange, iterate_ranges
+from scheduler.stores.runs.rollups import reading
+from scheduler.stores.runs.rollups.reading import RANGES_AT_ONCE, ROWS_PER_PAGE, KeyRange, iterate_ranges
 from tests.scheduler.stores.memory import MemoryStore
 
 Keys = dict[int, Sequence[str]]
@@ -59,9 +59,9 @@ async def test_each_range_has_the_rows_of_its_own_read(
     store = await stored(sorted(numbers))
     ranges = [KeyRange(key_of(first), key_of(last)) for first, last in zip(bounds[::2], bounds[1::2], strict=False)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(range_reads, "ROWS_PER_PAGE", page)
-        patch.setattr(range_reads, "MAX_OTHER_ROWS", others)
-        patch.setattr(range_reads, "RANGES_AT_ONCE", 2)
+        patch.setattr(reading, "ROWS_PER_PAGE", page)
+        patch.setattr(reading, "MAX_OTHER_ROWS", others)
+        patch.setattr(reading, "RANGES_AT_ONCE", 2)
         assert await read_together(store, ranges) == await read_singly(store, ranges)
 
 

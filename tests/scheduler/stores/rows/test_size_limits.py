@@ -9,13 +9,12 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import Store
-from scheduler.stores.rows.size_limits import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
-from scheduler.stores.runs.claims import RunResult
 from scheduler.stores.runs.codec import encode_finished
+from scheduler.stores.runs.open_runs import RunResult
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import at, run_of, ticket
 

@@ -13,8 +13,8 @@ from scheduler.queries import exports
 from scheduler.queries.exports import Cells, Rows, export_runs
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Claim, Runs
 from tests.scheduler.fakes import VirtualClock

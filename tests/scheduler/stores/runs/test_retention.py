@@ -9,7 +9,7 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.stores.port import Store
-from scheduler.stores.runs import retention
+from scheduler.stores.runs import repository
 from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, RUN_PREFIX, SHARD_NAMES
 from scheduler.stores.runs.repository import Claim, Runs
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -108,7 +108,7 @@ async def test_a_run_under_way_is_kept_however_many_are_newer(runs: Runs) -> Non
 async def test_the_number_is_kept_roughly_also_when_each_process_finishes_one_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retention, "randrange", Random(7).randrange)
+    monkeypatch.setattr(repository, "randrange", Random(7).randrange)
     data = MemoryData()
     most = 0
     for number in range(200):
@@ -137,5 +137,5 @@ async def test_runs_are_deleted_in_small_batches_between_which_others_write() ->
     runs = Runs(store)
     await finish(runs, "a", range(300))
     await runs.prune(at(DAY * 3), DAY, MANY)
-    assert store.largest_apply == 2 * retention.DELETE_BATCH
+    assert store.largest_apply == 2 * repository.DELETE_BATCH
     assert await keys_left(store) == 0

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.slots import Slots
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import at
 

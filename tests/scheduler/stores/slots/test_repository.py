@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.slots.repository import GroupFull, Slots
+from scheduler.stores.slots import GroupFull, Slots
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import at

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
+from scheduler.stores.sqlite.store import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 
 
 async def test_what_waits_while_the_thread_is_busy_is_one_group() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.stores.port import StoreDamaged, StoreUnavailable, Upsert
-from scheduler.stores.sqlite.file_check import FileCheck
 from scheduler.stores.sqlite.store import SqliteStore, open_sqlite
+from scheduler.stores.sqlite.whole_file import FileCheck
 
 PAGE = 4096
 ROWS = 900

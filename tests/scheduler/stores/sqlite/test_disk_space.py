@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.runs.claims import Claim, RunResult
+from scheduler.stores.runs.open_runs import Claim, RunResult
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.scheduler.stores.samples import LEASE, at, run_of, ticket

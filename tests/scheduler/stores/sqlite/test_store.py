@@ -20,8 +20,8 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite import schema
 from scheduler.stores.sqlite import store as sqlite
 from scheduler.stores.sqlite.connections import open_connections
+from scheduler.stores.sqlite.file_access import ChangeGroup, SqliteWriter
 from scheduler.stores.sqlite.store import SqliteStore, StoreAccess, open_sqlite, sqlite_path
-from scheduler.stores.sqlite.writer import ChangeGroup, SqliteWriter
 
 ROOT = Path(__file__).resolve().parents[4]
 FIRST_VERSION = Path(__file__).with_name("schema_1.sql")

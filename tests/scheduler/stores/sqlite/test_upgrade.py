@@ -13,10 +13,8 @@ import pytest
 
 from scheduler.stores.port import StoreUnavailable, Upsert
 from scheduler.stores.sqlite import schema
-from scheduler.stores.sqlite import upgrade as upgrade_module
-from scheduler.stores.sqlite.schema import MIGRATIONS, Migration
+from scheduler.stores.sqlite.schema import MIGRATIONS, Migration, upgrade
 from scheduler.stores.sqlite.store import open_sqlite
-from scheduler.stores.sqlite.upgrade import upgrade
 
 OLD = len(MIGRATIONS)
 
@@ -132,7 +130,7 @@ def test_a_disk_without_space_is_found_before_the_file_is_changed(
 def test_a_long_upgrade_reports_its_time(
     path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upgrade_module, "REPORT_INTERVAL", 0.0)
+    monkeypatch.setattr(schema, "REPORT_INTERVAL", 0.0)
     count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT count(*) FROM n"
     slow = Migration(lambda opened: opened.execute(count).fetchone())
     reports: list[str] = []

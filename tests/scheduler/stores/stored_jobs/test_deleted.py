@@ -13,11 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.stores.port import Change, Etags, StoreError, StoreUnavailable
-from scheduler.stores.stored_jobs import sweeping
-from scheduler.stores.stored_jobs.repository import STORED_JOBS_TABLE, StoredJobs, format_stamp
-from scheduler.stores.stored_jobs.sweeping import DELETED_AGE, MAX_FORGOTTEN_BUCKETS, SWEEP_INTERVAL, StoredJobSweeper
-from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry, bucket_of, parse_version_key
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs import repository
+from scheduler.stores.stored_jobs.repository import (
+    DELETED_AGE,
+    MAX_FORGOTTEN_BUCKETS,
+    STORED_JOBS_TABLE,
+    SWEEP_INTERVAL,
+    StoredJobs,
+    StoredJobSweeper,
+    format_stamp,
+)
+from scheduler.stores.stored_jobs.tree import JobTree, JobWrite, StoredEntry, bucket_of, parse_version_key
 from tests.scheduler.fakes import START
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -173,7 +179,7 @@ async def test_no_job_is_forgotten_while_a_change_is_in_progress() -> None:
 
 
 async def test_a_sweep_writes_some_buckets_and_removes_some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "MAX_REMOVED", 30)
+    monkeypatch.setattr(repository, "MAX_REMOVED", 30)
     data = MemoryData()
     jobs = StoredJobs(MemoryStore(data))
     names = [f"job-{number}" for number in range(60)]

@@ -14,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.stores.port import Row, StoreUnavailable
-from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.sweeping import UNUSED_VERSION_AGE, StoredJobSweeper
-from scheduler.stores.stored_jobs.tree import MAX_INLINE_BYTES, JobTree, bucket_of
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.repository import (
+    MAX_VERSIONS,
+    UNUSED_VERSION_AGE,
+    HeadMoved,
+    StoredJobs,
+    StoredJobSweeper,
+)
+from scheduler.stores.stored_jobs.tree import MAX_INLINE_BYTES, JobTree, JobWrite, bucket_of
 from tests.scheduler.fakes import START
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
-from scheduler.stores.audit.log import AUDIT_TABLE
+from scheduler.stores.audit import AUDIT_TABLE
 from scheduler.stores.port import Upsert
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

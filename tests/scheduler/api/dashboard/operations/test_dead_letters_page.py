@@ -7,7 +7,7 @@ import re
 from html import unescape
 
 from jobs.runs import ErrorClass
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text

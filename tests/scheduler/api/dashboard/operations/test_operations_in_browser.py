@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.stores.secret_versions import SecretExpiry
+from scheduler.stores.findings import SecretExpiry
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text

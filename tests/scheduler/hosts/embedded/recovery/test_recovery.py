@@ -23,7 +23,7 @@ from scheduler.hosts.embedded.recovery import (
     RunRecovery,
     has_died,
 )
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, RunResult, Runs, RunState

@@ -20,7 +20,7 @@ from jobs.runs.details import (
     StepOutcome,
     TlsDetail,
 )
-from scheduler.stores.runs.codecs.details import decode_details, encode_details
+from scheduler.stores.runs.attempt_codec import decode_details, encode_details
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)

@@ -11,9 +11,9 @@ from jobs.runs.outcomes import ReasonCode
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import decode_record, encode_finished
-from scheduler.stores.runs.codecs.old_reasons import reason_of_sentence
 from scheduler.stores.runs.keys import RunKey
-from scheduler.stores.runs.rollups.hour_counts import uptime_sample
+from scheduler.stores.runs.old_reasons import reason_of_sentence
+from scheduler.stores.runs.rollups.hours import uptime_sample
 from tests.scheduler.stores.samples import run_of, ticket
 
 RUN = "checkout@20261127T205400.000Z"

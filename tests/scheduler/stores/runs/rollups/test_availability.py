@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs.uptime import UptimeMark, UptimeSample, UptimeSegment
-from scheduler.stores.runs.rollups.availability import MAX_INTERVALS, Availability, unite
+from scheduler.stores.runs.rollups.tally import MAX_INTERVALS, Availability, unite
 from tests.scheduler.stores.samples import at
 
 MARKS = st.lists(st.sampled_from(["up", "down", "maintenance"]), min_size=1, max_size=300)

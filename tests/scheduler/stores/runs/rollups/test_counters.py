@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.runs import Outcome
 from scheduler.stores.port import Delete, Store, StoreUnavailable
 from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import RowNames, Runs
 from scheduler.stores.runs.rollups.counters import RunCounters
 from scheduler.stores.runs.rollups.keys import DAY_PREFIX, LATE_PREFIX, TOTAL_PREFIX
@@ -152,7 +152,7 @@ async def test_counters_of_two_instances_never_decrease_and_are_the_same(actions
 
 
 def test_lateness_is_judged_by_the_end_of_the_run() -> None:
-    from scheduler.stores.runs.rollups.changed_jobs import mark_late
+    from scheduler.stores.runs.rollups.keys import mark_late
 
     run = run_of(ticket("a", 0))
     key = "hour~a~2026112512.x"

@@ -17,7 +17,7 @@ from scheduler.stores.port import Change, Etags, Store, StoreError, StoreUnavail
 from scheduler.stores.runs.codec import RunState, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX
 from scheduler.stores.runs.repository import Claim, ClaimLost, RowNames, RunResult, Runs
-from scheduler.stores.runs.rollups import counting, hour_cache
+from scheduler.stores.runs.rollups import counting, hours
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, rollup_of, run_of, ticket
@@ -186,7 +186,7 @@ async def test_a_run_that_is_refused_does_not_count_with_the_next_one(store: Sto
 async def test_runs_of_more_jobs_than_the_cache_holds_are_counted(
     monkeypatch: pytest.MonkeyPatch, store: Store
 ) -> None:
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 2)
+    monkeypatch.setattr(hours, "MAX_CACHED_JOBS", 2)
     runs = Runs(store)
     for second in range(3):
         await finish(runs, [ticket(f"job{number}", second) for number in range(6)])

@@ -7,9 +7,8 @@ import tracemalloc
 import pytest
 
 from jobs.runs import Outcome
-from scheduler.stores.runs.rollups import hour_cache
-from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups import hours
+from scheduler.stores.runs.rollups.hours import HourCache, HourCounts, HourRow
 from tests.scheduler.stores.samples import run_of, ticket
 
 
@@ -25,8 +24,8 @@ def test_the_cache_holds_the_newest_row_of_a_job() -> None:
 
 
 def test_a_full_cache_evicts_rows_of_earlier_hours_and_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 3)
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_CHARACTERS", 10)
+    monkeypatch.setattr(hours, "MAX_CACHED_JOBS", 3)
+    monkeypatch.setattr(hours, "MAX_CACHED_CHARACTERS", 10)
     cache = HourCache()
     for job, hour in (("a", 11), ("b", 11), ("c", 12), ("a", 12), ("d", 12), ("e", 12)):
         cache.put(job, row(job, hour))
@@ -68,7 +67,7 @@ def test_decoded_counts_are_of_the_cached_row_and_are_used_once() -> None:
 def test_a_row_without_decoded_counts_is_cached_when_there_are_too_many_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hour_cache, "MAX_DECODED_JOBS", 1)
+    monkeypatch.setattr(hours, "MAX_DECODED_JOBS", 1)
     cache, one, two = HourCache(), row("a", 12), row("b", 12)
     cache.put("a", one, HourCounts())
     cache.put("b", two, HourCounts())

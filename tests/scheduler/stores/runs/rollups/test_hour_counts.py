@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups.hours import HourCounts
 from tests.scheduler.stores.samples import at, run_of, ticket
 
 RUNS = st.lists(st.tuples(st.sampled_from([*Outcome]), st.floats(0, 1e7), st.integers(0, 3)), min_size=1, max_size=120)

@@ -13,9 +13,9 @@ import pytest
 
 from jobs.runs import Outcome
 from scheduler.stores.port import Store
-from scheduler.stores.rows import range_reads
 from scheduler.stores.runs.keys import shard_of_job
 from scheduler.stores.runs.repository import RowNames, Runs
+from scheduler.stores.runs.rollups import reading
 from scheduler.stores.runs.rollups.reading import RollupPart
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
@@ -56,7 +56,7 @@ def shown(parts: Iterable[RollupPart]) -> Any:
 async def test_many_jobs_have_the_parts_that_each_one_has(
     seed: int, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(range_reads, "ROWS_PER_PAGE", page)
+    monkeypatch.setattr(reading, "ROWS_PER_PAGE", page)
     random, store = Random(seed), MemoryStore()
     await fill(store, random, 150)
     runs = Runs(store)

@@ -15,13 +15,13 @@ from jobs.runs import Outcome, Trigger
 from jobs.runs.histogram import unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.port import Replace, Store, StoreUnavailable, Upsert
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.codec import COUNTED
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
-from scheduler.stores.runs.open_index import list_history_between
+from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import Claim, RowNames, Runs
 from scheduler.stores.runs.rollups.days import encode_hours
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import DAY_HOURS_PREFIX, DAY_PREFIX, HOUR_PREFIX
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from tests.scheduler.stores.conftest import OpenStore

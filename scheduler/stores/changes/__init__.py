@@ -1,1 +1,0 @@
-"""The stored changes of the states of jobs, and the deployments that were marked."""

@@ -1,1 +1,0 @@
-"""Dead letters: the value (letter) and where it is stored (repository)."""

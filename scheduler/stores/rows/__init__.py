@@ -1,1 +1,0 @@
-"""What the rows of all repositories have in common."""

@@ -1,1 +1,0 @@
-"""Parts of the stored text of a run. Used by runs.codec."""

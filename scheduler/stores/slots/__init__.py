@@ -1,1 +1,0 @@
-"""Slots: how many runs of a group are in progress across all processes."""
