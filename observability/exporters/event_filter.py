@@ -1,13 +1,12 @@
-"""Skips events of the scheduler itself for one exporter. Used by observability.building."""
+"""Skips events of the scheduler itself for one exporter. Used by observability.telemetry."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Literal
 
-from observability.events import LogLine, TelemetryEvent
+from observability.events import LogLine, ProgramEvent, TelemetryEvent
 from observability.exporters.port import Exporter, ExporterHealth
-from observability.program_event import ProgramEvent
 
 
 class FilteredExporter:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from observability import names
-from observability.measured_values import Measurement
+from observability.events import Measurement
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Observation

@@ -1,4 +1,4 @@
-"""Builds the exporter of Application Insights. Called by observability.building."""
+"""Builds the exporter of Application Insights. Called by observability.telemetry."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.runs.events import AttemptRetried
 from observability import names
-from observability.events import DeadLettered, LogLine, RunRequested, TelemetryEvent
+from observability.events import DeadLettered, LogLine, Measurements, ProgramEvent, RunRequested, TelemetryEvent
 from observability.exporters.application_insights import rows
 from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
 from observability.exporters.application_insights.metric_window import MetricWindow
@@ -41,11 +41,8 @@ from observability.exporters.tracing.attributes import (
 )
 from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
 from observability.exporters.tracing.spans import SpanEmitter
-from observability.measured_values import Measurements
-from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
-from observability.sampling import RunReport
-from observability.ticks import TickPlanned
+from observability.sampling import RunReport, TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

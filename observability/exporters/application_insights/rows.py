@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.runs import Attempt, Run
 from observability import names
-from observability.event_fields import Fields
-from observability.events import DeadLettered
+from observability.events import DeadLettered, Fields, ProgramEvent
 from observability.exporters.tracing.attributes import (
     Attributes,
     make_attempt_attributes,
@@ -16,7 +15,6 @@ from observability.exporters.tracing.attributes import (
     measure_phases,
     to_attributes,
 )
-from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:

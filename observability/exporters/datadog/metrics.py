@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jobs.runs import Run
 from observability import names
-from observability.events import DeadLettered, TelemetryEvent
+from observability.events import DeadLettered, Measurement, Measurements, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
 from observability.exporters.pacing import Pace
-from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 
 _MAX_TAG_LENGTH = 200

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 
 from jobs.runs import Run
 from observability import names
-from observability.event_fields import Fields
-from observability.events import LogLine, TelemetryEvent
+from observability.events import ExportedLine, Fields, LogLine, ProgramEvent, TelemetryEvent, find_lines
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
 from observability.exporters.datadog.metrics import format_tag, make_distributions, make_job_tags, make_series
-from observability.exporters.log_lines import ExportedLine, find_lines
 from observability.exporters.pacing import Pace
-from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
 

@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.runs import Attempt, Run
 from observability import names
-from observability.events import DeadLettered, LogLine, RunRequested, TelemetryEvent
+from observability.events import (
+    DeadLettered,
+    ExportedLine,
+    LogLine,
+    Measurements,
+    ProgramEvent,
+    RunRequested,
+    TelemetryEvent,
+    find_lines,
+)
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.instruments import Instruments
-from observability.exporters.log_lines import ExportedLine, find_lines
 from observability.exporters.measurements import count_run, find_tag_values, measure_run
 from observability.exporters.pacing import Pace
 from observability.exporters.spool.outbox import Outbox
@@ -36,11 +44,8 @@ from observability.exporters.tracing.attributes import (
 )
 from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
 from observability.exporters.tracing.spans import SpanEmitter
-from observability.measured_values import Measurements
-from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
-from observability.sampling import RunReport
-from observability.ticks import TickPlanned
+from observability.sampling import RunReport, TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

@@ -1,4 +1,4 @@
-"""Chooses where an exporter retains its requests. Called by observability.building."""
+"""Chooses where an exporter retains its requests. Called by observability.telemetry."""
 
 from __future__ import annotations
 

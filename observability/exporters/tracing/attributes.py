@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from jobs.formats.host_ports import effective_port
 from jobs.runs import Attempt, Phases, Run
 from observability import names
-from observability.event_fields import Fields, failure_fields
-from observability.events import JobPerformance, LogLine
+from observability.events import Fields, JobPerformance, LogLine, failure_fields
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:

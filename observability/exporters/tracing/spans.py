@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
 from jobs.runs import Attempt, Run
 from observability import names
-from observability.event_fields import Fields
-from observability.events import RunRequested
+from observability.events import Fields, RunRequested
 from observability.exporters.tracing.attributes import Attributes, make_run_span, to_nanoseconds
 from observability.exporters.tracing.links import make_link, make_span_context
 from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE, RunIdGenerator, set_id_generator
 from observability.exporters.tracing.tick_spans import TickSpanEmitter
 from observability.invocations import Invocation
-from observability.ticks import TickPlanned
+from observability.sampling import TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

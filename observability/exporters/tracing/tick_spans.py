@@ -12,7 +12,7 @@ from observability.exporters.tracing.links import make_link
 from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE, RunIdGenerator, set_id_generator
 
 if TYPE_CHECKING:
-    from observability.ticks import TickPlanned
+    from observability.sampling import TickPlanned
 
 SPAN_NAME: Final = "tick"
 
