@@ -39,8 +39,7 @@ from observability.events import (
     RunRequested,
     TelemetryEvent,
 )
-from observability.exporters.event_filter import select_events
-from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter, ExporterHealth
+from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter, ExporterHealth, select_events
 from observability.invocations import current_invocation
 from observability.logs import OwnHandler
 from observability.program_events import ProgramEvents, ServicePublisher
@@ -280,8 +279,8 @@ def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int 
 def _build_application_insights(settings: Settings, redactor: Redactor) -> Exporter | None:
     if (secret := settings.application_insights.connection_string) is None:
         return None
-    from observability.exporters.application_insights.building import build_application_insights_exporter
-    from observability.exporters.spool.opening import open_spool
+    from observability.exporters.application_insights import build_application_insights_exporter
+    from observability.exporters.spool import open_spool
 
     text = secret.get_secret_value()
     redactor.add_permanent(text)
@@ -293,8 +292,8 @@ def _build_application_insights(settings: Settings, redactor: Redactor) -> Expor
 def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
     if (secret := settings.datadog.api_key) is None:
         return None
-    from observability.exporters.datadog.delivery import build_datadog_exporter
-    from observability.exporters.spool.opening import open_spool
+    from observability.exporters.datadog import build_datadog_exporter
+    from observability.exporters.spool import open_spool
 
     text = secret.get_secret_value()
     redactor.add_permanent(text)
@@ -305,8 +304,8 @@ def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
 def _build_otlp(settings: Settings, redactor: Redactor) -> Exporter | None:
     if not (endpoints := settings.otlp.endpoints()):
         return None
-    from observability.exporters.otlp.building import build_otlp_exporter
-    from observability.exporters.spool.opening import open_spool
+    from observability.exporters.otlp import build_otlp_exporter
+    from observability.exporters.spool import open_spool
 
     for value in settings.otlp.header_values().values():
         redactor.add_permanent(value)

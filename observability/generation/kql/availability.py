@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from observability import names
-from observability.exporters.application_insights.metric_window import METRIC_WINDOW_S
+from observability.exporters.measurements import METRIC_WINDOW_S
 from observability.generation.core.portfolio import PortfolioJob
 from observability.generation.kql.scope import QueryScope
 from observability.generation.kql.text import (

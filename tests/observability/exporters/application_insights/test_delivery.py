@@ -15,7 +15,7 @@ import pytest
 
 from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
-from observability.exporters.application_insights import sdk_setup
+from observability.exporters import application_insights_sdk as sdk_setup
 from observability.exporters.background import DeliveryCounts
 from observability.sampling import MAX_LINKED_RUNS
 from tests.observability import runs

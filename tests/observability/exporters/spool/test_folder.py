@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.request import SpooledRequest, describe_file, parse_file_name
+from observability.exporters.spool_folder import SpooledRequest, SpoolFolder, describe_file, parse_file_name
 from tests.project import ROOT
 
 NOW = time.time()
@@ -153,8 +152,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from observability.exporters.spool import folder as module
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.request import SpooledRequest
+from observability.exporters.spool_folder import SpoolFolder
+from observability.exporters.spool_folder import SpooledRequest
 
 root = Path(sys.argv[1])
 

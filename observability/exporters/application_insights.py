@@ -8,44 +8,119 @@ SDK stores rejected batches on disk and repeats them.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from jobs.runs import Attempt, Run
 from jobs.runs.events import AttemptRetried
 from observability import names
-from observability.events import DeadLettered, LogLine, Measurements, ProgramEvent, RunRequested, TelemetryEvent
-from observability.exporters.application_insights import rows
-from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
-from observability.exporters.application_insights.metric_window import MetricWindow
-from observability.exporters.application_insights.sdk_setup import (
+from observability.events import DeadLettered, Fields, LogLine, Measurements, ProgramEvent, RunRequested, TelemetryEvent
+from observability.exporters.application_insights_sdk import (
+    SAMPLE_RATE,
     SDK_REQUEST_TIMEOUT_S,
+    compute_sample_rate,
     configure_sdk,
     describe_resource,
     is_configured_by_host,
 )
-from observability.exporters.application_insights.transmission import can_take_over, open_outbox
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.instruments import Instruments
-from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.outbox import Outbox
-from observability.exporters.spool.spool import Spool
-from observability.exporters.tracing.attributes import (
+from observability.exporters.application_insights_transmission import can_take_over, open_outbox
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.measurements import (
+    Instruments,
+    MetricWindow,
+    count_run,
+    find_tag_values,
+    is_split_by_job,
+    measure_run,
+)
+from observability.exporters.outbox import Outbox
+from observability.exporters.port import APPLICATION_INSIGHTS
+from observability.exporters.spool import Spool
+from observability.exporters.tracing import (
+    INSTRUMENTATION_SCOPE,
     Attributes,
+    SpanEmitter,
+    make_attempt_attributes,
     make_exception_fields,
+    make_http_attributes,
     make_run_fields,
+    measure_phases,
     to_attributes,
     to_nanoseconds,
 )
-from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
-from observability.exporters.tracing.spans import SpanEmitter
 from observability.redaction import redact_fields
 from observability.sampling import RunReport, TickPlanned
+from observability.service_name import find_cloud_role
 
 if TYPE_CHECKING:
+    from config.settings.model import Settings
     from jobs.redaction import Redactor
+
+# Azure Monitor's exporter turns log records and spans with these attributes into separate rows.
+_CUSTOM_EVENT = "microsoft.custom_event.name"
+_MEASUREMENTS = "microsoft.custom_measurements"
+_AVAILABILITY = "microsoft.availability."
+
+_MEASUREMENT_FIELDS = (names.DURATION, names.RESPONSE_TIME, names.LATENESS, names.ATTEMPTS)
+
+
+def make_run_event(fields: Fields) -> Attributes:
+    """The custom event of a run: numbers as measurements, the rest as properties."""
+    properties = {key: value for key, value in fields.items() if key not in _MEASUREMENT_FIELDS}
+    numbers = {key: fields[key] for key in _MEASUREMENT_FIELDS if fields[key] is not None}
+    return {_CUSTOM_EVENT: names.RUN_EVENT.name, _MEASUREMENTS: json.dumps(numbers), **to_attributes(properties)}
+
+
+def make_dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attributes:
+    """The custom event of a run that is given up."""
+    fields = redact_fields(event.fields(), redactor)
+    return {_CUSTOM_EVENT: names.DEAD_LETTER_EVENT.name, **to_attributes(fields)}
+
+
+def make_program_event(event: ProgramEvent, redactor: Redactor) -> Attributes:
+    """The custom event of a change of incidents, jobs or the program."""
+    fields = redact_fields({names.MESSAGE: str(event), **event.fields()}, redactor)
+    return {_CUSTOM_EVENT: event.name, **to_attributes(fields)}
+
+
+def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes | None:
+    """Return the availability row; None for a run without a current check: skipped, cancelled, or a backfill."""
+    if not run.counts_for_availability:
+        return None
+    of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)
+    shown = (*of_run, names.STATUS_CODE, names.ENDPOINT)
+    return {
+        f"{_AVAILABILITY}id": run.id,
+        f"{_AVAILABILITY}name": run.job,
+        f"{_AVAILABILITY}duration": _format_time_span(run.duration_ms),
+        f"{_AVAILABILITY}success": not run.outcome.down,
+        f"{_AVAILABILITY}runLocation": location,
+        f"{_AVAILABILITY}message": str(fields[names.ERROR_MESSAGE] or run.outcome),
+        **to_attributes({key: fields[key] for key in shown}),
+    }
+
+
+def make_attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
+    """The attributes of an attempt's span; those of HTTP make it a dependency with a target and a result code."""
+    return {
+        _MEASUREMENTS: json.dumps(measure_phases(attempt.phases)),
+        **make_attempt_attributes(run, attempt),
+        # The exporter names the dependency `<method> <path>`; a run does not contain its method.
+        **make_http_attributes(endpoint, attempt.status, method="HTTP"),
+    }
+
+
+def _format_time_span(milliseconds: float) -> str:
+    """As .NET writes it, which Application Insights reads: `0.00:00:01.500`."""
+    seconds, rest = divmod(round(milliseconds), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}.{hours:02}:{minutes:02}:{seconds:02}.{rest:03}"
+
 
 _MAX_UNFLUSHED_ITEMS = 400
 """Records and spans that are flushed together; the SDK's own threads would begin at 512."""
@@ -136,7 +211,7 @@ class ApplicationInsightsDelivery:
         self._tracers: Any = trace.get_tracer_provider()
         self._meters: Any = metrics.get_meter_provider()
         self._logger = self._loggers.get_logger(INSTRUMENTATION_SCOPE, self._version)
-        self._spans = SpanEmitter(self._tracers, self._version, self._redactor, rows.make_attempt_span)
+        self._spans = SpanEmitter(self._tracers, self._version, self._redactor, make_attempt_span)
         self._instruments = Instruments(self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version))
 
     def _flush(self) -> None:
@@ -158,10 +233,10 @@ class ApplicationInsightsDelivery:
             case RunReport():
                 self._emit_run(event)
             case DeadLettered():
-                self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
+                self._emit_record(make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._instruments.record(names.DEAD_LETTERS, 1, {names.TAG_JOB: event.ticket.job})
             case ProgramEvent():
-                record = rows.make_program_event(event, self._redactor)
+                record = make_program_event(event, self._redactor)
                 self._emit_record(record, str(record[names.MESSAGE]), to_nanoseconds(event.at))
             case RunRequested() | TickPlanned():
                 self._spans.emit_event(event)
@@ -200,9 +275,9 @@ class ApplicationInsightsDelivery:
         at = to_nanoseconds(run.finished_at)
         if report.events:
             self._emit_record(
-                {**rows.make_run_event(fields), **_sample_rate_attribute(report.events)}, run.outcome, at, context
+                {**make_run_event(fields), **_sample_rate_attribute(report.events)}, run.outcome, at, context
             )
-        row = rows.make_availability_row(run, fields, self._location) if report.availability else None
+        row = make_availability_row(run, fields, self._location) if report.availability else None
         if row is not None:
             self._emit_record({**row, **_sample_rate_attribute(report.availability)}, run.outcome, at, context)
 
@@ -240,3 +315,32 @@ class ApplicationInsightsDelivery:
 
 def _sample_rate_attribute(runs: int) -> Attributes:
     return {SAMPLE_RATE: compute_sample_rate(runs)} if runs > 1 else {}
+
+
+_GATHER_SECONDS = 5.0
+
+
+_URGENT_QUEUE_SIZE = 500
+
+
+def build_application_insights_exporter(
+    settings: Settings,
+    connection_string: str,
+    redactor: Redactor,
+    spool: Spool | None = None,
+    *,
+    gather_seconds: float = _GATHER_SECONDS,
+) -> BackgroundExporter:
+    """`spool`: None retains requests in memory. `gather_seconds`: seconds between deliveries."""
+    delivery = ApplicationInsightsDelivery(
+        connection_string,
+        environment=settings.environment,
+        version=settings.version or "unknown",
+        role=find_cloud_role(settings, os.environ),
+        redactor=redactor,
+        spool=spool or Spool(),
+        max_age=settings.telemetry.spool.max_age,
+    )
+    return BackgroundExporter(
+        APPLICATION_INSIGHTS, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
+    )

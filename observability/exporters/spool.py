@@ -1,20 +1,70 @@
 """The requests of one exporter until their destination accepts them: on disk, or in memory without a writable folder.
 
-Built by observability.exporters.spool.opening, used by the deliveries. Its methods may be called from any thread.
+The methods of Spool may be called from any thread.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import tempfile
 import threading
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from observability.exporters.port import SpoolState
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.memory import RequestMemory
-from observability.exporters.spool.request import ClaimedRequest, SpooledRequest
+from observability.exporters.spool_folder import ClaimedRequest, SpooledRequest, SpoolFolder
+
+if TYPE_CHECKING:
+    from config.settings.model import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _MemoryClaim:
+    request: SpooledRequest
+    waiting: deque[SpooledRequest]
+
+    def delete(self) -> None:
+        pass
+
+    def release(self) -> None:
+        self.waiting.appendleft(self.request)
+
+
+class RequestMemory:
+    """Not thread-safe: the spool has a lock."""
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+        self._waiting: dict[str, deque[SpooledRequest]] = {}
+
+    def put(self, request: SpooledRequest) -> int:
+        """Return the number of items of the oldest ones that gave way."""
+        self._waiting.setdefault(request.intake, deque()).append(request)
+        lost = 0
+        while self.size > self._max_size and len(self.requests()) > 1:
+            oldest = min((queue for queue in self._waiting.values() if queue), key=lambda queue: queue[0].made_at)
+            lost += oldest.popleft().items
+        return lost
+
+    def claim_oldest(self, intake: str) -> _MemoryClaim | None:
+        waiting = self._waiting.get(intake)
+        return _MemoryClaim(waiting.popleft(), waiting) if waiting else None
+
+    def requests(self, intake: str | None = None) -> list[SpooledRequest]:
+        """Return what waits, for one intake or for all."""
+        if intake is not None:
+            return list(self._waiting.get(intake, ()))
+        return [request for queue in self._waiting.values() for request in queue]
+
+    @property
+    def size(self) -> int:
+        return sum(len(request.body) for request in self.requests())
+
 
 _log = logging.getLogger("observability.exporters")
 
@@ -94,3 +144,28 @@ class _LockedClaim:
     def release(self) -> None:
         with self.lock:
             self.claim.release()
+
+
+def open_spool(settings: Settings, exporter: str, destination: str) -> Spool:
+    """Open the folder of the exporter; without a writable one the spool is in memory.
+
+    `destination`: what identifies it. Requests for another one, of earlier settings, stay in their own folder.
+    """
+    digest = hashlib.sha256(destination.encode()).hexdigest()[:8]
+    path = find_spool_folder(settings) / f"{exporter}-{digest}"
+    try:
+        return Spool(SpoolFolder(path, int(settings.telemetry.spool.max_size)))
+    except OSError as error:
+        problem = f"{type(error).__name__}: {error}"
+        _log.warning("could not open a folder for telemetry that waits: %s; it is retained in memory", problem)
+        return Spool(problem=problem)
+
+
+def find_spool_folder(settings: Settings) -> Path:
+    """Return the folder of the settings, or one next to the SQLite file, or one below the temporary folder."""
+    if settings.telemetry.spool.folder is not None:
+        return settings.telemetry.spool.folder
+    if settings.sqlite_path is not None:
+        return settings.sqlite_path.parent / "telemetry"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"scheduler-telemetry-{user}"

@@ -1,4 +1,4 @@
-"""Takes the requests of the Azure Monitor SDK into the spool, and sends them. Used by application_insights.delivery.
+"""Takes the requests of the Azure Monitor SDK into the spool, and sends them.
 
 The SDK has its own storage, which drops what is too old or too much without a count, sends at most ten files after
 each success, and locks a file by its name for a minute, so that two processes can send it. So the last step of
@@ -18,12 +18,10 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.pacing import Pace, encode_list
-from observability.exporters.retry_after import read_required_wait
-from observability.exporters.spool.outbox import Outbox, SendResult
-from observability.exporters.spool.request import SpooledRequest
-from observability.exporters.spool.spool import Spool
+from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal, encode_list
+from observability.exporters.outbox import Outbox, SendResult, read_required_wait
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpooledRequest
 
 INTAKE: Final = "track"
 

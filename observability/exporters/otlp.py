@@ -1,11 +1,13 @@
-"""Sends to an OTLP backend: a trace of each selected run, the metrics, and the log's lines. Built by otlp.building.
+"""Sends to an OTLP backend: a trace of each selected run, the metrics, and the log's lines.
 
 The SDK makes spans, records and metrics, and its encoders the bodies; the spool retains them until the endpoint has
-accepted them. The SDK is imported in the exporter's thread.
+accepted them. The SDK is imported in the exporter's thread, with `otlp_sdk`.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,15 +27,16 @@ from observability.events import (
     TelemetryEvent,
     find_lines,
 )
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.instruments import Instruments
-from observability.exporters.measurements import count_run, find_tag_values, measure_run
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.outbox import Outbox
-from observability.exporters.spool.request import SpooledRequest
-from observability.exporters.spool.spool import Spool
-from observability.exporters.tracing.attributes import (
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.measurements import Instruments, count_run, find_tag_values, measure_run
+from observability.exporters.outbox import Outbox
+from observability.exporters.port import OTLP
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpooledRequest
+from observability.exporters.tracing import (
+    INSTRUMENTATION_SCOPE,
     Attributes,
+    SpanEmitter,
     make_attempt_attributes,
     make_exception_fields,
     make_http_attributes,
@@ -42,14 +45,14 @@ from observability.exporters.tracing.attributes import (
     to_attributes,
     to_nanoseconds,
 )
-from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
-from observability.exporters.tracing.spans import SpanEmitter
 from observability.redaction import redact_fields
 from observability.sampling import RunReport, TickPlanned
+from observability.service_name import find_cloud_role
 
 if TYPE_CHECKING:
+    from config.settings.model import Settings
     from jobs.redaction import Redactor
-    from observability.exporters.otlp.sdk import HistogramForm
+    from observability.exporters.otlp_sdk import HistogramForm
 
 _METERS_RESTART_AFTER_S: Final = 86400.0
 """Cumulative series of jobs that were deleted end then."""
@@ -90,15 +93,14 @@ class OtlpDelivery:
         import opentelemetry.context
         import opentelemetry.trace  # noqa: F401 - used by name in the functions below
 
-        from observability.exporters.otlp import bodies, sdk
-        from observability.exporters.otlp.client import OtlpClient, OtlpIntake
+        from observability.exporters import otlp_sdk
 
         options = self._options
-        self._bodies: Any = bodies
-        self._client = client = OtlpClient(options.headers, options.ca_file, options.version)
-        intakes = {signal: OtlpIntake(signal, url, client) for signal, url in options.endpoints.items()}
+        self._bodies: Any = otlp_sdk
+        self._client = client = otlp_sdk.OtlpClient(options.headers, options.ca_file, options.version)
+        intakes = {signal: otlp_sdk.OtlpIntake(signal, url, client) for signal, url in options.endpoints.items()}
         self._outbox = Outbox(intakes, self._spool, counts, closing)
-        self._sdk = sdk.OtlpSdk(options.resource, is_delta=options.is_delta, histograms=options.histograms)
+        self._sdk = otlp_sdk.OtlpSdk(options.resource, is_delta=options.is_delta, histograms=options.histograms)
         self._spans = SpanEmitter(self._sdk.tracers, options.version, self._redactor, make_attempt_span)
         self._logger = self._sdk.loggers.get_logger(INSTRUMENTATION_SCOPE, options.version)
         self._bind_instruments()
@@ -226,3 +228,34 @@ def _make_run_context(run_id: str) -> Any:
         return Context()
     ids = SpanContext(trace_id_of(run_id), span_id_of(run_id), False, TraceFlags(TraceFlags.SAMPLED))
     return set_span_in_context(NonRecordingSpan(ids), Context())
+
+
+_GATHER_SECONDS = 5.0
+_URGENT_QUEUE_SIZE = 1_000
+
+
+def build_otlp_exporter(
+    settings: Settings, redactor: Redactor, spool: Spool | None = None, *, gather_seconds: float = _GATHER_SECONDS
+) -> BackgroundExporter:
+    """`spool`: None retains requests in memory. `gather_seconds`: seconds between deliveries."""
+    otlp, version = settings.otlp, settings.version or "unknown"
+    options = OtlpOptions(
+        endpoints=otlp.endpoints(),
+        headers=otlp.header_values(),
+        resource={
+            "service.name": find_cloud_role(settings, os.environ),
+            "service.version": version,
+            # Two processes must not write to one cumulative series.
+            "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",
+            "deployment.environment.name": settings.environment,
+        },
+        version=version,
+        is_delta=otlp.temporality != "cumulative",
+        histograms=otlp.histograms,
+        is_compressed=otlp.compression == "gzip",
+        ca_file=otlp.ca_file,
+        metric_interval=otlp.interval,
+        max_age=settings.telemetry.spool.max_age,
+    )
+    delivery = OtlpDelivery(options, spool or Spool(), redactor)
+    return BackgroundExporter(OTLP, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE)

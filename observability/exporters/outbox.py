@@ -7,15 +7,33 @@ outbox.send_due()
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from jobs.formats.retry_after import parse_wait
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.spool.request import SpooledRequest
-from observability.exporters.spool.spool import Spool
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpooledRequest
+
+
+def read_required_wait(headers: Mapping[str, str], *names: str) -> float | None:
+    """Return the seconds of the first of these headers, or of Retry-After; None: not given, or invalid.
+
+    Destinations also send fractions. `headers`: names in any case.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    text = next((lower[name] for name in (*names, "retry-after") if lower.get(name)), "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        return parse_wait(lower | {"retry-after": text}, datetime.now(UTC))
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
 
 REQUEST_TIMEOUT_S: Final = 5.0
 _SLICE_S: Final = 1.0
