@@ -2,7 +2,7 @@
 
 These libraries decompress all that an endpoint sends, and their timeouts start again with each byte. Used by
 observability.exporters.datadog, observability.exporters.application_insights_sdk and
-observability.generation.datadog.api.
+observability.generation.datadog.target.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ from observability.exporters.background import DeliveryCounts, Pace
 from observability.exporters.datadog_payloads import encode_entries
 from observability.exporters.outbox import SendResult
 from observability.exporters.spool_folder import SpooledRequest
-from observability.generation.azure.api import arm_client
-from observability.generation.core.tool import ToolError
-from observability.generation.datadog import api as datadog_api
-from observability.generation.grafana import api as grafana_api
+from observability.generation.azure import arm_client
+from observability.generation.datadog import target as datadog_api
+from observability.generation.document import ToolError
+from observability.generation.grafana import target as grafana_api
 from scheduler.authentication.entra import signing_keys
 from scheduler.authentication.errors import AuthenticationUnavailable
 from scheduler.cli.delivery import remote

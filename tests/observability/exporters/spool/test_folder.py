@@ -151,9 +151,8 @@ def test_the_name_of_a_file_says_what_is_needed(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from observability.exporters.spool import folder as module
-from observability.exporters.spool_folder import SpoolFolder
-from observability.exporters.spool_folder import SpooledRequest
+from observability.exporters import spool_folder as module
+from observability.exporters.spool_folder import SpooledRequest, SpoolFolder
 
 root = Path(sys.argv[1])
 

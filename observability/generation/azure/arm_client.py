@@ -1,9 +1,12 @@
-"""Requests to Azure Resource Manager: authentication, throttling, operations that take long. Called by
-observability.generation.azure.api.tool.
+"""Requests to Azure Resource Manager: authentication, throttling, operations that take long.
+
+The command runs as the person or the pipeline that starts it: environment variables of a service principal, a managed
+identity, or the user who is signed in with the Azure CLI.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +16,7 @@ from urllib.parse import urlsplit
 from jobs.formats.retry_after import parse_wait
 from jobs.problems import make_printable
 from jobs.responses.reading import BlockingClient, ReceivedResponse
-from observability.generation.core.tool import ToolError
+from observability.generation.document import ToolError
 
 _TIMEOUT_S = 60.0
 _MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -177,3 +180,25 @@ def _find_reason(response: ReceivedResponse) -> str:
     except (ValueError, KeyError, TypeError):
         reason = response.reason or "no reason"
     return make_printable(reason, _MAX_MESSAGE_LENGTH).rstrip(".")
+
+
+def fetch_access_token(url: str, client_id: str | None) -> str:
+    """Return an access token for the API at this address. Raises ToolError.
+
+    `client_id`: of a managed identity that the machine has in addition to its own.
+    """
+    return asyncio.run(_fetch(f"{url}/.default", client_id))
+
+
+async def _fetch(scope: str, client_id: str | None) -> str:
+    from config.identity import AppIdentity
+    from config.settings.model import Settings
+    from jobs.errors import TokenUnavailable
+
+    identity = AppIdentity(Settings(environment="dev", managed_identity_client_id=client_id))
+    try:
+        return await identity.get_token(scope)
+    except TokenUnavailable as error:
+        raise ToolError(str(error)) from None
+    finally:
+        await identity.aclose()

@@ -1,14 +1,14 @@
-"""The tabs of the workbook: charts and tables by subject. Pure. Called by
-observability.generation.azure.workbook.workbook.
-"""
+"""The workbook as a resource of Azure Monitor: its tabs, with charts and tables by subject. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from observability import names
-from observability.generation.azure.rules.objective_rules import find_objectives
-from observability.generation.azure.workbook.items import (
+from observability.generation.azure.resources import AzurePlace, make_tags
+from observability.generation.azure.rules import find_objectives
+from observability.generation.azure.workbook_items import (
     BAR,
     COUNT,
     HIDDEN,
@@ -17,19 +17,82 @@ from observability.generation.azure.workbook.items import (
     NUMBER,
     PERCENT,
     PLAIN,
+    SCOPE,
+    SECONDS,
     SMALL,
+    find_omitted_selections,
     format_column,
     link_column,
     make_chart,
     make_grid,
+    make_group,
+    make_parameters,
     make_query,
+    make_tabs,
+    make_text,
 )
-from observability.generation.azure.workbook.parameters import SCOPE
-from observability.generation.core.document import Json
-from observability.generation.core.portfolio import Portfolio
-from observability.generation.kql import availability, objectives, runs, scheduler
-from observability.generation.kql.availability import find_silence_limit
-from observability.generation.kql.scope import QueryScope
+from observability.generation.document import Json
+from observability.generation.kql import objectives, runs, scheduler
+from observability.generation.kql.objectives import find_silence_limit
+from observability.generation.kql.text import QueryScope
+from observability.generation.portfolio import Portfolio
+
+_LOST = names.DROPPED_TELEMETRY
+_SCHEDULER_GAUGES = (
+    ("tick lag", "Time since the last tick, in s", (scheduler.TICK_GAP,), SECONDS),
+    ("queue age", "Age of the oldest ticket that could run, in s", (scheduler.QUEUE_AGE,), SECONDS),
+    ("queue", "Tickets that wait, poison messages", (scheduler.QUEUE_DEPTH, scheduler.POISON_DEPTH), COUNT),
+    ("dead letter depth", "Stored dead letters", (scheduler.DEAD_LETTERS,), COUNT),
+    ("late and silent jobs", "Late and silent jobs", (scheduler.LATE_JOBS, scheduler.SILENT_JOBS), COUNT),
+)
+
+
+def make_scheduler() -> Sequence[Json]:
+    """Ticks, queue, dead letters, circuits, incidents, lost telemetry, unhealthy parts."""
+    charts = (
+        *(
+            (name, title, scheduler.chart_gauges(SCOPE, *gauges), unit)
+            for name, title, gauges, unit in _SCHEDULER_GAUGES
+        ),
+        ("circuit changes", "Changes of circuit breakers", scheduler.chart_counts(SCOPE, names.CIRCUIT_CHANGES), COUNT),
+        (
+            "open incidents",
+            "Circuits that are not closed, open incidents, notifications that wait",
+            scheduler.chart_program_gauges(
+                SCOPE, names.OPEN_CIRCUITS, names.OPEN_INCIDENTS, names.PENDING_NOTIFICATIONS
+            ),
+            COUNT,
+        ),
+        (
+            "lost telemetry",
+            "Telemetry that exporters lost",
+            scheduler.chart_counts(SCOPE, names.DROPPED_TELEMETRY),
+            COUNT,
+        ),
+    )
+    items = [
+        make_query(
+            name,
+            title,
+            query,
+            visualization="timechart",
+            size=MEDIUM,
+            width=50,
+            no_data="No data in this time range.",
+            settings=make_chart(unit, 0),
+        )
+        for name, title, query, unit in charts
+    ]
+    parts = make_query(
+        "unhealthy parts",
+        "Unhealthy parts",
+        scheduler.find_unhealthy_parts(SCOPE),
+        width=50,
+        no_data="No part has become unhealthy in this time range.",
+        is_good_news=True,
+    )
+    return [*items, parts]
+
 
 _EVENT_LINK, _EVENT_ID = "CustomEventDetails", "itemId"
 _MAX_SILENCE_ROWS = 5000
@@ -61,7 +124,7 @@ def make_overview(portfolio: Portfolio) -> Sequence[Json]:
     available = make_query(
         "availability over time",
         "Availability, in percent",
-        availability.chart_availability(SCOPE),
+        objectives.chart_availability(SCOPE),
         visualization="timechart",
         size=MEDIUM,
         settings=make_chart(PERCENT),
@@ -157,7 +220,7 @@ def _list_silent_jobs(portfolio: Portfolio) -> Json:
     return make_query(
         "silent jobs",
         "Silent jobs: the latest run is older than twice the interval",
-        availability.list_silent_jobs(scope, limits[:_MAX_SILENCE_ROWS]),
+        objectives.list_silent_jobs(scope, limits[:_MAX_SILENCE_ROWS]),
         no_data="No job is silent.",
         is_good_news=True,
     )
@@ -200,3 +263,63 @@ _JOB_LABELS = {
         for percentile in (50, 95, 99)
     },
 }
+
+
+WORKBOOK_TYPE: Final = "Microsoft.Insights/workbooks"
+WORKBOOK_API_VERSION: Final = "2023-06-01"
+
+FORMAT: Final = "Notebook/1.0"
+CONTENT: Final = "serializedData"
+"""The property with the workbook itself: a text to Azure, an object in a document here."""
+
+
+def make_workbook_body(portfolio: Portfolio) -> Json:
+    """Return the resource without its place; its content is an object."""
+    title = f"{portfolio.service} {portfolio.environment}: jobs"
+    return {
+        "kind": "shared",
+        "tags": {**make_tags(portfolio), "hidden-title": title},
+        "properties": {
+            "displayName": title,
+            "description": "Runs, failures, durations and silence of the scheduled jobs.",
+            "category": "workbook",
+            "version": FORMAT,
+            CONTENT: _make_content(portfolio),
+        },
+    }
+
+
+def complete_workbook(body: Json, place: AzurePlace) -> Json:
+    """Return the resource with its place."""
+    content = {**body["properties"][CONTENT], "fallbackResourceIds": [place.component]}
+    properties = {**body["properties"], "sourceId": place.component, CONTENT: content}
+    return {**body, **place.location_property, "properties": properties}
+
+
+def _make_content(portfolio: Portfolio) -> Json:
+    tabs = {"overview": "Overview", "performance": "Performance", "failures": "Failures", "scheduler": "Scheduler"}
+    sections = {
+        "overview": make_overview(portfolio),
+        "performance": make_performance(),
+        "failures": make_failures(portfolio),
+        "scheduler": make_scheduler(),
+    }
+    items = [
+        make_text("introduction", _introduce(portfolio)),
+        make_parameters(portfolio),
+        make_tabs("tabs", tabs),
+        *(make_group(f"tab {key}", key, section) for key, section in sections.items()),
+    ]
+    return {"version": FORMAT, "items": items, "isLocked": False}
+
+
+def _introduce(portfolio: Portfolio) -> str:
+    lines = [
+        "Generated from the job files. Your changes of this workbook remain when it is applied again; "
+        "`generate drift azure` lists them.",
+        "A row of the telemetry can represent several runs: counts are exact, percentiles of ordinary runs come from a "
+        "sample.",
+    ]
+    if omitted := find_omitted_selections(portfolio):
+        lines.append(f"{omitted} groups and tags with many jobs cannot be chosen: the workbook would be too large.")
+    return "\n\n".join(lines)
