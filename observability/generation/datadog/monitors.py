@@ -1,4 +1,4 @@
-"""Monitors of jobs, of alert groups and of the scheduler itself; SLOs from the objectives of jobs, and burn rate monitors.
+"""Monitors of jobs, of alert groups and of the scheduler; SLOs from the objectives of jobs, and burn rate monitors.
 
 Datadog evaluates what it got. So one of them, the dead-man monitor, notifies if nothing arrives.
 """
