@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from jobs.problems import make_printable
-from jobs.responses.bounded_body import BoundedBody
-from jobs.responses.inflating import UndecodableBody, make_inflater
+from jobs.responses.bounded_body import BoundedBody, UndecodableBody, make_inflater
 
 if TYPE_CHECKING:
     import httpx
