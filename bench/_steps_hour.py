@@ -29,7 +29,7 @@ from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
-from observability.logs.setup import configure_logging
+from observability.logs import configure_logging
 from observability.telemetry import Telemetry
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.gates import SlotLeases, gates_in_order

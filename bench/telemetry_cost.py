@@ -31,12 +31,10 @@ from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from observability.events import TelemetryEvent
-from observability.exporters.application_insights.metric_window import MetricWindow
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.datadog.intakes import DatadogSource
-from observability.exporters.datadog.payloads import build_payloads
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.spool import Spool
+from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.datadog_payloads import DatadogSource, build_payloads
+from observability.exporters.measurements import MetricWindow
+from observability.exporters.spool import Spool
 from observability.sampling import Sampler
 
 MINUTES = 60
@@ -118,7 +116,7 @@ def _application_insights(variant: str, jobs: int, every: int) -> Weighed:
 
 def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
     """Report the hour, a minute at a time; the SDK exports metrics after each."""
-    from observability.exporters.application_insights import delivery as application_insights
+    from observability.exporters import application_insights
 
     if variant == UNTRIMMED:
         application_insights.trim_envelopes = lambda *_: None

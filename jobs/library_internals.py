@@ -55,7 +55,7 @@ LIBRARY_INTERNALS = (
     ),
     LibraryInternal(
         "opentelemetry._logs.get_logger_provider",
-        "observability/exporters/application_insights/delivery.py",
+        "observability/exporters/application_insights.py",
         "the logs API of OpenTelemetry is not public yet",
     ),
     LibraryInternal(

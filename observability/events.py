@@ -1,4 +1,4 @@
-"""The structured lines of the log, as fields and as a message. Also the events for exporters.
+"""The events that the log and the exporters receive: of runs and of the program, measurements, and their fields.
 
 Made by telemetry, written by logs, sent by the exporters. A log event is logged as the message of a log record
 (`logger.log(event.level, event)`), so fields and message are made only where the line is written.
@@ -7,29 +7,115 @@ Made by telemetry, written by logs, sent by the exporters. A log event is logged
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from traceback import format_exception
 from types import TracebackType
+from typing import Literal
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.durations import describe_milliseconds
-from jobs.runs import Outcome, Run, Ticket
+from jobs.runs import Attempt, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
 from observability import names
-from observability.event_fields import (
-    Fields,
-    failure_fields,
-    round_optional,
-    run_fields,
-    ticket_fields,
-)
-from observability.log_event import LogEvent
-from observability.measured_values import Measurements
-from observability.program_event import ProgramEvent
-from observability.sampling import RunReport
-from observability.ticks import TickPlanned
+from observability.sampling import RunReport, TickPlanned
+
+Fields = dict[str, object]
+"""Texts, numbers, booleans, None, and for `Tags` an object of texts."""
+
+
+def failure_fields(run: Run) -> Fields:
+    """Return the error and the endpoint of a run."""
+    return {
+        names.ERROR_TYPE: run.error,
+        names.ERROR_MESSAGE: run.message or None,
+        names.ENDPOINT: run.endpoint,
+    }
+
+
+def ticket_fields(ticket: Ticket) -> Fields:
+    fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: str(ticket.trigger)}
+    if ticket.correlation_id not in ("", ticket.id):
+        fields[names.CORRELATION_ID] = ticket.correlation_id
+    return fields
+
+
+def run_fields(run: Run) -> Fields:
+    fields: Fields = {
+        names.JOB_NAME: run.job,
+        names.RUN_ID: run.id,
+        names.TRIGGER: str(run.trigger),
+        names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
+        names.LATENESS: round(run.lateness_ms, 3),
+    }
+    if run.correlation_id not in ("", run.id):
+        fields[names.CORRELATION_ID] = run.correlation_id
+    return fields
+
+
+def round_optional(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+class LogEvent(ABC):
+    """A log line with a name and fields; its `str` is the message."""
+
+    __slots__ = ()
+    name: str
+    level: int
+
+    @abstractmethod
+    def fields(self) -> Fields: ...
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """`values`: of a distribution each value, of a count the sum since the last event, of a gauge the newest value."""
+
+    metric: names.Metric
+    values: tuple[float, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Those of runs are not among them: they follow from the reports of the runs."""
+
+    measured: tuple[Measurement, ...]
+
+
+EventStatus = Literal["info", "success", "warning", "error"]
+"""How a chart shows an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramEvent(LogEvent):
+    """A change that people look for in a chart. `key`: the same for events that belong together.
+
+    `tags`: of metrics and events, bounded; `values`: all fields.
+    """
+
+    at: datetime
+    name: str
+    title: str
+    text: str
+    values: Mapping[str, object]
+    key: str
+    status: EventStatus = "info"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    level: int = logging.INFO
+
+    def fields(self) -> Fields:
+        return dict(self.values)
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.text}" if self.text else self.title
+
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -216,3 +302,37 @@ TelemetryEvent = (
     RunReport | RunRequested | TickPlanned | AttemptRetried | DeadLettered | LogLine | ProgramEvent | Measurements
 )
 """The events for exporters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedLine:
+    """`job`: empty on lines about the program. `run`: None on lines that are written before a run is finished."""
+
+    at: datetime
+    event: LogEvent
+    job: str = ""
+    run_id: str = ""
+    run: Run | None = None
+
+
+def find_lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[ExportedLine]:
+    """Yield the lines of the selected runs, of retries and of the program. `at`: seconds since the epoch, now."""
+    for event in events:
+        if isinstance(event, RunReport):
+            if not event.events:
+                continue
+            run = event.run
+            yield ExportedLine(run.finished_at, JobPerformance(run, represents=event.events), run.job, run.id, run)
+            if run.outcome.down:
+                yield ExportedLine(run.finished_at, JobFailed(run), run.job, run.id, run)
+        elif isinstance(event, AttemptRetried):
+            ticket = event.ticket
+            yield ExportedLine(_end_of_attempt(event.attempt), JobRetry(event), ticket.job, ticket.id)
+        elif isinstance(event, DeadLettered):
+            yield ExportedLine(datetime.fromtimestamp(at, UTC), event, event.ticket.job, event.ticket.id)
+        elif isinstance(event, LogLine):
+            yield ExportedLine(event.at, event)
+
+
+def _end_of_attempt(attempt: Attempt) -> datetime:
+    return attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)

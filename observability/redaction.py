@@ -9,8 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from observability.event_fields import Fields
-from observability.log_event import LogEvent
+from observability.events import Fields, LogEvent
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

@@ -1,11 +1,11 @@
-"""Receives the events of runs and writes them to the log and to every exporter. Built by scheduler.app.
+"""Receives the events of runs and writes them to the log and to every exporter that has its setting.
 
     telemetry = build_telemetry(settings, redactor)
     telemetry.start()
     ...                     # the runner calls run_started, attempt_retried, run_finished
     await telemetry.aclose(timeout=3.0)
 
-The watchdog reports to it once a minute and when a part becomes unhealthy.
+The watchdog reports to it once a minute and when a part becomes unhealthy. The log's warnings go to the exporters too.
 No method waits or raises: telemetry never delays or fails a run.
 """
 
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from jobs.formats.instants import format_instant
 from jobs.formats.trace_ids import parse_trace_parent
 from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
+from jobs.request_id import current_request_id
 from jobs.runs import Ticket
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from observability import names
@@ -31,24 +32,57 @@ from observability.events import (
     JobPerformance,
     JobRetry,
     JobStarted,
+    LogEvent,
+    LogLine,
+    Measurement,
+    Measurements,
     RunRequested,
     TelemetryEvent,
 )
-from observability.exporters.port import Exporter, ExporterHealth
+from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter, ExporterHealth, select_events
 from observability.invocations import current_invocation
-from observability.log_event import LogEvent
-from observability.logs.warning_forwarder import _WarningForwarder
-from observability.measured_values import Measurement, Measurements
-from observability.program.events import ProgramEvents
-from observability.program.meter import Meter
-from observability.program.metrics import ProgramMetrics
+from observability.logs import OwnHandler
+from observability.program_events import ProgramEvents, ServicePublisher
+from observability.program_metrics import Meter, ProgramMetrics
 from observability.redaction import RedactionFilter
-from observability.sampling import RunReport, Sampler
-from observability.service_publisher import ServicePublisher
-from observability.ticks import TickPlan, TickSampler
+from observability.sampling import RunReport, Sampler, TickPlan, TickSampler
 
 if TYPE_CHECKING:
+    from config.settings.model import Settings
     from jobs.redaction import Redactor
+
+if TYPE_CHECKING:
+    pass
+
+
+# Their warnings are about sending telemetry, which must not become telemetry.
+_UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
+
+
+class _WarningForwarder(OwnHandler):
+    """Passes warnings and worse of the whole program on; run events are passed on by themselves, with more in them."""
+
+    def __init__(self, offer: Callable[[TelemetryEvent], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._forward = offer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.msg, LogEvent) or record.name.split(".", 1)[0] in _UNFORWARDED_LOGGERS:
+            return
+        info = record.exc_info
+        exc_info = (info[0], info[1], info[2]) if info is not None and info[0] is not None else None
+        at = datetime.fromtimestamp(record.created, UTC)
+        line = LogLine(
+            at,
+            record.levelno,
+            record.name,
+            record.getMessage(),
+            values={names.REQUEST_ID: request_id} if (request_id := current_request_id()) else {},
+            exc_info=exc_info,
+            exc_text=record.exc_text or "",
+        )
+        self._forward(line)
+
 
 _log = logging.getLogger("scheduler.runs")
 
@@ -215,3 +249,65 @@ class Telemetry(ServicePublisher):
 
 def _no_policy(job: str) -> TelemetryPolicy | None:
     return None
+
+
+def has_exporters(settings: Settings) -> bool:
+    """Return whether any exporter has its setting."""
+    return bool(
+        settings.application_insights.connection_string or settings.datadog.api_key or settings.otlp.endpoints()
+    )
+
+
+def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int = logging.INFO) -> Telemetry:
+    """Telemetry with the exporters that have their setting; nothing of any other is even imported."""
+    built = {
+        APPLICATION_INSIGHTS: _build_application_insights(settings, redactor),
+        DATADOG: _build_datadog(settings, redactor),
+        OTLP: _build_otlp(settings, redactor),
+    }
+    return Telemetry(
+        [exporter for exporter in built.values() if exporter is not None],
+        disabled=[name for name, exporter in built.items() if exporter is None],
+        environment=settings.environment,
+        version=settings.version or "unknown",
+        reporting=settings.telemetry,
+        start_level=start_level,
+        redactor=redactor,
+    )
+
+
+def _build_application_insights(settings: Settings, redactor: Redactor) -> Exporter | None:
+    if (secret := settings.application_insights.connection_string) is None:
+        return None
+    from observability.exporters.application_insights import build_application_insights_exporter
+    from observability.exporters.spool import open_spool
+
+    text = secret.get_secret_value()
+    redactor.add_permanent(text)
+    spool = open_spool(settings, APPLICATION_INSIGHTS, text)
+    exporter = build_application_insights_exporter(settings, text, redactor, spool)
+    return select_events(exporter, settings.application_insights.events)
+
+
+def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
+    if (secret := settings.datadog.api_key) is None:
+        return None
+    from observability.exporters.datadog import build_datadog_exporter
+    from observability.exporters.spool import open_spool
+
+    text = secret.get_secret_value()
+    redactor.add_permanent(text)
+    spool = open_spool(settings, DATADOG, settings.datadog.url or settings.datadog.site)
+    return select_events(build_datadog_exporter(settings, text, redactor, spool), settings.datadog.events)
+
+
+def _build_otlp(settings: Settings, redactor: Redactor) -> Exporter | None:
+    if not (endpoints := settings.otlp.endpoints()):
+        return None
+    from observability.exporters.otlp import build_otlp_exporter
+    from observability.exporters.spool import open_spool
+
+    for value in settings.otlp.header_values().values():
+        redactor.add_permanent(value)
+    exporter = build_otlp_exporter(settings, redactor, open_spool(settings, OTLP, " ".join(endpoints.values())))
+    return select_events(exporter, settings.otlp.events)

@@ -25,6 +25,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -39,7 +40,6 @@ from pydantic import (
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.display_text import DisplayText
-from jobs.formats.relative_paths import check_path_below
 from jobs.incidents.suppression.periods import PeriodDefinition, ZoneField
 from jobs.incidents.suppression.spans import Periods, union_of
 from jobs.incidents.suppression.windows import SubjectSelector, SuppressionName
@@ -50,6 +50,16 @@ from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.time_zones import TimeZone, load_time_zone
 from jobs.targets.endpoints import UrlOrSecret
+
+
+def check_path_below(path: str) -> str:
+    """Return a relative path that stays below its folder by its text. Raises ValueError."""
+    parts = PurePosixPath(path)
+    if "\\" in path or ":" in path or "\0" in path or parts.is_absolute() or ".." in parts.parts or not parts.name:
+        raise ValueError(
+            f"{path!r:.80} is not a path below the folder of the job file: write it like rotas/primary.ics"
+        )
+    return path
 
 
 @fast_frozen(frozen=True, slots=True)

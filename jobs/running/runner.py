@@ -1,28 +1,252 @@
 """Runs a job for a ticket: the entry point of this package. Called by the worker and the command line.
 
-One run is a `RunExecution`; this module holds what all runs share.
+One run in progress, with its circuit, attempts and result, is a `RunExecution`, used once; the runner holds what all
+runs share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import UNLIMITED, SendPermission
-from jobs.checks.port import Check
+from jobs.checks.clock import UNLIMITED, PhaseClock, SendPermission
+from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
+from jobs.errors import LeaseEnded
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
+from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.execution import RunExecution
-from jobs.running.observing import RunnerDependencies
-from jobs.running.retry_budget import RetryBudget
-from jobs.runs import Run, Ticket
-from jobs.runs.events import RunListener
+from jobs.running.circuit_breaker.state import CircuitAdmission
+from jobs.running.clocks import CANCEL_GRACE
+from jobs.running.observing import RunnerDependencies, TargetObserver, has_rejected_credentials, refresh_credentials
+from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget, describe_no_time_left, host_with_port
+from jobs.running.retry_loop import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
+from jobs.running.run_factories import (
+    DEFAULT_EXCERPT_BYTES,
+    ERRORS_UNRELATED_TO_TARGET,
+    blind_run,
+    build_attempt,
+    cancelled_run,
+    finished_run,
+    overdue_run,
+    rejected_run,
+    skipped_run,
+)
+from jobs.runs import Attempt, Outcome, Run, Ticket
+from jobs.runs.events import AttemptRetried, RunListener, RunStarted
+from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.targets import Target
+
+_LEASE_MARGIN = 10.0
+"""Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
+
+
+class RunExecution:
+    """Call `run_to_end()` once. After its cancellation `build_cancelled_run()` returns the run so far."""
+
+    def __init__(
+        self, dependencies: RunnerDependencies, job: JobDefinition, ticket: Ticket, permission: SendPermission
+    ) -> None:
+        self._dependencies = dependencies
+        self._permission = permission
+        self._job = job
+        self._ticket = ticket
+        self._started_at = dependencies.clock.now()
+        self._ends_at = 0.0
+        self._attempts: list[Attempt] = []
+        self._note = ""
+        self._pending = ""
+        """Why the last attempt, which did not fail, cannot judge the target yet."""
+        self._credentials_refreshed = False
+        self._values = RunSecrets()
+        self._observer = TargetObserver(dependencies, job, ticket.id, self._time_left)
+
+    @property
+    def traceback(self) -> str:
+        """Traceback of the last internal error, redacted."""
+        return self._observer.traceback
+
+    async def run_to_end(self) -> Run:
+        """Run the job to its end. Any error is part of the run; a cancellation is raised.
+
+        Raises:
+            LeaseEnded: nothing may be sent any more; the run has no result.
+        """
+        try:
+            return await self._run()
+        finally:
+            self._values.close()  # everything that leaves this run is redacted by now
+
+    async def _run(self) -> Run:
+        admission = await self._admit()
+        if admission is not None and not admission.is_allowed:
+            return rejected_run(
+                self._job, self._ticket, self._started_at, self._dependencies.clock.now(), admission.reason
+            )
+        dependencies = self._dependencies
+        dependencies.budget.record_first_attempt(
+            self._job.check.endpoint, self._job.name, dependencies.clock.monotonic()
+        )
+        dependencies.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
+        self._ends_at = dependencies.clock.monotonic() + self._job.timeout.run
+        try:
+            last = await self._run_attempts()
+        except LeaseEnded:
+            if admission is not None:
+                await self._record_in_circuit(admission, None)
+            raise
+        run = await self._skip_if_blind(self._build_run(last))
+        if admission is not None:
+            await self._record_in_circuit(admission, run)
+        return run
+
+    def build_cancelled_run(self, cancelled_by: str = "") -> Run:
+        """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted by the stop."""
+        now = self._dependencies.clock.now()
+        return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
+
+    async def _skip_if_blind(self, run: Run) -> Run:
+        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
+        checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
+        if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
+            checks.record(endpoint, run.error)
+        if checks is None or run.error is None or not run.outcome.down or self._job.effect == "once":
+            return run
+        cause = await checks.explain(run.error, run.started_at, endpoint)
+        return run if cause is None else blind_run(run, cause)
+
+    # --- circuit ---
+
+    async def _admit(self) -> CircuitAdmission | None:
+        """Ask the circuit for admission. None: the job has no circuit."""
+        policy, key = self._job.circuit, self._job.circuit_key
+        if policy is None or key is None:
+            return None
+        lease_s = self._job.timeout.run + CANCEL_GRACE + _LEASE_MARGIN
+        return await self._dependencies.circuits.admit(key, policy, self._started_at, lease_s)
+
+    async def _record_in_circuit(self, admission: CircuitAdmission, run: Run | None) -> None:
+        """Record the result. `run` None: without a result. If this run is a probe, another one may be the next then."""
+        policy, key = self._job.circuit, self._job.circuit_key
+        if policy is None or key is None:
+            return
+        now, failed, slow = self._dependencies.clock.now() if run is None else run.finished_at, None, False
+        if run is not None:
+            is_unrelated = run.error in ERRORS_UNRELATED_TO_TARGET or run.outcome is Outcome.SKIPPED
+            failed = None if is_unrelated else run.outcome.down
+            slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
+        await self._dependencies.circuits.record(key, policy, now, admission, failed, slow)
+
+    # --- attempts ---
+
+    async def _run_attempts(self) -> AttemptResult | None:
+        """Return the last attempt; None if the run's time ended before the next one could start."""
+        policy, idempotent = self._job.retry, self._job.check.idempotent
+        first = await self._make_attempt()
+        # The fast path: an immediate success never builds the retry machinery below.
+        if first is None or policy.attempts == 1 or not should_retry(policy, idempotent, first.attempt):
+            return first
+        dependencies = self._dependencies
+        rules = RetryRules(
+            policy,
+            idempotent,
+            self._time_left,
+            dependencies.random,
+            dependencies.clock.sleep,
+            self._publish_retry,
+            self._note_no_time_left,
+            self._acquire_retry,
+        )
+        return await retry_until_decided(first, self._make_attempt, rules)
+
+    async def _make_attempt(self) -> AttemptResult | None:
+        """Make one attempt; repeat it at once if its credentials were rejected and new ones are available."""
+        left = self._time_left()
+        if left <= 0:
+            return None
+        started_at = self._dependencies.clock.now()
+        room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
+        job, number = self._job, len(self._attempts) + 1
+        call = AttemptContext(
+            self._ticket.id,
+            number,
+            PhaseClock(permission=self._permission),
+            values=self._values,
+            tags=job.tags,
+            telemetry=job.telemetry,
+            body_reservation=room,
+        )
+        try:
+            result = await self._observe_attempt(call, started_at, left)
+        finally:
+            room.close()
+        if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
+            return result
+        return await self._retry_with_new_credentials(result, call)
+
+    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
+        """Make one attempt and record it, without holding the answer's body."""
+        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, left))
+        excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
+        attempt = build_attempt(
+            call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes
+        )
+        self._pending = (
+            self._dependencies.redactor.redact(observation.pending) if observation.pending and attempt.succeeded else ""
+        )
+        self._attempts.append(attempt)
+        return AttemptResult(attempt, observation.retry_after_s)
+
+    async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
+        """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.
+
+        A target that rejected a request has not processed it. Earlier steps have been processed, so a sequence is
+        repeated only if the policy allows that. The retry budget does not apply: the target is available, credentials
+        are refreshed less and less often, and all jobs with a rotated secret must recover.
+        """
+        self._credentials_refreshed = True
+        refresh = await refresh_credentials(call.credential_refreshes, result.attempt.status, self._time_left())
+        message = f"{result.attempt.message} {self._dependencies.redactor.redact(refresh.message)}"
+        result = replace(result, attempt=replace(result.attempt, message=message))
+        self._attempts[-1] = result.attempt
+        job = self._job
+        may_repeat = job.check.kind != "steps" or job.check.idempotent or job.retry.non_idempotent
+        if not refresh.is_changed or not may_repeat or self._time_left() < SHORTEST_ATTEMPT:
+            return result
+        self._publish_retry(result, 0.0)
+        return await self._make_attempt()
+
+    def _time_left(self) -> float:
+        return self._ends_at - self._dependencies.clock.monotonic()
+
+    def _publish_retry(self, result: AttemptResult, wait_s: float) -> None:
+        attempt = replace(result.attempt, wait_ms=round(wait_s * 1000, 3))
+        self._attempts[-1] = attempt
+        self._dependencies.listener.attempt_retried(AttemptRetried(self._ticket, self._job.check.endpoint, attempt))
+
+    def _note_no_time_left(self, result: AttemptResult, wait_s: float, left_s: float) -> None:
+        self._note = describe_no_time_left(wait_s, result.retry_after_s, left_s)
+
+    def _acquire_retry(self) -> bool:
+        endpoint, budget = self._job.check.endpoint, self._dependencies.budget
+        if budget.acquire_retry(endpoint, self._job.name, self._dependencies.clock.monotonic()):
+            return True
+        self._note = describe_exhausted_budget(endpoint, budget.per_minute)
+        return False
+
+    def _build_run(self, last: AttemptResult | None) -> Run:
+        now = self._dependencies.clock.now()
+        if self._pending:
+            reason = Reason(ReasonCode.PENDING, self._pending)
+            return skipped_run(self._job, self._ticket, self._dependencies.clock, reason)
+        if last is None:
+            return overdue_run(self._job, self._ticket, self._started_at, now, self._attempts)
+        return finished_run(self._job, self._ticket, self._started_at, now, self._attempts, self._note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The destinations of telemetry, one folder each. A destination's SDK is imported only with its setting."""
+"""The destinations of telemetry, a module each. A destination's SDK is imported only with its setting."""

@@ -1,8 +1,8 @@
 """Limits the bytes and the time of responses to libraries on urllib3: Datadog's client, and requests in Azure's SDKs.
 
 These libraries decompress all that an endpoint sends, and their timeouts start again with each byte. Used by
-observability.exporters.datadog.client, observability.exporters.application_insights.sdk_setup and
-observability.generation.datadog.api.
+observability.exporters.datadog, observability.exporters.application_insights_sdk and
+observability.generation.datadog.target.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from observability.generation.core.tool import GenerationTarget
+    from observability.generation.document import GenerationTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,5 @@ docs/telemetry.md explains the same names to operators; a test compares both.
 """
 
 from observability.names.catalogue import *  # noqa: F403 - as below
-from observability.names.events import *  # noqa: F403 - each name is defined once and read from here
-from observability.names.fields import *  # noqa: F403 - as above
+from observability.names.logs import *  # noqa: F403 - each name is defined once and read from here
 from observability.names.metrics import *  # noqa: F403 - as above
-from observability.names.tags import *  # noqa: F403 - as above

@@ -11,9 +11,8 @@ from pathlib import Path
 from config.settings.loading import load_telemetry_settings
 from config.settings.model import Settings
 from jobs.redaction import Redactor
-from observability.building import build_telemetry, has_exporters
-from observability.logs.setup import configure_logging
-from observability.telemetry import Telemetry
+from observability.logs import configure_logging
+from observability.telemetry import Telemetry, build_telemetry, has_exporters
 from scheduler.version import VERSION
 
 START_REPORT_TIMEOUT = 10.0

@@ -34,7 +34,7 @@ def with_version(settings: Settings) -> Settings:
 
 def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> None:
     """Set up logging, before anything logs."""
-    from observability.logs.setup import configure_logging
+    from observability.logs import configure_logging
 
     log = configure_logging(
         level=profile.log_level(settings),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from config.identity import AppIdentity
 from jobs.redaction import Redactor
 from jobs.running.clocks import SystemClock
-from observability.building import build_telemetry
+from observability.telemetry import build_telemetry
 from scheduler.app.adapters import open_store
 from scheduler.app.options import make_options, open_log, with_version
 from scheduler.catalog.catalog import Catalog

@@ -30,7 +30,7 @@ CANCELLATION_POLL_INTERVAL = 3.0
 
 
 class CancellableExecution(Protocol):
-    """A run that can be cancelled (jobs.running.execution.RunExecution)."""
+    """A run that can be cancelled (jobs.running.runner.RunExecution)."""
 
     async def run_to_end(self) -> Run: ...
 

@@ -24,8 +24,7 @@ from tests.parts.fork_server import serve_forks
 
 _USED = (
     "httpx",
-    "jobs.notifications.channels.mail.composing",
-    "jobs.notifications.channels.mail.smtp",
+    "jobs.notifications.channels.mail",
     "scheduler.alerting.delivery.delivery",
     "scheduler.alerting.message_source",
     "scheduler.stores.sqlite.store",

@@ -33,7 +33,7 @@ from jobs import refreshing_cache
 from jobs.checks.net import network
 from jobs.checks.net.network import ResolvedAddress
 from jobs.running.clocks import SystemClock
-from observability.exporters.datadog import delivery
+from observability.exporters import datadog
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, program
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
@@ -328,9 +328,7 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_reported_until
 async def test_datadog_that_is_back_gets_what_it_missed(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        delivery, "build_datadog_exporter", partial(delivery.build_datadog_exporter, gather_seconds=0.1)
-    )
+    monkeypatch.setattr(datadog, "build_datadog_exporter", partial(datadog.build_datadog_exporter, gather_seconds=0.1))
     async with DatadogIntake() as intake:
         intake.down = True
         env = {"DD_API_KEY": intake.api_key, "SCHEDULER_DATADOG__URL": intake.url}

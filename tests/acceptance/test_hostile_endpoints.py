@@ -25,19 +25,18 @@ from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.redaction import Redactor
 from jobs.responses.reading import BlockingClient
 from jobs.running.clocks import SystemClock
-from observability.exporters.application_insights.sdk_setup import open_bounded_session
-from observability.exporters.application_insights.transmission import TrackIntake, encode_rows
-from observability.exporters.background import DeliveryCounts
-from observability.exporters.datadog import client as datadog_client
-from observability.exporters.datadog.intakes import encode_entries
-from observability.exporters.otlp import client as otlp_client
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.outbox import SendResult
-from observability.exporters.spool.request import SpooledRequest
-from observability.generation.azure.api import arm_client
-from observability.generation.core.tool import ToolError
-from observability.generation.datadog import api as datadog_api
-from observability.generation.grafana import api as grafana_api
+from observability.exporters import datadog as datadog_client
+from observability.exporters import otlp_sdk as otlp_client
+from observability.exporters.application_insights_sdk import open_bounded_session
+from observability.exporters.application_insights_transmission import TrackIntake, encode_rows
+from observability.exporters.background import DeliveryCounts, Pace
+from observability.exporters.datadog_payloads import encode_entries
+from observability.exporters.outbox import SendResult
+from observability.exporters.spool_folder import SpooledRequest
+from observability.generation.azure import arm_client
+from observability.generation.datadog import target as datadog_api
+from observability.generation.document import ToolError
+from observability.generation.grafana import target as grafana_api
 from scheduler.authentication.entra import signing_keys
 from scheduler.authentication.errors import AuthenticationUnavailable
 from scheduler.cli.delivery import remote

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.pacing import Pace
+from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.port import ExporterHealth
 
 

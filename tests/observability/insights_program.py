@@ -22,9 +22,9 @@ from config.settings.model import ApplicationInsightsSettings, Settings
 from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
-from observability.exporters.application_insights.building import build_application_insights_exporter
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.spool import Spool
+from observability.exporters.application_insights import build_application_insights_exporter
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpoolFolder
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
 from scheduler.planning.plan import Plan

@@ -18,7 +18,7 @@ from config.settings.model import Settings
 from jobs.policies.telemetry import REPORT_EVERYTHING
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
-from observability.building import build_telemetry
+from observability.telemetry import build_telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
 

@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from config.settings.exporter_settings import DatadogSettings, ServiceEventName
 from observability import names
-from observability.events import DeadLettered, LogLine
-from observability.exporters.event_filter import select_events
-from observability.program_event import ProgramEvent
+from observability.events import DeadLettered, LogLine, ProgramEvent
+from observability.exporters.port import select_events
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry
 from tests.observability import runs

@@ -13,11 +13,10 @@ from datadog_api_client.v1.model.event_create_request import EventCreateRequest
 
 from jobs.redaction import Redactor
 from observability import names
-from observability.exporters.application_insights.rows import make_program_event
-from observability.exporters.datadog.intakes import DatadogSource
-from observability.exporters.datadog.payloads import build_payloads
-from observability.exporters.pacing import Pace
-from observability.program_event import ProgramEvent
+from observability.events import ProgramEvent
+from observability.exporters.application_insights import make_program_event
+from observability.exporters.background import Pace
+from observability.exporters.datadog_payloads import DatadogSource, build_payloads
 from observability.telemetry import Telemetry
 from scheduler.alerting.engine_runner import EngineRunner
 from tests.jobs.incidents.world import World

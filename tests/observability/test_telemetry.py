@@ -16,12 +16,9 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
-from observability.building import build_telemetry
-from observability.events import DeadLettered, LogLine, RunRequested
-from observability.log_event import LogEvent
-from observability.measured_values import Measurement, Measurements
+from observability.events import DeadLettered, LogEvent, LogLine, Measurement, Measurements, RunRequested
 from observability.sampling import RunReport
-from observability.telemetry import Telemetry
+from observability.telemetry import Telemetry, build_telemetry
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
@@ -223,8 +220,8 @@ def test_no_sdk_is_imported_while_its_exporter_is_off() -> None:
 import sys
 from config.settings.model import Settings
 from jobs.redaction import Redactor
-from observability.logs.setup import configure_logging
-from observability.building import build_telemetry
+from observability.logs import configure_logging
+from observability.telemetry import build_telemetry
 telemetry = build_telemetry(Settings(), Redactor())
 telemetry.start()
 heavy = {"azure", "opentelemetry", "datadog_api_client", "urllib3", "requests"}

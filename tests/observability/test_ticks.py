@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.policies.telemetry import Reporting, RowSelection
 from jobs.runs import Ticket
-from observability.exporters.tracing.tick_spans import TickSpanEmitter
+from observability.exporters.tracing import TickSpanEmitter
+from observability.sampling import MAX_LINKED_RUNS, TickPlanned
 from observability.telemetry import Telemetry
-from observability.ticks import MAX_LINKED_RUNS, TickPlanned
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.planning.plan import Plan
 from tests.observability.fakes import RecordingExporter

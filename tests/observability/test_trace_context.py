@@ -17,9 +17,8 @@ from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Run
-from observability.exporters.application_insights.rows import make_attempt_span
-from observability.exporters.tracing.attributes import make_run_fields
-from observability.exporters.tracing.spans import SpanEmitter
+from observability.exporters.application_insights import make_attempt_span
+from observability.exporters.tracing import SpanEmitter, make_run_fields
 from tests.jobs.checks.http_check import open_http_check
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, Heard

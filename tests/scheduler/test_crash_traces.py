@@ -28,7 +28,7 @@ async def test_a_crash_of_serve_leaves_the_stacks_of_its_threads(
 
     assert f"Fatal Python error: {name}" in host.program.stderr
     assert f'{ROOT / "scheduler/hosts/embedded/host.py"}", line ' in host.program.stderr
-    assert f'{ROOT / "observability/logs/writer.py"}", line ' in host.program.stderr  # the thread that writes the log
+    assert f'{ROOT / "observability/logs.py"}", line ' in host.program.stderr  # the thread that writes the log
 
 
 async def test_a_crash_of_a_command_leaves_its_stack(tmp_path: Path) -> None:

@@ -1,31 +1,90 @@
-"""The check of a TCP target: a connection, and a dialogue on it."""
+"""The check of a TCP target: a connection, a dialogue on it, and the search for the pattern that the job expects."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jobs.checks.binding.recipients import deliveries_of_dialogue
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.clock import Peer, PhaseClock
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import ExpectedDataMissing
-from jobs.checks.kinds.tcp_pattern_search import PatternSearch, PatternSearchResult
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, session_facts, shown_certificates
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext, Check, register_value
 from jobs.checks.preloading import preload_idna, preload_tls
-from jobs.judging import InlineJudge, Judge
+from jobs.expectations.budget import BudgetExceeded, current_budget
+from jobs.expectations.engines.regular_expressions import LimitExceeded, can_still_match, search
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES
+from jobs.expectations.judging import describe_exceeded_budget
+from jobs.judging import InlineJudge, Judge, OnPartStarted
 from jobs.model_base import SecretRef
 from jobs.ports import Secrets
 from jobs.problems import make_printable
-from jobs.redaction import Redactor
+from jobs.redaction import Redact, Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.http import TlsOptions
 from jobs.targets.tcp import ReceiveLine, SendLine, StartTlsLine, TcpTarget
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSearchResult:
+    """`cannot_match`: no further data can make a match. `undecided`: why the result is unknown, a clause, or empty."""
+
+    found: bool = False
+    cannot_match: bool = False
+    undecided: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSearch:
+    """See jobs.judging.port."""
+
+    pattern: str
+    received: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.received)
+
+    def is_brief(self) -> bool:
+        return self.size <= BRIEF_SEARCH_BYTES
+
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> PatternSearchResult:
+        on_part_started(0)
+        text = self.received.decode("utf-8", "replace")
+        try:
+            found = search(self.pattern, text)
+            return PatternSearchResult(
+                found, not found and bool(text) and not can_still_match(self.pattern, self._complete_characters())
+            )
+        except LimitExceeded as error:
+            return PatternSearchResult(undecided=str(error))
+        except BudgetExceeded:
+            budget = current_budget()
+            if budget is None or not budget.is_final:
+                raise
+            return PatternSearchResult(undecided=describe_exceeded_budget(budget.seconds))
+
+    def pack(self, result: PatternSearchResult) -> Any:
+        return [result.found, result.cannot_match, result.undecided]
+
+    def unpack(self, packed: Any, complete: Callable[[str], str]) -> PatternSearchResult:
+        return PatternSearchResult(*packed)
+
+    def undecided(self, place: int, why: str) -> PatternSearchResult:
+        return PatternSearchResult(undecided=why)
+
+    def _complete_characters(self) -> str:
+        """Return the text without a last character of which bytes are still to come."""
+        return getincrementaldecoder("utf-8")("replace").decode(self.received)
+
 
 PATTERN_SECONDS = 0.25
 """Of CPU for all searches of one dialogue. Each received piece causes one: the peer may send a byte at a time."""

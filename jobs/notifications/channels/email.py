@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from email.message import EmailMessage
 
-    from jobs.notifications.channels.mail.smtp import MailServer, SmtpSession
+    from jobs.notifications.channels.mail import MailServer, SmtpSession
 
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -91,7 +91,7 @@ class EmailSender:
 
     async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
         tls = await asyncio.to_thread(_prepare, self._resources)
-        from jobs.notifications.channels.mail.composing import compose_mail, make_message_id
+        from jobs.notifications.channels.mail import compose_mail, make_message_id
 
         channel = self._channel
         if self._key != message.dedup_key:
@@ -110,7 +110,7 @@ class EmailSender:
     async def _send(
         self, mail: EmailMessage, recipients: list[str], tls: ssl.SSLContext
     ) -> dict[str, tuple[int, bytes]]:
-        from jobs.notifications.channels.mail.smtp import SmtpSession
+        from jobs.notifications.channels.mail import SmtpSession
 
         server = await self._server(tls)
         session: SmtpSession | None = None
@@ -125,7 +125,7 @@ class EmailSender:
                 session.abort()
 
     async def _server(self, tls: ssl.SSLContext) -> MailServer:
-        from jobs.notifications.channels.mail.smtp import MailServer
+        from jobs.notifications.channels.mail import MailServer
 
         channel = self._channel
         return MailServer(
@@ -146,8 +146,7 @@ class EmailSender:
 
 def _prepare(resources: ChannelResources) -> ssl.SSLContext:
     """Import what mails need, and load the authorities. The first time takes 0.1 s, in which runs must not wait."""
-    import jobs.notifications.channels.mail.composing
-    import jobs.notifications.channels.mail.smtp  # noqa: F401
+    import jobs.notifications.channels.mail  # noqa: F401
 
     return resources.tls
 

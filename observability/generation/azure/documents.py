@@ -1,32 +1,100 @@
-"""Everything that is generated for Azure Monitor. Pure. Called by
-observability.generation.azure.target.
+"""Everything that is generated for Azure Monitor. Pure.
 
 scheduler-workbook.json, scheduler-alerts.json   ARM templates with parameters, for a deployment or as modules of Bicep
 resources/...                                    the same resources, as `generate apply azure` sends them
 place/...                                        the environment variables that these refer to
+
+Bicep takes a template as a module: `module alerts './scheduler-alerts.json' = {...}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from observability.generation.azure.arm import MAX_RESOURCES, escape_expressions, make_template
-from observability.generation.azure.place import APPLIED_PLACE, PLACE_DOCUMENTS, TEMPLATE_PLACE, AzurePlace
-from observability.generation.azure.resource_names import make_guid
-from observability.generation.azure.rules.alert_rule import RULE_API_VERSION, RULE_TYPE, LogAlertRule, complete_rule
-from observability.generation.azure.rules.job_rules import make_job_rules
-from observability.generation.azure.rules.objective_rules import make_objective_rules
-from observability.generation.azure.rules.scheduler_rules import make_scheduler_rules
-from observability.generation.azure.workbook.workbook import (
+from observability.generation.azure.resources import (
+    APPLIED_PLACE,
+    PLACE_DOCUMENTS,
+    RULE_API_VERSION,
+    RULE_TYPE,
+    TEMPLATE_PLACE,
+    AzurePlace,
+    LogAlertRule,
+    complete_rule,
+    make_guid,
+)
+from observability.generation.azure.rules import make_job_rules, make_objective_rules, make_scheduler_rules
+from observability.generation.azure.workbook import (
     CONTENT,
     WORKBOOK_API_VERSION,
     WORKBOOK_TYPE,
     complete_workbook,
     make_workbook_body,
 )
-from observability.generation.core.document import DEFAULT_ITEM_KEYS, GeneratedDocument, Json
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.document import DEFAULT_ITEM_KEYS, GeneratedDocument, Json
+from observability.generation.portfolio import Portfolio
 from observability.service_name import DEFAULT_SERVICE_NAME
+
+_SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+
+MAX_RESOURCES = 400
+"""Resources of one template; Azure Resource Manager accepts 800, and 4 MB."""
+
+_PLACE_PARAMETERS = {
+    "componentId": {
+        "type": "string",
+        "metadata": {"description": "Resource id of the Application Insights component that gets the telemetry."},
+    },
+    "location": {
+        "type": "string",
+        "defaultValue": "[resourceGroup().location]",
+        "metadata": {"description": "Region of the generated resources."},
+    },
+}
+_RULE_PARAMETERS = {
+    "actionGroupIds": {
+        "type": "array",
+        "defaultValue": [],
+        "metadata": {"description": "Resource ids of the action groups that the alert rules notify."},
+    },
+    "enabled": {
+        "type": "bool",
+        "defaultValue": True,
+        "metadata": {"description": "Whether the alert rules are evaluated."},
+    },
+}
+
+
+def escape_expressions(value: Json) -> Json:
+    """Return the value so that a template takes it literally: a text in brackets would be an expression."""
+    if isinstance(value, str):
+        return f"[{value}" if value.startswith("[") and value.endswith("]") else value
+    if isinstance(value, list):
+        return [escape_expressions(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: escape_expressions(item) for key, item in value.items()}
+    return value
+
+
+def make_template(
+    description: str, resources: Sequence[Json], *, has_rules: bool, variables: Mapping[str, Json] | None = None
+) -> Json:
+    """Return a template. `resources`: complete, with a name, a type and an `apiVersion`; expressions are allowed."""
+    return {
+        "$schema": _SCHEMA,
+        "contentVersion": "1.0.0.0",
+        "metadata": {"description": description},
+        "parameters": {**_PLACE_PARAMETERS, **(_RULE_PARAMETERS if has_rules else {})},
+        "variables": dict(variables or {}),
+        "resources": list(resources),
+        "outputs": {
+            "resourceIds": {"type": "array", "value": [_make_id_expression(resource) for resource in resources]}
+        },
+    }
+
+
+def _make_id_expression(resource: Json) -> str:
+    return f"[resourceId('{resource['type']}', '{resource['name']}')]"
+
 
 RULE_KIND, WORKBOOK_KIND = "scheduledQueryRules", "workbooks"
 

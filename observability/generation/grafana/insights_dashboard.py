@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from observability import names
-from observability.generation.core.document import GeneratedDocument
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.document import GeneratedDocument
 from observability.generation.grafana.panels import (
     DashboardDescription,
     DashboardVariable,
@@ -20,9 +19,9 @@ from observability.generation.grafana.panels import (
     PanelRow,
     make_dashboard_document,
 )
-from observability.generation.kql import availability, objectives, runs, scheduler
-from observability.generation.kql.scope import QueryScope
-from observability.generation.kql.text import pipe, quote
+from observability.generation.kql import objectives, runs, scheduler
+from observability.generation.kql.text import QueryScope, pipe, quote
+from observability.generation.portfolio import Portfolio
 
 SOURCE_TYPE = "grafana-azure-monitor-datasource"
 RESOURCE = "resource"
@@ -89,7 +88,7 @@ def _overview_panels(scope: QueryScope) -> tuple[PanelDescription, ...]:
         *(_panel("stat", column, title, pipe(counts, f"project {column}"), unit, 6) for column, title, unit in tiles),
         _panel("timeseries", "success", "Success rate of the worst jobs", runs.chart_success_rate(scope), "percent"),
         _panel("timeseries", "failures", "Failed runs", runs.chart_failures(scope)),
-        _panel("timeseries", "availability", "Availability", availability.chart_availability(scope), "percent"),
+        _panel("timeseries", "availability", "Availability", objectives.chart_availability(scope), "percent"),
         _panel("table", "jobs", "Jobs", runs.list_jobs(scope)),
     )
 
@@ -107,11 +106,11 @@ def _duration_panels(scope: QueryScope) -> tuple[PanelDescription, ...]:
 
 
 def _failure_panels(scope: QueryScope, portfolio: Portfolio) -> tuple[PanelDescription, ...]:
-    limits = [(job.name, limit) for job in portfolio.active_jobs if (limit := availability.find_silence_limit(job))]
+    limits = [(job.name, limit) for job in portfolio.active_jobs if (limit := objectives.find_silence_limit(job))]
     return (
         _panel("table", "errors", "Errors", runs.list_errors(scope)),
         _panel("table", "failed runs", "Failed runs, newest first", runs.list_failed_runs(scope)),
-        _panel("table", "silent", "Silent jobs", availability.list_silent_jobs(scope, limits)),
+        _panel("table", "silent", "Silent jobs", objectives.list_silent_jobs(scope, limits)),
         _panel("table", "circuits", "Openings of circuits", runs.list_circuit_openings(scope)),
         _panel("table", "letters", "Dead letters", runs.list_dead_letters(scope)),
     )

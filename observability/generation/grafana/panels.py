@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from observability.generation.core.document import GeneratedDocument, ItemKey, Json
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.document import GeneratedDocument, ItemKey, Json
+from observability.generation.portfolio import Portfolio
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder

@@ -1,6 +1,7 @@
-"""The dashboard for Prometheus: what teams ask of scheduled jobs. Called by observability.generation.grafana.target.
+"""The dashboard for Prometheus: what teams ask of scheduled jobs. Pure.
 
-A job that is added to a job file is in every panel without a change; a row of each alert group names its jobs.
+A job that is added to a job file is in every panel without a change; a row of each alert group names its jobs. All
+panels are about the jobs that the variables of the dashboard select.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.policies.telemetry import label_of_tag
-from observability.generation.core.document import GeneratedDocument
-from observability.generation.core.portfolio import Portfolio, PortfolioJob
+from observability.generation.document import GeneratedDocument
 from observability.generation.grafana.panels import (
     DashboardDescription,
     DashboardVariable,
@@ -18,15 +18,8 @@ from observability.generation.grafana.panels import (
     PanelRow,
     make_dashboard_document,
 )
-from observability.generation.grafana.prometheus_now import make_now_panels
-from observability.generation.grafana.prometheus_panels import (
-    SELECTED_JOBS,
-    count_jobs,
-    make_lines,
-    make_percentile_lines,
-    make_stat,
-)
-from observability.generation.grafana.promql import (
+from observability.generation.portfolio import Portfolio, PortfolioJob
+from observability.generation.prometheus import (
     BAD_OUTCOMES,
     RATE_RANGE,
     WHOLE_RANGE,
@@ -35,8 +28,93 @@ from observability.generation.grafana.promql import (
     per_job,
     quantile,
     rate_per_job,
+    silent_jobs,
     success_ratio,
 )
+
+SELECTED_JOBS = 'job_name=~"$job"'
+"""The matcher of the selected jobs."""
+_PERCENTILES = (0.5, 0.95, 0.99)
+
+
+def make_stat(key: str, title: str, expression: str, description: str = "", **more: object) -> PanelDescription:
+    """Return a number; by default it is red from 1 on. `more`: other fields of the panel."""
+    return PanelDescription(
+        key,
+        "stat",
+        title,
+        (PanelQuery(expression),),
+        description,
+        **{"width": 4, "thresholds": ((1.0, "red"),), **more},  # type: ignore[arg-type]
+    )
+
+
+def make_lines(
+    key: str, title: str, queries: Sequence[tuple[str, str]], unit: str, description: str = "", width: int = 12
+) -> PanelDescription:
+    """Return lines over time. `queries`: each with its legend."""
+    found = tuple(PanelQuery(text, legend) for text, legend in queries)
+    maximum = 1.0 if unit == "percentunit" else None
+    return PanelDescription(key, "timeseries", title, found, description, unit, width, max_value=maximum)
+
+
+def count_jobs(series: str, value: int = 1) -> str:
+    """Return the number of jobs whose gauge has the value; 0 if no job has it."""
+    return f"count({per_job(series, SELECTED_JOBS)} == {value}) or vector(0)"
+
+
+def make_percentile_lines(key: str, title: str, histogram: str, selector: str, description: str) -> PanelDescription:
+    """Return three percentiles of a histogram over time."""
+    queries = [(quantile(share, histogram, RATE_RANGE, selector), f"p{share * 100:g}") for share in _PERCENTILES]
+    return make_lines(key, title, queries, "s", description, 8)
+
+
+_LATE_TICK_S, _STOPPED_TICK_S = 90.0, 180.0
+
+
+def make_now_panels() -> tuple[PanelDescription, ...]:
+    """Return the panels."""
+    shares: tuple[tuple[float, str], ...] = ((0.99, "yellow"), (0.999, "green"))
+    return (
+        make_stat("jobs", "Jobs", f"count({per_job('scheduler_job_info', SELECTED_JOBS)})", thresholds=()),
+        make_stat("down", "Down", count_jobs("scheduler_job_up", 0), "Jobs whose target is down."),
+        make_stat(
+            "degraded",
+            "Degraded",
+            count_jobs("scheduler_job_degraded"),
+            "Jobs that succeed although an expectation of severity degraded fails.",
+            thresholds=((1.0, "yellow"),),
+        ),
+        make_stat(
+            "success",
+            "Success rate",
+            success_ratio(WHOLE_RANGE, SELECTED_JOBS),
+            "Good runs of all judged ones in the time range; skipped and cancelled runs do not count.",
+            unit="percentunit",
+            first_colour="red",
+            thresholds=shares,
+        ),
+        make_stat("incidents", "Open incidents", "sum(max by (severity) (scheduler_incidents_open)) or vector(0)"),
+        make_stat(
+            "silent", "Silent jobs", f"count({silent_jobs(SELECTED_JOBS)}) or vector(0)", "No run for two intervals."
+        ),
+        make_stat("blind", "Blind", count_jobs("scheduler_job_blind"), "Jobs that the scheduler cannot check."),
+        make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=((1.0, "yellow"),)),
+        make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=((1.0, "yellow"),)),
+        make_stat(
+            "letters", "Dead letters", f"sum({per_job('scheduler_job_dead_letters', SELECTED_JOBS)}) or vector(0)"
+        ),
+        make_stat("undelivered", "Undelivered notifications", "max(scheduler_notifications_undelivered)"),
+        make_stat(
+            "tick",
+            "Tick lag",
+            "max(scheduler_watchdog_tick_gap_seconds)",
+            "Time since the last planning round.",
+            unit="s",
+            thresholds=((_LATE_TICK_S, "yellow"), (_STOPPED_TICK_S, "red")),
+        ),
+    )
+
 
 SOURCE_TYPE = "prometheus"
 _MAX_LINES = 10

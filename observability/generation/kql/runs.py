@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from jobs.runs import Outcome
 from observability import names
-from observability.generation.kql.scope import QueryScope
 from observability.generation.kql.text import (
     HAS_CHECKED,
     IS_CURRENT,
     IS_DOWN,
+    QueryScope,
     pipe,
     quote,
     read_measurement,

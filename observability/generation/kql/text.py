@@ -1,12 +1,13 @@
-"""Literals of KQL, and how the rows of Application Insights are read. Called by the modules of this package and by
-observability.generation.azure.
+"""Literals of KQL, how the rows of Application Insights are read, and which rows a query reads.
 
-Whatever comes from a job file enters a query by these functions alone.
+Whatever comes from a job file enters a query by these functions alone. A scope is time, deployment and jobs; each tool
+has other variables for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from jobs.runs import Outcome, Trigger
 from observability import names
@@ -75,3 +76,26 @@ HAS_CHECKED = f"{names.OUTCOME} !in ({quote_list((Outcome.SKIPPED, Outcome.CANCE
 
 IS_CURRENT = f"{read_property(names.TRIGGER)} != {quote(Trigger.BACKFILL)}"
 """A condition on a row of a run: it shows the target of its instant, which a backfill does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScope:
+    """`time`: a condition on `timestamp`; `step`: the time between two points of a chart, a timespan.
+
+    `roles`, `jobs`: conditions on `cloud_RoleName` and on the column of the job's name; empty: no condition.
+    """
+
+    time: str
+    step: str = "5m"
+    roles: str = ""
+    jobs: str = ""
+
+
+def scope_of_rule(window: str, role: str = "", jobs: Collection[str] | None = None) -> QueryScope:
+    """Return the scope of an alert rule. `window`: a timespan such as `15m`; `role`: empty for all deployments that
+    share the component; `jobs`: None for all jobs."""
+    return QueryScope(
+        time=f"timestamp > ago({window})",
+        roles=f"cloud_RoleName == {quote(role)}" if role else "",
+        jobs="" if jobs is None else f"{names.JOB_NAME} in ({quote_list(jobs)})",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 
-from observability.exporters.pacing import PAUSE_S, WORK_SLICE_S, Pace, encode_list
+from observability.exporters.background import PAUSE_S, WORK_SLICE_S, Pace, encode_list
 
 
 class Worker:

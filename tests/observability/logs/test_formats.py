@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from observability.events import DeadLettered, JobFailed, JobPerformance, JobRetry, JobStarted, ServiceEvent
-from observability.log_event import LogEvent
-from observability.logs.formats import JsonFormat, TextFormat
+from observability.events import DeadLettered, JobFailed, JobPerformance, JobRetry, JobStarted, LogEvent, ServiceEvent
+from observability.logs import JsonFormat, TextFormat
 from observability.redaction import MAX_FIELD_LENGTH
 from tests.observability import runs
 

@@ -13,7 +13,7 @@ import pytest
 from jobs.redaction import Redactor
 from observability.events import JobFailed, JobPerformance
 from observability.invocations import Invocation, run_in_invocation
-from observability.logs.setup import ConfiguredLogging, LogFormat, configure_logging
+from observability.logs import ConfiguredLogging, LogFormat, configure_logging
 from tests.observability import runs
 
 

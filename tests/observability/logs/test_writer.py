@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from observability.logs.writer import LogWriter
+from observability.logs import LogWriter
 
 
 class Reader(io.StringIO):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobs.running.runner import RunnerLoad
-from observability.measured_values import Measurements
-from observability.program.meter import Meter
-from observability.program.metrics import ProgramMetrics
+from observability.events import Measurements
+from observability.program_metrics import Meter, ProgramMetrics
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.port import StoreUnavailable

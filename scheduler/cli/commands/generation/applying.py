@@ -10,17 +10,15 @@ from scheduler.cli.commands.generation.writing import generate_documents
 from scheduler.cli.output import EXIT_FAILED, fail
 
 if TYPE_CHECKING:
-    from observability.generation.core.applying import ApplyOptions, ApplyOutcome, DocumentDrift
+    from observability.generation.applying import ApplyOptions, ApplyOutcome, DocumentDrift
 
 _APPLIED = "applied"
 
 
 def run_apply(target: str, out: Path, options: ApplyOptions, *, with_stored: bool) -> list[ApplyOutcome]:
     """Write the files, unless it is a dry run, and apply them. A tool that cannot be used ends the command with 1."""
-    from observability.generation.core.applied_folder import AppliedFolder
-    from observability.generation.core.applying import apply_documents
-    from observability.generation.core.folder import InvalidFolder, write_documents
-    from observability.generation.core.tool import ToolError
+    from observability.generation.applying import AppliedFolder, apply_documents
+    from observability.generation.document import InvalidFolder, ToolError, write_documents
     from observability.generation.targets import load_target
 
     loaded = load_target(target)
@@ -38,10 +36,8 @@ def run_apply(target: str, out: Path, options: ApplyOptions, *, with_stored: boo
 
 def read_drift(target: str, out: Path) -> list[DocumentDrift]:
     """Return what people changed. A tool or folder that cannot be read ends the command with 2."""
-    from observability.generation.core.applied_folder import AppliedFolder
-    from observability.generation.core.applying import find_drift
-    from observability.generation.core.folder import InvalidFolder
-    from observability.generation.core.tool import ToolError
+    from observability.generation.applying import AppliedFolder, find_drift
+    from observability.generation.document import InvalidFolder, ToolError
     from observability.generation.targets import load_target
 
     try:

@@ -13,7 +13,7 @@ from observability.generation.targets import TARGETS
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail, print_note
 
 if TYPE_CHECKING:
-    from observability.generation.core.applying import ApplyOutcome
+    from observability.generation.applying import ApplyOutcome
 
 ABOUT = """Generated dashboards, alert rules and objectives of other tools: they follow the jobs, their tags and groups.
 
@@ -96,7 +96,7 @@ def apply_target(
       generate apply datadog --out monitoring/prod --dry-run
       generate apply grafana --out monitoring/prod --overwrite
     """
-    from observability.generation.core.applying import ApplyOptions
+    from observability.generation.applying import ApplyOptions
     from scheduler.cli.commands.generation.applying import run_apply
     from scheduler.cli.commands.generation.report import show_outcomes
 

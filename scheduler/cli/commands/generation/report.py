@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scheduler.cli.output import print_error, print_warning, show_json, show_tabs
 
 if TYPE_CHECKING:
-    from observability.generation.core.applying import ApplyOutcome, DocumentDrift
+    from observability.generation.applying import ApplyOutcome, DocumentDrift
 
 _MAX_VALUE_LENGTH = 200
 """Characters of a value in a line. JSON has all of it."""
@@ -67,19 +67,19 @@ def _drift_as_json(drift: DocumentDrift) -> dict[str, object]:
 
 def _present(**values: Any) -> dict[str, Any]:
     """The values that exist."""
-    from observability.generation.core.merge import MISSING
+    from observability.generation.merge import MISSING
 
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def _format_place(pointer: Sequence[str]) -> str:
-    from observability.generation.core.merge import format_pointer
+    from observability.generation.merge import format_pointer
 
     return format_pointer(tuple(pointer))
 
 
 def _format(value: Any) -> str:
-    from observability.generation.core.merge import MISSING
+    from observability.generation.merge import MISSING
 
     if value is MISSING:
         return "nothing"

@@ -13,14 +13,13 @@ from jobs.formats.counts import format_count
 from scheduler.cli.output import EXIT_FAILED, fail, print_error, print_note
 
 if TYPE_CHECKING:
-    from observability.generation.core.document import GeneratedDocument
-    from observability.generation.core.portfolio import Portfolio
-    from observability.generation.core.tool import GenerationTarget
+    from observability.generation.document import GeneratedDocument, GenerationTarget
+    from observability.generation.portfolio import Portfolio
 
 
 def write_target(target: str, out: Path, *, is_check: bool, with_stored: bool) -> None:
     """Write the files that differ and print their paths. With `is_check`, only print them; then 1 ends the command."""
-    from observability.generation.core.folder import InvalidFolder, compare_folder, write_documents
+    from observability.generation.document import InvalidFolder, compare_folder, write_documents
     from observability.generation.targets import load_target
 
     documents = generate_documents(f"generate {target}", load_target(target), with_stored=with_stored)
@@ -46,7 +45,7 @@ def generate_documents(command: str, target: GenerationTarget, *, with_stored: b
 
 
 def _load_portfolio(command: str, *, with_stored: bool) -> Portfolio:
-    from observability.generation.core.portfolio import build_portfolio
+    from observability.generation.portfolio import build_portfolio
     from scheduler.cli.context import load_for_command
 
     configuration = load_for_command(command)

@@ -14,8 +14,7 @@ from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.step_judgement import StepJudgement
 from jobs.checks.kinds.step_sequence import JUDGING_SECONDS
 from jobs.checks.kinds.steps import StepsCheck
-from jobs.checks.kinds.tcp import TcpCheck
-from jobs.checks.kinds.tcp_pattern_search import PatternSearch
+from jobs.checks.kinds.tcp import PatternSearch, TcpCheck
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext

@@ -10,7 +10,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.incidents.values import TransitionKind
-from jobs.notifications.channels.mail.composing import compose_mail
+from jobs.notifications.channels.mail import compose_mail
 from jobs.notifications.channels.ntfy import ntfy_content
 from jobs.notifications.channels.slack import slack_content
 from jobs.notifications.channels.teams import teams_content

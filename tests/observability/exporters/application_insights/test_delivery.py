@@ -15,9 +15,9 @@ import pytest
 
 from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
-from observability.exporters.application_insights import sdk_setup
+from observability.exporters import application_insights_sdk as sdk_setup
 from observability.exporters.background import DeliveryCounts
-from observability.ticks import MAX_LINKED_RUNS
+from observability.sampling import MAX_LINKED_RUNS
 from tests.observability import runs
 from tests.observability.insights_program import CANARY, CLOSE_WITHIN
 from tests.parts.application_insights import INSTRUMENTATION_KEY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from observability import names
-from observability.exporters.application_insights.metric_window import MetricWindow
+from observability.exporters.measurements import MetricWindow
 
 
 class Clock:

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from observability.exporters.application_insights import transmission
-from observability.exporters.application_insights.transmission import (
+from observability.exporters import application_insights_transmission as transmission
+from observability.exporters.application_insights_transmission import (
     TrackIntake,
     decode_rows,
     describe_error_answer,
     encode_rows,
     read_receipt,
 )
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.request import SpooledRequest
+from observability.exporters.background import Pace
+from observability.exporters.spool_folder import SpooledRequest
 
 KEY = "00000000-1111-2222-3333-444444444444"
 ROWS: list[dict[str, Any]] = [{"name": str(number), "iKey": KEY} for number in range(4)]

@@ -14,13 +14,11 @@ import pytest
 from config.settings.model import DatadogSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from observability.exporters.background import BackgroundExporter, DeliveryCounts
-from observability.exporters.datadog import client
-from observability.exporters.datadog.client import describe_rejection, read_retry_after
-from observability.exporters.datadog.delivery import build_datadog_exporter
-from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakeKind, IntakePayload, decode_entries
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.request import SpooledRequest
+from observability.exporters import datadog
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace
+from observability.exporters.datadog import build_datadog_exporter, describe_rejection, read_retry_after
+from observability.exporters.datadog_payloads import RETRY_WINDOW, IntakeKind, IntakePayload, decode_entries
+from observability.exporters.spool_folder import SpooledRequest
 from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
@@ -218,7 +216,7 @@ def test_what_is_refused_for_good_is_counted(status: int) -> None:
 
 
 def test_a_request_is_halved_and_a_single_entry_is_not() -> None:
-    intake = client.DatadogIntake("logs", cast(Any, None), Pace())
+    intake = datadog.DatadogIntake("logs", cast(Any, None), Pace())
     halves = intake.split(request(5))
     assert [[entry["message"] for entry in decode_entries(half.body)] for half in halves] == [
         ["0", "1"],

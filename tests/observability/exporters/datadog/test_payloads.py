@@ -19,11 +19,9 @@ from datadog_api_client.v2.model.metric_series import MetricSeries
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run, Trigger
 from observability import names
-from observability.events import DeadLettered, LogLine, TelemetryEvent
-from observability.exporters.datadog.intakes import DatadogSource, IntakeKind, IntakePayload
-from observability.exporters.datadog.payloads import build_payloads
-from observability.exporters.pacing import Pace
-from observability.measured_values import Measurement, Measurements
+from observability.events import DeadLettered, LogLine, Measurement, Measurements, TelemetryEvent
+from observability.exporters.background import Pace
+from observability.exporters.datadog_payloads import DatadogSource, IntakeKind, IntakePayload, build_payloads
 from observability.sampling import RunReport
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs

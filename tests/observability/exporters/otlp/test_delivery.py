@@ -19,13 +19,10 @@ from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
 from observability import names
-from observability.events import DeadLettered, RunRequested
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
-from observability.exporters.otlp.building import build_otlp_exporter
-from observability.exporters.otlp.delivery import OtlpDelivery, OtlpOptions
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.spool import Spool
-from observability.measured_values import Measurement, Measurements
+from observability.events import DeadLettered, Measurement, Measurements, RunRequested
+from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.otlp import OtlpDelivery, OtlpOptions, build_otlp_exporter
+from observability.exporters.spool import Spool
 from tests.observability import runs
 from tests.observability.fakes import until
 from tests.parts.otlp_collector import OtlpCollector, read_attributes
@@ -257,10 +254,10 @@ def test_it_changes_nothing_that_is_global_and_is_not_imported_without_its_setti
 import asyncio, json, sys
 from config.settings.model import Settings
 from jobs.redaction import Redactor
-from observability.building import build_telemetry
+from observability.telemetry import build_telemetry
 build_telemetry(Settings(), Redactor())
 before = [name for name in sys.modules if name.startswith(("opentelemetry", "observability.exporters.otlp"))]
-from observability.exporters.otlp.building import build_otlp_exporter
+from observability.exporters.otlp import build_otlp_exporter
 made = build_otlp_exporter(Settings.model_validate({"otlp": {"endpoint": "http://127.0.0.1:9"}}), Redactor())
 made.start()
 asyncio.run(made.aclose(10))
@@ -274,7 +271,7 @@ print(json.dumps([before, [module for module in ours if ".sdk" in module]]))
 
 
 def test_a_file_of_authorities_that_is_missing_is_reported(tmp_path: Path) -> None:
-    from observability.exporters.otlp.client import OtlpClient
+    from observability.exporters.otlp_sdk import OtlpClient
 
     with pytest.raises(FileNotFoundError):
         OtlpClient({}, tmp_path / "none.pem", "1")

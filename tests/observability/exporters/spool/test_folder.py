@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.request import SpooledRequest, describe_file, parse_file_name
+from observability.exporters.spool_folder import SpooledRequest, SpoolFolder, describe_file, parse_file_name
 from tests.project import ROOT
 
 NOW = time.time()
@@ -152,9 +151,8 @@ def test_the_name_of_a_file_says_what_is_needed(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from observability.exporters.spool import folder as module
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.request import SpooledRequest
+from observability.exporters import spool_folder as module
+from observability.exporters.spool_folder import SpooledRequest, SpoolFolder
 
 root = Path(sys.argv[1])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from config.settings.model import Settings
-from observability.exporters.spool.opening import find_spool_folder, open_spool
-from observability.exporters.spool.request import SpooledRequest
+from observability.exporters.spool import find_spool_folder, open_spool
+from observability.exporters.spool_folder import SpooledRequest
 
 
 def settings(**values: object) -> Settings:

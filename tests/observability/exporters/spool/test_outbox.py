@@ -11,10 +11,9 @@ import pytest
 
 from jobs.redaction import Redactor
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.spool.folder import SpoolFolder
-from observability.exporters.spool.outbox import Outbox, SendResult
-from observability.exporters.spool.request import SpooledRequest
-from observability.exporters.spool.spool import Spool
+from observability.exporters.outbox import Outbox, SendResult
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpooledRequest, SpoolFolder
 
 BUSY = SendResult(reason="busy", is_temporary=True)
 

@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 
 from observability.events import LogLine
-from observability.exporters.tracing.attributes import make_exception_fields, to_nanoseconds
+from observability.exporters.tracing import make_exception_fields, to_nanoseconds
 from tests.observability import runs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
+from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective
 
 HOSTILE = "it's \"quoted\" \\ {Job} | take 0 // ]\n[parameters('x')]"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from observability.generation.azure.workbook.parameters import SAMPLE_VALUES
-from observability.generation.core.document import GeneratedDocument, Json
+from observability.generation.azure.workbook_items import SAMPLE_VALUES
+from observability.generation.document import GeneratedDocument, Json
 
 
 def queries_of(documents: Sequence[GeneratedDocument]) -> list[str]:

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from observability.generation.azure.arm import escape_expressions
-from observability.generation.azure.documents import generate_documents
-from observability.generation.core.document import GeneratedDocument
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.azure.documents import escape_expressions, generate_documents
+from observability.generation.document import GeneratedDocument
+from observability.generation.portfolio import Portfolio
 from tests.observability.generation.azure.models import PlaceOfResources, Rule, Template, WorkbookResource
 from tests.observability.generation.azure.portfolios import HOSTILE, SHOP, job
 

@@ -6,11 +6,16 @@ from datetime import timedelta
 from jobs.objectives import BURN_PAIRS
 from jobs.policies.telemetry import Reporting
 from observability.generation.azure.documents import list_rules
-from observability.generation.azure.rules.alert_rule import ERROR, LogAlertRule
-from observability.generation.azure.rules.job_rules import MAX_RULE_JOBS, find_unjudged_jobs
-from observability.generation.azure.rules.objective_rules import MAX_OBJECTIVE_JOBS, find_objectives, fit_pair
-from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
-from observability.generation.kql.availability import find_silence_limit
+from observability.generation.azure.resources import ERROR, LogAlertRule
+from observability.generation.azure.rules import (
+    MAX_OBJECTIVE_JOBS,
+    MAX_RULE_JOBS,
+    find_objectives,
+    find_unjudged_jobs,
+    fit_pair,
+)
+from observability.generation.kql.objectives import find_silence_limit
+from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective
 from tests.observability.generation.azure.portfolios import SHOP, job
 
 

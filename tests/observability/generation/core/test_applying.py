@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from observability.generation.core.applied_folder import AppliedFolder
-from observability.generation.core.applying import ApplyOptions, ApplyOutcome, apply_documents, find_drift
-from observability.generation.core.document import GeneratedDocument, reference_id
-from observability.generation.core.folder import InvalidFolder
-from observability.generation.core.tool import ToolDocument, ToolError
+from observability.generation.applying import AppliedFolder, ApplyOptions, ApplyOutcome, apply_documents, find_drift
+from observability.generation.document import GeneratedDocument, InvalidFolder, ToolDocument, ToolError, reference_id
 
 
 class MemoryTool:

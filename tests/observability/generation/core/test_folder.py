@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.generation.core.document import GeneratedDocument
-from observability.generation.core.folder import InvalidFolder, compare_folder, write_documents
+from observability.generation.document import GeneratedDocument, InvalidFolder, compare_folder, write_documents
 
 DOCUMENTS = (
     GeneratedDocument("rules.yaml", {"groups": [{"name": "ä"}]}),

@@ -7,8 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observability.generation.core.drift import find_differences
-from observability.generation.core.merge import MISSING, format_pointer, merge
+from observability.generation.merge import MISSING, find_differences, format_pointer, merge
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["", "a", "b"]))
 ITEMS = st.lists(

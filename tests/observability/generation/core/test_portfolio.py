@@ -7,7 +7,7 @@ from pathlib import Path
 from config.job_files.reader import JobFileReader
 from config.settings.model import Settings
 from jobs.schedules import parse_schedule
-from observability.generation.core.portfolio import Portfolio, PortfolioObjective, build_portfolio, find_longest_gap
+from observability.generation.portfolio import Portfolio, PortfolioObjective, build_portfolio, find_longest_gap
 
 JOBS = """
 jobs:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from observability.generation.core.applied_folder import AppliedFolder
-from observability.generation.core.applying import ApplyOptions, ApplyOutcome, apply_documents, find_drift
-from observability.generation.core.portfolio import Portfolio
-from observability.generation.core.tool import ToolError
+from observability.generation.applying import AppliedFolder, ApplyOptions, ApplyOutcome, apply_documents, find_drift
 from observability.generation.datadog.target import TARGET
+from observability.generation.document import ToolError
+from observability.generation.portfolio import Portfolio
 from tests.observability.generation.grafana.portfolios import CHECKOUT, PORTFOLIO
 from tests.parts.datadog_api import DatadogStore, running_datadog
 

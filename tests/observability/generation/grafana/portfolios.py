@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
+from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective
 from tests.parts.http_server import Answer, Request
 from tests.parts.threaded_server import serve_in_thread
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from observability.generation.core.portfolio import Portfolio, PortfolioJob
 from observability.generation.grafana.prometheus_dashboard import make_prometheus_dashboard
-from observability.generation.grafana.prometheus_rules import make_prometheus_rules
+from observability.generation.portfolio import Portfolio, PortfolioJob
+from observability.generation.prometheus import make_prometheus_rules
 from observability.names.series import SERIES, watchdog_series
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability.generation.grafana.portfolios import PORTFOLIO, serve_page

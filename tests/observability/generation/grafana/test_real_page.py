@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.runs import Outcome
-from observability.generation.core.portfolio import Portfolio, PortfolioJob
 from observability.generation.grafana.prometheus_dashboard import make_prometheus_dashboard
-from observability.generation.grafana.prometheus_rules import make_prometheus_rules
+from observability.generation.portfolio import Portfolio, PortfolioJob
+from observability.generation.prometheus import make_prometheus_rules
 from tests.observability.generation.grafana.portfolios import serve_page
 from tests.observability.generation.grafana.test_prometheus import fill_in
 from tests.parts.prometheus import running_prometheus

@@ -20,7 +20,7 @@ from jobs.formats.durations import format_duration
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.objectives import BurnPair, list_possible_pairs
 from jobs.runs import Ticket
-from observability.generation.prometheus.burn_rules import BURN_ALERT, BurnObjective, make_burn_group
+from observability.generation.prometheus import BURN_ALERT, BurnObjective, make_burn_group
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.alerting.evaluation.evaluator_world import MINUTE, START, EvaluatorWorld, run_of
 from tests.scheduler.fakes import entry

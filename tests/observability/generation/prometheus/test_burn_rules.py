@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.generation.prometheus.burn_rules import BurnObjective, make_burn_group, make_burn_rules
+from observability.generation.prometheus import BurnObjective, make_burn_group, make_burn_rules
 from tests.observability.generation.prometheus.burn_histories import find_firing, make_history, write_promtool_test
 from tests.parts.prometheus import promtool
 

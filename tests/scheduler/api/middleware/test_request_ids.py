@@ -12,7 +12,7 @@ import pytest
 
 from jobs.redaction import Redactor
 from jobs.request_id import current_request_id, run_for_request
-from observability.logs.setup import configure_logging
+from observability.logs import configure_logging
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from observability.generation.azure.api.tool import AzureTool, open_azure
-from observability.generation.azure.documents import generate_documents
-from observability.generation.core.applied_folder import AppliedFolder
-from observability.generation.core.applying import (
+from observability.generation.applying import (
+    AppliedFolder,
     ApplyOptions,
     ApplyOutcome,
     apply_documents,
     find_drift,
 )
-from observability.generation.core.merge import format_pointer
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.azure.documents import generate_documents
+from observability.generation.azure.target import AzureTool, open_azure
+from observability.generation.merge import format_pointer
+from observability.generation.portfolio import Portfolio
 from tests.parts.arm_server import COMPONENT, GROUP, TOKEN, ArmServer
 
 ON_CALL = f"{GROUP}/providers/microsoft.insights/actionGroups/on-call"

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from observability.generation.azure.api.account import DEFAULT_URL, read_account
-from observability.generation.core.tool import ToolError
+from observability.generation.azure.target import DEFAULT_URL, read_account
+from observability.generation.document import ToolError
 from tests.observability.generation.azure.api.commands import ON_CALL
 from tests.parts.arm_server import COMPONENT, GROUP
 

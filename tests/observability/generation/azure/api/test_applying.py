@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from observability.generation.core.applying import ApplyOptions
-from observability.generation.core.portfolio import Portfolio
+from observability.generation.applying import ApplyOptions
+from observability.generation.portfolio import Portfolio
 from tests.observability.generation.azure.api.commands import (
     COMPONENT,
     DAYTIME,

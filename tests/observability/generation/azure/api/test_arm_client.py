@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from jobs.responses.reading import BlockingClient
-from observability.generation.azure.api.arm_client import MAX_REQUESTS, MAX_RETRY_AFTER_S, ArmClient
-from observability.generation.core.tool import ToolError
+from observability.generation.azure.arm_client import MAX_REQUESTS, MAX_RETRY_AFTER_S, ArmClient
+from observability.generation.document import ToolError
 from tests.observability.generation.azure.api.commands import rule_path
 from tests.parts.arm_server import TOKEN, ArmServer, ScriptedAnswer
 

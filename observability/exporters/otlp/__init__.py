@@ -1,1 +1,0 @@
-"""Traces, metrics and logs to any backend that accepts OTLP over HTTP."""

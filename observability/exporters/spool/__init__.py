@@ -1,1 +1,0 @@
-"""Requests to the destinations of telemetry, retained until they are accepted."""

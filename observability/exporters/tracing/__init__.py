@@ -1,1 +1,0 @@
-"""Runs as spans of OpenTelemetry, for the exporters that send traces."""

@@ -1,1 +1,0 @@
-"""The resources in Azure: read, written and deleted by the API of Azure Resource Manager."""

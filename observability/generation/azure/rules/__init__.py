@@ -1,1 +1,0 @@
-"""The scheduled query rules: about jobs, about objectives, about the scheduler itself."""

@@ -1,1 +1,0 @@
-"""The workbook: parameters, tabs, charts and tables."""
