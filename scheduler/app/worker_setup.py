@@ -14,7 +14,7 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.places import Shares
+from scheduler.worker.places import Shares
 from scheduler.worker.worker import Worker
 from scheduler.worker.worker_dependencies import WorkerDependencies
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from scheduler.worker.concurrency.places import JobPlaces, PlacesReport
+from scheduler.worker.places import JobPlaces, PlacesReport
 
 PLACES_FULL_AFTER_S = 10.0
 """Seconds without a free place after which the queue is degraded."""

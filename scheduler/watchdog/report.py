@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.key_counts import OpenRunCount
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 
 class Lateness(StrEnum):

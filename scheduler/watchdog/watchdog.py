@@ -23,7 +23,7 @@ from scheduler.watchdog.job_watch import JobWatch
 from scheduler.watchdog.report import WatchdogReport
 from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts
 from scheduler.watchdog.store_failures import StoreFailures
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 _log = logging.getLogger("scheduler.watchdog")
 

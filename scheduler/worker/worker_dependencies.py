@@ -17,14 +17,12 @@ from scheduler.gates import Gates
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import Runs
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer
-from scheduler.worker.claims.leases import RunLeases
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
-from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
-from scheduler.worker.concurrency.places import Shares
+from scheduler.worker.claims import CLAIM_RETRY_WINDOW, RunLeases, TicketClaimer
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.worker.place_assignment import InterruptibleSleep
+from scheduler.worker.places import FifoSemaphore, Shares
 from scheduler.worker.publishing import RunJudge, RunPublisher
-from scheduler.worker.results.recorder import ResultRecorder
+from scheduler.worker.recorder import ResultRecorder
 
 TicketCallback = Callable[[Ticket], None]
 

@@ -72,8 +72,8 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedule_activations import SCHEDULES_TABLE
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.worker.places import Shares
 from scheduler.worker.worker import Worker
 from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.jobs.checks.http_check import MemorySecrets

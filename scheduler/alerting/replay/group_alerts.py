@@ -9,7 +9,7 @@ from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.facts import Sample
 from jobs.alerting.groups import judge_group
 from jobs.alerting.rule import AlertRule
-from jobs.runs import Trigger
+from jobs.runs.outcomes import Trigger
 from scheduler.alerting.replay.job_alerts import AlertChange
 from scheduler.alerting.rule_book import GroupRules
 

@@ -23,7 +23,7 @@ from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from scheduler.stores.schedule_activations import ScheduleActivations
-from scheduler.worker.claims.claimer import STORE_STALL_AFTER
+from scheduler.worker.claims import STORE_STALL_AFTER
 from scheduler.worker.worker import Worker
 
 _log = logging.getLogger("scheduler.hosts.functions.timer")

@@ -42,7 +42,7 @@ from scheduler.watchdog.rules import (
     known_health_parts,
 )
 from scheduler.watchdog.watchdog import CHECK_INTERVAL, HEALTH_RECHECK_AFTER, MAX_HISTORY_READS
-from scheduler.worker.concurrency.places import JobPlaces, PlacesReport
+from scheduler.worker.places import JobPlaces, PlacesReport
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, WorkerHarness, entry

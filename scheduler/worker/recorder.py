@@ -1,8 +1,7 @@
 """Records the results of runs, in groups.
 
-Called by scheduler.worker.skipping. A result waits for a moment, so that many share one
-transaction (SQLite) or request (Azure), which costs more than its content. If no queue delivers tickets again, results
-wait in a backlog while the store is unavailable.
+A result waits for a moment, so that many share one transaction (SQLite) or request (Azure), which costs more than its
+content. If no queue delivers tickets again, results wait in a backlog while the store is unavailable.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.claims import ClaimLost, RunResult
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.repository import Runs
-from scheduler.worker.results.backlog import Backlog, BacklogState, UnwrittenResult
-from scheduler.worker.store_retry import retry_store
+from scheduler.worker.store_outages import Backlog, BacklogState, UnwrittenResult, retry_store
 
 _log = logging.getLogger("scheduler.worker")
 

@@ -1,7 +1,7 @@
-"""A FIFO semaphore with shares: limits the runs in-flight in total, of one job and of one host.
+"""The places of a process: a FIFO semaphore limits the runs in-flight in total, of one job and of one host.
 
-Called by scheduler.worker.concurrency.place_assignment. A free place goes to the run that has waited longest, of those
-whose job and host are below their limits. A run that waits for the share of its job never blocks the runs behind it.
+A free place goes to the run that has waited longest, of those whose job and host are below their limits. A run that
+waits for the share of its job never blocks the runs behind it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,49 @@ from heapq import heappop, heappush
 from itertools import chain, count
 from typing import Literal
 
-from scheduler.worker.concurrency.places import HeldPlace, JobPlaces, PlacesReport, Shares
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Parts of all places, above 0 and at most 1. A job never has more; a host has more while half of all are free."""
+
+    job: float = 1.0
+    host: float = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class HeldPlace:
+    """A place that a run holds. `since`: monotonic seconds."""
+
+    job: str
+    host: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlaces:
+    """The places that a job holds. `held_s`: seconds for which it has held the oldest of them."""
+
+    job: str
+    host: str
+    places: int
+    held_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesReport:
+    """`waiting`: runs without a place. `full_s`: seconds for which no place was free; 0 while one is.
+
+    `holders`: the jobs with the most places first. `held_back`: the number of waiting runs for each job and host that
+    has reached its share, such as `job slow` or `host one.internal:80`.
+    """
+
+    total: int
+    used: int
+    waiting: int
+    full_s: float = 0.0
+    holders: tuple[JobPlaces, ...] = ()
+    held_back: tuple[tuple[str, int], ...] = ()
+
 
 MIN_PLACES_PER_SHARE = 2
 """Places that one job or host has at least: its next run is judged while the previous run is in-flight."""

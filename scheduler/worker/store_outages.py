@@ -1,20 +1,50 @@
-"""Holds results while the store is unavailable, and writes them when it is back.
+"""Outages of the store: requests are tried again, and results wait until it is back.
 
-Called by scheduler.worker.results.recorder. The backlog is bounded in bytes and written in groups, oldest result first.
-A waiting result holds no place and no slot: its run has finished.
+The backlog of results is bounded in bytes and written in groups, oldest result first. A waiting result holds no place
+and no slot: its run has finished.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from jobs.ports import Clock
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
-from scheduler.stores.runs.claims import RunResult
+from scheduler.stores.runs.claims import ClaimLost, RunResult
+
+T = TypeVar("T")
+
+
+async def retry_store(
+    request: Callable[[], Awaitable[T]],
+    backoff: Iterable[float],
+    clock: Clock,
+    on_retry: Callable[[StoreError], None] = lambda _: None,
+) -> T:
+    """Return the answer of the request, repeated after each pause in `backoff` (seconds) while it fails.
+
+    Raises:
+        ClaimLost: at once, as no later request can succeed.
+        StoreError: the request failed after the last pause.
+    """
+    pauses = iter(backoff)
+    while True:
+        try:
+            return await request()
+        except ClaimLost:
+            raise
+        except StoreError as error:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            on_retry(error)
+        await clock.sleep(pause)
+
 
 BACKLOG_RETRY_INTERVAL = 1.0
 """Seconds between two tries while the store is unavailable."""
