@@ -63,6 +63,6 @@ class HostProfile(ABC):
 
         Raises DispatchError.
         """
-        from scheduler.dispatch.in_process import InProcessDispatch
+        from scheduler.dispatch.port import InProcessDispatch
 
         return InProcessDispatch(submit), program.activity

@@ -15,7 +15,7 @@ from typing import Any
 
 from jobs.runs import Ticket
 from scheduler.gates import Wait
-from scheduler.planning.missed_span import MissedSpan
+from scheduler.planning.plan import MissedSpan
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.execution import TicketExecutor

@@ -23,7 +23,7 @@ from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
-from scheduler.gates.open_runs_cache import KEYS_VALID_S
+from scheduler.gates.remote_runs import KEYS_VALID_S
 from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError

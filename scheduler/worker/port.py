@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.runs import Ticket
-from scheduler.planning.missed_span import MissedSpan
+from scheduler.planning.plan import MissedSpan
 
 
 class TicketReceiver(Protocol):

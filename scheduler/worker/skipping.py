@@ -18,7 +18,7 @@ from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog
-from scheduler.planning.missed_span import MissedSpan
+from scheduler.planning.plan import MissedSpan
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
 from scheduler.worker.recorder import RECORD_BACKOFF

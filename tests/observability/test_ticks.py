@@ -15,8 +15,7 @@ from jobs.runs import Ticket
 from observability.exporters.tracing.tick_spans import TickSpanEmitter
 from observability.telemetry import Telemetry
 from observability.ticks import MAX_LINKED_RUNS, TickPlanned
-from scheduler.planning.missed_span import MissedSpan
-from scheduler.planning.plan import Plan
+from scheduler.planning.plan import MissedSpan, Plan
 from tests.observability.fakes import RecordingExporter
 from tests.scheduler.fakes import entry
 

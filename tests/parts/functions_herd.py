@@ -22,7 +22,7 @@ _USED = (
     "aiohttp",
     "azure.data.tables.aio",
     "azure.storage.queue.aio",
-    "scheduler.dispatch.azure_depth",
+    "scheduler.dispatch.azure_queue",
     "scheduler.dispatch.azure_queue",
     "scheduler.hosts.functions.program_loader",
     "scheduler.stores.azure.store",

@@ -33,8 +33,7 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import Dispatch
+from scheduler.dispatch.port import Dispatch, InProcessDispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester

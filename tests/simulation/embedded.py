@@ -12,7 +12,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.dispatch.port import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.recovery import RunRecovery
 from scheduler.hosts.embedded.tick_loop import CURSOR_SAVE_INTERVAL

@@ -10,8 +10,7 @@ from jobs.ports import Clock
 from scheduler.dispatch.queue_names import run_queue_name
 
 if TYPE_CHECKING:
-    from scheduler.dispatch.azure_depth import AzureQueueDepthReader
-    from scheduler.dispatch.azure_queue import AzureQueueDispatch
+    from scheduler.dispatch.azure_queue import AzureQueueDepthReader, AzureQueueDispatch
 
 
 async def open_queue(settings: Settings, identity: AppIdentity, clock: Clock) -> AzureQueueDispatch:
@@ -23,7 +22,7 @@ async def open_queue(settings: Settings, identity: AppIdentity, clock: Clock) ->
 
 async def open_queue_depth(settings: Settings, identity: AppIdentity, clock: Clock) -> AzureQueueDepthReader:
     """How much waits there. Raises DispatchError."""
-    from scheduler.dispatch.azure_depth import open_azure_depth_reader
+    from scheduler.dispatch.azure_queue import open_azure_depth_reader
 
     return open_azure_depth_reader(**await _queue_connection(settings, identity, clock))
 

@@ -31,7 +31,7 @@ _log = logging.getLogger("scheduler.hosts.functions.timer")
 PLANNING_HORIZON = timedelta(seconds=75)
 """How far a tick plans ahead: a little more than the minute between two ticks."""
 ON_TIME_TOLERANCE = timedelta(seconds=60)
-"""How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.catch_up."""
+"""How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.plan."""
 STRANDED_AFTER = timedelta(minutes=2)
 """A requested run that is still queued after this time may have lost its message."""
 UNACKNOWLEDGED_AFTER = timedelta(minutes=2)

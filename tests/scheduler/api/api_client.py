@@ -21,7 +21,7 @@ from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.dispatch.port import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
