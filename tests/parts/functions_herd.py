@@ -23,7 +23,6 @@ _USED = (
     "azure.data.tables.aio",
     "azure.storage.queue.aio",
     "scheduler.dispatch.azure_queue",
-    "scheduler.dispatch.azure_queue",
     "scheduler.hosts.functions.program_loader",
     "scheduler.stores.azure.store",
     "scheduler.stores.azure.opening",

@@ -15,8 +15,7 @@ from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.recovery import RunRecovery
-from scheduler.hosts.embedded.tick_loop import CURSOR_SAVE_INTERVAL
-from scheduler.hosts.embedded.ticker import Ticker
+from scheduler.hosts.embedded.ticker import CURSOR_SAVE_INTERVAL, Ticker
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors

@@ -1,16 +1,21 @@
-"""Signals that stop the embedded host: the first one in order, the second one at once.
+"""Signals of the embedded host: those that stop it, and SIGHUP, which lets it read the job files again.
 
-Called by scheduler.hosts.embedded.host. The handlers are Python's and not the event loop's, so that a second signal
-also ends a process whose loop is stuck. If an orderly stop takes too long, because Python waits for a thread that
-hangs, a separate thread ends the process.
+The first signal stops it in order, the second one at once. The handlers are Python's and not the event loop's, so that
+a second signal also ends a process whose loop is stuck. If an orderly stop takes too long, because Python waits for a
+thread that hangs, a separate thread ends the process.
+
+SIGHUP never ends the host: `scheduler.__main__` ignores the signal from the first moment of `serve`. It is handled here
+once the program is open, and ignored again at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +24,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from jobs.formats.counts import format_count
+from scheduler.catalog.reloading import JobReloader
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_NAMED_RUNS = 5
@@ -95,3 +101,22 @@ def describe_stop(runs: Sequence[str], grace: float) -> str:
         named += f" and {len(runs) - MAX_NAMED_RUNS} more"
     waits = f"waiting up to {grace:g} s for {format_count(len(runs), 'run')}"
     return f"stopping: {waits}, then cancelling: {named}; a second signal ends the program at once"
+
+
+_log = logging.getLogger("scheduler.hosts.embedded.signals")
+
+
+async def reload_at_signals(reloader: JobReloader) -> None:
+    """Read the job files at each SIGHUP, until cancelled. Windows does not have this signal."""
+    if sys.platform == "win32":
+        return
+    requested, loop = asyncio.Event(), asyncio.get_running_loop()
+    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(requested.set))
+    try:
+        while True:
+            await requested.wait()
+            requested.clear()
+            _log.info("SIGHUP: reading the job files again")
+            await reloader.reload(is_requested=True)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

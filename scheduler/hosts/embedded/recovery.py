@@ -1,4 +1,9 @@
-"""Recovers open runs of other processes in the background. Called by scheduler.hosts.embedded.host."""
+"""Recovers runs that other processes left open: unfinished runs, and finished runs that were not acknowledged.
+
+The embedded host recovers them in the background, at the start and then periodically. In the Functions host, the queue
+delivers tickets again instead. Recovered runs are submitted a few at a time: due runs must not wait behind thousands of
+old ones. The worker grants places in the order of submission, so a run that is not submitted yet delays no due run.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,14 @@ from datetime import datetime, timedelta
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.health.report import HealthStatus, PartHealth
-from scheduler.hosts.embedded.recovery.owners import OwnerCheck, OwnerLiveness, has_died
-from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
-from scheduler.hosts.embedded.recovery.sweep import (
+from scheduler.hosts.embedded.recovery_sweep import (
     ABANDONED_QUEUED_AFTER,
+    OwnerCheck,
+    OwnerLiveness,
+    RecoveryQueue,
     RecoverySweep,
     SweepDependencies,
+    has_died,
 )
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
 from scheduler.stores.dead_letters.repository import DeadLetters

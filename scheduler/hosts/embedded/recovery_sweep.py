@@ -1,4 +1,4 @@
-"""One sweep over the open runs, a batch at a time. Called by scheduler.hosts.embedded.recovery.recovery.
+"""One sweep over the open runs, a batch at a time: which of their processes have died, and what their runs become.
 
 Each step is fenced by the etags of the listed rows: a run that was changed since then is skipped. So a sweep may run
 while other runs are due, requested or cancelled.
@@ -6,19 +6,23 @@ while other runs are due, requested or cancelled.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import os
+import socket
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from jobs.ports import Clock
-from jobs.runs import Run, Ticket
-from scheduler.catalog.catalog import Catalog
-from scheduler.hosts.embedded.recovery.owners import OwnerLiveness
-from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
-from scheduler.hosts.embedded.recovery.rules import dead_letter_for, end_without_rerun
+from jobs.running.run_factories import interrupted_run, skipped_run
+from jobs.runs import Run, Ticket, Trigger
+from jobs.runs.outcomes import Reason, ReasonCode
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Row, StoreError
@@ -27,6 +31,133 @@ from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.open_index import is_unfinished
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, RunResult, Runs, RunState
 from scheduler.worker.worker import Worker
+
+OwnerCheck = Callable[[str], bool | None]
+
+
+def has_died(owner: str) -> bool | None:
+    """Return whether the owner (host:pid:token) has died; None if this process cannot check it."""
+    host, _, rest = owner.partition(":")
+    pid, _, _ = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit() or sys.platform == "win32":
+        return None
+    if int(pid) == os.getpid():
+        return True  # an earlier process with the same number: own claims are never checked
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class OwnerLiveness:
+    """The owners in one sweep. Each is checked once, for all its runs."""
+
+    def __init__(self, has_died: OwnerCheck) -> None:
+        self._check_owner = has_died
+        self._died_by_owner: dict[str, bool | None] = {}
+
+    def is_alive(self, owner: str) -> bool:
+        """Return whether the process that queued a run is alive and will execute it.
+
+        A command that executes many runs in order may reach this one much later.
+        """
+        return bool(owner) and self._has_died(owner) is False
+
+    def can_take_over(self, owner: str, entry: CatalogJob | None) -> bool:
+        """Return whether recovery may take over this owner's run before its lease ends.
+
+        A process of another host cannot be checked; mostly it is the previous container. A run that must not be
+        executed twice waits for the end of its lease.
+        """
+        died = self._has_died(owner)
+        return died if died is not None else entry is None or entry.job.effect == "repeatable"
+
+    def _has_died(self, owner: str) -> bool | None:
+        if owner not in self._died_by_owner:
+            self._died_by_owner[owner] = self._check_owner(owner)
+        return self._died_by_owner[owner]
+
+
+StartTurn = Callable[[], asyncio.Task[None] | None]
+"""Submits runs to the worker. Returns their task; None if the program ends."""
+
+
+class RecoveryQueue:
+    """`max_concurrent_turns`: turns in-flight at most. A turn is one or more runs in order."""
+
+    def __init__(self, max_concurrent_turns: int) -> None:
+        self.max_concurrent_turns = max_concurrent_turns
+        self._waiting: deque[tuple[Sequence[str], StartTurn]] = deque()
+        self._ids: set[str] = set()
+        self._running: set[asyncio.Task[None]] = set()
+
+    def add(self, run_ids: Sequence[str], begin: StartTurn) -> None:
+        """Start a turn with these runs as soon as the limit allows."""
+        self._waiting.append((run_ids, begin))
+        self._ids.update(run_ids)
+        self._start_next()
+
+    def contains(self, run_id: str) -> bool:
+        """Return whether the run waits here for its turn."""
+        return run_id in self._ids
+
+    @property
+    def waiting_count(self) -> int:
+        """Number of runs that wait here for their turn."""
+        return len(self._ids)
+
+    def _start_next(self) -> None:
+        while self._waiting and len(self._running) < self.max_concurrent_turns:
+            run_ids, begin = self._waiting.popleft()
+            self._ids.difference_update(run_ids)
+            task = begin()
+            if task is not None:
+                self._running.add(task)
+                task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._start_next()
+
+
+def end_without_rerun(record: RunRecord, entry: CatalogJob | None, clock: Clock, since: datetime) -> Run | None:
+    """Return the end of a run that is not executed again; None if it must be executed.
+
+    `entry` None: the job was removed. `since`: the start of the recovery, by which lateness counts.
+    """
+    ticket = record.ticket
+    if record.state is RunState.QUEUED:
+        # A requested run, or one that a stopping process released.
+        if entry is None or _is_still_required(record, entry, since):
+            return None
+        why = f"it was due while no scheduler was running (catch_up: {entry.job.catch_up.policy})"
+        return skipped_run(entry.job, ticket, clock, Reason(ReasonCode.MISSED, why))
+    if entry is not None and entry.job.effect == "repeatable" and _is_still_required(record, entry, since):
+        return None
+    return interrupted_run(ticket, ticket.due_at, clock.now(), None if entry is None else entry.job)
+
+
+def dead_letter_for(record: RunRecord, run: Run, entry: CatalogJob | None) -> DeadLetter | None:
+    """Return the dead letter of a run that ends so; None if its job requires none."""
+    if entry is None or not (entry.job.dead_letter and run.outcome.down):
+        return None
+    return DeadLetter.from_run(run, record.ticket, entry.job)
+
+
+def _is_still_required(record: RunRecord, entry: CatalogJob, since: datetime) -> bool:
+    """Return whether the run must still be executed: a requested run, or one that the catch-up policy includes."""
+    job, ticket = entry.job, record.ticket
+    late = since - ticket.due_at
+    if ticket.trigger is not Trigger.SCHEDULE or late <= ON_TIME_TOLERANCE or job.schedule is None:
+        return True
+    if job.catch_up.policy == "none" or late.total_seconds() > job.catch_up.within:
+        return False
+    following = job.schedule.next_after(ticket.due_at)
+    return job.catch_up.policy == "all" or following is None or following > since
+
 
 _log = logging.getLogger("scheduler.hosts.embedded.recovery")
 
