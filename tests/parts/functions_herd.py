@@ -23,7 +23,7 @@ _USED = (
     "azure.data.tables.aio",
     "azure.storage.queue.aio",
     "scheduler.dispatch.azure_queue",
-    "scheduler.hosts.functions.program_loader",
+    "scheduler.hosts.functions.program",
     "scheduler.stores.azure.store",
     "scheduler.stores.azure.opening",
 )
