@@ -1,6 +1,6 @@
 """What the program reports about itself apart from its health: its exporters and its settings, as plain values.
 
-Built by scheduler.app.reporting; shown by scheduler.api.dashboard.
+Built by scheduler.app.health_probes; shown by scheduler.api.dashboard.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builds what reads the calendars of rotas for commands that only read. Used by scheduler.app.read_only."""
+"""Builds what reads the calendars of rotas for commands that only read."""
 
 from __future__ import annotations
 
