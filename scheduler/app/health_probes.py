@@ -18,8 +18,7 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check
-from scheduler.health.own_reports import ExporterReport, OwnReports, SettingReport
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.health import ExporterReport, HealthProbe, HealthStatus, OwnReports, PartHealth, SettingReport
 from scheduler.operations.pings import PingReceiver
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.port import Store, StoreDamaged, StoreError

@@ -18,7 +18,7 @@ from scheduler.app.adapters import open_store
 from scheduler.app.options import make_options, open_log, with_version
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import build_snapshot
-from scheduler.health.report import Health
+from scheduler.health import Health
 from scheduler.services import Services
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
 

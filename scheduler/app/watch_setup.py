@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scheduler.changes.announcing import ChangeAnnouncer
-from scheduler.metrics.page import CACHED_SECONDS, MetricsPage
-from scheduler.metrics.sources import SourceParts, create_sources
+from scheduler.metrics.page import CACHED_SECONDS, MetricsPage, SourceParts, create_sources
 from scheduler.stores.announcements import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
-from scheduler.watchdog.program_gauges import ProgramGauges
+from scheduler.watchdog.gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
 
 if TYPE_CHECKING:

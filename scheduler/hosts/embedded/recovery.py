@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.hosts.embedded.recovery_sweep import (
     ABANDONED_QUEUED_AFTER,
     OwnerCheck,

@@ -20,7 +20,7 @@ from jobs.runs import Ticket
 from jobs.schedules import Schedule, from_milliseconds
 from scheduler.app import Program
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.health import HealthProbe, HealthStatus, PartHealth
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import MissedSpan, PausedJob, Plan, plan_due
 from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR

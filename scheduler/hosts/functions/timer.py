@@ -17,7 +17,7 @@ from jobs.runs import Ticket
 from jobs.schedules import Schedule, to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.health import HealthProbe, HealthStatus, PartHealth
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import Plan, plan_due
 from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Cursors

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.hosts.functions.timer import MAX_TICK_GAP, PLANNING_HORIZON, last_tick_reader, tick_probe
 from tests.scheduler.fakes import START, VirtualClock
 

@@ -16,7 +16,7 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.dispatch.port import DispatchError, QueueDepth
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.pauses import Pause
 from scheduler.stores.runs.repository import Claim, Runs
@@ -32,11 +32,11 @@ from scheduler.watchdog import (
     WatchdogReport,
 )
 from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
-from scheduler.watchdog.place_messages import describe_full_places
 from scheduler.watchdog.rules import (
     LATE_AFTER,
     MAX_QUEUE_AGE_S,
     MAX_QUEUE_LENGTH,
+    describe_full_places,
     health_parts,
     judge_job,
     known_health_parts,

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.app.health_probes import results_probe
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import RunResult, RunState
 from scheduler.worker.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS

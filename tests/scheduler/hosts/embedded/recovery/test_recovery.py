@@ -14,7 +14,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.hosts.embedded.recovery import (
     RECOVERY_BATCH_SIZE,
     SWEEP_INTERVAL,
