@@ -16,33 +16,24 @@ from jobs.running.self_checks.own_checks import CredentialChecks, OwnChecks
 from jobs.targets import Target
 from observability.telemetry import Telemetry
 from scheduler.alerting.alerting import Alerting, Notified
-from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.daily_tests import DailyTests
+from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.alerting.delivery.channel_pass import DeliveryTools
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
-from scheduler.alerting.delivery.delivery import OutboxDelivery
-from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.delivery import OutboxDelivery, SenderDirectory, StartGate
+from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
-from scheduler.alerting.delivery.sender_directory import SenderDirectory
-from scheduler.alerting.delivery.start_gate import StartGate
-from scheduler.alerting.engine_runner import EngineRunner
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
-from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
-from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
-from scheduler.alerting.evaluation.counted_runs import CountedRuns
-from scheduler.alerting.evaluation.due_times import DueTimes
+from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator, RunCountReader
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
-from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
-from scheduler.alerting.evaluation.groups import GroupEvaluator
-from scheduler.alerting.evaluation.history import SampleReader
+from scheduler.alerting.evaluation.history import CountedRuns, FactReader, SampleReader, SecretExpiries
+from scheduler.alerting.evaluation.judging import GroupEvaluator
 from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
-from scheduler.alerting.facts_source import DefinedFactsSource
-from scheduler.alerting.first_runs import FirstRuns
+from scheduler.alerting.evaluation.silent_jobs import DueTimes
+from scheduler.alerting.facts import DefinedFactsSource, FirstRuns
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
-from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
-from scheduler.alerting.rota_evaluation import open_calendar_judges
-from scheduler.alerting.rotas import RotaReader
+from scheduler.alerting.rotas import RotaReader, open_calendar_judges
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog

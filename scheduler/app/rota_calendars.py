@@ -12,8 +12,7 @@ from config.settings.model import Settings
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
-from scheduler.alerting.rota_evaluation import open_calendar_judges
-from scheduler.alerting.rotas import RotaReader
+from scheduler.alerting.rotas import RotaReader, open_calendar_judges
 
 
 def build_rota_reader(settings: Settings, identity: AppIdentity, clock: Clock, stack: AsyncExitStack) -> RotaReader:

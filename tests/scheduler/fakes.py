@@ -23,8 +23,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener
 from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer

@@ -1,6 +1,6 @@
 """Reads incidents, their transitions and decisions, page by page, and deletes old ones.
 
-Used by scheduler.alerting.incident_changes.
+Used by scheduler.alerting.engine_runner.
 """
 
 from __future__ import annotations

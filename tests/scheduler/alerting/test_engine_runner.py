@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand
-from scheduler.alerting.engine_runner import IDLE_INTERVAL
-from scheduler.alerting.incident_changes import IncidentChanges, UnknownIncident
+from scheduler.alerting.engine_runner import IDLE_INTERVAL, IncidentChanges, UnknownIncident
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.repository import EngineRows
 from tests.jobs.incidents.world import HOUR, MINUTE, World

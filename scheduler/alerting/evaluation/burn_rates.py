@@ -1,28 +1,74 @@
-"""Evaluates the burn alerts of objectives over several jobs, whose counts are added.
+"""Burn rates: counts of runs in windows of days, and the burn alerts of objectives over several jobs.
 
-Used by scheduler.alerting.evaluation.evaluator.
+The counts of an objective's jobs are added. Rollups and the runs of divided hours only are read. Windows and blind
+times are read at most each EXCLUSIONS_AGE seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert
+from jobs.alerting.conditions.burn_rate import LONGEST_BURN_WINDOW
 from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
 from jobs.alerting.facts import Sample, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
+from jobs.definition import JobDefinition
+from jobs.incidents.downtime import merge_spans
+from jobs.incidents.suppression.spans import Span
 from jobs.incidents.values import AlertKey
 from jobs.objectives import NO_COUNTS, SliCounts
 from jobs.ports import Clock
-from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.rule_book import RuleBook
+from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
+from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
+from scheduler.stores.runs.repository import Runs
+
+EXCLUSIONS_AGE = timedelta(seconds=15)
+
+
+class RunCountReader:
+    """Raises StoreError."""
+
+    def __init__(self, runs: Runs, exclusions: ExclusionReader) -> None:
+        self._runs = runs
+        self._exclusions = exclusions
+        self._common: tuple[datetime, CommonExclusions] | None = None
+        self._lock = asyncio.Lock()
+
+    async def read(
+        self, job: JobDefinition, windows: Set[tuple[timedelta, bool]], now: datetime
+    ) -> Mapping[tuple[timedelta, bool], SliCounts]:
+        """Return the counts by window, and by whether degraded runs are bad."""
+        async with self._lock:
+            common = await self._read_common(now)
+        times = self._exclusions.list_uncounted(
+            job, Span(now - max(window for window, _ in windows), now + MILLISECOND), common
+        )
+        excluded = merge_spans(Span(each.begin, each.end) for each in times.times)
+        found: dict[tuple[timedelta, bool], SliCounts] = {}
+        for is_degraded_bad in sorted({each for _, each in windows}):
+            counter = ObjectiveRunCounter(self._runs, is_degraded_bad=is_degraded_bad)
+            chosen = [window for window, each in windows if each == is_degraded_bad]
+            counts = await counter.count_windows(job.name, now, chosen, excluded)
+            found.update({(window, is_degraded_bad): each for window, each in counts.items()})
+        return found
+
+    async def _read_common(self, now: datetime) -> CommonExclusions:
+        known = self._common
+        if known is not None and timedelta() <= now - known[0] < EXCLUSIONS_AGE:
+            return known[1]
+        common = await self._exclusions.read_common(Span(now - timedelta(seconds=LONGEST_BURN_WINDOW), now))
+        self._common = now, common
+        return common
+
 
 MAX_CONCURRENT_COUNTS = 8
 """Jobs of an objective whose counts are read at once."""
