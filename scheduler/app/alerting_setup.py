@@ -39,7 +39,7 @@ from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.watchdog.gauges import UNDEFINED_CHANNEL_KIND
+from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -9,7 +9,7 @@ from scheduler.metrics.page import CACHED_SECONDS, MetricsPage, SourceParts, cre
 from scheduler.stores.announcements import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
-from scheduler.watchdog.gauges import ProgramGauges
+from scheduler.watchdog.program_gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
 
 if TYPE_CHECKING:

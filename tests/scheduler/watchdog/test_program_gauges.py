@@ -1,4 +1,4 @@
-"""scheduler/watchdog/gauges.py: what is published each minute, and what not while the store is unavailable."""
+"""scheduler/watchdog/program_gauges.py: what is published each minute, and what not while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import Runs
-from scheduler.watchdog.gauges import ProgramGauges
+from scheduler.watchdog.program_gauges import ProgramGauges
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
