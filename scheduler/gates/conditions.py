@@ -2,7 +2,7 @@
 
 Runs that the job no longer has, scheduled runs of disabled jobs, and scheduled and dependent runs of paused jobs are
 skipped. A scheduled run waits until its dependencies are met; a job without a schedule is started by
-scheduler.dependencies.trigger instead.
+scheduler.dependencies instead.
 """
 
 from __future__ import annotations

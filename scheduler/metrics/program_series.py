@@ -23,7 +23,7 @@ from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveState
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.alerting.undelivered import UndeliveredRows
 from scheduler.watchdog import Watchdog
-from scheduler.watchdog.gauges import read_gauges
+from scheduler.watchdog.report import read_gauges
 
 _MILLISECONDS = 1000
 

@@ -1,4 +1,4 @@
-"""What the parts of a worker share. Built by scheduler.app.worker_setup for scheduler.worker.worker."""
+"""What the parts of a worker share. Built by scheduler.app.operations for scheduler.worker.worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies.port import FollowUp, NoFollowUp
+from scheduler.dependencies import FollowUp, NoFollowUp
 from scheduler.gates import Gates
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import Runs

@@ -22,7 +22,7 @@ from observability.log_event import LogEvent
 from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT

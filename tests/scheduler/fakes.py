@@ -30,8 +30,7 @@ from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies.port import FollowUp
-from scheduler.dependencies.trigger import DependencyTrigger
+from scheduler.dependencies import DependencyTrigger, FollowUp
 from scheduler.dispatch.port import Dispatch, InProcessDispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations

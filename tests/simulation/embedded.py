@@ -11,7 +11,7 @@ from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog
-from scheduler.dependencies.trigger import DependencyTrigger
+from scheduler.dependencies import DependencyTrigger
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.recovery import RunRecovery

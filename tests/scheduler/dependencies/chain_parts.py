@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from scheduler.catalog.catalog import Catalog, CatalogJob
-from scheduler.dependencies.trigger import DependencyTrigger
+from scheduler.dependencies import DependencyTrigger
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs.repository import Claim, RunRecord, Runs
 from tests.jobs.running.run_parts import Heard

@@ -31,7 +31,7 @@ from scheduler.watchdog import (
     Watchdog,
     WatchdogReport,
 )
-from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
+from scheduler.watchdog.report import WatchdogGauge, read_gauges
 from scheduler.watchdog.rules import (
     LATE_AFTER,
     MAX_QUEUE_AGE_S,

@@ -25,7 +25,7 @@ from observability.exporters.datadog.payloads import build_payloads
 from observability.exporters.pacing import Pace
 from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 
 GAUGES = {gauge.name: gauge for gauge in WATCHDOG_GAUGES}

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Protocol
 
 from jobs.definition import JobDefinition
 from jobs.definition.dependencies import Dependency
@@ -28,7 +29,48 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.dispatch.port import Dispatch
 from scheduler.stores.pauses import Pauses
+from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
+
+
+class FollowUp(Protocol):
+    def has_dependents(self, job: str) -> bool:
+        """Return whether other jobs depend on runs of this job.
+
+        Such runs are finished unacknowledged, and acknowledged after `start_dependents`, which is not called for other
+        runs.
+        """
+        ...
+
+    async def start_dependents(self, run: Run) -> None:
+        """Start the jobs that depend on a recorded run. A repeated call for the same run has no further effect.
+
+        Raises:
+            StoreError, DispatchError: the run stays unacknowledged, and is followed up later.
+        """
+        ...
+
+
+class DeferredFollowUp:
+    """Follow-up in a process that does not know all jobs: a running server starts the dependents."""
+
+    def has_dependents(self, job: str) -> bool:
+        """Return True for every job, so that its runs are finished unacknowledged and the server finds them."""
+        return True
+
+    async def start_dependents(self, run: Run) -> None:
+        """Raise StoreError always, so that the run stays unacknowledged."""
+        raise StoreError("the job files have problems; a running server starts the dependents")
+
+
+class NoFollowUp:
+    """Follow-up where no job depends on another one."""
+
+    def has_dependents(self, job: str) -> bool:
+        return False
+
+    async def start_dependents(self, run: Run) -> None:
+        """See FollowUp.start_dependents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +162,7 @@ class _FollowUpDependencies:
 
 
 class DependencyTrigger:
-    """Implements scheduler.dependencies.port.FollowUp."""
+    """Implements scheduler.dependencies.FollowUp."""
 
     def __init__(
         self,
