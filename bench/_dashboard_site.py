@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from jobs.runs import ErrorClass, Observation, Phases
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from tests.jobs.running.run_parts import broken
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.every_page.page_list import find_address, list_templates

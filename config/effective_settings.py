@@ -1,4 +1,4 @@
-"""Lists the settings in force with their origins, without secrets. Called by scheduler.app.reporting."""
+"""Lists the settings in force with their origins, without secrets. Called by scheduler.app.health_probes."""
 
 from __future__ import annotations
 

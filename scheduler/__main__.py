@@ -68,7 +68,7 @@ def main():
         sys.stderr.write("%s\n%s\n" % (wrong, suggest_dev_command(sys.argv[1:], os.getcwd())))
         return 2
     if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the host handles it: see hosts/embedded/reload_signal.py
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the host handles it: see hosts/embedded/signals.py
     try:
         from scheduler.crash_traces import enable_crash_traces
 

@@ -1,6 +1,6 @@
 """How long a lease lasts, and when it is renewed; the same for claims of runs and for slots.
 
-Used by scheduler.worker.claims.leases and scheduler.gates.slot_leases.
+Used by scheduler.worker.claims and scheduler.gates.slots.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
-    from scheduler.health.report import Health
+    from scheduler.health import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage

@@ -140,7 +140,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class ShareSettings(FrozenModel):
-    """Shares of `concurrency`; see scheduler.worker.concurrency.fifo_semaphore."""
+    """Shares of `concurrency`; see scheduler.worker.places."""
 
     job: Share = 0.1
     host: Share = 0.25

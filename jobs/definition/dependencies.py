@@ -1,6 +1,6 @@
 """The dependencies between jobs: the condition that a run of another job must meet, and what a run starts. Pure.
 
-Evaluated by scheduler.dependencies.trigger for jobs without a schedule, and by the dependency gate for scheduled ones.
+Evaluated by scheduler.dependencies for jobs without a schedule, and by the dependency gate for scheduled ones.
 A job *starts* another one that depends on it and has no schedule.
 """
 

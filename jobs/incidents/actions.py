@@ -1,6 +1,6 @@
 """What people do with an open incident: each function returns the step that is stored. Pure.
 
-Passed to scheduler.alerting.incident_changes. The channels that were sent the opening are notified of each action.
+Passed to scheduler.alerting.engine_runner. The channels that were sent the opening are notified of each action.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class Ticket:
 
     @staticmethod
     def following(job: str, due_at: datetime, generation: str, suffix: str, correlation_id: str) -> Ticket:
-        """Return the only ticket of this job in the chain with this suffix (see scheduler.dependencies.chains)."""
+        """Return the only ticket of this job in the chain with this suffix (see scheduler.dependencies)."""
         run_id = f"{job}@{format_run_instant(due_at)}.{suffix}"
         return Ticket(run_id, job, Trigger.DEPENDENCY, due_at, generation, correlation_id)
 

@@ -120,11 +120,11 @@ PROGRAM_METRICS: Final = (
 )
 """The metrics of the program itself."""
 METRICS: Final = (*RUN_METRICS, *PROGRAM_METRICS)
-"""All metrics but the gauges of the watchdog: scheduler.watchdog.gauges."""
+"""All metrics but the gauges of the watchdog: scheduler.watchdog.report."""
 
 
 class GaugeDeclaration(Protocol):
-    """A gauge of the watchdog, as scheduler.watchdog.gauges declares it."""
+    """A gauge of the watchdog, as scheduler.watchdog.report declares it."""
 
     @property
     def name(self) -> str: ...

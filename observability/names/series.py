@@ -143,7 +143,7 @@ SERIES: Final = (
 
 
 def watchdog_series(gauge: GaugeDeclaration) -> MetricSeries:
-    """Return the series of a gauge of scheduler.watchdog.gauges; milliseconds are given in seconds."""
+    """Return the series of a gauge of scheduler.watchdog.report; milliseconds are given in seconds."""
     unit = "seconds" if gauge.unit in ("s", "ms") else ""
     name = f"scheduler_watchdog_{gauge.name}{f'_{unit}' if unit else ''}"
     return MetricSeries(name, gauge.description.replace("`", ""), unit)

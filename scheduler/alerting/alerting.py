@@ -14,13 +14,11 @@ from datetime import datetime, timedelta
 
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.ports import Clock
-from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.daily_tests import DailyTests
+from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.alerting.delivery.delivery import OutboxDelivery
-from scheduler.alerting.engine_runner import EngineRunner
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
-from scheduler.alerting.facts_source import DefinedFactsSource
-from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.facts import DefinedFactsSource
 from scheduler.alerting.rotas import RotaReader
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.suppressions import StoredSuppressions

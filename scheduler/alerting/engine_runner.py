@@ -8,6 +8,11 @@
 A pass reads the stored state, decides (jobs.incidents.engine.passing), and writes its result fenced by the head that it
 has read. If another process has written meanwhile, it reads and decides again. A process that ends at any line leaves
 what the next pass completes.
+
+A person's change of an incident is fenced like a pass. The functions of jobs.incidents.actions decide it; the caller
+records it in the audit trail before.
+
+    changed = await changes.apply(incident, lambda found, now: acknowledge(found, actor, now, note))
 """
 
 from __future__ import annotations
@@ -26,6 +31,11 @@ from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.stores.alerting.engine import EngineMoved, EngineRows, EngineState, run_sized
 from scheduler.stores.port import StoreError
+from jobs.problems import format_value
+from scheduler.stores.alerting.incident_log import IncidentLog
+from scheduler.stores.alerting.large_work import run_sized
+from scheduler.stores.alerting.repository import EngineMoved, EngineRows, EngineState
+from scheduler.stores.port import StoreError, StoreUnavailable
 
 _log = logging.getLogger("scheduler.alerting")
 
@@ -168,3 +178,43 @@ class EngineRunner:
 def _count_open(before: Sequence[Incident], steps: Iterable[IncidentStep]) -> Mapping[str, int]:
     after = {each.id: each for each in before} | {step.incident.id: step.incident for step in steps}
     return Counter(each.severity for each in after.values() if each.is_open)
+
+
+Action = Callable[[Incident, datetime], IncidentStep]
+"""Called with the current incident and the current instant, again if another process has changed it meanwhile."""
+
+
+class UnknownIncident(LookupError):
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"there is no incident {format_value(incident)}: list the incidents to find its id")
+
+
+class IncidentChanges:
+    def __init__(self, rows: EngineRows, log: IncidentLog, runner: EngineRunner, clock: Clock) -> None:
+        self._rows = rows
+        self._log = log
+        self._runner = runner
+        self._clock = clock
+
+    async def apply(self, incident: str, action: Action) -> Incident:
+        """Store what the action makes of the incident, and return it.
+
+        Raises:
+            UnknownIncident: it does not exist.
+            ActionRefused: of the action, such as for a resolved incident.
+            StoreError: it is unknown whether it was changed.
+        """
+        for _ in range(MAX_CONFLICTS):
+            state, now = await self._rows.read(), self._clock.now()
+            found = next((each for each in state.incidents if each.id == incident), None)
+            found = found or await self._log.find(incident)
+            if found is None:
+                raise UnknownIncident(incident)
+            step = action(found, now)
+            try:
+                await self._rows.write(state.head, now, [step])
+            except EngineMoved:
+                continue
+            self._runner.report_written([step])
+            return step.incident
+        raise StoreUnavailable(f"other processes changed the incidents {MAX_CONFLICTS} times meanwhile: try again")

@@ -3,23 +3,93 @@
     DefinedFacts(book, now, alerts=state.alerts, suppressions=..., routing=..., pauses=..., last_due=...)
 
 Made for each pass of the engine, and by replays. Answers are cached, because a pass needs them repeatedly.
+
+Before a job has run since the scheduler started, an alert describes its target as it was. A start is the first tick
+after a gap in which the scheduler did not run, which the host records: each start of an embedded process, and on
+Functions, where processes start often, a tick after ticks have been missing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel
+from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel, ancestors_of
+from jobs.incidents.engine.step import first_runs_end
+from jobs.incidents.routes import Rota
 from jobs.incidents.routing import RoutingResult, RoutingTable, channels_of
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
-from jobs.incidents.suppression.windows import AlertSubject
+from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow, Silence
 from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
-from scheduler.alerting.first_runs import FirstRuns
+from scheduler.alerting.evaluation.silent_jobs import DueTimes, longest_run
 from scheduler.alerting.rule_book import RuleBook
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.stores.alerting.large_work import run_sized
+from scheduler.stores.alerting.repository import EngineState
+from scheduler.stores.cursors import Cursors
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.suppressions import StoredSuppressions
+
+LONGEST_FIRST_WAIT = timedelta(minutes=15)
+"""After a start, for the first run of a job that is due later, or does not run."""
+_VERDICT_TIME = timedelta(seconds=2)
+"""From the end of a run until its verdict is stored, at least."""
+
+
+class FirstRuns:
+    """`shares_runs`: other processes execute runs, too."""
+
+    def __init__(self, cursors: Cursors, due_times: DueTimes, *, shares_runs: bool) -> None:
+        self._cursors = cursors
+        self._due_times = due_times
+        self._shares_runs = shares_runs
+        self._seen: dict[str, datetime] = {}
+        """When the first run of a job since the start was known to this process."""
+        self.started_at: datetime | None = None
+
+    async def read(self, now: datetime, jobs: Collection[str]) -> None:
+        """Read the latest start, and the newest runs of jobs unless they have run since then. Raises StoreError."""
+        found = await self._cursors.find_start(now)
+        if found != self.started_at:
+            self.started_at, self._seen = found, {}
+        if found is None or now >= found + LONGEST_FIRST_WAIT:
+            return
+        missing = [job for job in jobs if job not in self._seen]
+        await self._due_times.read(missing if self._shares_runs else self._due_times.list_unknown(missing))
+        for job in missing:
+            last = self._due_times.find(job)
+            if last is not None and last >= found:
+                self._seen[job] = now
+
+    def find_end(self, snapshot: JobSnapshot, job: str, now: datetime, *, is_missed: bool = False) -> datetime | None:
+        """Return until when the first run of a job is waited for; None if it has run, or has no run to wait for.
+
+        `is_missed`: wait only if a run was due while the scheduler did not run.
+        """
+        entry, started_at = snapshot.find_job(job), self.started_at
+        if entry is None or not entry.job.enabled or started_at is None:
+            return None
+        seen = self._seen.get(job)
+        if seen is not None and now >= seen + _VERDICT_TIME:
+            return None
+        schedule, last = snapshot.schedule(job), self._due_times.find(job)
+        end = started_at + LONGEST_FIRST_WAIT
+        if schedule is None:
+            # A job that runs after others has no due instants.
+            due = started_at if entry.job.depends_on and not is_missed else None
+            return None if due is None or now >= end else end
+        if is_missed and last is not None and seen is None:
+            missed = schedule.next_after(last)
+            if missed is None or missed >= started_at:
+                return None
+        due = schedule.next_after(started_at)
+        if due is not None:
+            end = min(end, due + longest_run(entry.job) + _VERDICT_TIME)
+        return end if now < end else None
+
 
 LastDue = Callable[[str], datetime | None]
 """Returns the due instant of the newest finished run of a job that is known."""
@@ -153,3 +223,101 @@ def describe_pause(name: str, reason: str, until: datetime | None) -> Suppressio
     """Return what a pause holds back with. `name`: of the window, empty for a pause by an operator."""
     suppression = Suppression(SuppressionKind.WINDOW, name or "pause", reason)
     return suppression if until is None else replace(suppression, until=until)
+
+
+ReadRotas = Callable[[JobSnapshot], Awaitable[Mapping[str, Rota]]]
+"""Returns the rotas that are known now, without a wait for the network."""
+
+
+class DefinedFactsSource:
+    """`book`: returns the rules in force. `shares_runs`: other processes execute runs, too."""
+
+    def __init__(
+        self,
+        book: Callable[[], RuleBook],
+        silences: StoredSuppressions[Silence],
+        windows: StoredSuppressions[RequestedWindow],
+        pauses: Pauses,
+        due_times: DueTimes,
+        read_rotas: ReadRotas,
+        *,
+        shares_runs: bool,
+        group_wait: timedelta,
+        first_runs: FirstRuns | None = None,
+    ) -> None:
+        self._book = book
+        self._silences = silences
+        self._windows = windows
+        self._pauses = pauses
+        self._due_times = due_times
+        self._read_rotas = read_rotas
+        self._shares_runs = shares_runs
+        self._group_wait = group_wait
+        self._first_runs = first_runs
+
+    async def read_facts(self, now: datetime, state: EngineState) -> DefinedFacts:
+        book = self._book()
+        alerts = [each.alert for each in state.alerts]
+        suppressions = await self.read_suppressions(book)
+        facts = DefinedFacts(
+            book,
+            now,
+            alerts=alerts,
+            suppressions=suppressions,
+            routing=RoutingTable(book.snapshot.alerting.routes, await self._read_rotas(book.snapshot)),
+            pauses=await self._read_pauses(now),
+            last_due=self._due_times.find,
+            first_runs=self._first_runs,
+            group_wait=self._group_wait,
+        )
+        await self._read_runs(alerts, state, facts)
+        if self._first_runs is not None and state.open:
+            subjects = {each.key.subject for incident in state.open for each in incident.open_members}
+            subjects.update(alert.subject for alert in alerts if alert.is_firing)
+            await self._first_runs.read(now, {job for each in subjects for job in self._jobs_of(each)})
+        return facts
+
+    async def find_first_runs_end(self, incident: Incident, now: datetime, *, is_missed: bool) -> datetime | None:
+        """Return until when messages about an incident wait for the first runs of its jobs since the start.
+
+        None: they do not wait. `is_missed`: only if a run was due while the scheduler did not run. Raises StoreError.
+        """
+        if self._first_runs is None:
+            return None
+        jobs = {job for member in incident.open_members for job in self._jobs_of(member.key.subject)}
+        await self._first_runs.read(now, jobs)
+        facts = DefinedFacts(self._book(), now, pauses=await self._read_pauses(now), first_runs=self._first_runs)
+        return first_runs_end(incident, facts, is_missed=is_missed)
+
+    async def read_suppressions(self, book: RuleBook) -> SuppressionSet:
+        """Return the windows of the job files, and what was requested."""
+        silences, windows = await self._silences.list_current(), await self._windows.list_current()
+        return SuppressionSet(book.snapshot.alerting.windows, windows, silences)
+
+    async def _read_pauses(self, now: datetime) -> Mapping[str, Suppression]:
+        pauses = await self._pauses.list_active(now)
+        return {job: describe_pause("", pause.reason, pause.until) for job, pause in pauses.items()}
+
+    async def _read_runs(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> None:
+        """Read the newest runs of the parents of firing alerts, and of what was held back behind what is over.
+
+        Runs of other processes are not known otherwise; those of an earlier process neither.
+        """
+        alerts = list(alerts)
+        jobs = await run_sized(len(alerts), self._list_read, alerts, state, facts)
+        await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
+
+    def _list_read(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> set[str]:
+        held = [member for incident in state.open for member in incident.open_members]
+        known = {(member.key, member.fired) for member in held}
+        firing = {alert.subject for alert in alerts if alert.is_firing}
+        # They wait for a run that confirms them.
+        subjects = {member.key.subject for member in held if member.parent and member.parent not in firing}
+        for alert in alerts:
+            if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in known:
+                subjects.update(ancestors_of(alert.subject, facts))
+        return {job for subject in subjects for job in self._jobs_of(subject)}
+
+    def _jobs_of(self, subject: str) -> tuple[str, ...]:
+        book = self._book()
+        return tuple(job for job in book.jobs_of(subject) if book.snapshot.find_job(job) is not None)

@@ -1,4 +1,4 @@
-"""Creates the app that answers while the program cannot be opened. Called by scheduler.hosts.functions.unavailable.
+"""Creates the app that answers while the program cannot be opened. Called by scheduler.hosts.functions.http_apps.
 
 The liveness route answers 200, because a restart would not help. Every other route answers 503 with the cause. The
 routes of health and pings, which require no key, omit the cause: it can name files, hosts and accounts.

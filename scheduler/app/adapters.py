@@ -1,6 +1,6 @@
 """Opens the store that the settings name.
 
-Called by scheduler.app.program, scheduler.app.read_only and scheduler.app.backups.opening, which close it.
+Called by scheduler.app.program, scheduler.app.read_only and scheduler.app.backup_opening, which close it.
 """
 
 from __future__ import annotations

@@ -1,54 +1,75 @@
-"""Builds alerting: evaluation, engine, delivery, and what they read. Called by building."""
+"""Builds alerting: evaluation, engine, delivery, what they read, and what telemetry hears of notifications."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from config.own_services import list_own_services
 from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
+from jobs.notifications.outbox import UndeliveredNotification
 from jobs.ports import SelfChecks
 from jobs.running.self_checks.network import PeerChecks, ReferenceChecks, parse_references
 from jobs.running.self_checks.own_checks import CredentialChecks, OwnChecks
 from jobs.targets import Target
+from observability.telemetry import Telemetry
 from scheduler.alerting.alerting import Alerting, Notified
-from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.daily_tests import DailyTests
+from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.alerting.delivery.channel_pass import DeliveryTools
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
-from scheduler.alerting.delivery.delivery import OutboxDelivery
-from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.delivery import OutboxDelivery, SenderDirectory, StartGate
+from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
-from scheduler.alerting.delivery.sender_directory import SenderDirectory
-from scheduler.alerting.delivery.start_gate import StartGate
-from scheduler.alerting.engine_runner import EngineRunner
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
-from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
-from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
-from scheduler.alerting.evaluation.counted_runs import CountedRuns
-from scheduler.alerting.evaluation.due_times import DueTimes
+from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator, RunCountReader
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
-from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
-from scheduler.alerting.evaluation.groups import GroupEvaluator
-from scheduler.alerting.evaluation.history import SampleReader
+from scheduler.alerting.evaluation.history import CountedRuns, FactReader, SampleReader, SecretExpiries
+from scheduler.alerting.evaluation.judging import GroupEvaluator
 from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
-from scheduler.alerting.facts_source import DefinedFactsSource
-from scheduler.alerting.first_runs import FirstRuns
+from scheduler.alerting.evaluation.silent_jobs import DueTimes
+from scheduler.alerting.facts import DefinedFactsSource, FirstRuns
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
-from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
-from scheduler.alerting.rota_evaluation import open_calendar_judges
-from scheduler.alerting.rotas import RotaReader
+from scheduler.alerting.rotas import RotaReader, open_calendar_judges
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
-from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
+from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
+from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program
+
+
+class DeliveryTelemetry:
+    """Implements scheduler.alerting.delivery.port.DeliveryListener: by kinds, which are few, not by channels."""
+
+    def __init__(self, telemetry: Telemetry, catalog: Catalog) -> None:
+        self._metrics, self._events = telemetry.metrics, telemetry.events
+        self._catalog = catalog
+
+    def message_sent(self, channel: str) -> None:
+        """See DeliveryListener.message_sent."""
+        self._metrics.notification_sent(self._kind_of(channel))
+
+    def message_failed(self, channel: str) -> None:
+        """See DeliveryListener.message_failed."""
+        self._metrics.notification_failed(self._kind_of(channel))
+
+    def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
+        """See DeliveryListener.notifications_given_up."""
+        kind, reason = self._kind_of(channel), letters[-1].error
+        self._metrics.notifications_given_up(kind, len(letters))
+        self._events.notifications_given_up(channel, kind, len(letters), reason)
+
+    def _kind_of(self, channel: str) -> str:
+        found = self._catalog.snapshot.alerting.channels.get(channel)
+        return UNDEFINED_CHANNEL_KIND if found is None else found.kind
+
 
 FIRST_ROTA_WAIT = 2.0
 """Seconds for which the first pass of a process waits for a calendar."""

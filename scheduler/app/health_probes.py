@@ -1,4 +1,4 @@
-"""Health probes of the program's parts, for the health report. Used by scheduler.app and the hosts."""
+"""What the program reports about itself: health probes of its parts, its exporters and its settings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
+from config.effective_settings import EffectiveSetting, list_settings, read_descriptions
+from config.settings.loading import LoadedSettings
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
+from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check
-from scheduler.app.reporting.own_reports import build_own_reports
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.health import ExporterReport, HealthProbe, HealthStatus, OwnReports, PartHealth, SettingReport
 from scheduler.operations.pings import PingReceiver
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.port import Store, StoreDamaged, StoreError
@@ -26,9 +30,61 @@ if TYPE_CHECKING:
     from config.secrets import SecretChain
     from config.settings.model import Settings
     from jobs.refreshing_cache import FetchFailure
-    from observability.telemetry import Telemetry
     from scheduler.app.program import Program
     from scheduler.connections.register import ConnectionRegister
+
+
+def build_own_reports(telemetry: Telemetry, loaded: LoadedSettings, redactor: Redactor) -> OwnReports:
+    """Return functions that read the current values."""
+    return OwnReports(_exporter_lister(telemetry), _setting_lister(loaded, redactor))
+
+
+def _exporter_lister(telemetry: Telemetry) -> Callable[[], Sequence[ExporterReport]]:
+    def list_exporters() -> Sequence[ExporterReport]:
+        return [_to_report(each) for each in telemetry.health()]
+
+    return list_exporters
+
+
+def _to_report(values: Mapping[str, Any]) -> ExporterReport:
+    return ExporterReport(
+        name=values["exporter"],
+        state=values["state"],
+        last_error=values["last_error"] or "",
+        sent=values["sent"],
+        dropped=values["dropped"],
+        waiting=values["waiting"],
+        waiting_bytes=values["waiting_bytes"],
+        oldest=values["oldest"] or "",
+        spool_problem=values["spool_problem"],
+    )
+
+
+def _setting_lister(loaded: LoadedSettings, redactor: Redactor) -> Callable[[], Sequence[SettingReport]]:
+    """Settings do not change while the program runs, so they are listed once."""
+
+    @cache
+    def list_reports() -> Sequence[SettingReport]:
+        descriptions = dict(read_descriptions())
+        return [
+            SettingReport(
+                ".".join(each.path),
+                redactor.redact(each.value),
+                each.origin,
+                _find_source(each),
+                each.is_secret,
+                descriptions.pop(each.path[0], ""),
+            )
+            for each in list_settings(loaded)
+        ]
+
+    return list_reports
+
+
+def _find_source(setting: EffectiveSetting) -> Literal["default", "file", "variable"]:
+    if setting.is_default:
+        return "default"
+    return "file" if ":" in setting.origin else "variable"
 
 
 SECRETS_FOLDER_TIMEOUT = 0.5

@@ -1,17 +1,19 @@
-"""What differs between the processes that open the program. Called by scheduler.app.program.
+"""What differs between the processes that open the program: each host and the command line has its own profile.
 
-Each host and the command line has its own profile.
+A command knows where a server that runs next to it serves the API: never a target of a check.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, TextIO
+from urllib.parse import urlsplit
+
+from config.settings.model import Settings
+from jobs.checks.addresses import OwnEndpoint
 
 if TYPE_CHECKING:
-    from config.settings.model import Settings
-    from jobs.checks.addresses import OwnEndpoint
     from jobs.runs import Ticket
     from scheduler.app.program import Program
     from scheduler.authentication.port import AuthenticationMode
@@ -63,6 +65,21 @@ class HostProfile(ABC):
 
         Raises DispatchError.
         """
-        from scheduler.dispatch.in_process import InProcessDispatch
+        from scheduler.dispatch.port import InProcessDispatch
 
         return InProcessDispatch(submit), program.activity
+
+
+def server_endpoints(settings: Settings) -> tuple[OwnEndpoint, ...]:
+    """Return the address that the server has recorded next to its store, and that of the settings."""
+    return tuple(dict.fromkeys(_find_server_endpoints(settings)))
+
+
+def _find_server_endpoints(settings: Settings) -> Iterator[OwnEndpoint]:
+    from scheduler.stores.sqlite.file_lock import read_api_address
+
+    if settings.sqlite_path is not None and (address := read_api_address(settings.sqlite_path)):
+        parts = urlsplit(address)
+        yield OwnEndpoint(parts.hostname or "", parts.port or 80)
+    if settings.port:
+        yield OwnEndpoint(settings.host, settings.port)

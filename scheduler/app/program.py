@@ -18,7 +18,7 @@ from scheduler.app.adapters import open_store
 from scheduler.app.options import make_options, open_log, with_version
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import build_snapshot
-from scheduler.health.report import Health
+from scheduler.health import Health
 from scheduler.services import Services
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.announcing import ChangeAnnouncer
     from scheduler.changes.upkeep import StateUpkeep
-    from scheduler.dependencies.port import FollowUp
+    from scheduler.dependencies import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
@@ -193,8 +193,7 @@ class Program(Services):
     @cached_property
     def follow_up(self) -> FollowUp:
         """Without all jobs it is unknown which of them depend on a run."""
-        from scheduler.dependencies.port import DeferredFollowUp
-        from scheduler.dependencies.trigger import DependencyTrigger
+        from scheduler.dependencies import DeferredFollowUp, DependencyTrigger
 
         if self.configuration.problems:
             return DeferredFollowUp()
@@ -203,7 +202,7 @@ class Program(Services):
 
     @cached_property
     def worker(self) -> Worker:
-        from scheduler.app.worker_setup import build_worker
+        from scheduler.app.operations import build_worker
 
         return build_worker(self)
 

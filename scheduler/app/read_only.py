@@ -81,7 +81,7 @@ class ReadOnlyProgram(Services):
 
     def make_rotas(self) -> RotaReader:
         """See Services.make_rotas."""
-        from scheduler.app.alerting.rota_calendars import build_rota_reader
+        from scheduler.app.rota_calendars import build_rota_reader
 
         return build_rota_reader(self._settings, self._identity, self.clock, self._stack)
 

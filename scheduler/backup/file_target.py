@@ -1,6 +1,6 @@
 """Restores into a SQLite file: into a new file next to it, which gets its name at the end.
 
-Used by scheduler.app.backups.opening. So the file is complete under its name, or what it was before. A former file is
+Used by scheduler.app.backup_opening. So the file is complete under its name, or what it was before. A former file is
 renamed.
 """
 

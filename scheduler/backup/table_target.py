@@ -1,4 +1,4 @@
-"""Restores into a store that is written in place, such as Azure Tables. Used by scheduler.app.backups.opening.
+"""Restores into a store that is written in place, such as Azure Tables. Used by scheduler.app.backup_opening.
 
 A row tells how far the restore has come. Until it is complete, the program refuses to start with the store, and the
 same restore continues where it ended.

@@ -20,7 +20,7 @@ from scheduler.audit.change_log import log_change
 from scheduler.audit.trail import AuditedChange, ChangeRecorder
 from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
 from scheduler.stores.port import StoreError
 

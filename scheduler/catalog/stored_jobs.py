@@ -13,7 +13,7 @@ from jobs.ports import Clock
 from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreError
 from scheduler.stores.stored_jobs.repository import StoredJobs
 

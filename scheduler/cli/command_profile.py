@@ -7,8 +7,7 @@ from typing import TextIO
 
 from config.settings.model import Settings
 from jobs.checks.addresses import OwnEndpoint
-from scheduler.app.own_endpoints import server_endpoints
-from scheduler.app.profile import HostProfile
+from scheduler.app.profile import HostProfile, server_endpoints
 from scheduler.worker.options import COMMAND_OPTIONS
 
 

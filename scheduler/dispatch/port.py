@@ -1,11 +1,8 @@
-"""The ports that send tickets to a worker and report how many wait.
-
-Implemented by the other modules of this package.
-"""
+"""The ports that send tickets to a worker and report how many wait, and the dispatch within one process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -49,3 +46,18 @@ class QueueDepthReader(Protocol):
 
 class DispatchError(Exception):
     """Tickets could not be sent. The message names what is unavailable and what to check."""
+
+
+class InProcessDispatch:
+    """Passes each ticket to `submit`, which returns at once. A crash loses none: they are stored as queued before."""
+
+    def __init__(self, submit: Callable[[Ticket], object]) -> None:
+        self._submit = submit
+
+    async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
+        """Submit the tickets now: only requested tickets arrive here, and no other process holds them."""
+        for ticket in tickets:
+            self._submit(ticket)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""

@@ -1,6 +1,6 @@
 """The names of the queues, in a module without imports so that function_app loads them quickly.
 
-Called by scheduler.hosts.functions.storage_queue, and by the entry point of the Functions app.
+Called by scheduler.hosts.functions.queue, and by the entry point of the Functions app.
 """
 
 from collections.abc import Mapping

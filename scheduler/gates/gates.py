@@ -1,19 +1,131 @@
-"""All gates of a process, checked in order. Called by scheduler.worker."""
+"""All gates of a process, checked in order; the protocol of a gate, its verdicts, and what wakes waiting tickets.
+
+A gate wakes the tickets of this process that wait at it. Other processes wake no ticket here, so a waiting ticket is
+also checked at intervals.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
-from scheduler.gates.wakeups import Wakeups
 from scheduler.stores.port import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The ticket is recorded as skipped with this reason, whose message has no full stop.
+
+    `cancelled_by`: the source of a cancellation, such as `by run ID`; the ticket is then recorded as cancelled.
+    """
+
+    reason: Reason
+    cancelled_by: str = ""
+
+    def __str__(self) -> str:
+        return self.reason.message
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The ticket cannot run yet: check it again at `retry_at`, or earlier. `reason`: the cause of the wait."""
+
+    retry_at: datetime
+    reason: Reason
+
+    def __str__(self) -> str:
+        return self.reason.message
+
+
+GateVerdict = Skip | Wait | None
+"""None: the ticket may run."""
+
+
+class Gate(Protocol):
+    """A condition that lets a ticket run, wait or be skipped.
+
+    The worker calls `applies_to`, then `check` at the due instant and again while the verdict is Wait, and `release` at
+    the end. A gate that admitted a ticket holds its resources while a later gate lets the ticket wait.
+    """
+
+    def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
+        """Return whether this gate applies to the ticket. Must be cheap, because every ticket is checked."""
+        ...
+
+    async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
+        """Return the verdict about a ticket. May be called again after the ticket was admitted.
+
+        Raises:
+            StoreError: the condition cannot be read now; the ticket waits.
+        """
+        ...
+
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
+        """Release the resources of a ticket that neither waits nor runs here any more, admitted or not.
+
+        May be called twice. Raises nothing.
+        """
+        ...
+
+
+MIN_RECHECK_BACKOFF, MAX_RECHECK_BACKOFF = timedelta(seconds=0.5), timedelta(seconds=2)
+QUEUED_RECHECK_AFTER = timedelta(seconds=10)
+
+
+def recheck_backoff(waited: timedelta, longest: timedelta = MAX_RECHECK_BACKOFF) -> timedelta:
+    """Return the pause before the next check: a quarter of the time that the ticket has waited, within bounds."""
+    return min(max(waited / 4, MIN_RECHECK_BACKOFF), longest)
+
+
+def next_check_at(since: datetime, now: datetime, *, is_first: bool) -> datetime:
+    """Return the instant of the next check of a ticket that waits since `since`.
+
+    Only the first ticket of a queue can proceed; the others are woken when it is their turn.
+    """
+    return now + (recheck_backoff(now - since) if is_first else QUEUED_RECHECK_AFTER)
+
+
+class Wakeups:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sleeping: dict[str, asyncio.Task[None]] = {}
+        self._woken_early: set[str] = set()
+
+    def wake(self, run_id: str) -> None:
+        """End the wait of this ticket, or its next wait if it does not wait now."""
+        task = self._sleeping.get(run_id)
+        if task is None:
+            self._woken_early.add(run_id)
+        else:
+            task.cancel()
+
+    def clear(self, run_id: str) -> None:
+        """Remove a wake-up that arrived after the wait of this ticket."""
+        self._woken_early.discard(run_id)
+
+    async def wait(self, run_id: str, seconds: float) -> None:
+        """Wait until this ticket is woken, at most `seconds`."""
+        if run_id in self._woken_early or seconds <= 0:
+            self._woken_early.discard(run_id)
+            return
+        task = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._sleeping[run_id] = task
+        try:
+            await asyncio.wait((task,))
+        finally:
+            del self._sleeping[run_id]
+            task.cancel()
+        if not task.cancelled():
+            task.result()
+
 
 _log = logging.getLogger("scheduler.gates")
 

@@ -15,11 +15,16 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.gates.job_queue import JobQueue, QueuePosition
-from scheduler.gates.overlap_rules import OtherRuns, OverlapDecision, cancelled_by_run, decide_overlap
-from scheduler.gates.port import GateVerdict, Skip, Wait
+from scheduler.gates.gates import MAX_RECHECK_BACKOFF, GateVerdict, Skip, Wait, Wakeups, next_check_at
+from scheduler.gates.job_queue import (
+    JobQueue,
+    OtherRuns,
+    OverlapDecision,
+    QueuePosition,
+    cancelled_by_run,
+    decide_overlap,
+)
 from scheduler.gates.remote_runs import RemoteRuns, RemoteRunsFound
-from scheduler.gates.wakeups import MAX_RECHECK_BACKOFF, Wakeups, next_check_at
 
 REPLAY_RECHECK_AFTER = timedelta(seconds=5)
 """After which a replay that waits for a run of another process is checked again; it is not urgent."""

@@ -1,19 +1,88 @@
-"""The page GET /api/metrics. Built by scheduler.app.watch_setup; scheduler.services has it for the API."""
+"""The page GET /api/metrics, and its sources of series in the order in which they are read.
+
+A new source is a class in this package and a line in `create_sources`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from jobs.ports import Clock
 from observability.names.catalogue import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
-from scheduler.metrics.families import STEP_PAUSE, Family, SeriesSource
-from scheduler.metrics.text import END, ExpositionFormat, write_comments
+from scheduler.metrics.families import (
+    END,
+    STEP_PAUSE,
+    ExpositionFormat,
+    Family,
+    OmittedJobsSource,
+    SeriesSelection,
+    SeriesSource,
+    write_comments,
+)
+from scheduler.metrics.job_facts import JobStateReader, RunFactReader, StatesOf
+from scheduler.metrics.job_series import HistogramSetting, JobSeriesSource
+from scheduler.metrics.program_series import (
+    BuildSource,
+    CircuitSource,
+    IncidentSource,
+    NotificationSource,
+    ObjectiveSource,
+    WatchdogSource,
+)
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.objectives.counters import ObjectiveCounters
+from scheduler.queries.objectives.reader import ObjectiveReader
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.repositories import Repositories
+from scheduler.stores.runs.repository import Runs
 from scheduler.timed_cache import TimedCache
 from scheduler.turns import convert_each
-from scheduler.watchdog import WATCHDOG_GAUGES
+from scheduler.watchdog import WATCHDOG_GAUGES, Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class SourceParts:
+    """What sources read. `catalog`, `circuits`: of all jobs. `tags`, `histograms`, `max_age`: see JobSeriesSource.
+
+    `max_jobs`: see SeriesSelection.
+    """
+
+    catalog: Catalog
+    runs: Runs
+    pauses: Pauses
+    stored: Repositories
+    circuits: CircuitQueries
+    watchdog: Watchdog
+    states_of: StatesOf
+    objectives: ObjectiveReader
+    rollup_age: float
+    version: str
+    tags: Iterable[str] = ()
+    histograms: HistogramSetting = "auto"
+    max_jobs: int = 10_000
+    max_age: float = 0.0
+
+
+def create_sources(parts: SourceParts) -> Sequence[SeriesSource]:
+    stored = parts.stored
+    states = JobStateReader(parts.states_of, parts.pauses, stored.engine_rows, stored.dead_letters, parts.circuits)
+    runs = RunFactReader(stored.run_counters, parts.runs)
+    selection = SeriesSelection(parts.catalog, parts.max_jobs)
+    return (
+        BuildSource(parts.version),
+        JobSeriesSource(selection, runs, states, parts.tags, parts.histograms, parts.max_age),
+        OmittedJobsSource(selection),
+        IncidentSource(states),
+        NotificationSource(stored.outbox_rows, stored.undelivered),
+        CircuitSource(selection, states),
+        WatchdogSource(parts.watchdog),
+        ObjectiveSource(selection, parts.objectives, ObjectiveCounters(parts.objectives.measurer, parts.rollup_age)),
+    )
+
 
 CACHED_SECONDS = 5.0
 """For which a page is cached at least, so that concurrent scrapes share one."""

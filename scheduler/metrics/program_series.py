@@ -1,20 +1,34 @@
-"""The series of the whole program. Sources of scheduler.metrics.sources."""
+"""The series of the whole program and of objectives.
+
+A page reads at most MAX_REFRESHED objectives again, the oldest values first: with more, values are older.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from jobs.definition.job_alerts import NamedObjective
+from jobs.formats.durations import format_duration
+from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
+from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
 from scheduler.metrics.families import Family
 from scheduler.metrics.job_states import JobStateReader
 from scheduler.metrics.selection import SeriesSelection
 from scheduler.metrics.text import write_samples
 from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
+from scheduler.metrics.families import Family, SeriesSelection, write_samples
+from scheduler.metrics.job_facts import JobStateReader
+from scheduler.queries.objectives.counters import ObjectiveCounters
+from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveState
+from scheduler.stores.alerting.outbox import OutboxRows
+from scheduler.stores.alerting.undelivered import UndeliveredRows
 from scheduler.watchdog import Watchdog
-from scheduler.watchdog.gauges import read_gauges
+from scheduler.watchdog.report import read_gauges
 
 _MILLISECONDS = 1000
 
@@ -92,3 +106,77 @@ class WatchdogSource:
             of, factor = series.watchdog_series(gauge), _MILLISECONDS if gauge.unit == "ms" else 1
             families.append(Family(of, write_samples(of, [({}, value / factor)])))
         return families
+
+
+MAX_REFRESHED = 50
+VALUES_AGE = timedelta(seconds=10)
+
+_Samples = list[tuple[Mapping[str, str], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """`counters`: None for an objective that counts time."""
+
+    state: ObjectiveState
+    counters: SliCounts | None
+
+
+class ObjectiveSource:
+    """Follows the source of jobs: the objective of a job without series has none either."""
+
+    def __init__(self, selection: SeriesSelection, reader: ObjectiveReader, counters: ObjectiveCounters) -> None:
+        self._selection = selection
+        self._reader = reader
+        self._counters = counters
+        self._measured: dict[str, _Measured] = {}
+
+    async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
+        """See SeriesSource. A caller that is limited gets the objectives of single jobs."""
+        jobs = self._selection.jobs
+        objectives = [each for each in self._reader.list_objectives() if not each.job or each.job in jobs]
+        await self._refresh(objectives, now)
+        seen = (each for each in objectives if not is_limited or _is_shown(each, catalog))
+        return _make_families(self._measured[each.name] for each in seen if each.name in self._measured)
+
+    async def _refresh(self, objectives: Sequence[NamedObjective], now: datetime) -> None:
+        known = {each.name: each for each in objectives}
+        self._counters.retain_only(set(known))
+        self._measured = {
+            name: each for name, each in self._measured.items() if known.get(name) == each.state.objective
+        }
+        for objective in sorted(objectives, key=self._last_read)[:MAX_REFRESHED]:
+            measured = self._measured.get(objective.name)
+            if measured is None or not timedelta() <= now - measured.state.until < VALUES_AGE:
+                counts_runs = objective.definition.counts == "runs"
+                self._measured[objective.name] = _Measured(
+                    await self._reader.read_objective(objective),
+                    await self._counters.read(objective, now) if counts_runs else None,
+                )
+
+    def _last_read(self, objective: NamedObjective) -> float:
+        measured = self._measured.get(objective.name)
+        return 0.0 if measured is None else measured.state.until.timestamp()
+
+
+def _is_shown(objective: NamedObjective, catalog: Catalog) -> bool:
+    return bool(objective.job) and objective.job in catalog and not catalog.has_hidden_past(objective.job)
+
+
+def _make_families(measured: Iterable[_Measured]) -> Sequence[Family]:
+    found: dict[MetricSeries, _Samples] = {}
+    for each in measured:
+        state, counters = each.state, each.counters
+        labels = {"slo": state.objective.name, series.JOB_NAME: state.objective.job}
+        target = round(1 - error_ratio_of(state.budget.target), 9)
+        found.setdefault(series.SLO_TARGET, []).append((labels, target))
+        if counters is not None:
+            found.setdefault(series.SLO_VALID_RUNS, []).append((labels, counters.valid))
+            found.setdefault(series.SLO_BAD_RUNS, []).append((labels, counters.bad))
+        if state.budget.remaining_ratio is not None:
+            found.setdefault(series.SLO_REMAINING, []).append((labels, state.budget.remaining_ratio))
+        for window, rate in state.burn_rates.items():
+            if rate is not None:
+                named = {**labels, "window": format_duration(window.total_seconds())}
+                found.setdefault(series.SLO_BURN_RATE, []).append((named, rate))
+    return [Family(each, write_samples(each, samples)) for each, samples in found.items()]

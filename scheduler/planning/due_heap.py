@@ -32,7 +32,7 @@ class DueInstants(NamedTuple):
     on_time: list[DueInstant]
     """Ordered by instant."""
     missed: list[DueInstant]
-    """The first missed instant of each job (see scheduler.planning.catch_up)."""
+    """The first missed instant of each job (see scheduler.planning.plan)."""
 
 
 class _ScheduleRow:

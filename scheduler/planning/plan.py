@@ -1,23 +1,135 @@
 """One planning pass of both hosts: due instants become tickets, missed instants follow the catch-up policies.
 
-Called by scheduler.hosts. No clock and no I/O: a pass only moves the due-heap. A ticket's id consists of its job and
-instant, so planning twice has no effect.
+No clock and no I/O: a pass only moves the due-heap. A ticket's id consists of its job and instant, so planning twice
+has no effect. An instant is missed if no tick planned it in time: the process was down, or stalled. Those that do not
+run are one record, which the worker writes.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.formats.instants import format_run_instant
+from jobs.formats.instants import format_instant, format_run_instant
+from jobs.policies import CatchUp
 from jobs.runs import Ticket
+from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import Schedule, from_milliseconds, to_milliseconds
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.planning.catch_up import CatchUpDecision, decide_catch_up
 from scheduler.planning.due_heap import DueHeap, DueInstant, DueInstants
-from scheduler.planning.missed_span import MissedSpan
+
+MAX_CAUGHT_UP_RUNS = 1000
+"""Runs that one job catches up at a time; of more missed instants, the newest run."""
+
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST_LOOKBACK = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpDecision:
+    """`run`: missed instants that run now, oldest first. `last_missed`: the last instant that does not run."""
+
+    run: tuple[datetime, ...] = ()
+    last_missed: datetime | None = None
+
+
+def decide_catch_up(
+    schedule: Schedule,
+    policy: CatchUp,
+    first: datetime,
+    before: datetime,
+    now: datetime,
+    on_time: datetime | None = None,
+) -> CatchUpDecision:
+    """Decide about the missed instants of a job: `first`, and all later ones before `before`.
+
+    `on_time`: the latest instant until now, if it is not missed and will run. With policy `last` this run replaces the
+    missed runs: all instants before `on_time` are skipped, missed or not.
+    """
+    if policy.policy == "last" and on_time is not None:
+        return CatchUpDecision((), latest_instant(schedule, first, on_time))
+    window = max(first, now - timedelta(seconds=policy.within))
+    run: tuple[datetime, ...] = ()
+    if policy.policy == "last" and (last := latest_instant(schedule, window, before)) is not None:
+        run = (last,)
+    elif policy.policy == "all":
+        run = _newest_instants(schedule, window, before)
+    return CatchUpDecision(run, latest_instant(schedule, first, run[0] if run else before))
+
+
+def _newest_instants(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
+    """Return the newest instants in [since, before), oldest first."""
+    found: deque[datetime] = deque(maxlen=MAX_CAUGHT_UP_RUNS)
+    at = schedule.next_after(since - _MICROSECOND)
+    while at is not None and at < before:
+        found.append(at)
+        at = schedule.next_after(at)
+    return tuple(found)
+
+
+def latest_instant(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
+    """Return the latest instant in [since, before).
+
+    The search goes back in steps that double, so days of a job that is due each second are not walked through.
+    """
+    back = _FIRST_LOOKBACK
+    while True:
+        start = max(since, before - back)
+        if start >= before:
+            return None
+        at = schedule.next_after(start - _MICROSECOND)
+        if at is not None and at < before:
+            return _last_before(schedule, at, before)
+        if start == since:
+            return None
+        back *= 2
+
+
+def _last_before(schedule: Schedule, at: datetime, before: datetime) -> datetime:
+    while (following := schedule.next_after(at)) is not None and following < before:
+        at = following
+    return at
+
+
+NO_SCHEDULER_CAUSE = Reason(
+    ReasonCode.MISSED, "it was due while no scheduler was running, or while the scheduler stalled"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MissedSpan:
+    """A job's instants from `first` to `last` without a run, recorded as one skipped run at the last.
+
+    `cause`: why; its message is the start of the message of the record.
+    """
+
+    entry: CatalogJob
+    first: datetime
+    last: datetime
+    cause: Reason = NO_SCHEDULER_CAUSE
+
+    @property
+    def ticket(self) -> Ticket:
+        return Ticket.scheduled(self.entry.job.name, self.last, self.entry.generation)
+
+    @property
+    def reason(self) -> Reason:
+        """One sentence for all instants: a job of each second would need too many rows."""
+        before = ""
+        if self.last != self.first:
+            before = f", as were the instants without a run since {format_instant(self.first)}"
+        policy = f" (catch_up: {self.entry.job.catch_up.policy})" if self.cause.code is ReasonCode.MISSED else ""
+        return Reason(self.cause.code, f"{self.cause}{before}{policy}")
+
+    def without_last(self) -> MissedSpan | None:
+        """Return the span without its last instant, which has a run; None if it was the only one."""
+        schedule = self.entry.job.schedule
+        last = None if schedule is None else latest_instant(schedule, self.first, self.last)
+        return None if last is None else replace(self, last=last)
+
 
 _EPOCH = from_milliseconds(0)
 # perf: planner, 50 % of a tick with 10,000 tickets: their instants combine few seconds with these parts, as texts too

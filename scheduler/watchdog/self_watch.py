@@ -16,7 +16,7 @@ from jobs.ports import Clock
 from jobs.running.clocks import run_with_deadline
 from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import HttpTarget
-from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 
 _log = logging.getLogger("scheduler.watchdog")
 

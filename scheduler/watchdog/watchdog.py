@@ -21,9 +21,13 @@ from scheduler.stores.port import Store, StoreError
 from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
 from scheduler.watchdog.job_watch import JobWatch
 from scheduler.watchdog.report import WatchdogReport
+from scheduler.health import HealthStatus, PartHealth
+from scheduler.stores.key_counts import count_dead_letters, count_open_runs
+from scheduler.stores.watchdog_reports import WatchdogReports
+from scheduler.watchdog.job_watch import JobWatch, StoreFailures
+from scheduler.watchdog.report import WatchdogGauge, WatchdogReport, read_gauges
 from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts
-from scheduler.watchdog.store_failures import StoreFailures
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 _log = logging.getLogger("scheduler.watchdog")
 

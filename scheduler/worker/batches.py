@@ -1,6 +1,7 @@
-"""Executes many tickets, each at its instant: tickets due later concurrently, late tickets of one job in order.
+"""Executes submitted tickets together, each at its instant, and handles the ends that no caller waits for.
 
-Called by scheduler.worker.worker.
+Tickets that are due later run concurrently, late tickets of one job in order. An end without a caller is logged; what
+could not be claimed is recorded as skipped later.
 """
 
 from __future__ import annotations
@@ -8,17 +9,61 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.runs import Ticket
 from scheduler.gates import Wait
+from scheduler.planning.plan import MissedSpan
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
-from scheduler.worker.claims.pending_tickets import PendingTickets
 from scheduler.worker.execution import TicketExecutor
+from scheduler.worker.publishing import NotFollowedUp, RunPublisher
+from scheduler.worker.recorder import NotRecorded
+from scheduler.worker.skipping import FailedClaims, PendingTickets, SkipRecorder
 from scheduler.worker.worker_dependencies import WorkerDependencies
+
+CANCELLATION_TIMEOUT = 1.0
+"""Seconds for cancelled tasks to record their runs."""
+
+
+class BackgroundTasks:
+    def __init__(self) -> None:
+        self.run_ids: set[str] = set()
+        """Ids of the runs whose tickets are submitted and not finished."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
+        """Start the work for these tickets."""
+        self.run_ids |= {ticket.id for ticket in tickets}
+        task = asyncio.get_running_loop().create_task(self._run(tickets, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        finally:
+            self.run_ids.difference_update([ticket.id for ticket in tickets])
+
+    async def wait(self, seconds: float) -> None:
+        """Wait at most `seconds` for all tasks."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def cancel(self) -> None:
+        """Cancel all tasks, and wait until they have recorded their runs, within a limit."""
+        for task in self._tasks:
+            task.cancel()
+        await self.wait(CANCELLATION_TIMEOUT)
+
+    async def wait_until_idle(self) -> None:
+        """Wait for all tasks, including those that are started meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -160,3 +205,41 @@ async def gather_all(works: Iterable[Awaitable[Any]]) -> Sequence[Any]:
         if isinstance(result, BaseException):
             raise result
     return results
+
+
+class BackgroundEnds:
+    def __init__(
+        self,
+        publisher: RunPublisher,
+        skip_recorder: SkipRecorder,
+        failed_claims: FailedClaims,
+        pending: PendingTickets,
+    ) -> None:
+        self._publisher = publisher
+        self._skip_recorder = skip_recorder
+        self._failed_claims = failed_claims
+        self._pending = pending
+
+    async def handle(self, ticket: Ticket, end: TicketEnd) -> None:
+        """Log the end of a ticket, unless it was executed and recorded."""
+        if isinstance(end, NotRecorded):
+            # No queue delivers this ticket again: the result is published, although it is not stored.
+            self._publisher.publish_telemetry(end.run)
+            _log.error("could not record run %s: %s; its result is lost", ticket.id, end)
+        elif isinstance(end, NotFollowedUp):
+            _log.error("%s", end)
+        elif isinstance(end, StoreError):
+            _log.error("could not claim run %s: %s; it is recorded as skipped once the store is back", ticket.id, end)
+            self._failed_claims.add(ticket)
+        elif isinstance(end, Exception):
+            _log.error("run %s failed inside the scheduler", ticket.id, exc_info=end)
+        elif end is not None:
+            _log.info("run %s is not executed: %s", ticket.id, end)
+
+    async def record_missed(self, missed: MissedSpan) -> None:
+        """Record missed instants as one skipped run. See SkipRecorder.record_missed."""
+        try:
+            await self._skip_recorder.record_missed(missed)
+        except StoreError as error:
+            _log.error("could not record the skipped run %s: %s; it is lost", missed.ticket.id, error)
+        self._pending.remove(missed.ticket)

@@ -1,6 +1,6 @@
 """Registers the runs that are in-flight or wait in this process, cancels them, and reports their ends.
 
-Built by scheduler.app.worker_setup. Cancellation requests of other processes are in the store. They are read only while
+Built by scheduler.app.operations. Cancellation requests of other processes are in the store. They are read only while
 a run lasts longer than a few seconds, once for all runs, so short runs cost nothing.
 """
 

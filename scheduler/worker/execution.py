@@ -1,30 +1,229 @@
 """Executes one ticket from its instant to its end: admit -> claim -> run -> finish.
 
-Called by scheduler.worker.batches. A run is recorded before it is published: a crash may repeat a step, but omits none.
+Admission acquires a place of the process, checks the gates, and waits for both. A run is recorded before it is
+published and starts its dependents: a crash may repeat a step, but omits none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.checks.clock import SendPermission
+from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
-from jobs.runs import Ticket
+from jobs.fast_frozen import fast_frozen
+from jobs.ports import Clock
+from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
+from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.gates import Skip, Wait
+from scheduler.gates import GateVerdict, Skip, Wait
+from scheduler.gates.remote_runs import KEYS_VALID_S
 from scheduler.leasing import MIN_LEASE_S
-from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost
-from scheduler.worker.admission import TicketAdmission
-from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.concurrency.places import HeldPlace
-from scheduler.worker.finishing import ResultFinisher
-from scheduler.worker.results.ticket_result import TicketResult
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, RunResult
+from scheduler.worker.claims import TicketClaim
+from scheduler.worker.place_assignment import PlaceAssigner
+from scheduler.worker.places import HeldPlace
 from scheduler.worker.worker_dependencies import WorkerDependencies
+
+
+@fast_frozen(frozen=True, slots=True)
+class TicketResult:
+    """A run to record with its dead letter, or the reason why the ticket was not run (`not_run`)."""
+
+    run: Run | None = None
+    letter: DeadLetter | None = None
+    not_run: AlreadyClaimed | Wait | None = None
+
+    @staticmethod
+    def executed(run: Run, ticket: Ticket, job: JobDefinition, traceback: str = "") -> TicketResult:
+        """Return the result of a run that was executed or interrupted."""
+        if not (job.dead_letter and run.outcome.down):
+            return TicketResult(run)
+        return TicketResult(run, DeadLetter.from_run(run, ticket, job, traceback))
+
+    @staticmethod
+    def interrupted(ticket: Ticket, job: JobDefinition, clock: Clock) -> TicketResult:
+        """Return the result of a run that must not be executed again, and whose process died."""
+        return TicketResult.executed(interrupted_run(ticket, ticket.due_at, clock.now(), job), ticket, job)
+
+    @staticmethod
+    def denied(ticket: Ticket, job: JobDefinition | None, clock: Clock, denial: Skip | Wait) -> TicketResult:
+        """Return the result of a ticket without a place, or that a gate skips or holds."""
+        if isinstance(denial, Wait):
+            return TicketResult(not_run=denial)
+        if denial.cancelled_by and job is not None:
+            now = clock.now()
+            return TicketResult(cancelled_run(job, ticket, now, now, cancelled_by=denial.cancelled_by))
+        return TicketResult(skipped_run(job, ticket, clock, denial.reason))
+
+
+LEASE_RETRY_AFTER = timedelta(seconds=1)
+"""After which the renewal of a lease that failed before the start is tried again."""
+
+
+class TicketAdmission:
+    """Lets tickets start, each in a place of the process."""
+
+    def __init__(self, dependencies: WorkerDependencies) -> None:
+        self._catalog, self._gates = dependencies.catalog, dependencies.gates
+        self._registry, self._sleep = dependencies.registry, dependencies.sleep
+        self._clock = dependencies.clock
+        self._semaphore, self._on_started = dependencies.semaphore, dependencies.on_started
+        max_wait = dependencies.options.max_wait
+        self._max_wait = None if max_wait is None else timedelta(seconds=max_wait)
+        self._place_assigner = PlaceAssigner(
+            self._semaphore, self._registry, self._sleep, self._clock, self._max_wait, dependencies.gates.on_waited
+        )
+
+    async def admit(self, claim: TicketClaim, entry: CatalogJob) -> HeldPlace | Skip | Wait | None:
+        """Return the place in which the run may start now; the caller releases it.
+
+        Skip: the run ends without having started. Wait: deliver the ticket again. None: the job's definition was
+        replaced meanwhile.
+
+        Raises:
+            ClaimLost: another owner has the run.
+        """
+        ticket = claim.ticket
+        give_up_at: datetime | None = None
+        is_first = True
+        while True:
+            self._sleep.raise_if_interrupted()
+            place = await self._place_assigner.acquire_place(ticket, entry.job, is_first=is_first)
+            if not isinstance(place, HeldPlace):
+                return place
+            is_first, is_admitted = False, False
+            try:
+                if self._is_replaced(entry):
+                    return None
+                verdict = await self._check_gates(claim, entry)
+                is_admitted = verdict is None
+            finally:
+                if not is_admitted:
+                    self._semaphore.release(place)
+            if verdict is None:
+                return place
+            if isinstance(verdict, Skip):
+                return verdict
+            self._on_started(ticket)  # from now on the ticket waits for a condition of its job, not for its turn
+            if self._max_wait is not None:
+                give_up_at = give_up_at or self._clock.now() + self._max_wait
+                if self._clock.now() >= give_up_at:
+                    return verdict
+            if cancelled_by := await self._wait(ticket, verdict, give_up_at):
+                return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
+
+    async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
+        waiting = self._gates.wait(ticket, verdict, give_up_at)
+        return await self._registry.wait_for(ticket.id, self._sleep.wait_for(waiting))
+
+    def _is_replaced(self, entry: CatalogJob) -> bool:
+        """Return whether the job was changed or removed meanwhile."""
+        found = self._catalog.find_job(entry.job.name)
+        return found is not entry and (found is None or found.job != entry.job)
+
+    async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
+        if cancelled_by := self._registry.pop_cancellation(claim.ticket.id):
+            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
+        verdict = await self._gates.check(claim.ticket, entry)
+        if verdict is None:
+            try:
+                await claim.ensure_covers_run(entry.job)
+            except ClaimLost:
+                raise
+            except StoreError as error:
+                reason = Reason(ReasonCode.STORE_UNAVAILABLE, f"the lease cannot be renewed: {error}")
+                return Wait(self._clock.now() + LEASE_RETRY_AFTER, reason)
+        return verdict
+
+
+STORE_WRITE_TIME = 0.5
+"""Seconds for the store to write results."""
+MIN_RESULT_DELAY = 0.1
+"""Seconds that a result waits for others even if the next run is close: late runs of many jobs end together."""
+
+
+class ResultFinisher:
+    def __init__(self, dependencies: WorkerDependencies) -> None:
+        self._dependencies = dependencies
+
+    async def finish(
+        self, claim: TicketClaim, entry: CatalogJob | None, run: Run, letter: DeadLetter | None
+    ) -> AlreadyClaimed | None:
+        """Record the run, claimed or not, then publish it. Returns AlreadyClaimed if another owner has it.
+
+        Raises:
+            NotRecorded, StoreError, DispatchError: see TicketExecutor.execute.
+        """
+        claim.mark_used()
+        is_acknowledged = self._dependencies.publisher.is_acknowledged_on_finish(run.job)
+        if (
+            not claim.is_claimed
+            and is_acknowledged
+            and await self._dependencies.runs.insert_finished(claim.ticket, run) is None
+        ):
+            await self._dependencies.publisher.publish(run)
+            return None
+        if not claim.is_claimed:
+            if (held := await claim.ensure()) is not None:
+                return held
+            if entry is not None and claim.must_not_run(entry.job):
+                interrupted = TicketResult.interrupted(claim.ticket, entry.job, self._dependencies.clock)
+                run, letter = interrupted.run or run, interrupted.letter
+        await self._finish_claimed(claim, entry, run, letter, is_acknowledged=is_acknowledged)
+        return None
+
+    async def _finish_claimed(
+        self,
+        claim: TicketClaim,
+        entry: CatalogJob | None,
+        run: Run,
+        letter: DeadLetter | None,
+        *,
+        is_acknowledged: bool,
+    ) -> None:
+        parts = self._dependencies
+        end = RunResult(claim.current(), run, is_acknowledged)
+        if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
+            return
+        if claim.is_recovered and letter is None and entry is not None and entry.job.dead_letter:
+            await parts.recorder.discard_dead_letter(DeadLetter.id_for_run(run))
+        claim.forget()  # its lease is not renewed while the run is published
+        await parts.publisher.publish(run, letter)
+        await parts.registry.clear_cancellation(run.id)
+
+    def _max_delay(self, run: Run, entry: CatalogJob | None) -> float:
+        """Return the seconds for which the result may wait for others.
+
+        It is 0 if a caller waits for the result, or if the run could not be repeated should this process die.
+        """
+        delay = self._dependencies.recorder.max_delay
+        if entry is None:
+            return delay
+        is_requested = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
+        if is_requested or entry.job.effect == "once" or self._dependencies.publisher.has_dependents(run.job):
+            return 0.0
+        if self._dependencies.options.is_only_process:
+            return delay
+        return min(delay, max(MIN_RESULT_DELAY, self._until_next_read(run, entry)))
+
+    def _until_next_read(self, run: Run, entry: CatalogJob) -> float:
+        """Return the seconds until the job's next run, in another process, may read that this one is open."""
+        if entry.job.schedule is None or entry.job.overlap == "allow":
+            return math.inf
+        following = entry.job.schedule.next_after(run.due_at)
+        if following is None:
+            return math.inf
+        return (following - self._dependencies.clock.now()).total_seconds() - KEYS_VALID_S - STORE_WRITE_TIME
+
 
 _log = logging.getLogger("scheduler.worker")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scheduler.worker.results.recorder import MAX_BACKLOG_BYTES
+from scheduler.worker.recorder import MAX_BACKLOG_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,56 @@
-"""Records skipped tickets: missed instants, released runs, and runs that another process left open.
+"""Records skipped tickets: missed instants, released runs, and tickets that could not be claimed.
 
-Called by scheduler.worker.worker and scheduler.worker.failed_claims.
+Tickets that could not be claimed are recorded once the store is back, where no queue delivers them again. Of each job
+only the first and the last instant are held, so an outage of hours costs no memory; the history has the reason for all
+of them. Until a ticket has a row, a crash would lose it: the host stores its planning cursor by the pending tickets.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from jobs.ports import Clock
 from jobs.running.run_factories import skipped_run
-from jobs.runs import Run, Ticket
+from jobs.runs import Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
-from scheduler.planning.missed_span import MissedSpan
+from scheduler.catalog.catalog import Catalog
+from scheduler.planning.plan import MissedSpan
+from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
-from scheduler.worker.results.recorder import RECORD_BACKOFF
-from scheduler.worker.store_retry import retry_store
+from scheduler.worker.recorder import RECORD_BACKOFF
+from scheduler.worker.store_outages import retry_store
 from scheduler.worker.worker_dependencies import WorkerDependencies
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class PendingTickets:
+    def __init__(self) -> None:
+        self._due_by_id: dict[str, datetime] = {}
+
+    def add(self, tickets: Iterable[Ticket]) -> None:
+        """Add submitted tickets. Only scheduled ones are planned again; others are stored before they are submitted."""
+        self._due_by_id |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
+
+    def add_missed(self, missed: MissedSpan) -> None:
+        """Add missed instants: the row at the last one is for all of them. Remove them by the ticket of the span."""
+        self._due_by_id[missed.ticket.id] = missed.first
+
+    def remove(self, ticket: Ticket) -> None:
+        """Remove a ticket: its run has a row, or nothing more can be done."""
+        self._due_by_id.pop(ticket.id, None)
+
+    def persisted_until(self, instant: datetime) -> datetime:
+        """Return the instant from which planning after a crash misses no ticket.
+
+        It is `instant`, or earlier if a submitted ticket that was due before is not stored yet.
+        """
+        return min([instant, *(due_at - _MICROSECOND for due_at in self._due_by_id.values())])
+
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -84,3 +120,56 @@ class SkipRecorder:
         if recorded:
             await self._publisher.publish(run)
         return recorded
+
+
+FAILED_CLAIM_RETRY_INTERVAL = 5.0
+"""Seconds between two tries."""
+FAILED_CLAIM_CAUSE = Reason(
+    ReasonCode.STORE_UNAVAILABLE, "the store was unavailable when it was due, so it could not be claimed"
+)
+
+
+class FailedClaims:
+    def __init__(self, catalog: Catalog, skip_recorder: SkipRecorder, pending: PendingTickets, clock: Clock) -> None:
+        self._catalog = catalog
+        self._skip_recorder = skip_recorder
+        self._pending = pending
+        self._clock = clock
+        self._spans: dict[str, MissedSpan] = {}
+        self._recording: asyncio.Task[None] | None = None
+
+    def add(self, ticket: Ticket) -> None:
+        """Record the ticket later, if it is scheduled; others are stored as queued already."""
+        entry = self._catalog.find_job(ticket.job)
+        if ticket.trigger is not Trigger.SCHEDULE or entry is None:
+            return
+        span = self._spans.get(ticket.job)
+        if span is None:
+            self._begin(MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE))
+        else:
+            self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.get_running_loop().create_task(self._record())
+
+    def _begin(self, span: MissedSpan) -> None:
+        self._spans[span.entry.job.name] = span
+        # Until it is recorded, planning after a crash starts before it.
+        self._pending.add([replace(span, last=span.first).ticket])
+
+    async def _record(self) -> None:
+        while self._spans:
+            await self._clock.sleep(FAILED_CLAIM_RETRY_INTERVAL)
+            try:
+                for job, span in list(self._spans.items()):
+                    await self._skip_recorder.record_missed(span)
+                    self._recorded(job, span)
+            except StoreError as error:
+                _log.warning("could not record unclaimed instants as skipped: %s; retrying", error)
+
+    def _recorded(self, job: str, span: MissedSpan) -> None:
+        newest, schedule = self._spans.pop(job), span.entry.job.schedule
+        self._pending.remove(replace(span, last=span.first).ticket)
+        following = schedule.next_after(span.last) if schedule is not None else None
+        if following is not None and following <= newest.last:
+            # Other tickets arrived while it was recorded.
+            self._begin(replace(newest, first=following))

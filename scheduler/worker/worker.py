@@ -15,16 +15,14 @@ from jobs.runs import Run, Ticket
 from scheduler.gates import Wait
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.dead_letters import DeadLetter
+from scheduler.planning.plan import MissedSpan
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
-from scheduler.worker.background import BackgroundTasks
-from scheduler.worker.background_ends import BackgroundEnds
-from scheduler.worker.batches import TicketBatches, TicketEnd, TicketEnds
-from scheduler.worker.claims.pending_tickets import PendingTickets
-from scheduler.worker.concurrency.places import PlacesReport
-from scheduler.worker.failed_claims import FailedClaims
+from scheduler.worker.batches import BackgroundEnds, BackgroundTasks, TicketBatches, TicketEnd, TicketEnds
+from scheduler.worker.places import PlacesReport
 from scheduler.worker.publishing import RunPublisher
-from scheduler.worker.results.backlog import BacklogState
-from scheduler.worker.skipping import SkipRecorder
+from scheduler.worker.skipping import FailedClaims, PendingTickets, SkipRecorder
+from scheduler.worker.store_outages import BacklogState
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 ACKNOWLEDGE_TIMEOUT = 0.5

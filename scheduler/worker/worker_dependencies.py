@@ -1,4 +1,4 @@
-"""What the parts of a worker share. Built by scheduler.app.worker_setup for scheduler.worker.worker."""
+"""What the parts of a worker share. Built by scheduler.app.operations for scheduler.worker.worker."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies.port import FollowUp, NoFollowUp
+from scheduler.dependencies import FollowUp, NoFollowUp
 from scheduler.gates import Gates
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.repository import Runs
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer
-from scheduler.worker.claims.leases import RunLeases
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
-from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
-from scheduler.worker.concurrency.places import Shares
+from scheduler.worker.claims import CLAIM_RETRY_WINDOW, RunLeases, TicketClaimer
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.worker.place_assignment import InterruptibleSleep
+from scheduler.worker.places import FifoSemaphore, Shares
 from scheduler.worker.publishing import RunJudge, RunPublisher
-from scheduler.worker.results.recorder import ResultRecorder
+from scheduler.worker.recorder import ResultRecorder
 
 TicketCallback = Callable[[Ticket], None]
 

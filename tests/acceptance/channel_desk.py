@@ -20,8 +20,8 @@ from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
+from scheduler.alerting.delivery.delivery import SenderDirectory
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
-from scheduler.alerting.delivery.sender_directory import SenderDirectory
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.port import Store

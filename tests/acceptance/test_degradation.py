@@ -37,7 +37,7 @@ from observability.exporters import datadog
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, program
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
-from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
+from scheduler.hosts.embedded.ticker import create_ticker, ticker_probe
 from scheduler.operations import ping_tokens
 from scheduler.stores.gates import StoredCircuits
 from scheduler.stores.port import StoreUnavailable

@@ -18,7 +18,7 @@ import pytest
 
 from config.loading import Configuration, load_configuration
 from scheduler.api.app import create_api
-from scheduler.app.backups.opening import open_restore_target, open_store_scan
+from scheduler.app.backup_opening import open_restore_target, open_store_scan
 from scheduler.app.program import Program, open_program
 from scheduler.backup.creating import create_backup
 from scheduler.backup.progress import NoProgress

@@ -21,7 +21,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 
-from scheduler.hosts.embedded.sample_target import SampleTarget
+from scheduler.hosts.embedded.server import SampleTarget
 from tests.docs.pages import ROOT, TEXTS, Printed, printed_commands
 from tests.parts import missing
 from tests.parts.proc import Program, free_port

@@ -13,7 +13,7 @@ from config.settings.variables import WELL_KNOWN_VARIABLES
 from jobs.definition.alerting_registry import PARTS_BY_KEY
 from observability import names
 from scheduler.api.app import ROUTERS
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.docs.pages import ROOT, TEXTS, all_code, code
 
 PACKAGES = "jobs|config|importers|observability|scheduler"

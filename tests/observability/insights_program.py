@@ -28,7 +28,7 @@ from observability.exporters.spool_folder import SpoolFolder
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
 from scheduler.planning.plan import Plan
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import until
 

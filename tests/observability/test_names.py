@@ -9,7 +9,7 @@ import pytest
 
 from observability import names
 from observability.exporters.measurements import find_tag_values
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.project import ROOT
 from tools.names import tables

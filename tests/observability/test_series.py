@@ -6,7 +6,7 @@ import pytest
 
 from observability.names.catalogue import MetricSeries
 from observability.names.series import SERIES, watchdog_series
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 
 ALL = (*SERIES, *map(watchdog_series, WATCHDOG_GAUGES))
 

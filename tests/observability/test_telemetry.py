@@ -20,6 +20,8 @@ from observability.events import DeadLettered, LogEvent, LogLine, Measurement, M
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from observability.telemetry import Telemetry
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT

@@ -17,6 +17,8 @@ from observability.sampling import MAX_LINKED_RUNS, TickPlanned
 from observability.telemetry import Telemetry
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.planning.plan import Plan
+from observability.ticks import MAX_LINKED_RUNS, TickPlanned
+from scheduler.planning.plan import MissedSpan, Plan
 from tests.observability.fakes import RecordingExporter
 from tests.scheduler.fakes import entry
 

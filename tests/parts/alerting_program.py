@@ -30,7 +30,7 @@ from jobs.notifications.message import Message
 from jobs.notifications.port import Sender, SentReference
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.targets import Target
-from scheduler.alerting.delivery.sender_directory import SenderDirectory
+from scheduler.alerting.delivery.delivery import SenderDirectory
 from scheduler.app import Program, open_program
 from scheduler.hosts.embedded.program import EmbeddedProfile
 

@@ -22,9 +22,8 @@ _USED = (
     "aiohttp",
     "azure.data.tables.aio",
     "azure.storage.queue.aio",
-    "scheduler.dispatch.azure_depth",
     "scheduler.dispatch.azure_queue",
-    "scheduler.hosts.functions.program_loader",
+    "scheduler.hosts.functions.program",
     "scheduler.stores.azure.store",
     "scheduler.stores.azure.opening",
 )

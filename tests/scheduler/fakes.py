@@ -23,18 +23,15 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener
 from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies.port import FollowUp
-from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import Dispatch
+from scheduler.dependencies import DependencyTrigger, FollowUp
+from scheduler.dispatch.port import Dispatch, InProcessDispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -71,8 +68,8 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedules import SCHEDULES_TABLE
 from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
+from scheduler.worker.places import Shares
 from scheduler.worker.worker import Worker
 from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.jobs.checks.http_check import MemorySecrets

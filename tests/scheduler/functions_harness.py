@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.hosts.functions.changed_jobs import ChangedJobPlanner
 from scheduler.hosts.functions.queue import QueueHandler
-from scheduler.hosts.functions.timer import TimerHandler
+from scheduler.hosts.functions.timer import ChangedJobPlanner, TimerHandler
 from tests.scheduler.fakes import Sent, WorkerHarness
 
 

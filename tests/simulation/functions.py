@@ -11,7 +11,7 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from scheduler.catalog.catalog import Catalog
-from scheduler.dependencies.trigger import DependencyTrigger
+from scheduler.dependencies import DependencyTrigger
 from scheduler.dispatch.port import DispatchError
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.hosts.functions.queue import LeaseStillHeld, QueueHandler

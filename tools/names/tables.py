@@ -16,7 +16,7 @@ from typing import Final
 
 from observability import names
 from observability.names.series import SERIES, watchdog_series
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "telemetry.md"

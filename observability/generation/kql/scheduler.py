@@ -11,7 +11,7 @@ from observability.generation.kql.text import QueryScope, pipe, quote, quote_lis
 GAUGE_PREFIX = "scheduler.watchdog."
 TICK_GAP, QUEUE_AGE, QUEUE_DEPTH = "tick_gap", "queue_age", "queue_depth"
 POISON_DEPTH, DEAD_LETTERS, SILENT_JOBS, LATE_JOBS = "poison_depth", "dead_letters", "silent_jobs", "late_jobs"
-"""Names of scheduler.watchdog.gauges, which this package cannot import; a test compares them."""
+"""Names of scheduler.watchdog.report, which this package cannot import; a test compares them."""
 
 _WARNING_LEVEL = 2
 """`severityLevel` of a warning."""

@@ -25,8 +25,7 @@ from scheduler.alerting.backtest.messages import IncidentHistory, history_of_rep
 from scheduler.alerting.backtest.read_ranges import DueTimeRange
 from scheduler.alerting.backtest.rota_reading import RotaCalendars, read_rotas
 from scheduler.alerting.backtest.stored_incidents import list_actions, list_firings, read_incidents
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import ReplayInput
+from scheduler.alerting.replay.history import ReplayDefinitions, ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Transition, TransitionKind
-from scheduler.alerting.replay.incidents import ReplayedIncident
+from scheduler.alerting.replay.history import ReplayedIncident
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -18,17 +18,16 @@ from jobs.incidents.values import TransitionKind
 from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
 from jobs.notifications.port import Sender, SendFailed, SentReference
 from jobs.ports import Clock
-from scheduler.alerting.delivery.batches import Batch, find_channel_due, form_batches, list_incidents
-from scheduler.alerting.delivery.composing import render_batch
 from scheduler.alerting.delivery.outcomes import (
+    DeliveryPolicy,
     give_up_batch,
+    is_exhausted,
     move_batch,
     pause_channel,
     record_failure,
     record_success,
     split_changes,
 )
-from scheduler.alerting.delivery.policy import DeliveryPolicy, is_exhausted
 from scheduler.alerting.delivery.port import (
     ChannelDirectory,
     DeliveryGate,
@@ -38,6 +37,7 @@ from scheduler.alerting.delivery.port import (
     OpenGate,
     OutboxStore,
 )
+from scheduler.alerting.delivery.rendering import Batch, find_channel_due, form_batches, list_incidents, render_batch
 from scheduler.stores.port import RowChanged, StoreError, StoreUnavailable
 
 LOG = logging.getLogger(__name__)

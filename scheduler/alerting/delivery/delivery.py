@@ -1,22 +1,112 @@
-"""Run the delivery of all channels: a task a channel, so that one that hangs delays no other. Called by the hosts.
+"""Run the delivery of all channels: a task a channel, so that one that hangs delays no other.
 
-delivery = OutboxDelivery(tools)
-delivery.start()                     # embedded host
-delivery.wake(["team-teams"])        # after the engine has stored rows; harmless if it is not called
-await delivery.aclose()
+    delivery = OutboxDelivery(tools)
+    delivery.start()                     # embedded host
+    delivery.wake(["team-teams"])        # after the engine has stored rows; harmless if it is not called
+    await delivery.aclose()
 
-await delivery.run_once(timedelta(seconds=30))     # Functions host, in the tick and after an engine pass
+    await delivery.run_once(timedelta(seconds=30))     # Functions host, in the tick and after an engine pass
+
+Messages that were stored before the scheduler started are held back until the jobs that they are about have run again:
+a reminder that a process stored before it was killed would report hours later that a job fails which is well. When the
+job recovers in its first run, the resolution is stored, and both are one message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
+from jobs.incidents.values import Incident, TransitionKind
+from jobs.notifications.outbox import REPEATED_KINDS, OutboxRow
+from jobs.notifications.port import ChannelModel, ChannelResources, Sender
+from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
+from scheduler.stores.cursors import LONGEST_TICK_GAP
 from scheduler.stores.port import StoreError
+
+
+class SenderDirectory:
+    """`read_channels`: returns the channels of the current definitions by name. Called each time, so that a reload of
+    the job files needs nothing else.
+    """
+
+    def __init__(self, read_channels: Callable[[], Mapping[str, ChannelModel]], resources: ChannelResources) -> None:
+        self._read_channels = read_channels
+        self._resources = resources
+        self._senders: dict[str, tuple[ChannelModel, Sender]] = {}
+
+    def list_names(self) -> Sequence[str]:
+        return list(self._read_channels())
+
+    def find_sender(self, channel: str) -> Sender | None:
+        """Return the sender; a new one if the definition of the channel has changed."""
+        model = self._read_channels().get(channel)
+        if model is None:
+            self._senders.pop(channel, None)
+            return None
+        known = self._senders.get(channel)
+        if known is None or known[0] != model:
+            known = self._senders[channel] = (model, model.create_sender(self._resources))
+        return known[1]
+
+    def find_fallback(self, channel: str) -> str | None:
+        model = self._read_channels().get(channel)
+        return None if model is None else model.fallback
+
+
+_OPENINGS = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
+_POLL_INTERVAL = timedelta(seconds=10)
+"""Between two checks whether the jobs have run."""
+
+
+class FirstRunFacts(Protocol):
+    async def find_first_runs_end(self, incident: Incident, now: datetime, *, is_missed: bool) -> datetime | None:
+        """See scheduler.alerting.facts."""
+        ...
+
+
+class IncidentReads(Protocol):
+    async def find(self, incident: str) -> Incident | None: ...
+
+
+class StartGate:
+    """Implements DeliveryGate."""
+
+    def __init__(self, incidents: IncidentReads, facts: FirstRunFacts, clock: Clock) -> None:
+        self._incidents = incidents
+        self._facts = facts
+        self._clock = clock
+        self._began_at = clock.now()
+
+    async def hold(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        now, held = self._clock.now(), dict[str, datetime]()
+        for incident in dict.fromkeys(row.notification.incident for row in rows):
+            kinds = {row.notification.kind for row in rows if row.notification.incident == incident}
+            due_at = max(row.notification.due_at for row in rows if row.notification.incident == incident)
+            is_fresh = due_at >= self._began_at and due_at + LONGEST_TICK_GAP >= now
+            if is_fresh or not kinds <= REPEATED_KINDS | _OPENINGS:
+                continue
+            found = await self._incidents.find(incident)
+            if found is not None and (end := await self._find_end(found, kinds, now)) is not None:
+                held[incident] = end
+        return [_postpone(row, held.get(row.notification.incident)) for row in rows]
+
+    async def _find_end(self, incident: Incident, kinds: set[TransitionKind], now: datetime) -> datetime | None:
+        if not incident.is_open:
+            return None  # the resolution follows, and replaces these messages
+        is_missed = bool(kinds & _OPENINGS)
+        end = await self._facts.find_first_runs_end(incident, now, is_missed=is_missed)
+        return None if end is None else min(end, now + _POLL_INTERVAL)
+
+
+def _postpone(row: OutboxRow, until: datetime | None) -> OutboxRow:
+    return row if until is None else replace(row, next_attempt_at=max(until, row.next_attempt_at or until))
+
 
 LOG = logging.getLogger(__name__)
 

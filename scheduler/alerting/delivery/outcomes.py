@@ -1,10 +1,12 @@
-"""What a sent or failed message changes in the store. Pure. Called by scheduler.alerting.delivery.channel_pass."""
+"""What a sent or failed message changes in the store: when it is sent again, or by the fallback, or given up. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 
+from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertDecision, TransitionKind
 from jobs.notifications.outbox import (
     REPEATED_KINDS,
@@ -15,8 +17,61 @@ from jobs.notifications.outbox import (
     UndeliveredNotification,
 )
 from jobs.notifications.port import SendFailed
-from scheduler.alerting.delivery.batches import Batch, list_incidents
-from scheduler.alerting.delivery.policy import DeliveryPolicy, FailureVerdict, compute_backoff, judge_failure
+from scheduler.alerting.delivery.rendering import Batch, list_incidents
+
+BACKOFF_S = (1.0, 5.0, 30.0, 120.0, 300.0)
+"""Seconds before the second, third, ... attempt. The last one repeats."""
+JITTER_SHARE = 0.2
+"""A wait is longer by at most this share, so that messages that failed together are not sent together."""
+MAX_RETRY_AFTER_S = 3600.0
+"""Longest wait that a service can request."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class DeliveryPolicy:
+    """`send_timeout`: of one message, for a sender that exceeds the timeout of its channel. `lease`: longer than a
+    message takes, else two processes send it.
+
+    `fallback_after`, `max_attempts`: a message that failed for so long, or so often, goes to the fallback channel.
+    `give_up_after`: one without a fallback channel becomes a dead letter.
+    """
+
+    send_timeout: timedelta = timedelta(seconds=60)
+    lease: timedelta = timedelta(seconds=90)
+    fallback_after: timedelta = timedelta(minutes=3)
+    max_attempts: int = 10
+    give_up_after: timedelta = timedelta(hours=24)
+    rows_per_pass: int = 1000
+
+
+class FailureVerdict(StrEnum):
+    RETRY = "retry"
+    FALL_BACK = "fall_back"
+    GIVE_UP = "give_up"
+
+
+def compute_backoff(failures: int, jitter: float, retry_after: float | None = None) -> timedelta:
+    """Return the wait after so many failures, at least `retry_after`. `jitter`: 0 to 1."""
+    wait = BACKOFF_S[min(max(failures, 1), len(BACKOFF_S)) - 1] * (1 + JITTER_SHARE * jitter)
+    return timedelta(seconds=max(wait, min(retry_after or 0.0, MAX_RETRY_AFTER_S)))
+
+
+def judge_failure(
+    policy: DeliveryPolicy, row: OutboxRow, failure: SendFailed, now: datetime, *, has_fallback: bool
+) -> FailureVerdict:
+    """Decide what happens with a row whose attempt failed. `row` includes this attempt."""
+    if failure.is_permanent:
+        return FailureVerdict.FALL_BACK if has_fallback else FailureVerdict.GIVE_UP
+    age = now - (row.first_failed_at or now)
+    if has_fallback and (age >= policy.fallback_after or row.attempts >= policy.max_attempts):
+        return FailureVerdict.FALL_BACK
+    return FailureVerdict.GIVE_UP if age >= policy.give_up_after else FailureVerdict.RETRY
+
+
+def is_exhausted(policy: DeliveryPolicy, state: ChannelState, now: datetime) -> bool:
+    """Whether the channel fails for so long that its rows need no attempt before they go to the fallback channel."""
+    return state.failing_since is not None and now - state.failing_since >= policy.fallback_after
+
 
 _MOOT = "it is not sent any more: the message about the resolution replaces it"
 _DIGEST_ROWS = 20

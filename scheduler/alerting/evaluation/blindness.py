@@ -1,7 +1,8 @@
-"""Decides whether the scheduler itself is blind: the alert of the subject `scheduler`. Used by evaluator.
+"""Decides whether the scheduler itself is blind: the alert of the subject `scheduler`.
 
-It fires when a run could not be judged because of the scheduler (jobs.running.self_checks), or when its clock was set.
-It resolves when the self-checks find nothing any more.
+It fires when a run could not be judged because of the scheduler (jobs.running.self_checks), or when the clock of the
+machine was set, which shows by the monotonic clock: instants, certificates and tokens are judged wrongly then, so
+alerts do not describe their targets. It resolves when the self-checks find nothing any more.
 """
 
 from __future__ import annotations
@@ -11,14 +12,52 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, Verdict, advance
+from jobs.formats.durations import describe_span
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock, SelfChecks
 from jobs.running.self_checks.own_checks import CREDENTIAL_ERRORS, NO_CREDENTIALS
 from jobs.runs import Run
 from jobs.runs.outcomes import ErrorClass
-from scheduler.alerting.evaluation.clock_watch import WRONG_CLOCK, ClockWatch
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY
+
+MAX_JUMP = timedelta(minutes=2)
+"""Between two ticks. Time services correct a running clock by less."""
+ACCEPTED_AFTER = timedelta(minutes=30)
+"""By then a clock that nothing contradicts counts as correct: it was perhaps corrected."""
+WRONG_CLOCK = "the clock of the scheduler"
+"""The beginning of each cause."""
+
+
+class ClockWatch:
+    """`find_cause` returns what is wrong with the clock, empty if nothing is known to be."""
+
+    def __init__(self) -> None:
+        self._started_at: datetime | None = None
+        """The instant at which the monotonic clock was zero, by the clock when it was last trusted."""
+        self._wrong_since: float | None = None
+
+    def find_cause(self, now: datetime, monotonic: float) -> str:
+        started_at = now - timedelta(seconds=monotonic)
+        if self._started_at is None:
+            self._started_at = started_at
+        jump = started_at - self._started_at
+        if abs(jump) <= MAX_JUMP:
+            # A slow correction is followed; it never adds up to a jump.
+            self._started_at, self._wrong_since = started_at, None
+            return ""
+        if self._wrong_since is None:
+            self._wrong_since = monotonic
+        if monotonic - self._wrong_since >= ACCEPTED_AFTER.total_seconds():
+            self._started_at, self._wrong_since = started_at, None
+            return ""
+        direction = "back" if jump < timedelta() else "forward"
+        return f"{WRONG_CLOCK} was set {direction} by {describe_span(abs(jump).total_seconds())}"
+
+    def accept(self, now: datetime, monotonic: float) -> None:
+        """Trust the clock: another one agrees with it."""
+        self._started_at, self._wrong_since = now - timedelta(seconds=monotonic), None
+
 
 CHECK_INTERVAL = 10.0
 """Seconds between self-checks while the scheduler is blind."""

@@ -18,17 +18,12 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
-from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
-from scheduler.alerting.evaluation.due_times import DueTimes
-from scheduler.alerting.evaluation.fact_reader import FactReader
-from scheduler.alerting.evaluation.groups import GroupEvaluator
-from scheduler.alerting.evaluation.history import SampleReader
-from scheduler.alerting.evaluation.job_judge import JobJudge
+from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator
+from scheduler.alerting.evaluation.history import FactReader, SampleReader
+from scheduler.alerting.evaluation.judging import GroupEvaluator, JobJudge
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
-from scheduler.alerting.evaluation.observing import RunObserver
-from scheduler.alerting.evaluation.rule_index import RuleIndex, index_rules
-from scheduler.alerting.evaluation.silent_jobs import SilentJobs
-from scheduler.alerting.evaluation.timed_subjects import TimedSubjects
+from scheduler.alerting.evaluation.silent_jobs import DueTimes, SilentJobs
+from scheduler.alerting.evaluation.subjects import RuleIndex, RunObserver, TimedSubjects, index_rules
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.gates import Pauses

@@ -1,21 +1,63 @@
-"""Reads the samples of a job that its rules judge, from its stored runs. Used by evaluator.
+"""Reads what the rules of a job judge: the samples of its stored runs, and what else its conditions need.
 
 Where one process executes all runs, the samples of a job in trouble are retained after they were read once, and
-extended by its later runs.
+extended by its later runs. Runs that were due in a window with `counts: false` do not count. Each source of other facts
+is a port of the program; only what `AlertNeeds` requires is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.facts import Sample, SampleHistory, history_of, sample_of_run
+from jobs.alerting.facts import (
+    AlertNeeds,
+    CircuitFact,
+    Sample,
+    SampleHistory,
+    SecretExpiryFact,
+    SubjectFacts,
+    history_of,
+    sample_of_run,
+)
+from jobs.definition import JobDefinition
+from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample
+from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
+from jobs.ports import CircuitStateStore
+from jobs.running.circuit_breaker.state import CircuitCondition, load_state
 from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
+from scheduler.alerting.evaluation.burn_rates import RunCountReader
+from scheduler.alerting.rule_book import RuleBook
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.pages import RunPage
+
+
+class CountedRuns:
+    """`requested`: returns the windows that users and pipelines have requested, as far as they are known."""
+
+    def __init__(self, book: Callable[[], RuleBook], requested: Callable[[], tuple[RequestedWindow, ...]]) -> None:
+        self._book = book
+        self._requested = requested
+        self._computed_for: tuple[tuple[MaintenanceWindow, ...], tuple[RequestedWindow, ...]] = (), ()
+        self._windows = SuppressionSet()
+
+    def counts(self, job: str, at: datetime) -> bool:
+        book, requested = self._book(), self._requested()
+        defined = book.snapshot.alerting.windows if book.snapshot.alerting.parts else ()
+        if not defined and not requested:
+            return True
+        if self._computed_for != (defined, requested):
+            self._computed_for = defined, requested
+            self._windows = SuppressionSet(
+                tuple(each for each in defined if not each.counts),
+                tuple(each for each in requested if not each.window.counts),
+            )
+        return not self._windows.sources or counts_as_sample(book.describe(job), self._windows, at)
+
 
 PAGE_SIZE = 50
 MAX_RUNS = 5000
@@ -132,3 +174,77 @@ class _MissingSamples:
             self._missing[triggers] -= 1
             if not self._missing[triggers]:
                 del self._missing[triggers]
+
+
+MAX_LETTERS = 1000
+"""Dead letters of a job that are counted."""
+
+SecretExpiries = Callable[[JobDefinition], Sequence[SecretExpiryFact]]
+
+
+class FactReader:
+    """Raises StoreError."""
+
+    def __init__(
+        self,
+        circuits: CircuitStateStore,
+        dead_letters: DeadLetters,
+        secret_expiries: SecretExpiries,
+        run_counts: RunCountReader,
+    ) -> None:
+        self._circuits = circuits
+        self._dead_letters = dead_letters
+        self._secret_expiries = secret_expiries
+        self._run_counts = run_counts
+
+    async def read(self, job: JobDefinition, needs: AlertNeeds, now: datetime) -> SubjectFacts:
+        """Return what is needed, apart from the schedule."""
+        facts = SubjectFacts()
+        if needs.has_circuit:
+            facts = replace(facts, circuit=await self._read_circuit(job, now))
+        if needs.has_secrets:
+            facts = replace(facts, secrets=tuple(self._secret_expiries(job)))
+        if needs.dead_letters_within:
+            facts = replace(facts, dead_letters=await self._read_letters(job.name, now - needs.dead_letters_within))
+        if needs.counts_within:
+            facts = replace(facts, run_counts=await self._run_counts.read(job, needs.counts_within, now))
+        return facts
+
+    async def list_jobs_with_letters(self, now: datetime, within: timedelta) -> set[str]:
+        """Return the jobs that have dead letters of this time, as far as the newest MAX_LETTERS show it."""
+        letters = await self._dead_letters.list_letters(limit=MAX_LETTERS)
+        return {each.ticket.job for each in letters if each.ticket is not None and each.at > now - within}
+
+    def list_jobs_with_expiring_secrets(
+        self, jobs: Iterable[tuple[JobDefinition, CompiledRules]], now: datetime
+    ) -> set[str]:
+        """Return those of these jobs for which a rule about the expiry of secrets is met."""
+        return {job.name for job, rules in jobs if self._is_expiring(job, rules, now)}
+
+    def _is_expiring(self, job: JobDefinition, rules: CompiledRules, now: datetime) -> bool:
+        facts = SubjectFacts(secrets=tuple(self._secret_expiries(job)))
+        history = SampleHistory()
+        about_secrets = (rule for rule in rules.rules if rule.needs.has_secrets)
+        return any(rule.when.judge(history, facts, now, False, rule.thresholds).is_met for rule in about_secrets)
+
+    async def _read_circuit(self, job: JobDefinition, now: datetime) -> CircuitFact:
+        if job.circuit_key is None:
+            return CircuitFact(False)
+        text, _ = await self._circuits.load(job.circuit_key)
+        state = load_state(text)
+        override = state.active_override(now)
+        if override is not None:
+            return CircuitFact(override.is_open, override.since)
+        return CircuitFact(state.condition is not CircuitCondition.CLOSED, state.since)
+
+    async def _read_letters(self, job: str, since: datetime) -> tuple[datetime, ...]:
+        found: list[datetime] = []
+        after = ""
+        while len(found) < MAX_LETTERS:
+            page = await self._dead_letters.read_page(job=job, limit=100, after=after)
+            times = [letter.at for letter in page.letters]
+            found += [each for each in times if each > since]
+            if page.continuation is None or any(each <= since for each in times):
+                break
+            after = page.continuation
+        return tuple(found)

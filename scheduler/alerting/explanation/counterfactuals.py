@@ -16,7 +16,7 @@ from jobs.incidents.values import Suppression, SuppressionKind, Transition, Tran
 from scheduler.alerting.backtest.backtester import PreparedBacktest
 from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.explanation.absence import Circumstances
-from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
 
 _ENTERING = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})

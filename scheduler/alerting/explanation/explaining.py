@@ -29,7 +29,7 @@ from scheduler.alerting.explanation.incidents import explain_incident
 from scheduler.alerting.explanation.rule_texts import describe_missing, describe_origin, describe_rule
 from scheduler.alerting.explanation.values import AlertExplanation, RuleExplanation
 from scheduler.alerting.facts import DefinedFacts, describe_pause
-from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
 from scheduler.catalog.catalog import Catalog

@@ -7,7 +7,7 @@ from typing import Literal
 
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.version import VERSION
 
 

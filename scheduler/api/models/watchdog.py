@@ -8,7 +8,7 @@ from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.dead_letters import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 MAX_LISTED_JOBS = 200
 """Overdue jobs that are listed. Further ones are only counted."""

@@ -9,7 +9,7 @@ from scheduler.api.compression import compress
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.requests.accept import accepts_gzip, find_best
 from scheduler.api.routing import ApiRouter
-from scheduler.metrics.text import ExpositionFormat
+from scheduler.metrics.families import ExpositionFormat
 
 router = ApiRouter("metrics", by_tag=True)
 

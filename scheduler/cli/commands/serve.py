@@ -35,7 +35,7 @@ def serve(
     from scheduler.app.authentication_setup import IdentityMissing
     from scheduler.cli.context import ROOT, load_for_command
     from scheduler.hosts.embedded.host import serve as serve_until_signal
-    from scheduler.hosts.embedded.listeners import PortInUse
+    from scheduler.hosts.embedded.server import PortInUse
     from scheduler.stores.port import StoreError
 
     def report(reason: str) -> None:

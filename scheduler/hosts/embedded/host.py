@@ -1,18 +1,23 @@
-"""The embedded host: the API, the ticker and the worker in one process. Called by the CLI's `serve`.
+"""The embedded host: the API, the ticker and the worker in one process. The CLI's `serve` runs it.
 
 SIGTERM or SIGINT stops it: no new run starts, runs in progress get `shutdown_grace`, those that have not finished then
 are recorded as cancelled, and every part is closed. A second signal ends the process at once, like a crash. SIGHUP
 reads the job files again.
+
+With 10,000 jobs a full collection of garbage takes 0.1 s, in which no run starts, and a sixth of the CPU of a run is
+spent on definitions that are never freed. So the objects that exist when the program is ready are frozen: the collector
+skips them, and reference counting still frees them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,31 +30,86 @@ from scheduler.app.authentication_setup import require_identity
 from scheduler.app.health_probes import connections_probe
 from scheduler.connections.limits import max_connections, raise_file_limit
 from scheduler.connections.register import ConnectionRegister
-from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
-from scheduler.hosts.embedded.gc_tuning import freeze_long_lived_objects
-from scheduler.hosts.embedded.listeners import listener_url, open_listener, open_sample_listener
-from scheduler.hosts.embedded.maintenance import (
+from scheduler.hosts.embedded.program import (
+    EmbeddedProgram,
     keep_audit_trail,
+    open_embedded_program,
     prune_periodically,
     record_states,
     reload_jobs,
 )
-from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.recovery import RunRecovery
-from scheduler.hosts.embedded.reload_signal import reload_at_signals
-from scheduler.hosts.embedded.server import create_server, serve_sample_target
-from scheduler.hosts.embedded.stop_signals import StopSignals, describe_stop
-from scheduler.hosts.embedded.tick_loop import (
+from scheduler.hosts.embedded.server import (
+    create_server,
+    listener_url,
+    open_listener,
+    open_sample_listener,
+    serve_sample_target,
+)
+from scheduler.hosts.embedded.signals import StopSignals, describe_stop, reload_at_signals
+from scheduler.hosts.embedded.ticker import (
+    Ticker,
     create_ticker,
     last_tick_reader,
     save_cursor_periodically,
     save_tick_cursor,
     ticker_probe,
 )
-from scheduler.hosts.embedded.ticker import Ticker
 from scheduler.stores.sqlite.file_lock import write_api_address
 
 _log = logging.getLogger("scheduler.hosts.embedded.host")
+
+TASK_RESTART_DELAY = 30.0
+"""Seconds until a background task that failed is restarted."""
+
+
+@asynccontextmanager
+async def background_tasks(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run background tasks while the block runs. Log a task that fails; health reports it."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(_log_task_failure)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def restart_on_failure(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run `work`, and restart it after a failure: health does not report that such a task has ended."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            _log.critical("a background task failed; restarting it in %g s", TASK_RESTART_DELAY, exc_info=error)
+        await asyncio.sleep(TASK_RESTART_DELAY)
+
+
+def _log_task_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("a background task failed and is not restarted", exc_info=error)
+
+
+_YOUNG_THRESHOLD = 20_000
+"""New objects that trigger a collection. Runs create few cycles, so Python's default of 700 is too low."""
+_MIDDLE_THRESHOLD, _OLD_THRESHOLD = 2, 40
+"""Collections of one generation that trigger one of the next. After 2 young ones instead of 10, the middle collection
+has 60,000 objects at most, which takes 10 ms; the full collection is as rare as with Python's defaults."""
+
+
+def freeze_long_lived_objects() -> None:
+    """Collect once, then exclude all current objects from later collections. A second call includes the frozen ones.
+
+    Not called after a reload: 10,000 new jobs add 9 ms to a full collection, which is rare; this call takes four times
+    that.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # perf: a full collection with 10,000 definitions takes 70 ms, afterwards 0.01 ms
+    gc.set_threshold(_YOUNG_THRESHOLD, _MIDDLE_THRESHOLD, _OLD_THRESHOLD)
+
 
 LOOPBACK_NAMES = (*LOOPBACK_HOSTS, "[::1]")
 WARM_UP_DELAY = 0.2

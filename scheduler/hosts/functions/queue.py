@@ -1,4 +1,4 @@
-"""Work of the Functions host's queue triggers: perform a batch, dead-letter a poison message. Called by triggers.
+"""Work of the Functions host's queue triggers: perform a batch, dead-letter a poison message; opens the queue.
 
 Every method is idempotent: the claim of a ticket prevents a second run.
 """
@@ -10,8 +10,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from config.identity import AppIdentity
+from config.settings.model import Settings
 from jobs.ports import Clock
 from jobs.running.run_factories import dead_lettered_run
 from jobs.runs import Run, Ticket
@@ -19,10 +22,42 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.batches import InvalidBatchMessage, decode_batch
 from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.dispatch.queue_names import run_queue_name
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Runs
 from scheduler.worker.publishing import NotFollowedUp
 from scheduler.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from scheduler.dispatch.azure_queue import AzureQueueDepthReader, AzureQueueDispatch
+
+
+async def open_queue(settings: Settings, identity: AppIdentity, clock: Clock) -> AzureQueueDispatch:
+    """Where tickets go to. Raises DispatchError."""
+    from scheduler.dispatch.azure_queue import open_azure_queue
+
+    return await open_azure_queue(**await _queue_connection(settings, identity, clock))
+
+
+async def open_queue_depth(settings: Settings, identity: AppIdentity, clock: Clock) -> AzureQueueDepthReader:
+    """How much waits there. Raises DispatchError."""
+    from scheduler.dispatch.azure_queue import open_azure_depth_reader
+
+    return open_azure_depth_reader(**await _queue_connection(settings, identity, clock))
+
+
+async def _queue_connection(settings: Settings, identity: AppIdentity, clock: Clock) -> dict[str, Any]:
+    storage = settings.storage
+    return {
+        "queue_name": run_queue_name(storage.prefix),
+        "connection_string": storage.connection_string.get_secret_value() if storage.connection_string else None,
+        "url": storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
+        "credential": None if storage.connection_string else await identity.open_credential(),
+        "now": clock.now,
+    }
+
 
 _log = logging.getLogger("scheduler.hosts.functions.queue")
 

@@ -1,19 +1,23 @@
-"""Work of the Functions host's timer: plan ahead, resend lost tickets, delete old rows. Called by triggers.
+"""Work of the Functions host's timer: plan ahead, resend lost tickets, delete old rows, report missing ticks.
 
-Every method is idempotent: a ticket's id is its job and instant, and its claim prevents a second run.
+Every method is idempotent: a ticket's id is its job and instant, and its claim prevents a second run. Jobs that a
+request has changed are planned at once, until the end of the last tick's horizon: without it, a new job would be due
+for the first time after the next tick.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
-from jobs.schedules import Schedule
+from jobs.runs import Ticket
+from jobs.schedules import Schedule, to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
+from scheduler.health import HealthProbe, HealthStatus, PartHealth
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import Plan, plan_due
 from scheduler.stores.dead_letters import DeadLetters
@@ -29,6 +33,8 @@ from scheduler.stores.schedules import (
     ScheduleActivations,
 )
 from scheduler.worker.claims.claimer import STORE_STALL_AFTER
+from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.worker.claims import STORE_STALL_AFTER
 from scheduler.worker.worker import Worker
 
 _log = logging.getLogger("scheduler.hosts.functions.timer")
@@ -36,7 +42,7 @@ _log = logging.getLogger("scheduler.hosts.functions.timer")
 PLANNING_HORIZON = timedelta(seconds=75)
 """How far a tick plans ahead: a little more than the minute between two ticks."""
 ON_TIME_TOLERANCE = timedelta(seconds=60)
-"""How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.catch_up."""
+"""How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.plan."""
 STRANDED_AFTER = timedelta(minutes=2)
 """A requested run that is still queued after this time may have lost its message."""
 UNACKNOWLEDGED_AFTER = timedelta(minutes=2)
@@ -157,7 +163,7 @@ class TimerHandler:
         self._recorded_jobs = jobs
 
     async def _read_planned_at_change(self, planned_until: datetime) -> None:
-        """Read which instants scheduler.hosts.functions.changed_jobs has planned since the last tick."""
+        """Read which instants scheduler.hosts.functions.timer has planned since the last tick."""
         last = planned_until - PLANNING_HORIZON
         recent = {job for job, since in self._recently_activated.items() if since > last}
         if unread := recent - self._planned_at_change.keys():
@@ -251,3 +257,91 @@ class TimerHandler:
         if removed:
             _log.info("deleted %d old runs and dead letters", removed)
         await self._cursors.advance(PRUNE_CURSOR, now)
+
+
+MAX_TICK_GAP = 180.0
+"""Seconds without a tick after which health is down: two ticks were missed."""
+
+
+def last_tick_reader(
+    planned_until: Callable[[], Awaitable[datetime | None]],
+) -> Callable[[], Awaitable[datetime | None]]:
+    """Return a function that reads the instant of the last tick of any instance; None before the first."""
+
+    async def last_tick() -> datetime | None:
+        until = await planned_until()
+        return None if until is None else until - PLANNING_HORIZON
+
+    return last_tick
+
+
+def tick_probe(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> HealthProbe:
+    """Return a probe. `planned_until`: the end of the last tick's horizon, of any instance; None before the first."""
+    opened_at = clock.now()
+
+    async def probe() -> Sequence[PartHealth]:
+        until = await planned_until()
+        last_tick = opened_at if until is None else max(opened_at, until - PLANNING_HORIZON)
+        gap = (clock.now() - last_tick).total_seconds()
+        if gap <= MAX_TICK_GAP:
+            return (PartHealth("ticks", HealthStatus.OK),)
+        message = f"no tick for {gap:.0f} s, so no job starts: check the function tick and its log"
+        return (PartHealth("ticks", HealthStatus.DOWN, message),)
+
+    return probe
+
+
+class ChangedJobPlanner:
+    def __init__(
+        self,
+        catalog: Catalog,
+        dispatch: Dispatch,
+        cursors: Cursors,
+        activations: ScheduleActivations,
+        pauses: Pauses,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._dispatch = dispatch
+        self._cursors = cursors
+        self._activations = activations
+        self._pauses = pauses
+        self._clock = clock
+
+    async def plan(self, before: JobSnapshot) -> None:
+        """Send the tickets of schedules that are new or changed since `before`, until the cursor of the ticks.
+
+        The tickets are sent first, then the schedules are marked as planned until there, so that the next tick
+        continues behind them. A crash in between plans them again, with the same ids.
+
+        Raises StoreError, DispatchError: the next tick plans the rest.
+        """
+        jobs, now = self._catalog.snapshot, self._clock.now()
+        changed = jobs.changed_schedules(before)
+        until = await self._cursors.read(PLANNED_UNTIL_CURSOR) if changed else None
+        if until is None or until <= now:
+            return  # the next tick plans from its own start
+        previous = {job: schedule for job in changed if (schedule := before.schedule(job)) is not None}
+        planned = await self._activations.find_planned_until(previous, until, until - PLANNING_HORIZON)
+        since = await self._activations.record_changes(changed, now)
+        new = {job: schedule for job, schedule in changed.items() if schedule is not None}
+        heap = DueHeap(new.items(), now, since)
+        paused = await self._pauses.list_active(now, fresh=True)
+        made = plan_due(jobs, heap, now, until - now, still_on_time=ON_TIME_TOLERANCE, pauses=paused)
+        tickets = [ticket for ticket in made.on_time if not _was_planned(ticket, previous, planned)]
+        if tickets:
+            await self._dispatch.send(tickets)
+        await self._activations.record_planned(new, until)
+        _log.debug("planned %d tickets of changed jobs until %s", len(tickets), until.isoformat())
+
+
+def _was_planned(ticket: Ticket, previous: Mapping[str, Schedule], planned: Mapping[str, datetime]) -> bool:
+    """Return whether the job's previous schedule had this instant, and was planned until there.
+
+    Then the ticket is on the queue. Tickets of schedules before the previous one are sent again: one of them may have
+    been skipped or dropped meanwhile, and a ticket on the queue twice has one id, which is claimed once.
+    """
+    if ticket.job not in planned or ticket.due_at > planned[ticket.job]:
+        return False
+    at = to_milliseconds(ticket.due_at)
+    return previous[ticket.job].next_after_ms(at - 1) == at

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import azure.functions as func
     from starlette.applications import Starlette
 
-    from scheduler.hosts.functions.program_loader import ProgramLoader
+    from scheduler.hosts.functions.program import ProgramLoader
 
 
 TICK_RELOAD_TIMEOUT = 5.0
@@ -106,7 +106,7 @@ class FunctionsHost:
         if self._api is None and is_liveness_request(request):
             return liveness_response(request)
         # Imported here: it needs Starlette, which a liveness response does not.
-        from scheduler.hosts.functions.trace_context import with_trace_parent
+        from scheduler.hosts.functions.http_apps import with_trace_parent
 
         with _in_invocation(context):
             api = await self._get_api()
@@ -126,7 +126,7 @@ class FunctionsHost:
         if self._api is not None:
             return self._api
         from scheduler.api.scopes import serves_anonymous_functions
-        from scheduler.hosts.functions.unavailable import unavailable_api
+        from scheduler.hosts.functions.http_apps import unavailable_api
 
         try:
             program = (await self._get_loader().load()).program
@@ -139,7 +139,7 @@ class FunctionsHost:
 
     def _get_loader(self) -> ProgramLoader:
         if self._program_loader is None:
-            from scheduler.hosts.functions.program_loader import ProgramLoader
+            from scheduler.hosts.functions.program import ProgramLoader
 
             self._program_loader = ProgramLoader(self._environ)
         return self._program_loader

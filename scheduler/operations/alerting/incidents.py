@@ -25,7 +25,7 @@ from jobs.incidents.actions import (
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
-from scheduler.alerting.incident_changes import Action, IncidentChanges, UnknownIncident
+from scheduler.alerting.engine_runner import Action, IncidentChanges, UnknownIncident
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog

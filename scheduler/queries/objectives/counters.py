@@ -1,6 +1,6 @@
 """Counts the runs of an objective since the beginning of the year, for counters of Prometheus.
 
-Used by scheduler.metrics.objective_series. A counter must not fall when the oldest day is deleted, so it counts from an
+Used by scheduler.metrics.program_series. A counter must not fall when the oldest day is deleted, so it counts from an
 instant that seldom moves. Days that are over are read once a day.
 """
 

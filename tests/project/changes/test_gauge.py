@@ -7,7 +7,7 @@ from tests.project.changes.sample_change import SampleChangeFactory
 MEASURE = """
 from datetime import UTC, datetime
 from observability.telemetry import Telemetry
-from scheduler.watchdog.gauges import read_gauges
+from scheduler.watchdog.report import read_gauges
 from scheduler.watchdog.report import JobsReport, WatchdogReport
 from tests.observability.fakes import RecordingExporter
 
@@ -20,7 +20,7 @@ print({each.metric.name: each.values[0] for each in exporter.events[0].measured}
 def test_a_gauge(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a gauge")
     change.insert(
-        "scheduler/watchdog/gauges.py",
+        "scheduler/watchdog/report.py",
         after="WATCHDOG_GAUGES = (",
         text="""    WatchdogGauge(
         "watched_jobs",

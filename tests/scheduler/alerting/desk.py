@@ -16,8 +16,7 @@ from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import Incident
-from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.caller import Caller, ChangeSource

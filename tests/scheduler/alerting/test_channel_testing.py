@@ -15,8 +15,7 @@ from jobs.notifications.message import Message
 from jobs.notifications.outbox import ChannelState, OutboxChanges
 from jobs.notifications.port import SendFailed, SentReference, add_answer
 from jobs.notifications.templates.definition import TemplatesSection
-from scheduler.alerting.channel_testing import ChannelTestSender
-from scheduler.alerting.daily_tests import DailyTests
+from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.errors import NotFound
 from scheduler.operations.alerting.channel_tests import ChannelTester

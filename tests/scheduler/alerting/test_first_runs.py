@@ -1,4 +1,4 @@
-"""scheduler/alerting/first_runs.py: which jobs have run since a start, and how long that is waited for."""
+"""scheduler/alerting/facts.py: which jobs have run since a start, and how long that is waited for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.alerting.evaluation.due_times import DueTimes
-from scheduler.alerting.first_runs import LONGEST_FIRST_WAIT, FirstRuns
+from scheduler.alerting.evaluation.silent_jobs import DueTimes
+from scheduler.alerting.facts import LONGEST_FIRST_WAIT, FirstRuns
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, Cursors
 from tests.scheduler.alerting.evaluation.evaluator_world import START, ListedRuns, run_of

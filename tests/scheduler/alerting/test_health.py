@@ -15,7 +15,7 @@ from jobs.incidents.suppression.windows import Silence
 from jobs.notifications.outbox import ChannelState
 from scheduler.alerting.health import AlertingHealth
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.fakes import START as NOW
 from tests.scheduler.fakes import VirtualClock

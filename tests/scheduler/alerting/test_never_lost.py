@@ -19,7 +19,7 @@ from jobs.notifications.port import SendFailed
 from jobs.runs import Run
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.alerting.facts_source import DefinedFactsSource
+from scheduler.alerting.facts import DefinedFactsSource
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.port import StoreError
 from tests.scheduler.alerting.delivery.memory_outbox import World

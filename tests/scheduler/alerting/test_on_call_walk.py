@@ -18,12 +18,10 @@ from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.runs import Run
 from jobs.schedules import load_time_zone
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
+from scheduler.alerting.delivery.delivery import StartGate
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
-from scheduler.alerting.delivery.start_gate import StartGate
-from scheduler.alerting.engine_runner import EngineRunner
-from scheduler.alerting.facts_source import DefinedFactsSource
-from scheduler.alerting.first_runs import FirstRuns
-from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
+from scheduler.alerting.facts import DefinedFactsSource, FirstRuns
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.runs.repository import Runs

@@ -21,10 +21,9 @@ from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.health.report import Health, HealthStatus, PartHealth
-from scheduler.metrics.page import MetricsPage
-from scheduler.metrics.sources import SourceParts, create_sources
+from scheduler.dispatch.port import InProcessDispatch
+from scheduler.health import Health, HealthStatus, PartHealth
+from scheduler.metrics.page import MetricsPage, SourceParts, create_sources
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
@@ -61,7 +60,7 @@ class ApiClient:
         authentication: Authentication | None = None,
         max_jobs: int = 10_000,
     ) -> None:
-        """`max_jobs`: see scheduler.metrics.selection."""
+        """`max_jobs`: see scheduler.metrics.families."""
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()

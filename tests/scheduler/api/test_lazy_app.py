@@ -17,7 +17,7 @@ from scheduler.api.app import create_api
 from scheduler.api.dashboard import warm_up
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.lazy_app import LazyApi
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.api.api_client import BASE, ApiClient
 

@@ -10,9 +10,9 @@ from config.check_rules import build_guard
 from config.settings.model import Settings
 from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.errors import TargetDenied
-from scheduler.app.own_endpoints import server_endpoints
+from scheduler.app.profile import server_endpoints
 from scheduler.hosts.embedded.program import EmbeddedProfile
-from scheduler.hosts.functions.own_endpoints import functions_endpoints
+from scheduler.hosts.functions.program import functions_endpoints
 from scheduler.stores.sqlite.file_lock import write_api_address
 
 SETTINGS = Settings()

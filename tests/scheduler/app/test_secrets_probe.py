@@ -18,7 +18,7 @@ from jobs.redaction import Redactor
 from scheduler.app import health_probes
 from scheduler.app.health_probes import secrets_probe
 from scheduler.catalog.catalog import Catalog
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.findings import SecretExpiry
 from tests.config.clock import ManualClock

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from jobs.runs import Ticket
 from scheduler.app.health_probes import store_probe
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreDamaged, StoreUnavailable
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns, Watchdog
-from scheduler.watchdog.store_failures import FAILURE_REMEMBERED_S
+from scheduler.watchdog.job_watch import FAILURE_REMEMBERED_S
 from scheduler.watchdog.watchdog import STORE_UNAVAILABLE_MESSAGE
 from tests.scheduler.fakes import VirtualClock, WorkerHarness
 from tests.scheduler.stores.memory import MemoryStore

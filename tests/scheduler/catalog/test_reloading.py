@@ -16,7 +16,7 @@ from jobs.targets import Target
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.catalog.composition import build_snapshot
 from scheduler.catalog.reloading import SLOW_READ_THRESHOLD, JobReloader
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.fakes import START, VirtualClock, compose, entry

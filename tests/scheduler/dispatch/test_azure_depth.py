@@ -10,8 +10,13 @@ import pytest
 from azure.storage.queue.aio import QueueClient
 
 from jobs.runs import Ticket
-from scheduler.dispatch.azure_depth import AzureQueueDepthReader, open_azure_depth_reader
-from scheduler.dispatch.azure_queue import _CLIENT_OPTIONS, AzureQueueDispatch, open_azure_queue
+from scheduler.dispatch.azure_queue import (
+    _CLIENT_OPTIONS,
+    AzureQueueDepthReader,
+    AzureQueueDispatch,
+    open_azure_depth_reader,
+    open_azure_queue,
+)
 from scheduler.dispatch.port import DispatchError, QueueDepth
 from scheduler.dispatch.queue_names import poison_queue_name
 from tests.parts.azurite import Azurite

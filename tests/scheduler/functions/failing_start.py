@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 
-from scheduler.hosts.functions import program_loader
+from scheduler.hosts.functions import program as functions_program
 from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.scheduler.functions.asking import ask
 
 
 async def main() -> int:
-    program_loader.TELEMETRY_CLOSE_TIMEOUT = 20.0  # the platform goes on; this process ends once all has been sent
+    functions_program.TELEMETRY_CLOSE_TIMEOUT = 20.0  # the platform goes on; this process ends once all has been sent
     host = FunctionsHost(os.environ)
     try:
         await host.tick()

@@ -12,8 +12,8 @@ import pytest
 
 from config.errors import ConfigurationError
 from scheduler.app import Program
-from scheduler.hosts.functions import program_loader
-from scheduler.hosts.functions.program_loader import FAILURE_REUSE_TIME, ProgramLoader
+from scheduler.hosts.functions import program as functions_program
+from scheduler.hosts.functions.program import FAILURE_REUSE_TIME, ProgramLoader
 from scheduler.hosts.functions.triggers import FunctionsHost
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
@@ -120,7 +120,7 @@ async def test_whether_the_process_lives_is_reported_without_opening_the_program
     host: FunctionsHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening may take longer than the probe waits."""
-    monkeypatch.setattr(program_loader, "load_functions_configuration", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(functions_program, "load_functions_configuration", lambda _: pytest.fail("opened"))
 
     assert (await ask(host, "HEAD", "/api/health/live")).status == 200
 
@@ -202,13 +202,13 @@ class Door:
     def __init__(self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.read = 100.0, 0
         self.opening = ProgramLoader(environ, lambda: self.now)
-        load = program_loader.load_functions_configuration
+        load = functions_program.load_functions_configuration
 
         def counted(environ: dict[str, str]) -> object:
             self.read += 1
             return load(environ)
 
-        monkeypatch.setattr(program_loader, "load_functions_configuration", counted)
+        monkeypatch.setattr(functions_program, "load_functions_configuration", counted)
 
     async def fails(self) -> Exception:
         with pytest.raises(ConfigurationError) as caught:
@@ -267,7 +267,7 @@ async def test_a_mistake_of_the_program_is_reported_in_the_log_alone(
         yield
 
     write_jobs(tmp_path / "jobs")
-    monkeypatch.setattr(program_loader, "open_functions_program", broken)
+    monkeypatch.setattr(functions_program, "open_functions_program", broken)
     host = FunctionsHost(environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs"))
 
     answer = await ask(host, "GET", "/api/status")

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket
 from scheduler.dispatch.batches import TicketBatch, decode_batch, encode_batch
-from scheduler.hosts.functions.program_loader import load_functions_configuration
+from scheduler.hosts.functions.program import load_functions_configuration
 from scheduler.hosts.functions.timer import PLANNING_HORIZON
 from scheduler.stores.runs.repository import Claim
 from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR

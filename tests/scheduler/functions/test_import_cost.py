@@ -77,7 +77,7 @@ async def test_nothing_heavy_is_imported_before_the_first_trigger() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["scheduler.hosts.functions.queue", "scheduler.hosts.functions.timer", "scheduler.hosts.functions.program_loader"],
+    ["scheduler.hosts.functions.queue", "scheduler.hosts.functions.timer", "scheduler.hosts.functions.program"],
 )
 async def test_the_program_itself_is_not_imported_before_the_first_trigger(name: str) -> None:
     assert name not in (await imported()).modules

@@ -11,7 +11,7 @@ import pytest
 
 from config.settings.loading import load_settings
 from config.settings.variables import VARIABLE_PREFIX, WELL_KNOWN_VARIABLES
-from scheduler.hosts.functions.program_loader import load_functions_configuration
+from scheduler.hosts.functions.program import load_functions_configuration
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory
 from tests.scheduler.functions.hosted import ROOT

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.dispatch import azure_queue
 from scheduler.dispatch.port import DispatchError
-from scheduler.hosts.functions import program_loader
+from scheduler.hosts.functions import program as functions_program
 from scheduler.hosts.functions.program import FunctionsProfile
 from scheduler.hosts.functions.triggers import FunctionsHost
 from scheduler.stores.azure import store
@@ -28,7 +28,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second tries by Microsoft's clients, and none of the pause before the program is opened again."""
     monkeypatch.setitem(azure_queue._CLIENT_OPTIONS, "retry_total", 0)
     monkeypatch.setitem(store._CLIENT_OPTIONS, "retry_total", 0)
-    monkeypatch.setattr(program_loader, "FAILURE_REUSE_TIME", 0.0)
+    monkeypatch.setattr(functions_program, "FAILURE_REUSE_TIME", 0.0)
 
 
 @pytest.fixture

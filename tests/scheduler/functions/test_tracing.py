@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.hosts.functions.trace_context import with_trace_parent
+from scheduler.hosts.functions.http_apps import with_trace_parent
 
 OURS = f"00-{'a' * 32}-{'b' * 16}-01"
 

@@ -13,7 +13,7 @@ import pytest
 from jobs.runs import Outcome, Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Wait
-from scheduler.gates.open_runs_cache import KEYS_VALID_S
+from scheduler.gates.remote_runs import KEYS_VALID_S
 from scheduler.stores.port import Row
 from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
 from tests.jobs.running.virtual_time import virtual_time

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.runs import Outcome, Run
-from scheduler.gates.open_runs_cache import KEYS_VALID_S
+from scheduler.gates.remote_runs import KEYS_VALID_S
 from tests.jobs.running.virtual_time import VirtualTimeLoop
 from tests.scheduler.fakes import entry
 from tests.scheduler.gates.gate_process import GateProcess, due

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.health.report import PROBE_TIMEOUT, Health, HealthProbe, HealthStatus, PartHealth
+from scheduler.health import PROBE_TIMEOUT, Health, HealthProbe, HealthStatus, PartHealth
 from tests.jobs.running.virtual_time import virtual_time
 
 

@@ -21,11 +21,10 @@ from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.metrics import job_series
-from scheduler.metrics.families import Family
-from scheduler.metrics.job_lines import write_state
-from scheduler.metrics.job_states import JobCondition
+from scheduler.metrics.families import ExpositionFormat, Family
+from scheduler.metrics.job_facts import JobCondition
+from scheduler.metrics.job_series import write_state
 from scheduler.metrics.page import MetricsPage, UndeclaredSeries
-from scheduler.metrics.text import ExpositionFormat
 from tests.parts.prometheus import promtool
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

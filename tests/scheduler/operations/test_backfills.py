@@ -11,8 +11,7 @@ import pytest
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import DispatchError
+from scheduler.dispatch.port import DispatchError, InProcessDispatch
 from scheduler.errors import Conflict, InvalidArgument
 from scheduler.operations import backfills as module
 from scheduler.operations.backfills import Backfiller, BackfillResult

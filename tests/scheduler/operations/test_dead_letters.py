@@ -9,8 +9,7 @@ import pytest
 
 from jobs.runs import Outcome, Trigger
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import DispatchError
+from scheduler.dispatch.port import DispatchError, InProcessDispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.operations.dead_letters import DeadLetterReplayer, LetterFilter
 from scheduler.stores.dead_letters import DeadLetter

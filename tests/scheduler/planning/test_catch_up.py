@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.policies import CatchUp
 from jobs.schedules import Schedule, parse_schedule
-from scheduler.planning.catch_up import MAX_CAUGHT_UP_RUNS, CatchUpDecision, decide_catch_up
+from scheduler.planning.plan import MAX_CAUGHT_UP_RUNS, CatchUpDecision, decide_catch_up
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTELY = parse_schedule("0 * * * * *")

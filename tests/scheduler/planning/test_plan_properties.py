@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from jobs.formats.instants import format_run_instant
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.planning.catch_up import MAX_CAUGHT_UP_RUNS
 from scheduler.planning.due_heap import DueHeap
-from scheduler.planning.plan import Plan, plan_due
+from scheduler.planning.plan import MAX_CAUGHT_UP_RUNS, Plan, plan_due
 from tests.scheduler.fakes import entry
 
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from jobs.runs import ErrorClass
-from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.watchdog.self_watch import SelfWatch
 from tests.jobs.running.run_parts import ScriptedCheck, Step, answer, broken
 from tests.scheduler.fakes import VirtualClock

@@ -19,6 +19,9 @@ from scheduler.dispatch.port import DispatchError, QueueDepth
 from scheduler.health.report import HealthStatus
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.gates import Pause
+from scheduler.health import HealthStatus
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.pauses import Pause
 from scheduler.stores.runs.repository import Claim, Runs
 from scheduler.watchdog import (
     WATCHDOG_GAUGES,
@@ -31,18 +34,18 @@ from scheduler.watchdog import (
     Watchdog,
     WatchdogReport,
 )
-from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
-from scheduler.watchdog.place_messages import describe_full_places
+from scheduler.watchdog.report import WatchdogGauge, read_gauges
 from scheduler.watchdog.rules import (
     LATE_AFTER,
     MAX_QUEUE_AGE_S,
     MAX_QUEUE_LENGTH,
+    describe_full_places,
     health_parts,
     judge_job,
     known_health_parts,
 )
 from scheduler.watchdog.watchdog import CHECK_INTERVAL, HEALTH_RECHECK_AFTER, MAX_HISTORY_READS
-from scheduler.worker.concurrency.places import JobPlaces, PlacesReport
+from scheduler.worker.places import JobPlaces, PlacesReport
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, WorkerHarness, entry

@@ -10,9 +10,8 @@ import pytest
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason
-from scheduler.planning.missed_span import NO_SCHEDULER_CAUSE, MissedSpan
-from scheduler.worker.claims.pending_tickets import PendingTickets
-from scheduler.worker.failed_claims import FAILED_CLAIM_CAUSE, FAILED_CLAIM_RETRY_INTERVAL, FailedClaims
+from scheduler.planning.plan import NO_SCHEDULER_CAUSE, MissedSpan
+from scheduler.worker.skipping import FAILED_CLAIM_CAUSE, FAILED_CLAIM_RETRY_INTERVAL, FailedClaims, PendingTickets
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness
 from tests.scheduler.stores.memory import MemoryData

@@ -11,7 +11,7 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
-from scheduler.worker.claims.claimer import STORE_STALL_AFTER
+from scheduler.worker.claims import STORE_STALL_AFTER
 from scheduler.worker.options import FUNCTIONS_OPTIONS
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

@@ -17,7 +17,7 @@ from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.port import Change, StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, RunResult, RunState
 from scheduler.worker.options import COMMAND_OPTIONS, FUNCTIONS_OPTIONS
-from scheduler.worker.results.recorder import NotRecorded
+from scheduler.worker.recorder import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

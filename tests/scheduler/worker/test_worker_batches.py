@@ -12,7 +12,7 @@ from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunState
-from scheduler.worker.failed_claims import FAILED_CLAIM_CAUSE
+from scheduler.worker.skipping import FAILED_CLAIM_CAUSE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

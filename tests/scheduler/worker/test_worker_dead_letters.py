@@ -16,7 +16,7 @@ from scheduler.gates import Wait
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import Claim, RunState
 from scheduler.worker.options import COMMAND_OPTIONS, FUNCTIONS_OPTIONS
-from scheduler.worker.results.recorder import NotRecorded
+from scheduler.worker.recorder import NotRecorded
 from tests.jobs.running.run_parts import REFUSED, Hang, Step, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

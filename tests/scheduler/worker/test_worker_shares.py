@@ -10,9 +10,9 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Wait
-from scheduler.worker.concurrency.place_assignment import MAX_WAITING_RUNS_PER_JOB
-from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import FUNCTIONS_OPTIONS
+from scheduler.worker.place_assignment import MAX_WAITING_RUNS_PER_JOB
+from scheduler.worker.places import Shares
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry

@@ -19,7 +19,7 @@ from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
 from scheduler.api.dependencies import CallerDep, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import Scope
-from scheduler.health.own_reports import SettingReport
+from scheduler.health import SettingReport
 from scheduler.identity.caller import Caller
 from scheduler.identity.tags import format_tag_limits
 from scheduler.services import Services

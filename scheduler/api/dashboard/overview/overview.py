@@ -17,7 +17,7 @@ from scheduler.api.dashboard.overview.view import OverviewView
 from scheduler.api.dashboard.rendering.shared_pages import SharedPages
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
-from scheduler.health.report import HealthReport
+from scheduler.health import HealthReport
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.heartbeats import HeartbeatView
 from scheduler.queries.overview.history import JobTimeline

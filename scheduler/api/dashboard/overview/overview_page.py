@@ -23,7 +23,7 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.health.report import HealthReport
+from scheduler.health import HealthReport
 from scheduler.queries.overview.reader import Overview
 from scheduler.queries.overview.selecting import SortOrder
 from scheduler.queries.overview.spans import TimeWindow, WindowBounds

@@ -16,7 +16,7 @@ from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange
 from scheduler.queries.forecast.load import Lane
 from scheduler.queries.forecast.load_reader import ForecastLoad
 from scheduler.queries.forecast.reader import Forecast
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 MAX_CELLS_OF_GROUP: Final = 3
 """Contended cells that are named."""

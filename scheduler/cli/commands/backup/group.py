@@ -65,7 +65,7 @@ def create(
       backup create
       backup create --to /backups/scheduler.jsonl.gz
     """
-    from scheduler.app.backups.opening import open_store_scan
+    from scheduler.app.backup_opening import open_store_scan
     from scheduler.backup.creating import create_backup
     from scheduler.cli.commands.backup.progress_bar import ProgressBar
 
@@ -116,7 +116,7 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
       backup restore scheduler.jsonl.gz
       backup restore scheduler.jsonl.gz --store azure:restored
     """
-    from scheduler.app.backups.opening import describe_store, open_restore_target
+    from scheduler.app.backup_opening import describe_store, open_restore_target
     from scheduler.backup.restoring import restore_dump
     from scheduler.cli.commands.backup.progress_bar import ProgressBar
 

@@ -34,7 +34,7 @@ def check(store: StoreOption = None) -> None:
     Examples:
       store check
     """
-    from scheduler.app.backups.opening import describe_store, open_store_scan
+    from scheduler.app.backup_opening import describe_store, open_store_scan
     from scheduler.cli.commands.backup.checking import StoreReport, report_store
 
     settings = load_store_settings(store)
@@ -61,7 +61,7 @@ def upgrade(store: StoreOption = None) -> None:
     Examples:
       store upgrade
     """
-    from scheduler.app.backups.opening import describe_store, upgrade_store
+    from scheduler.app.backup_opening import describe_store, upgrade_store
 
     settings = load_store_settings(store)
     run_to_end(lambda: upgrade_store(settings, print_note))
@@ -83,7 +83,7 @@ def move(
       store move --from sqlite:///data/scheduler.db --to azure
       store move --from azure --to sqlite:///data/scheduler.db
     """
-    from scheduler.app.backups.opening import describe_store, hold_file, open_restore_target, open_store_scan
+    from scheduler.app.backup_opening import describe_store, hold_file, open_restore_target, open_store_scan
     from scheduler.backup.restoring import copy_store
     from scheduler.cli.commands.backup.progress_bar import ProgressBar
 

@@ -23,7 +23,7 @@ from observability.events import DeadLettered, LogLine, Measurement, Measurement
 from observability.exporters.background import Pace
 from observability.exporters.datadog_payloads import DatadogSource, IntakeKind, IntakePayload, build_payloads
 from observability.sampling import RunReport
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 
 GAUGES = {gauge.name: gauge for gauge in WATCHDOG_GAUGES}

@@ -12,7 +12,7 @@ from observability.generation.grafana.prometheus_dashboard import make_prometheu
 from observability.generation.portfolio import Portfolio, PortfolioJob
 from observability.generation.prometheus import make_prometheus_rules
 from observability.names.series import SERIES, watchdog_series
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability.generation.grafana.portfolios import PORTFOLIO, serve_page
 from tests.parts.prometheus import Prometheus, promtool, running_prometheus
 

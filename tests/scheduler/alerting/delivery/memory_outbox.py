@@ -20,8 +20,8 @@ from jobs.notifications.outbox import (
 )
 from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
-from scheduler.alerting.delivery.composing import choose_kind
-from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.outcomes import DeliveryPolicy
+from scheduler.alerting.delivery.rendering import choose_kind
 from scheduler.stores.port import RowChanged
 from tests.scheduler.fakes import VirtualClock
 

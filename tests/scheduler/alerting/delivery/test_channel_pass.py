@@ -13,7 +13,7 @@ from jobs.incidents.values import TransitionKind
 from jobs.notifications.outbox import UndeliveredNotification
 from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.channel_pass import deliver_channel
-from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.alerting.delivery.memory_outbox import REMINDED, RESOLVED, START, Killed, World
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from jobs.running.clocks import SystemClock
 from scheduler.alerting.delivery.delivery import OutboxDelivery
-from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.alerting.delivery.memory_outbox import World
 

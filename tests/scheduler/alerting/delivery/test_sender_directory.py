@@ -1,11 +1,11 @@
-"""scheduler/alerting/delivery/sender_directory.py, and a delivery through a real channel to a service on loopback."""
+"""scheduler/alerting/delivery/delivery.py, and a delivery through a real channel to a service on loopback."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
-from scheduler.alerting.delivery.sender_directory import SenderDirectory
+from scheduler.alerting.delivery.delivery import SenderDirectory
 from tests.parts.http_server import Answer
 from tests.parts.notifications import NotificationService, make_channel, resources
 from tests.scheduler.alerting.delivery.memory_outbox import RESOLVED, World

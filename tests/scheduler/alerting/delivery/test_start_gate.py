@@ -10,7 +10,7 @@ import pytest
 from jobs.incidents.values import Incident, IncidentStatus, Notification, TransitionKind
 from jobs.notifications.templates.incident_message import sample_transition
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
-from scheduler.alerting.delivery.start_gate import StartGate
+from scheduler.alerting.delivery.delivery import StartGate
 from tests.scheduler.alerting.delivery.memory_outbox import Killed, World
 
 OPENED, REMINDED, RESOLVED = TransitionKind.OPENED, TransitionKind.REMINDED, TransitionKind.RESOLVED

@@ -22,15 +22,12 @@ from jobs.runs import Attempt, Outcome, Phases, Run, Ticket, Trigger
 from jobs.runs.outcomes import ErrorClass, ReasonCode
 from jobs.runs.run import Failure, Severity
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
-from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
-from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
-from scheduler.alerting.evaluation.counted_runs import CountedRuns
-from scheduler.alerting.evaluation.due_times import DueTimes
+from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator, RunCountReader
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
-from scheduler.alerting.evaluation.fact_reader import FactReader
-from scheduler.alerting.evaluation.groups import GroupEvaluator
-from scheduler.alerting.evaluation.history import SampleReader
+from scheduler.alerting.evaluation.history import CountedRuns, FactReader, SampleReader
+from scheduler.alerting.evaluation.judging import GroupEvaluator
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
+from scheduler.alerting.evaluation.silent_jobs import DueTimes
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.queries.alerting.exclusions import ExclusionReader

@@ -11,8 +11,7 @@ from jobs.incidents.suppression.windows import Silence
 from scheduler.alerting.backtest.backtester import build_backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.alerting.explanation.values import AlertExplanation
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import JobHistory
+from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories

@@ -22,8 +22,7 @@ from jobs.incidents.values import AlertKey, Notification
 from scheduler.alerting.causes import find_causes
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.facts import DefinedFacts
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import JobHistory, ReplayRun
+from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.engine import AlertRows, EngineRows

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.alerting.facts import Sample
 from jobs.runs import Trigger
-from scheduler.alerting.replay.group_alerts import GroupAlerts
+from scheduler.alerting.replay.alerts import GroupAlerts
 from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, run_of
 
 

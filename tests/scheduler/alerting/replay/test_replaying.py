@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import Silence
 from jobs.incidents.values import AlertKey, Suppression, SuppressionKind
-from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import (
     ActionKind,
     JobHistory,
@@ -20,9 +19,10 @@ from scheduler.alerting.replay.history import (
     PauseSpan,
     RecordedAction,
     RecordedFiring,
+    ReplayDefinitions,
+    ReplayedIncident,
     ReplayInput,
 )
-from scheduler.alerting.replay.incidents import ReplayedIncident
 from scheduler.alerting.replay.replaying import replay
 from tests.scheduler.alerting.replay.live import (
     MINUTE,

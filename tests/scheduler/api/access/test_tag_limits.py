@@ -159,7 +159,7 @@ async def test_the_services_of_a_set_of_tags_are_built_once(client: ApiClient) -
 
 
 async def test_health_has_no_messages_for_a_caller_that_is_limited_to_tags(client: ApiClient) -> None:
-    from scheduler.health.report import HealthStatus
+    from scheduler.health import HealthStatus
 
     client.add_health_part("watchdog", HealthStatus.DEGRADED, f"{THEIRS} is overdue")
 

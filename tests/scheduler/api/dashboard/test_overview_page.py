@@ -5,7 +5,7 @@ What is selected by the address: test_overview_selection. Cached pages: test_ove
 
 from __future__ import annotations
 
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from tests.scheduler.api.api_client import ApiClient
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.hosts.embedded.gc_tuning import freeze_long_lived_objects
+from scheduler.hosts.embedded.host import freeze_long_lived_objects
 
 
 class Thing:

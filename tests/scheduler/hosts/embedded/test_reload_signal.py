@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scheduler.hosts.embedded.stop_signals import StopSignals
+from scheduler.hosts.embedded.signals import StopSignals
 from tests.parts.host import embedded, job
 from tests.parts.proc import Program, clean_environment, free_port
 

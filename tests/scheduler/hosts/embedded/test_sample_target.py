@@ -8,7 +8,7 @@ import httpx
 import pytest
 from httpx import ASGITransport
 
-from scheduler.hosts.embedded.sample_target import MAX_SLEEP, SampleTarget
+from scheduler.hosts.embedded.server import MAX_SLEEP, SampleTarget
 from tests.jobs.running.virtual_time import START, LoopClock, virtual_time
 
 

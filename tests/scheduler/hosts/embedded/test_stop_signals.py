@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.hosts.embedded.stop_signals import STOP_SIGNALS, StopSignals, describe_stop
+from scheduler.hosts.embedded.signals import STOP_SIGNALS, StopSignals, describe_stop
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
 from tests.parts.proc import Program, run
@@ -70,7 +70,7 @@ async def test_another_signal_is_a_second_one_too_though_the_loop_is_stuck() -> 
 
 HANGS = """
 import asyncio, os, signal, time
-from scheduler.hosts.embedded.stop_signals import StopSignals
+from scheduler.hosts.embedded.signals import StopSignals
 async def main():
     with StopSignals(timeout=0.1) as signals:
         stopping = signals.listen(0.1)

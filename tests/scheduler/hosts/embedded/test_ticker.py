@@ -19,6 +19,8 @@ from scheduler.hosts.embedded.ticker import (
 )
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.gates import Pause
+from scheduler.planning.plan import MissedSpan
+from scheduler.stores.pauses import Pause
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 

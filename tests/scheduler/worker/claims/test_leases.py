@@ -11,7 +11,7 @@ import pytest
 from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Claim, ClaimLost, Runs
-from scheduler.worker.claims.leases import RunLeases
+from scheduler.worker.claims import RunLeases
 from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop, virtual_time
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore

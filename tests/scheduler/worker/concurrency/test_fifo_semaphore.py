@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
-from scheduler.worker.concurrency.places import HeldPlace, Shares
+from scheduler.worker.places import FifoSemaphore, HeldPlace, Shares
 
 HOST = "one.internal:80"
 

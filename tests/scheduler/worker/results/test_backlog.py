@@ -11,12 +11,12 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.app.health_probes import results_probe
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import RunResult, RunState
 from scheduler.worker.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS
-from scheduler.worker.results.backlog import BACKLOG_GROUP_SIZE, BACKLOG_RETRY_INTERVAL, RESULT_OVERHEAD_BYTES
-from scheduler.worker.results.recorder import RECORD_BACKOFF, NotRecorded
+from scheduler.worker.recorder import RECORD_BACKOFF, NotRecorded
+from scheduler.worker.store_outages import BACKLOG_GROUP_SIZE, BACKLOG_RETRY_INTERVAL, RESULT_OVERHEAD_BYTES
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

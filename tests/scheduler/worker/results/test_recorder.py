@@ -12,9 +12,9 @@ from jobs.runs import Outcome, Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunResult
-from scheduler.worker.finishing import MIN_RESULT_DELAY
+from scheduler.worker.execution import MIN_RESULT_DELAY
 from scheduler.worker.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS, WorkerOptions
-from scheduler.worker.results.recorder import MAX_RESULTS_PER_WRITE
+from scheduler.worker.recorder import MAX_RESULTS_PER_WRITE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry

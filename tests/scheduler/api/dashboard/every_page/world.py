@@ -32,8 +32,7 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation, Phases
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
-from scheduler.health.own_reports import ExporterReport, OwnReports, SettingReport
-from scheduler.health.report import HealthStatus
+from scheduler.health import ExporterReport, HealthStatus, OwnReports, SettingReport
 from tests.jobs.running.run_parts import answer, broken
 from tests.parts.notifications import make_channel
 from tests.scheduler.api.api_client import ApiClient

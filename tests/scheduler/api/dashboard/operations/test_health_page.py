@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scheduler.health.own_reports import ExporterReport, OwnReports
-from scheduler.health.report import HealthStatus
+from scheduler.health import ExporterReport, HealthStatus, OwnReports
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text

@@ -14,16 +14,16 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Run, Ticket, Trigger
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.hosts.embedded.recovery import (
-    ABANDONED_QUEUED_AFTER,
     RECOVERY_BATCH_SIZE,
     SWEEP_INTERVAL,
     SWEEP_RETRY_INTERVAL,
     RunRecovery,
-    has_died,
 )
 from scheduler.stores.dead_letters import DeadLetter
+from scheduler.hosts.embedded.recovery_sweep import ABANDONED_QUEUED_AFTER, has_died
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, RunResult, Runs, RunState

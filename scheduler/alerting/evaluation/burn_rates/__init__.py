@@ -1,1 +1,0 @@
-"""What is evaluated of burn rates: the counts of runs in windows, and objectives over several jobs."""

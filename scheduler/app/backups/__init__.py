@@ -1,1 +1,0 @@
-"""What backups need of the composition root."""

@@ -1,1 +1,0 @@
-"""Builds what the program reports about itself. Called by scheduler.app."""

@@ -1,0 +1,144 @@
+"""Recovers runs that other processes left open: unfinished runs, and finished runs that were not acknowledged.
+
+The embedded host recovers them in the background, at the start and then periodically. In the Functions host, the queue
+delivers tickets again instead. Recovered runs are submitted a few at a time: due runs must not wait behind thousands of
+old ones. The worker grants places in the order of submission, so a run that is not submitted yet delays no due run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog
+from scheduler.health import HealthStatus, PartHealth
+from scheduler.hosts.embedded.recovery_sweep import (
+    ABANDONED_QUEUED_AFTER,
+    OwnerCheck,
+    OwnerLiveness,
+    RecoveryQueue,
+    RecoverySweep,
+    SweepDependencies,
+    has_died,
+)
+from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.port import Row, StoreError
+from scheduler.stores.runs.keys import RunKey, reverse_ms
+from scheduler.stores.runs.repository import Runs
+from scheduler.worker.worker import Worker
+
+_log = logging.getLogger("scheduler.hosts.embedded.recovery")
+
+SWEEP_INTERVAL = 30.0
+"""Seconds between two sweeps."""
+SWEEP_RETRY_INTERVAL = 5.0
+"""Seconds after which the first sweep is tried again, if the store was unavailable."""
+UNPUBLISHED_AFTER = timedelta(seconds=10)
+"""No other process publishes a finished run that is unpublished for so long."""
+RECOVERY_BATCH_SIZE = 50
+"""Runs that are recovered at a time: some milliseconds of the event loop."""
+MAX_CONCURRENT_RECOVERY_TURNS = 50
+"""Recovered turns in-flight: a quarter of the default concurrency."""
+
+
+class RunRecovery:
+    """`max_concurrent_turns`: recovered turns in-flight at most. See RecoveryQueue."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        dead_letters: DeadLetters,
+        worker: Worker,
+        clock: Clock,
+        *,
+        max_concurrent_turns: int = MAX_CONCURRENT_RECOVERY_TURNS,
+        has_died: OwnerCheck = has_died,
+    ) -> None:
+        self._clock = clock
+        self._has_died = has_died
+        self._queue = RecoveryQueue(max_concurrent_turns)
+        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, clock, self._queue)
+        self._began = clock.now()
+        self._is_first = True
+        self._total = self._remaining = 0
+        self._error: StoreError | None = None
+
+    async def run(self) -> None:
+        """Sweep now, and then periodically until cancelled."""
+        while self._is_first:
+            if not await self._try_sweep():
+                await self._clock.sleep(SWEEP_RETRY_INTERVAL)
+        while True:
+            await self._clock.sleep(SWEEP_INTERVAL)
+            await self._try_sweep(queued_grace=ABANDONED_QUEUED_AFTER, unpublished_grace=UNPUBLISHED_AFTER)
+
+    async def health(self) -> Sequence[PartHealth]:
+        """Return the part `recovery`: degraded until the runs that were open at the start are recovered."""
+        sentences = []
+        if self._is_first:
+            sentences.append(
+                f"{self._remaining} of {self._total} runs that were open at the start are not recovered yet"
+            )
+        if self._error is not None:
+            sentences.append(f"recovery stopped and is retried: {self._error}")
+        if self._queue.waiting_count:
+            sentences.append(
+                f"{self._queue.waiting_count} recovered runs wait to run again, "
+                f"{self._queue.max_concurrent_turns} at a time"
+            )
+        status = HealthStatus.DEGRADED if sentences else HealthStatus.OK
+        return (PartHealth("recovery", status, "; ".join(sentences)),)
+
+    async def _try_sweep(
+        self, *, queued_grace: timedelta = timedelta(), unpublished_grace: timedelta = timedelta()
+    ) -> bool:
+        try:
+            await self.sweep(queued_grace=queued_grace, unpublished_grace=unpublished_grace)
+        except StoreError as error:
+            self._error = error
+            _log.warning("could not recover the open runs of other processes: %s; retrying", error)
+            return False
+        self._error, self._is_first = None, False
+        return True
+
+    async def sweep(self, *, queued_grace: timedelta = timedelta(), unpublished_grace: timedelta = timedelta()) -> None:
+        """Recover the runs whose process has died. Raises StoreError, after a part of the runs was recovered.
+
+        By default this includes runs that were queued or finished a moment ago: at the start of the program, only a
+        command can have runs in-flight.
+        """
+        now = self._clock.now()
+        finished_until = now - unpublished_grace if unpublished_grace else self._began
+        sweep = RecoverySweep(
+            self._dependencies,
+            OwnerLiveness(self._has_died),
+            now,
+            queued_grace=queued_grace,
+            finished_until=finished_until,
+        )
+        rows = await self._list_open_runs(now)
+        self._total = self._remaining = len(rows)
+        try:
+            for start in range(0, len(rows), RECOVERY_BATCH_SIZE):
+                batch = rows[start : start + RECOVERY_BATCH_SIZE]
+                await sweep.recover_batch(batch)
+                self._remaining -= len(batch)
+                await asyncio.sleep(0)
+        finally:
+            sweep.close()
+
+    async def _list_open_runs(self, now: datetime) -> Sequence[Row]:
+        """Return the pointers of all open runs by job, oldest first, starting with jobs whose runs may be on time."""
+        by_job: defaultdict[str, list[Row]] = defaultdict(list)
+        async for page in self._dependencies.runs.iterate_open_pages():
+            for row in page:
+                by_job[RunKey.from_row_key(row.key).job].append(row)
+        on_time = reverse_ms(now - ON_TIME_TOLERANCE)
+        jobs = sorted(by_job.values(), key=lambda newest_first: RunKey.from_row_key(newest_first[0].key).at > on_time)
+        return [row for newest_first in jobs for row in reversed(newest_first)]

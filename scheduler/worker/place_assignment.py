@@ -1,0 +1,166 @@
+"""Assigns a place of the process to a run, or returns why it has none.
+
+A waiting run blocks no other run. Its wait is limited: a job has at most MAX_WAITING_RUNS_PER_JOB waiting runs, and in
+the Functions host, where messages deliver tickets, a run waits for `max_wait`. The end of the program interrupts the
+sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobs.definition import JobDefinition
+from jobs.formats.durations import format_duration
+from jobs.ports import Clock
+from jobs.running.retry_budget import host_with_port
+from jobs.runs import Ticket, Trigger
+from jobs.runs.outcomes import Reason, ReasonCode
+from scheduler.gates import Skip, Wait
+from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.places import FifoSemaphore, HeldPlace
+
+_TIMER_TOLERANCE = timedelta(milliseconds=5)
+"""Timers fire early by a little, and the two clocks differ by a little."""
+_MIN_SLEEP = 0.001
+"""Seconds: timers of the event loop count milliseconds, so a shorter sleep would spin."""
+
+
+class InterruptibleSleep:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.is_interrupted = False
+        """Whether the program ends."""
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return at the instant, not before it, even if the wall clock is set meanwhile.
+
+        Raises:
+            asyncio.CancelledError: the program ends.
+        """
+        seconds = (instant - self._clock.now()).total_seconds()
+        if seconds > 0:
+            await self.wait_for(self._sleep(seconds, instant))
+
+    def raise_if_interrupted(self) -> None:
+        """Raise asyncio.CancelledError if the program ends: no run starts from then on."""
+        if self.is_interrupted:
+            raise asyncio.CancelledError
+
+    async def wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Wait for the coroutine. Raises asyncio.CancelledError if the program ends."""
+        if self.is_interrupted:
+            coroutine.close()
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await coroutine
+        finally:
+            self._tasks.discard(task)
+
+    async def _sleep(self, seconds: float, instant: datetime) -> None:
+        end = self._clock.monotonic() + seconds
+        while seconds > 0:
+            await self._clock.sleep(max(seconds, _MIN_SLEEP))
+            seconds = end - self._clock.monotonic()
+        while timedelta() < (left := instant - self._clock.now()) < _TIMER_TOLERANCE:
+            await self._clock.sleep(max(left.total_seconds(), _MIN_SLEEP))
+
+    def interrupt(self) -> None:
+        """Cancel every waiting task, and those that would wait from now on."""
+        self.is_interrupted = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+
+MAX_WAITING_RUNS_PER_JOB = 50
+"""Scheduled runs of one job. Runs with `overlap: buffer_all` and caught-up runs wait beyond this limit."""
+CATCH_UP_LATENESS = timedelta(seconds=10)
+"""A run of a job with `catch_up: all` that is so late is a caught-up run."""
+
+
+class PlaceAssigner:
+    """`max_wait`: how long a ticket waits here; None: until it has a place."""
+
+    def __init__(
+        self,
+        semaphore: FifoSemaphore,
+        registry: RunRegistry,
+        waiting: InterruptibleSleep,
+        clock: Clock,
+        max_wait: timedelta | None,
+        on_waited: Callable[[ReasonCode, float], None] = lambda code, seconds: None,
+    ) -> None:
+        """`on_waited`: called with the seconds for which a ticket has waited here."""
+        self._semaphore = semaphore
+        self._registry = registry
+        self._waiting = waiting
+        self._clock = clock
+        self._max_wait = max_wait
+        self._on_waited = on_waited
+
+    async def acquire_place(self, ticket: Ticket, job: JobDefinition, *, is_first: bool) -> HeldPlace | Skip | Wait:
+        """Return the run's place; the caller releases it. Skip: record the run as skipped. Wait: deliver it again.
+
+        `is_first`: the ticket is new here, and may be skipped instead of waiting.
+        """
+        host = host_with_port(job.check.endpoint)
+        if (place := self._semaphore.try_acquire(job.name, host)) is not None:
+            return place
+        may_skip = self._can_skip(ticket, job)
+        if (
+            is_first
+            and may_skip
+            and job.overlap != "buffer_all"
+            and self._semaphore.waiting_count(job.name) >= MAX_WAITING_RUNS_PER_JOB
+        ):
+            why = self._semaphore.denial_reason(job.name, host)
+            crowded = f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}"
+            return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
+        request = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
+        began = self._clock.monotonic()
+        cancelled_by = await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire()))
+        self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
+        if cancelled_by:
+            request.release()
+            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
+        if request.place is not None:
+            return request.place
+        assert self._max_wait is not None, "without a limit it waits until it has a place"
+        why = self._semaphore.denial_reason(job.name, host)
+        waited = f"no place was free within {format_duration(self._max_wait.total_seconds())}: {why}"
+        reason = Reason(ReasonCode.NO_CAPACITY, waited)
+        return Skip(reason) if may_skip and not self._semaphore.is_full else Wait(self._clock.now(), reason)
+
+    def _can_skip(self, ticket: Ticket, job: JobDefinition) -> bool:
+        """Return whether the run may be skipped: it is scheduled, and not a caught-up run."""
+        if ticket.trigger is not Trigger.SCHEDULE:
+            return False
+        return job.catch_up.policy != "all" or self._clock.now() - ticket.due_at < CATCH_UP_LATENESS
+
+
+class _PlaceRequest:
+    """One wait for a place, which may end without a place."""
+
+    def __init__(self, places: FifoSemaphore, job: str, host: str, hold: timedelta | None) -> None:
+        self._places = places
+        self._job = job
+        self._host = host
+        self._hold = hold
+        self.place: HeldPlace | None = None
+
+    async def acquire(self) -> None:
+        try:
+            async with asyncio.timeout(None if self._hold is None else self._hold.total_seconds()):
+                self.place = await self._places.acquire(self._job, self._host)
+        except TimeoutError:
+            return
+
+    def release(self) -> None:
+        if self.place is not None:
+            self._places.release(self.place)

@@ -1,1 +1,0 @@
-"""Results of runs: writing them in groups, and holding them while the store is unavailable."""
