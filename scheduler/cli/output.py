@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from jobs.formats.printable import escape_controls
 from scheduler.cli.table_layout import Column, find_line_breaks, fit_columns
 
 if TYPE_CHECKING:
@@ -143,13 +144,6 @@ def show_tabs(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     print("\t".join(names))
     for row in rows:
         print("\t".join(map(escape_controls, row)))
-
-
-def escape_controls(text: str) -> str:
-    """The text on one line. What a terminal would act upon is escaped: targets have a say in some texts."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def show_json(text: str) -> None:

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from scheduler.cli.delivery.port import AlertRequest, RunningJob
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from config.loading import Configuration
+    from config.desired_sets import DesiredSet
+    from config.job_files.job_set import JobSet
     from jobs.definition import JobDefinition
-    from scheduler.cli.delivery.connection import Connection
+    from jobs.definition.alerting_section import AlertingDefinitions
     from scheduler.cli.delivery.load import LoadChange
     from scheduler.cli.delivery.port import AlertReplay, SchedulerReader
-    from scheduler.cli.delivery.working_copy import WorkingCopy
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
-
-T = TypeVar("T")
 
 ALERT_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
 """Fields of a job that decide what is notified: `slo` has burn alerts. Tags select rules, groups, routes, windows and
 silences.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingCopy:
+    """`jobs`: by name. `desired`: the set with its `owner`; None: the files are job files of a scheduler.
+
+    `files`: all that these job files define.
+    """
+
+    jobs: Mapping[str, JobDefinition]
+    owner: str = ""
+    desired: DesiredSet | None = None
+    files: JobSet | None = field(default=None, repr=False)
+
+    @property
+    def alerting(self) -> AlertingDefinitions | None:
+        """What the job files define in their sections `alerting`; None of a set."""
+        return None if self.files is None else self.files.alerting
 
 
 class PlanOptions(NamedTuple):
@@ -54,77 +68,6 @@ class PlannedChanges:
     sections: Sequence[JobDifference] | None = None
     load: LoadChange | None = None
     alerts: AlertReplay | None = None
-
-
-class CopyComparison(NamedTuple):
-    """A working copy, and with what it is compared: a running scheduler, or the store of the configuration."""
-
-    copy: WorkingCopy
-    connection: Connection | None
-    configuration: Configuration | None
-
-    def plan(self, options: PlanOptions, *, if_available: bool = False) -> PlannedChanges | str:
-        """Return what the working copy would change. Failures end the command.
-
-        `if_available`: if the running scheduler cannot plan, return why. A refused key ends the command all the same.
-        """
-        from scheduler.cli.delivery.remote import RemoteError
-
-        async def work(scheduler: SchedulerReader) -> PlannedChanges | str:
-            try:
-                return await self.plan_with(scheduler, options)
-            except RemoteError as error:
-                if not if_available or error.is_refused_key:
-                    raise
-                return str(error)
-
-        return self.run(work)
-
-    async def plan_with(self, scheduler: SchedulerReader, options: PlanOptions) -> PlannedChanges:
-        """Return the same, for more work with what runs. Raises as SchedulerReader."""
-        if self.copy.files is None or self.configuration is None:
-            return await plan_changes(scheduler, self.copy, options)
-        from scheduler.cli.delivery.sections import compare_sections
-
-        sections = compare_sections(self.configuration.jobs, self.copy.files)
-        return await plan_changes(scheduler, self.copy, options, sections)
-
-    def run(self, work: Callable[[SchedulerReader], Awaitable[T]]) -> T:
-        """Do the work with what runs. Failures end the command."""
-        return with_scheduler(self.connection, self.configuration, self.copy, work)
-
-
-def read_comparison(
-    command: str, files: Sequence[Path], owner: str | None, connection: Connection | None
-) -> CopyComparison:
-    """Read the working copy, and without a connection the configuration. What is wrong ends the command with 2."""
-    from scheduler.cli.context import load_for_command
-    from scheduler.cli.delivery.working_copy import read_default_schedule, read_working_copy
-
-    configuration = None if connection is not None else load_for_command(command)
-    schedule = read_default_schedule() if configuration is None else configuration.settings.default_schedule
-    return CopyComparison(read_working_copy(files, owner, schedule), connection, configuration)
-
-
-def with_scheduler(
-    connection: Connection | None,
-    configuration: Configuration | None,
-    copy: WorkingCopy,
-    work: Callable[[SchedulerReader], Awaitable[T]],
-) -> T:
-    """Do the work with the running scheduler, or with the configured store. Failures end the command."""
-    if connection is not None:
-        from jobs.running.clocks import SystemClock
-        from scheduler.cli.delivery.api_scheduler import ApiScheduler
-        from scheduler.cli.delivery.connection import run_remote
-
-        return run_remote(connection, lambda api: work(ApiScheduler(api, SystemClock())))
-    from scheduler.cli.delivery.store_scheduler import StoreScheduler
-    from scheduler.cli.mutations import run_changing
-
-    assert configuration is not None  # without a connection, the command has loaded it
-    locate = None if copy.desired is None else copy.desired.locate
-    return run_changing(configuration, lambda program: work(StoreScheduler(program)), locate=locate)
 
 
 async def plan_changes(

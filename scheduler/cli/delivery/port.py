@@ -95,6 +95,17 @@ class AlertRequest:
     alerting: AlertingDefinitions | None = None
 
 
+def read_change(fields: Mapping[str, Any]) -> RecordedChange | None:
+    """Return the change of an entry of the audit trail, as stored or from the API; None for another entry."""
+    if fields.get("kind") != "change" or fields.get("action") not in DEFINITION_ACTIONS:
+        return None
+    try:
+        at = datetime.fromisoformat(str(fields["at"]))
+    except (KeyError, ValueError):
+        return None
+    return RecordedChange(str(fields.get("principal", "")), at, str(fields["action"]))
+
+
 class SchedulerReader(Protocol):
     """Every method raises StoreError or RemoteError."""
 

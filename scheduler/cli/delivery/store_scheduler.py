@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot, UnknownJob
 from scheduler.cli.delivery.port import (
-    DEFINITION_ACTIONS,
     AlertMessage,
     AlertReplay,
     AlertRequest,
     RecordedChange,
     RunningJob,
+    read_change,
 )
 from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.identity.command_caller import command_caller
@@ -113,17 +112,6 @@ def find_changed_groups(changed: frozenset[str], before: JobSnapshot, after: Job
 
     sides: list[Mapping[str, tuple[str, ...]]] = [RuleBook(each).groups_by_job for each in (before, after)]
     return frozenset(group for name in changed for group in set(sides[0].get(name, ())) ^ set(sides[1].get(name, ())))
-
-
-def read_change(fields: Mapping[str, Any]) -> RecordedChange | None:
-    """Return the change of an entry of the audit trail, as stored or from the API; None for another entry."""
-    if fields.get("kind") != "change" or fields.get("action") not in DEFINITION_ACTIONS:
-        return None
-    try:
-        at = datetime.fromisoformat(str(fields["at"]))
-    except (KeyError, ValueError):
-        return None
-    return RecordedChange(str(fields.get("principal", "")), at, str(fields["action"]))
 
 
 def _to_replay(report: BacktestReport) -> AlertReplay:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds, describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.delivery.reports.instants import format_in_zone
-from scheduler.cli.delivery.reports.markdown import cell, code, join_sections, table
+from scheduler.cli.delivery.reports.markdown import cell, code, format_in_zone, join_sections, table
 from scheduler.cli.gate.judgement import find_quantile
-from scheduler.cli.output import Column, is_terminal, print_error, print_note, show_table, show_tabs
 
 if TYPE_CHECKING:
     from scheduler.cli.gate.judgement import GateFinding, JobEvidence, RunSample
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 200
 """Jobs in the table of the comment."""
-_FIELDS = ("job", "side", "runs", "failed", "p50_ms", "p95_ms")
 
 
 class SideFigures(NamedTuple):
@@ -37,35 +34,6 @@ class SideFigures(NamedTuple):
         times = [run.milliseconds for run in samples if run.succeeded]
         p50, p95 = (find_quantile(times, share) if times else None for share in (0.5, 0.95))
         return cls(len(samples), len(samples) - len(times), p50, p95)
-
-
-def show_gate(report: GateReport) -> None:
-    """Print the figures of each job, then why the deployment is refused, and the result."""
-    if is_terminal():
-        columns = (
-            Column("job", "bold"),
-            Column("runs", align_right=True),
-            Column("failed", align_right=True),
-            Column("median", align_right=True),
-            Column("p95", align_right=True),
-            Column("before: runs", align_right=True),
-            Column("failed", align_right=True),
-            Column("median", align_right=True),
-            Column("p95", align_right=True),
-        )
-        show_table(columns, [(each.name, *_show(each.after), *_show(each.before)) for each in report.evidence])
-    else:
-        sides = [
-            (each.name, side, *_to_cells(samples))
-            for each in report.evidence
-            for side, samples in (("after", each.after), ("before", each.before))
-        ]
-        show_tabs(_FIELDS, sides)
-    for note in report.notes:
-        print_note(f"note: {note}")
-    for finding in report.findings:
-        print_error(describe_finding(finding))
-    print_note(summarize(report))
 
 
 def summarize(report: GateReport) -> str:
@@ -112,7 +80,7 @@ def write_gate(report: GateReport, marker: str, zone: tzinfo) -> str:
     before = describe_span(report.request.before)
     lead = f"Deployed at {at}, compared with {before} before. {summarize(report).capitalize()}."
     reasons = [[cell(each.job) if each.job else "all jobs", cell(each.message, 400)] for each in report.findings]
-    rows = [[cell(each.name), *_show(each.after), *_show(each.before)] for each in report.evidence]
+    rows = [[cell(each.name), *list_figures(each.after), *list_figures(each.before)] for each in report.evidence]
     titles = ["Job", "Runs", "Failed", "Median", "p95", "Runs before", "Failed", "Median", "p95"]
     rest = [f"{len(rows) - MAX_ROWS} more jobs are not listed."] if len(rows) > MAX_ROWS else []
     return join_sections(
@@ -126,15 +94,10 @@ def write_gate(report: GateReport, marker: str, zone: tzinfo) -> str:
     )
 
 
-def _show(samples: Sequence[RunSample]) -> tuple[str, ...]:
+def list_figures(samples: Sequence[RunSample]) -> tuple[str, ...]:
+    """Return runs, failed ones, median and 95th percentile, for people."""
     found = SideFigures.from_samples(samples)
     times = ("-" if value is None else describe_milliseconds(value) for value in (found.p50_ms, found.p95_ms))
-    return str(found.runs), str(found.failed), *times
-
-
-def _to_cells(samples: Sequence[RunSample]) -> tuple[str, ...]:
-    found = SideFigures.from_samples(samples)
-    times = ("" if value is None else f"{value:.3f}" for value in (found.p50_ms, found.p95_ms))
     return str(found.runs), str(found.failed), *times
 
 

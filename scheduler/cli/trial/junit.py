@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
 from jobs.formats.durations import describe_milliseconds
-from scheduler.cli.output import escape_controls
+from jobs.formats.printable import escape_controls
 
 if TYPE_CHECKING:
     from jobs.runs import Attempt

@@ -49,8 +49,9 @@ def drift(
     from scheduler.cli.commands.delivery.drift_text import drift_to_json, show_drift, write_drift
     from scheduler.cli.delivery.connection import read_connection
     from scheduler.cli.delivery.drift import find_drift
-    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.delivery.planning import PlanOptions
     from scheduler.cli.delivery.reports.instants import parse_zone_option
+    from scheduler.cli.delivery.working_copy import read_comparison
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")

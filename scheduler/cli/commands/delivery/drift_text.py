@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.delivery.reports.instants import format_in_zone
-from scheduler.cli.delivery.reports.markdown import cell, code, join_sections, table
+from scheduler.cli.delivery.reports.markdown import cell, code, format_in_zone, join_sections, table
 from scheduler.cli.output import Column, is_terminal, print_error, print_note, show_table, show_tabs
 
 if TYPE_CHECKING:

@@ -64,8 +64,8 @@ def export_jobs(
 
 def _read_jobs(connection: Connection | None) -> Sequence[RunningJob]:
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.delivery.planning import with_scheduler
-    from scheduler.cli.delivery.working_copy import WorkingCopy
+    from scheduler.cli.delivery.planning import WorkingCopy
+    from scheduler.cli.delivery.working_copy import with_scheduler
 
     configuration = None if connection is not None else load_for_command("export-jobs")
 

@@ -8,15 +8,27 @@ import typer
 
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.delivery.reports.instants import ZoneOption
-from scheduler.cli.output import EXIT_FAILED, fail, show_json
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Column,
+    fail,
+    is_terminal,
+    print_error,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
 from scheduler.cli.selection.options import AllOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import tzinfo
 
     from jobs.ports import Clock
     from scheduler.app import Program
     from scheduler.cli.delivery.connection import Connection
+    from scheduler.cli.gate.judgement import RunSample
     from scheduler.cli.gate.options import GateOptions
     from scheduler.cli.gate.port import GateScheduler
     from scheduler.cli.gate.watching import GateReport
@@ -42,6 +54,10 @@ _DeployedOption = Annotated[
 _SlowdownOption = Annotated[
     float, typer.Option("--slowdown", min=1.0, max=100.0, help="How many times slower is allowed; plus 50 ms.")
 ]
+
+
+_FIELDS = ("job", "side", "runs", "failed", "p50_ms", "p95_ms")
+"""Columns for a program."""
 
 
 def gate(
@@ -153,9 +169,50 @@ async def _watch(options: GateOptions, scheduler: GateScheduler, clock: Clock) -
 
 def _show(report: GateReport, zone: tzinfo | None, marker: str) -> None:
     """`zone`: of Markdown; None: text."""
-    from scheduler.cli.gate.report import show_gate, write_gate
-
     if zone is None:
-        show_gate(report)
+        _show_text(report)
     else:
+        from scheduler.cli.gate.report import write_gate
+
         print(write_gate(report, marker, zone), end="")
+
+
+def _show_text(report: GateReport) -> None:
+    """Print the figures of each job, then why the deployment is refused, and the result."""
+    from scheduler.cli.gate.report import describe_finding, list_figures, summarize
+
+    if is_terminal():
+        columns = (
+            Column("job", "bold"),
+            Column("runs", align_right=True),
+            Column("failed", align_right=True),
+            Column("median", align_right=True),
+            Column("p95", align_right=True),
+            Column("before: runs", align_right=True),
+            Column("failed", align_right=True),
+            Column("median", align_right=True),
+            Column("p95", align_right=True),
+        )
+        show_table(
+            columns, [(each.name, *list_figures(each.after), *list_figures(each.before)) for each in report.evidence]
+        )
+    else:
+        sides = [
+            (each.name, side, *_to_cells(samples))
+            for each in report.evidence
+            for side, samples in (("after", each.after), ("before", each.before))
+        ]
+        show_tabs(_FIELDS, sides)
+    for note in report.notes:
+        print_note(f"note: {note}")
+    for finding in report.findings:
+        print_error(describe_finding(finding))
+    print_note(summarize(report))
+
+
+def _to_cells(samples: Sequence[RunSample]) -> tuple[str, ...]:
+    from scheduler.cli.gate.report import SideFigures
+
+    found = SideFigures.from_samples(samples)
+    times = ("" if value is None else f"{value:.3f}" for value in (found.p50_ms, found.p95_ms))
+    return str(found.runs), str(found.failed), *times

@@ -14,7 +14,8 @@ from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_optio
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.planning import CopyComparison, PlannedChanges, PlanOptions
+    from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
+    from scheduler.cli.delivery.working_copy import CopyComparison
 
 _SetOption = Annotated[
     str | None,
@@ -71,7 +72,8 @@ def plan(
       plan jobs/reports.yaml --set reports --alerts-since 7d
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
-    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.delivery.planning import PlanOptions
+    from scheduler.cli.delivery.working_copy import read_comparison
 
     _check_options(as_json and as_markdown, if_available and url is None)
     since = _parse_since(alerts_since, as_markdown)

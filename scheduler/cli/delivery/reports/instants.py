@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
@@ -25,11 +25,3 @@ def parse_zone_option(name: str | None) -> tzinfo:
         fail(f"--timezone: {error}")
 
 
-def format_in_zone(instant: datetime, zone: tzinfo) -> str:
-    """`2026-11-28 02:30:00 CET`; a fraction of a second only if there is one."""
-    try:
-        local = instant.astimezone(zone)
-    except OverflowError:  # the calendar of the zone has no such date
-        local = instant.astimezone(UTC)
-    fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
-    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"

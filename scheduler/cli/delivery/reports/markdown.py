@@ -10,9 +10,10 @@ from jobs.formats.counts import format_count
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from scheduler.cli.output import escape_controls
+from jobs.formats.printable import escape_controls
 
 MAX_COMMENT: Final = 60_000
 """Characters; a comment on GitHub has 65,536 at most."""
@@ -72,6 +73,16 @@ def join_sections(sections: Iterable[Sequence[str]]) -> str:
         number = format_count(omitted, "section is", "sections are")
         parts.append(f"{number} too long for a comment: `--json` has everything.")
     return "\n\n".join(parts) + "\n"
+
+
+def format_in_zone(instant: datetime, zone: tzinfo) -> str:
+    """`2026-11-28 02:30:00 CET`; a fraction of a second only if there is one."""
+    try:
+        local = instant.astimezone(zone)
+    except OverflowError:  # the calendar of the zone has no such date
+        local = instant.astimezone(UTC)
+    fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"
 
 
 def _row(cells: Sequence[str]) -> str:

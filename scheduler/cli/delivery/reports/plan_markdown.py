@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jobs.formats.counts import format_count
 from jobs.formats.definition_yaml import write_definition
 from jobs.formats.durations import describe_milliseconds
-from scheduler.cli.delivery.reports.instants import format_in_zone
-from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, join_sections, table
+from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, format_in_zone, join_sections, table
 from scheduler.queries.job_files import minimal_definition
 
 if TYPE_CHECKING:
