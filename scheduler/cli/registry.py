@@ -1,4 +1,4 @@
-"""The commands of the command line, one line each. Called by scheduler.cli.main.
+"""The commands of the command line, one line each, and how much of the configuration each needs.
 
 Only the module of the typed command is imported: all of them take 30 ms.
 """
@@ -6,13 +6,28 @@ Only the module of the typed command is imported: all of them take 30 ms.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from importlib import import_module
 from typing import NamedTuple
 
 import typer
 
 from observability.generation.targets import TARGETS
-from scheduler.cli.needs import Needs
+
+
+class Needs(Enum):
+    """How much of the configuration must be valid."""
+
+    EVERYTHING = "everything"
+    """It runs jobs, so it needs all of them: the dependents of a run must be known. A problem ends it with 2."""
+    ALL_JOBS = "all jobs"
+    """It lists jobs: it shows the valid ones and the problems, and ends with 2 because its list is incomplete."""
+    STORE = "store"
+    """It reads the store; it reads job files only to check whether a job exists. It shows problems of settings."""
+    USABLE = "usable"
+    """Its answer is complete without the rest: it shows the problems, and its exit code does not change."""
+    NOTHING = "nothing"
+    """It has no action, or loads the configuration itself."""
 
 
 class CommandEntry(NamedTuple):
@@ -30,7 +45,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
-    "serve": CommandEntry("scheduler.cli.commands.serve", "serve", Needs.EVERYTHING),
+    "serve": CommandEntry("scheduler.cli.serve", "serve", Needs.EVERYTHING),
     "validate": CommandEntry("scheduler.cli.commands.validate", "validate", Needs.NOTHING),
     "jobs": CommandEntry("scheduler.cli.commands.jobs", "jobs", Needs.ALL_JOBS),
     "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),

@@ -51,7 +51,7 @@ def resume(
 
 
 def _resume_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation, show_job
+    from scheduler.cli.context import run_operation, show_job
     from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:

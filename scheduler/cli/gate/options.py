@@ -47,8 +47,8 @@ class GateOptions:
         slowdown: float | None,
     ) -> GateOptions:
         """Return the options."""
-        from scheduler.cli.options import parse_instant_option
         from scheduler.cli.selection.options import parse_selection_options
+        from scheduler.cli.times import parse_instant_option
 
         selection = parse_selection_options(
             names=names, tags=[normalize_tag(tag) for tag in tags or ()], name_option="--name"
@@ -74,7 +74,7 @@ def normalize_tag(tag: str) -> str:
 
 def _parse_seconds(option: str, text: str, longest: float) -> float:
     from jobs.formats.durations import format_duration
-    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.times import parse_duration_option
 
     seconds = parse_duration_option(option, text) or 0.0
     if not MIN_SECONDS <= seconds <= longest:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import FilesArgument
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
-from scheduler.cli.delivery.reports.instants import ZoneOption
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.output import EXIT_CHANGES, fail, show_json
+from scheduler.cli.times import ZoneOption
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.drift import DriftReport
@@ -47,11 +47,11 @@ def drift(
       drift jobs/ --url https://scheduler.example.com --markdown
     """
     from scheduler.cli.commands.delivery.drift_text import drift_to_json, show_drift, write_drift
-    from scheduler.cli.delivery.connection import read_connection
+    from scheduler.cli.connection import read_connection
     from scheduler.cli.delivery.drift import find_drift
     from scheduler.cli.delivery.planning import PlanOptions
-    from scheduler.cli.delivery.reports.instants import parse_zone_option
-    from scheduler.cli.delivery.working_copy import read_comparison
+    from scheduler.cli.times import parse_zone_option
+    from scheduler.cli.working_copy import read_comparison
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")

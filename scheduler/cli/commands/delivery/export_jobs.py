@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.delivery.drift import SetOption
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption
 from scheduler.cli.output import EXIT_FAILED, fail, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scheduler.cli.delivery.connection import Connection
+    from scheduler.cli.connection import Connection
     from scheduler.cli.delivery.port import RunningJob, SchedulerReader
 
 _FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files are written.")]
@@ -43,9 +43,9 @@ def export_jobs(
       export-jobs jobs/ --url https://scheduler.example.com
       export-jobs jobs/ --made-by-hand
     """
-    from scheduler.cli.delivery.connection import read_connection
+    from scheduler.cli.connection import read_connection
     from scheduler.cli.delivery.exporting import select_jobs, write_files
-    from scheduler.cli.delivery.working_copy import check_owner
+    from scheduler.cli.working_copy import check_owner
     from scheduler.queries.job_files import JobFileFormat
 
     if owner is not None:
@@ -65,7 +65,7 @@ def export_jobs(
 def _read_jobs(connection: Connection | None) -> Sequence[RunningJob]:
     from scheduler.cli.context import load_for_command
     from scheduler.cli.delivery.planning import WorkingCopy
-    from scheduler.cli.delivery.working_copy import with_scheduler
+    from scheduler.cli.working_copy import with_scheduler
 
     configuration = None if connection is not None else load_for_command("export-jobs")
 

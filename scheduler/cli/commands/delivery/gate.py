@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
-from scheduler.cli.delivery.reports.instants import ZoneOption
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -20,6 +19,7 @@ from scheduler.cli.output import (
     show_tabs,
 )
 from scheduler.cli.selection.options import AllOption
+from scheduler.cli.times import ZoneOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from jobs.ports import Clock
     from scheduler.app import Program
-    from scheduler.cli.delivery.connection import Connection
+    from scheduler.cli.connection import Connection
     from scheduler.cli.gate.judgement import RunSample
     from scheduler.cli.gate.options import GateOptions
     from scheduler.cli.gate.port import GateScheduler
@@ -87,8 +87,8 @@ def gate(
       gate --tag team:payments --for 10m --marker 4ebecbce --url https://scheduler.example.com
       gate --name 'checkout-*' --for 5m --ignore-times
     """
-    from scheduler.cli.delivery.reports.instants import parse_zone_option
     from scheduler.cli.gate.options import GateOptions
+    from scheduler.cli.times import parse_zone_option
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
@@ -115,12 +115,11 @@ def _run(options: GateOptions, connection: Connection | None) -> GateReport:
 
     try:
         if connection is not None:
-            from scheduler.cli.delivery.connection import run_remote
+            from scheduler.cli.connection import run_remote
             from scheduler.cli.gate.api_scheduler import ApiGateScheduler
 
             return run_remote(connection, lambda api: _watch(options, ApiGateScheduler(api, clock), clock))
-        from scheduler.cli.context import load_for_command
-        from scheduler.cli.mutations import quiet_run_log, run_changing
+        from scheduler.cli.context import load_for_command, quiet_run_log, run_changing
 
         configuration = load_for_command("gate")
         with quiet_run_log():

@@ -56,7 +56,7 @@ def run_job_tests(
       test jobs/ --tag smoke
       test jobs/checkout.yaml --junit results.xml --timeout 30s
     """
-    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.times import parse_duration_option
     from scheduler.cli.trial.report import show_results
 
     longest = parse_duration_option("--timeout", timeout)
@@ -109,8 +109,7 @@ def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, ti
     from jobs.runs.events import NullListener
     from scheduler.app.definitions.trial_runs import open_trial_runner
     from scheduler.cli.command_profile import CommandProfile
-    from scheduler.cli.context import run_opened
-    from scheduler.cli.mutations import quiet_run_log
+    from scheduler.cli.context import quiet_run_log, run_opened
     from scheduler.cli.trial.running import TrialRunner
 
     def run(listener: RunListener) -> Sequence[TrialResult]:
@@ -128,7 +127,7 @@ def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, ti
     with quiet_run_log():
         if not is_terminal():
             return run(NullListener())
-        from scheduler.cli.trial.progress import TrialProgress
+        from scheduler.cli.progress import TrialProgress
 
         with TrialProgress(len(jobs), create_console()) as progress:
             return run(progress)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, LiteralOption
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
-from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
+from scheduler.cli.times import ZoneOption, parse_zone_option
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
-    from scheduler.cli.delivery.working_copy import CopyComparison
+    from scheduler.cli.working_copy import CopyComparison
 
 _SetOption = Annotated[
     str | None,
@@ -73,7 +73,7 @@ def plan(
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
     from scheduler.cli.delivery.planning import PlanOptions
-    from scheduler.cli.delivery.working_copy import read_comparison
+    from scheduler.cli.working_copy import read_comparison
 
     _check_options(as_json and as_markdown, if_available and url is None)
     since = _parse_since(alerts_since, as_markdown)

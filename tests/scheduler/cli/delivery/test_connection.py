@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from config.settings.variables import CLIENT_VARIABLES
-from scheduler.cli.delivery.connection import KEY_VARIABLE, Connection, read_connection, read_key
+from scheduler.cli.connection import KEY_VARIABLE, Connection, read_connection, read_key
 from scheduler.cli.delivery.remote import RemoteKey, RemoteKeys
 
 

@@ -1,4 +1,4 @@
-"""The options that name a running scheduler, and its API keys. Used by the commands about jobs as code."""
+"""The options that name a running scheduler, and its API keys; work with a client of it."""
 
 from __future__ import annotations
 

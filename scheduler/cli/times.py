@@ -1,16 +1,52 @@
-"""Instants and lengths of time as the commands write them."""
+"""Instants, lengths of time and time zones: as options, of which a wrong one ends the command with 2, and as texts."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from jobs.formats.durations import describe_distance, describe_milliseconds
-from jobs.formats.instants import format_iso_instant
+from jobs.formats.instants import format_iso_instant, parse_instant
+from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+    from scheduler.queries.time_range import TimeRange
     from scheduler.stores.pauses import Pause
+
+
+def parse_instant_option(name: str, text: str | None) -> datetime | None:
+    """ISO 8601; without an offset it is UTC."""
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError:
+        fail(f"{name}: expected an instant in ISO 8601, such as 2026-11-25T01:50:30Z, got {text!r}")
+
+
+def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
+    """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+
+    try:
+        return parse_time_range(since, until, datetime.now(UTC))
+    except InvalidTimeRange as error:
+        fail(f"--{error.end}: {error}")
+
+
+def parse_duration_option(name: str, text: str | None) -> float | None:
+    """Seconds, from `30m` or `1h30m`."""
+    from jobs.formats.durations import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        fail(f"{name}: {error}")
 
 
 def format_local(instant: datetime) -> str:
@@ -56,3 +92,19 @@ def describe_no_next(job: JobDefinition) -> str:
     if job.schedule is not None:
         return "never"
     return "-" if job.depends_on else "on demand"
+
+
+ZoneOption = Annotated[
+    str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
+]
+
+
+def parse_zone_option(name: str | None) -> tzinfo:
+    """Return the zone of this IANA name; an unknown one ends the command with 2."""
+    from scheduler.queries.periods import parse_zone
+    from scheduler.queries.time_range import InvalidTimeRange
+
+    try:
+        return parse_zone(name)
+    except InvalidTimeRange as error:
+        fail(f"--timezone: {error}")

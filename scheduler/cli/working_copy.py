@@ -14,7 +14,7 @@ from scheduler.cli.output import fail
 if TYPE_CHECKING:
     from config.loading import Configuration
     from jobs.schedules import Schedule
-    from scheduler.cli.delivery.connection import Connection
+    from scheduler.cli.connection import Connection
     from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
     from scheduler.cli.delivery.port import SchedulerReader
 
@@ -79,12 +79,12 @@ def with_scheduler(
     """Do the work with the running scheduler, or with the configured store. Failures end the command."""
     if connection is not None:
         from jobs.running.clocks import SystemClock
+        from scheduler.cli.connection import run_remote
         from scheduler.cli.delivery.api_scheduler import ApiScheduler
-        from scheduler.cli.delivery.connection import run_remote
 
         return run_remote(connection, lambda api: work(ApiScheduler(api, SystemClock())))
+    from scheduler.cli.context import run_changing
     from scheduler.cli.delivery.store_scheduler import StoreScheduler
-    from scheduler.cli.mutations import run_changing
 
     assert configuration is not None  # without a connection, the command has loaded it
     locate = None if copy.desired is None else copy.desired.locate
