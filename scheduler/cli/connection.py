@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeVar
 
-    from scheduler.cli.delivery.remote import RemoteApi, RemoteKeys
+    from scheduler.features.delivery.remote import RemoteApi, RemoteKeys
 
     T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def read_connection(
     """Return the connection that the options name; what is wrong ends the command with 2. None: no --url."""
     if url is None:
         return None
-    from scheduler.cli.delivery.remote import RemoteKey, RemoteKeys
+    from scheduler.features.delivery.remote import RemoteKey, RemoteKeys
 
     try:
         parts = urlsplit(url)
@@ -99,8 +99,8 @@ def run_remote(connection: Connection, work: Callable[[RemoteApi], Awaitable[T]]
     Input that it rejects ends the command with 2, other failures with 1.
     """
     from scheduler.cli.context import run_opened
-    from scheduler.cli.delivery.remote import RemoteError, open_remote
     from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED
+    from scheduler.features.delivery.remote import RemoteError, open_remote
 
     try:
         return run_opened(open_remote(*connection), work)

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from scheduler.cli.delivery.planning import WorkingCopy, plan_changes
 from scheduler.cli.output import fail
+from scheduler.features.delivery.planning import WorkingCopy, plan_changes
 
 if TYPE_CHECKING:
     from config.loading import Configuration
     from jobs.schedules import Schedule
     from scheduler.cli.connection import Connection
-    from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
-    from scheduler.cli.delivery.port import SchedulerReader
+    from scheduler.features.delivery.planning import PlannedChanges, PlanOptions
+    from scheduler.features.delivery.port import SchedulerReader
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class CopyComparison(NamedTuple):
 
         `if_available`: if the running scheduler cannot plan, return why. A refused key ends the command all the same.
         """
-        from scheduler.cli.delivery.remote import RemoteError
+        from scheduler.features.delivery.remote import RemoteError
 
         async def work(scheduler: SchedulerReader) -> PlannedChanges | str:
             try:
@@ -49,7 +49,7 @@ class CopyComparison(NamedTuple):
         """Return the same, for more work with what runs. Raises as SchedulerReader."""
         if self.copy.files is None or self.configuration is None:
             return await plan_changes(scheduler, self.copy, options)
-        from scheduler.cli.delivery.sections import compare_sections
+        from scheduler.features.delivery.job_files import compare_sections
 
         sections = compare_sections(self.configuration.jobs, self.copy.files)
         return await plan_changes(scheduler, self.copy, options, sections)
@@ -80,11 +80,11 @@ def with_scheduler(
     if connection is not None:
         from jobs.running.clocks import SystemClock
         from scheduler.cli.connection import run_remote
-        from scheduler.cli.delivery.api_scheduler import ApiScheduler
+        from scheduler.features.delivery.api_scheduler import ApiScheduler
 
         return run_remote(connection, lambda api: work(ApiScheduler(api, SystemClock())))
     from scheduler.cli.context import run_changing
-    from scheduler.cli.delivery.store_scheduler import StoreScheduler
+    from scheduler.features.delivery.store_scheduler import StoreScheduler
 
     assert configuration is not None  # without a connection, the command has loaded it
     locate = None if copy.desired is None else copy.desired.locate

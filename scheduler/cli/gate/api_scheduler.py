@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
-from scheduler.cli.delivery.api_scheduler import ApiScheduler
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError
 from scheduler.cli.gate.port import GateUnavailable, ObservedRun, observe_run
+from scheduler.features.delivery.api_scheduler import ApiScheduler
+from scheduler.features.delivery.remote import RemoteApi, RemoteError
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.port import RunningJob
+    from scheduler.features.delivery.port import RunningJob
 
 MAX_READ_SINGLY: Final = 30
 """Jobs whose runs are read one by one. Of more jobs, all runs are read: a key has 600 reads a minute."""

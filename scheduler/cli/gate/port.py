@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from scheduler.cli.gate.judgement import RunSample
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.port import RunningJob
+    from scheduler.features.delivery.port import RunningJob
 
 EXCLUDED_TRIGGERS = frozenset({"backfill", "replay"})
 """Runs of past instants are not about what is deployed."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds, describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.delivery.reports.markdown import cell, code, format_in_zone, join_sections, table
 from scheduler.cli.gate.judgement import find_quantile
+from scheduler.features.delivery.markdown import cell, code, format_in_zone, join_sections, table
 
 if TYPE_CHECKING:
     from scheduler.cli.gate.judgement import GateFinding, JobEvidence, RunSample

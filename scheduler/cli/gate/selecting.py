@@ -11,7 +11,7 @@ from jobs.targets import HeartbeatTarget
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.schedules import Schedule
-    from scheduler.cli.delivery.port import RunningJob
+    from scheduler.features.delivery.port import RunningJob
     from scheduler.queries.selection import JobSelection
 
 

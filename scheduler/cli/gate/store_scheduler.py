@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from scheduler.cli.delivery.store_scheduler import StoreScheduler
 from scheduler.cli.gate.port import GateUnavailable, ObservedRun, observe_run
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import OperationError
+from scheduler.features.delivery.store_scheduler import StoreScheduler
 from scheduler.identity.command_caller import command_caller
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.cli.delivery.port import RunningJob
+    from scheduler.features.delivery.port import RunningJob
 
 _PAGE: Final = 500
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from config.loading import Configuration
     from scheduler.app import Program
     from scheduler.cli.connection import Connection
-    from scheduler.cli.delivery.api_scheduler import ApiScheduler
+    from scheduler.features.delivery.api_scheduler import ApiScheduler
     from scheduler.operations.stored_jobs.sets import SetPlan
 
 _YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a confirmation.")]
@@ -150,7 +150,7 @@ class _RemoteTarget:
 
     def _run(self, work: Callable[[ApiScheduler], Awaitable[SetPlan]]) -> SetPlan:
         from jobs.running.clocks import SystemClock
-        from scheduler.cli.delivery.api_scheduler import ApiScheduler
+        from scheduler.features.delivery.api_scheduler import ApiScheduler
 
         return run_remote(self.connection, lambda api: work(ApiScheduler(api, SystemClock())))
 

@@ -1,4 +1,4 @@
-"""Plans a working copy against what runs: changes, load and alerts. Called by `plan` and `drift`."""
+"""What a working copy would change of what runs: its plan, and the drift that the plan would repair."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, NamedTuple
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from scheduler.cli.delivery.port import AlertRequest, RunningJob
+from scheduler.features.delivery.port import AlertRequest, RunningJob
 
 if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
     from config.job_files.job_set import JobSet
     from jobs.definition import JobDefinition
     from jobs.definition.alerting_section import AlertingDefinitions
-    from scheduler.cli.delivery.load import LoadChange
-    from scheduler.cli.delivery.port import AlertReplay, SchedulerReader
+    from scheduler.features.delivery.plan_report import LoadChange
+    from scheduler.features.delivery.port import AlertReplay, RecordedChange, SchedulerReader
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
 
 ALERT_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
@@ -107,7 +108,7 @@ def find_changed_alerts(plan: SetPlan) -> frozenset[str]:
 async def _plan_files(
     scheduler: SchedulerReader, copy: WorkingCopy, running: Sequence[RunningJob], has_review: bool
 ) -> SetPlan:
-    from scheduler.cli.delivery.file_plans import plan_files
+    from scheduler.features.delivery.job_files import plan_files
 
     plan = plan_files(running, copy.jobs, datetime.now(UTC))
     written = [copy.jobs[one.name] for one in (*plan.added, *plan.changed)]
@@ -128,7 +129,7 @@ def _list_after(plan: SetPlan, running: Sequence[RunningJob], copy: WorkingCopy)
 async def _compute_load(
     scheduler: SchedulerReader, running: Sequence[RunningJob], after: Mapping[str, JobDefinition], zone: tzinfo
 ) -> LoadChange:
-    from scheduler.cli.delivery.load import compute_load_change
+    from scheduler.features.delivery.plan_report import compute_load_change
 
     before = [each.job for each in running]
     durations = await scheduler.read_durations(sorted({job.name for job in before} | after.keys()))
@@ -151,3 +152,72 @@ async def _replay_alerts(
     if not changed or since is None:
         return None
     return await scheduler.replay_alerts(AlertRequest(changed, after, since, copy.alerting))
+
+
+MAX_SEARCHED: Final = 200
+"""Jobs whose change is searched in the audit trail."""
+
+
+class DriftKind(StrEnum):
+    CHANGED = "changed"
+    MISSING = "missing"
+    """It is defined in the files, and does not run."""
+    EXTRA = "extra"
+    """It runs, and is not defined in the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftedField:
+    """`in_files`, `running`: None: not set."""
+
+    path: str
+    in_files: Any
+    running: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DriftedJob:
+    """`change`: the latest one of its definition in the audit trail; None without one, as for jobs of files."""
+
+    name: str
+    kind: DriftKind
+    fields: Sequence[DriftedField] = ()
+    change: RecordedChange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """`owner`: of the set; empty for job files. `conflicts`: jobs of another set or file, by name."""
+
+    owner: str
+    jobs: Sequence[DriftedJob]
+    same: int
+    conflicts: dict[str, str]
+
+    @property
+    def is_drifted(self) -> bool:
+        return bool(self.jobs or self.conflicts)
+
+
+async def find_drift(scheduler: SchedulerReader, plan: SetPlan, sections: Sequence[JobDifference] = ()) -> DriftReport:
+    """Return what `plan` would repair. `sections`: changed entries of job files that are not jobs.
+
+    Raises as SchedulerReader.
+    """
+    found = [
+        *(DriftedJob(one.name, DriftKind.MISSING) for one in plan.added),
+        *(DriftedJob(one.name, DriftKind.EXTRA) for one in plan.removed),
+        *map(_turn, plan.changed),
+    ]
+    found.sort(key=lambda each: each.name)
+    jobs = [
+        DriftedJob(each.name, each.kind, each.fields, await scheduler.find_change(each.name))
+        for each in found[:MAX_SEARCHED]
+    ]
+    rest = [*found[MAX_SEARCHED:], *map(_turn, sections)]
+    return DriftReport(plan.owner, [*jobs, *rest], plan.unchanged, dict(plan.conflicts))
+
+
+def _turn(one: JobDifference) -> DriftedJob:
+    fields = [DriftedField(each.path, each.after, each.before) for each in one.fields]
+    return DriftedJob(one.name, DriftKind.CHANGED, fields)

@@ -1,15 +1,14 @@
-"""What runs: the jobs of a scheduler, with what is known about them. The port of the commands about jobs as code.
-
-Implemented by scheduler.cli.delivery.store_scheduler, for the configured store, and by
-scheduler.cli.delivery.api_scheduler, for a running scheduler.
-"""
+"""A scheduler, running or opened from its store, as the commands about jobs as code see it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from scheduler.queries.job_files import minimal_definition
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -137,3 +136,29 @@ class SchedulerReader(Protocol):
     async def replay_alerts(self, request: AlertRequest) -> AlertReplay:
         """Replay stored runs with the alert rules of changed jobs."""
         ...
+
+
+MAX_DOCUMENT: Final = 200 * 1024
+"""Bytes of a document; the API accepts 256 KiB."""
+
+
+def list_review_documents(jobs: Sequence[JobDefinition]) -> Iterator[bytes]:
+    """Yield documents that contain the enabled jobs together."""
+    parts: list[str] = []
+    size = 0
+    for job in jobs:
+        if not job.enabled:
+            continue
+        written: dict[str, Any] = {"schedule": None, "check": minimal_definition(job)["check"]}
+        part = f"{json.dumps(job.name)}:{json.dumps(written)}"
+        if parts and size + len(part) > MAX_DOCUMENT:
+            yield _join(parts)
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part) + 1
+    if parts:
+        yield _join(parts)
+
+
+def _join(parts: list[str]) -> bytes:
+    return b'{"jobs":{%s}}' % ",".join(parts).encode()

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.ports import Clock
 from jobs.problems import Problem
-from scheduler.cli.delivery.port import AlertMessage, AlertReplay, AlertRequest, RecordedChange, RunningJob, read_change
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError
-from scheduler.cli.delivery.review_documents import list_review_documents
+from scheduler.features.delivery.port import (
+    AlertMessage,
+    AlertReplay,
+    AlertRequest,
+    RecordedChange,
+    RunningJob,
+    list_review_documents,
+    read_change,
+)
+from scheduler.features.delivery.remote import RemoteApi, RemoteError
 from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
 from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.job_files import minimal_definition

@@ -6,13 +6,12 @@ the texts of `plan`, `drift` and `gate`.
 
 from __future__ import annotations
 
-from jobs.formats.counts import format_count
-
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.printable import escape_controls
 
 MAX_COMMENT: Final = 60_000

@@ -10,15 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot, UnknownJob
-from scheduler.cli.delivery.port import (
+from scheduler.features.delivery.port import (
     AlertMessage,
     AlertReplay,
     AlertRequest,
     RecordedChange,
     RunningJob,
+    list_review_documents,
     read_change,
 )
-from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.identity.command_caller import command_caller
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
