@@ -79,7 +79,7 @@ COMMANDS = {
     "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("scheduler.features.delivery.commands", "drift", Needs.EVERYTHING),
     "test": CommandEntry("scheduler.cli.commands.delivery.job_test", "run_job_tests", Needs.NOTHING),
-    "gate": CommandEntry("scheduler.cli.commands.delivery.gate", "gate", Needs.EVERYTHING),
+    "gate": CommandEntry("scheduler.features.gate.commands", "gate", Needs.EVERYTHING),
     "export-jobs": CommandEntry("scheduler.features.delivery.commands", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("scheduler.cli.commands.stored_jobs.versions", "versions", Needs.STORE),
     "restore": CommandEntry("scheduler.cli.commands.stored_jobs.restore", "restore", Needs.EVERYTHING),

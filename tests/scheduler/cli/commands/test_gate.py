@@ -19,8 +19,8 @@ from tests.scheduler.cli.invocation import CommandResult, invoke, invoke_concurr
 from tests.scheduler.cli.job_files import write_jobs
 
 QUICK = {
-    "scheduler.cli.gate.watching.RUN_INTERVAL": 0.1,
-    "scheduler.cli.gate.watching._LAST_RUNS_PAUSE": 0.05,
+    "scheduler.features.gate.watching.RUN_INTERVAL": 0.1,
+    "scheduler.features.gate.watching._LAST_RUNS_PAUSE": 0.05,
 }
 PAYMENTS = {"tags": {"team": "payments"}, "retry": {"attempts": 1}}
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from jobs.formats.durations import describe_span
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
+    create_console,
     fail,
     is_terminal,
     print_error,
@@ -22,16 +28,14 @@ from scheduler.cli.selection.options import AllOption
 from scheduler.cli.times import ZoneOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import tzinfo
 
     from jobs.ports import Clock
     from scheduler.app import Program
     from scheduler.cli.connection import Connection
-    from scheduler.cli.gate.judgement import RunSample
-    from scheduler.cli.gate.options import GateOptions
-    from scheduler.cli.gate.port import GateScheduler
-    from scheduler.cli.gate.watching import GateReport
+    from scheduler.features.gate.judgement import RunSample
+    from scheduler.features.gate.watching import GateReport, GateRound, GateScheduler
+    from scheduler.queries.selection import JobSelection
 
 _TagOption = Annotated[
     list[str] | None,
@@ -87,7 +91,6 @@ def gate(
       gate --tag team:payments --for 10m --marker 4ebecbce --url https://scheduler.example.com
       gate --name 'checkout-*' --for 5m --ignore-times
     """
-    from scheduler.cli.gate.options import GateOptions
     from scheduler.cli.times import parse_zone_option
 
     if as_json and as_markdown:
@@ -98,7 +101,7 @@ def gate(
     shown_zone = parse_zone_option(zone)
     report = _run(options, read_connection(url, key_variable, read_key_variable))
     if as_json:
-        from scheduler.cli.gate.report import gate_to_json
+        from scheduler.features.gate.report import gate_to_json
 
         show_json(gate_to_json(report))
     else:
@@ -109,14 +112,14 @@ def gate(
 
 def _run(options: GateOptions, connection: Connection | None) -> GateReport:
     from jobs.running.clocks import SystemClock
-    from scheduler.cli.gate.port import GateUnavailable
+    from scheduler.features.gate.watching import GateUnavailable
 
     clock = SystemClock()
 
     try:
         if connection is not None:
             from scheduler.cli.connection import run_remote
-            from scheduler.cli.gate.api_scheduler import ApiGateScheduler
+            from scheduler.features.gate.schedulers import ApiGateScheduler
 
             return run_remote(connection, lambda api: _watch(options, ApiGateScheduler(api, clock), clock))
         from scheduler.cli.context import load_for_command, quiet_run_log, run_changing
@@ -129,7 +132,7 @@ def _run(options: GateOptions, connection: Connection | None) -> GateReport:
 
 
 async def _watch_store(options: GateOptions, program: Program, clock: Clock) -> GateReport:
-    from scheduler.cli.gate.store_scheduler import StoreGateScheduler
+    from scheduler.features.gate.schedulers import StoreGateScheduler
 
     try:
         return await _watch(options, StoreGateScheduler(program), clock)
@@ -141,11 +144,8 @@ async def _watch_store(options: GateOptions, program: Program, clock: Clock) -> 
 async def _watch(options: GateOptions, scheduler: GateScheduler, clock: Clock) -> GateReport:
     from dataclasses import replace
 
-    from scheduler.cli.gate.judgement import GatePolicy
-    from scheduler.cli.gate.port import GateUnavailable
-    from scheduler.cli.gate.progress import show_rounds
-    from scheduler.cli.gate.selecting import select_gate_jobs
-    from scheduler.cli.gate.watching import GateRequest, GateWatch
+    from scheduler.features.gate.judgement import GatePolicy
+    from scheduler.features.gate.watching import GateRequest, GateUnavailable, GateWatch, select_gate_jobs
 
     jobs = select_gate_jobs(await scheduler.read_jobs(), options.selection)
     if not jobs:
@@ -171,14 +171,14 @@ def _show(report: GateReport, zone: tzinfo | None, marker: str) -> None:
     if zone is None:
         _show_text(report)
     else:
-        from scheduler.cli.gate.report import write_gate
+        from scheduler.features.gate.report import write_gate
 
         print(write_gate(report, marker, zone), end="")
 
 
 def _show_text(report: GateReport) -> None:
     """Print the figures of each job, then why the deployment is refused, and the result."""
-    from scheduler.cli.gate.report import describe_finding, list_figures, summarize
+    from scheduler.features.gate.report import describe_finding, list_figures, summarize
 
     if is_terminal():
         columns = (
@@ -210,8 +210,115 @@ def _show_text(report: GateReport) -> None:
 
 
 def _to_cells(samples: Sequence[RunSample]) -> tuple[str, ...]:
-    from scheduler.cli.gate.report import SideFigures
+    from scheduler.features.gate.report import SideFigures
 
     found = SideFigures.from_samples(samples)
     times = ("" if value is None else f"{value:.3f}" for value in (found.p50_ms, found.p95_ms))
     return str(found.runs), str(found.failed), *times
+
+
+MAX_DURATION: Final = 3600.0
+"""A total outage among so many runs is certain after a few minutes."""
+MAX_BEFORE: Final = 7 * 24 * 3600.0
+MIN_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """`duration`, `before`: seconds. `slowdown` None: times are not compared. `marker` None: nothing is marked."""
+
+    selection: JobSelection
+    duration: float
+    before: float
+    marker: str | None
+    deployed_at: datetime | None
+    slowdown: float | None
+
+    @property
+    def marker_tags(self) -> dict[str, str]:
+        """The tags of the marker: it concerns the jobs that have all of them."""
+        return {tag.key: tag.value for tag in self.selection.tags if tag.value is not None}
+
+    @classmethod
+    def parse(
+        cls,
+        tags: Sequence[str] | None,
+        names: Sequence[str] | None,
+        every: bool,
+        duration: str,
+        before: str,
+        marker: str | None,
+        deployed_at: str | None,
+        slowdown: float | None,
+    ) -> GateOptions:
+        """Return the options."""
+        from scheduler.cli.selection.options import parse_selection_options
+        from scheduler.cli.times import parse_instant_option
+
+        selection = parse_selection_options(
+            names=names, tags=[normalize_tag(tag) for tag in tags or ()], name_option="--name"
+        )
+        if selection.is_empty and not every:
+            fail("give --tag or --name; --all selects all jobs")
+        if every and not selection.is_empty:
+            fail(f"--all and a filter exclude each other: {selection}")
+        return cls(
+            selection,
+            _parse_seconds("--for", duration, MAX_DURATION),
+            _parse_seconds("--before", before, MAX_BEFORE),
+            None if marker is None else _check_marker(marker),
+            parse_instant_option("--deployed-at", deployed_at),
+            slowdown,
+        )
+
+
+def normalize_tag(tag: str) -> str:
+    """Return `team=payments` for `team:payments`, the form of tags elsewhere."""
+    return tag if "=" in tag else tag.replace(":", "=", 1)
+
+
+def _parse_seconds(option: str, text: str, longest: float) -> float:
+    from jobs.formats.durations import format_duration
+    from scheduler.cli.times import parse_duration_option
+
+    seconds = parse_duration_option(option, text) or 0.0
+    if not MIN_SECONDS <= seconds <= longest:
+        fail(f"{option}: expected 1s to {format_duration(longest)}, got {text!r}")
+    return seconds
+
+
+def _check_marker(text: str) -> str:
+    from scheduler.operations.markers import MAX_MARKER_TEXT
+
+    stripped = text.strip()
+    if not stripped or len(stripped) > MAX_MARKER_TEXT or not stripped.isprintable():
+        fail(f"--marker: expected a text of 1 to {MAX_MARKER_TEXT} characters on one line, such as a commit")
+    return stripped
+
+
+LINE_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log of a pipeline; a further failure is a line at once."""
+
+
+@contextmanager
+def show_rounds(clock: Clock) -> Iterator[Callable[[GateRound], None]]:
+    """Show each round until the context ends."""
+    if is_terminal():
+        with create_console().status("starting") as status:
+            yield lambda round: status.update(describe_round(round))
+        return
+    shown_at, failed = float("-inf"), 0
+
+    def show(round: GateRound) -> None:
+        nonlocal shown_at, failed
+        now = clock.monotonic()
+        if now - shown_at >= LINE_INTERVAL or round.failed > failed:
+            shown_at, failed = now, round.failed
+            print_note(describe_round(round))
+
+    yield show
+
+
+def describe_round(round: GateRound) -> str:
+    """`24 runs, 1 failed; 9 min 45 s left`."""
+    return f"{round.finished} runs, {round.failed} failed; {describe_span(round.left)} left"

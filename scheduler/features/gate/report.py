@@ -1,4 +1,4 @@
-"""The result of a gate as text, JSON and Markdown. Called by `gate`."""
+"""The result of a gate as figures, JSON and Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds, describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.gate.judgement import find_quantile
 from scheduler.features.delivery.markdown import cell, code, format_in_zone, join_sections, table
+from scheduler.features.gate.judgement import find_quantile
 
 if TYPE_CHECKING:
-    from scheduler.cli.gate.judgement import GateFinding, JobEvidence, RunSample
-    from scheduler.cli.gate.watching import GateReport
+    from scheduler.features.gate.judgement import GateFinding, JobEvidence, RunSample
+    from scheduler.features.gate.watching import GateReport
 
 MAX_ROWS: Final = 200
 """Jobs in the table of the comment."""

@@ -1,4 +1,7 @@
-"""Runs the jobs of a deployment for a time, and ends early when the result is certain. Called by `gate`."""
+"""Runs the jobs of a deployment for a time, and ends early when the result is certain.
+
+`GateScheduler` is what it needs of a scheduler; scheduler.features.gate.schedulers implements it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
-from scheduler.cli.gate.judgement import (
+from jobs.targets import HeartbeatTarget
+from scheduler.features.gate.judgement import (
     FindingKind,
     GateFinding,
     GatePolicy,
@@ -21,11 +25,108 @@ from scheduler.cli.gate.judgement import (
     judge,
     judge_early,
 )
-from scheduler.cli.gate.port import GateUnavailable
 
 if TYPE_CHECKING:
-    from scheduler.cli.gate.port import GateScheduler, ObservedRun
-    from scheduler.cli.gate.selecting import GateJob
+    from jobs.definition import JobDefinition
+    from jobs.schedules import Schedule
+    from scheduler.features.delivery.port import RunningJob
+    from scheduler.queries.selection import JobSelection
+
+EXCLUDED_TRIGGERS = frozenset({"backfill", "replay"})
+"""Runs of past instants are not about what is deployed."""
+COUNTED_OUTCOMES = {"succeeded": True, "failed": False, "timed_out": False, "rejected": False}
+"""Whether a run succeeded. Skipped and cancelled runs are not counted."""
+OPEN_STATES = frozenset({"queued", "running"})
+
+
+class GateUnavailable(Exception):
+    """The scheduler or its store does not answer, or refuses a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRun:
+    """A run. `sample` None: it is not counted. `is_open`: it has not finished."""
+
+    job: str
+    sample: RunSample | None
+    is_open: bool = False
+
+
+def observe_run(job: str, trigger: str, outcome: str, duration_ms: float | None) -> ObservedRun | None:
+    """Return what a gate counts of a run. `outcome`: or its state. None: a run of a past instant."""
+    if trigger in EXCLUDED_TRIGGERS:
+        return None
+    succeeded = COUNTED_OUTCOMES.get(outcome)
+    sample = None if succeeded is None else RunSample(succeeded, duration_ms or 0.0)
+    return ObservedRun(job, sample, outcome in OPEN_STATES)
+
+
+class GateScheduler(Protocol):
+    """Every method raises GateUnavailable."""
+
+    async def read_now(self) -> datetime:
+        """Return the current instant by the clock of the scheduler."""
+        ...
+
+    async def read_jobs(self) -> Sequence[RunningJob]:
+        """Return the jobs in force, by name."""
+        ...
+
+    async def mark(self, text: str, tags: Mapping[str, str], at: datetime) -> None:
+        """Mark a deployment in the charts of the jobs that have all of these tags."""
+        ...
+
+    async def start_runs(self, names: Sequence[str]) -> Sequence[str]:
+        """Start a run of each job. Return why others did not start, a sentence each."""
+        ...
+
+    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ObservedRun]:
+        """Return the runs of these jobs that are due from `since` on, before `until`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GateJob:
+    """`observed_only`: why the gate does not start runs of it; empty: it does."""
+
+    name: str
+    schedule: Schedule | None
+    observed_only: str = ""
+
+    @property
+    def is_started(self) -> bool:
+        return not self.observed_only
+
+
+def select_gate_jobs(running: Sequence[RunningJob], selection: JobSelection) -> Sequence[GateJob]:
+    """Return the enabled jobs that match. Heartbeats are not part of a gate: they wait for pings."""
+    jobs = {each.job.name: each.job for each in running}
+    dependents: dict[str, list[str]] = {}
+    for job in jobs.values():
+        for dependency in job.depends_on:
+            dependents.setdefault(dependency.job, []).append(job.name)
+    return [
+        GateJob(job.name, job.schedule, _explain(job, jobs, dependents))
+        for job in jobs.values()
+        if job.enabled and selection.matches_definition(job) and not isinstance(job.check, HeartbeatTarget)
+    ]
+
+
+def _explain(job: JobDefinition, jobs: dict[str, JobDefinition], dependents: dict[str, list[str]]) -> str:
+    """A run starts its dependents: none of them may have an effect that must not be repeated."""
+    if job.effect == "once":
+        return "its effect is once"
+    left, known = [*dependents.get(job.name, ())], set[str]()
+    while left:
+        name = left.pop()
+        if name in known:
+            continue
+        known.add(name)
+        if jobs[name].effect == "once":
+            return f"{name} depends on it, and its effect is once"
+        left += dependents.get(name, ())
+    return ""
+
 
 RUN_INTERVAL: Final = 15.0
 """Seconds between two runs of each job."""
