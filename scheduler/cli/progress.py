@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from jobs.runs import Outcome, Run
-    from scheduler.cli.trial.running import TrialResult
+    from scheduler.features.trials.running import TrialResult
 
 _MAX_NAMED_RUNS = 10
 """Runs that are named one by one."""

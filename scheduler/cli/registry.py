@@ -78,7 +78,7 @@ COMMANDS = {
     "plan": CommandEntry("scheduler.cli.commands.stored_jobs.plan", "plan", Needs.EVERYTHING),
     "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("scheduler.features.delivery.commands", "drift", Needs.EVERYTHING),
-    "test": CommandEntry("scheduler.cli.commands.delivery.job_test", "run_job_tests", Needs.NOTHING),
+    "test": CommandEntry("scheduler.features.trials.commands", "run_job_tests", Needs.NOTHING),
     "gate": CommandEntry("scheduler.features.gate.commands", "gate", Needs.EVERYTHING),
     "export-jobs": CommandEntry("scheduler.features.delivery.commands", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("scheduler.cli.commands.stored_jobs.versions", "versions", Needs.STORE),

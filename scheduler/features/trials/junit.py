@@ -17,7 +17,7 @@ from jobs.formats.printable import escape_controls
 
 if TYPE_CHECKING:
     from jobs.runs import Attempt
-    from scheduler.cli.trial.running import TrialResult
+    from scheduler.features.trials.running import TrialResult
 
 SUITE_NAME: Final = "scheduler"
 _LINE_OF_ORIGIN: Final = re.compile(r":\d+$")

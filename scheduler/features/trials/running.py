@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from jobs.running.runner import Runner
     from jobs.runs import Run
 
-
 START_SPACING = 0.01
 """Seconds between two starts. A start occupies the event loop for milliseconds, which would count as response time of
 those that started with it."""

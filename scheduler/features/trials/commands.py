@@ -1,15 +1,29 @@
-"""`test`: run the jobs of a working copy once, without a store."""
+"""`test`: run the jobs of a working copy once, without a store, and show how they ended."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.output import EXIT_FAILED, create_console, fail, is_terminal
+from jobs.formats.counts import format_count
+from jobs.formats.durations import describe_milliseconds
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Column,
+    create_console,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.run_table import format_number, outcome_style
 from scheduler.cli.selection.options import KindOption, TagOption
 
 if TYPE_CHECKING:
@@ -17,7 +31,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.definition import JobDefinition
     from jobs.runs.events import RunListener
-    from scheduler.cli.trial.running import TrialResult
+    from scheduler.features.trials.running import TrialResult
 
 _PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="Job file or folder of job files.")]
 _NameOption = Annotated[
@@ -57,7 +71,6 @@ def run_job_tests(
       test jobs/checkout.yaml --junit results.xml --timeout 30s
     """
     from scheduler.cli.times import parse_duration_option
-    from scheduler.cli.trial.report import show_results
 
     longest = parse_duration_option("--timeout", timeout)
     if not longest:
@@ -110,7 +123,7 @@ def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, ti
     from scheduler.app.definitions.trial_runs import open_trial_runner
     from scheduler.cli.command_profile import CommandProfile
     from scheduler.cli.context import quiet_run_log, run_opened
-    from scheduler.cli.trial.running import TrialRunner
+    from scheduler.features.trials.running import TrialRunner
 
     def run(listener: RunListener) -> Sequence[TrialResult]:
         async def work(runner: Runner) -> Sequence[TrialResult]:
@@ -134,9 +147,76 @@ def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, ti
 
 
 def _write_junit(file: Path, results: Sequence[TrialResult], files: JobSet, started_at: datetime) -> None:
-    from scheduler.cli.trial.junit import write_junit
+    from scheduler.features.trials.junit import write_junit
 
     try:
         file.write_bytes(write_junit(results, files.origins, started_at))
     except OSError as error:
         fail(f"{file} cannot be written: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
+
+
+_FIELDS = ("job", "outcome", "attempts", "duration_ms", "error", "message")
+
+
+def show_results(results: Sequence[TrialResult], as_json: bool) -> None:
+    """Print a line for each job, and how many failed."""
+    if as_json:
+        show_json(json.dumps({"jobs": [_to_document(each) for each in results]}, indent=2))
+    elif is_terminal():
+        columns = (
+            Column("job", "bold"),
+            Column("outcome"),
+            Column("took", align_right=True),
+            Column("attempts", align_right=True),
+            Column("what happened", no_wrap=False),
+        )
+        show_table(columns, map(_cells, results))
+    else:
+        show_tabs(_FIELDS, map(_fields, results))
+    print_note(summarize(results))
+
+
+def summarize(results: Sequence[TrialResult]) -> str:
+    """`3 jobs: 1 succeeded, 1 failed, 1 skipped`."""
+    ran = [result for result in results if result.run is not None]
+    succeeded = sum(result.has_succeeded for result in ran)
+    counts = ((succeeded, "succeeded"), (len(ran) - succeeded, "failed"), (len(results) - len(ran), "skipped"))
+    total = format_count(len(results), "job")
+    return f"{total}: {', '.join(f'{count} {word}' for count, word in counts if count)}"
+
+
+def _outcome(result: TrialResult) -> str:
+    return "skipped" if result.run is None else str(result.run.outcome)
+
+
+def _message(result: TrialResult) -> str:
+    return result.skipped if result.run is None else result.run.message
+
+
+def _cells(result: TrialResult) -> tuple[Any, ...]:
+    word, run = _outcome(result), result.run
+    took, attempts = ("-", "-") if run is None else (describe_milliseconds(run.duration_ms), str(len(run.attempts)))
+    return result.job.name, (word, outcome_style(word)), took, attempts, _message(result)
+
+
+def _fields(result: TrialResult) -> tuple[str, ...]:
+    run = result.run
+    attempts, took, error = (
+        ("", "", "") if run is None else (str(len(run.attempts)), format_number(run.duration_ms), run.error or "")
+    )
+    return result.job.name, _outcome(result), attempts, took, error, _message(result)
+
+
+def _to_document(result: TrialResult) -> dict[str, Any]:
+    from scheduler.api.models.runs import AttemptModel
+
+    run = result.run
+    attempts = () if run is None else run.attempts
+    return {
+        "job": result.job.name,
+        "outcome": _outcome(result),
+        "duration_ms": None if run is None else round(run.duration_ms, 3),
+        "error": None if run is None else run.error,
+        "message": _message(result),
+        "attempts": [AttemptModel.from_attempt(attempt).model_dump(mode="json") for attempt in attempts],
+    }
