@@ -53,7 +53,7 @@ COMMANDS = {
     "explain": CommandEntry("scheduler.cli.commands.explain", "explain", Needs.USABLE, takes_expression=True),
     "schema": CommandEntry("scheduler.cli.commands.schema", "schema", Needs.NOTHING),
     "generate": CommandEntry(
-        "scheduler.cli.commands.generation.group",
+        "scheduler.features.generation.commands",
         "generate",
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
