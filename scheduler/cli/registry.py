@@ -58,7 +58,7 @@ COMMANDS = {
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
-    "import": CommandEntry("scheduler.cli.commands.importing.import_jobs", "import_jobs", Needs.NOTHING),
+    "import": CommandEntry("scheduler.features.importing.commands", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("scheduler.cli.commands.history", "history", Needs.STORE),
     "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
     "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),

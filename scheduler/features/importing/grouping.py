@@ -1,5 +1,6 @@
 """Groups the values of an import by what became of them, for a person who decides what to do. Called by presentation.
-Pure."""
+Pure.
+"""
 
 from __future__ import annotations
 
