@@ -12,7 +12,7 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
-from scheduler.queries.overview.job_view import JobView
+from scheduler.features.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage

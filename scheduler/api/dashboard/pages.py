@@ -18,9 +18,10 @@ from scheduler.api.dashboard.operations import (
     secrets_page,
     settings_page,
 )
-from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.overview import page as overview_page
+from scheduler.features.overview import page as wall_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageReader
-from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.api.dashboard.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader

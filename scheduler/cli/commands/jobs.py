@@ -16,7 +16,7 @@ from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
     from scheduler.queries.selection import JobSelection
     from scheduler.stores.runs.repository import RunRecord
 

@@ -22,7 +22,7 @@ from scheduler.cli.times import describe_pause
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
 
 
 def pause(

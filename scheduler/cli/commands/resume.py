@@ -18,7 +18,7 @@ from scheduler.cli.selection.options import (
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
 
 
 def resume(
