@@ -19,7 +19,7 @@ from scheduler.api.dashboard.operations import (
     settings_page,
 )
 from scheduler.api.dashboard.reference import reference_page
-from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.forecast import page as schedule_page
 from scheduler.features.overview import page as overview_page
 from scheduler.features.overview import page as wall_page
 

@@ -21,8 +21,8 @@ from scheduler.features.delivery.port import (
     read_change,
 )
 from scheduler.features.delivery.remote import RemoteApi, RemoteError
+from scheduler.features.forecast.load import RunDuration
 from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
-from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.job_files import minimal_definition
 from scheduler.queries.stored_jobs import FieldChange
 

@@ -17,20 +17,18 @@ from jobs.formats.definition_yaml import write_definition
 from jobs.formats.durations import describe_milliseconds
 from jobs.schedules import to_milliseconds
 from scheduler.features.delivery.markdown import cell, code, details, fenced, format_in_zone, join_sections, table
-from scheduler.queries.forecast.contention import GroupContention, find_contention
-from scheduler.queries.forecast.counters import CounterFactory
-from scheduler.queries.forecast.counting import ForecastCounts, count_due
-from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
-from scheduler.queries.forecast.load import compute_load
-from scheduler.queries.forecast.suspensions import SuspensionFinder
+from scheduler.features.forecast.counting import ForecastCounts, count_due
+from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, ForecastRange, create_grid
+from scheduler.features.forecast.load import GroupContention, compute_load, find_contention
+from scheduler.features.forecast.schedule_changes import SuspensionFinder
 from scheduler.queries.job_files import minimal_definition
 from scheduler.turns import finish_at_once
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.features.delivery.port import AlertReplay
+    from scheduler.features.forecast.load import RunDuration
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
-    from scheduler.queries.forecast.durations import RunDuration
 
 Result = TypeVar("Result")
 

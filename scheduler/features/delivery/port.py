@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.definition.alerting_section import AlertingDefinitions
     from scheduler.alerting.backtest.backtester import BacktestReport
+    from scheduler.features.forecast.load import RunDuration
     from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
-    from scheduler.queries.forecast.durations import RunDuration
 
 DEFINITION_ACTIONS = frozenset(
     {"job.create", "job.replace", "job.patch", "job.delete", "job.restore", "job.duplicate", "set.apply"}

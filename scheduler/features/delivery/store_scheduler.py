@@ -19,10 +19,10 @@ from scheduler.features.delivery.port import (
     list_review_documents,
     read_change,
 )
+from scheduler.features.forecast.load import MEASURED_PERIOD, RunDuration
 from scheduler.identity.command_caller import command_caller
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
-from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
 from scheduler.queries.periods import Period
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from scheduler.features.delivery.port import (
     RunningJob,
     list_review_documents,
 )
+from scheduler.features.forecast.load import RunDuration
 from scheduler.operations.stored_jobs.sets import SetReview
-from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.job_files import JobFileFormat
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -1,8 +1,4 @@
-"""Reads the forecast of a selection of jobs: what is due in each cell, and what changes it.
-
-Called by scheduler.api.dashboard.schedule. What a schedule is due for is computed once an hour, sums once a cell, and
-again when jobs, pauses or windows change. The first computation for 5,000 jobs takes half a second, in short steps.
-"""
+"""Reads what is due in the next 24 h or 7 d, and its load. Results are cached."""
 
 from __future__ import annotations
 
@@ -10,21 +6,42 @@ import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from jobs.definition import JobDefinition
 from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.features.forecast.counting import (
+    CellJob,
+    ForecastCounts,
+    UpcomingRun,
+    UpcomingRuns,
+    count_due,
+    list_cell_jobs,
+)
+from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, ForecastRange, create_grid
+from scheduler.features.forecast.load import (
+    CACHED_SECONDS,
+    UNKNOWN_CACHED_SECONDS,
+    CellLoad,
+    DurationReader,
+    GroupContention,
+    compute_load,
+    find_contention,
+)
+from scheduler.features.forecast.schedule_changes import (
+    ClockChange,
+    ExcludedDay,
+    SuspendedJobs,
+    SuspensionFinder,
+    find_clock_changes,
+    find_excluded_days,
+    group_by_source,
+)
 from scheduler.queries.alerting.suppressions import SuppressionQueries
-from scheduler.queries.forecast.cell_jobs import CellJob, list_cell_jobs
-from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
-from scheduler.queries.forecast.counters import CounterFactory
-from scheduler.queries.forecast.counting import ForecastCounts, count_due
-from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_days
-from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
-from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
-from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import hour_of
 from scheduler.queries.selection import JobSelection
@@ -152,3 +169,53 @@ async def _select(inputs: _Inputs) -> Sequence[JobDefinition]:
         return job if inputs.selection.matches_definition(job) else None
 
     return [job for job in await convert_each(find, inputs.snapshot.names()) if job is not None]
+
+
+MAX_WAIT_S: Final = 0.5
+"""Seconds that a request waits for the load of thousands of jobs. A later one has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastLoad:
+    cells: CellLoad
+    groups: Sequence[GroupContention]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """`last`: the result before `task`. `until`: monotonic seconds until which the result of `task` is valid."""
+
+    task: asyncio.Task[ForecastLoad]
+    last: ForecastLoad | None
+    until: float = float("inf")
+
+
+class LoadReader:
+    """Computes the load of a forecast once, and again while jobs have not finished a run yet."""
+
+    def __init__(self, durations: DurationReader, clock: Clock) -> None:
+        self._durations = durations
+        self._clock = clock
+        self._readings: WeakKeyDictionary[Forecast, _Reading] = WeakKeyDictionary()
+
+    async def read(self, forecast: Forecast) -> ForecastLoad | None:
+        """Return the load; None while it is computed. Raises StoreError."""
+        reading = self._readings.get(forecast)
+        if reading is None or self._clock.monotonic() >= reading.until:
+            last = None if reading is None else reading.task.result()
+            reading = _Reading(asyncio.ensure_future(self._compute(forecast)), last)
+            self._readings[forecast] = reading
+        await asyncio.wait([reading.task], timeout=MAX_WAIT_S)
+        if not reading.task.done():
+            return reading.last
+        if reading.task.cancelled() or reading.task.exception() is not None:
+            self._readings.pop(forecast, None)
+        elif reading.until == float("inf"):
+            is_whole = not reading.task.result().cells.unknown
+            reading.until = self._clock.monotonic() + (CACHED_SECONDS if is_whole else UNKNOWN_CACHED_SECONDS)
+        return reading.task.result()
+
+    async def _compute(self, forecast: Forecast) -> ForecastLoad:
+        durations = await self._durations.read(forecast.counts.due)
+        cells = await finish(compute_load(forecast.counts, durations))
+        return ForecastLoad(cells, await finish(find_contention(forecast.counts, durations)))

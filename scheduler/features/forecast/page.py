@@ -1,6 +1,6 @@
 """The page /api/dashboard/schedule: what is due in the next 24 h or 7 d, what changes it, and what is not due.
 
-Read-only, and complete without a script. Registered by scheduler.api.dashboard.pages.
+Read-only, and complete without a script.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
-from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
-from scheduler.api.dashboard.schedule.load_view import create_load_view
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
 from scheduler.api.routing import ApiRouter
-from scheduler.queries.forecast.cell_jobs import CellJob
-from scheduler.queries.forecast.grid import ForecastRange
-from scheduler.queries.forecast.load_reader import ForecastLoad, LoadReader
-from scheduler.queries.forecast.reader import Forecast
+from scheduler.features.forecast.charts import create_heat_map, create_load_view, format_cell_time, parse_cell
+from scheduler.features.forecast.counting import CellJob
+from scheduler.features.forecast.grid import ForecastRange
+from scheduler.features.forecast.queries import Forecast, ForecastLoad, LoadReader
 from scheduler.queries.selection import JobSelection, check_kinds
 from scheduler.stores.port import StoreError
 
