@@ -21,11 +21,9 @@ from scheduler.api.dashboard.operations import (
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.features.forecast import page as schedule_page
 from scheduler.features.overview import page as overview_page
-from scheduler.features.overview import page as wall_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
-    wall_page.router,
     job_page.router,
     alerts_page.router,
     plan_page.router,

@@ -1,4 +1,4 @@
-"""What a running scheduler runs, over its API. Implements SchedulerReader. Used by the commands with --url."""
+"""What a running scheduler runs, over its API. Implements SchedulerReader."""
 
 from __future__ import annotations
 

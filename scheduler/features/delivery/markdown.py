@@ -1,7 +1,6 @@
 """Markdown for comments of pull requests, in which names and messages of others do nothing. Pure.
 
-A value stands in a code span: there, platforms read neither mentions, references to issues, links nor HTML. Called by
-the texts of `plan`, `drift` and `gate`.
+A value stands in a code span: there, platforms read neither mentions, references to issues, links nor HTML.
 """
 
 from __future__ import annotations

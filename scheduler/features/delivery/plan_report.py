@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobs.formats.counts import format_count
 from jobs.formats.definition_yaml import write_definition
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from scheduler.features.delivery.port import AlertReplay
     from scheduler.features.forecast.load import RunDuration
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
-
-Result = TypeVar("Result")
 
 LOAD_RANGE: Final = ForecastRange.DAY
 _RANGE_MARGIN: Final = timedelta(hours=1)

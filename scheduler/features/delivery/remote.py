@@ -1,4 +1,4 @@
-"""A client of the API of a running scheduler. Used by scheduler.features.delivery.api_scheduler and scheduler.cli.gate.
+"""A client of the API of a running scheduler.
 
 Redirects are not followed: the key would be sent to another host.
 """

@@ -1,7 +1,4 @@
-"""What runs in the configured store, with the configured job files. Implements SchedulerReader.
-
-Used by the commands about jobs as code without --url.
-"""
+"""What runs in the configured store, with the configured job files. Implements SchedulerReader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides whether runs after a deployment are worse than those before it. Pure. Called by scheduler.features.gate.watching.
+"""Decides whether runs after a deployment are worse than those before it. Pure.
 
 Everything is counted: runs that failed, and runs that were slower than a limit. A count is a finding if chance alone,
 with the share that was usual before, rarely leads to so many. One failure among many is not a finding, three of

@@ -1,4 +1,4 @@
-"""The arguments and options of `import`. Used by import_jobs."""
+"""`import`: write job files from the configuration of another tool, and report what became of each line of it."""
 
 from __future__ import annotations
 

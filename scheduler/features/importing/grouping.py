@@ -1,6 +1,4 @@
-"""Groups the values of an import by what became of them, for a person who decides what to do. Called by presentation.
-Pure.
-"""
+"""Groups the values of an import by what became of them, for a person who decides what to do. Pure."""
 
 from __future__ import annotations
 

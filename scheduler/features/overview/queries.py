@@ -1,4 +1,4 @@
-"""Reads the state of all jobs from what the process has in memory. Called by scheduler.api.dashboard.overview.
+"""Reads the state of all jobs from what the process has in memory.
 
     overview = await queries.read(overview)     # the same `revision` if nothing has changed
 

@@ -1,4 +1,4 @@
-"""Results of jobs as JUnit XML, by the schema of Jenkins' plug-in. Called by `test --junit`.
+"""Results of jobs as JUnit XML, by the schema of Jenkins' plug-in.
 
 https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
 """

@@ -1,4 +1,4 @@
-"""Runs jobs once: those that others depend on first, within the limits of concurrency. Called by `test`."""
+"""Runs jobs once: those that others depend on first, within the limits of concurrency."""
 
 from __future__ import annotations
 
