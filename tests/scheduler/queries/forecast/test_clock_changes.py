@@ -1,4 +1,4 @@
-"""scheduler.features.forecast.schedule_changes names what the schedules do at a change, and excluded_days their days."""
+"""scheduler.features.forecast.schedule_changes names what the schedules do at a change, and the excluded days."""
 
 from __future__ import annotations
 
