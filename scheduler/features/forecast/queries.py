@@ -13,7 +13,7 @@ from jobs.definition import JobDefinition
 from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.features.forecast.counting import (
     CellJob,
     ForecastCounts,
@@ -102,7 +102,7 @@ class _Inputs:
         return grid.range, grid.zone.name, grid.edges[0], self.selection, self.snapshot, windows, pauses
 
 
-class ForecastReader:
+class ForecastReader(Query):
     """Its forecasts contain the jobs of `catalog`."""
 
     def __init__(

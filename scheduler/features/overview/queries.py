@@ -17,7 +17,7 @@ from typing import Final
 from jobs.incidents.values import IncidentStatus
 from jobs.ports import Clock
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.overview.summaries import OverviewJob, summarize
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
@@ -66,7 +66,7 @@ class Overview:
         return tuple(state.latest_run if (state := self.states.get(name)) else "" for name in names)
 
 
-class OverviewQueries:
+class OverviewQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(

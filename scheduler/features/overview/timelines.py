@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from jobs.ports import Clock
 from jobs.runs import Outcome, Run
+from scheduler.catalog.catalog import Query
 from scheduler.queries.periods import hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart
@@ -230,7 +231,7 @@ class _CachedTimeline:
     until: float
 
 
-class TimelineReader:
+class TimelineReader(Query):
     """All methods raise StoreError. The caller passes only jobs that its user may see."""
 
     def __init__(self, runs: Runs, clock: Clock) -> None:
