@@ -43,6 +43,9 @@ P = TypeVar("P")
 
 ROOT = Path(__file__).resolve().parents[2]
 """The program's folder, where its own configuration lies."""
+_INCOMPLETE = "the list is incomplete: jobs with problems are excluded"
+_CONTINUES = "the command continues without the settings and jobs that have problems"
+_MAX_WARNINGS = 5
 
 
 def load_for_command(
@@ -73,10 +76,6 @@ def load_for_command(
     return found
 
 
-_INCOMPLETE = "the list is incomplete: jobs with problems are excluded"
-_CONTINUES = "the command continues without the settings and jobs that have problems"
-
-
 def exit_if_incomplete(configuration: Configuration) -> None:
     """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
     if configuration.problems:
@@ -101,9 +100,6 @@ def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram],
         return await work(program)
 
     return run_with_sources(configuration.settings, configuration.jobs, compose_and_work)
-
-
-_MAX_WARNINGS = 5
 
 
 def _warn_of_rejected_jobs(rejected: Sequence[StoredJob]) -> None:

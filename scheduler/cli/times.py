@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from scheduler.queries.time_range import TimeRange
     from scheduler.stores.pauses import Pause
 
+ZoneOption = Annotated[
+    str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
+]
+
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:
     """ISO 8601; without an offset it is UTC."""
@@ -92,11 +96,6 @@ def describe_no_next(job: JobDefinition) -> str:
     if job.schedule is not None:
         return "never"
     return "-" if job.depends_on else "on demand"
-
-
-ZoneOption = Annotated[
-    str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
-]
 
 
 def parse_zone_option(name: str | None) -> tzinfo:

@@ -48,6 +48,13 @@ MAX_TAGS: Final = 10
 
 # The fields of a form that are not filled in are empty.
 _ValueParameter = Annotated[str, Query(max_length=200)]
+JOBS_PER_PAGE: Final = 100
+MAX_OFFERED_TAGS: Final = 200
+"""Tags with their values that the filter suggests."""
+MAX_SORTED_BY_LATENCY: Final = 500
+"""Jobs whose latest runs are read to sort by latency."""
+MAX_CACHED_SELECTIONS: Final = 32
+_HEALTH_CACHED_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +129,6 @@ async def read_view(
 
 
 OrderedView = Annotated[OverviewView, Depends(read_view)]
-
-
-JOBS_PER_PAGE: Final = 100
-MAX_OFFERED_TAGS: Final = 200
-"""Tags with their values that the filter suggests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +214,6 @@ def _cut(groups: Sequence[JobGroup], before: int, size: int) -> list[ShownGroup]
             found.append(ShownGroup(group.value, len(group.summaries), count_standings(group.summaries), jobs))
         begin += len(group.summaries)
     return found
-
-
-MAX_SORTED_BY_LATENCY: Final = 500
-"""Jobs whose latest runs are read to sort by latency."""
-MAX_CACHED_SELECTIONS: Final = 32
-_HEALTH_CACHED_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,14 @@ SetOption = Annotated[
         show_default=False,
     ),
 ]
+MAX_ROWS: Final = 300
+"""Rows of the comment; the rest is counted."""
+_FIELDS = ("job", "difference", "field", "in_files", "running", "changed_by", "changed_at", "action")
+_MAX_VALUE = 200
+_FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files are written.")]
+_ByHandOption = Annotated[
+    bool, typer.Option("--made-by-hand", help="Stored jobs that belong to no set, to make them part of one.")
+]
 
 
 def drift(
@@ -90,12 +98,6 @@ def drift(
         show_drift(report, shown_zone)
     if report.is_drifted:
         raise typer.Exit(EXIT_CHANGES)
-
-
-MAX_ROWS: Final = 300
-"""Rows of the comment; the rest is counted."""
-_FIELDS = ("job", "difference", "field", "in_files", "running", "changed_by", "changed_at", "action")
-_MAX_VALUE = 200
 
 
 def show_drift(report: DriftReport, zone: tzinfo) -> None:
@@ -192,12 +194,6 @@ def _to_document(job: DriftedJob) -> dict[str, Any]:
         "fields": [{"path": each.path, "in_files": each.in_files, "running": each.running} for each in job.fields],
         "change": None if change is None else {"by": change.by, "at": _iso(change.at), "action": change.action},
     }
-
-
-_FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files are written.")]
-_ByHandOption = Annotated[
-    bool, typer.Option("--made-by-hand", help="Stored jobs that belong to no set, to make them part of one.")
-]
 
 
 def export_jobs(

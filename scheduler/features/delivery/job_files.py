@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.features.delivery.port import RunningJob
 
+_OBJECTIVES: Final = "objectives"
+"""A separate section, which is read as a part of alerting."""
+_LINE_OF_ORIGIN = re.compile(r":\d+$")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
 
 def plan_files(running: Sequence[RunningJob], files: Mapping[str, JobDefinition], now: datetime) -> SetPlan:
     """Return what the files would change. `owner` and `id` are empty: only sets have one, and are applied.
@@ -62,10 +67,6 @@ def _find_next(job: JobDefinition | None, now: datetime) -> Sequence[datetime]:
     return next_due_instants(job.schedule, now, NEXT_RUNS)
 
 
-_OBJECTIVES: Final = "objectives"
-"""A separate section, which is read as a part of alerting."""
-
-
 def compare_sections(running: JobSet, files: JobSet) -> list[JobDifference]:
     """Return each entry that differs, by its key such as `alerting.channels.hook`. Absent entries have no fields."""
     before, after = (dict(_list_entries(jobs)) for jobs in (running, files))
@@ -90,10 +91,6 @@ def _to_document(value: Any) -> Mapping[str, Any]:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     return {"value": repr(value)}
-
-
-_LINE_OF_ORIGIN = re.compile(r":\d+$")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def select_jobs(running: Sequence[RunningJob], owner: str | None) -> Sequence[RunningJob]:

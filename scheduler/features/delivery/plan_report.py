@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 LOAD_RANGE: Final = ForecastRange.DAY
 _RANGE_MARGIN: Final = timedelta(hours=1)
+MAX_FIELDS: Final = 200
+"""Changed fields in the table."""
+MAX_JOBS: Final = 50
+"""Jobs with their definitions or next runs."""
+MAX_MESSAGES: Final = 50
+_DIGITS: Final = 10
+"""Below this number, a rate is shown with a fraction."""
 
 
 class Peak(NamedTuple):
@@ -101,15 +108,6 @@ def _compute_side(
 def _find_peak(values: Sequence[float], grid: ForecastGrid) -> Peak:
     cell = max(range(len(values)), key=values.__getitem__)
     return Peak(values[cell], grid.cells[cell].begin)
-
-
-MAX_FIELDS: Final = 200
-"""Changed fields in the table."""
-MAX_JOBS: Final = 50
-"""Jobs with their definitions or next runs."""
-MAX_MESSAGES: Final = 50
-_DIGITS: Final = 10
-"""Below this number, a rate is shown with a fraction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ ALERT_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
 """Fields of a job that decide what is notified: `slo` has burn alerts. Tags select rules, groups, routes, windows and
 silences.
 """
+MAX_SEARCHED: Final = 200
+"""Jobs whose change is searched in the audit trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,6 @@ async def _replay_alerts(
     if not changed or since is None:
         return None
     return await scheduler.replay_alerts(AlertRequest(changed, after, since, copy.alerting))
-
-
-MAX_SEARCHED: Final = 200
-"""Jobs whose change is searched in the audit trail."""
 
 
 class DriftKind(StrEnum):

@@ -24,6 +24,8 @@ DEFINITION_ACTIONS = frozenset(
 
 _SAMPLES = "config/jobs/samples/"
 """Start of the origins of sample jobs."""
+MAX_DOCUMENT: Final = 200 * 1024
+"""Bytes of a document; the API accepts 256 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,6 @@ class SchedulerReader(Protocol):
     async def replay_alerts(self, request: AlertRequest) -> AlertReplay:
         """Replay stored runs with the alert rules of changed jobs."""
         ...
-
-
-MAX_DOCUMENT: Final = 200 * 1024
-"""Bytes of a document; the API accepts 256 KiB."""
 
 
 def list_review_documents(jobs: Sequence[JobDefinition]) -> Iterator[bytes]:

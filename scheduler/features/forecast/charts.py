@@ -27,6 +27,15 @@ CELL_FORMAT: Final = "%Y-%m-%dT%H:%MZ"
 _ALIKE: Final = 1.1
 """Ratio of the most and the fewest runs up to which cells count as equal."""
 _COLUMNS_OF_DAY: Final = tuple(f":{minute:02}" for minute in range(0, 60, 10))
+MAX_CELLS_OF_GROUP: Final = 3
+"""Contended cells that are named."""
+_WIDTH, _LANE_HEIGHT, _CHART_HEIGHT = 1000, 16, 60
+"""Units of the view boxes in the template."""
+_MIN_BAR: Final = 3.0
+"""Units: a run of a second in a day would be invisible."""
+_AXIS_LABELS: Final = 5
+_LIMIT_SHOWN: Final = 4.0
+"""How many times the highest load the number of places may be, so that the chart shows its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +198,6 @@ def parse_cell(text: str, grid: ForecastGrid) -> int | None:
     except ValueError:
         return None
     return grid.find_cell(begin)
-
-
-MAX_CELLS_OF_GROUP: Final = 3
-"""Contended cells that are named."""
-_WIDTH, _LANE_HEIGHT, _CHART_HEIGHT = 1000, 16, 60
-"""Units of the view boxes in the template."""
-_MIN_BAR: Final = 3.0
-"""Units: a run of a second in a day would be invisible."""
-_AXIS_LABELS: Final = 5
-_LIMIT_SHOWN: Final = 4.0
-"""How many times the highest load the number of places may be, so that the chart shows its line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ from jobs.schedules.protocol import LAST_MS
 from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, InstantCounter
 from scheduler.features.forecast.schedule_changes import JobSuspensions, MillisecondSpan, SuspensionFinder
 
+_Shared = tuple[InstantCounter, tuple[MillisecondSpan, ...]]
+"""What jobs have in common that are due, and suspended, at the same instants."""
+_JOBS_AT_ONCE = 100
+"""Jobs after which the generator yields; some 0.3 ms."""
+
 
 class IdleReason(StrEnum):
     """Why a job is not due in a range, in the order of lists."""
@@ -89,8 +94,6 @@ class ForecastCounts:
         return sum(self.every.suspended)
 
 
-_Shared = tuple[InstantCounter, tuple[MillisecondSpan, ...]]
-"""What jobs have in common that are due, and suspended, at the same instants."""
 CountSteps = Generator[None, None, ForecastCounts]
 
 
@@ -191,10 +194,6 @@ def find_next_run(schedule: Schedule, found: JobSuspensions, after: int) -> int 
 
 def _order_idle(idle: IdleJob) -> tuple[int, str]:
     return list(IdleReason).index(idle.reason), idle.job.name
-
-
-_JOBS_AT_ONCE = 100
-"""Jobs after which the generator yields; some 0.3 ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,19 @@ _EPOCH = datetime(1970, 1, 1)
 _HOUR_S, _DAY_S = 3600, 86_400
 _CELL_S = 600
 """Seconds of a cell of the next 24 h."""
+MAX_LISTED: Final = 200_000
+"""Due instants of a schedule that are listed, a second of work; further ones are estimated. Seven days have 120,960
+instants of a job of every 5 s."""
+MAX_LISTED_OF_ALL: Final = 2_000_000
+"""Due instants of all schedules; 16 MB. Of a schedule beyond that, only MIN_LISTED are listed."""
+MIN_LISTED: Final = 1_000
+MAX_SHARED_SHIFT_MS: Final = 3_600_000
+"""A jitter up to this shares the list of its schedule, which begins so much earlier."""
+_YIELD_EVERY: Final = 200
+"""Instants; some 0.2 ms."""
+_PIECES: Final = 1008
+"""Parts of a range of which each is estimated; of seven days, ten minutes."""
+Steps = Generator[None, None, "InstantCounter"]
 
 
 class ForecastRange(StrEnum):
@@ -173,22 +186,6 @@ def _arrange_cells(chosen: ForecastRange, zone: TimeZone, spans: Sequence[_Span]
 
 def _day(wall: int) -> date:
     return (_EPOCH + timedelta(seconds=wall)).date()
-
-
-MAX_LISTED: Final = 200_000
-"""Due instants of a schedule that are listed, a second of work; further ones are estimated. Seven days have 120,960
-instants of a job of every 5 s."""
-MAX_LISTED_OF_ALL: Final = 2_000_000
-"""Due instants of all schedules; 16 MB. Of a schedule beyond that, only MIN_LISTED are listed."""
-MIN_LISTED: Final = 1_000
-MAX_SHARED_SHIFT_MS: Final = 3_600_000
-"""A jitter up to this shares the list of its schedule, which begins so much earlier."""
-_YIELD_EVERY: Final = 200
-"""Instants; some 0.2 ms."""
-_PIECES: Final = 1008
-"""Parts of a range of which each is estimated; of seven days, ten minutes."""
-
-Steps = Generator[None, None, "InstantCounter"]
 
 
 class InstantCounter(Protocol):

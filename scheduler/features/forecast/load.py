@@ -26,6 +26,18 @@ CACHED_SECONDS: Final = 600.0
 UNKNOWN_CACHED_SECONDS: Final = 30.0
 """For a job without a finished run: it may soon have one."""
 _QUANTILE: Final = 0.95
+MAX_LANES: Final = 20
+MAX_BARS: Final = 300
+"""Runs of a lane that are shown one by one; more form a band."""
+MAX_SIMULATED: Final = 20_000
+"""Runs of a group; a tenth of a second."""
+MAX_SIMULATED_OF_ALL: Final = 100_000
+"""Runs of all groups of a forecast."""
+MAX_CAUSES: Final = 5
+"""Jobs named as the cause."""
+_YIELD_EVERY: Final = 100
+_STEPS: Final = (1, 5, 10, 30, 60, 300, 600, 1800, 3600)
+"""Seconds to which a proposed jitter is rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +111,6 @@ def _choose_measured(jobs: Sequence[DueJob], latest: Mapping[str, RunDuration]) 
 
 def _select_known(cached: Mapping[str, _CachedDuration], names: Sequence[str]) -> dict[str, RunDuration]:
     return {name: duration for name in names if (duration := cached[name].duration) is not None}
-
-
-MAX_LANES: Final = 20
-MAX_BARS: Final = 300
-"""Runs of a lane that are shown one by one; more form a band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +190,6 @@ def _create_lane(grid: ForecastGrid, due: DueJob, duration: RunDuration, busy_ms
         length = max(1, round(duration.milliseconds))
         bars = [(at, min(at + length, until)) for at in iterate_runs(due, since, until)]
     return Lane(due, duration, busy_ms / (until - since), bars)
-
-
-MAX_SIMULATED: Final = 20_000
-"""Runs of a group; a tenth of a second."""
-MAX_SIMULATED_OF_ALL: Final = 100_000
-"""Runs of all groups of a forecast."""
-MAX_CAUSES: Final = 5
-"""Jobs named as the cause."""
-_YIELD_EVERY: Final = 100
-_STEPS: Final = (1, 5, 10, 30, 60, 300, 600, 1800, 3600)
-"""Seconds to which a proposed jitter is rounded up."""
 
 
 @dataclass(slots=True)

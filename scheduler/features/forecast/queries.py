@@ -52,6 +52,8 @@ MAX_FORECASTS = 8
 """Forecasts that are cached: each takes about 2 MB for 5,000 jobs."""
 _RANGE_MARGIN = timedelta(hours=1)
 """Before and after the range of a forecast: its first cell began up to an hour before the current hour in UTC."""
+MAX_WAIT_S: Final = 0.5
+"""Seconds that a request waits for the load of thousands of jobs. A later one has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -169,10 +171,6 @@ async def _select(inputs: _Inputs) -> Sequence[JobDefinition]:
         return job if inputs.selection.matches_definition(job) else None
 
     return [job for job in await convert_each(find, inputs.snapshot.names()) if job is not None]
-
-
-MAX_WAIT_S: Final = 0.5
-"""Seconds that a request waits for the load of thousands of jobs. A later one has it."""
 
 
 @dataclass(frozen=True, slots=True)

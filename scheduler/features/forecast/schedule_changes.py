@@ -25,6 +25,11 @@ from jobs.schedules.protocol import LAST_MS
 from jobs.schedules.time_zones import OffsetSpan
 from scheduler.stores.pauses import Pause
 
+_EPOCH = date(1970, 1, 1)
+Calendar = ExcludedDates | PublicHolidays
+MillisecondSpan = tuple[int, int]
+"""From, inclusive, and until, exclusive, in milliseconds since the epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class AffectedJob:
@@ -118,11 +123,6 @@ def _find_effect(schedule: ZonedSchedule, change: ClockChange) -> str:
     return "the first skipped time runs later, the others do not"
 
 
-_EPOCH = date(1970, 1, 1)
-
-Calendar = ExcludedDates | PublicHolidays
-
-
 @dataclass(frozen=True, slots=True)
 class ExcludedDay:
     """A day of the local time of schedules. `calendar`: such as `holidays of DE-BE`. `jobs`: those that exclude it."""
@@ -166,10 +166,6 @@ def _list_calendars(schedule: Schedule | None) -> Iterator[Calendar]:
     elif isinstance(schedule, UnionSchedule):
         for part in schedule.schedules:
             yield from _list_calendars(part)
-
-
-MillisecondSpan = tuple[int, int]
-"""From, inclusive, and until, exclusive, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,12 @@ _SlowdownOption = Annotated[
 
 _FIELDS = ("job", "side", "runs", "failed", "p50_ms", "p95_ms")
 """Columns for a program."""
+MAX_DURATION: Final = 3600.0
+"""A total outage among so many runs is certain after a few minutes."""
+MAX_BEFORE: Final = 7 * 24 * 3600.0
+MIN_SECONDS: Final = 1.0
+LINE_INTERVAL: Final = 60.0
+"""Seconds between two lines in the log of a pipeline; a further failure is a line at once."""
 
 
 def gate(
@@ -217,12 +223,6 @@ def _to_cells(samples: Sequence[RunSample]) -> tuple[str, ...]:
     return str(found.runs), str(found.failed), *times
 
 
-MAX_DURATION: Final = 3600.0
-"""A total outage among so many runs is certain after a few minutes."""
-MAX_BEFORE: Final = 7 * 24 * 3600.0
-MIN_SECONDS: Final = 1.0
-
-
 @dataclass(frozen=True, slots=True)
 class GateOptions:
     """`duration`, `before`: seconds. `slowdown` None: times are not compared. `marker` None: nothing is marked."""
@@ -294,10 +294,6 @@ def _check_marker(text: str) -> str:
     if not stripped or len(stripped) > MAX_MARKER_TEXT or not stripped.isprintable():
         fail(f"--marker: expected a text of 1 to {MAX_MARKER_TEXT} characters on one line, such as a commit")
     return stripped
-
-
-LINE_INTERVAL: Final = 60.0
-"""Seconds between two lines in the log of a pipeline; a further failure is a line at once."""
 
 
 @contextmanager

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_READ_SINGLY: Final = 30
 """Jobs whose runs are read one by one. Of more jobs, all runs are read: a key has 600 reads a minute."""
 MAX_STARTED_TOGETHER: Final = 500
+_PAGE: Final = 500
 
 
 class ApiGateScheduler:
@@ -91,9 +92,6 @@ def _translated_from_api() -> Iterator[None]:
         yield
     except RemoteError as error:
         raise GateUnavailable(str(error)) from None
-
-
-_PAGE: Final = 500
 
 
 class StoreGateScheduler:

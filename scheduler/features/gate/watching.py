@@ -37,6 +37,14 @@ EXCLUDED_TRIGGERS = frozenset({"backfill", "replay"})
 COUNTED_OUTCOMES = {"succeeded": True, "failed": False, "timed_out": False, "rejected": False}
 """Whether a run succeeded. Skipped and cancelled runs are not counted."""
 OPEN_STATES = frozenset({"queued", "running"})
+RUN_INTERVAL: Final = 15.0
+"""Seconds between two runs of each job."""
+LAST_RUNS_TIMEOUT: Final = 60.0
+"""Seconds after the end for runs that have not finished."""
+_LAST_RUNS_PAUSE: Final = 2.0
+_MAX_COUNTED: Final = 10_000
+"""Due instants that are counted of a job."""
+_MAX_NOTES: Final = 20
 
 
 class GateUnavailable(Exception):
@@ -126,16 +134,6 @@ def _explain(job: JobDefinition, jobs: dict[str, JobDefinition], dependents: dic
             return f"{name} depends on it, and its effect is once"
         left += dependents.get(name, ())
     return ""
-
-
-RUN_INTERVAL: Final = 15.0
-"""Seconds between two runs of each job."""
-LAST_RUNS_TIMEOUT: Final = 60.0
-"""Seconds after the end for runs that have not finished."""
-_LAST_RUNS_PAUSE: Final = 2.0
-_MAX_COUNTED: Final = 10_000
-"""Due instants that are counted of a job."""
-_MAX_NOTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)

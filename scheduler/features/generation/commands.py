@@ -54,6 +54,10 @@ StoredOption = Annotated[
 ]
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=f"One of {', '.join(TARGETS)}.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_APPLIED = "applied"
+_MAX_VALUE_LENGTH = 200
+"""Characters of a value in a line. JSON has all of it."""
+_DONE = {"create": "created", "update": "updated", "delete": "deleted", "none": "unchanged"}
 
 
 def _make_command(target: str) -> Callable[..., None]:
@@ -198,9 +202,6 @@ def _load_portfolio(command: str, *, with_stored: bool) -> Portfolio:
     return build_portfolio(jobs, configuration.settings, os.environ)
 
 
-_APPLIED = "applied"
-
-
 def run_apply(target: str, out: Path, options: ApplyOptions, *, with_stored: bool) -> list[ApplyOutcome]:
     """Write the files, unless it is a dry run, and apply them. A tool that cannot be used ends the command with 1."""
     from observability.generation.core.applied_folder import AppliedFolder
@@ -235,11 +236,6 @@ def read_drift(target: str, out: Path) -> list[DocumentDrift]:
             return list(find_drift(tool, AppliedFolder(out / _APPLIED / target)))
     except (InvalidFolder, ToolError) as error:
         fail(str(error))
-
-
-_MAX_VALUE_LENGTH = 200
-"""Characters of a value in a line. JSON has all of it."""
-_DONE = {"create": "created", "update": "updated", "delete": "deleted", "none": "unchanged"}
 
 
 def show_outcomes(outcomes: Sequence[ApplyOutcome], *, as_json: bool) -> None:

@@ -61,6 +61,11 @@ TimezoneOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show each value, also those carried over unchanged.")]
+_STYLES = {"imported": "green", "changed": "yellow", "not carried over": "red"}
+_SHOWN = ("not carried over", "changed")
+_NO_JOB = "(no job)"
+_MOST_SUBJECTS, _MOST_FIELDS, _MOST_NAMES = 6, 3, 20
+_JOB_FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def import_jobs(
@@ -202,12 +207,6 @@ def _show(result: ImportReport, *, as_json: bool, verbose: bool, on_stderr: bool
     show_summary(result, are_all_shown=as_json or verbose)
 
 
-_STYLES = {"imported": "green", "changed": "yellow", "not carried over": "red"}
-_SHOWN = ("not carried over", "changed")
-_NO_JOB = "(no job)"
-_MOST_SUBJECTS, _MOST_FIELDS, _MOST_NAMES = 6, 3, 20
-
-
 def show_report(result: ImportReport) -> None:
     """Print what was lost and what was changed, values with one reason together."""
     groups = {outcome: group_values(result.entries, outcome) for outcome in _SHOWN}
@@ -308,9 +307,6 @@ def _fields(entry: ReportEntry) -> tuple[str, ...]:
 def _cells(entry: ReportEntry) -> tuple[Cell, ...]:
     words = entry.outcome.words
     return format_place(entry), entry.key, (words, _STYLES[words]), format_detail(entry)
-
-
-_JOB_FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def plan_files(result: ImportReport, to: str | None) -> dict[Path, str]:

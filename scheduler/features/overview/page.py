@@ -41,6 +41,12 @@ MAX_SHOWN_INCIDENTS = 5
 """Open incidents on the page. A link leads to the others."""
 
 router = ApiRouter(in_schema=False, by_tag=True)
+MAX_TILES: Final = 1000
+"""Jobs that are shown, the worst first. The others are counted."""
+MAX_LARGE_TILES: Final = 24
+"""Jobs that are not well are shown with their cause. Further ones have small tiles."""
+MAX_NAMED_TILES: Final = 240
+"""With more jobs than this, the tile of one that is well has no visible name."""
 
 
 @router.read(DASHBOARD_PATH)
@@ -128,14 +134,6 @@ def _list_overview_values(
         "orders": tuple(SortOrder),
         "windows": tuple(TimeWindow),
     }
-
-
-MAX_TILES: Final = 1000
-"""Jobs that are shown, the worst first. The others are counted."""
-MAX_LARGE_TILES: Final = 24
-"""Jobs that are not well are shown with their cause. Further ones have small tiles."""
-MAX_NAMED_TILES: Final = 240
-"""With more jobs than this, the tile of one that is well has no visible name."""
 
 
 @router.read(WALL_PATH)

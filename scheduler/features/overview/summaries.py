@@ -18,6 +18,9 @@ from scheduler.stores.pauses import Pause
 
 MIN_UNSTABLE_CHANGES: Final = 4
 """Changes of the state in a day: two outages."""
+RECENT: Final = timedelta(hours=1)
+"""How long ago a state has changed that the filter `changed` finds."""
+OWNER_TAG: Final = "owner"
 
 
 class Standing(StrEnum):
@@ -129,11 +132,6 @@ def _find_outage(state: StateChange | None) -> datetime | None:
         return None
     outages = (JobStatus.DOWN, JobStatus.SILENT)
     return state.at if state.state in outages or state.previous in outages else None
-
-
-RECENT: Final = timedelta(hours=1)
-"""How long ago a state has changed that the filter `changed` finds."""
-OWNER_TAG: Final = "owner"
 
 
 class SortOrder(StrEnum):

@@ -21,6 +21,15 @@ from scheduler.stores.runs.rollups.reading import RollupPart
 
 SPAN_COUNT: Final = 90
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_RUNS_READ: Final = 60
+"""Newest runs of a job that are read for spans shorter than an hour."""
+MAX_CACHED_HISTORIES: Final = 600
+"""Each takes about 10 KB."""
+_CACHED_SECONDS: Final = 60.0
+"""For which the history of a job is cached at most: runs of other processes appear then."""
+_JOBS_AT_ONCE: Final = 25
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
 
 
 class TimeWindow(StrEnum):
@@ -184,17 +193,6 @@ def _add_part(spans: list[SpanCounts], bounds: WindowBounds, part: CountedPart, 
         last = bounds.place_of(min(part.end, until) - timedelta(microseconds=1))
     for place in range(max(first, 0), min(last, SPAN_COUNT - 1) + 1):
         spans[place] = spans[place].add(part.counts)
-
-
-MAX_RUNS_READ: Final = 60
-"""Newest runs of a job that are read for spans shorter than an hour."""
-MAX_CACHED_HISTORIES: Final = 600
-"""Each takes about 10 KB."""
-_CACHED_SECONDS: Final = 60.0
-"""For which the history of a job is cached at most: runs of other processes appear then."""
-_JOBS_AT_ONCE: Final = 25
-_HOUR: Final = timedelta(hours=1)
-_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

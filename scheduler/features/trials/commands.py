@@ -47,6 +47,7 @@ _ConcurrencyOption = Annotated[
 _TimeoutOption = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="Longest time of a run, whatever its job allows.")
 ]
+_FIELDS = ("job", "outcome", "attempts", "duration_ms", "error", "message")
 
 
 def run_job_tests(
@@ -153,9 +154,6 @@ def _write_junit(file: Path, results: Sequence[TrialResult], files: JobSet, star
         file.write_bytes(write_junit(results, files.origins, started_at))
     except OSError as error:
         fail(f"{file} cannot be written: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
-
-
-_FIELDS = ("job", "outcome", "attempts", "duration_ms", "error", "message")
 
 
 def show_results(results: Sequence[TrialResult], as_json: bool) -> None:
