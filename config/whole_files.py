@@ -1,6 +1,6 @@
 """Writes a file as a whole: who reads it never sees half of it, and a command that is killed leaves none.
 
-Used by scheduler.cli and observability.generation.
+Used by the commands `import` and `export-jobs`, and by observability.generation.
 """
 
 from __future__ import annotations

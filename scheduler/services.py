@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.health import Health
+    from scheduler.features.overview.queries import OverviewQueries
+    from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage
@@ -48,8 +51,6 @@ if TYPE_CHECKING:
     from scheduler.queries.history.markers import DeploymentMarkerQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.objectives.reader import ObjectiveReader
-    from scheduler.queries.overview.history import TimelineReader
-    from scheduler.queries.overview.reader import OverviewQueries
     from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.queries.uptime import UptimeReader
@@ -181,14 +182,14 @@ class Services:
 
     @cached_property
     def overview(self) -> OverviewQueries:
-        from scheduler.queries.overview.reader import OverviewQueries
+        from scheduler.features.overview.queries import OverviewQueries
 
         changes, states_of = self.repositories.changes, self.states.states_of
         return OverviewQueries(self.catalog, self.pauses, self.incidents, changes, states_of, self.clock)
 
     @cached_property
     def timelines(self) -> TimelineReader:
-        from scheduler.queries.overview.history import TimelineReader
+        from scheduler.features.overview.timelines import TimelineReader
 
         return TimelineReader(self.runs, self.clock)
 

@@ -73,7 +73,7 @@ ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
 
 
 CLIENT_VARIABLES = frozenset({"SCHEDULER_API_KEY", "SCHEDULER_API_KEY_FILE"})
-"""The key of commands that use the API of a running scheduler, see scheduler.cli.delivery.connection."""
+"""The key of commands that use the API of a running scheduler, see scheduler.cli.connection."""
 
 
 WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {

@@ -1,4 +1,4 @@
-"""The targets of `generate`, one line each. Called by scheduler.cli.registry and scheduler.cli.commands.generation.
+"""The targets of `generate`, one line each. Called by scheduler.features.generation.commands.
 
 A module is imported only for its own target: the client of a tool takes up to a second.
 """

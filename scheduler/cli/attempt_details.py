@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, escape_controls, show_table, show_tabs, show_text
 from scheduler.cli.run_table import format_number, outcome_style
+from scheduler.cli.times import format_local, format_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How a command opens the program. Used by configured."""
+"""How a command opens the program."""
 
 from __future__ import annotations
 

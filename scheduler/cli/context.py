@@ -1,32 +1,51 @@
-"""The configuration and the opened program, for the commands that need them. What is wrong ends the command."""
+"""The configuration and the opened program, for the commands that need them: to read, and to change something.
+
+What is wrong ends the command.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from scheduler.cli.needs import Needs
-from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error, print_warning
-from scheduler.cli.registry import find_needs
+from jobs.formats.counts import format_count
+from scheduler.cli.output import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    create_console,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_error,
+    print_note,
+    print_warning,
+    show_json,
+)
+from scheduler.cli.registry import Needs, find_needs
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from config.loading import Configuration
     from config.settings.model import Settings
+    from jobs.problems import Problem
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
+    from scheduler.features.overview.job_view import JobView
 
 T = TypeVar("T")
 P = TypeVar("P")
 
 ROOT = Path(__file__).resolve().parents[2]
 """The program's folder, where its own configuration lies."""
+_INCOMPLETE = "the list is incomplete: jobs with problems are excluded"
+_CONTINUES = "the command continues without the settings and jobs that have problems"
+_MAX_WARNINGS = 5
 
 
 def load_for_command(
@@ -57,10 +76,6 @@ def load_for_command(
     return found
 
 
-_INCOMPLETE = "the list is incomplete: jobs with problems are excluded"
-_CONTINUES = "the command continues without the settings and jobs that have problems"
-
-
 def exit_if_incomplete(configuration: Configuration) -> None:
     """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
     if configuration.problems:
@@ -85,9 +100,6 @@ def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram],
         return await work(program)
 
     return run_with_sources(configuration.settings, configuration.jobs, compose_and_work)
-
-
-_MAX_WARNINGS = 5
 
 
 def _warn_of_rejected_jobs(rejected: Sequence[StoredJob]) -> None:
@@ -166,3 +178,105 @@ def cancel_on_signals() -> None:
             number = getattr(signal, name)
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
                 asyncio.get_running_loop().add_signal_handler(number, whole.cancel)
+
+
+def run_operation(
+    command: str,
+    work: Callable[[Program], Awaitable[T]],
+    *,
+    job: str | None = None,
+    listing_hint: str = "",
+    listener: RunListener | None = None,
+) -> T:
+    """Do the work of this command (see registry) in the program.
+
+    An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that
+    lists existing items, added to the message about a missing one.
+    """
+    from scheduler.cli.selection.named_job import require_job
+
+    configuration = load_for_command(command)
+    if job is not None:
+        require_job(configuration, job)
+    return run_changing(configuration, work, listing_hint=listing_hint, listener=listener)
+
+
+def run_changing(
+    configuration: Configuration,
+    work: Callable[[Program], Awaitable[T]],
+    *,
+    listing_hint: str = "",
+    listener: RunListener | None = None,
+    locate: Callable[[Iterable[Problem]], Iterable[Problem]] | None = None,
+) -> T:
+    """The same with a loaded configuration. `locate`: adds files and lines to the problems of definitions."""
+    from scheduler.errors import InvalidArgument, InvalidDefinition, NotFound, OperationError
+
+    try:
+        return run_in_program(configuration, work, listener)
+    except InvalidDefinition as error:
+        fail("\n".join(map(str, error.problems if locate is None else locate(error.problems))), EXIT_BAD_INPUT)
+    except InvalidArgument as error:
+        fail(f"--{error.field.replace('_', '-')}: {error}", EXIT_BAD_INPUT)
+    except NotFound as error:
+        fail(f"{error}; {listing_hint}" if listing_hint else str(error), EXIT_FAILED)
+    except OperationError as error:
+        fail(str(error), EXIT_FAILED)
+
+
+async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
+    """Wait for these runs, which this process performs.
+
+    Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
+    there is another way than to leave them to a server.
+    """
+    import asyncio
+
+    try:
+        await program.worker.wait_until_idle()
+    except asyncio.CancelledError:
+        await program.worker.drain(0)
+        records = [await program.queries.find_run(run_id) for run_id in run_ids]
+        left = sum(record is not None and record.run is None for record in records)
+        if left:
+            queued = f"{format_count(left, 'run stays', 'runs stay')} queued"
+            print_note(
+                f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` cancels one"
+            )
+        raise
+
+
+@contextmanager
+def count_finished_runs() -> Iterator[RunListener | None]:
+    """Show the number of finished runs and their outcomes on a terminal, until all have finished."""
+    if not is_terminal():
+        yield None
+        return
+    from scheduler.cli.progress import RunCounter
+
+    with RunCounter(create_console()) as count:
+        yield count
+
+
+@contextmanager
+def quiet_run_log() -> Iterator[None]:
+    """Silence the log of runs: it would repeat the result on stderr."""
+    import logging
+
+    log = logging.getLogger("scheduler.runs")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def show_job(view: JobView, sentence: str, as_json: bool) -> None:
+    """The sentence, or the job as JSON."""
+    if as_json:
+        from scheduler.api.models.jobs import JobSummary
+
+        show_json(JobSummary.from_view(view).model_dump_json(indent=2))
+        return
+    print(escape_controls(sentence))

@@ -1,23 +1,27 @@
 """How every command speaks: results on stdout, errors and notes on stderr; tables on a terminal, tabs in a pipe.
 
-rich is imported only where a terminal shows it.
+A table is fitted to a terminal that may be too narrow for all of its columns. rich is imported only where a terminal
+shows it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from scheduler.cli.table_layout import Column, find_line_breaks, fit_columns
+from jobs.formats.printable import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
 
 __all__ = [
     "EXIT_BAD_INPUT",
@@ -37,6 +41,7 @@ __all__ = [
     "show_text",
 ]
 
+
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_CHANGES = 3
@@ -47,6 +52,19 @@ Cell = str | tuple[str, str]
 
 _EDGE_WIDTH, _COLUMN_GAP = 2, 3
 """Characters that a table takes in addition to its columns, and between two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table on a terminal. It is wrapped down to `min_width` characters, with `no_wrap` only as the last
+    resort. A narrow terminal omits an optional one. Words are never broken."""
+
+    title: str
+    style: str = ""
+    align_right: bool = False
+    no_wrap: bool = True
+    min_width: int = 28
+    is_optional: bool = False
 
 
 def is_terminal() -> bool:
@@ -145,13 +163,6 @@ def show_tabs(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("\t".join(map(escape_controls, row)))
 
 
-def escape_controls(text: str) -> str:
-    """The text on one line. What a terminal would act upon is escaped: targets have a say in some texts."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
 def show_json(text: str) -> None:
     """Print a JSON text. Control characters inside its strings are JSON escapes, so that a terminal shows them."""
     print("".join(c if c == "\n" or c.isprintable() else _json_escape(c) for c in text))
@@ -189,3 +200,48 @@ def fail(text: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
 def _to_stderr(text: str, colour: str) -> None:
     coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     print(f"\x1b[{colour}m{text}\x1b[0m" if coloured else text, file=sys.stderr)
+
+
+def fit_columns(
+    columns: Sequence[Column], natural_widths: Sequence[int], word_widths: Sequence[int], available: int, gap: int
+) -> list[int | None] | None:
+    """Return the width of each column, None for one that is omitted; None if they do not fit without breaking a word.
+
+    `natural_widths`: without wrapping; `word_widths`: those of the longest words; `available`: the width of the table,
+    with a `gap` between each two columns.
+    """
+    widths: list[int | None] = [
+        width if column.no_wrap else min(width, max(column.min_width, word))
+        for column, width, word in zip(columns, natural_widths, word_widths, strict=True)
+    ]
+    for place in reversed(range(len(columns))):
+        if columns[place].is_optional and _total_width(widths, gap) > available:
+            widths[place] = None
+    sizes = {place: width for place, width in enumerate(widths) if width is not None}
+    left = available - _total_width(widths, gap)
+    while left > 0 and (narrow := [place for place in sizes if sizes[place] < natural_widths[place]]):
+        sizes[max(narrow, key=lambda place: natural_widths[place] - sizes[place])] += 1
+        left -= 1
+    while left < 0 and (wide := [place for place in sizes if sizes[place] > word_widths[place]]):
+        sizes[max(wide, key=sizes.__getitem__)] -= 1
+        left += 1
+    return None if left < 0 else [sizes.get(place) for place in range(len(columns))]
+
+
+def find_line_breaks(text: str, width: int) -> list[int]:
+    """Return where each line of the text but the first begins, so that lines are as wide as this at most.
+
+    Lines end at blanks, which do not count. A wider word is a separate line.
+    """
+    begins: list[int] = []
+    begin = 0
+    for word in re.finditer(r"\S+", text):
+        if word.end() - begin > width and word.start() > begin:
+            begin = word.start()
+            begins.append(begin)
+    return begins
+
+
+def _total_width(widths: Sequence[int | None], gap: int) -> int:
+    shown = [width for width in widths if width is not None]
+    return sum(shown) + gap * (len(shown) - 1)

@@ -1,5 +1,4 @@
-"""Shows runs in progress on a terminal: one with each attempt that failed as a line and below them what happens now, or
-many as a count."""
+"""Shows on a terminal what runs now, and how the runs of a command end."""
 
 from __future__ import annotations
 
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.durations import describe_span
 from jobs.runs.events import AttemptRetried, NullListener, RunFinished, RunStarted
-from scheduler.cli.formatting import format_milliseconds
 from scheduler.cli.output import escape_controls
+from scheduler.cli.run_table import outcome_style
+from scheduler.cli.times import format_milliseconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from jobs.runs import Outcome, Run
+    from scheduler.features.trials.running import TrialResult
 
 _MAX_NAMED_RUNS = 10
 """Runs that are named one by one."""
@@ -119,3 +120,43 @@ def _styled_text(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(escape_controls(text), style)
+
+
+class TrialProgress(StatusLine):
+    """A context that shows the progress until it ends."""
+
+    def __init__(self, jobs: int, console: Console) -> None:
+        super().__init__(console)
+        self._jobs = jobs
+        self._over = 0
+        self._running: dict[str, None] = {}
+        self._console = console
+
+    def run_started(self, event: RunStarted) -> None:
+        """Show what runs now."""
+        self._running[event.ticket.job] = None
+        self._update()
+
+    def attempt_retried(self, event: AttemptRetried) -> None:
+        """Show the retry as a line."""
+        self._print(f"{event.ticket.job}: attempt {event.attempt.number}: {event.attempt.message}", "yellow")
+
+    def add(self, result: TrialResult) -> None:
+        """Count a result. A failure is shown at once, not only at the end."""
+        self._over += 1
+        self._running.pop(result.job.name, None)
+        if result.run is not None and not result.has_succeeded:
+            text = f"{result.job.name} {result.run.outcome}: {result.run.message}"
+            self._print(text, outcome_style(result.run.outcome))
+        self._update()
+
+    def _update(self) -> None:
+        from rich.text import Text
+
+        names = ", ".join(list(self._running)[:5])
+        self._status.update(Text(escape_controls(f"{self._over} of {self._jobs} over; running: {names or '-'}")))
+
+    def _print(self, text: str, style: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(escape_controls(text), style), overflow="ignore", crop=False)

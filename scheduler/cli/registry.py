@@ -1,4 +1,4 @@
-"""The commands of the command line, one line each. Called by scheduler.cli.main.
+"""The commands of the command line, one line each, and how much of the configuration each needs.
 
 Only the module of the typed command is imported: all of them take 30 ms.
 """
@@ -6,13 +6,28 @@ Only the module of the typed command is imported: all of them take 30 ms.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from importlib import import_module
 from typing import NamedTuple
 
 import typer
 
 from observability.generation.targets import TARGETS
-from scheduler.cli.needs import Needs
+
+
+class Needs(Enum):
+    """How much of the configuration must be valid."""
+
+    EVERYTHING = "everything"
+    """It runs jobs, so it needs all of them: the dependents of a run must be known. A problem ends it with 2."""
+    ALL_JOBS = "all jobs"
+    """It lists jobs: it shows the valid ones and the problems, and ends with 2 because its list is incomplete."""
+    STORE = "store"
+    """It reads the store; it reads job files only to check whether a job exists. It shows problems of settings."""
+    USABLE = "usable"
+    """Its answer is complete without the rest: it shows the problems, and its exit code does not change."""
+    NOTHING = "nothing"
+    """It has no action, or loads the configuration itself."""
 
 
 class CommandEntry(NamedTuple):
@@ -30,7 +45,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
-    "serve": CommandEntry("scheduler.cli.commands.serve", "serve", Needs.EVERYTHING),
+    "serve": CommandEntry("scheduler.cli.serve", "serve", Needs.EVERYTHING),
     "validate": CommandEntry("scheduler.cli.commands.validate", "validate", Needs.NOTHING),
     "jobs": CommandEntry("scheduler.cli.commands.jobs", "jobs", Needs.ALL_JOBS),
     "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),
@@ -38,12 +53,12 @@ COMMANDS = {
     "explain": CommandEntry("scheduler.cli.commands.explain", "explain", Needs.USABLE, takes_expression=True),
     "schema": CommandEntry("scheduler.cli.commands.schema", "schema", Needs.NOTHING),
     "generate": CommandEntry(
-        "scheduler.cli.commands.generation.group",
+        "scheduler.features.generation.commands",
         "generate",
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
-    "import": CommandEntry("scheduler.cli.commands.importing.import_jobs", "import_jobs", Needs.NOTHING),
+    "import": CommandEntry("scheduler.features.importing.commands", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("scheduler.cli.commands.history", "history", Needs.STORE),
     "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
     "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),
@@ -62,10 +77,10 @@ COMMANDS = {
     "resume": CommandEntry("scheduler.cli.commands.resume", "resume", Needs.USABLE),
     "plan": CommandEntry("scheduler.cli.commands.stored_jobs.plan", "plan", Needs.EVERYTHING),
     "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
-    "drift": CommandEntry("scheduler.cli.commands.delivery.drift", "drift", Needs.EVERYTHING),
-    "test": CommandEntry("scheduler.cli.commands.delivery.job_test", "run_job_tests", Needs.NOTHING),
-    "gate": CommandEntry("scheduler.cli.commands.delivery.gate", "gate", Needs.EVERYTHING),
-    "export-jobs": CommandEntry("scheduler.cli.commands.delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
+    "drift": CommandEntry("scheduler.features.delivery.commands", "drift", Needs.EVERYTHING),
+    "test": CommandEntry("scheduler.features.trials.commands", "run_job_tests", Needs.NOTHING),
+    "gate": CommandEntry("scheduler.features.gate.commands", "gate", Needs.EVERYTHING),
+    "export-jobs": CommandEntry("scheduler.features.delivery.commands", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("scheduler.cli.commands.stored_jobs.versions", "versions", Needs.STORE),
     "restore": CommandEntry("scheduler.cli.commands.stored_jobs.restore", "restore", Needs.EVERYTHING),
     "delete": CommandEntry("scheduler.cli.commands.stored_jobs.delete", "delete", Needs.USABLE),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, is_terminal, show_table, show_tabs
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from scheduler.stores.runs.repository import RunRecord

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
-from scheduler.queries.overview.job_view import JobView
+from scheduler.features.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
@@ -55,7 +55,7 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
     return found
 
 
-class JobAndRunQueries:
+class JobAndRunQueries(Query):
     """One method a read. All methods that await raise StoreError."""
 
     HIDES_ITSELF = (Runs,)

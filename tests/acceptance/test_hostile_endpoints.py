@@ -39,7 +39,7 @@ from observability.generation.document import ToolError
 from observability.generation.grafana import target as grafana_api
 from scheduler.authentication.entra import signing_keys
 from scheduler.authentication.errors import AuthenticationUnavailable
-from scheduler.cli.delivery import remote
+from scheduler.features.delivery import remote
 from tests.parts import bad_answers, bad_servers
 from tests.parts.application_insights import INSTRUMENTATION_KEY, QUIET
 from tests.parts.azure_identity import FakeCredential

@@ -37,7 +37,7 @@ PRELOADED = (
     "scheduler.app.program",
     "scheduler.app.read_only",
     "scheduler.cli.main",
-    "scheduler.cli.mutations",
+    "scheduler.cli.context",
     "scheduler.cli.progress",
     "scheduler.cli.run_report",
     "scheduler.hosts.embedded.host",

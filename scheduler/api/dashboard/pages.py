@@ -18,13 +18,12 @@ from scheduler.api.dashboard.operations import (
     secrets_page,
     settings_page,
 )
-from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
-from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.forecast import page as schedule_page
+from scheduler.features.overview import page as overview_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
-    wall_page.router,
     job_page.router,
     alerts_page.router,
     plan_page.router,

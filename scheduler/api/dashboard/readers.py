@@ -12,12 +12,11 @@ from fastapi import FastAPI, Request
 
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageReader
-from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.api.dashboard.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.features.forecast.load import DurationReader
+from scheduler.features.forecast.queries import ForecastReader, LoadReader
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
-from scheduler.queries.forecast.durations import DurationReader
-from scheduler.queries.forecast.load_reader import LoadReader
-from scheduler.queries.forecast.reader import ForecastReader
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
 

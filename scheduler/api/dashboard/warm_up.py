@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from fastapi import FastAPI
 
-from scheduler.api.dashboard.overview.view import OverviewView
+from scheduler.api.dashboard.overview import OverviewView
 from scheduler.api.dashboard.readers import PageReaders
 from scheduler.api.dashboard.rendering.templates import compile_template
-from scheduler.queries.overview.selecting import OverviewCriteria
+from scheduler.features.overview.summaries import OverviewCriteria
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 

@@ -12,10 +12,10 @@ from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
+from scheduler.features.overview.job_view import JobView
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView
-from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.gates import Pause
 

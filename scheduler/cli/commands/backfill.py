@@ -60,8 +60,8 @@ def backfill(
       backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T01:10:00Z --dry-run
       backfill checkout-api --from 2026-11-25T01:00:00Z --limit 500
     """
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation
+    from scheduler.cli.times import parse_instant_option
 
     start, end = parse_instant_option("--from", since), parse_instant_option("--to", until)
     assert start is not None
@@ -88,7 +88,7 @@ async def _backfill(
     dry_run: bool,
 ) -> tuple[BackfillResult, list[RunRecord]]:
     """Return the result, and the records of its runs once all have finished."""
-    from scheduler.cli.mutations import wait_for_runs
+    from scheduler.cli.context import wait_for_runs
     from scheduler.identity.command_caller import command_caller
 
     done = await program.operations.backfills.backfill(

@@ -29,7 +29,7 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
     from scheduler.identity.command_caller import command_caller
 

@@ -11,7 +11,6 @@ import typer
 
 from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -22,6 +21,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import format_instant
 
 if TYPE_CHECKING:
     from config.settings.model import Settings

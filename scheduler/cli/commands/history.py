@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -20,6 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import format_local, format_milliseconds
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
@@ -81,7 +81,7 @@ def history(
 
     if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
-    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.times import parse_interval_options
 
     due = parse_interval_options(since, until)
     if subject is None or "@" not in subject:

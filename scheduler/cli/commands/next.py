@@ -10,7 +10,6 @@ import typer
 from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.schedules import IntervalSchedule, Schedule, TimeZone
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, fail, is_terminal, print_note, show_table
 from scheduler.cli.schedule_argument import (
     GapOption,
@@ -22,6 +21,7 @@ from scheduler.cli.schedule_argument import (
     describe_trigger,
     parse_schedule_argument,
 )
+from scheduler.cli.times import format_local
 
 MAX_INSTANTS = 100_000
 """Instants of one call: more than a day of a job that is due each second."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import describe_pause
 from scheduler.cli.output import fail, print_note
 from scheduler.cli.selection.options import (
     AllOption,
@@ -19,10 +18,11 @@ from scheduler.cli.selection.options import (
     StateOption,
     TagOption,
 )
+from scheduler.cli.times import describe_pause
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
 
 
 def pause(
@@ -53,7 +53,7 @@ def pause(
       pause --tag team=payments --for 2h
       pause 'checkout-*' --state enabled --dry-run
     """
-    from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.cli.times import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")
@@ -73,7 +73,7 @@ def pause(
 
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation, show_job
+    from scheduler.cli.context import run_operation, show_job
     from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> tuple[JobView, datetime]:

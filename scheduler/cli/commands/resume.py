@@ -18,7 +18,7 @@ from scheduler.cli.selection.options import (
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
 
 
 def resume(
@@ -51,7 +51,7 @@ def resume(
 
 
 def _resume_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation, show_job
+    from scheduler.cli.context import run_operation, show_job
     from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:

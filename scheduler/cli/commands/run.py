@@ -83,8 +83,7 @@ def _run_with_progress(configuration: Configuration, job: JobDefinition) -> RunR
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
     from jobs.runs.events import ListenerGroup
-    from scheduler.cli.context import run_in_program
-    from scheduler.cli.mutations import quiet_run_log
+    from scheduler.cli.context import quiet_run_log, run_in_program
     from scheduler.cli.progress import FollowingRuns
 
     followed = FollowingRuns(job)

@@ -12,7 +12,6 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import describe_no_next, format_instant
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     Cell,
@@ -24,6 +23,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import describe_no_next, format_instant
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet

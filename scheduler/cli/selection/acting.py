@@ -33,7 +33,7 @@ _STYLES = {"done": "green", "refused": "yellow", "failed": "bold red"}
 
 def act_on_selection(command: str, options: SelectionOptions, as_json: bool, act: Act) -> None:
     """Apply the action to each job and print the results. The command ends with 1 if a job was refused."""
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
 
     jobs = options.parse()
     results = run_operation(command, lambda program: _apply_to_pages(program, jobs, act))
@@ -60,7 +60,7 @@ async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Seq
 
 def run_selection(options: SelectionOptions, as_json: bool) -> None:
     """Run each job and wait until all runs have finished. The command ends with 1 if one did not succeed."""
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation
 
     jobs = options.parse()
     with quiet_run_log(), count_finished_runs() as listener:
@@ -78,7 +78,7 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
 
 
 async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResult], Sequence[RunRecord]]:
-    from scheduler.cli.mutations import wait_for_runs
+    from scheduler.cli.context import wait_for_runs
     from scheduler.identity.command_caller import command_caller
 
     program.worker.prepare()

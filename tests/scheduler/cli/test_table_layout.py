@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.cli.table_layout import Column, find_line_breaks, fit_columns
+from scheduler.cli.output import Column, find_line_breaks, fit_columns
 
 NAME, TEXT, SPARE = Column("name"), Column("text", no_wrap=False, min_width=10), Column("spare", is_optional=True)
 

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import job_page_path
-from scheduler.queries.overview.job_view import JobView
+from scheduler.features.overview.job_view import JobView
 from scheduler.services import Services
 
 JOB_TABS: Final = {

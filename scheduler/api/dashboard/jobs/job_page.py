@@ -34,9 +34,9 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobName, Service
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
+from scheduler.features.overview.job_view import JobView
 from scheduler.identity.caller import Caller
 from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.queries.overview.job_view import JobView
 from scheduler.services import Services
 
 MAX_NEXT_RUNS = 3

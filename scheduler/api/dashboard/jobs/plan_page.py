@@ -22,8 +22,8 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.features.overview.job_view import JobView
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.overview.job_view import JobView
 
 MAX_NEXT_RUNS: Final = 10
 MAX_NAMES: Final = 30

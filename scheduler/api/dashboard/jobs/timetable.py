@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.schedules import Schedule, zone_of
+from scheduler.features.overview.job_view import JobView
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.overview.job_view import JobView
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from scheduler.queries.overview.spans import SpanCounts
+from scheduler.features.overview.timelines import SpanCounts
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -10,8 +10,7 @@ from typing import Final
 
 from jobs.formats.counts import format_count
 from scheduler.api.dashboard.rendering.formatting import clock_time, percent
-from scheduler.queries.overview.history import JobTimeline
-from scheduler.queries.overview.spans import TimeWindow
+from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 
 _TEXTS: Final = {
     TimeWindow.HOURS_1: "1 h",

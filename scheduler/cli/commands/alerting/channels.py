@@ -123,7 +123,7 @@ def retry_undelivered(
     Examples:
       channels retry team-teams
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     result = run_operation(
@@ -148,7 +148,7 @@ def discard_undelivered(
     Examples:
       channels discard team-teams 1795856400000-5f2c1d9b.1
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     run_operation(

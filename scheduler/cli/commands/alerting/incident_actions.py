@@ -100,7 +100,7 @@ def resolve(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False
 
 
 def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[IncidentView]], as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     caller = command_caller()

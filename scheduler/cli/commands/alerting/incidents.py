@@ -79,8 +79,8 @@ def list_incidents(
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.commands.alerting.showing import show_incidents
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_interval_options
     from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.times import parse_interval_options
     from scheduler.queries.alerting.incidents import IncidentFilter
 
     selection, opened = parse_selection_options(tags=tags), parse_interval_options(since, until)

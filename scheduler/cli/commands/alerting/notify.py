@@ -44,7 +44,7 @@ def send_test(
       notify test team-teams
       notify test mail --incident 1795856400000-5f2c1d9b
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     result = run_operation(

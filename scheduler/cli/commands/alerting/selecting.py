@@ -50,7 +50,7 @@ def parse_select_options(texts: list[str] | None) -> dict[str, Any]:
 
 def parse_end_options(length: str | None, until: str | None) -> tuple[float | None, datetime | None]:
     """Return the seconds or the end; without exactly one of both the command ends with 2."""
-    from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.cli.times import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_iso_instant
 from jobs.incidents.headline import count_by_severity, find_keeping_open, sort_members
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, print_note, show_table, show_tabs
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from jobs.incidents.values import AlertDecision, Incident

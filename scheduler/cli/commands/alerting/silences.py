@@ -97,8 +97,8 @@ def create_silence(
       silences create --select tag=team=payments --for 2h --reason "the provider repairs its gateway"
       silences create --select job=checkout-* --select severity=degraded --until 2026-12-01T06:00:00Z
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.context import run_operation
+    from scheduler.cli.times import parse_instant_option
 
     selected, (seconds, end) = parse_select_options(select), parse_end_options(length, until)
     starts_at = parse_instant_option("--from", start)
@@ -125,7 +125,7 @@ def end_silence(silence: SilenceId) -> None:
     Examples:
       silences end 1795856400000-5f2c1d9b
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     run_operation(
@@ -144,7 +144,7 @@ def delete_silence(silence: SilenceId) -> None:
     Examples:
       silences delete 1795856400000-5f2c1d9b
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     run_operation(

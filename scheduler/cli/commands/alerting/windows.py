@@ -99,8 +99,8 @@ def start_window(
       windows start --for 30m --select tag=team=payments --reason "release 42" --change CHG0042
       windows start --from 2026-12-01T22:00:00Z --for 4h --select all --pause --name migration
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.context import run_operation
+    from scheduler.cli.times import parse_instant_option
 
     _, end = parse_end_options(length, until)
     begin = parse_instant_option("--from", start)
@@ -127,7 +127,7 @@ def end_window(window: WindowId) -> None:
     Examples:
       windows end CHG0042-5f2c1d9b
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     ended = run_operation(
@@ -146,7 +146,7 @@ def delete_window(window: WindowId) -> None:
     Examples:
       windows delete migration
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     run_operation(

@@ -104,8 +104,8 @@ def advise(
     from scheduler.alerting.backtest.advice import Advice, Advisor
     from scheduler.cli.commands.alerts.advice_text import advice_to_json, show_advice
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_duration_option
     from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.times import parse_duration_option
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)

@@ -63,7 +63,7 @@ def list_entries(
       audit list --principal deploy --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z
     """
     from scheduler.cli.context import run_without_jobs
-    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.times import parse_interval_options
     from scheduler.queries.audit import AuditFilter
 
     criteria = AuditFilter(principal, action, job, parse_interval_options(since, until))
@@ -121,7 +121,7 @@ def export(since: FromOption = None, until: ToOption = None) -> None:
       audit export > audit.jsonl
     """
     from scheduler.cli.context import run_without_jobs
-    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.times import parse_interval_options
     from scheduler.identity.principal import LOCAL_PRINCIPAL
 
     at = parse_interval_options(since, until)

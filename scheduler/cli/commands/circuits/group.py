@@ -113,8 +113,8 @@ def _override(
     as_json: bool,
     hold: Callable[[Program, datetime | None], Awaitable[CircuitView]],
 ) -> None:
-    from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.cli.context import run_operation
+    from scheduler.cli.times import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")

@@ -61,7 +61,7 @@ def reset_circuit(
 
 
 def _reset_one(key: str, reason: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     view = run_operation(

@@ -119,7 +119,7 @@ def replay_letters(
       dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
     """
     from scheduler.cli.commands.dead_letters.replay import replay_many, replay_one
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.times import parse_instant_option
     from scheduler.operations.dead_letters import LetterFilter
 
     between = parse_instant_option("--after", after), parse_instant_option("--before", before)
@@ -142,7 +142,7 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     run_operation(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, escape_controls, is_terminal, show_table, show_tabs
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram

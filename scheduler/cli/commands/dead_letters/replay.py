@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def replay_one(letter: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.context import quiet_run_log, run_operation, wait_for_runs
     from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> RunRecord | None:
@@ -41,7 +41,7 @@ def replay_one(letter: str, as_json: bool) -> None:
 
 
 def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_table import show_runs
     from scheduler.identity.command_caller import command_caller
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -21,6 +20,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -117,7 +117,7 @@ def rotate(
     Examples:
       keys rotate deploy --overlap 2h
     """
-    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.times import parse_duration_option
 
     seconds = parse_duration_option("--overlap", overlap) or 0.0
 

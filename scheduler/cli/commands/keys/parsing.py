@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from jobs.problems import Problem, describe_wrong_choice
-from scheduler.cli.options import parse_duration_option
 from scheduler.cli.output import fail
+from scheduler.cli.times import parse_duration_option
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import parse_tag_limits
 from scheduler.operations.api_keys import NewKey

@@ -63,8 +63,8 @@ def create_marker(
     Examples:
       markers create "checkout 4ebecbce" --tag team=payments
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.context import run_operation
+    from scheduler.cli.times import parse_instant_option
     from scheduler.identity.command_caller import command_caller
 
     tags, instant, caller = _parse_tags(tag or ()), parse_instant_option("--at", at), command_caller()
@@ -106,8 +106,8 @@ def list_markers(
       markers list --job checkout-api --from 7d
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_interval_options
     from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.times import parse_interval_options
 
     at, configuration = parse_interval_options(since, until), load_for_command("markers list")
     if job is not None:

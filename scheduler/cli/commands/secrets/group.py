@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
 
     view = run_operation(

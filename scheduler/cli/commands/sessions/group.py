@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -20,6 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,8 +18,8 @@ from scheduler.cli.commands.statistics.period_options import (
     ZoneOption,
     parse_selection_options,
 )
-from scheduler.cli.formatting import format_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.times import format_milliseconds
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram

@@ -8,8 +8,8 @@ import typer
 
 from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.times import format_local, format_milliseconds
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram

@@ -16,7 +16,7 @@ from scheduler.cli.commands.stored_jobs.set_options import (
     SetOption,
     load_set,
 )
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
     from config.loading import Configuration
     from scheduler.app import Program
-    from scheduler.cli.delivery.api_scheduler import ApiScheduler
-    from scheduler.cli.delivery.connection import Connection
+    from scheduler.cli.connection import Connection
+    from scheduler.features.delivery.api_scheduler import ApiScheduler
     from scheduler.operations.stored_jobs.sets import SetPlan
 
 _YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a confirmation.")]
@@ -120,7 +120,7 @@ class _StoreTarget:
         return await sets.plan(self.owner, self.desired.document, command_caller(), **self.rules._asdict())
 
     def _run(self, work: Callable[[Program], Awaitable[SetPlan]]) -> SetPlan:
-        from scheduler.cli.mutations import run_changing
+        from scheduler.cli.context import run_changing
 
         return run_changing(self.configuration, work, locate=self.desired.locate)
 
@@ -150,7 +150,7 @@ class _RemoteTarget:
 
     def _run(self, work: Callable[[ApiScheduler], Awaitable[SetPlan]]) -> SetPlan:
         from jobs.running.clocks import SystemClock
-        from scheduler.cli.delivery.api_scheduler import ApiScheduler
+        from scheduler.features.delivery.api_scheduler import ApiScheduler
 
         return run_remote(self.connection, lambda api: work(ApiScheduler(api, SystemClock())))
 
@@ -158,7 +158,7 @@ class _RemoteTarget:
 def _find_target(files: list[Path], owner: str, rules: _SetRules, connection: Connection | None) -> _Target:
     if connection is None:
         return _StoreTarget(*load_set("apply", files, owner), owner, rules)
-    from scheduler.cli.delivery.working_copy import read_default_schedule, read_working_copy
+    from scheduler.cli.working_copy import read_default_schedule, read_working_copy
 
     desired = read_working_copy(files, owner, read_default_schedule()).desired
     assert desired is not None  # there is an owner

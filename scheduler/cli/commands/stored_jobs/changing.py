@@ -19,8 +19,7 @@ def change_stored_job(command: str, job: str, work: Callable[[Program], Awaitabl
     """Do the work. A job that is not stored ends the command with 2, a conflict with 1."""
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.commands.stored_jobs.unknown_jobs import fail_without_stored_job
-    from scheduler.cli.context import load_for_command
-    from scheduler.cli.mutations import run_changing
+    from scheduler.cli.context import load_for_command, run_changing
 
     configuration = load_for_command(command)
     try:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, LiteralOption
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
-from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
+from scheduler.cli.times import ZoneOption, parse_zone_option
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.planning import CopyComparison, PlannedChanges, PlanOptions
+    from scheduler.cli.working_copy import CopyComparison
+    from scheduler.features.delivery.planning import PlannedChanges, PlanOptions
 
 _SetOption = Annotated[
     str | None,
@@ -71,7 +72,8 @@ def plan(
       plan jobs/reports.yaml --set reports --alerts-since 7d
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
-    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.working_copy import read_comparison
+    from scheduler.features.delivery.planning import PlanOptions
 
     _check_options(as_json and as_markdown, if_available and url is None)
     since = _parse_since(alerts_since, as_markdown)
@@ -109,7 +111,7 @@ def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: boo
 
     print_warning(f"there is no plan: {reason}")
     if as_markdown:
-        from scheduler.cli.delivery.reports.plan_markdown import write_missing_plan
+        from scheduler.features.delivery.plan_report import write_missing_plan
 
         print(write_missing_plan(reason, compared.copy.owner, len(compared.copy.jobs)), end="")
     elif as_json:
@@ -118,7 +120,7 @@ def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: boo
 
 def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
-        from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
+        from scheduler.features.delivery.plan_report import PlanReport, write_plan
 
         assert found.load is not None  # the options demand it
         report = PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone, found.sections)

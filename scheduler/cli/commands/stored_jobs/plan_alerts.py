@@ -9,7 +9,7 @@ from jobs.formats.instants import format_iso_instant
 from scheduler.cli.output import escape_controls, fail, print_note, show_tabs
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.port import AlertMessage, AlertReplay
+    from scheduler.features.delivery.port import AlertMessage, AlertReplay
 
 _FIELDS = ("at", "job", "rule", "channel", "message", "difference")
 

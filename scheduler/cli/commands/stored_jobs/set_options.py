@@ -37,7 +37,7 @@ def load_set(command: str, files: list[Path], owner: str) -> tuple[Configuration
     from config.desired_sets import read_desired_set
     from config.errors import ConfigurationError, format_problems
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.delivery.working_copy import check_owner
+    from scheduler.cli.working_copy import check_owner
 
     check_owner(owner)
     configuration = load_for_command(command)

@@ -19,8 +19,8 @@ from tests.scheduler.cli.invocation import CommandResult, invoke, invoke_concurr
 from tests.scheduler.cli.job_files import write_jobs
 
 QUICK = {
-    "scheduler.cli.gate.watching.RUN_INTERVAL": 0.1,
-    "scheduler.cli.gate.watching._LAST_RUNS_PAUSE": 0.05,
+    "scheduler.features.gate.watching.RUN_INTERVAL": 0.1,
+    "scheduler.features.gate.watching._LAST_RUNS_PAUSE": 0.05,
 }
 PAYMENTS = {"tags": {"team": "payments"}, "retry": {"attempts": 1}}
 
@@ -120,7 +120,7 @@ def test_bad_input_ends_with_2(words: tuple[str, ...], job_folder: Path) -> None
 
 async def test_no_scheduler_ends_with_1(monkeypatch: pytest.MonkeyPatch, job_folder: Path) -> None:
     words = ("gate", "--all", "--url", "http://127.0.0.1:9")
-    result = await invoke_concurrently(*words, patches={"scheduler.cli.delivery.remote.MAX_TRIES": 1})
+    result = await invoke_concurrently(*words, patches={"scheduler.features.delivery.remote.MAX_TRIES": 1})
 
     assert result.code == 1
     assert "http://127.0.0.1:9 does not answer" in result.stderr

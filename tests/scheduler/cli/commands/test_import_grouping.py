@@ -12,7 +12,7 @@ from importers.ledger import LeafOutcome
 from importers.report import ReportEntry
 from importers.running import detect_source, run_import
 from importers.source_file import SourceFile
-from scheduler.cli.commands.importing.grouping import format_detail, group_values, join_names
+from scheduler.features.importing.grouping import format_detail, group_values, join_names
 from tests.config.importers.kuma.backups import mixed_backup
 
 DATA = Path(__file__).parents[3] / "data/importers"

@@ -272,7 +272,7 @@ async def test_a_literal_credential_needs_an_option_to_be_stored_over_the_api(ho
 def test_a_scheduler_that_does_not_answer_is_a_warning_with_if_available(
     copy: str, text_snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.cli.delivery.remote.MAX_TRIES", 1)
+    monkeypatch.setattr("scheduler.features.delivery.remote.MAX_TRIES", 1)
     command = ("plan", copy, "--url", "http://127.0.0.1:9", "--markdown", "--if-available")
 
     result = invoke(*command)

@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from config.settings.variables import CLIENT_VARIABLES
-from scheduler.cli.delivery.connection import KEY_VARIABLE, Connection, read_connection, read_key
-from scheduler.cli.delivery.remote import RemoteKey, RemoteKeys
+from scheduler.cli.connection import KEY_VARIABLE, Connection, read_connection, read_key
+from scheduler.features.delivery.remote import RemoteKey, RemoteKeys
 
 
 def test_without_a_url_there_is_no_connection() -> None:

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from scheduler.cli.delivery.reports.markdown import MAX_COMMENT, cell, code, fenced, join_sections, table
+from scheduler.features.delivery.markdown import MAX_COMMENT, cell, code, fenced, join_sections, table
 
 PARSER = MarkdownIt("commonmark").enable("table")
 HOSTILE = st.text(st.sampled_from("a `|\\<>@#[]()*_~!&\n\r\t\x1b\u202e:/"), max_size=20)

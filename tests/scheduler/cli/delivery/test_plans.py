@@ -14,16 +14,19 @@ from config.job_files.job_set import JobSet
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.problems import Problem
-from scheduler.cli.delivery.drift import find_drift
-from scheduler.cli.delivery.exporting import select_jobs, write_files
-from scheduler.cli.delivery.file_plans import plan_files
-from scheduler.cli.delivery.load import compute_load_change
-from scheduler.cli.delivery.port import AlertMessage, AlertReplay, RecordedChange, RunningJob
-from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
-from scheduler.cli.delivery.review_documents import MAX_DOCUMENT, list_review_documents
-from scheduler.cli.delivery.sections import compare_sections
+from scheduler.features.delivery.job_files import compare_sections, plan_files, select_jobs, write_files
+from scheduler.features.delivery.plan_report import PlanReport, compute_load_change, write_plan
+from scheduler.features.delivery.planning import find_drift
+from scheduler.features.delivery.port import (
+    MAX_DOCUMENT,
+    AlertMessage,
+    AlertReplay,
+    RecordedChange,
+    RunningJob,
+    list_review_documents,
+)
+from scheduler.features.forecast.load import RunDuration
 from scheduler.operations.stored_jobs.sets import SetReview
-from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.job_files import JobFileFormat
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

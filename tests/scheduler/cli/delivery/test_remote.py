@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError, RemoteKey, RemoteKeys, open_remote
+from scheduler.features.delivery.remote import RemoteApi, RemoteError, RemoteKey, RemoteKeys, open_remote
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from syrupy.assertion import SnapshotAssertion
 
-from scheduler.cli.gate.judgement import GatePolicy, JobEvidence, RunSample, judge
-from scheduler.cli.gate.report import gate_to_json, summarize, write_gate
-from scheduler.cli.gate.watching import GateReport, GateRequest
+from scheduler.features.gate.judgement import GatePolicy, JobEvidence, RunSample, judge
+from scheduler.features.gate.report import gate_to_json, summarize, write_gate
+from scheduler.features.gate.watching import GateReport, GateRequest
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.cli.gate.judgement import (
+from scheduler.features.gate.judgement import (
     NOISE,
     FindingKind,
     GatePolicy,

@@ -9,11 +9,20 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from scheduler.cli.delivery.port import RunningJob
-from scheduler.cli.gate.judgement import FindingKind, GatePolicy, RunSample
-from scheduler.cli.gate.port import GateUnavailable, ObservedRun, observe_run
-from scheduler.cli.gate.selecting import GateJob, select_gate_jobs
-from scheduler.cli.gate.watching import GateReport, GateRequest, GateRound, GateWatch, count_remaining
+from scheduler.features.delivery.port import RunningJob
+from scheduler.features.gate.judgement import FindingKind, GatePolicy, RunSample
+from scheduler.features.gate.watching import (
+    GateJob,
+    GateReport,
+    GateRequest,
+    GateRound,
+    GateUnavailable,
+    GateWatch,
+    ObservedRun,
+    count_remaining,
+    observe_run,
+    select_gate_jobs,
+)
 from scheduler.queries.selection import JobSelection, TagFilter
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from jobs.definition import JobDefinition
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Trigger
-from scheduler.cli.trial.junit import write_junit
-from scheduler.cli.trial.running import TrialResult
+from scheduler.features.trials.junit import write_junit
+from scheduler.features.trials.running import TrialResult
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 REQUIRED = {

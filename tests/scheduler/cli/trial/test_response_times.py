@@ -18,7 +18,7 @@ from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener
 from jobs.targets import Target
-from scheduler.cli.trial.running import TrialRunner
+from scheduler.features.trials.running import TrialRunner
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.memory_states import MemoryStates
 from tests.parts.http_target import HttpTarget as Server

@@ -13,7 +13,7 @@ import pytest
 from jobs.definition import JobDefinition
 from jobs.running.clocks import SystemClock
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.cli.trial.running import START_SPACING, TrialResult, TrialRunner
+from scheduler.features.trials.running import START_SPACING, TrialResult, TrialRunner
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""scheduler.queries.forecast.clock_changes names what the schedules do at a change, and excluded_days their days."""
+"""scheduler.features.forecast.schedule_changes names what the schedules do at a change, and the excluded days."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from jobs.schedules import load_time_zone, to_milliseconds
-from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
-from scheduler.queries.forecast.excluded_days import find_excluded_days
+from scheduler.features.forecast.schedule_changes import ClockChange, find_clock_changes, find_excluded_days
 from scheduler.turns import finish_at_once
 from tests.scheduler.queries.forecast.forecast_parts import define
 

@@ -1,13 +1,11 @@
-"""scheduler.queries.forecast.contention and load: what runs of known durations do to groups and places."""
+"""scheduler.features.forecast.load and load: what runs of known durations do to groups and places."""
 
 from __future__ import annotations
 
 import pytest
 
 from jobs.definition import JobDefinition
-from scheduler.queries.forecast.contention import MAX_SIMULATED, GroupContention, find_contention
-from scheduler.queries.forecast.durations import RunDuration
-from scheduler.queries.forecast.load import compute_load
+from scheduler.features.forecast.load import MAX_SIMULATED, GroupContention, RunDuration, compute_load, find_contention
 from scheduler.turns import finish_at_once
 from tests.scheduler.queries.forecast.forecast_parts import count, define
 

@@ -1,4 +1,4 @@
-"""scheduler.queries.forecast.counting, and what estimates and 5,000 jobs cost."""
+"""scheduler.features.forecast.counting, and what estimates and 5,000 jobs cost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from scheduler.queries.forecast.counting import IdleReason
 from scheduler.queries.forecast.grid import ForecastRange
 from scheduler.queries.forecast.upcoming import UpcomingRuns
 from scheduler.stores.gates import Pause
+from scheduler.features.forecast.counting import IdleReason, UpcomingRuns, list_cell_jobs
+from scheduler.features.forecast.grid import ForecastRange
+from scheduler.stores.pauses import Pause
 from scheduler.turns import finish_at_once
 from tests.parts.timing import computes_below
 from tests.scheduler.queries.forecast.forecast_parts import NOW, count, define

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from jobs.runs import Outcome, Ticket
-from scheduler.queries.overview.history import TimelineReader
-from scheduler.queries.overview.spans import SpanCounts, TimeWindow
+from scheduler.features.overview.timelines import SpanCounts, TimelineReader, TimeWindow
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -10,15 +10,18 @@ import pytest
 
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries.overview.reader import Overview
-from scheduler.queries.overview.selecting import (
+from scheduler.features.overview.queries import Overview
+from scheduler.features.overview.summaries import (
+    MIN_UNSTABLE_CHANGES,
     OverviewCriteria,
+    OverviewJob,
     SortOrder,
+    Standing,
     group_summaries,
     select_summaries,
     sort_summaries,
+    summarize,
 )
-from scheduler.queries.overview.summaries import MIN_UNSTABLE_CHANGES, OverviewJob, Standing, summarize
 from scheduler.queries.selection import TagFilter
 from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import REFUSED, answer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.queries.overview.spans import (
+from scheduler.features.overview.timelines import (
     NO_COUNTS,
     SPAN_COUNT,
     CountedPart,

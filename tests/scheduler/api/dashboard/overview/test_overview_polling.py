@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.queries.overview.history import TimelineReader
+from scheduler.features.overview.timelines import TimelineReader
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -1,1 +1,0 @@
-"""The schedule page: what is due, when, and what changes it."""

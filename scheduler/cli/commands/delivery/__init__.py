@@ -1,1 +1,0 @@
-"""The commands `drift`, `export-jobs`, `test` and `gate`: see scheduler.cli.delivery."""

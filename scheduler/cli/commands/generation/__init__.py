@@ -1,1 +1,0 @@
-"""Dashboards, alert rules and objectives that are generated for other tools."""

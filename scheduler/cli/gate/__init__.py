@@ -1,1 +1,0 @@
-"""Judges a deployment by the runs of its jobs. Called by the command `gate`."""

@@ -1,0 +1,109 @@
+"""Instants, lengths of time and time zones: as options, of which a wrong one ends the command with 2, and as texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.formats.durations import describe_distance, describe_milliseconds
+from jobs.formats.instants import format_iso_instant, parse_instant
+from scheduler.cli.output import fail
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from scheduler.queries.time_range import TimeRange
+    from scheduler.stores.pauses import Pause
+
+ZoneOption = Annotated[
+    str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
+]
+
+
+def parse_instant_option(name: str, text: str | None) -> datetime | None:
+    """ISO 8601; without an offset it is UTC."""
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError:
+        fail(f"{name}: expected an instant in ISO 8601, such as 2026-11-25T01:50:30Z, got {text!r}")
+
+
+def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
+    """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+
+    try:
+        return parse_time_range(since, until, datetime.now(UTC))
+    except InvalidTimeRange as error:
+        fail(f"--{error.end}: {error}")
+
+
+def parse_duration_option(name: str, text: str | None) -> float | None:
+    """Seconds, from `30m` or `1h30m`."""
+    from jobs.formats.durations import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        fail(f"{name}: {error}")
+
+
+def format_local(instant: datetime) -> str:
+    """In the zone of this machine, for people: `2026-11-25 02:50:30 CET`; `-` where there is no such date."""
+    try:
+        return f"{instant.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except OverflowError:
+        return "-"  # here it is the year 0 or 10000 already
+
+
+def format_instant(instant: datetime, now: datetime) -> str:
+    """Return an instant with its distance and both times: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is
+    today's.
+    """
+    here, today = instant.astimezone(), now.astimezone().date()
+    words = [
+        describe_distance((instant - now).total_seconds()),
+        f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant),
+    ]
+    if here.utcoffset():
+        words.append(format_iso_instant(instant) if instant.date() != now.date() else format_iso_instant(instant)[11:])
+    return ", ".join(words)
+
+
+def describe_pause(pause: Pause, now: datetime) -> str:
+    """`paused until 14:00:00 CET: deployment`; with the date unless it is today's. Or `paused until it is resumed`."""
+    text = "paused until it is resumed" if pause.until is None else "paused"
+    if pause.until is not None:
+        here = pause.until.astimezone()
+        text += (
+            f" until {here:%H:%M:%S %Z}" if here.date() == now.astimezone().date() else f" until {format_local(here)}"
+        )
+    return f"{text}: {pause.reason}" if pause.reason else text
+
+
+def format_milliseconds(value: float | None) -> str:
+    """A measured time; `-` without one."""
+    return "-" if value is None else describe_milliseconds(value)
+
+
+def describe_no_next(job: JobDefinition) -> str:
+    """Why there is no next due instant of a job that is enabled."""
+    if job.schedule is not None:
+        return "never"
+    return "-" if job.depends_on else "on demand"
+
+
+def parse_zone_option(name: str | None) -> tzinfo:
+    """Return the zone of this IANA name; an unknown one ends the command with 2."""
+    from scheduler.queries.periods import parse_zone
+    from scheduler.queries.time_range import InvalidTimeRange
+
+    try:
+        return parse_zone(name)
+    except InvalidTimeRange as error:
+        fail(f"--timezone: {error}")

@@ -1,1 +1,0 @@
-"""Runs the jobs of a working copy once, without a store. Called by the command `test`."""

@@ -1,0 +1,197 @@
+"""The overview page at /api/dashboard, and the wall view at /api/dashboard/wall for a big screen. Read-only.
+
+The overview shows what is broken, open incidents, and all jobs with their history. It works without its script, which
+fetches the page every few seconds and applies the changes. The tabs of a caller share a page; an unchanged page costs
+neither a read of runs nor its rendering. The wall has the filters of the overview in its address, and reads no runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from scheduler.api.dashboard.overview import (
+    WALL_PATH,
+    FilteredView,
+    OrderedView,
+    OverviewReader,
+    OverviewSelection,
+    OverviewView,
+    select_page,
+)
+from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.last_known import record_failure
+from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.dependencies import ServicesDep
+from scheduler.api.models.base import RETRY_AFTER
+from scheduler.api.routing import ApiRouter
+from scheduler.features.overview.queries import Overview
+from scheduler.features.overview.summaries import SortOrder, Standing, count_standings
+from scheduler.features.overview.timelines import TimeWindow, WindowBounds
+from scheduler.health.report import HealthReport
+from scheduler.services import Services
+from scheduler.stores.port import StoreError
+
+MAX_SHOWN_INCIDENTS = 5
+"""Open incidents on the page. A link leads to the others."""
+
+router = ApiRouter(in_schema=False, by_tag=True)
+MAX_TILES: Final = 1000
+"""Jobs that are shown, the worst first. The others are counted."""
+MAX_LARGE_TILES: Final = 24
+"""Jobs that are not well are shown with their cause. Further ones have small tiles."""
+MAX_NAMED_TILES: Final = 240
+"""With more jobs than this, the tile of one that is well has no visible name."""
+
+
+@router.read(DASHBOARD_PATH)
+async def show_overview(
+    request: Request,
+    uses: ServicesDep,
+    view: OrderedView,
+) -> Response:
+    """Show the page. While the store is unavailable it shows what was last known, with status 503."""
+
+    reader = readers_of(request, uses).overview
+    try:
+        return await _show_current_overview(request, uses, reader, view)
+    except StoreError as error:
+        return await _show_last_known_overview(request, uses, reader, view, str(error))
+
+
+async def _show_current_overview(
+    request: Request, uses: Services, reader: OverviewReader, view: OverviewView
+) -> Response:
+    overview, report = await asyncio.gather(reader.read_overview(), reader.read_health())
+    selection = await reader.select(overview, view)
+    bounds = WindowBounds.of(view.window, uses.clock.now())
+    facts = overview.revision, overview.newest_runs(selection.names), report, bounds, selection
+
+    async def render() -> str:
+        rows = await reader.read_rows(overview, selection, view)
+        values = _list_overview_values(reader, view, overview, selection, report)
+        return await render_large_page("overview.html", request, uses, page="overview", rows=rows, away="", **values)
+
+    return await respond_shared(request, uses, reader.pages, facts, render)
+
+
+async def _show_last_known_overview(
+    request: Request, uses: Services, reader: OverviewReader, view: OverviewView, error: str
+) -> Response:
+    report, known = await reader.read_health(), reader.last_known
+    values: dict[str, Any] = {
+        "overview": None,
+        "down": 0,
+        "report": report,
+        "view": view,
+        "is_limited": uses.is_limited,
+    }
+    if known is not None:
+        overview, at = known
+        selection = select_page(overview.summaries, view, at)
+        values = _list_overview_values(reader, view, overview, selection, report) | {"known_at": at}
+    return await respond(
+        request,
+        uses,
+        "overview.html",
+        page="overview",
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        headers={"Retry-After": RETRY_AFTER},
+        rows={},
+        away=error,
+        away_since=record_failure(request),
+        **values,
+    )
+
+
+def _list_overview_values(
+    reader: OverviewReader,
+    view: OverviewView,
+    overview: Overview,
+    selection: OverviewSelection,
+    report: HealthReport,
+) -> dict[str, Any]:
+    """Return what the template shows of all jobs."""
+    counts = count_standings(overview.summaries)
+    broken = [each for each in overview.summaries if each.standing.is_broken]
+    return {
+        "report": report,
+        "is_limited": reader.is_limited,
+        "view": view,
+        "overview": overview,
+        "selection": selection,
+        "choices": reader.list_choices(overview),
+        "down": len(broken),
+        "down_since": min((each.since for each in broken if each.since is not None), default=None),
+        "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
+        "incidents": overview.incidents[:MAX_SHOWN_INCIDENTS],
+        "standings": tuple(Standing),
+        "orders": tuple(SortOrder),
+        "windows": tuple(TimeWindow),
+    }
+
+
+@router.read(WALL_PATH)
+async def show_wall(
+    request: Request,
+    uses: ServicesDep,
+    view: FilteredView,
+) -> Response:
+    """Show the view. While the store is unavailable it shows what was last known, with status 503."""
+    reader = readers_of(request, uses).overview
+    try:
+        overview, report = await asyncio.gather(reader.read_overview(), reader.read_health())
+    except StoreError as error:
+        return await _show_last_known_wall(request, uses, reader, view, str(error))
+    minute = uses.clock.now().replace(second=0, microsecond=0)
+
+    async def render() -> str:
+        values = _list_wall_values(uses, overview, view)
+        return await render_large_page("wall.html", request, uses, report=report, away="", **values)
+
+    return await respond_shared(request, uses, reader.pages, (overview.revision, report, minute), render)
+
+
+async def _show_last_known_wall(
+    request: Request, uses: Services, reader: OverviewReader, view: OverviewView, error: str
+) -> Response:
+    known, report = reader.last_known, await reader.read_health()
+    values: dict[str, Any] = {"overview": None, "down": 0, "default_theme": "dark", "known_at": None}
+    if known is not None:
+        values = _list_wall_values(uses, known[0], view) | {"known_at": known[1]}
+    return await respond(
+        request,
+        uses,
+        "wall.html",
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        headers={"Retry-After": RETRY_AFTER},
+        report=report,
+        away=error,
+        away_since=record_failure(request),
+        **values,
+    )
+
+
+def _list_wall_values(uses: Services, overview: Overview, view: OverviewView) -> dict[str, Any]:
+    selection = select_page(overview.summaries, view, uses.clock.now(), size=MAX_TILES)
+    jobs = [job for group in selection.groups for job in group.jobs]
+    ill = [job for job in jobs if job.standing.is_broken or job.standing is Standing.UNSTABLE]
+    counts = count_standings(jobs) if selection.shown == selection.total else selection.counts
+    broken = [job for job in ill if job.standing.is_broken]
+    return {
+        "default_theme": "dark",
+        "overview": overview,
+        "selection": selection,
+        "counts": counts,
+        "large": ill[:MAX_LARGE_TILES],
+        "small": [*ill[MAX_LARGE_TILES:], *jobs[len(ill) :]],
+        "has_names": len(jobs) <= MAX_NAMED_TILES,
+        "down": sum(counts.get(standing, 0) for standing in (Standing.DOWN, Standing.SILENT)),
+        "down_since": min((job.since for job in broken if job.since is not None), default=None),
+        "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
+    }

@@ -1,1 +1,0 @@
-"""The state of all jobs at a glance, and the history of those that are shown."""
