@@ -36,7 +36,11 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
-from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
+from scheduler.api.routes.alerting import channels, incidents
+from scheduler.api.routes.alerting.alerts import alerts_router
+from scheduler.api.routes.alerting.explanations import explanations_router
+from scheduler.api.routes.alerting.silences import silences_router
+from scheduler.api.routes.alerting.windows import windows_router
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.api.selections import routes as selection_routes
@@ -71,9 +75,10 @@ ROUTERS = (
     health_entries.router,
     markers.router,
     incidents.router,
-    explanations.router,
-    silences.router,
-    windows.router,
+    alerts_router,
+    explanations_router,
+    silences_router,
+    windows_router,
     channels.router,
     audit.router,
     pings.router,

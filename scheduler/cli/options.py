@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from jobs.formats.instants import parse_instant
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from scheduler.queries.time_range import TimeRange
+
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
 
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:
@@ -42,3 +47,12 @@ def parse_duration_option(name: str, text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         fail(f"{name}: {error}")
+
+
+def parse_end_options(length: str | None, until: str | None) -> tuple[float | None, datetime | None]:
+    """Return the seconds or the end; without exactly one of both the command ends with 2."""
+    if length is not None and until is not None:
+        fail("--for and --until both set the end: give one of them")
+    if length is None and until is None:
+        fail("give the end: --for, such as 2h, or --until")
+    return parse_duration_option("--for", length), parse_instant_option("--until", until)

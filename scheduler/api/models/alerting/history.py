@@ -7,26 +7,8 @@ from typing import Literal
 
 from jobs.incidents.values import AlertDecision, Transition
 from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.features.incidents.texts import EVIDENCE, TransitionName
 from scheduler.stores.alerting.incident_log import EntryPage
-
-EVIDENCE = "3 of 3 runs failed: Expected status 200, got 503."
-"""Of examples."""
-
-TransitionName = Literal[
-    "opened",
-    "reopened",
-    "joined",
-    "left",
-    "raised",
-    "flapping",
-    "acknowledged",
-    "snoozed",
-    "unacknowledged",
-    "note_added",
-    "reminded",
-    "escalated",
-    "resolved",
-]
 
 
 class TransitionModel(ResponseModel):

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from jobs.incidents.headline import sort_members
 from jobs.incidents.values import Member
-from scheduler.api.models.alerting.history import EVIDENCE, TransitionModel
+from scheduler.api.models.alerting.history import TransitionModel
 from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.features.incidents.texts import EVIDENCE, INCIDENT_ID
 from scheduler.queries.alerting.incidents import IncidentDetails, IncidentView
 from scheduler.queries.alerting.member_facts import MemberFacts
-
-INCIDENT_ID = "1795856400000-5f2c1d9b"
 
 
 class IncidentMemberModel(ResponseModel):

@@ -10,7 +10,7 @@ from pydantic import Field
 from jobs.alerting.selectors import MAX_SELECTED_TEXTS
 from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow, Silence
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
+from scheduler.api.models.requests import Instant, Length, Reason, RequestModel, example
 from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionView
 
 SUPPRESSION_ID = "1795856400000-5f2c1d9b"
@@ -19,8 +19,6 @@ StateName = Literal["pending", "active", "ended"]
 _Text = Annotated[str, Field(max_length=200)]
 _Texts = _Text | Annotated[list[_Text], Field(max_length=MAX_SELECTED_TEXTS)]
 _Days = Annotated[list[dict[str, Any]], Field(max_length=50)]
-Length = Annotated[str, Field(max_length=50)]
-"""A duration such as `30m`."""
 
 
 class SelectorRequest(RequestModel):

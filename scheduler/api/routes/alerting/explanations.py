@@ -12,10 +12,10 @@ from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
-router = ApiRouter("incidents")
+explanations_router = ApiRouter("incidents")
 
 
-@router.read("/api/jobs/{name}/alert-explanation")
+@explanations_router.read("/api/jobs/{name}/alert-explanation")
 async def explain_alert(
     services: ServicesDep,
     name: JobName,

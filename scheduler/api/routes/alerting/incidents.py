@@ -1,4 +1,4 @@
-"""The routes that list incidents and alerts, and change incidents."""
+"""The routes that list and change incidents."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
-from jobs.alerting.alert import AlertStatus
 from jobs.incidents.actions import LONGEST_NOTE
 from jobs.incidents.values import IncidentStatus
 from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.api.models.alerting.alerts import AlertListModel, AlertModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import INCIDENT_ID, IncidentDetail, IncidentListModel, IncidentSummary
-from scheduler.api.models.alerting.suppressions import Length
-from scheduler.api.models.requests import Instant, RequestModel, example
-from scheduler.api.routes.alerting.lengths import parse_length
+from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
+from scheduler.api.models.requests import Instant, Length, RequestModel, example
+from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.routing import ApiRouter
-from scheduler.queries.alerting.alerts import AlertFilter
+from scheduler.features.incidents.texts import INCIDENT_ID
 from scheduler.queries.alerting.incidents import IncidentFilter
 
 router = ApiRouter("incidents", by_tag=True)
@@ -176,24 +173,3 @@ async def resolve_incident(
     """Resolve the incident although its alerts fire. Each of them opens an incident only when it fires anew."""
     note = (body or HandlingRequest()).note
     return IncidentSummary.from_view(await services.operations.incidents.resolve(incident_id, note=note, caller=caller))
-
-
-@router.read("/api/alerts")
-async def list_alerts(
-    services: ServicesDep,
-    job: JobParameter = None,
-    status: Annotated[
-        str | None,
-        Query(
-            description="Only pending or only firing ones",
-            pattern="^(pending|firing)$",
-            json_schema_extra={"enum": ["pending", "firing"]},
-        ),
-    ] = None,
-    limit: Limit = 50,
-    continuation: Continuation = None,
-) -> AlertListModel:
-    """List the rules whose condition is met now, by job or group. `job`: also a group."""
-    criteria = AlertFilter(job, None if status is None else AlertStatus(status))
-    page = await services.alerts.list_alerts(criteria, limit=limit, after=continuation or "")
-    return AlertListModel(alerts=[AlertModel.from_alert(each) for each in page.alerts], continuation=page.continuation)

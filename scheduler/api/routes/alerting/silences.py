@@ -20,18 +20,18 @@ from scheduler.api.models.alerting.suppressions import (
     SilenceRequest,
 )
 from scheduler.api.problems import UnusableValue, describe_problem
-from scheduler.api.routes.alerting.lengths import parse_length
+from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routing import ApiRouter
 from scheduler.operations.alerting.silences import NewSilence
 
-router = ApiRouter("silences", by_tag=True)
+silences_router = ApiRouter("silences", by_tag=True)
 
 SilenceId = Annotated[str, Path(max_length=100, description="The silence's id", examples=[SUPPRESSION_ID])]
 Ended = Annotated[bool, Query(description="Those that ended more than some minutes ago, instead of the others")]
 _CONFLICT = (HTTPStatus.CONFLICT,)
 
 
-@router.read("/api/silences")
+@silences_router.read("/api/silences")
 async def list_silences(
     services: ServicesDep,
     caller: CallerDep,
@@ -48,7 +48,7 @@ async def list_silences(
     )
 
 
-@router.operate("/api/silences", status_code=HTTPStatus.CREATED, problems=_CONFLICT)
+@silences_router.operate("/api/silences", status_code=HTTPStatus.CREATED, problems=_CONFLICT)
 async def create_silence(
     services: ServicesDep, caller: CallerDep, body: SilenceRequest, response: Response
 ) -> CreatedSilenceModel:
@@ -64,20 +64,20 @@ async def create_silence(
     return CreatedSilenceModel.from_created(view, created.jobs)
 
 
-@router.read("/api/silences/{silence_id}")
+@silences_router.read("/api/silences/{silence_id}")
 async def get_silence(services: ServicesDep, caller: CallerDep, silence_id: SilenceId) -> SilenceModel:
     """Return a silence, also one that has ended."""
     return SilenceModel.from_view(await services.suppressions.get_silence(caller.principal, silence_id))
 
 
-@router.operate("/api/silences/{silence_id}/end", problems=_CONFLICT)
+@silences_router.operate("/api/silences/{silence_id}/end", problems=_CONFLICT)
 async def end_silence(services: ServicesDep, caller: CallerDep, silence_id: SilenceId) -> SilenceModel:
     """End a silence now. 409 if it has ended, or has not started: then delete it."""
     await services.operations.silences.end(silence_id, caller)
     return SilenceModel.from_view(await services.suppressions.get_silence(caller.principal, silence_id))
 
 
-@router.manage("/api/silences/{silence_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
+@silences_router.manage("/api/silences/{silence_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
 async def delete_silence(services: ServicesDep, caller: CallerDep, silence_id: SilenceId) -> None:
     """Delete a silence that has not started. Others are part of the history: end them."""
     await services.operations.silences.delete(silence_id, caller)

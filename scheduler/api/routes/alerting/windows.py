@@ -18,13 +18,13 @@ from scheduler.api.models.alerting.suppressions import (
 from scheduler.api.routes.alerting.silences import Ended
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter("windows", by_tag=True)
+windows_router = ApiRouter("windows", by_tag=True)
 
 WindowId = Annotated[str, Path(max_length=100, description="The window's id or its name", examples=[SUPPRESSION_ID])]
 _CONFLICT = (HTTPStatus.CONFLICT,)
 
 
-@router.read("/api/windows")
+@windows_router.read("/api/windows")
 async def list_windows(
     services: ServicesDep,
     caller: CallerDep,
@@ -44,7 +44,7 @@ async def list_windows(
     return WindowListModel(windows=windows, continuation=page.continuation)
 
 
-@router.operate("/api/windows", status_code=HTTPStatus.CREATED, problems=_CONFLICT)
+@windows_router.operate("/api/windows", status_code=HTTPStatus.CREATED, problems=_CONFLICT)
 async def start_window(
     services: ServicesDep, caller: CallerDep, body: WindowRequest, response: Response
 ) -> CreatedWindowModel:
@@ -61,7 +61,7 @@ async def start_window(
     return CreatedWindowModel.from_created(view, created.jobs)
 
 
-@router.read("/api/windows/{window_id}")
+@windows_router.read("/api/windows/{window_id}")
 async def get_window(services: ServicesDep, caller: CallerDep, window_id: WindowId) -> WindowModel:
     """Return a maintenance window by its id, also one that has ended, or one of a job file by its name."""
     defined = services.suppressions.find_defined_window(window_id)
@@ -70,7 +70,7 @@ async def get_window(services: ServicesDep, caller: CallerDep, window_id: Window
     return WindowModel.from_view(await services.suppressions.get_window(caller.principal, window_id))
 
 
-@router.operate("/api/windows/{window_id}/end", problems=_CONFLICT)
+@windows_router.operate("/api/windows/{window_id}/end", problems=_CONFLICT)
 async def end_window(services: ServicesDep, caller: CallerDep, window_id: WindowId) -> WindowModel:
     """End a maintenance window now. One that recurs does not begin again.
 
@@ -80,7 +80,7 @@ async def end_window(services: ServicesDep, caller: CallerDep, window_id: Window
     return WindowModel.from_view(await services.suppressions.get_window(caller.principal, ended.id))
 
 
-@router.manage("/api/windows/{window_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
+@windows_router.manage("/api/windows/{window_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
 async def delete_window(services: ServicesDep, caller: CallerDep, window_id: WindowId) -> None:
     """Delete a maintenance window that has not started. Others are part of the history: end them."""
     await services.operations.windows.delete(window_id, caller)

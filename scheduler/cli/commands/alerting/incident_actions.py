@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.alerting.selecting import ForOption, UntilOption, parse_end_options
+from scheduler.cli.options import ForOption, UntilOption, parse_end_options
 from scheduler.cli.output import escape_controls, show_json
 
 if TYPE_CHECKING:

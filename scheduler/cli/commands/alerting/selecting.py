@@ -1,4 +1,4 @@
-"""What the commands about silences and windows have in common: selection and end, and how they are shown."""
+"""What the commands about silences and windows have in common: what they select, and how they are shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import typer
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from jobs.incidents.suppression.windows import ExplicitSelector
 
 SelectOption = Annotated[
@@ -21,8 +19,6 @@ SelectOption = Annotated[
         help="job=NAME (* is any text), tag=KEY=VALUE, severity=down, kind=http, or all. Repeatable.",
     ),
 ]
-ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
-UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
 STATE_STYLES = {"active": "bold yellow", "pending": "", "ended": "dim"}
 """Of the states of silences and windows."""
 _LISTS = {"job": "jobs", "severity": "severities", "kind": "kinds"}
@@ -46,17 +42,6 @@ def parse_select_options(texts: list[str] | None) -> dict[str, Any]:
         else:
             fail(f"--select: {_EXPECTED}, got {text!r}")
     return found
-
-
-def parse_end_options(length: str | None, until: str | None) -> tuple[float | None, datetime | None]:
-    """Return the seconds or the end; without exactly one of both the command ends with 2."""
-    from scheduler.cli.options import parse_duration_option, parse_instant_option
-
-    if length is not None and until is not None:
-        fail("--for and --until both set the end: give one of them")
-    if length is None and until is None:
-        fail("give the end: --for, such as 2h, or --until")
-    return parse_duration_option("--for", length), parse_instant_option("--until", until)
 
 
 def describe_selector(selector: ExplicitSelector) -> str:

@@ -10,13 +10,11 @@ from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.commands.alerting.selecting import (
     STATE_STYLES,
-    ForOption,
     SelectOption,
-    UntilOption,
     describe_selector,
-    parse_end_options,
     parse_select_options,
 )
+from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -98,7 +96,6 @@ def create_silence(
       silences create --select job=checkout-* --select severity=degraded --until 2026-12-01T06:00:00Z
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
 
     selected, (seconds, end) = parse_select_options(select), parse_end_options(length, until)
     starts_at = parse_instant_option("--from", start)

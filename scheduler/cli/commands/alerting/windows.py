@@ -11,13 +11,11 @@ from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.commands.alerting.selecting import (
     STATE_STYLES,
-    ForOption,
     SelectOption,
-    UntilOption,
     describe_selector,
-    parse_end_options,
     parse_select_options,
 )
+from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -100,7 +98,6 @@ def start_window(
       windows start --from 2026-12-01T22:00:00Z --for 4h --select all --pause --name migration
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
 
     _, end = parse_end_options(length, until)
     begin = parse_instant_option("--from", start)

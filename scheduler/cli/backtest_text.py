@@ -1,4 +1,4 @@
-"""A backtest as text and as JSON. Used by scheduler.cli.commands.alerts.group."""
+"""A backtest as text and as JSON, for `alerts backtest` and `plan`."""
 
 from __future__ import annotations
 

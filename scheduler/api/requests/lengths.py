@@ -1,4 +1,4 @@
-"""Parses the duration `for` of a body. Used by the other modules of this folder."""
+"""Parses the duration `for` of a body."""
 
 from __future__ import annotations
 
