@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.alerting.incident_reports import IncidentReportReader
     from scheduler.queries.alerting.incidents import IncidentQueries
-    from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
-    from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
@@ -283,14 +282,14 @@ class Services:
 
     @cached_property
     def suppressions(self) -> SuppressionQueries:
-        from scheduler.queries.alerting.suppressions import SuppressionQueries
+        from scheduler.features.suppressions.queries import SuppressionQueries
 
         stored = self.repositories
         return SuppressionQueries(self.catalog, stored.silences, stored.requested_windows, self.clock)
 
     @cached_property
     def suppression_coverage(self) -> SuppressionCoverage:
-        from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
+        from scheduler.features.suppressions.queries import SuppressionCoverage
 
         return SuppressionCoverage(self.catalog)
 

@@ -99,7 +99,7 @@ COMMANDS = {
         },
     ),
     "silences": CommandEntry(
-        "scheduler.cli.commands.alerting.silences",
+        "scheduler.features.suppressions.silence_commands",
         "silences",
         Needs.NOTHING,
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
@@ -111,7 +111,7 @@ COMMANDS = {
         {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
     ),
     "windows": CommandEntry(
-        "scheduler.cli.commands.alerting.windows",
+        "scheduler.features.suppressions.window_commands",
         "windows",
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},

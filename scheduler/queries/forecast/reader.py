@@ -16,7 +16,7 @@ from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.queries.alerting.suppressions import SuppressionQueries
+from scheduler.features.suppressions.queries import SuppressionQueries
 from scheduler.queries.forecast.cell_jobs import CellJob, list_cell_jobs
 from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
 from scheduler.queries.forecast.counters import CounterFactory

@@ -27,14 +27,6 @@ from scheduler.api.models.alerting.channels import (
 from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
-from scheduler.api.models.alerting.suppressions import (
-    CreatedSilenceModel,
-    CreatedWindowModel,
-    SilenceListModel,
-    SilenceModel,
-    WindowListModel,
-    WindowModel,
-)
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -63,6 +55,14 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.suppressions.models import (
+    CreatedSilenceModel,
+    CreatedWindowModel,
+    SilenceListModel,
+    SilenceModel,
+    WindowListModel,
+    WindowModel,
+)
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -9,12 +9,6 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.commands.alerting.selecting import (
-    STATE_STYLES,
-    SelectOption,
-    describe_selector,
-    parse_select_options,
-)
 from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
@@ -26,11 +20,17 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.features.suppressions.silence_commands import (
+    STATE_STYLES,
+    SelectOption,
+    describe_selector,
+    parse_select_options,
+)
 
 if TYPE_CHECKING:
     from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
     from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionView
+    from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionView
 
 ABOUT = """Maintenance windows: times at which jobs do not notify, or do not run.
 
@@ -64,7 +64,7 @@ def list_windows(
 
     defined, requested = run_in_store(load_for_command("windows list"), lambda program: _read(program, ended))
     if as_json:
-        from scheduler.api.models.alerting.suppressions import WindowListModel, WindowModel
+        from scheduler.features.suppressions.models import WindowListModel, WindowModel
 
         listed = [*map(WindowModel.from_defined, defined), *map(WindowModel.from_view, requested)]
         show_json(WindowListModel(windows=listed, continuation=None).model_dump_json(indent=2))
@@ -158,7 +158,7 @@ def _show_started(view: SuppressionView[RequestedWindow], jobs: tuple[str, ...],
     if not jobs:
         print_warning("the window selects no job: check --select")
     if as_json:
-        from scheduler.api.models.alerting.suppressions import CreatedWindowModel
+        from scheduler.features.suppressions.models import CreatedWindowModel
 
         show_json(CreatedWindowModel.from_created(view, jobs).model_dump_json(indent=2))
         return
@@ -170,8 +170,8 @@ def _show_started(view: SuppressionView[RequestedWindow], jobs: tuple[str, ...],
 async def _start(
     program: Program, definition: dict[str, Any]
 ) -> tuple[SuppressionView[RequestedWindow], tuple[str, ...]]:
+    from scheduler.features.suppressions.queries import view_suppression
     from scheduler.identity.command_caller import command_caller
-    from scheduler.queries.alerting.suppressions import view_suppression
 
     created = await program.operations.windows.create(definition, command_caller())
     return view_suppression(created.stored, program.clock.now()), created.jobs

@@ -1,4 +1,6 @@
-"""`silences`: list, create, end and delete silences, which hold back notifications."""
+"""`silences`: list, create, end and delete silences, which hold back notifications.
+
+What they select is given and shown in the same form by `windows`."""
 
 from __future__ import annotations
 
@@ -8,16 +10,11 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.commands.alerting.selecting import (
-    STATE_STYLES,
-    SelectOption,
-    describe_selector,
-    parse_select_options,
-)
 from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
     escape_controls,
+    fail,
     is_terminal,
     print_note,
     print_warning,
@@ -29,9 +26,52 @@ from scheduler.cli.output import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.incidents.suppression.windows import Silence
+    from jobs.incidents.suppression.windows import ExplicitSelector, Silence
     from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.queries.alerting.suppressions import SuppressionView
+    from scheduler.features.suppressions.queries import SuppressionView
+
+SelectOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        metavar="KEY=VALUE",
+        help="job=NAME (* is any text), tag=KEY=VALUE, severity=down, kind=http, or all. Repeatable.",
+    ),
+]
+STATE_STYLES = {"active": "bold yellow", "pending": "", "ended": "dim"}
+"""Of the states of silences and windows."""
+_LISTS = {"job": "jobs", "severity": "severities", "kind": "kinds"}
+_EXPECTED = "expected job=NAME, tag=KEY=VALUE, severity=NAME, kind=NAME or all"
+
+
+def parse_select_options(texts: list[str] | None) -> dict[str, Any]:
+    """Return the keys of `select` in job files. Values of a key are alternatives. An error ends the command with 2."""
+    if not texts:
+        fail(f"give --select: {_EXPECTED}")
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if text == "all":
+            found["all"] = True
+        elif key in _LISTS and value:
+            found.setdefault(_LISTS[key], []).append(value)
+        elif key == "tag" and value.partition("=")[2]:
+            name, _, tag = value.partition("=")
+            found.setdefault("tags", {}).setdefault(name, []).append(tag)
+        else:
+            fail(f"--select: {_EXPECTED}, got {text!r}")
+    return found
+
+
+def describe_selector(selector: ExplicitSelector) -> str:
+    """Return the values of --select that select the same."""
+    if selector.all:
+        return "all"
+    found = [f"job={each}" for each in selector.jobs]
+    found += [f"tag={key}={value}" for key, values in selector.tags.items() for value in values]
+    found += [f"severity={each}" for each in selector.severities] + [f"kind={each}" for each in selector.kinds]
+    return " ".join(found)
+
 
 ABOUT = """Silences: notifications of some alerts that are held back for a time. Resolutions are sent all the same.
 
@@ -67,7 +107,7 @@ def list_silences(
 
     views = run_in_store(load_for_command("silences list"), lambda program: _read(program, ended))
     if as_json:
-        from scheduler.api.models.alerting.suppressions import SilenceListModel, SilenceModel
+        from scheduler.features.suppressions.models import SilenceListModel, SilenceModel
 
         listed = [SilenceModel.from_view(view) for view in views]
         show_json(SilenceListModel(silences=listed, continuation=None).model_dump_json(indent=2))
@@ -106,7 +146,7 @@ def create_silence(
     if not jobs:
         print_warning("the silence selects no job: check --select")
     if as_json:
-        from scheduler.api.models.alerting.suppressions import CreatedSilenceModel
+        from scheduler.features.suppressions.models import CreatedSilenceModel
 
         show_json(CreatedSilenceModel.from_created(view, jobs).model_dump_json(indent=2))
         return
@@ -165,9 +205,9 @@ async def _create(
     from jobs.incidents.suppression.windows import ExplicitSelector
     from jobs.problems import validation_problems
     from scheduler.errors import InvalidArgument
+    from scheduler.features.suppressions.queries import view_suppression
+    from scheduler.features.suppressions.service import NewSilence
     from scheduler.identity.command_caller import command_caller
-    from scheduler.operations.alerting.silences import NewSilence
-    from scheduler.queries.alerting.suppressions import view_suppression
 
     try:
         selector = ExplicitSelector.model_validate(selected)

@@ -11,7 +11,7 @@ from jobs.alerting.selectors import MAX_SELECTED_TEXTS
 from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow, Silence
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.requests import Instant, Length, Reason, RequestModel, example
-from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionView
+from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionView
 
 SUPPRESSION_ID = "1795856400000-5f2c1d9b"
 StateName = Literal["pending", "active", "ended"]
