@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.channels.queries import ChannelQueries
     from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.alerts import AlertQueries
-    from scheduler.queries.alerting.channels import ChannelQueries
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.alerting.incident_reports import IncidentReportReader
     from scheduler.queries.alerting.incidents import IncidentQueries
@@ -295,7 +295,7 @@ class Services:
 
     @cached_property
     def channels(self) -> ChannelQueries:
-        from scheduler.queries.alerting.channels import ChannelQueries
+        from scheduler.features.channels.queries import ChannelQueries
 
         return ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered)
 

@@ -1,6 +1,6 @@
 """Sends a test message to a channel through its own sender, guard and secrets, without the outbox of incidents.
 
-Used by scheduler.operations.alerting.channel_tests and scheduler.alerting.daily_tests.
+Used by scheduler.features.channels.service and scheduler.alerting.daily_tests.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ COMMANDS = {
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
     "channels": CommandEntry(
-        "scheduler.cli.commands.alerting.channels",
+        "scheduler.features.channels.commands",
         "channels",
         Needs.NOTHING,
         {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
@@ -125,7 +125,7 @@ COMMANDS = {
         Needs.NOTHING,
         {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE},
     ),
-    "notify": CommandEntry("scheduler.cli.commands.alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
+    "notify": CommandEntry("scheduler.features.channels.commands", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
     "explain-alert": CommandEntry("scheduler.cli.commands.alerts.explain_alert", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
         "scheduler.cli.commands.audit.group",

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.features.channels.service import ChannelTester, UndeliveredManager
     from scheduler.features.suppressions.service import SilenceManager, WindowManager
-    from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
-    from scheduler.operations.alerting.undelivered import UndeliveredManager
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller

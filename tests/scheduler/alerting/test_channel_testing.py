@@ -19,7 +19,7 @@ from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.daily_tests import DailyTests
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.errors import NotFound
-from scheduler.operations.alerting.channel_tests import ChannelTester
+from scheduler.features.channels.service import ChannelTester
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
 from tests.jobs.incidents.world import HOUR

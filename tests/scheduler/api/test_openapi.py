@@ -18,12 +18,6 @@ from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.models.alerting.alerts import AlertListModel
-from scheduler.api.models.alerting.channels import (
-    ChannelListModel,
-    ChannelTestModel,
-    RetriedModel,
-    UndeliveredList,
-)
 from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
@@ -55,6 +49,12 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.channels.models import (
+    ChannelListModel,
+    ChannelTestModel,
+    RetriedModel,
+    UndeliveredList,
+)
 from scheduler.features.suppressions.models import (
     CreatedSilenceModel,
     CreatedWindowModel,

@@ -1,7 +1,6 @@
 """The page /api/dashboard/notifications: the channels, and what they could not deliver.
 
-Channels belong to all jobs: a caller that is limited to tags gets 403. Registered by scheduler.api.dashboard.pages.
-"""
+Channels belong to all jobs: a caller that is limited to tags gets 403."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import NOTIFICATIONS_PATH
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routing import ApiRouter
-from scheduler.queries.alerting.channels import ChannelView
+from scheduler.features.channels.queries import ChannelView
 from scheduler.services import Services
 from scheduler.stores.alerting.undelivered import StoredLetter
 

@@ -9,7 +9,9 @@ from fastapi import Path
 from pydantic import Field
 
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
-from scheduler.api.models.alerting.channels import (
+from scheduler.api.models.requests import RequestModel, example
+from scheduler.api.routing import ApiRouter
+from scheduler.features.channels.models import (
     LETTER_ID,
     ChannelListModel,
     ChannelStateModel,
@@ -18,8 +20,6 @@ from scheduler.api.models.alerting.channels import (
     UndeliveredList,
     UndeliveredModel,
 )
-from scheduler.api.models.requests import RequestModel, example
-from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("channels")
 

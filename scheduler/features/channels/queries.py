@@ -1,7 +1,6 @@
-"""Reads the states of notification channels, and what they could not deliver. Used by the API and the commands.
+"""Reads the states of notification channels, and what they could not deliver.
 
-Channels belong to all jobs: a caller that is limited to tags does not read them.
-"""
+Channels belong to all jobs: a caller that is limited to tags does not read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`channels`: list notification channels, and send again or discard what they could not deliver."""
+"""`channels`: list notification channels, and send again or discard what they could not deliver. `notify`: test them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from scheduler.cli.output import (
     escape_controls,
     fail,
     is_terminal,
+    print_error,
     print_note,
+    print_warning,
     show_json,
     show_table,
     show_tabs,
@@ -22,9 +24,10 @@ from scheduler.cli.output import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scheduler.alerting.channel_testing import ChannelTestResult
     from scheduler.alerting.delivery.health import ChannelHealth
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.alerting.channels import ChannelView
+    from scheduler.features.channels.queries import ChannelView
 
 ABOUT = """Notification channels: whether they work, and what they could not deliver.
 
@@ -58,14 +61,14 @@ def list_channels(
 
     now, views = run_in_store(load_for_command("channels list"), _read)
     if as_json:
-        from scheduler.api.models.alerting.channels import ChannelListModel, ChannelStateModel
+        from scheduler.features.channels.models import ChannelListModel, ChannelStateModel
 
         listed = [ChannelStateModel.from_view(view, now) for view in views]
         show_json(ChannelListModel(channels=listed).model_dump_json(indent=2))
         return
     if not views:
         print_note("there are no notification channels")
-    _show(views, now)
+    _show_channels(views, now)
 
 
 @channels.command("undelivered")
@@ -86,7 +89,7 @@ def list_undelivered(channel: ChannelName, as_json: AsJson = False) -> None:
     except NotFound as error:
         fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
     if as_json:
-        from scheduler.api.models.alerting.channels import UndeliveredList, UndeliveredModel
+        from scheduler.features.channels.models import UndeliveredList, UndeliveredModel
 
         listed = [UndeliveredModel.from_letter(each) for each in found]
         show_json(UndeliveredList(undelivered=listed, continuation=None).model_dump_json(indent=2))
@@ -163,7 +166,7 @@ async def _read(program: ReadOnlyProgram) -> tuple[datetime, tuple[ChannelView, 
     return program.clock.now(), await program.channels.list_channels()
 
 
-def _show(views: tuple[ChannelView, ...], now: datetime) -> None:
+def _show_channels(views: tuple[ChannelView, ...], now: datetime) -> None:
     from scheduler.alerting.delivery.health import judge_channel
 
     found = [(view, judge_channel(view.state, now, given_up_recently=view.undelivered)) for view in views]
@@ -206,3 +209,71 @@ def _fields(view: ChannelView, health: ChannelHealth) -> tuple[str, ...]:
         str(view.undelivered),
         health.text,
     )
+
+
+ABOUT_NOTIFY = """Notification channels: send a test message.
+
+\b
+Examples:
+  notify test team-teams
+  notify test mail --incident 1795856400000-5f2c1d9b"""
+
+notify = typer.Typer(help=ABOUT_NOTIFY, no_args_is_help=True)
+
+
+@notify.callback()
+def about() -> None:
+    """See ABOUT."""
+
+
+@notify.command("test")
+def send_test(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Name of the channel in the job files.")],
+    incident: Annotated[
+        str | None, typer.Option(help="Id of the incident that the message shows. (default: the latest, or a sample)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/channels/CHANNEL/test.")] = False,
+) -> None:
+    """Send a message that is marked as a test, with the channel's secrets and templates.
+
+    Print what was sent and what the service answered. If the channel does not accept it, the exit code is 1. Services
+    that open alerts get the resolution of the test, too.
+
+    \b
+    Examples:
+      notify test team-teams
+      notify test mail --incident 1795856400000-5f2c1d9b
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
+
+    result = run_operation(
+        "notify test",
+        lambda program: program.operations.channel_tests.send(channel, incident, caller=command_caller()),
+    )
+    if as_json:
+        from scheduler.features.channels.models import ChannelTestModel
+
+        show_json(ChannelTestModel.from_result(result).model_dump_json(indent=2))
+    else:
+        _show_test(result)
+    if not result.is_delivered:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show_test(result: ChannelTestResult) -> None:
+    """Print the message as people see it, then the answer."""
+    from jobs.notifications.message import plain_text
+
+    message = result.messages[0]
+    if result.template_problem:
+        print_warning(f"the templates cannot be rendered, so the default text is used: {result.template_problem}")
+    print(escape_controls(message.title), "", *map(escape_controls, plain_text(message).splitlines()), "", sep="\n")
+    for answer in result.answers:
+        print(escape_controls(f"answer: {answer}"))
+    if result.error:
+        print_error(escape_controls(f"channel {result.channel} ({result.kind}) did not accept it: {result.error}"))
+    else:
+        more = " and its resolution" if len(result.messages) > 1 else ""
+        took = f"{result.duration:.1f} s"
+        print(escape_controls(f"channel {result.channel} ({result.kind}) accepted the test{more} within {took}"))
