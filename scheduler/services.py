@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.channels.queries import ChannelQueries
+    from scheduler.features.incidents.queries import IncidentQueries
+    from scheduler.features.incidents.report import IncidentReportReader
     from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.alerts import AlertQueries
     from scheduler.queries.alerting.downtime import DowntimeReader
-    from scheduler.queries.alerting.incident_reports import IncidentReportReader
-    from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
@@ -247,14 +247,14 @@ class Services:
 
     @cached_property
     def incidents(self) -> IncidentQueries:
-        from scheduler.queries.alerting.incidents import IncidentQueries
+        from scheduler.features.incidents.queries import IncidentQueries
 
         return IncidentQueries(self.catalog, self.repositories.incident_log, self.runs, self.clock)
 
     @cached_property
     def incident_reports(self) -> IncidentReportReader:
-        from scheduler.queries.alerting.incident_reports import IncidentReportReader
-        from scheduler.queries.alerting.recent_changes import RecentChanges
+        from scheduler.features.incidents.facts import RecentChanges
+        from scheduler.features.incidents.report import IncidentReportReader
 
         stored = self.repositories
         changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered

@@ -36,7 +36,6 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
-from scheduler.api.routes.alerting import incidents
 from scheduler.api.routes.alerting.alerts import alerts_router
 from scheduler.api.routes.alerting.explanations import explanations_router
 from scheduler.api.routes.states import changes, health_entries
@@ -46,6 +45,7 @@ from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.channels import routes as channels
+from scheduler.features.incidents import routes as incidents
 from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.services import Services
 

@@ -44,7 +44,7 @@ from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
-from scheduler.queries.alerting.exclusions import ExclusionReader
+from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
 from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+from scheduler.features.incidents.service import IncidentManager
 from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.operations import Operations
-from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller

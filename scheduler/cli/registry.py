@@ -84,7 +84,7 @@ COMMANDS = {
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
     "incidents": CommandEntry(
-        "scheduler.cli.commands.alerting.incidents",
+        "scheduler.features.incidents.commands",
         "incidents",
         Needs.NOTHING,
         {

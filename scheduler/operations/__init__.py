@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+    from scheduler.features.incidents.service import IncidentManager
     from scheduler.features.suppressions.service import SilenceManager, WindowManager
-    from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller

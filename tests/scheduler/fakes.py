@@ -37,10 +37,10 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.features.channels.queries import ChannelQueries
 from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+from scheduler.features.incidents.service import IncidentManager
 from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller

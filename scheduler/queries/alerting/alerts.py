@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from jobs.alerting.alert import Alert, AlertStatus
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries.alerting.visibility import SubjectVisibility
+from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.rows.continuations import InvalidContinuation
 

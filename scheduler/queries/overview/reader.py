@@ -19,7 +19,7 @@ from jobs.ports import Clock
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.visible_past import cut_state
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
+from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries, IncidentView
 from scheduler.queries.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes.repository import StateChanges
 from scheduler.stores.pauses import Pause, Pauses

@@ -15,7 +15,7 @@ from typing import Final
 from jobs.definition.dependencies import describe_wait
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries.alerting.incidents import IncidentView
+from scheduler.features.incidents.queries import IncidentView
 from scheduler.stores.pauses import Pause
 
 MIN_UNSTABLE_CHANGES: Final = 4

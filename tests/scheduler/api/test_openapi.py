@@ -19,8 +19,6 @@ from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.models.alerting.alerts import AlertListModel
 from scheduler.api.models.alerting.explanations import AlertExplanationModel
-from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -54,6 +52,13 @@ from scheduler.features.channels.models import (
     ChannelTestModel,
     RetriedModel,
     UndeliveredList,
+)
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentSummary,
+    TransitionListModel,
 )
 from scheduler.features.suppressions.models import (
     CreatedSilenceModel,

@@ -15,7 +15,7 @@ from jobs.definition import JobDefinition
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import SliCounts
-from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
+from scheduler.features.incidents.exclusions import CommonExclusions, ExclusionReader
 from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.stores.runs.repository import Runs
 

@@ -33,7 +33,7 @@ from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.alerting.exclusions import ExclusionReader
+from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.alerting.codec import ALERTS
 from scheduler.stores.alerting.keys import ALERT_PREFIX

@@ -11,14 +11,19 @@ from pydantic import Field
 from jobs.incidents.actions import LONGEST_NOTE
 from jobs.incidents.values import IncidentStatus
 from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.requests import Instant, Length, RequestModel, example
 from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.routing import ApiRouter
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentSummary,
+    TransitionListModel,
+)
+from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.incidents.texts import INCIDENT_ID
-from scheduler.queries.alerting.incidents import IncidentFilter
 
 router = ApiRouter("incidents", by_tag=True)
 

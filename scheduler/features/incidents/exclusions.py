@@ -1,7 +1,4 @@
-"""Reads what is excluded from uptime and objectives by time: blindness of the scheduler, and maintenance windows.
-
-Used by scheduler.queries.alerting.downtime and scheduler.queries.objectives.
-"""
+"""Reads what is excluded from uptime and objectives by time: blindness of the scheduler, and maintenance windows."""
 
 from __future__ import annotations
 
@@ -12,19 +9,14 @@ from itertools import islice
 
 from jobs.alerting.rule import LONGEST_ALERT_TIME
 from jobs.definition import JobDefinition
-from jobs.incidents.downtime import (
-    ExcludedTime,
-    ExclusionReason,
-    list_blind_times,
-    needs_transitions,
-)
+from jobs.incidents.downtime import ExcludedTime, ExclusionReason, list_blind_times, needs_transitions
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
 from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow
 from jobs.incidents.values import Incident, Transition
 from scheduler.catalog.catalog import Catalog, CatalogJob
-from scheduler.queries.alerting.visibility import SubjectVisibility
+from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.suppressions import StoredSuppressions
 

@@ -11,9 +11,9 @@ from scheduler.cli.options import ForOption, UntilOption, parse_end_options
 from scheduler.cli.output import escape_controls, show_json
 
 if TYPE_CHECKING:
+    from scheduler.features.incidents.queries import IncidentView
+    from scheduler.features.incidents.service import IncidentManager
     from scheduler.identity.caller import Caller
-    from scheduler.operations.alerting.incidents import IncidentManager
-    from scheduler.queries.alerting.incidents import IncidentView
 
 LISTED_BY = "`incidents list` lists all"
 
@@ -106,7 +106,7 @@ def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[Inc
     caller = command_caller()
     view = run_operation(command, lambda program: act(program.operations.incidents, caller), listing_hint=LISTED_BY)
     if as_json:
-        from scheduler.api.models.alerting.incidents import IncidentSummary
+        from scheduler.features.incidents.models import IncidentSummary
 
         show_json(IncidentSummary.from_view(view).model_dump_json(indent=2))
         return

@@ -1,10 +1,7 @@
 """Acknowledges, snoozes and resolves incidents, withdraws an acknowledgement or a snooze, and adds notes.
 
-Called by the API and the commands.
-
 Each change is in the audit trail before it is made. A caller that is limited to tags changes the incidents that it sees
-(scheduler.queries.alerting.visibility).
-"""
+(scheduler.features.incidents.visibility)."""
 
 from __future__ import annotations
 
@@ -30,10 +27,10 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.features.incidents.queries import IncidentView, incident_not_found, view_incident
+from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import find_end
-from scheduler.queries.alerting.incidents import IncidentView, incident_not_found, view_incident
-from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
 
 LONGEST_SNOOZE: Final = timedelta(days=30)

@@ -1,7 +1,6 @@
 """Reads incidents with their members, transitions and decisions, as the caller may see them.
 
-Used by the API and the commands. See scheduler.queries.alerting.visibility for callers that are limited to tags.
-"""
+See scheduler.features.incidents.visibility for callers that are limited to tags."""
 
 from __future__ import annotations
 
@@ -16,8 +15,8 @@ from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentSta
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
-from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
-from scheduler.queries.alerting.visibility import SubjectVisibility
+from scheduler.features.incidents.facts import MemberFacts, MemberFactsReader
+from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
