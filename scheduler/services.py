@@ -22,12 +22,12 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
-    from scheduler.alerting.backtest.backtester import Backtester
     from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.backtest.service import Backtester
     from scheduler.features.channels.queries import ChannelQueries
     from scheduler.features.incidents.queries import IncidentQueries
     from scheduler.features.incidents.report import IncidentReportReader
@@ -268,7 +268,7 @@ class Services:
 
     @cached_property
     def backtester(self) -> Backtester:
-        from scheduler.alerting.backtest.backtester import build_backtester
+        from scheduler.features.backtest.service import build_backtester
 
         return build_backtester(self.runs, self.repositories, self.rotas, group_wait=self.options.group_wait)
 

@@ -15,8 +15,8 @@ from scheduler.cli.output import Column, is_terminal, print_note, show_table, sh
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scheduler.alerting.backtest.backtester import BacktestReport
-    from scheduler.alerting.backtest.comparison import ComparedMessage
+    from scheduler.features.backtest.comparison import ComparedMessage
+    from scheduler.features.backtest.service import BacktestReport
 
 _FIELDS = ("at", "subject", "rule", "channel", "message", "difference", "text")
 _NIGHT = (22, 7)

@@ -120,7 +120,7 @@ COMMANDS = {
         "scheduler.cli.commands.markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
     ),
     "alerts": CommandEntry(
-        "scheduler.cli.commands.alerts.group",
+        "scheduler.features.backtest.commands",
         "alerts",
         Needs.NOTHING,
         {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE},

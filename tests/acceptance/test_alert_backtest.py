@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.incidents.suppression.windows import Silence
 from jobs.runs import Ticket
-from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest, build_backtester
+from scheduler.features.backtest.service import BacktestReport, BacktestRequest, build_backtester
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.suppressions import create_suppression_id
 from tests.parts.alerting_program import START, Scene, alerting_program, job_of

@@ -9,9 +9,9 @@ from datetime import datetime
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import Member, Suppression
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.explanation.incidents import describe_failed_delivery, describe_notified, find_member
 from scheduler.alerting.explanation.values import RuleExplanation
+from scheduler.features.backtest.messages import IncidentHistory
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from jobs.incidents.routes import Route, RouteTimes
 from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import Suppression, SuppressionKind, Transition, TransitionKind
-from scheduler.alerting.backtest.backtester import PreparedBacktest
-from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.explanation.absence import Circumstances
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
+from scheduler.features.backtest.messages import IncidentHistory
+from scheduler.features.backtest.service import PreparedBacktest
 
 _ENTERING = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
 

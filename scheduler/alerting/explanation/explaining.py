@@ -20,9 +20,6 @@ from jobs.incidents.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest
-from scheduler.alerting.backtest.messages import IncidentHistory
-from scheduler.alerting.backtest.stored_incidents import read_history
 from scheduler.alerting.explanation.absence import Circumstances, find_reasons, summarize
 from scheduler.alerting.explanation.counterfactuals import describe_counterfactuals
 from scheduler.alerting.explanation.incidents import explain_incident
@@ -33,6 +30,8 @@ from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.backtest.messages import IncidentHistory, read_history
+from scheduler.features.backtest.service import Backtester, BacktestRequest, PreparedBacktest
 from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows

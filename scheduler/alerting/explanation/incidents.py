@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from jobs.incidents.values import AlertDecision, Member, Transition
-from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
 from scheduler.alerting.explanation.values import IncidentExplanation
+from scheduler.features.backtest.messages import IncidentHistory, NotifiedMessage
 
 _DELIVERY = ("delivered", "send_failed", "moved_to_fallback", "given_up")
 _SHOWN_MESSAGES = 20

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.definition.alerting_section import AlertingDefinitions
-    from scheduler.alerting.backtest.backtester import BacktestReport
+    from scheduler.features.backtest.service import BacktestReport
     from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
     from scheduler.queries.forecast.durations import RunDuration
 

@@ -15,13 +15,13 @@ from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
-from scheduler.alerting.backtest.backtester import GROUP_WAIT, build_backtester
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.features.backtest.service import GROUP_WAIT, build_backtester
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources

@@ -12,8 +12,6 @@ from typing import Annotated, Any, Final
 from fastapi import Query
 from fastapi.responses import JSONResponse
 
-from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
-from scheduler.alerting.backtest.comparison import ComparedMessage
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.dependencies import ServicesDep
@@ -21,6 +19,8 @@ from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.features.backtest.comparison import ComparedMessage
+from scheduler.features.backtest.service import BacktestReport, BacktestRequest
 
 MAX_DAYS: Final = 30
 MAX_LISTED_MESSAGES: Final = 100

@@ -1,22 +1,102 @@
-"""`alerts`: what alert rules would have notified, and which thresholds to choose."""
+"""Proposed thresholds as text and as JSON. Used by scheduler.features.backtest.commands."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.output import EXIT_CHANGES, fail, show_json
+from jobs.formats.durations import format_duration
+from scheduler.cli.output import EXIT_CHANGES, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
     from config.loading import Configuration
-    from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.catalog import JobSnapshot
+    from scheduler.features.backtest.advice import Advice, Alternative
+    from scheduler.features.backtest.service import BacktestReport, BacktestRequest
     from scheduler.queries.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
+
+_FIELDS = ("open_after", "close_after", "for", "notifications", "missed", "p50", "p95", "")
+_SHOWN = 12
+
+
+def show_advice(advice: Advice) -> None:
+    """Show the best alternatives, and the rule to copy."""
+    shown = list(advice.alternatives[:_SHOWN])
+    if advice.current is not None and advice.current not in shown:
+        shown.append(advice.current)
+    rows = [_row(each) for each in shown]
+    if is_terminal():
+        show_table(tuple(map(Column, _FIELDS)), rows)
+    else:
+        show_tabs((*_FIELDS[:-1], "is"), rows)
+    within = format_duration(advice.detect_within.total_seconds())
+    print_note(f"{advice.job}: {advice.outages} outages of at least {within}, {advice.blips} shorter failures")
+    for note in advice.notes:
+        print_note(f"note: {note}")
+    best = advice.best
+    if best is None:
+        print_note(f"no combination notifies of every outage within {within}: shorten the schedule, or allow more time")
+    elif best.candidate.is_current:
+        print_note("the rule in force is the best of these")
+    else:
+        print(format_rule(best))
+
+
+def format_rule(alternative: Alternative) -> str:
+    """Return the rule as a member of `alerts`."""
+    fields = ", ".join(f"{key}: {value}" for key, value in alternative.candidate.fields.items())
+    return f"alerts:\n  - {{{fields}}}"
+
+
+def _row(each: Alternative) -> tuple[str, ...]:
+    candidate = each.candidate
+    return (
+        str(candidate.open_after),
+        "" if candidate.close_after is None else str(candidate.close_after),
+        format_duration(candidate.for_) if candidate.for_ else "",
+        str(each.notifications),
+        str(each.missed),
+        _time(each.percentile(0.5)),
+        _time(each.percentile(0.95)),
+        "in force" if candidate.is_current else "",
+    )
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else format_duration(float(round(seconds)))
+
+
+def advice_to_json(advice: Advice) -> str:
+    document = {
+        "job": advice.job,
+        "since": advice.since.isoformat(),
+        "until": advice.until.isoformat(),
+        "detect_within_seconds": advice.detect_within.total_seconds(),
+        "outages": advice.outages,
+        "shorter_failures": advice.blips,
+        "best": None if advice.best is None else _fields(advice.best),
+        "alternatives": [_fields(each) for each in advice.alternatives],
+        "notes": list(advice.notes),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _fields(each: Alternative) -> dict[str, Any]:
+    return {
+        "rule": each.candidate.fields,
+        "is_in_force": each.candidate.is_current,
+        "notifications": each.notifications,
+        "missed": each.missed,
+        "detected_p50_seconds": each.percentile(0.5),
+        "detected_p95_seconds": each.percentile(0.95),
+    }
+
 
 ABOUT = """Alert rules against what happened: replays stored runs through the rules.
 
@@ -101,11 +181,10 @@ def advise(
       alerts advise checkout-api
       alerts advise checkout-api --detect-within 5m --since 90d
     """
-    from scheduler.alerting.backtest.advice import Advice, Advisor
-    from scheduler.cli.commands.alerts.advice_text import advice_to_json, show_advice
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.options import parse_duration_option
     from scheduler.cli.selection.named_job import require_job
+    from scheduler.features.backtest.advice import Advisor
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)
@@ -163,7 +242,7 @@ def _select(selection: JobSelection, in_force: JobSnapshot, edited: JobSnapshot 
 
 
 def _request(within: TimeRange, jobs: frozenset[str] | None) -> BacktestRequest:
-    from scheduler.alerting.backtest.backtester import BacktestRequest
+    from scheduler.features.backtest.service import BacktestRequest
 
     assert within.since is not None
     return BacktestRequest(within.since, within.until or datetime.now(UTC), jobs)

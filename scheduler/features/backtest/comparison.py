@@ -1,4 +1,4 @@
-"""Compares what would have been notified with what was. Pure. Used by scheduler.alerting.backtest.backtester."""
+"""Compares what would have been notified with what was. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
+from scheduler.features.backtest.messages import IncidentHistory, NotifiedMessage
 
 SAME_WITHIN = timedelta(seconds=90)
 """A timer of one minute, and the time that a run takes to be recorded."""

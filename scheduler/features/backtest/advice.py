@@ -17,11 +17,11 @@ from jobs.alerting.facts import Threshold
 from jobs.alerting.rule import AlertRule
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.suppression.finding import SuppressionSet
-from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest
-from scheduler.alerting.backtest.messages import IncidentHistory
-from scheduler.alerting.backtest.read_ranges import DueTimeRange
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.features.backtest.messages import IncidentHistory
+from scheduler.features.backtest.run_ranges import DueTimeRange
+from scheduler.features.backtest.service import Backtester, BacktestRequest, PreparedBacktest
 
 _OPENINGS: tuple[int | str, ...] = (1, 2, 3, 4, 5, "2 of 3", "2 of 5", "3 of 5", "3 of 10", "4 of 10", "5 of 10")
 _CLOSINGS = (None, 2, 3, 5)

@@ -1,13 +1,11 @@
-"""Reads what a replay of some time needs, and reports what cannot be determined. Used by
-scheduler.alerting.backtest.backtester.
-"""
+"""Reads what a replay of some time needs of the store, and reports what cannot be determined."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,18 +13,138 @@ from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.conditions.lateness import LatenessCondition
 from jobs.alerting.conditions.response_time import ResponseTimeCondition
 from jobs.alerting.facts import Sample, sample_of_run
+from jobs.definition import JobDefinition
 from jobs.incidents.values import Suppression, SuppressionKind
-from jobs.runs import Trigger
+from jobs.runs import Run, Trigger
+from jobs.runs.histogram import Histogram, bucket_of
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.alerting.backtest.read_ranges import DueTimeRange, list_ranges, merge_ranges
-from scheduler.alerting.backtest.run_reading import read_runs
-from scheduler.alerting.backtest.slow_hours import list_slow_hours
-from scheduler.alerting.backtest.state_phases import StatePhase, list_phases
+from scheduler.alerting.causes import find_causes
 from scheduler.alerting.replay.history import JobHistory, KnownCertificate, PauseSpan, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
+from scheduler.features.backtest.run_ranges import (
+    DueTimeRange,
+    StatePhase,
+    estimate_runs,
+    list_phases,
+    list_ranges,
+    merge_ranges,
+)
 from scheduler.stores.changes.repository import StateChanges
 from scheduler.stores.port import LARGEST_PAGE
 from scheduler.stores.runs.reading import RunReads
+
+_PAGE = 500
+
+
+@dataclass(slots=True)
+class ReadRuns:
+    """`runs`: by due instant. `estimated`: how many of them are not stored any more."""
+
+    runs: list[ReplayRun]
+    estimated: int = 0
+
+
+async def read_runs(
+    reads: RunReads, job: JobDefinition, ranges: Sequence[DueTimeRange], phases: Sequence[StatePhase], budget: int
+) -> ReadRuns:
+    """Return at most about `budget` runs of these ranges. Raises StoreError."""
+    found = ReadRuns([])
+    for each in reversed(ranges):
+        if budget <= len(found.runs):
+            break
+        stored = await _read_range(reads, job, each, budget - len(found.runs))
+        oldest = stored[0].due_at if stored else each.end
+        estimated = []
+        if _is_incomplete(phases, each, stored):
+            estimated = [
+                run for run in estimate_runs(job.name, phases, job.schedule, each) if not stored or run.due_at < oldest
+            ]
+        found.estimated += len(estimated)
+        found.runs = [*estimated, *stored, *found.runs]
+    return found
+
+
+def to_replay_run(job: JobDefinition, run: Run) -> ReplayRun | None:
+    """Return None for a replay of a dead letter, which changes nothing."""
+    if run.trigger is Trigger.REPLAY:
+        return None
+    sample = sample_of_run(run)
+    is_bad = sample is not None and not sample.is_good
+    return ReplayRun(run.due_at, run.finished_at, sample, find_causes(job, sample) if is_bad else ())
+
+
+async def _read_range(reads: RunReads, job: JobDefinition, range_: DueTimeRange, budget: int) -> list[ReplayRun]:
+    found: list[ReplayRun] = []
+    continuation: str | None = None
+    while True:
+        page = await reads.list_page(
+            job.name, limit=_PAGE, continuation=continuation, since=range_.begin, until=range_.end
+        )
+        for record in page.records:
+            run = None if record.run is None else to_replay_run(job, record.run)
+            if run is not None:
+                found.append(run)
+        continuation = page.continuation
+        if continuation is None or len(found) >= budget:
+            return found[::-1]
+
+
+def _is_incomplete(phases: Sequence[StatePhase], range_: DueTimeRange, stored: Sequence[ReplayRun]) -> bool:
+    """Return whether a run that changed the state is not stored any more."""
+    known = {run.sample.run for run in stored if run.sample is not None}
+    return any(
+        phase.run and phase.run not in known for phase in phases if range_.begin <= phase.first_due <= range_.end
+    )
+
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+async def list_slow_hours(
+    runs: RunReads, job: str, condition: LatenessCondition | ResponseTimeCondition, within: DueTimeRange
+) -> list[DueTimeRange]:
+    """Return the hours to read, each with the window of the condition after it. Raises StoreError."""
+    since = within.begin.replace(minute=0, second=0, microsecond=0)
+    until = within.end.replace(minute=0, second=0, microsecond=0) + _HOUR
+    limit = bucket_of(_limit_ms(condition))
+    divided: list[datetime] = []
+    found: list[DueTimeRange] = []
+    window = _HOUR if isinstance(condition, LatenessCondition) else timedelta(seconds=condition.window)
+    for part in await runs.list_rollups(job, since, until):
+        if not _has_above(_histogram_of(condition, part.rollup.tally), limit):
+            continue
+        if part.span > _HOUR:
+            divided.append(part.start + _HOUR)
+        else:
+            found.append(DueTimeRange(part.start - window, part.end + window))
+    for instant in divided:
+        day = instant - _HOUR
+        found += [
+            DueTimeRange(part.start - window, part.end + window)
+            for part in await runs.list_rollups(job, day, day + _DAY, [instant])
+            if _has_above(_histogram_of(condition, part.rollup.tally), limit)
+        ]
+    return found
+
+
+def _limit_ms(condition: LatenessCondition | ResponseTimeCondition) -> float:
+    if isinstance(condition, LatenessCondition):
+        return condition.lateness_above * 1000
+    limits = [condition.response_time_above, condition.close_at or condition.response_time_above]
+    return min(limits) * 1000
+
+
+def _histogram_of(condition: LatenessCondition | ResponseTimeCondition, tally: object) -> Histogram:
+    name = "lateness" if isinstance(condition, LatenessCondition) else "response_time"
+    histogram: Histogram = getattr(tally, name)
+    return histogram
+
+
+def _has_above(histogram: Histogram, limit: int) -> bool:
+    """The bucket of the limit counts, as it holds durations on both sides."""
+    first, *counts = histogram.encode() or [0]
+    return first + len(counts) - 1 >= limit
+
 
 MAX_RUNS = 400_000
 """Runs that a replay reads."""
