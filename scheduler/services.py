@@ -22,11 +22,12 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
-    from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.alerts.explainer import AlertExplainer
+    from scheduler.features.alerts.queries import AlertQueries
     from scheduler.features.backtest.service import Backtester
     from scheduler.features.channels.queries import ChannelQueries
     from scheduler.features.incidents.queries import IncidentQueries
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage
-    from scheduler.queries.alerting.alerts import AlertQueries
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
@@ -262,7 +262,7 @@ class Services:
 
     @cached_property
     def alerts(self) -> AlertQueries:
-        from scheduler.queries.alerting.alerts import AlertQueries
+        from scheduler.features.alerts.queries import AlertQueries
 
         return AlertQueries(self.catalog, self.repositories.alert_rows)
 
@@ -274,7 +274,7 @@ class Services:
 
     @cached_property
     def alert_explainer(self) -> AlertExplainer:
-        from scheduler.alerting.explanation.explaining import build_alert_explainer
+        from scheduler.features.alerts.explainer import build_alert_explainer
 
         return build_alert_explainer(
             self.catalog, self.runs, self.pauses, self.repositories, self.clock, self.backtester

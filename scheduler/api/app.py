@@ -36,14 +36,13 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
-from scheduler.api.routes.alerting.alerts import alerts_router
-from scheduler.api.routes.alerting.explanations import explanations_router
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.alerts.routes import alerts_router, explanations_router
 from scheduler.features.channels import routes as channels
 from scheduler.features.incidents import routes as incidents
 from scheduler.features.suppressions.routes import silences_router, windows_router

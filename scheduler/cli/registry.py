@@ -126,7 +126,7 @@ COMMANDS = {
         {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE},
     ),
     "notify": CommandEntry("scheduler.features.channels.commands", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
-    "explain-alert": CommandEntry("scheduler.cli.commands.alerts.explain_alert", "explain_alert", Needs.USABLE),
+    "explain-alert": CommandEntry("scheduler.features.alerts.commands", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
         "scheduler.cli.commands.audit.group",
         "audit",

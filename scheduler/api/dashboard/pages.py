@@ -7,7 +7,7 @@ from typing import Final
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import drafts, edit_page, selection_page
-from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
+from scheduler.api.dashboard.jobs import definition_page, job_page, plan_page, run_page
 from scheduler.api.dashboard.operations import (
     audit_page,
     circuits_page,
@@ -20,6 +20,7 @@ from scheduler.api.dashboard.operations import (
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.alerts import page as alerts_page
 from scheduler.features.backtest import routes as backtests
 from scheduler.features.channels import page as notifications_page
 from scheduler.features.incidents import page as incident_list_page

@@ -20,11 +20,11 @@ from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
+from scheduler.features.alerts.queries import AlertQueries
 from scheduler.features.incidents.queries import IncidentQueries
 from scheduler.features.incidents.service import IncidentManager
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

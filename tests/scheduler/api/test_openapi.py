@@ -17,8 +17,6 @@ from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
-from scheduler.api.models.alerting.alerts import AlertListModel
-from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -47,6 +45,7 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.alerts.routes import AlertExplanationModel, AlertListModel
 from scheduler.features.channels.models import (
     ChannelListModel,
     ChannelTestModel,

@@ -13,8 +13,8 @@ from jobs.alerting.alert import AlertStatus
 from jobs.incidents.values import IncidentStatus, Suppression, SuppressionKind
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
+from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
-from scheduler.queries.alerting.alerts import AlertFilter
 from scheduler.queries.selection import parse_selection
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.rows.continuations import InvalidContinuation

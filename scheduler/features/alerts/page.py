@@ -1,8 +1,7 @@
 """The page of a job's alerts at /api/dashboard/jobs/{name}/alerts: its rules and why they did or did not notify, its
-incidents, its objectives. Registered by scheduler.api.dashboard.
+incidents, its objectives.
 
-It is not refreshed by itself: the explanation replays the last day.
-"""
+It is not refreshed by itself: the explanation replays the last day."""
 
 from __future__ import annotations
 
@@ -16,7 +15,6 @@ from fastapi.responses import Response
 
 from jobs.definition.job_alerts import NamedObjective
 from jobs.objectives import describe_window
-from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.jobs.chart_period import InvalidPeriod, parse_local_time
 from scheduler.api.dashboard.jobs.job_frame import respond_job
@@ -24,6 +22,7 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.alerts.explanation import AlertExplanation
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList
 from scheduler.queries.objectives.reader import ObjectiveState
 from scheduler.services import Services

@@ -10,8 +10,8 @@ import typer
 from scheduler.cli.output import escape_controls, fail, show_json
 
 if TYPE_CHECKING:
-    from scheduler.alerting.explanation.values import AlertExplanation
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.alerts.explanation import AlertExplanation
 
 
 def explain_alert(
@@ -53,7 +53,7 @@ def explain_alert(
     if as_json:
         import json
 
-        from scheduler.alerting.explanation.fields import explanation_fields
+        from scheduler.features.alerts.explanation import explanation_fields
 
         show_json(json.dumps(explanation_fields(found), indent=2))
         return

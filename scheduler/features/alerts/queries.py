@@ -1,4 +1,4 @@
-"""Lists the alerts that are pending or firing now, as the caller may see them. Used by the API and the commands."""
+"""Lists the alerts that are pending or firing now, as the caller may see them."""
 
 from __future__ import annotations
 

@@ -2,34 +2,40 @@
 
 explainer = AlertExplainer(catalog, parts...)
 explanation = await explainer.explain("checkout", at)
-print("\\n".join(explanation.lines()))
-"""
+
+A rule is shown as text: what it requires, where it is from, and what is missing."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from jobs.alerting.alert import Alert
+from jobs.alerting.alert import Alert, AlertStatus, Verdict, fires_at
 from jobs.alerting.evaluation import judge_rule
 from jobs.alerting.facts import SampleHistory, SubjectFacts, history_of, sample_of_run
 from jobs.alerting.rule import AlertRule
+from jobs.definition.job_alerts import find_selecting_entry
+from jobs.formats.durations import format_duration
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.alerting.explanation.absence import Circumstances, find_reasons, summarize
-from scheduler.alerting.explanation.counterfactuals import describe_counterfactuals
-from scheduler.alerting.explanation.incidents import explain_incident
-from scheduler.alerting.explanation.rule_texts import describe_missing, describe_origin, describe_rule
-from scheduler.alerting.explanation.values import AlertExplanation, RuleExplanation
 from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.features.alerts.explanation import AlertExplanation, RuleExplanation
+from scheduler.features.alerts.reasons import (
+    Circumstances,
+    describe_counterfactuals,
+    explain_incident,
+    find_reasons,
+    summarize,
+)
 from scheduler.features.backtest.messages import IncidentHistory, read_history
 from scheduler.features.backtest.service import Backtester, BacktestRequest, PreparedBacktest
 from scheduler.stores.alerting.alert_rows import AlertRows
@@ -38,6 +44,66 @@ from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
+
+
+def describe_rule(rule: AlertRule) -> str:
+    """`failed: 3 of 5, for 2m, severity down`."""
+    condition = rule.when.model_dump(mode="json")
+    parts = [
+        condition if isinstance(condition, str) else ", ".join(f"{key} {_value(condition[key])}" for key in condition)
+    ]
+    if rule.when.COUNTS_SAMPLES:
+        parts.append(f"open_after {rule.opening}")
+        if rule.close_after is not None:
+            parts.append(f"close_after {rule.close_after}")
+    if rule.for_:
+        parts.append(f"for {format_duration(rule.for_)}")
+    return f"{rule.name}: {', '.join(parts)}, severity {rule.severity}"
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def describe_origin(entry: CatalogJob, snapshot: JobSnapshot) -> str:
+    """Return from where the rules of a job are, or why it has none."""
+    job, alerting = entry.job, snapshot.alerting
+    if not job.enabled:
+        return f"none, because the job is disabled ({entry.origin})"
+    if job.alerts is not None:
+        return f"alerts of the job ({entry.origin})" if job.alerts else f"none: alerts is empty ({entry.origin})"
+    index = find_selecting_entry(job, alerting)
+    entries = alerting.entries_of("rules")
+    if index is not None:
+        selected = entries[index]
+        what = "alerting.rules" if selected.value.alerts else "none: an empty entry of alerting.rules"
+        return f"{what}, selected by {selected.value.select} ({selected.origin})"
+    if not entries:
+        return f"none: the job has no alerts ({entry.origin}), and no file has alerting.rules"
+    return f"none: the job has no alerts ({entry.origin}), and none of {len(entries)} alerting.rules selects it"
+
+
+def describe_missing(rule: AlertRule, alert: Alert, verdict: Verdict, history: SampleHistory) -> str:
+    """Return what was missing for the alert to fire; empty if it fires, or if that cannot be determined."""
+    if alert.status is AlertStatus.FIRING:
+        return ""
+    if alert.status is AlertStatus.PENDING:
+        moment = fires_at(alert, rule.minimum_duration)
+        return f"it fires at {moment:%H:%M:%S} UTC if the condition stays met until then" if moment else ""
+    if not rule.when.COUNTS_SAMPLES or verdict.is_met:
+        return ""
+    threshold = rule.opening
+    counted = history.select_counted(rule.triggers).samples[-threshold.window :]  # type: ignore[arg-type]
+    bad = sum(map(rule.when.is_bad, counted))
+    if threshold.is_consecutive:
+        bad = next((at for at, one in enumerate(reversed(counted)) if not rule.when.is_bad(one)), len(counted))
+        return f"{bad} in a row {_verb(bad)} bad, {threshold.count} are needed"
+    return f"{bad} of the last {len(counted)} {_verb(bad)} bad, {threshold} are needed"
+
+
+def _verb(count: int) -> str:
+    return "is" if count == 1 else "are"
+
 
 _RUNS = 100
 _INCIDENTS = 20
