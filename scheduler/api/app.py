@@ -43,8 +43,8 @@ from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.alerts.routes import alerts_router, explanations_router
-from scheduler.features.channels import routes as channels
-from scheduler.features.incidents import routes as incidents
+from scheduler.features.channels import routes as channel_routes
+from scheduler.features.incidents import routes as incident_routes
 from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.services import Services
 
@@ -73,12 +73,12 @@ ROUTERS = (
     changes.router,
     health_entries.router,
     markers.router,
-    incidents.router,
+    incident_routes.router,
     alerts_router,
     explanations_router,
     silences_router,
     windows_router,
-    channels.router,
+    channel_routes.router,
     audit.router,
     pings.router,
     key_routes.router,

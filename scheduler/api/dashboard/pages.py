@@ -21,10 +21,9 @@ from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
 from scheduler.features.alerts import page as alerts_page
-from scheduler.features.backtest import routes as backtests
+from scheduler.features.backtest import routes as backtest_routes
 from scheduler.features.channels import page as notifications_page
-from scheduler.features.incidents import page as incident_list_page
-from scheduler.features.incidents import page as incident_page
+from scheduler.features.incidents import page as incidents_page
 from scheduler.features.suppressions import page as maintenance_page
 
 PAGE_ROUTERS: Final = (
@@ -37,10 +36,9 @@ PAGE_ROUTERS: Final = (
     run_page.router,
     edit_page.router,
     drafts.router,
-    backtests.router,
+    backtest_routes.router,
     selection_page.router,
-    incident_list_page.router,
-    incident_page.router,
+    incidents_page.router,
     runs_page.router,
     schedule_page.router,
     dead_letters_page.router,

@@ -3,7 +3,8 @@
 explainer = AlertExplainer(catalog, parts...)
 explanation = await explainer.explain("checkout", at)
 
-A rule is shown as text: what it requires, where it is from, and what is missing."""
+A rule is shown as text: what it requires, where it is from, and what is missing.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The page of a job's alerts at /api/dashboard/jobs/{name}/alerts: its rules and why they did or did not notify, its
 incidents, its objectives.
 
-It is not refreshed by itself: the explanation replays the last day."""
+It is not refreshed by itself: the explanation replays the last day.
+"""
 
 from __future__ import annotations
 

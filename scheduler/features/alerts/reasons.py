@@ -1,5 +1,6 @@
-"""Why nothing was notified, and the answer in one sentence: from the stored incidents of the job, and by replays without
-what held notifications back. Pure."""
+"""Why nothing was notified, and the answer in one sentence: from the stored incidents of the job, and by replays
+without what held notifications back. Pure.
+"""
 
 from __future__ import annotations
 

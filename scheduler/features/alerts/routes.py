@@ -1,6 +1,7 @@
 """The routes that list alerts and explain them, with their models.
 
-The explanation is not for callers that are limited to tags: parents and incidents name other jobs."""
+The explanation is not for callers that are limited to tags: parents and incidents name other jobs.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What was or would have been sent about incidents, as values that can be compared.
 
-What was sent follows from the stored transitions and decisions of an incident: its outbox is empty by now. They also say
-what a replay cannot derive from runs: what people did, and alerts whose conditions are not about runs."""
+What was sent follows from the stored transitions and decisions of an incident: its outbox is empty by now. They also
+say what a replay cannot derive from runs: what people did, and alerts whose conditions are not about runs.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ Between two changes all runs of a job are alike, so that they cannot change an a
 its rules count. Conditions about times of runs, and shares of errors, need more: see `extra`.
 
 Runs that are not stored any more are estimated from the changes of states and the schedule: the instants at which a job
-became bad and good are exact; the number of runs between them follows from the schedule."""
+became bad and good are exact; the number of runs between them follows from the schedule.
+"""
 
 from __future__ import annotations
 

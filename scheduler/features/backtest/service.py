@@ -3,7 +3,8 @@
 backtester = Backtester(runs, changes, incident_log, silences, windows)
 report = await backtester.run(BacktestRequest(since, until), in_force, edited)
 
-The garbage collector of a process that only replays is paused meanwhile."""
+The garbage collector of a process that only replays is paused meanwhile.
+"""
 
 from __future__ import annotations
 

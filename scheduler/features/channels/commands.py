@@ -1,4 +1,7 @@
-"""`channels`: list notification channels, and send again or discard what they could not deliver. `notify`: test them."""
+"""`channels`: list notification channels, and send again or discard what they could not deliver.
+
+`notify`: send a test message to one.
+"""
 
 from __future__ import annotations
 
@@ -223,7 +226,7 @@ notify = typer.Typer(help=ABOUT_NOTIFY, no_args_is_help=True)
 
 @notify.callback()
 def about() -> None:
-    """See ABOUT."""
+    """See ABOUT_NOTIFY."""
 
 
 @notify.command("test")

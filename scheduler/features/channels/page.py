@@ -1,6 +1,7 @@
 """The page /api/dashboard/notifications: the channels, and what they could not deliver.
 
-Channels belong to all jobs: a caller that is limited to tags gets 403."""
+Channels belong to all jobs: a caller that is limited to tags gets 403.
+"""
 
 from __future__ import annotations
 

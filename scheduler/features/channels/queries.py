@@ -1,6 +1,7 @@
 """Reads the states of notification channels, and what they could not deliver.
 
-Channels belong to all jobs: a caller that is limited to tags does not read them."""
+Channels belong to all jobs: a caller that is limited to tags does not read them.
+"""
 
 from __future__ import annotations
 

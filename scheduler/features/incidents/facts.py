@@ -1,5 +1,6 @@
 """What is known about the subject of an incident: its definition, its latest failed run and the last good one before
-it, and what changed before it failed. For messages, the API and the pages."""
+it, and what changed before it failed. For messages, the API and the pages.
+"""
 
 from __future__ import annotations
 

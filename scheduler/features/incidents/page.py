@@ -1,5 +1,6 @@
 """The pages /api/dashboard/incidents: the open ones, then those that are resolved, with filters in the address; and the
-page of an incident, to which the link of a message leads."""
+page of an incident, to which the link of a message leads.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Reads incidents with their members, transitions and decisions, as the caller may see them.
 
-See scheduler.features.incidents.visibility for callers that are limited to tags."""
+See scheduler.features.incidents.visibility for callers that are limited to tags.
+"""
 
 from __future__ import annotations
 

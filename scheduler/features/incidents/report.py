@@ -1,5 +1,6 @@
 """Reads everything that the page of an incident shows, as the caller may see it: also what became of its notifications,
-by channel."""
+by channel.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Acknowledges, snoozes and resolves incidents, withdraws an acknowledgement or a snooze, and adds notes.
 
 Each change is in the audit trail before it is made. A caller that is limited to tags changes the incidents that it sees
-(scheduler.features.incidents.visibility)."""
+(scheduler.features.incidents.visibility).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Decides what a caller sees of incidents, and removes names of jobs that do not exist for it from their texts. Pure.
 
 For a caller that is limited to tags, an incident exists if its lead does. A group, or an objective over several jobs,
-exists if one of its jobs does; the scheduler does not."""
+exists if one of its jobs does; the scheduler does not.
+"""
 
 from __future__ import annotations
 

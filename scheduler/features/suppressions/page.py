@@ -1,6 +1,7 @@
 """The page /api/dashboard/maintenance: windows and silences in force, planned and over, and the forms of new ones.
 
-The preview of a draft is a GET with the fields of its form, so that it needs no script."""
+The preview of a draft is a GET with the fields of its form, so that it needs no script.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ A pipeline starts a window with `{"name": "rollout", "for": "30m", "select": ...
 ends by itself, also if the pipeline fails.
 
 What a caller that is limited to tags creates concerns only jobs that have one of these tags, whatever it selects
-(jobs.incidents.suppression.finding). It sees and changes only what is limited so (Principal.manages)."""
+(jobs.incidents.suppression.finding). It sees and changes only what is limited so (Principal.manages).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """`silences`: list, create, end and delete silences, which hold back notifications.
 
-What they select is given and shown in the same form by `windows`."""
+What they select is given and shown in the same form by `windows`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads, retries and discards notifications that no channel could deliver. Used by scheduler.operations.alerting.
+"""Reads, retries and discards notifications that no channel could deliver. Used by scheduler.features.channels.
 
 The delivery inserts them (scheduler.stores.alerting.outbox). One belongs to the channel that the rules or routes name.
 """
