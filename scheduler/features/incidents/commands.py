@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from jobs.incidents.headline import count_by_severity, find_keeping_open, sort_members
 from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
@@ -218,6 +217,7 @@ def show_incidents(views: Sequence[IncidentView]) -> None:
 
 def show_incident_details(details: IncidentDetails) -> None:
     """Key and value a line, then the alerts and the history."""
+    from jobs.incidents.headline import sort_members
     from scheduler.features.incidents.facts import NO_FACTS
 
     incident = details.view.incident
@@ -262,6 +262,8 @@ def show_decisions(decisions: Sequence[AlertDecision]) -> None:
 
 
 def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
+    from jobs.incidents.headline import count_by_severity, find_keeping_open
+
     incident = view.incident
     last = find_keeping_open(incident)
     resolved_by = f" by {incident.resolved_by}" if incident.resolved_by else ""
