@@ -1,4 +1,4 @@
-"""Proposed thresholds as text and as JSON. Used by scheduler.features.backtest.commands."""
+"""`alerts`: what alert rules would have notified, and which thresholds to choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`incidents`: list incidents, show one and why it was announced or not. action_commands changes them."""
+"""`incidents`: list incidents, show one and why it was announced or not, acknowledge, snooze and resolve it."""
 
 from __future__ import annotations
 
