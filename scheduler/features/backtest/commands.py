@@ -214,7 +214,7 @@ def _parse_range(since: str, until: str | None) -> TimeRange:
 
 
 def _show(report: BacktestReport, zone: tzinfo, as_json: bool) -> None:
-    from scheduler.cli.backtest_text import report_to_json, show_report
+    from scheduler.cli.delivery.backtest_text import report_to_json, show_report
 
     if as_json:
         show_json(report_to_json(report, zone))
