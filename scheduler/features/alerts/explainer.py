@@ -28,7 +28,7 @@ from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
-from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.features.alerts.explanation import AlertExplanation, RuleExplanation
 from scheduler.features.alerts.reasons import (
     Circumstances,
@@ -126,7 +126,7 @@ class ExplainerParts:
     backtester: Backtester
 
 
-class AlertExplainer:
+class AlertExplainer(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, parts: ExplainerParts, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from jobs.alerting.alert import Alert, AlertStatus
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.rows.continuations import InvalidContinuation
@@ -30,7 +30,7 @@ class AlertPage:
     continuation: str | None
 
 
-class AlertQueries:
+class AlertQueries(Query):
     def __init__(self, catalog: Catalog, rows: AlertRows) -> None:
         self._catalog = catalog
         self._rows = rows

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobs.notifications.outbox import ChannelState
 from jobs.problems.findings import did_you_mean, suggest_name
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.alerting.undelivered import StoredLetter, UndeliveredRows
@@ -30,7 +30,7 @@ class ChannelView:
     undelivered: int
 
 
-class ChannelQueries:
+class ChannelQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, outbox: OutboxRows, undelivered: UndeliveredRows) -> None:

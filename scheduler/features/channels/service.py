@@ -14,7 +14,7 @@ from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.alerting.channel_testing import ChannelTestResult, ChannelTestSender
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.channels.queries import ChannelQueries
 from scheduler.identity.caller import Caller
@@ -26,7 +26,7 @@ _LATEST = 20
 """Incidents among which the latest one that the caller sees is searched."""
 
 
-class ChannelTester:
+class ChannelTester(Operation):
     def __init__(self, catalog: Catalog, incidents: IncidentLog, tester: ChannelTestSender, audit: AuditTrail) -> None:
         self._catalog = catalog
         self._incidents = incidents
@@ -76,7 +76,7 @@ class RetryResult:
     skipped: tuple[str, ...]
 
 
-class UndeliveredManager:
+class UndeliveredManager(Operation):
     """All methods raise StoreError, and NotFound: there is no such channel or notification."""
 
     def __init__(

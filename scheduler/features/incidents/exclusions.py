@@ -15,7 +15,7 @@ from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
 from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow
 from jobs.incidents.values import Incident, Transition
-from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.suppressions import StoredSuppressions
@@ -48,7 +48,7 @@ class CommonExclusions:
     has_all_requested: bool
 
 
-class ExclusionReader:
+class ExclusionReader(Query):
     """All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, log: IncidentLog, windows: StoredSuppressions[RequestedWindow]) -> None:

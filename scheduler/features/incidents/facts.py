@@ -19,7 +19,7 @@ from jobs.runs import Attempt, Outcome, Run, Trigger
 from jobs.runs.answer_text import format_answer
 from jobs.runs.details import StepOutcome
 from jobs.targets import describe_target
-from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.principal import PrincipalKind
 from scheduler.stores.audit.chain import EntryDamaged, parse_entry
@@ -222,7 +222,7 @@ class MemberFacts:
 NO_FACTS: Final = MemberFacts()
 
 
-class MemberFactsReader:
+class MemberFactsReader(Query):
     """The caller passes only members that its user may see. Raises StoreError."""
 
     def __init__(self, catalog: Catalog, runs: Runs) -> None:
@@ -309,7 +309,7 @@ class RecentChange:
         return f"{format_clock(self.at, now, zone)} {self.text}"
 
 
-class RecentChanges:
+class RecentChanges(Query):
     """The end of the audit trail is cached until the trail grows."""
 
     def __init__(self, log: AuditLog) -> None:

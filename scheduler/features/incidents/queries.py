@@ -14,7 +14,7 @@ from jobs.formats.instants import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound
 from scheduler.features.incidents.facts import MemberFacts, MemberFactsReader
 from scheduler.features.incidents.visibility import SubjectVisibility
@@ -76,7 +76,7 @@ class IncidentList:
     continuation: str | None
 
 
-class IncidentQueries:
+class IncidentQueries(Query):
     """All methods raise StoreError; those with `after` raise InvalidContinuation."""
 
     def __init__(self, catalog: Catalog, log: IncidentLog, runs: Runs, clock: Clock) -> None:

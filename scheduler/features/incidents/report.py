@@ -15,7 +15,7 @@ from jobs.incidents.headline import sort_members
 from jobs.incidents.values import AlertDecision, Incident, Member, Transition
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.incidents.facts import (
     DefinedSubject,
     FailureHistory,
@@ -173,7 +173,7 @@ class IncidentReport:
         )
 
 
-class IncidentReportReader:
+class IncidentReportReader(Query):
     """Raises StoreError."""
 
     def __init__(

@@ -26,7 +26,7 @@ from jobs.ports import Clock
 from scheduler.alerting.incident_changes import Action, IncidentChanges, UnknownIncident
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.incidents.queries import IncidentView, incident_not_found, view_incident
 from scheduler.features.incidents.visibility import SubjectVisibility
@@ -37,7 +37,7 @@ from scheduler.stores.alerting.incident_log import IncidentLog
 LONGEST_SNOOZE: Final = timedelta(days=30)
 
 
-class IncidentManager:
+class IncidentManager(Operation):
     """All methods return the changed incident as the caller sees it, and raise:
 
     NotFound: it does not exist for the caller.

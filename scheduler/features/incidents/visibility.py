@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import AlertDecision, Incident, Suppression, SuppressionKind, Transition
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.catalog.limited import LimitedCatalog
 
 ANOTHER_JOB = "another job"
@@ -20,7 +20,7 @@ ANOTHER_JOB = "another job"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 
-class SubjectVisibility:
+class SubjectVisibility(Query):
     """What the callers of a catalog see of alerts. A catalog without a limit hides nothing. For one request."""
 
     def __init__(self, catalog: Catalog) -> None:

@@ -17,7 +17,7 @@ from jobs.incidents.suppression.windows import (
     SubjectSelector,
 )
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Principal
@@ -70,7 +70,7 @@ class SuppressionViews(Generic[S]):
     continuation: str | None
 
 
-class SuppressionQueries:
+class SuppressionQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(
@@ -178,7 +178,7 @@ MAX_CACHED_SELECTORS = 2000
 """Of the jobs in force: an open page requests the same ones every few seconds."""
 
 
-class SuppressionCoverage:
+class SuppressionCoverage(Query):
     """Caches the names until the jobs change."""
 
     def __init__(self, catalog: Catalog) -> None:

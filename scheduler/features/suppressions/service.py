@@ -35,7 +35,7 @@ from jobs.ports import Clock
 from jobs.problems import validation_problems
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_reason, find_end
@@ -92,7 +92,7 @@ class CreatedSilence:
     jobs: tuple[str, ...]
 
 
-class SilenceManager:
+class SilenceManager(Operation):
     """All methods raise StoreError: then nothing was changed."""
 
     def __init__(
@@ -231,7 +231,7 @@ class CreatedWindow:
     jobs: tuple[str, ...]
 
 
-class WindowManager:
+class WindowManager(Operation):
     """All methods raise StoreError: then nothing was changed."""
 
     def __init__(
