@@ -22,8 +22,6 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
-    from scheduler.alerting.backtest.backtester import Backtester
-    from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
@@ -31,17 +29,18 @@ if TYPE_CHECKING:
     from scheduler.health import Health
     from scheduler.features.overview.queries import OverviewQueries
     from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.features.alerts.explainer import AlertExplainer
+    from scheduler.features.alerts.queries import AlertQueries
+    from scheduler.features.backtest.service import Backtester
+    from scheduler.features.channels.queries import ChannelQueries
+    from scheduler.features.incidents.queries import IncidentQueries
+    from scheduler.features.incidents.report import IncidentReportReader
+    from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage
-    from scheduler.queries.alerting.alerts import AlertQueries
-    from scheduler.queries.alerting.channels import ChannelQueries
     from scheduler.queries.alerting.downtime import DowntimeReader
-    from scheduler.queries.alerting.incident_reports import IncidentReportReader
-    from scheduler.queries.alerting.incidents import IncidentQueries
-    from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
-    from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
@@ -249,14 +248,14 @@ class Services:
 
     @cached_property
     def incidents(self) -> IncidentQueries:
-        from scheduler.queries.alerting.incidents import IncidentQueries
+        from scheduler.features.incidents.queries import IncidentQueries
 
         return IncidentQueries(self.catalog, self.repositories.incident_log, self.runs, self.clock)
 
     @cached_property
     def incident_reports(self) -> IncidentReportReader:
-        from scheduler.queries.alerting.incident_reports import IncidentReportReader
-        from scheduler.queries.alerting.recent_changes import RecentChanges
+        from scheduler.features.incidents.facts import RecentChanges
+        from scheduler.features.incidents.report import IncidentReportReader
 
         stored = self.repositories
         changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered
@@ -264,19 +263,19 @@ class Services:
 
     @cached_property
     def alerts(self) -> AlertQueries:
-        from scheduler.queries.alerting.alerts import AlertQueries
+        from scheduler.features.alerts.queries import AlertQueries
 
         return AlertQueries(self.catalog, self.repositories.alert_rows)
 
     @cached_property
     def backtester(self) -> Backtester:
-        from scheduler.alerting.backtest.backtester import build_backtester
+        from scheduler.features.backtest.service import build_backtester
 
         return build_backtester(self.runs, self.repositories, self.rotas, group_wait=self.options.group_wait)
 
     @cached_property
     def alert_explainer(self) -> AlertExplainer:
-        from scheduler.alerting.explanation.explaining import build_alert_explainer
+        from scheduler.features.alerts.explainer import build_alert_explainer
 
         return build_alert_explainer(
             self.catalog, self.runs, self.pauses, self.repositories, self.clock, self.backtester
@@ -284,20 +283,20 @@ class Services:
 
     @cached_property
     def suppressions(self) -> SuppressionQueries:
-        from scheduler.queries.alerting.suppressions import SuppressionQueries
+        from scheduler.features.suppressions.queries import SuppressionQueries
 
         stored = self.repositories
         return SuppressionQueries(self.catalog, stored.silences, stored.requested_windows, self.clock)
 
     @cached_property
     def suppression_coverage(self) -> SuppressionCoverage:
-        from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
+        from scheduler.features.suppressions.queries import SuppressionCoverage
 
         return SuppressionCoverage(self.catalog)
 
     @cached_property
     def channels(self) -> ChannelQueries:
-        from scheduler.queries.alerting.channels import ChannelQueries
+        from scheduler.features.channels.queries import ChannelQueries
 
         return ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered)
 

@@ -1,6 +1,6 @@
 """The start of a target's answer as one line for people. Pure.
 
-Used by scheduler.queries.alerting.failure_history for messages and pages.
+Used by scheduler.features.incidents.facts for messages and pages.
 """
 
 from __future__ import annotations

@@ -22,9 +22,13 @@ from jobs.notifications.templates.incident_message import MessageDetails
 from jobs.notifications.templates.titles import format_clock
 from scheduler.alerting.delivery.rendering import MessageTemplates
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.alerting.defined_subjects import find_subject
-from scheduler.queries.alerting.failure_history import FailureHistory, read_failure_history
-from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
+from scheduler.features.incidents.facts import (
+    FailureHistory,
+    RecentChange,
+    RecentChanges,
+    find_subject,
+    read_failure_history,
+)
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import StoreError

@@ -36,13 +36,16 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
-from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.alerts.routes import alerts_router, explanations_router
+from scheduler.features.channels import routes as channel_routes
+from scheduler.features.incidents import routes as incident_routes
+from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.services import Services
 
 ROUTERS = (
@@ -70,11 +73,12 @@ ROUTERS = (
     changes.router,
     health_entries.router,
     markers.router,
-    incidents.router,
-    explanations.router,
-    silences.router,
-    windows.router,
-    channels.router,
+    incident_routes.router,
+    alerts_router,
+    explanations_router,
+    silences_router,
+    windows_router,
+    channel_routes.router,
     audit.router,
     pings.router,
     key_routes.router,

@@ -12,12 +12,12 @@ from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe, heartbeats_probe
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
+from scheduler.app.health_probes import heartbeats_probe
+from scheduler.app.worker_setup import build_test_runner
+from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+from scheduler.features.incidents.service import IncidentManager
+from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.operations import Operations
-from scheduler.operations.alerting.channel_tests import ChannelTester
-from scheduler.operations.alerting.incidents import IncidentManager
-from scheduler.operations.alerting.silences import SilenceManager
-from scheduler.operations.alerting.undelivered import UndeliveredManager
-from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller

@@ -99,7 +99,7 @@ COMMANDS = {
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
     "incidents": CommandEntry(
-        "scheduler.cli.commands.alerting.incidents",
+        "scheduler.features.incidents.commands",
         "incidents",
         Needs.NOTHING,
         {
@@ -114,19 +114,19 @@ COMMANDS = {
         },
     ),
     "silences": CommandEntry(
-        "scheduler.cli.commands.alerting.silences",
+        "scheduler.features.suppressions.silence_commands",
         "silences",
         Needs.NOTHING,
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
     "channels": CommandEntry(
-        "scheduler.cli.commands.alerting.channels",
+        "scheduler.features.channels.commands",
         "channels",
         Needs.NOTHING,
         {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
     ),
     "windows": CommandEntry(
-        "scheduler.cli.commands.alerting.windows",
+        "scheduler.features.suppressions.window_commands",
         "windows",
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
@@ -135,13 +135,13 @@ COMMANDS = {
         "scheduler.cli.commands.markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
     ),
     "alerts": CommandEntry(
-        "scheduler.cli.commands.alerts.group",
+        "scheduler.features.backtest.commands",
         "alerts",
         Needs.NOTHING,
         {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE},
     ),
-    "notify": CommandEntry("scheduler.cli.commands.alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
-    "explain-alert": CommandEntry("scheduler.cli.commands.alerts.explain_alert", "explain_alert", Needs.USABLE),
+    "notify": CommandEntry("scheduler.features.channels.commands", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
+    "explain-alert": CommandEntry("scheduler.features.alerts.commands", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
         "scheduler.cli.commands.audit.group",
         "audit",

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.operations.alerting.channel_tests import ChannelTester
-    from scheduler.operations.alerting.incidents import IncidentManager
-    from scheduler.operations.alerting.silences import SilenceManager
-    from scheduler.operations.alerting.undelivered import UndeliveredManager
-    from scheduler.operations.alerting.windows import WindowManager
+    from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+    from scheduler.features.incidents.service import IncidentManager
+    from scheduler.features.suppressions.service import SilenceManager, WindowManager
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller

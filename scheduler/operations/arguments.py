@@ -1,7 +1,4 @@
-"""Checks of arguments that several operations have.
-
-Called by scheduler.operations.pauses, scheduler.operations.circuits and scheduler.operations.alerting.
-"""
+"""Checks of arguments that several operations have, such as a reason or an end."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.notifications.port import SendFailed
 from jobs.runs import ErrorClass
-from scheduler.alerting.explanation.values import AlertExplanation
+from scheduler.features.alerts.explanation import AlertExplanation
 from tests.parts.alerting_program import Scene, alerting_program, job_of
 from tests.scheduler.audit.memory_trail import COMMAND_CALLER
 

@@ -32,13 +32,16 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies import DependencyTrigger, FollowUp
 from scheduler.dispatch.port import Dispatch, InProcessDispatch
+from scheduler.dependencies.port import FollowUp
+from scheduler.dependencies.trigger import DependencyTrigger
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.dispatch.port import Dispatch
+from scheduler.features.channels.queries import ChannelQueries
+from scheduler.features.channels.service import ChannelTester, UndeliveredManager
+from scheduler.features.incidents.service import IncidentManager
+from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.alerting.channel_tests import ChannelTester
-from scheduler.operations.alerting.incidents import IncidentManager
-from scheduler.operations.alerting.silences import SilenceManager
-from scheduler.operations.alerting.undelivered import UndeliveredManager
-from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
@@ -56,7 +59,6 @@ from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
-from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor

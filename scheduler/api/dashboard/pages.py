@@ -6,9 +6,8 @@ from typing import Final
 
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
-from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
-from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
-from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
+from scheduler.api.dashboard.editing import drafts, edit_page, selection_page
+from scheduler.api.dashboard.jobs import definition_page, job_page, plan_page, run_page
 from scheduler.api.dashboard.operations import (
     audit_page,
     circuits_page,
@@ -21,6 +20,12 @@ from scheduler.api.dashboard.operations import (
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.features.forecast import page as schedule_page
 from scheduler.features.overview import page as overview_page
+from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.alerts import page as alerts_page
+from scheduler.features.backtest import routes as backtest_routes
+from scheduler.features.channels import page as notifications_page
+from scheduler.features.incidents import page as incidents_page
+from scheduler.features.suppressions import page as maintenance_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
@@ -31,10 +36,9 @@ PAGE_ROUTERS: Final = (
     run_page.router,
     edit_page.router,
     drafts.router,
-    backtests.router,
+    backtest_routes.router,
     selection_page.router,
-    incident_list_page.router,
-    incident_page.router,
+    incidents_page.router,
     runs_page.router,
     schedule_page.router,
     dead_letters_page.router,

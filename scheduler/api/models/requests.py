@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
@@ -58,3 +58,5 @@ def _nearest_instant(text: str) -> datetime | None:
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
 Reason = Annotated[str, StringConstraints(max_length=MAX_REASON_LENGTH), AfterValidator(str.strip)]
+Length = Annotated[str, Field(max_length=50)]
+"""A duration such as `30m`."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jobs.definition.alerting_section import AlertingDefinitions
     from scheduler.alerting.backtest.backtester import BacktestReport
     from scheduler.features.forecast.load import RunDuration
+    from scheduler.features.backtest.service import BacktestReport
     from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
 
 DEFINITION_ACTIONS = frozenset(

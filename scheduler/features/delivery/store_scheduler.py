@@ -24,8 +24,8 @@ from scheduler.queries.periods import Period
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from scheduler.alerting.backtest.backtester import BacktestReport
     from scheduler.app import Program
+    from scheduler.features.backtest.service import BacktestReport
     from scheduler.operations.stored_jobs.sets import SetPlan
 
 _QUANTILE: Final = 0.95
@@ -93,7 +93,7 @@ class StoreScheduler:
 
     async def replay_alerts(self, request: AlertRequest) -> AlertReplay:
         """See SchedulerReader.replay_alerts."""
-        from scheduler.alerting.backtest.backtester import BacktestRequest
+        from scheduler.features.backtest.service import BacktestRequest
 
         in_force, now = self._program.catalog.snapshot, self._program.clock.now()
         entries = [CatalogJob(job, "planned") for job in request.definitions.values()]

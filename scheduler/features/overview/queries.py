@@ -21,6 +21,7 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.overview.summaries import OverviewJob, summarize
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
+from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries, IncidentView
 from scheduler.queries.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes import StateChanges
 from scheduler.stores.gates import Pause, Pauses

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.queries.alerting.downtime import DowntimeReader
-from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.queries.objectives.measuring import ObjectiveMeasurer
 from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.stores.repositories import Repositories

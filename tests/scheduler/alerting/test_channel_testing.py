@@ -18,7 +18,7 @@ from jobs.notifications.templates.definition import TemplatesSection
 from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.errors import NotFound
-from scheduler.operations.alerting.channel_tests import ChannelTester
+from scheduler.features.channels.service import ChannelTester
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
 from tests.jobs.incidents.world import HOUR

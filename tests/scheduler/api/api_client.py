@@ -15,7 +15,6 @@ from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
-from scheduler.alerting.backtest.backtester import GROUP_WAIT, build_backtester
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
@@ -24,6 +23,11 @@ from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.health import Health, HealthStatus, PartHealth
 from scheduler.metrics.page import MetricsPage, SourceParts, create_sources
+from scheduler.dispatch.in_process import InProcessDispatch
+from scheduler.features.backtest.service import GROUP_WAIT, build_backtester
+from scheduler.health.report import Health, HealthStatus, PartHealth
+from scheduler.metrics.page import MetricsPage
+from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules

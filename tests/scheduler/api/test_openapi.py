@@ -17,24 +17,6 @@ from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
-from scheduler.api.models.alerting.alerts import AlertListModel
-from scheduler.api.models.alerting.channels import (
-    ChannelListModel,
-    ChannelTestModel,
-    RetriedModel,
-    UndeliveredList,
-)
-from scheduler.api.models.alerting.explanations import AlertExplanationModel
-from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
-from scheduler.api.models.alerting.suppressions import (
-    CreatedSilenceModel,
-    CreatedWindowModel,
-    SilenceListModel,
-    SilenceModel,
-    WindowListModel,
-    WindowModel,
-)
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -63,6 +45,28 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.alerts.routes import AlertExplanationModel, AlertListModel
+from scheduler.features.channels.models import (
+    ChannelListModel,
+    ChannelTestModel,
+    RetriedModel,
+    UndeliveredList,
+)
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentSummary,
+    TransitionListModel,
+)
+from scheduler.features.suppressions.models import (
+    CreatedSilenceModel,
+    CreatedWindowModel,
+    SilenceListModel,
+    SilenceModel,
+    WindowListModel,
+    WindowModel,
+)
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

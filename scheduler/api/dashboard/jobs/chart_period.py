@@ -1,6 +1,6 @@
 """The period that the page of a job shows: the parameters `period`, `from`, `to` and `incident` of its address.
 
-Called by scheduler.api.dashboard.jobs.job_page and scheduler.api.dashboard.jobs.alerts_page. Local times are those of
+Called by scheduler.api.dashboard.jobs.job_page and scheduler.features.alerts.page. Local times are those of
 the zone that the user has chosen.
 """
 

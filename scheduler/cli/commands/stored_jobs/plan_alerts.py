@@ -34,7 +34,7 @@ def parse_alerts_since(since: str) -> datetime:
 
 def alerts_to_document(alerts: PlanAlerts) -> dict[str, Any] | None:
     """Return the fields of `alerts backtest --json`, or those that a server returns; None without a changed job."""
-    from scheduler.cli.commands.alerts.backtest_text import report_to_document
+    from scheduler.cli.delivery.backtest_text import report_to_document
 
     replay = alerts.replay
     if replay is None:
@@ -52,7 +52,7 @@ def alerts_to_document(alerts: PlanAlerts) -> dict[str, Any] | None:
 
 def show_plan_alerts(alerts: PlanAlerts) -> None:
     """Print the messages that were or would be sent, after a heading."""
-    from scheduler.cli.commands.alerts.backtest_text import show_report
+    from scheduler.cli.delivery.backtest_text import show_report
 
     replay = alerts.replay
     if replay is None:

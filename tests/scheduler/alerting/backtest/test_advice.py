@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.alerting.backtest.advice import Advice, Advisor
+from scheduler.features.backtest.advice import Advice, Advisor
 from tests.scheduler.alerting.backtest.stored_time import StoredTime, store_runs
 from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, history_of_letters
 

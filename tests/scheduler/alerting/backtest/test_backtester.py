@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from jobs.runs import Trigger
-from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
-from scheduler.alerting.backtest.comparison import Difference
 from scheduler.alerting.replay.history import JobHistory, ReplayRun
+from scheduler.features.backtest.comparison import Difference
+from scheduler.features.backtest.service import BacktestReport, BacktestRequest
 from tests.scheduler.alerting.backtest.stored_time import StoredTime, store_runs
 from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, history_of_letters, run_of
 from tests.scheduler.alerting.replay.test_replaying import RULES

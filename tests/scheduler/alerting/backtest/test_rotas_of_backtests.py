@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.routes import RotaDefinition, Route
-from scheduler.alerting.backtest.backtester import BacktestRequest, build_backtester
 from scheduler.alerting.rotas import RotaReader
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.features.backtest.service import BacktestRequest, build_backtester
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from tests.config.clock import ManualClock

@@ -15,9 +15,12 @@ from jobs.incidents.values import AlertKey
 from jobs.runs import Run, Ticket
 from scheduler.alerting.backtest.backtester import BacktestRequest, build_backtester
 from scheduler.alerting.replay.history import RecordedFiring, ReplayDefinitions, ReplayInput
+from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import RecordedFiring, ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.features.backtest.service import BacktestRequest, build_backtester
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.alerting.evaluation.evaluator_world import MINUTE, START, EvaluatorWorld

@@ -14,6 +14,13 @@ from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.gates import Pauses
+from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import JobHistory
+from scheduler.catalog.catalog import Catalog
+from scheduler.features.alerts.explainer import AlertExplainer, build_alert_explainer
+from scheduler.features.alerts.explanation import AlertExplanation
+from scheduler.features.backtest.service import build_backtester
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.alerting.backtest.stored_time import StoredTime

@@ -15,7 +15,6 @@ import pytest
 from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
 from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.entra.signing_keys import MIN_FETCH_INTERVAL, SigningKeys
@@ -26,6 +25,7 @@ from scheduler.authentication.port import Authenticated, AuthenticationMode, Req
 from scheduler.authentication.role_map import RoleGrant, RoleMap
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.features.incidents.texts import INCIDENT_ID
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import scheduler.queries.alerting.exclusions
+import scheduler.features.incidents.exclusions
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
@@ -159,8 +159,8 @@ async def test_a_limited_caller_sees_its_downtime_without_the_ids_of_incidents_o
 
 @virtual_time
 async def test_reads_are_bounded_and_the_result_admits_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler.queries.alerting.exclusions, "MAX_INCIDENTS_READ", 2)
-    monkeypatch.setattr(scheduler.queries.alerting.exclusions, "_INCIDENTS_AT_ONCE", 1)
+    monkeypatch.setattr(scheduler.features.incidents.exclusions, "MAX_INCIDENTS_READ", 2)
+    monkeypatch.setattr(scheduler.features.incidents.exclusions, "_INCIDENTS_AT_ONCE", 1)
     async with ApiClient(jobs=JOBS) as client:
         await client.shop.changes.write(OBSERVED, "")
         for begin in (9, 7, 5):

@@ -14,8 +14,8 @@ from jobs.notifications.channels.webhook import WebhookChannel
 from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.errors import Conflict, NotFound
-from scheduler.operations.alerting.undelivered import UndeliveredManager
-from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.features.channels.queries import ChannelQueries
+from scheduler.features.channels.service import UndeliveredManager
 from tests.scheduler.alerting.desk import IncidentDesk, open_desk
 from tests.scheduler.audit.memory_trail import API_CALLER
 

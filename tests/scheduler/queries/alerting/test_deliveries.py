@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from jobs.incidents.values import AlertDecision, AlertKey, Announcement, Incident, IncidentStatus, Member
-from scheduler.queries.alerting.deliveries import ChannelDelivery, DeliveryState, summarize_deliveries
+from scheduler.features.incidents.report import ChannelDelivery, DeliveryState, summarize_deliveries
 from tests.scheduler.fakes import START
 
 KEY = AlertKey("checkout", "failed")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import scheduler.queries.alerting.incidents
+import scheduler.features.incidents.queries
 from jobs.alerting.alert import AlertStatus
 from jobs.incidents.values import IncidentStatus, Suppression, SuppressionKind
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
-from scheduler.queries.alerting.alerts import AlertFilter
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
+from scheduler.features.alerts.queries import AlertFilter
+from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
 from scheduler.queries.selection import parse_selection
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.rows import InvalidContinuation
@@ -53,7 +53,7 @@ async def fail_apart(desk: IncidentDesk) -> None:
 async def test_incidents_are_listed_newest_first_page_by_page(
     desk: IncidentDesk, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler.queries.alerting.incidents, "_BATCH", 2)
+    monkeypatch.setattr(scheduler.features.incidents.queries, "_BATCH", 2)
     await fail_apart(desk)
 
     assert await leads(desk.queries(), limit=limit) == ["frontend", "search", "checkout", "router"]
@@ -63,8 +63,8 @@ async def test_incidents_are_listed_newest_first_page_by_page(
 async def test_a_page_with_filters_ends_after_a_number_of_incidents_and_the_next_one_continues(
     desk: IncidentDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler.queries.alerting.incidents, "_BATCH", 1)
-    monkeypatch.setattr(scheduler.queries.alerting.incidents, "MAX_INCIDENTS_SCANNED", 1)
+    monkeypatch.setattr(scheduler.features.incidents.queries, "_BATCH", 1)
+    monkeypatch.setattr(scheduler.features.incidents.queries, "MAX_INCIDENTS_SCANNED", 1)
     await fail_apart(desk)
 
     page = await desk.queries(WEB).list_incidents(IncidentFilter(severities=("info",)), limit=10)

@@ -11,8 +11,8 @@ from jobs.incidents.values import AlertKey, Member
 from jobs.runs import Attempt, Outcome, Phases, Run
 from jobs.runs.run import Failure
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.queries.alerting import member_facts
-from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
+from scheduler.features.incidents import facts as member_facts
+from scheduler.features.incidents.facts import MemberFacts, MemberFactsReader
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -9,8 +9,8 @@ from jobs.definition.job_alerts import OBJECTIVES_PART
 from jobs.definition.objective import SelectedObjective
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
+from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.alerting.visibility import SubjectVisibility
 from tests.scheduler.fakes import START, entry
 
 JOBS = (entry("web", "every 1m", tags={"team": "web"}), entry("api", "every 1m", tags={"team": "api"}))

@@ -105,7 +105,7 @@ async def test_instants_of_filters_are_in_the_zone_of_the_user() -> None:
 
 @virtual_time
 async def test_older_incidents_are_on_further_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    from scheduler.api.dashboard.incidents import incident_list_page
+    from scheduler.features.incidents import page as incident_list_page
 
     monkeypatch.setattr(incident_list_page, "RESOLVED_PER_PAGE", 1)
     async with open_client() as client:

@@ -1,1 +1,0 @@
-"""Models of incidents, alerts, silences, maintenance windows and channels."""

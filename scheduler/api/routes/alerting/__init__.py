@@ -1,1 +1,0 @@
-"""Routes of incidents, alerts, silences, maintenance windows and channels."""

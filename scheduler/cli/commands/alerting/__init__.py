@@ -1,1 +1,0 @@
-"""Incidents, silences and maintenance windows."""

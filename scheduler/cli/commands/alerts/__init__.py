@@ -1,1 +1,0 @@
-"""The commands that backtest, advise on and explain alert rules."""

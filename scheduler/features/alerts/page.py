@@ -1,0 +1,93 @@
+"""The page of a job's alerts at /api/dashboard/jobs/{name}/alerts: its rules and why they did or did not notify, its
+incidents, its objectives.
+
+It is not refreshed by itself: the explanation replays the last day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from jobs.definition.job_alerts import NamedObjective
+from jobs.objectives import describe_window
+from scheduler.api.dashboard.access.preferences import find_preferences
+from scheduler.api.dashboard.jobs.chart_period import InvalidPeriod, parse_local_time
+from scheduler.api.dashboard.jobs.job_frame import respond_job
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.routing import ApiRouter
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.alerts.explanation import AlertExplanation
+from scheduler.features.incidents.queries import IncidentFilter, IncidentList
+from scheduler.queries.objectives.reader import ObjectiveState
+from scheduler.services import Services
+
+MAX_INCIDENTS: Final = 10
+MAX_MEASURED: Final = 5
+"""Objectives of the job whose budgets are read."""
+MAX_MEASURED_JOBS: Final = 20
+"""Jobs of such an objective: those of a larger one are not read for the page of one job."""
+
+router = ApiRouter(in_schema=False, by_tag=True)
+
+_Instant = Annotated[str | None, Query(max_length=40)]
+
+
+@router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/alerts")
+async def show_alerts(request: Request, uses: ServicesDep, name: JobName, at: _Instant = None) -> Response:
+    """Show the page. `at`: the instant of the explanation, in the chosen zone; now without it."""
+    view, zone = await uses.queries.view_job(name), find_preferences(request).zone
+    instant, problem = None, ""
+    try:
+        instant = parse_local_time(at, "at", zone) if at else None
+    except InvalidPeriod as error:
+        problem = str(error)
+    mine, others = _select_objectives(uses, name)
+    explanation, incidents, objectives = await asyncio.gather(
+        _explain(uses, name, None if instant is None else min(instant, uses.clock.now())),
+        _list_incidents(uses, name),
+        _read_objectives(uses, mine),
+    )
+    return await respond_job(
+        request,
+        uses,
+        view,
+        "alerts",
+        explanation=explanation,
+        at="" if instant is None else f"{instant.astimezone(zone):%Y-%m-%dT%H:%M}",
+        at_problem=problem,
+        incidents=incidents,
+        objectives=objectives,
+        other_objectives=others,
+        describe_window=describe_window,
+    )
+
+
+async def _explain(uses: Services, name: str, at: datetime | None) -> AlertExplanation | None:
+    """Return the explanation; None for a caller that is limited to tags, as it names other jobs and their incidents."""
+    return None if uses.is_limited else await uses.alert_explainer.explain(name, at)
+
+
+async def _list_incidents(uses: Services, name: str) -> IncidentList:
+    try:
+        return await uses.incidents.list_incidents(IncidentFilter(subject=name), limit=MAX_INCIDENTS)
+    except UnknownJob:
+        return IncidentList((), None)  # the job was deleted meanwhile
+
+
+def _select_objectives(uses: Services, name: str) -> tuple[Sequence[NamedObjective], Sequence[NamedObjective]]:
+    """Return the objectives whose budgets are read, and the others that count the job."""
+    found = [each for each in uses.objectives.list_objectives() if name in each.jobs]
+    found.sort(key=lambda each: each.job != name)
+    measured = [each for each in found if len(each.jobs) <= MAX_MEASURED_JOBS][:MAX_MEASURED]
+    return measured, [each for each in found if each not in measured]
+
+
+async def _read_objectives(uses: Services, objectives: Sequence[NamedObjective]) -> Sequence[ObjectiveState]:
+    return [await uses.objectives.read_objective(each) for each in objectives]

@@ -1,0 +1,180 @@
+"""The routes that list and change incidents."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import Field
+
+from jobs.incidents.actions import LONGEST_NOTE
+from jobs.incidents.values import IncidentStatus
+from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.api.models.requests import Instant, Length, RequestModel, example
+from scheduler.api.requests.lengths import parse_length
+from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
+from scheduler.api.routing import ApiRouter
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentSummary,
+    TransitionListModel,
+)
+from scheduler.features.incidents.queries import IncidentFilter
+from scheduler.features.incidents.texts import INCIDENT_ID
+
+router = ApiRouter("incidents", by_tag=True)
+
+IncidentId = Annotated[str, Path(max_length=50, description="The incident's id", examples=[INCIDENT_ID])]
+OpenedFrom = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        max_length=50,
+        description="Opened at or after this instant: ISO 8601, UTC without an offset; or a duration before now, 24h",
+        examples=["2026-11-25T01:00:00Z"],
+    ),
+]
+OpenedTo = Annotated[
+    str | None,
+    Query(
+        alias="to",
+        max_length=50,
+        description="Opened at or before this instant, in the same forms",
+        examples=["2026-11-25T02:00:00Z"],
+    ),
+]
+Severities = Annotated[
+    list[Annotated[str, Field(max_length=100)]],
+    Query(max_length=20, description="Severity of the incident, such as down. Repeatable: any of them"),
+]
+Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
+
+
+class NoteRequest(RequestModel):
+    """`note`: for the others, with the history of the incident and in the messages of its channels. Not blank."""
+
+    model_config = example({"note": "the database restarts, 5 minutes"})
+
+    note: Note
+
+
+class HandlingRequest(RequestModel):
+    """`note`: as in POST /api/incidents/{incident_id}/notes."""
+
+    model_config = example({"note": "restarting the database"})
+
+    note: Note = ""
+
+
+class SnoozeRequest(RequestModel):
+    """One of `until` and `for` is required. An instant without an offset is UTC."""
+
+    model_config = example({"for": "2h", "note": "the provider works on it"})
+
+    until: Instant | None = None
+    length: Length | None = Field(default=None, alias="for")
+    note: Note = ""
+
+
+@router.read("/api/incidents")
+async def list_incidents(
+    services: ServicesDep,
+    status: Annotated[IncidentStatus | None, Query(description="Only open or only resolved ones")] = None,
+    severity: Severities = [],  # noqa: B006 - FastAPI copies it for each request
+    job: JobParameter = None,
+    tag: TagsParameter = [],  # noqa: B006
+    since: OpenedFrom = None,
+    until: OpenedTo = None,
+    limit: Limit = 50,
+    continuation: Continuation = None,
+) -> IncidentListModel:
+    """List incidents, newest first. `job`: also a group; one of whose alerts is or was a part of the incident.
+
+    Filters are combined with AND; a tag matches if a job of the incident has it. With filters a page can contain fewer
+    incidents than `limit`, even none. Only the last page has no continuation.
+    """
+    selection = parse_job_filters([], [], tag, [], [])
+    opened = parse_due_range(since, until, services.clock.now())
+    criteria = IncidentFilter(job, status, tuple(severity), selection, opened)
+    page = await services.incidents.list_incidents(criteria, limit=limit, after=continuation or "")
+    found = [IncidentSummary.from_view(view) for view in page.views]
+    return IncidentListModel(incidents=found, continuation=page.continuation)
+
+
+@router.read("/api/incidents/{incident_id}")
+async def get_incident(services: ServicesDep, incident_id: IncidentId) -> IncidentDetail:
+    """Return an incident with its alerts, its first 50 transitions, and the channels that were notified."""
+    return IncidentDetail.from_details(await services.incidents.find(incident_id))
+
+
+@router.read("/api/incidents/{incident_id}/transitions")
+async def list_transitions(
+    services: ServicesDep, incident_id: IncidentId, limit: Limit = 50, continuation: Continuation = None
+) -> TransitionListModel:
+    """List the changes of an incident, oldest first."""
+    page = await services.incidents.list_transitions(incident_id, limit=limit, after=continuation or "")
+    return TransitionListModel.from_page(page)
+
+
+@router.read("/api/incidents/{incident_id}/decisions")
+async def list_decisions(
+    services: ServicesDep, incident_id: IncidentId, limit: Limit = 50, continuation: Continuation = None
+) -> DecisionListModel:
+    """List why notifications of an incident were sent or not, with the values that decided, oldest first."""
+    page = await services.incidents.list_decisions(incident_id, limit=limit, after=continuation or "")
+    return DecisionListModel.from_page(page)
+
+
+@router.operate("/api/incidents/{incident_id}/acknowledge", problems=(HTTPStatus.CONFLICT,))
+async def acknowledge_incident(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: HandlingRequest | None = None
+) -> IncidentSummary:
+    """Hold back reminders and escalations until the incident is resolved. Its channels are notified of who does it."""
+    note = (body or HandlingRequest()).note
+    view = await services.operations.incidents.acknowledge(incident_id, note=note, caller=caller)
+    return IncidentSummary.from_view(view)
+
+
+@router.operate("/api/incidents/{incident_id}/snooze", problems=(HTTPStatus.CONFLICT,))
+async def snooze_incident(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: SnoozeRequest
+) -> IncidentSummary:
+    """Hold back reminders and escalations until an instant or for a time, at most 30 days."""
+    view = await services.operations.incidents.snooze(
+        incident_id, until=body.until, seconds=parse_length(body.length), note=body.note, caller=caller
+    )
+    return IncidentSummary.from_view(view)
+
+
+@router.operate("/api/incidents/{incident_id}/unacknowledge", problems=(HTTPStatus.CONFLICT,))
+async def unacknowledge_incident(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: HandlingRequest | None = None
+) -> IncidentSummary:
+    """Withdraw the acknowledgement or the snooze. Reminders and escalations that are due are sent.
+
+    An open incident that is neither acknowledged nor snoozed is unchanged.
+    """
+    note = (body or HandlingRequest()).note
+    view = await services.operations.incidents.unacknowledge(incident_id, note=note, caller=caller)
+    return IncidentSummary.from_view(view)
+
+
+@router.operate("/api/incidents/{incident_id}/notes", problems=(HTTPStatus.CONFLICT,))
+async def add_incident_note(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: NoteRequest
+) -> IncidentSummary:
+    """Add a text to the history of the incident. Its channels receive it."""
+    view = await services.operations.incidents.add_note(incident_id, body.note, caller=caller)
+    return IncidentSummary.from_view(view)
+
+
+@router.operate("/api/incidents/{incident_id}/resolve", problems=(HTTPStatus.CONFLICT,))
+async def resolve_incident(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: HandlingRequest | None = None
+) -> IncidentSummary:
+    """Resolve the incident although its alerts fire. Each of them opens an incident only when it fires anew."""
+    note = (body or HandlingRequest()).note
+    return IncidentSummary.from_view(await services.operations.incidents.resolve(incident_id, note=note, caller=caller))
