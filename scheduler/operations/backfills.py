@@ -19,7 +19,7 @@ from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.catalog.catalog import Catalog, CatalogJob, Operation
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
 from scheduler.identity.caller import Caller
@@ -56,7 +56,7 @@ class BackfillResult:
     skipped: int = 0
 
 
-class Backfiller:
+class Backfiller(Operation):
     def __init__(
         self,
         catalog: Catalog,

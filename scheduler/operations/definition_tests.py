@@ -17,7 +17,7 @@ from jobs.runs import Ticket
 from jobs.targets import HeartbeatTarget
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import InvalidArgument
 from scheduler.identity.caller import Caller
 from scheduler.identity.tags import describe_invisible_job
@@ -29,7 +29,7 @@ _MAX_CONCURRENT = 4
 """Test runs at a time; others wait."""
 
 
-class DefinitionTester:
+class DefinitionTester(Operation):
     def __init__(
         self,
         runner: Runner,

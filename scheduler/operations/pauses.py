@@ -13,7 +13,7 @@ from jobs.ports import Clock
 from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.changes.tracker import StateTracker
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
@@ -23,7 +23,7 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.pauses")
 
 
-class JobPauser:
+class JobPauser(Operation):
     def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail, states: StateTracker) -> None:
         self._catalog = catalog
         self._pauses = pauses

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
+from scheduler.catalog.catalog import Operation
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
 from scheduler.identity.caller import Caller
@@ -74,7 +75,7 @@ class ActionReport:
 _Action = Callable[[str], Awaitable[JobResult]]
 
 
-class SelectedJobActions:
+class SelectedJobActions(Operation):
     """Every method raises InvalidArgument, and StoreError or DispatchError if nothing was changed."""
 
     def __init__(self, queries: JobAndRunQueries, circuits: CircuitQueries, operations: Operations) -> None:

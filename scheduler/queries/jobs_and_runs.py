@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.queries.overview.job_view import JobView
@@ -56,7 +56,7 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
     return found
 
 
-class JobAndRunQueries:
+class JobAndRunQueries(Query):
     """One method a read. All methods that await raise StoreError."""
 
     HIDES_ITSELF = (Runs,)

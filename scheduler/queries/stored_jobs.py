@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.problems import Problem, dotted_path
 from jobs.problems.findings import suggest_sorted_name
-from scheduler.catalog.catalog import UnknownJob
+from scheduler.catalog.catalog import Query, UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.visible_since import VisibleSince
 from scheduler.catalog.written_jobs import LocatedStoredJob
@@ -59,7 +59,7 @@ class FieldChange:
     after: Any
 
 
-class StoredJobQueries:
+class StoredJobQueries(Query):
     def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
         self._composer = composer
         self._stored = stored

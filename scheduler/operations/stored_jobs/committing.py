@@ -17,7 +17,7 @@ from jobs.ports import Clock
 from jobs.problems import Problem, dotted_path
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import JobSnapshot
+from scheduler.catalog.catalog import JobSnapshot, Operation
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
@@ -69,7 +69,7 @@ UNCHANGED = Decision((), AuditedChange("", "", ""))
 """The decision to change nothing, which is not recorded."""
 
 
-class StoredJobCommitter:
+class StoredJobCommitter(Operation):
     def __init__(
         self,
         stored: StoredJobs,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.problems import Problem
+from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name, rename_definition
 from scheduler.errors import InvalidDefinition, NotFound
@@ -33,7 +34,7 @@ from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
 from scheduler.stores.stored_jobs.writes import JobWrite
 
 
-class StoredJobEditor:
+class StoredJobEditor(Operation):
     """Every method that awaits raises StoreError, and what StoredJobCommitter.commit raises."""
 
     def __init__(self, stored: StoredJobs, committer: StoredJobCommitter) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jobs.ports import Clock
+from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.identity.caller import Caller
 from scheduler.queries.stored_jobs import Define, select_visible_versions
@@ -19,7 +20,7 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import StoredJobs
 
 
-class PastNames:
+class PastNames(Operation):
     """Methods that await raise StoreError."""
 
     def __init__(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from jobs.ports import Clock
 from jobs.problems import Problem
+from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
 from scheduler.errors import Conflict, InvalidDefinition
@@ -71,7 +72,7 @@ class SetPlan:
     is_applied: bool = False
 
 
-class JobSetApplier:
+class JobSetApplier(Operation):
     """`plan` and `apply` raise InvalidDefinition, Conflict and StoreError."""
 
     def __init__(
