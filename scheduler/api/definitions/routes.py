@@ -8,7 +8,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Query, Request
+from fastapi import Query
 
 from jobs.definition import JobDefinition
 from jobs.formats.instants import parse_instant
@@ -18,15 +18,13 @@ from scheduler.api.description.bodies import describe_body
 from scheduler.api.models.runs import RunModel
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
 from scheduler.api.requests.body_rules import JSON_TYPE
+from scheduler.api.requests.definition_documents import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.definitions import DefinitionReview
 from scheduler.queries.jobs_and_runs import next_due_instants
 
 router = ApiRouter("definitions", by_tag=True)
 
-YAML_TYPE: Final = "application/yaml"
-MAX_DOCUMENT_BYTES: Final = 256 * 1024
-"""Bytes of about 500 jobs."""
 _MAX_INSTANTS: Final = 100
 _MAX_PROBLEMS: Final = 20
 """Problems that a response lists and its detail names."""
@@ -52,23 +50,6 @@ _TEST_RUN: Final = _describe_document(
     {"name": "checkout-api", "check": {"url": "http://127.0.0.1:8080/health"}, "retry": {"attempts": 1}},
     "A document with one job, in the full or in the flat form",
 )
-
-
-class DefinitionBody:
-    """The body of a request."""
-
-    def __init__(self, content: bytes, is_json: bool) -> None:
-        self.content = content
-        self.is_json = is_json
-
-
-async def read_document(request: Request) -> DefinitionBody:
-    """Return the body. Whatever is wrong with it is a finding, not a problem of the request."""
-    media_type = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower()
-    return DefinitionBody(await request.body(), media_type == JSON_TYPE)
-
-
-DefinitionBodyDep = Annotated[DefinitionBody, Depends(read_document)]
 
 
 @router.operate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.definition.dependencies import Dependency
 from jobs.runs.states import JobStatus
@@ -12,12 +12,25 @@ from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
+from scheduler.catalog.catalog import UnknownJob
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.pauses import Pause
+
+if TYPE_CHECKING:
+    from fastapi import Response
+
+    from scheduler.identity.caller import Caller
+    from scheduler.services import Services
+
+POLL_RETRY_AFTER = "1"
+"""Seconds after which to poll a run that was started."""
+
+MAX_UPCOMING = 10
+"""Due instants in the details of a job."""
 
 
 class PauseModel(ResponseModel):
@@ -174,3 +187,16 @@ class JobList(ResponseModel):
 
     jobs: list[JobSummary]
     continuation: str | None
+
+
+async def job_detail(services: Services, caller: Caller, name: str, response: Response | None = None) -> JobDetail:
+    """Return a job that is in force, and set the header ETag. Raises UnknownJob."""
+    view = await services.queries.view_job(name)
+    circuits = await services.circuits.circuits_of_jobs([name])
+    declared = services.stored_jobs.find_declared(name, caller)
+    if declared is None:
+        raise UnknownJob(name)
+    if response is not None:
+        response.headers["ETag"] = declared.etag
+    upcoming = services.queries.next_due(view, MAX_UPCOMING)
+    return JobDetail.from_job_view(view, upcoming, circuits.get(name), declared, caller.principal)

@@ -19,7 +19,7 @@ from scheduler.api.dependencies import (
 )
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_response import create_list_response
-from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
+from scheduler.api.models.jobs import POLL_RETRY_AFTER, JobDetail, JobList, JobSummary, job_detail
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routes.filters import (
@@ -33,16 +33,7 @@ from scheduler.api.routes.filters import (
 from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.api.stored_jobs.preconditions import NOT_MODIFIED, IfNoneMatch, not_modified
-from scheduler.catalog.catalog import UnknownJob
-from scheduler.identity.caller import Caller
-from scheduler.services import Services
 from scheduler.stores.runs.repository import RunState
-
-POLL_RETRY_AFTER = "1"
-"""Seconds after which to poll a run that was started."""
-
-MAX_UPCOMING = 10
-"""Due instants in the details of a job."""
 
 ViewParameter = Annotated[Literal["summary", "full"], Query(description="`full`: the declared definitions")]
 
@@ -109,19 +100,6 @@ async def get_job(
         if not declared.is_in_force:
             return DeclaredJobModel.from_declared(declared)
     return await job_detail(services, caller, name)
-
-
-async def job_detail(services: Services, caller: Caller, name: str, response: Response | None = None) -> JobDetail:
-    """Return a job that is in force, and set the header ETag. Raises UnknownJob."""
-    view = await services.queries.view_job(name)
-    circuits = await services.circuits.circuits_of_jobs([name])
-    declared = services.stored_jobs.find_declared(name, caller)
-    if declared is None:
-        raise UnknownJob(name)
-    if response is not None:
-        response.headers["ETag"] = declared.etag
-    upcoming = services.queries.next_due(view, MAX_UPCOMING)
-    return JobDetail.from_job_view(view, upcoming, circuits.get(name), declared, caller.principal)
 
 
 @router.operate(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
-from scheduler.api.models.jobs import JobDetail
+from scheduler.api.models.jobs import JobDetail, job_detail
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
-from scheduler.api.routes.jobs import job_detail
 from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("jobs", by_tag=True)
