@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
-from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
+from scheduler.catalog.limited import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection

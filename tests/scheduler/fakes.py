@@ -28,7 +28,7 @@ from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
-from scheduler.catalog.head_claims import ClaimWatch
+from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from config.check_rules import build_bindings
 from config.stored_jobs import StoredJobDefiner
 from scheduler.catalog.composition import JobComposer
-from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
+from scheduler.catalog.stored_jobs import STORED_JOBS_PART, ClaimWatch, StoredJobWatcher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames

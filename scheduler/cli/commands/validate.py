@@ -146,7 +146,7 @@ def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     from config.check_rules import build_guard
     from jobs.problems import Problem
     from scheduler.app.own_endpoints import server_endpoints
-    from scheduler.catalog.denied_targets import find_denied_targets
+    from scheduler.catalog.job_warnings import find_denied_targets
 
     guard = build_guard(settings, os.environ, server_endpoints(settings))
     for name, reason in find_denied_targets(found, guard).items():

@@ -19,7 +19,7 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot, Operation
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
-from scheduler.catalog.head_claims import ClaimWatch
+from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition

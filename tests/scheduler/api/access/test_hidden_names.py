@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 import scheduler.queries.changes
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_position
-from scheduler.catalog.limited import LimitedCatalog
+from scheduler.catalog.limited import LimitedCatalog, hide_position
 from scheduler.stores.dead_letters.letter import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
