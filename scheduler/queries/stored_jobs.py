@@ -14,7 +14,7 @@ from jobs.problems import Problem, dotted_path
 from jobs.problems.findings import suggest_sorted_name
 from scheduler.catalog.catalog import Query, UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
-from scheduler.catalog.limited import VisibleSince
+from scheduler.catalog.visible_since import VisibleSince
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
