@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.jobs.definitions import DefinitionReviewer
+    from scheduler.features.jobs.queries import JobAndRunQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -42,11 +44,9 @@ if TYPE_CHECKING:
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
-    from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeat_reader import HeartbeatReader
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.history.markers import DeploymentMarkerQueries
-    from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.overview.history import TimelineReader
     from scheduler.queries.overview.reader import OverviewQueries
@@ -174,7 +174,7 @@ class Services:
 
     @cached_property
     def queries(self) -> JobAndRunQueries:
-        from scheduler.queries.jobs_and_runs import JobAndRunQueries
+        from scheduler.features.jobs.queries import JobAndRunQueries
 
         dead_letters, states_of = self.repositories.dead_letters, self.states.states_of
         return JobAndRunQueries(self.catalog, self.runs, self.pauses, dead_letters, self.clock, states_of)

@@ -31,12 +31,16 @@ class CommandEntry(NamedTuple):
 
 COMMANDS = {
     "serve": CommandEntry("scheduler.cli.commands.serve", "serve", Needs.EVERYTHING),
-    "validate": CommandEntry("scheduler.cli.commands.validate", "validate", Needs.NOTHING),
-    "jobs": CommandEntry("scheduler.cli.commands.jobs", "jobs", Needs.ALL_JOBS),
+    "validate": CommandEntry("scheduler.features.jobs.definition_commands", "validate", Needs.NOTHING),
+    "jobs": CommandEntry("scheduler.features.jobs.commands", "jobs", Needs.ALL_JOBS),
     "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),
-    "next": CommandEntry("scheduler.cli.commands.next", "next_instants", Needs.USABLE, takes_expression=True),
-    "explain": CommandEntry("scheduler.cli.commands.explain", "explain", Needs.USABLE, takes_expression=True),
-    "schema": CommandEntry("scheduler.cli.commands.schema", "schema", Needs.NOTHING),
+    "next": CommandEntry(
+        "scheduler.features.jobs.schedule_commands", "next_instants", Needs.USABLE, takes_expression=True
+    ),
+    "explain": CommandEntry(
+        "scheduler.features.jobs.schedule_commands", "explain", Needs.USABLE, takes_expression=True
+    ),
+    "schema": CommandEntry("scheduler.features.jobs.definition_commands", "schema", Needs.NOTHING),
     "generate": CommandEntry(
         "scheduler.cli.commands.generation.group",
         "generate",
@@ -58,8 +62,8 @@ COMMANDS = {
         Needs.NOTHING,
         {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},
     ),
-    "pause": CommandEntry("scheduler.cli.commands.pause", "pause", Needs.USABLE),
-    "resume": CommandEntry("scheduler.cli.commands.resume", "resume", Needs.USABLE),
+    "pause": CommandEntry("scheduler.features.jobs.acting_commands", "pause", Needs.USABLE),
+    "resume": CommandEntry("scheduler.features.jobs.acting_commands", "resume", Needs.USABLE),
     "plan": CommandEntry("scheduler.cli.commands.stored_jobs.plan", "plan", Needs.EVERYTHING),
     "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("scheduler.cli.commands.delivery.drift", "drift", Needs.EVERYTHING),
@@ -70,7 +74,7 @@ COMMANDS = {
     "restore": CommandEntry("scheduler.cli.commands.stored_jobs.restore", "restore", Needs.EVERYTHING),
     "delete": CommandEntry("scheduler.cli.commands.stored_jobs.delete", "delete", Needs.USABLE),
     "cancel": CommandEntry("scheduler.cli.commands.cancel", "cancel", Needs.USABLE),
-    "backfill": CommandEntry("scheduler.cli.commands.backfill", "backfill", Needs.EVERYTHING),
+    "backfill": CommandEntry("scheduler.features.jobs.acting_commands", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(
         "scheduler.cli.commands.dead_letters.group",
         "dead_letters",
@@ -179,7 +183,7 @@ def register_commands(app: typer.Typer, typed: str | None) -> None:
         if entry.subcommands:
             app.add_typer(command, name=name)
         elif entry.takes_expression:
-            from scheduler.cli.schedule_argument import ExpressionCommand
+            from scheduler.features.jobs.schedule_commands import ExpressionCommand
 
             app.command(name, cls=ExpressionCommand)(command)
         else:

@@ -17,8 +17,8 @@ from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.catalog.limited import hide_position
+from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.identity.principal import Principal
-from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.changes.health_histories import HealthHistories
 from scheduler.stores.changes.repository import StateChanges

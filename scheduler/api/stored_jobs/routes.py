@@ -8,10 +8,16 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 
 from scheduler.api.dependencies import CallerDep, ServicesDep, reload_services
-from scheduler.api.models.jobs import JobDetail, job_detail
 from scheduler.api.requests.body_rules import MERGE_PATCH_TYPE
+from scheduler.api.requests.definition_requests import (
+    DEFINITION_BODY,
+    MAX_DEFINITION_BODY,
+    PATCH_BODY,
+    JsonObject,
+    MatchDep,
+    MatchOrAbsenceDep,
+)
 from scheduler.api.routing import ApiRouter
-from scheduler.api.stored_jobs.json_bodies import DEFINITION_BODY, MAX_DEFINITION_BODY, PATCH_BODY, JsonObject
 from scheduler.api.stored_jobs.models import (
     DuplicateRequest,
     FieldChangeModel,
@@ -19,7 +25,7 @@ from scheduler.api.stored_jobs.models import (
     VersionList,
     VersionModel,
 )
-from scheduler.api.stored_jobs.preconditions import MatchDep, MatchOrAbsenceDep
+from scheduler.features.jobs.models import JobDetail, job_detail
 from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
 
 router = ApiRouter("jobs", by_tag=True)

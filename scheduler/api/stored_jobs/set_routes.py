@@ -11,8 +11,8 @@ from fastapi import Path, Query, Response
 from jobs.definition import NAME_PATTERN
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.requests.body_rules import JSON_TYPE
+from scheduler.api.requests.definition_requests import SET_BODY, JsonObject
 from scheduler.api.routing import ApiRouter
-from scheduler.api.stored_jobs.json_bodies import SET_BODY, JsonObject
 from scheduler.api.stored_jobs.routes import AllowLiteral
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel, serialize_plan
 from scheduler.operations.stored_jobs.sets import SetPlan

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from scheduler.features.jobs.queries import next_due_instants
 from scheduler.operations.stored_jobs.sets import NEXT_RUNS, JobDifference, SetPlan, SetReview
-from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import compare_definitions
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
 
 MAX_DURATION: Final = 3600.0
 """A total outage among so many runs is certain after a few minutes."""
@@ -48,7 +48,7 @@ class GateOptions:
     ) -> GateOptions:
         """Return the options."""
         from scheduler.cli.options import parse_instant_option
-        from scheduler.cli.selection.options import parse_selection_options
+        from scheduler.cli.selection import parse_selection_options
 
         selection = parse_selection_options(
             names=names, tags=[normalize_tag(tag) for tag in tags or ()], name_option="--name"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.schedules import Schedule
     from scheduler.cli.delivery.port import RunningJob
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What a caller requires of the job that it changes, so that no change of another caller is lost.
 
-Made by scheduler.api.stored_jobs.preconditions and the commands.
+Made by scheduler.api.requests.definition_requests and the commands.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
 from scheduler.errors import Conflict, InvalidDefinition
+from scheduler.features.jobs.queries import next_due_instants
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.auditing import audit_set
 from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
 from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set
-from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.writes import JobWrite

@@ -1,6 +1,6 @@
 """Reads drafts: their definition, and their schedule in words. Called by scheduler.api.dashboard.editing.
 
-Nothing here validates a definition: see scheduler.queries.definitions.
+Nothing here validates a definition: see scheduler.features.jobs.definitions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scheduler.catalog.written_jobs import (
     parse_definition_json,
     parse_definition_yaml,
 )
-from scheduler.queries.jobs_and_runs import next_due_instants
+from scheduler.features.jobs.queries import next_due_instants
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule

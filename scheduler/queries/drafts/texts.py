@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jobs.flat import is_flat_job
 from jobs.formats.definition_yaml import write_definition
 from scheduler.catalog.written_jobs import find_written_name
-from scheduler.queries.job_files import minimal_definition
+from scheduler.features.jobs.job_files import minimal_definition
 
 if TYPE_CHECKING:
     from scheduler.catalog.catalog import CatalogJob

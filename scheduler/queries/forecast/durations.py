@@ -13,8 +13,8 @@ from heapq import nlargest
 from typing import Final
 
 from jobs.ports import Clock
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries.forecast.counting import DueJob
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import Period
 from scheduler.queries.statistics.reader import StatsReader
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.runs.repository import RunPage, RunRecord
 

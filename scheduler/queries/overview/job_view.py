@@ -1,4 +1,4 @@
-"""A job with its state, its newest run and its next one. Read by scheduler.queries.jobs_and_runs."""
+"""A job with its state, its newest run and its next one. Read by scheduler.features.jobs.queries."""
 
 from __future__ import annotations
 

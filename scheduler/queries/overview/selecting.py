@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from scheduler.features.jobs.selection import TagFilter
 from scheduler.queries.overview.summaries import OverviewJob, Standing
-from scheduler.queries.selection import TagFilter
 
 RECENT: Final = timedelta(hours=1)
 """How long ago a state has changed that the filter `changed` finds."""

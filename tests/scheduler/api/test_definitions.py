@@ -11,7 +11,7 @@ import pytest
 from jobs.definition import JobDefinition
 from scheduler import turns
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries import job_files
+from scheduler.features.jobs import job_files
 from tests.jobs.running.run_parts import answer
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient

@@ -18,7 +18,7 @@ from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.requests.definition_documents import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
+from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter
 from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition

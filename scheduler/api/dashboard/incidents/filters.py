@@ -7,8 +7,8 @@ from datetime import datetime, tzinfo
 from urllib.parse import urlencode
 
 from jobs.incidents.values import IncidentStatus
+from scheduler.features.jobs.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
 from scheduler.queries.alerting.incidents import IncidentFilter
-from scheduler.queries.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
 from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 
 

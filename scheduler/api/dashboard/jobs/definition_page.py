@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.jobs.job_frame import respond_job
+from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
-from scheduler.api.models.jobs import JobDetail
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
+from scheduler.features.jobs.models import JobDetail
 from scheduler.identity.caller import Caller
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import FieldChange, StoredJobQueries

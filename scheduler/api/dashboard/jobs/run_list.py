@@ -1,4 +1,4 @@
-"""The list of a job's runs with its filters and pages. Called by scheduler.api.dashboard.jobs.job_page."""
+"""The list of a job's runs with its filters and pages. Called by scheduler.features.jobs.job_page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fastapi import Query
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
-from scheduler.api.dashboard.jobs.chart_period import ChartPeriod
+from scheduler.api.dashboard.job_frame import ChartPeriod
 from scheduler.api.dependencies import parse_outcome
 from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries.history.filtered_runs import list_filtered_runs
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.runs.repository import RUN_FILTERS, RunPage
 

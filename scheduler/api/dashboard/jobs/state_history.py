@@ -1,4 +1,4 @@
-"""The strip of a job's states, and its sentence. Called by scheduler.api.dashboard.jobs.job_charts. Pure."""
+"""The strip of a job's states, and its sentence. Called by scheduler.features.jobs.job_page. Pure."""
 
 from __future__ import annotations
 

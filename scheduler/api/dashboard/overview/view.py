@@ -1,7 +1,7 @@
 """What a page of all jobs shows, as its URL defines it: filters, order, groups, window of time, page number.
 
 Routes depend on FilteredView or OrderedView. Called by scheduler.api.dashboard.overview and
-scheduler.api.dashboard.editing.selection_page.
+scheduler.features.overview.selection_page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fastapi import Depends, Query
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import parse_choice
-from scheduler.api.routes.filters import parse_job_filters
+from scheduler.api.list_filters import parse_job_filters
 from scheduler.queries.overview.selecting import OverviewCriteria, SortOrder
 from scheduler.queries.overview.spans import TimeWindow
 from scheduler.queries.overview.summaries import Standing

@@ -18,7 +18,7 @@ from scheduler.cli.commands.alerting.incident_actions import (
     unacknowledge,
 )
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
-from scheduler.cli.selection.options import TagOption
+from scheduler.cli.selection import TagOption
 
 if TYPE_CHECKING:
     from jobs.incidents.values import AlertDecision, IncidentStatus
@@ -80,7 +80,7 @@ def list_incidents(
     from scheduler.cli.commands.alerting.showing import show_incidents
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.options import parse_interval_options
-    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.selection import parse_selection_options
     from scheduler.queries.alerting.incidents import IncidentFilter
 
     selection, opened = parse_selection_options(tags=tags), parse_interval_options(since, until)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.catalog import JobSnapshot
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
 
 ABOUT = """Alert rules against what happened: replays stored runs through the rules.
@@ -66,7 +66,7 @@ def backtest(
       alerts backtest --since 7d --rules jobs/alerting.yaml --tag team=payments
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.selection import parse_selection_options
 
     within, local = _parse_range(since, until), _parse_zone(zone)
     selection = parse_selection_options(names=job, tags=tag, name_option="--job")
@@ -105,7 +105,7 @@ def advise(
     from scheduler.cli.commands.alerts.advice_text import advice_to_json, show_advice
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.options import parse_duration_option
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import FilesArgument
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_CHANGES, fail, show_json
+from scheduler.cli.selection import FilesArgument
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.drift import DriftReport

@@ -9,7 +9,7 @@ import typer
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_FAILED, fail, show_json
-from scheduler.cli.selection.options import AllOption
+from scheduler.cli.selection import AllOption
 
 if TYPE_CHECKING:
     from datetime import tzinfo

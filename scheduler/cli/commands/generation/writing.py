@@ -52,7 +52,7 @@ def _load_portfolio(command: str, *, with_stored: bool) -> Portfolio:
     configuration = load_for_command(command)
     jobs = configuration.jobs
     if with_stored:
-        from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
+        from scheduler.cli.selection import add_stored_jobs
 
         jobs = add_stored_jobs(jobs, configuration.settings)
     return build_portfolio(jobs, configuration.settings, os.environ)

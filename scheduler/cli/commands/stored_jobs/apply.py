@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import (
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
+from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
+from scheduler.cli.selection import (
     AdoptOption,
     FilesArgument,
     LiteralOption,
     SetOption,
     load_set,
 )
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
-from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 
 if TYPE_CHECKING:
     from pathlib import Path

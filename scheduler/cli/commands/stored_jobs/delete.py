@@ -8,7 +8,7 @@ import typer
 
 from scheduler.cli.commands.stored_jobs.changing import change_stored_job
 from scheduler.cli.output import escape_controls, print_note
-from scheduler.cli.selection.options import (
+from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
     JobsArgument,
@@ -44,7 +44,7 @@ def delete(
     if options.single_name is not None and not as_json:
         _delete_job(options.single_name)
         return
-    from scheduler.cli.selection.acting import act_on_selection
+    from scheduler.cli.selection import act_on_selection
     from scheduler.identity.command_caller import command_caller
 
     act_on_selection("delete", options, as_json, lambda actions, page: actions.delete(page, caller=command_caller()))

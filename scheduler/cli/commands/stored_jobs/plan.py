@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, LiteralOption
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
+from scheduler.cli.selection import AdoptOption, FilesArgument, LiteralOption
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.planning import CopyComparison, PlannedChanges, PlanOptions

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jobs.problems import Problem
-from scheduler.api.stored_jobs import json_bodies, set_routes
+from scheduler.api.requests import definition_requests
+from scheduler.api.stored_jobs import set_routes
 from scheduler.api.stored_jobs.set_models import SetPlanModel, serialize_plan
 from scheduler.catalog import composition
 from scheduler.operations.stored_jobs import committing, sets
@@ -155,7 +156,7 @@ async def test_what_takes_longer_with_each_job_runs_outside_of_the_thread_of_the
         monkeypatch.setattr(where, name, watched)
 
     for where, name in (
-        (json_bodies, "parse_definition_json"),
+        (definition_requests, "parse_definition_json"),
         (sets, "read_written_jobs"),
         (sets, "compare_set"),
         (sets, "_plan_id"),

@@ -10,6 +10,7 @@ import pytest
 
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.features.jobs.selection import TagFilter
 from scheduler.queries.overview.reader import Overview
 from scheduler.queries.overview.selecting import (
     OverviewCriteria,
@@ -19,7 +20,6 @@ from scheduler.queries.overview.selecting import (
     sort_summaries,
 )
 from scheduler.queries.overview.summaries import MIN_UNSTABLE_CHANGES, OverviewJob, Standing, summarize
-from scheduler.queries.selection import TagFilter
 from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
