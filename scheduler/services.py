@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.jobs.queries import JobAndRunQueries
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from scheduler.queries.overview.history import TimelineReader
     from scheduler.queries.overview.reader import OverviewQueries
     from scheduler.queries.statistics.reader import StatsReader
-    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor

@@ -34,18 +34,17 @@ from scheduler.api.routes import (
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
-from scheduler.api.stored_jobs import routes as stored_job_routes
-from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.jobs import definition_routes
 from scheduler.features.jobs import routes as job_routes
+from scheduler.features.stored_jobs import routes as stored_job_routes
 from scheduler.services import Services
 
 ROUTERS = (
     health.router,
     job_routes.router,
     stored_job_routes.router,
-    set_routes.router,
+    stored_job_routes.sets_router,
     job_routes.pauses_router,
     job_routes.selections_router,
     definition_routes.router,

@@ -8,6 +8,8 @@ from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
 from scheduler.features.jobs.definitions import DefinitionTester
 from scheduler.features.jobs.service import Backfiller, JobPauser
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
@@ -23,8 +25,6 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager
-from scheduler.operations.stored_jobs.editing import StoredJobEditor
-from scheduler.operations.stored_jobs.sets import JobSetApplier
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

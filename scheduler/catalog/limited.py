@@ -18,7 +18,7 @@ from scheduler.stores.runs.pages import move_continuation
 
 if TYPE_CHECKING:
     from jobs.runs import Ticket
-    from scheduler.catalog.visible_since import VisibleFrom
+    from scheduler.features.stored_jobs.queries import VisibleFrom
     from scheduler.stores.dead_letters.letter import DeadLetter
     from scheduler.stores.runs.repository import RunRecord
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scheduler.features.jobs.definitions import DefinitionTester
     from scheduler.features.jobs.service import Backfiller, JobPauser
+    from scheduler.features.stored_jobs.service import StoredJobEditor
+    from scheduler.features.stored_jobs.sets import JobSetApplier
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager
-    from scheduler.operations.stored_jobs.editing import StoredJobEditor
-    from scheduler.operations.stored_jobs.sets import JobSetApplier
 
 
 @dataclass(frozen=True, slots=True)

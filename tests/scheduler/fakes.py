@@ -37,6 +37,10 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.features.jobs.definitions import DefinitionTester
 from scheduler.features.jobs.service import Backfiller, JobPauser
+from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
+from scheduler.features.stored_jobs.committing import StoredJobCommitter
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -53,11 +57,6 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager
-from scheduler.operations.stored_jobs.committing import StoredJobCommitter
-from scheduler.operations.stored_jobs.editing import StoredJobEditor
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.past_names import PastNames
-from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader

@@ -6,9 +6,9 @@ from typing import Final
 
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
-from scheduler.api.dashboard.editing import backtests, drafts, edit_page
+from scheduler.api.dashboard.editing import backtests
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
-from scheduler.api.dashboard.jobs import alerts_page, definition_page, run_page
+from scheduler.api.dashboard.jobs import alerts_page, run_page
 from scheduler.api.dashboard.operations import (
     audit_page,
     circuits_page,
@@ -23,6 +23,7 @@ from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
 from scheduler.features.jobs import job_page, plan_page
 from scheduler.features.overview import selection_page
+from scheduler.features.stored_jobs import definition_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
@@ -32,8 +33,8 @@ PAGE_ROUTERS: Final = (
     plan_page.router,
     definition_page.router,
     run_page.router,
-    edit_page.router,
-    drafts.router,
+    definition_page.editor_router,
+    definition_page.drafts_router,
     backtests.router,
     selection_page.router,
     incident_list_page.router,

@@ -14,7 +14,7 @@ from scheduler.api.description.bodies import describe_body
 from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest, UnusableValue
 from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition
+from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB, Precondition
 from scheduler.turns import compute
 
 MAX_DEFINITION_BODY = 256 * 1024

@@ -20,7 +20,7 @@ from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.job_warnings import find_denied_targets
 from scheduler.features.jobs.definitions import DefinitionReview, find_related_jobs
-from scheduler.operations.stored_jobs.sets import SetReview
+from scheduler.features.stored_jobs.sets import SetReview
 
 SECRETS_TIMEOUT = 10.0
 """Seconds for all secrets of a request together."""

@@ -16,9 +16,9 @@ from scheduler.cli.delivery.remote import RemoteApi, RemoteError
 from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.cli.delivery.store_scheduler import read_change
 from scheduler.features.jobs.job_files import minimal_definition
-from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
+from scheduler.features.stored_jobs.queries import FieldChange
+from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview
 from scheduler.queries.forecast.durations import RunDuration
-from scheduler.queries.stored_jobs import FieldChange
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.port import RecordedChange, SchedulerReader
-    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 MAX_SEARCHED: Final = 200
 """Jobs whose change is searched in the audit trail."""

@@ -1,7 +1,7 @@
 """Plans a change of job files: those of a working copy against the jobs of files that run. Pure.
 
 Called by `plan` and `drift` without --set. The plan has the form of that of a set: see
-scheduler.operations.stored_jobs.sets.
+scheduler.features.stored_jobs.sets.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from scheduler.features.jobs.queries import next_due_instants
-from scheduler.operations.stored_jobs.sets import NEXT_RUNS, JobDifference, SetPlan, SetReview
-from scheduler.queries.stored_jobs import compare_definitions
+from scheduler.features.stored_jobs.queries import compare_definitions
+from scheduler.features.stored_jobs.sets import NEXT_RUNS, JobDifference, SetPlan, SetReview
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

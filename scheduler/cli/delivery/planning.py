@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scheduler.cli.delivery.load import LoadChange
     from scheduler.cli.delivery.port import AlertReplay, SchedulerReader
     from scheduler.cli.delivery.working_copy import WorkingCopy
-    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.definition.alerting_section import AlertingDefinitions
     from scheduler.alerting.backtest.backtester import BacktestReport
-    from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
+    from scheduler.features.stored_jobs.sets import SetPlan, SetReview
     from scheduler.queries.forecast.durations import RunDuration
 
 DEFINITION_ACTIONS = frozenset(

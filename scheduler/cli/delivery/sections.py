@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from scheduler.operations.stored_jobs.sets import JobDifference
-from scheduler.queries.stored_jobs import compare_definitions
+from scheduler.features.stored_jobs.queries import compare_definitions
+from scheduler.features.stored_jobs.sets import JobDifference
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet

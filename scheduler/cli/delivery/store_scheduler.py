@@ -20,8 +20,8 @@ from scheduler.cli.delivery.port import (
     RunningJob,
 )
 from scheduler.cli.delivery.review_documents import list_review_documents
+from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.identity.command_caller import command_caller
-from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
 from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
 from scheduler.queries.periods import Period
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.alerting.backtest.backtester import BacktestReport
     from scheduler.app import Program
-    from scheduler.operations.stored_jobs.sets import SetPlan
+    from scheduler.features.stored_jobs.sets import SetPlan
 
 _QUANTILE: Final = 0.95
 _PAGE: Final = 50

@@ -1,6 +1,6 @@
 """Writes jobs as a job file that loads unchanged: only keys that differ from the defaults, as a user writes them.
 
-Called by scheduler.api, scheduler.queries.drafts.texts and the command `export`.
+Called by scheduler.api, scheduler.features.stored_jobs.drafts and the command `export`.
 
 """
 

@@ -16,7 +16,6 @@ from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import InvalidInput, InvalidRequest
-from scheduler.api.stored_jobs.models import DefinitionProblem
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS, ActionReport, ActionResult, JobResult, SelectedJobs
 from scheduler.features.jobs.selection import (
@@ -29,11 +28,12 @@ from scheduler.features.jobs.selection import (
     parse_selection,
 )
 from scheduler.features.jobs.service import BackfillResult
+from scheduler.features.stored_jobs.models import DefinitionProblem
+from scheduler.features.stored_jobs.queries import DeclaredJob
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.overview.job_view import JobView
-from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.pauses import Pause
 
 if TYPE_CHECKING:

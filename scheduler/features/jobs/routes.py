@@ -29,7 +29,6 @@ from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.requests.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.routing import ApiRouter
-from scheduler.api.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.features.jobs.models import (
     POLL_RETRY_AFTER,
     ActionReportModel,
@@ -43,6 +42,7 @@ from scheduler.features.jobs.models import (
     job_detail,
 )
 from scheduler.features.jobs.selected_jobs import SelectedJobActions
+from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.stores.runs.repository import RunState
 
 ViewParameter = Annotated[Literal["summary", "full"], Query(description="`full`: the declared definitions")]

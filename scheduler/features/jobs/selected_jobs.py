@@ -19,10 +19,10 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import JobSelection
+from scheduler.features.stored_jobs.service import ANY_VERSION
 from scheduler.identity.caller import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.stores.port import StoreError
 

@@ -51,16 +51,17 @@ from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsM
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
-from scheduler.api.stored_jobs.models import (
+from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
+from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
+from scheduler.features.stored_jobs.models import (
     DeclaredJobList,
     DeclaredJobModel,
+    SetList,
+    SetPlanModel,
     VersionDiff,
     VersionList,
     VersionModel,
 )
-from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
-from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
-from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

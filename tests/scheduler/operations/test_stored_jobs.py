@@ -19,9 +19,9 @@ from scheduler.catalog import stored_jobs
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.stored_jobs import CLAIM_TIMEOUT, ClaimWatch, StoredJobWatcher
 from scheduler.errors import Conflict, InvalidDefinition, PreconditionFailed
+from scheduler.features.stored_jobs.committing import MAX_DEFINITION, audit_job_change, audit_set
+from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.operations import Operations
-from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper

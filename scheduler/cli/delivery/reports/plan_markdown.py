@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.cli.delivery.load import LoadChange, LoadSide
     from scheduler.cli.delivery.port import AlertReplay
-    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 MAX_FIELDS: Final = 200
 """Changed fields in the table."""

@@ -1,37 +1,81 @@
 """Creates, duplicates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.program.
 
 Only the definition changes. A pause, an override of the circuit, the cursor and history belong to the name of the job;
-a new job does not get the pause of a former one. `allow_literal`: literal credentials are not a problem.
+a new job does not get the pause of a former one. `allow_literal`: literal credentials are not a problem. With a
+`Precondition` the caller requires that no other caller has changed the job meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.problems import Problem
 from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name, rename_definition
-from scheduler.errors import InvalidDefinition, NotFound
-from scheduler.identity.caller import Caller
-from scheduler.operations.stored_jobs.auditing import audit_job_change
-from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
-from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
-from scheduler.operations.stored_jobs.preconditions import Precondition
-from scheduler.operations.stored_jobs.visibility import is_used_by_others, refuse_file_job, refuse_used_name
-from scheduler.queries.stored_jobs import (
+from scheduler.errors import InvalidDefinition, NotFound, PreconditionFailed
+from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, refuse_file_job, refuse_used_name
+from scheduler.features.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, audit_job_change
+from scheduler.features.stored_jobs.queries import (
     COPY_OF,
     find_declared_job,
     find_stored_job,
     select_visible_versions,
     unknown_job,
 )
+from scheduler.identity.caller import Caller
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
 from scheduler.stores.stored_jobs.writes import JobWrite
+
+
+def apply_merge_patch(target: Any, patch: Any) -> Any:
+    """Return the target with the patch: null removes a member, an object is merged, any other value replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = apply_merge_patch(merged.get(key), value)
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """`exists`: whether the job must exist. `etags`: one of these must be current; None: any.
+
+    The etags are quoted, as HTTP writes them.
+    """
+
+    exists: bool
+    etags: frozenset[str] | None = None
+
+    def check(self, name: str, entry: StoredEntry | None) -> None:
+        """Raises PreconditionFailed."""
+        current = None if entry is None else format_etag(entry)
+        if not self.exists:
+            if current is not None:
+                raise PreconditionFailed(
+                    f"the job {name} exists already: its version is {current}, replace that one", current
+                )
+        elif current is None:
+            raise PreconditionFailed(f"the job {name} is not stored", None)
+        elif self.etags is not None and current not in self.etags:
+            raise PreconditionFailed(f"the job {name} was changed: its version is {current}, read it again", current)
+
+
+NEW_JOB = Precondition(exists=False)
+ANY_VERSION = Precondition(exists=True)
+
+
+def format_etag(entry: StoredEntry) -> str:
+    """Return the etag of a stored definition, quoted."""
+    return f'"{entry.etag}"'
 
 
 class StoredJobEditor(Operation):

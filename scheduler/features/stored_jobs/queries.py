@@ -1,31 +1,108 @@
-"""Reads declared jobs: definitions as users wrote them, versions and their differences. Called by scheduler.api,
-scheduler.operations and the commands.
+"""Reads declared jobs: definitions as users wrote them, versions and their differences, sets; and since when each job
+has had a tag of a caller that is limited to tags.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobs.problems import Problem, dotted_path
 from jobs.problems.findings import suggest_sorted_name
 from scheduler.catalog.catalog import Query, UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
-from scheduler.catalog.visible_since import VisibleSince
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
-from scheduler.queries.job_sets import SetPage, summarize_sets
+from scheduler.identity.principal import Principal
+from scheduler.identity.tags import Tags, written_tags
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
+from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry, parse_stamp
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+
+
+class VisibleFrom(NamedTuple):
+    """`has_hidden_past`: the version before had other tags."""
+
+    at: datetime
+    has_hidden_past: bool
+
+
+_Known = dict[str, tuple[str, VisibleFrom]]
+"""By job: the key of its latest version, and since when it has been visible."""
+
+
+class VisibleSince:
+    """Caches what it has read: a version never changes."""
+
+    def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
+        self._composer = composer
+        self._stored = stored
+        self._known: dict[Tags, _Known] = {}
+
+    async def read(self, principal: Principal) -> Mapping[str, VisibleFrom]:
+        """Return the instant by job, as its retained versions tell. Raises StoreError."""
+        entries = [
+            one.entry
+            for one in self._composer.sources.stored.values()
+            if one.located is not None and principal.sees(one.located.job.tags)
+        ]
+        known = self._known.get(principal.tags, {})
+        found = {entry.name: (entry.row_key, await self._read(entry, principal, known)) for entry in entries}
+        self._known[principal.tags] = found
+        return {name: since for name, (_, since) in found.items()}
+
+    async def _read(self, entry: StoredEntry, principal: Principal, known: _Known) -> VisibleFrom:
+        if known.get(entry.name, ("",))[0] == entry.row_key:
+            return known[entry.name][1]
+        since = parse_stamp(entry.stamp)
+        for version in await self._stored.list_versions(entry) if entry.number > 1 else ():
+            if version.definition is not None and not principal.sees(written_tags(version.definition)):
+                return VisibleFrom(since, has_hidden_past=True)
+            since = version.at
+        return VisibleFrom(since, has_hidden_past=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSummary:
+    """`jobs`: the number of jobs of this owner. `changed_at`: when one of them was last written."""
+
+    owner: str
+    jobs: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetPage:
+    """By owner. `generation`: of all stored jobs. `continuation`: None on the last page."""
+
+    sets: tuple[SetSummary, ...]
+    generation: int
+    continuation: str | None
+
+
+def summarize_sets(entries: Iterable[StoredEntry], generation: int, *, limit: int, after: str) -> SetPage:
+    """Return a page of the sets of these entries."""
+    counts: dict[str, int] = {}
+    latest: dict[str, str] = {}
+    for entry in entries:
+        if entry.owner:
+            counts[entry.owner] = counts.get(entry.owner, 0) + 1
+            latest[entry.owner] = max(latest.get(entry.owner, ""), entry.stamp)
+    owners = sorted(counts)
+    start = bisect_right(owners, after)
+    some = owners[start : start + limit]
+    sets = tuple(SetSummary(owner, counts[owner], parse_stamp(latest[owner])) for owner in some)
+    return SetPage(sets, generation, some[-1] if start + limit < len(owners) else None)
+
 
 COPY_OF: Final = "copy of "
 """Start of the comment of the first version of a copy; the name of the copied job follows."""

@@ -11,13 +11,7 @@ import typer
 
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
-from scheduler.cli.selection import (
-    AdoptOption,
-    FilesArgument,
-    LiteralOption,
-    SetOption,
-    load_set,
-)
+from scheduler.cli.selection import AdoptOption, FilesArgument, LiteralOption, SetOption, load_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program
     from scheduler.cli.delivery.api_scheduler import ApiScheduler
     from scheduler.cli.delivery.connection import Connection
-    from scheduler.operations.stored_jobs.sets import SetPlan
+    from scheduler.features.stored_jobs.sets import SetPlan
 
 _YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a confirmation.")]
 _HashOption = Annotated[
@@ -60,7 +54,7 @@ def apply(
       apply jobs/ --set reports --yes --json
       apply jobs/ --set reports --yes --url https://scheduler.example.com
     """
-    from scheduler.cli.commands.stored_jobs.plan_text import describe_result, show_plan
+    from scheduler.features.stored_jobs.plan_commands import describe_result, show_plan
 
     _check_confirmation(yes, plan_hash, as_json)
     rules = _SetRules(adopt, allow_literal)
@@ -167,7 +161,7 @@ def _find_target(files: list[Path], owner: str, rules: _SetRules, connection: Co
 
 def _confirm(plan: SetPlan) -> str:
     """Return the hash of the plan if the user confirms it. Without changes the command ends."""
-    from scheduler.cli.commands.stored_jobs.plan_text import has_changes, show_plan
+    from scheduler.features.stored_jobs.plan_commands import has_changes, show_plan
 
     show_plan(plan, as_json=False)
     if plan.conflicts:

@@ -1,33 +1,37 @@
-"""Decides and commits changes of stored jobs until no other process has changed them in between.
+"""Decides and commits changes of stored jobs until no other process has changed them in between, and what the audit
+trail records of them. Called by service and sets.
 
-Called by the other modules of this package.
+The entry of one job has its definition before and after. The entry of a set has each job with its new version, and what
+differs as far as MAX_DIFFERENCES allows: the versions themselves contain the rest. It also has the tags of the jobs
+before and after, each combination once: they decide who sees what differs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.ports import Clock
 from jobs.problems import Problem, dotted_path
 from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot, Operation
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
-from scheduler.identity.caller import Caller
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.past_names import PastNames
-from scheduler.operations.stored_jobs.uses import OtherUses
-from scheduler.operations.stored_jobs.visibility import (
+from scheduler.features.stored_jobs.allowed_changes import (
+    OtherUses,
+    PastNames,
+    StoredJobLimits,
     WritingRules,
     describe_loss,
     describe_lost_name,
@@ -35,10 +39,14 @@ from scheduler.operations.stored_jobs.visibility import (
     refuse_file_job,
     used_message,
 )
+from scheduler.features.stored_jobs.queries import compare_definitions
+from scheduler.identity.caller import Caller
+from scheduler.identity.tags import written_tags
 from scheduler.stores.port import StoreError, StoreUnavailable
-from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
+from scheduler.stores.stored_jobs.writes import JobWrite, next_number
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 
@@ -242,3 +250,102 @@ def _problems_of(
         for problem in problems_for(one, tried, rules):
             key = dotted_path("jobs", one.entry.name, problem.key) if with_name else problem.key
             yield Problem(key, problem.message, problem.hint)
+
+
+MAX_DEFINITION = 50_000
+"""Characters of a definition in an entry. Of a longer one its hash and its size are recorded."""
+MAX_VERSIONS_OF_SET = 350_000
+"""Characters of the names and versions in the entry of a set, about 10,000 jobs."""
+MAX_DIFFERENCES = 60_000
+"""Characters of what differs, of all jobs in the entry of a set together."""
+MAX_TAGS_OF_SET = 20_000
+"""Characters of the combinations of tags in the entry of a set. Without them only callers that see all jobs see it."""
+_ACTIONS = {
+    "created": "create",
+    "replaced": "replace",
+    "patched": "patch",
+    "deleted": "delete",
+    "restored": "restore",
+}
+
+
+def audit_job_change(verb: str, before: StoredEntry | None, write: JobWrite, copied: str = "") -> AuditedChange:
+    """Return the entry of a change of one job. `verb`: such as `replaced`. `copied`: the job of which it is a copy."""
+    old = None if before is None or before.is_deleted else _state(before.number, before.owner, before.text)
+    new = None
+    if write.definition is not None:
+        new = _state(next_number(before), write.owner, encode_json(write.definition))
+    return AuditedChange(
+        action=f"job.{_ACTIONS[verb]}",
+        object_id=write.name,
+        summary=f"job {write.name} was {verb}" + (f" as a copy of {copied}" if copied else ""),
+        jobs=(write.name, copied) if copied else (write.name,),
+        before=old,
+        after=new,
+    )
+
+
+def audit_set(owner: str, tree: JobTree, writes: Sequence[JobWrite]) -> AuditedChange:
+    """Return the entry of a set that is applied. `tree`: before the change."""
+    written = [write for write in writes if write.definition is not None]
+    removed = [write for write in writes if write.definition is None]
+    differences, omitted = _fit(((write.name, _differences(tree, write)) for write in writes), MAX_DIFFERENCES)
+    versions, unnamed = _fit(((write.name, write.to_entry(tree).number) for write in writes), MAX_VERSIONS_OF_SET)
+    after: dict[str, Any] = {
+        "written": {write.name: versions[write.name] for write in written if write.name in versions},
+        "removed": {write.name: versions[write.name] for write in removed if write.name in versions},
+        "differences": differences,
+    }
+    tags = _combine_tags(tree, writes)
+    if len(encode_json(tags)) <= MAX_TAGS_OF_SET:
+        after[TAGS_OF_JOBS] = tags
+    counts = {"versions_omitted": unnamed, "differences_omitted": omitted}
+    return AuditedChange(
+        action="set.apply",
+        object_id=owner,
+        summary=f"the set {owner} was applied: {len(written)} written, {len(removed)} removed",
+        jobs=tuple(write.name for write in (*written, *removed)),
+        after=after | {key: count for key, count in counts.items() if count},
+        max_state=MAX_VERSIONS_OF_SET + MAX_DIFFERENCES + MAX_TAGS_OF_SET + 1000,
+    )
+
+
+def _state(version: int, owner: str, text: str) -> Mapping[str, Any]:
+    """`text`: the definition as JSON."""
+    if len(text) <= MAX_DEFINITION:
+        return {"version": version, "owner": owner, "definition": decode_json(text)}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"version": version, "owner": owner, "definition_characters": len(text), "definition_sha256": digest}
+
+
+def _differences(tree: JobTree, write: JobWrite) -> Sequence[Mapping[str, Any]]:
+    """Return each key that differs, in the definitions as users wrote them."""
+    entry = tree.find_job(write.name)
+    before = {} if entry is None else decode_json(entry.text)
+    changes = compare_definitions(before, write.definition or {})
+    return [{"path": change.path, "before": change.before, "after": change.after} for change in changes]
+
+
+def _combine_tags(tree: JobTree, writes: Sequence[JobWrite]) -> Sequence[Mapping[str, str]]:
+    """Return each combination of tags that a job has before or after the change."""
+    found: dict[str, Mapping[str, str]] = {}
+    for write in writes:
+        entry = tree.find_job(write.name)
+        for definition in (None if entry is None else decode_json(entry.text), write.definition):
+            if definition is not None:
+                tags = written_tags(definition)
+                found[encode_json(tags)] = tags
+    return list(found.values())
+
+
+def _fit(items: Iterable[tuple[str, Any]], limit: int) -> tuple[dict[str, Any], int]:
+    """Return the items that fit as JSON, and the number of the others."""
+    fitting, size, omitted = dict[str, Any](), 0, 0
+    for name, value in items:
+        length = len(name) + len(encode_json(value)) + 4
+        if size + length > limit:
+            omitted += 1
+        else:
+            size += length
+            fitting[name] = value
+    return fitting, omitted

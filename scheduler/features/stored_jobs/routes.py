@@ -1,31 +1,38 @@
-"""The routes that create, change and delete stored jobs, and read their versions."""
+"""The routes that create, change and delete stored jobs, read their versions, and list, plan and apply their sets."""
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Path, Query, Request, Response
 
-from scheduler.api.dependencies import CallerDep, ServicesDep, reload_services
-from scheduler.api.requests.body_rules import MERGE_PATCH_TYPE
+from jobs.definition import NAME_PATTERN
+from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep, reload_services
+from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.api.requests.definition_requests import (
     DEFINITION_BODY,
     MAX_DEFINITION_BODY,
     PATCH_BODY,
+    SET_BODY,
     JsonObject,
     MatchDep,
     MatchOrAbsenceDep,
 )
 from scheduler.api.routing import ApiRouter
-from scheduler.api.stored_jobs.models import (
+from scheduler.features.jobs.models import JobDetail, job_detail
+from scheduler.features.stored_jobs.models import (
     DuplicateRequest,
     FieldChangeModel,
+    SetList,
+    SetPlanModel,
     VersionDiff,
     VersionList,
     VersionModel,
+    serialize_plan,
 )
-from scheduler.features.jobs.models import JobDetail, job_detail
+from scheduler.features.stored_jobs.sets import SetPlan
 from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
 
 router = ApiRouter("jobs", by_tag=True)
@@ -186,3 +193,78 @@ async def restore_version(
     """
     await services.operations.stored_jobs.restore(name, number, precondition, caller, allow_literal=allow_literal)
     return await job_detail(await reload_services(request), caller, name, response)
+
+
+MAX_SET_BODY: Final = 16 * 1024 * 1024
+"""Bytes of a set, about 40,000 jobs."""
+
+sets_router = ApiRouter("sets", by_tag=True)
+
+Owner = Annotated[
+    str,
+    Path(pattern=NAME_PATTERN, description="The owner of the set, such as a repository's name", examples=["reports"]),
+]
+Adopt = Annotated[bool, Query(description="Take over jobs of other sets, and jobs that were made by hand")]
+PlanId = Annotated[
+    str, Query(min_length=32, max_length=32, description="The `plan_id` of a plan of the same set", examples=["0" * 32])
+]
+
+
+@sets_router.read("/api/sets")
+async def list_sets(
+    services: ServicesDep, caller: CallerDep, limit: Limit = 100, continuation: Continuation = None
+) -> SetList:
+    """List the sets by owner, with the number of their jobs and their last change."""
+    page = services.stored_jobs.list_sets(caller, limit=limit, after=continuation or "")
+    return SetList.from_page(page)
+
+
+@sets_router.manage(
+    "/api/sets/{owner}/plan",
+    method="POST",
+    openapi_extra=SET_BODY,
+    max_body=MAX_SET_BODY,
+    problems=(HTTPStatus.CONFLICT,),
+)
+async def plan_set(
+    services: ServicesDep,
+    caller: CallerDep,
+    owner: Owner,
+    document: JsonObject,
+    adopt: Adopt = False,
+    allow_literal: AllowLiteral = False,
+) -> SetPlanModel:
+    """Return what a desired set of jobs would change. The body is that of a job file: `jobs` and `defaults`.
+
+    Jobs of this owner that the set does not contain are removed. Nothing is changed.
+    """
+    plan = await services.operations.job_sets.plan(owner, document, caller, adopt=adopt, allow_literal=allow_literal)
+    return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
+
+
+@sets_router.manage(
+    "/api/sets/{owner}/apply",
+    method="POST",
+    openapi_extra=SET_BODY,
+    max_body=MAX_SET_BODY,
+    problems=(HTTPStatus.CONFLICT,),
+)
+async def apply_set(
+    services: ServicesDep,
+    caller: CallerDep,
+    owner: Owner,
+    document: JsonObject,
+    plan_id: PlanId,
+    adopt: Adopt = False,
+    dry_run: Annotated[bool, Query(description="Check the plan, and change nothing")] = False,
+    allow_literal: AllowLiteral = False,
+) -> SetPlanModel:
+    """Make all changes of a plan together, or none: 409 if the stored jobs, the files or the set have changed since."""
+    plan = await services.operations.job_sets.apply(
+        owner, document, plan_id, caller, adopt=adopt, dry_run=dry_run, allow_literal=allow_literal
+    )
+    return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
+
+
+async def _respond(plan: SetPlan) -> Response:
+    return Response(await asyncio.to_thread(serialize_plan, plan), media_type=JSON_TYPE)
