@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
-from scheduler.features.jobs.definitions import DefinitionTester
-from scheduler.features.jobs.service import Backfiller, JobPauser
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
 from scheduler.features.stored_jobs.service import StoredJobEditor
 from scheduler.features.stored_jobs.sets import JobSetApplier
 from scheduler.operations import Operations

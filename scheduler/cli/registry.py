@@ -183,7 +183,7 @@ def register_commands(app: typer.Typer, typed: str | None) -> None:
         if entry.subcommands:
             app.add_typer(command, name=name)
         elif entry.takes_expression:
-            from scheduler.features.jobs.schedule_commands import ExpressionCommand
+            from scheduler.cli.selection import ExpressionCommand
 
             app.command(name, cls=ExpressionCommand)(command)
         else:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from scheduler.cli.output import (
     EXIT_FAILED,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from jobs.problems import Problem
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
-    from scheduler.features.jobs.selected_jobs import ActionReport, JobResult, SelectedJobActions, SelectedJobs
-    from scheduler.features.jobs.selection import JobSelection
+    from scheduler.features.jobs.selected_jobs import SelectedJobActions, SelectedJobs
+    from scheduler.features.jobs.selection import ActionReport, JobResult, JobSelection
     from scheduler.stores.runs.repository import RunRecord
 
 JobsArgument = Annotated[
@@ -133,7 +134,8 @@ async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Seq
     """Apply the action to all pages of the selection."""
     from dataclasses import replace
 
-    from scheduler.features.jobs.selected_jobs import ActionResult, SelectedJobActions
+    from scheduler.features.jobs.selected_jobs import SelectedJobActions
+    from scheduler.features.jobs.selection import ActionResult
 
     actions = SelectedJobActions(program.queries, program.circuits, program.operations)
     results: list[JobResult] = []
@@ -193,7 +195,7 @@ def show_results(results: Sequence[JobResult], jobs: SelectedJobs, as_json: bool
     """Print a line for each job. The command ends with 1 without any."""
     if as_json:
         from scheduler.features.jobs.models import ActionReportModel
-        from scheduler.features.jobs.selected_jobs import ActionReport
+        from scheduler.features.jobs.selection import ActionReport
 
         model = ActionReportModel.from_report(ActionReport(tuple(results), None), dry_run=jobs.dry_run)
         show_json(model.model_dump_json(indent=2))
@@ -317,3 +319,12 @@ def load_set(command: str, files: list[Path], owner: str) -> tuple[Configuration
         return configuration, read_desired_set(files, Path.cwd(), configuration.settings.default_schedule)
     except ConfigurationError as error:
         fail(format_problems(error.problems))
+
+
+class ExpressionCommand(TyperCommand):
+    """Accepts an expression that begins with `-`, instead of rejecting it as an unknown option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        expressions = [word for word in args if word.startswith("-") and not word.startswith("--") and " " in word]
+        rest = [word for word in args if word not in expressions]
+        return super().parse_args(ctx, [*rest, "--", *expressions] if expressions else rest)

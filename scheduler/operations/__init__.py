@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.features.jobs.definitions import DefinitionTester
-    from scheduler.features.jobs.service import Backfiller, JobPauser
+    from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
     from scheduler.features.stored_jobs.service import StoredJobEditor
     from scheduler.features.stored_jobs.sets import JobSetApplier
     from scheduler.operations.alerting.channel_tests import ChannelTester

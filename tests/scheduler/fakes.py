@@ -35,8 +35,7 @@ from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
-from scheduler.features.jobs.definitions import DefinitionTester
-from scheduler.features.jobs.service import Backfiller, JobPauser
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
 from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
 from scheduler.features.stored_jobs.committing import StoredJobCommitter
 from scheduler.features.stored_jobs.service import StoredJobEditor

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import Response
 
 from scheduler.api.dependencies import (
+    POLL_RETRY_AFTER,
     CallerDep,
     Continuation,
     JobParameter,
@@ -24,7 +25,6 @@ from scheduler.api.list_response import create_list_response
 from scheduler.api.models.runs import RunList, RunModel, run_path
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter
-from scheduler.features.jobs.models import POLL_RETRY_AFTER
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0

@@ -1,0 +1,1 @@
+"""Unsaved definitions and stored jobs, with what of config they need."""

@@ -15,7 +15,7 @@ from scheduler.cli.delivery.port import AlertMessage, AlertReplay, AlertRequest,
 from scheduler.cli.delivery.remote import RemoteApi, RemoteError
 from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.cli.delivery.store_scheduler import read_change
-from scheduler.features.jobs.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 from scheduler.features.stored_jobs.queries import FieldChange
 from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview
 from scheduler.queries.forecast.durations import RunDuration

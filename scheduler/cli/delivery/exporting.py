@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.features.jobs.job_files import JobFileFormat, write_job_file
+from scheduler.features.jobs.definitions import JobFileFormat, write_job_file
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.port import RunningJob

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scheduler.features.jobs.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

@@ -80,7 +80,7 @@ def jobs(
 
 
 def _print_job_file(views: list[JobView]) -> None:
-    from scheduler.features.jobs.job_files import JobFileFormat, write_job_file
+    from scheduler.features.jobs.definitions import JobFileFormat, write_job_file
 
     for part in write_job_file((view.entry for view in views), JobFileFormat.YAML):
         print(part, end="")

@@ -26,8 +26,7 @@ from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableVa
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter
-from scheduler.features.jobs.definitions import DefinitionReview
-from scheduler.features.jobs.job_files import JobFileFormat, write_job_file
+from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat, write_job_file
 from scheduler.features.jobs.queries import next_due_instants
 from scheduler.identity.literals import show_definition
 from scheduler.turns import SharedTurns

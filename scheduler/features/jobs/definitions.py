@@ -1,33 +1,23 @@
-"""Definitions that are not saved: what a review finds, and a single run of their check.
+"""Definitions outside the jobs in force: what a review of unsaved ones finds, and jobs written as a job file.
 
-The review is a port: scheduler.app has the settings, the secrets and the guard of the targets. A test run is stored
-only on request, never published, and no circuit counts it. Its scope is manage: a definition decides to which host a
-secret is sent.
+The review is a port: scheduler.app has the settings, the secrets and the guard of the targets. A job file that is
+written loads unchanged: it has only the keys that differ from the defaults, as a user writes them.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.checks.binding.rules import UNRESTRICTED, Bindings
-from jobs.definition import JobDefinition
-from jobs.model_base import find_secret_names
-from jobs.ports import Clock
-from jobs.running.runner import Runner
-from jobs.runs import Ticket
-from jobs.targets import HeartbeatTarget
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Operation
-from scheduler.errors import InvalidArgument
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import describe_invisible_job
-from scheduler.stores.runs.repository import RunRecord, Runs, RunState
+from jobs.formats.definition_yaml import write_definition
+from jobs.model_base import FILE_CONTEXT
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 
 if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
     from jobs.problems import Problem
 
 
@@ -77,60 +67,73 @@ def _groups_of(job: JobDefinition) -> frozenset[str]:
     return frozenset(group for group in groups if group)
 
 
-MAX_TEST_SECONDS = 60.0
-"""Seconds of a run, whatever its timeout is. The front end of Azure Functions cancels a request after 230."""
-_MAX_CONCURRENT = 4
-"""Test runs at a time; others wait."""
+Show = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
 
 
-class DefinitionTester(Operation):
-    def __init__(
-        self,
-        runner: Runner,
-        clock: Clock,
-        audit: AuditTrail,
-        catalog: Catalog,
-        runs: Runs,
-        bindings: Bindings = UNRESTRICTED,
-    ) -> None:
-        """`runner`: one that publishes nothing."""
-        self._runner = runner
-        self._catalog = catalog
-        self._runs = runs
-        self._clock = clock
-        self._audit = audit
-        self._bindings = bindings
-        self._places = asyncio.Semaphore(_MAX_CONCURRENT)
+class JobFileFormat(StrEnum):
+    """The format of a job file."""
 
-    async def run_once(self, job: JobDefinition, *, caller: Caller, store: bool = False) -> RunRecord:
-        """Run the check of a definition to its end. `store`: as a run on demand of the saved job of that name.
+    YAML = "yaml"
+    JSON = "json"
 
-        Raises:
-            InvalidArgument: the check waits for pings, or the job or a secret does not exist for the caller.
-            UnknownJob: the run is to be stored, and there is no saved job of that name.
-            StoreError: the test run could not be recorded in the audit trail and did not start, or it could not be
-                stored.
-        """
-        if store:
-            self._catalog.get_job(job.name)
-        if isinstance(job.check, HeartbeatTarget):
-            raise InvalidArgument("check", "a heartbeat contacts no target: it judges the pings of a saved job")
-        if not caller.principal.sees(job.tags):
-            raise InvalidArgument("tags", describe_invisible_job(caller.principal.tags))
-        for name in sorted(find_secret_names(job.check)) if caller.principal.tags else ():
-            if not self._bindings.admits_tags(name, caller.principal.own_tags(job.tags)):
-                raise InvalidArgument("check", f"the secret {name} is not for this job")
-        ticket = Ticket.requested(job.name, self._clock.now(), job.generation())
-        change = AuditedChange(
-            "definition.test",
-            job.name,
-            f"an unsaved definition of {job.name} was run once",
-            (job.name,),
-            after={"check": job.check.endpoint, "stored": store},
-        )
-        timeout = job.timeout.model_copy(update={"run": min(job.timeout.run, MAX_TEST_SECONDS)})
-        async with self._places, audited(self._audit, caller, change):
-            run = await self._runner.run(job.model_copy(update={"circuit": None, "timeout": timeout}), ticket)
-            if store:
-                await self._runs.insert_finished(ticket, run)
-        return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
+    @property
+    def media_type(self) -> str:
+        return f"application/{self.value}"
+
+
+def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
+    """Return the full form of a job without its name and without defaults. It has the same generation."""
+    from jobs.definition import JobDefinition
+
+    shortest = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for candidate in (shortest, job.model_dump(mode="json", by_alias=True, exclude_unset=True)):
+        if job.schedule is None and not job.depends_on:
+            candidate.setdefault("schedule", None)  # the kind of its check can have a default schedule
+        if _loads_as(JobDefinition, candidate, job):
+            return _without_name(candidate)
+    return _without_name(job.to_json())
+
+
+def write_job_file(
+    jobs: Iterable[CatalogJob], format: JobFileFormat, show: Show = lambda definition: definition
+) -> Iterator[str]:
+    """Yield the parts of a job file: its start, each job, its end. `show`: returns what the reader sees of each."""
+    if format is JobFileFormat.JSON:
+        yield from _write_json(jobs, show)
+        return
+    yield f"{SCHEMA_LINE}\njobs:\n"
+    is_empty = True
+    for entry in jobs:
+        is_empty = False
+        origin = entry.origin.replace("\n", " ")
+        yield f"  # {origin}\n{_to_yaml(entry.job.name, show(minimal_definition(entry.job)))}"
+    if is_empty:
+        yield "  {}\n"
+
+
+def _write_json(jobs: Iterable[CatalogJob], show: Show) -> Iterator[str]:
+    separator = ""
+    yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
+    for entry in jobs:
+        text = json.dumps({entry.job.name: show(minimal_definition(entry.job))}, indent=2, ensure_ascii=False)
+        yield separator + "".join(f"\n  {line}" for line in text.splitlines()[1:-1])
+        separator = ","
+    yield "\n  }\n}\n"
+
+
+def _loads_as(model: type[JobDefinition], written: Mapping[str, Any], job: JobDefinition) -> bool:
+    try:
+        return model.model_validate(written, context=FILE_CONTEXT).model_dump_json() == job.model_dump_json()
+    except ValueError:
+        return False
+
+
+def _without_name(definition: dict[str, Any]) -> Mapping[str, Any]:
+    del definition["name"]
+    return definition
+
+
+def _to_yaml(name: str, definition: Mapping[str, Any]) -> str:
+    text = write_definition({name: definition})
+    return "".join(f"  {line}\n" for line in text.splitlines())

@@ -1,19 +1,25 @@
-"""The page of a job at /api/dashboard/jobs/{name}: its state, its runs, its charts with the marks of changes."""
+"""The page of a job at /api/dashboard/jobs/{name}: its state, its charts in a period with the marks of changes, and the
+list of its runs with filters and pages.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats.counts import format_count
+from jobs.formats.durations import describe_milliseconds, describe_span
+from jobs.problems import describe_wrong_choice, make_printable
+from jobs.runs import Trigger
 from jobs.runs.histogram import Histogram
+from jobs.runs.states import JobStatus, StateChange
 from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
@@ -26,29 +32,118 @@ from scheduler.api.dashboard.job_frame import (
     period_around,
     respond_job,
 )
-from scheduler.api.dashboard.jobs.run_list import OUTCOMES, TRIGGERS, OutcomeFilter, TriggerFilter, read_run_list
-from scheduler.api.dashboard.jobs.state_history import draw_history
 from scheduler.api.dashboard.readers import Readers, readers_of
 from scheduler.api.dashboard.rendering.chart_axes import TimeAxis, ValueAxis, measure_axis, ratio_axis
 from scheduler.api.dashboard.rendering.formatting import percent
 from scheduler.api.dashboard.rendering.line_chart import ChartLine, LineChart, draw_line_chart
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dashboard.rendering.state_strip import StateStrip
-from scheduler.api.dependencies import CallerDep, Continuation, JobName, ServicesDep
+from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
+from scheduler.api.dependencies import CallerDep, Continuation, JobName, ServicesDep, parse_outcome
+from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
 from scheduler.features.jobs.plan_page import create_timetable
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.identity.caller import Caller
 from scheduler.identity.principal import Principal
 from scheduler.queries.heartbeats import HeartbeatView
+from scheduler.queries.history.filtered_runs import list_filtered_runs
 from scheduler.queries.history.job_markers import JobMarker
 from scheduler.queries.history.states import StateHistory, read_state_history
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.statistics.series import RunSeries
 from scheduler.queries.statistics.sums import quantiles
+from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.services import Services
+from scheduler.stores.runs.repository import RUN_FILTERS, RunPage
 from scheduler.stores.runs.rollups.tally import Tally
+
+RUNS_PER_PAGE: Final = 20
+"""Runs listed on a page."""
+OUTCOMES: Final = tuple(str(outcome) for outcome in RUN_FILTERS)
+TRIGGERS: Final = tuple(str(trigger) for trigger in Trigger)
+_MILLISECOND = timedelta(milliseconds=1)
+
+OutcomeFilter = Annotated[str | None, Query(max_length=20)]
+TriggerFilter = Annotated[str | None, Query(max_length=20)]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRuns:
+    """`query`: the parameters of the filters. `is_older`: it is not the first page."""
+
+    page: RunPage
+    outcome: str
+    trigger: str
+    query: Mapping[str, str]
+    is_older: bool
+
+
+async def read_run_list(
+    queries: JobAndRunQueries,
+    job: str,
+    period: ChartPeriod,
+    filters: tuple[str | None, str | None],
+    continuation: str | None,
+) -> ListedRuns:
+    """Return the runs of the period, or the latest ones if it is the default. Raises InvalidRequest, StoreError."""
+    outcome, trigger = parse_outcome(filters[0] or None), _parse_trigger(filters[1])
+    due = ANY_TIME if period.is_default else TimeRange(period.since, period.until - _MILLISECOND)
+    try:
+        page = await list_filtered_runs(
+            queries, job, outcome=outcome, trigger=trigger, due=due, limit=RUNS_PER_PAGE, continuation=continuation
+        )
+    except ValueError as error:
+        message = make_printable(str(error), 200)
+        raise InvalidRequest(InvalidInput(location="query.continuation", message=message)) from None
+    query = {name: value for name, value in (("outcome", outcome), ("trigger", trigger)) if value}
+    return ListedRuns(page, outcome or "", trigger or "", query, continuation is not None)
+
+
+def _parse_trigger(trigger: str | None) -> str | None:
+    if trigger and trigger not in TRIGGERS:
+        message, hint = describe_wrong_choice(trigger, TRIGGERS)
+        raise InvalidRequest(InvalidInput(location="query.trigger", message=message, hint=hint))
+    return trigger or None
+
+
+_BAD = frozenset({JobStatus.DOWN, JobStatus.SILENT})
+
+
+def draw_history(history: StateHistory, axis: TimeAxis, until: datetime) -> StateStrip:
+    """Return the strip of a period. `until`: now if the period has not ended."""
+    spans = list(list_state_spans(history, axis, until))
+    return draw_state_strip(spans, axis, _describe(spans, history, axis))
+
+
+def list_state_spans(history: StateHistory, axis: TimeAxis, until: datetime) -> Iterator[StateSpan]:
+    """Yield the states of the period, in the order of time."""
+    changes = [*reversed(history.changes)]
+    ends = [*(change.at for change in changes), until]
+    begin = axis.since
+    if history.before is not None:
+        yield _to_span(history.before, begin, ends[0])
+    elif history.known_since is not None:
+        yield StateSpan(None, begin, ends[0])
+    for change, end in zip(changes, ends[1:], strict=True):
+        yield _to_span(change, change.at, end)
+
+
+def _to_span(change: StateChange, begin: datetime, end: datetime) -> StateSpan:
+    return StateSpan(change.state, begin, end, change.cause.message)
+
+
+def _describe(spans: list[StateSpan], history: StateHistory, axis: TimeAxis) -> str:
+    period = f"States, {axis.format(axis.since)} to {axis.format(axis.until)}"
+    bad = [span for span in spans if span.state in _BAD]
+    down = sum((span.end - span.begin for span in bad), timedelta())
+    latest = next((span.state for span in reversed(spans) if span.state is not None), None)
+    if latest is None:
+        return f"{period}: not known."
+    outages = f"down {format_count(len(bad), 'time')}, {describe_span(down.total_seconds())} in all"
+    changes = format_count(len(history.changes), "change")
+    return f"{period}: {outages if bad else 'never down'}; {changes}; at the end {latest}."
 
 
 @dataclass(frozen=True, slots=True)

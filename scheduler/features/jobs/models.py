@@ -1,11 +1,9 @@
-"""Request and response models of jobs, their pauses and backfills, and of actions on all jobs of a selection."""
+"""Response models of jobs, their pauses and backfills, and of actions on all jobs of a selection."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from jobs.definition.dependencies import Dependency
 from jobs.runs import Ticket
@@ -13,21 +11,9 @@ from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS, ActionReport, ActionResult, JobResult, SelectedJobs
-from scheduler.features.jobs.selection import (
-    JOB_STATES,
-    LATEST_OUTCOMES,
-    NAME_FILTER,
-    TAG_FILTER,
-    InvalidFilter,
-    check_kinds,
-    parse_selection,
-)
-from scheduler.features.jobs.service import BackfillResult
+from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult
 from scheduler.features.stored_jobs.models import DefinitionProblem
 from scheduler.features.stored_jobs.queries import DeclaredJob
 from scheduler.identity.literals import show_definition
@@ -39,11 +25,9 @@ from scheduler.stores.pauses import Pause
 if TYPE_CHECKING:
     from fastapi import Response
 
+    from scheduler.features.jobs.service import BackfillResult
     from scheduler.identity.caller import Caller
     from scheduler.services import Services
-
-POLL_RETRY_AFTER = "1"
-"""Seconds after which to poll a run that was started."""
 
 MAX_UPCOMING = 10
 """Due instants in the details of a job."""
@@ -249,66 +233,6 @@ class BackfillModel(ResponseModel):
     def from_result(cls, job: str, done: BackfillResult, *, dry_run: bool) -> BackfillModel:
         runs = [BackfillRun.from_ticket(ticket) for ticket in done.tickets]
         return cls(job=job, dry_run=dry_run, runs=runs, already_run=done.already_run, skipped=done.skipped)
-
-
-_MAX_VALUES = 500
-"""Values of one filter."""
-
-_Texts = Annotated[list[str], Field(max_length=_MAX_VALUES)]
-
-
-def _choices(*values: str) -> dict[str, object]:
-    return {"items": {"type": "string", "enum": list(values)}}
-
-
-class SelectionRequest(RequestModel):
-    """Selects jobs as the filters of GET /api/jobs do. Filters are combined with AND.
-
-    `names` can contain * (any text) and ? (one character). `tags`: `key` or `key=value`; a job must have all of them.
-    `all` confirms a request without filters. `dry_run` lists the jobs and changes nothing. `continuation`: of the
-    previous response, for a selection with more than `limit` jobs.
-    """
-
-    model_config = example({"tags": ["team=payments"], "dry_run": True})
-
-    names: Annotated[_Texts, Field(json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}})] = []
-    kinds: Annotated[_Texts, Field(json_schema_extra=_choices(*check_kinds()))] = []
-    tags: Annotated[_Texts, Field(json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}})] = []
-    states: Annotated[_Texts, Field(json_schema_extra=_choices(*JOB_STATES))] = []
-    outcomes: Annotated[_Texts, Field(json_schema_extra=_choices(*LATEST_OUTCOMES))] = []
-    all: bool = False
-    dry_run: bool = False
-    limit: Annotated[int, Field(ge=1, le=MAX_SELECTED_JOBS)] = 100
-    continuation: Annotated[str | None, Field(max_length=500)] = None
-
-    def parse(self) -> SelectedJobs:
-        """Raises InvalidRequest: a filter is invalid."""
-        try:
-            selection = parse_selection(
-                names=self.names, kinds=self.kinds, tags=self.tags, states=self.states, outcomes=self.outcomes
-            )
-        except InvalidFilter as error:
-            raise InvalidRequest(
-                InvalidInput(location=f"body.{error.filter}s", message=error.message, hint=error.hint)
-            ) from None
-        return SelectedJobs(selection, self.all, self.dry_run, self.limit, self.continuation or "")
-
-
-class PauseSelectionRequest(SelectionRequest):
-    """As SelectionRequest. `until` null: until the jobs are resumed. An instant without an offset is UTC."""
-
-    model_config = example({"tags": ["team=payments"], "until": "2030-01-01T06:00:00Z", "reason": "deployment"})
-
-    until: Instant | None = None
-    reason: Reason = ""
-
-
-class ResetSelectionRequest(SelectionRequest):
-    """As SelectionRequest. `reason`: for the audit log."""
-
-    model_config = example({"names": ["checkout-*"], "reason": "the payment provider is back"})
-
-    reason: Reason = ""
 
 
 class JobResultModel(ResponseModel):

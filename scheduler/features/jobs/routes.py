@@ -13,7 +13,16 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
-from scheduler.api.dependencies import CallerDep, Continuation, JobName, Limit, ServicesDep, Wait, parse_wait
+from scheduler.api.dependencies import (
+    POLL_RETRY_AFTER,
+    CallerDep,
+    Continuation,
+    JobName,
+    Limit,
+    ServicesDep,
+    Wait,
+    parse_wait,
+)
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_filters import (
     KindsParameter,
@@ -26,22 +35,27 @@ from scheduler.api.list_filters import (
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import InvalidInput, UnusableValue
+from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
 from scheduler.api.requests.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.routing import ApiRouter
 from scheduler.features.jobs.models import (
-    POLL_RETRY_AFTER,
     ActionReportModel,
     BackfillModel,
     JobDetail,
     JobList,
     JobSummary,
-    PauseSelectionRequest,
-    ResetSelectionRequest,
-    SelectionRequest,
     job_detail,
 )
-from scheduler.features.jobs.selected_jobs import SelectedJobActions
+from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS, SelectedJobActions, SelectedJobs
+from scheduler.features.jobs.selection import (
+    JOB_STATES,
+    LATEST_OUTCOMES,
+    NAME_FILTER,
+    TAG_FILTER,
+    InvalidFilter,
+    check_kinds,
+    parse_selection,
+)
 from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.stores.runs.repository import RunState
 
@@ -217,6 +231,66 @@ async def backfill_job(services: ServicesDep, caller: CallerDep, name: JobName, 
 
 
 selections_router = ApiRouter("jobs", by_tag=True)
+
+
+_MAX_VALUES = 500
+"""Values of one filter."""
+
+_Texts = Annotated[list[str], Field(max_length=_MAX_VALUES)]
+
+
+def _choices(*values: str) -> dict[str, object]:
+    return {"items": {"type": "string", "enum": list(values)}}
+
+
+class SelectionRequest(RequestModel):
+    """Selects jobs as the filters of GET /api/jobs do. Filters are combined with AND.
+
+    `names` can contain * (any text) and ? (one character). `tags`: `key` or `key=value`; a job must have all of them.
+    `all` confirms a request without filters. `dry_run` lists the jobs and changes nothing. `continuation`: of the
+    previous response, for a selection with more than `limit` jobs.
+    """
+
+    model_config = example({"tags": ["team=payments"], "dry_run": True})
+
+    names: Annotated[_Texts, Field(json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}})] = []
+    kinds: Annotated[_Texts, Field(json_schema_extra=_choices(*check_kinds()))] = []
+    tags: Annotated[_Texts, Field(json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}})] = []
+    states: Annotated[_Texts, Field(json_schema_extra=_choices(*JOB_STATES))] = []
+    outcomes: Annotated[_Texts, Field(json_schema_extra=_choices(*LATEST_OUTCOMES))] = []
+    all: bool = False
+    dry_run: bool = False
+    limit: Annotated[int, Field(ge=1, le=MAX_SELECTED_JOBS)] = 100
+    continuation: Annotated[str | None, Field(max_length=500)] = None
+
+    def parse(self) -> SelectedJobs:
+        """Raises InvalidRequest: a filter is invalid."""
+        try:
+            selection = parse_selection(
+                names=self.names, kinds=self.kinds, tags=self.tags, states=self.states, outcomes=self.outcomes
+            )
+        except InvalidFilter as error:
+            raise InvalidRequest(
+                InvalidInput(location=f"body.{error.filter}s", message=error.message, hint=error.hint)
+            ) from None
+        return SelectedJobs(selection, self.all, self.dry_run, self.limit, self.continuation or "")
+
+
+class PauseSelectionRequest(SelectionRequest):
+    """As SelectionRequest. `until` null: until the jobs are resumed. An instant without an offset is UTC."""
+
+    model_config = example({"tags": ["team=payments"], "until": "2030-01-01T06:00:00Z", "reason": "deployment"})
+
+    until: Instant | None = None
+    reason: Reason = ""
+
+
+class ResetSelectionRequest(SelectionRequest):
+    """As SelectionRequest. `reason`: for the audit log."""
+
+    model_config = example({"names": ["checkout-*"], "reason": "the payment provider is back"})
+
+    reason: Reason = ""
 
 
 async def get_actions(services: ServicesDep) -> SelectedJobActions:

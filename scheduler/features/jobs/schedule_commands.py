@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperCommand
 
 from jobs.errors import ScheduleError
 from jobs.formats.durations import describe_span
@@ -55,15 +54,6 @@ GapOption = Annotated[
 RepeatOption = Annotated[
     str | None, typer.Option("--repeat", metavar="first|both", help="Policy for local times that a DST change repeats.")
 ]
-
-
-class ExpressionCommand(TyperCommand):
-    """Accepts an expression that begins with `-`, instead of rejecting it as an unknown option."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        expressions = [word for word in args if word.startswith("-") and not word.startswith("--") and " " in word]
-        rest = [word for word in args if word not in expressions]
-        return super().parse_args(ctx, [*rest, "--", *expressions] if expressions else rest)
 
 
 @dataclass(frozen=True, slots=True)

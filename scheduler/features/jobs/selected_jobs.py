@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple
 
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from scheduler.catalog.catalog import Operation
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
 from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.features.jobs.selection import JobSelection
+from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult, JobSelection
 from scheduler.features.stored_jobs.service import ANY_VERSION
 from scheduler.identity.caller import Caller
 from scheduler.operations import Operations
@@ -30,30 +28,6 @@ MAX_SELECTED_JOBS = 500
 """Jobs that one call changes."""
 
 
-class ActionResult(StrEnum):
-    """What an action did to a job."""
-
-    DONE = "done"
-    UNCHANGED = "unchanged"
-    """The job was in this state already."""
-    REFUSED = "refused"
-    """The job does not allow the action."""
-    FAILED = "failed"
-    """The store or the queue failed."""
-    SELECTED = "selected"
-    """A dry run: the action would be applied to the job."""
-
-
-class JobResult(NamedTuple):
-    """The result for one job. `code`: a reason code, empty if it is done. `run_id`: of the run that was started."""
-
-    job: str
-    result: ActionResult
-    code: str = ""
-    message: str = ""
-    run_id: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class SelectedJobs:
     """A page of a selection. `dry_run`: change nothing. `every`: the caller confirms that it selects all jobs."""
@@ -63,14 +37,6 @@ class SelectedJobs:
     dry_run: bool = False
     limit: int = MAX_SELECTED_JOBS
     after: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ActionReport:
-    """`continuation`: the name after which the next call starts; None if no job is left."""
-
-    results: tuple[JobResult, ...]
-    continuation: str | None
 
 
 _Action = Callable[[str], Awaitable[JobResult]]

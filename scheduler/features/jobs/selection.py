@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase, translate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.problems.findings import suggest_name, suggest_sorted_name
@@ -210,3 +210,35 @@ def _parse_tag(text: str) -> TagFilter:
 
 def _join_or(values: Iterable[str]) -> str:
     return " or ".join(values)
+
+
+class ActionResult(StrEnum):
+    """What an action did to a job."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """The job was in this state already."""
+    REFUSED = "refused"
+    """The job does not allow the action."""
+    FAILED = "failed"
+    """The store or the queue failed."""
+    SELECTED = "selected"
+    """A dry run: the action would be applied to the job."""
+
+
+class JobResult(NamedTuple):
+    """The result for one job. `code`: a reason code, empty if it is done. `run_id`: of the run that was started."""
+
+    job: str
+    result: ActionResult
+    code: str = ""
+    message: str = ""
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionReport:
+    """`continuation`: the name after which the next call starts; None if no job is left."""
+
+    results: tuple[JobResult, ...]
+    continuation: str | None

@@ -1,4 +1,9 @@
-"""Pauses and resumes a job, and runs the due instants of a past range again."""
+"""Pauses and resumes a job, runs due instants of the past that have not run, and runs the check of a definition that is
+not saved.
+
+Such a test run is stored only on request, never published, and no circuit counts it. Its scope is manage: a definition
+decides to which host a secret is sent.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,18 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.runs.states import Cause, JobStatus, enter_state
 from jobs.schedules import Schedule
+from jobs.targets import HeartbeatTarget
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, CatalogJob, Operation
@@ -23,11 +32,15 @@ from scheduler.changes.tracker import StateTracker
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
 from scheduler.identity.caller import Caller
+from scheduler.identity.tags import describe_invisible_job
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import Runs, RunState
+from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 from scheduler.stores.schedule_activations import ScheduleActivations
+
+if TYPE_CHECKING:
+    from jobs.running.runner import Runner
 
 _log = logging.getLogger("scheduler.pauses")
 
@@ -289,3 +302,62 @@ def _select_tickets(
 
 def _backfill_ticket(entry: CatalogJob, at: datetime) -> Ticket:
     return replace(Ticket.scheduled(entry.job.name, at, entry.generation), trigger=Trigger.BACKFILL)
+
+
+MAX_TEST_SECONDS = 60.0
+"""Seconds of a run, whatever its timeout is. The front end of Azure Functions cancels a request after 230."""
+_MAX_CONCURRENT = 4
+"""Test runs at a time; others wait."""
+
+
+class DefinitionTester(Operation):
+    def __init__(
+        self,
+        runner: Runner,
+        clock: Clock,
+        audit: AuditTrail,
+        catalog: Catalog,
+        runs: Runs,
+        bindings: Bindings = UNRESTRICTED,
+    ) -> None:
+        """`runner`: one that publishes nothing."""
+        self._runner = runner
+        self._catalog = catalog
+        self._runs = runs
+        self._clock = clock
+        self._audit = audit
+        self._bindings = bindings
+        self._places = asyncio.Semaphore(_MAX_CONCURRENT)
+
+    async def run_once(self, job: JobDefinition, *, caller: Caller, store: bool = False) -> RunRecord:
+        """Run the check of a definition to its end. `store`: as a run on demand of the saved job of that name.
+
+        Raises:
+            InvalidArgument: the check waits for pings, or the job or a secret does not exist for the caller.
+            UnknownJob: the run is to be stored, and there is no saved job of that name.
+            StoreError: the test run could not be recorded in the audit trail and did not start, or it could not be
+                stored.
+        """
+        if store:
+            self._catalog.get_job(job.name)
+        if isinstance(job.check, HeartbeatTarget):
+            raise InvalidArgument("check", "a heartbeat contacts no target: it judges the pings of a saved job")
+        if not caller.principal.sees(job.tags):
+            raise InvalidArgument("tags", describe_invisible_job(caller.principal.tags))
+        for name in sorted(find_secret_names(job.check)) if caller.principal.tags else ():
+            if not self._bindings.admits_tags(name, caller.principal.own_tags(job.tags)):
+                raise InvalidArgument("check", f"the secret {name} is not for this job")
+        ticket = Ticket.requested(job.name, self._clock.now(), job.generation())
+        change = AuditedChange(
+            "definition.test",
+            job.name,
+            f"an unsaved definition of {job.name} was run once",
+            (job.name,),
+            after={"check": job.check.endpoint, "stored": store},
+        )
+        timeout = job.timeout.model_copy(update={"run": min(job.timeout.run, MAX_TEST_SECONDS)})
+        async with self._places, audited(self._audit, caller, change):
+            run = await self._runner.run(job.model_copy(update={"circuit": None, "timeout": timeout}), ticket)
+            if store:
+                await self._runs.insert_finished(ticket, run)
+        return RunRecord(ticket, RunState.FINISHED, "", None, run, "")

@@ -23,7 +23,7 @@ from scheduler.catalog.written_jobs import (
     parse_definition_json,
     parse_definition_yaml,
 )
-from scheduler.features.jobs.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 from scheduler.features.jobs.queries import next_due_instants
 
 if TYPE_CHECKING:

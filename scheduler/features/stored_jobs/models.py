@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -15,8 +15,10 @@ from jobs.problems import Problem
 from scheduler.api.models.base import ResponseModel
 from scheduler.api.models.requests import RequestModel, example
 from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, SetPage, SetSummary
-from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 from scheduler.stores.stored_jobs.tree import JobVersion
+
+if TYPE_CHECKING:
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 
 class DuplicateRequest(RequestModel):

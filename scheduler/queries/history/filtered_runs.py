@@ -1,4 +1,4 @@
-"""The runs of a job with an outcome and a trigger. Called by scheduler.api.dashboard.jobs.run_list."""
+"""The runs of a job with an outcome and a trigger. Called by scheduler.features.jobs.job_page."""
 
 from __future__ import annotations
 

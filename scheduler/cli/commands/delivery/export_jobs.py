@@ -46,7 +46,7 @@ def export_jobs(
     from scheduler.cli.delivery.connection import read_connection
     from scheduler.cli.delivery.exporting import select_jobs, write_files
     from scheduler.cli.delivery.working_copy import check_owner
-    from scheduler.features.jobs.job_files import JobFileFormat
+    from scheduler.features.jobs.definitions import JobFileFormat
 
     if owner is not None:
         check_owner(owner)

@@ -13,7 +13,7 @@ from jobs.formats.definition_yaml import write_definition
 from jobs.formats.durations import describe_milliseconds
 from scheduler.cli.delivery.reports.instants import format_in_zone
 from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, join_sections, table
-from scheduler.features.jobs.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

@@ -22,7 +22,7 @@ from scheduler.cli.delivery.port import AlertMessage, AlertReplay, RecordedChang
 from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
 from scheduler.cli.delivery.review_documents import MAX_DOCUMENT, list_review_documents
 from scheduler.cli.delivery.sections import compare_sections
-from scheduler.features.jobs.job_files import JobFileFormat
+from scheduler.features.jobs.definitions import JobFileFormat
 from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.queries.forecast.durations import RunDuration
 
