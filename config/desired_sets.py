@@ -1,7 +1,7 @@
 """Reads a desired set of stored jobs from files. Called by the commands `plan` and `apply`.
 
 The files have the form of job files. They are validated one by one: whether their jobs fit to the jobs in force is
-checked by scheduler.operations.stored_jobs.sets.
+checked by scheduler.features.stored_jobs.sets.
 """
 
 from __future__ import annotations

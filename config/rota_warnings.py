@@ -1,4 +1,4 @@
-"""Warnings about the calendars of rotas in files. Called by scheduler.cli.commands.validate.
+"""Warnings about the calendars of rotas in files. Called by scheduler.features.jobs.definition_commands.
 
 The program itself reports them in health and in its log (scheduler.alerting.rotas). Here, too, a process with limits
 evaluates a calendar: that of a job file in a pull request may be hostile.

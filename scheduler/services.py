@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from scheduler.features.incidents.queries import IncidentQueries
     from scheduler.features.incidents.report import IncidentReportReader
     from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
+    from scheduler.features.jobs.definitions import DefinitionReviewer
+    from scheduler.features.jobs.queries import JobAndRunQueries
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -44,14 +47,11 @@ if TYPE_CHECKING:
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
-    from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeat_reader import HeartbeatReader
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.history.markers import DeploymentMarkerQueries
-    from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.statistics.reader import StatsReader
-    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
@@ -174,7 +174,7 @@ class Services:
 
     @cached_property
     def queries(self) -> JobAndRunQueries:
-        from scheduler.queries.jobs_and_runs import JobAndRunQueries
+        from scheduler.features.jobs.queries import JobAndRunQueries
 
         dead_letters, states_of = self.repositories.dead_letters, self.states.states_of
         return JobAndRunQueries(self.catalog, self.runs, self.pauses, dead_letters, self.clock, states_of)

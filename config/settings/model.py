@@ -119,11 +119,11 @@ class DeletedJobSettings(FrozenModel):
 
 
 MAX_STORED_JOBS = 50_000
-"""See scheduler.operations.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
+"""See scheduler.features.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
 
 
 class StoredJobSettings(FrozenModel):
-    """The number of stored jobs that changes may reach; see scheduler.operations.stored_jobs.limits."""
+    """The number of stored jobs that changes may reach; see scheduler.features.stored_jobs.allowed_changes."""
 
     limit: int = Field(default=10_000, ge=1, le=MAX_STORED_JOBS)
     limit_per_tag: int = Field(default=1000, ge=1, le=MAX_STORED_JOBS)

@@ -13,8 +13,6 @@ from fastapi import FastAPI
 from scheduler.api.access import browser_session_routes, key_routes, session_routes
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
 from scheduler.api.dashboard.readers import prepare_dashboard
-from scheduler.api.definitions import exports as job_exports
-from scheduler.api.definitions import routes as definition_routes
 from scheduler.api.description import document_route
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
@@ -22,15 +20,12 @@ from scheduler.api.problems import add_problem_handlers
 from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import (
     audit,
-    backfills,
     circuits,
     dead_letters,
     health,
     heartbeats,
-    jobs,
     markers,
     metrics,
-    pauses,
     pings,
     runs,
     secrets,
@@ -38,31 +33,31 @@ from scheduler.api.routes import (
 )
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
-from scheduler.api.selections import routes as selection_routes
-from scheduler.api.stored_jobs import routes as stored_job_routes
-from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.alerts.routes import alerts_router, explanations_router
 from scheduler.features.channels import routes as channel_routes
 from scheduler.features.incidents import routes as incident_routes
 from scheduler.features.suppressions.routes import silences_router, windows_router
+from scheduler.features.jobs import definition_routes
+from scheduler.features.jobs import routes as job_routes
+from scheduler.features.stored_jobs import routes as stored_job_routes
 from scheduler.services import Services
 
 ROUTERS = (
     health.router,
-    jobs.router,
+    job_routes.router,
     stored_job_routes.router,
-    set_routes.router,
-    pauses.router,
-    selection_routes.router,
+    stored_job_routes.sets_router,
+    job_routes.pauses_router,
+    job_routes.selections_router,
     definition_routes.router,
-    job_exports.router,
+    definition_routes.exports_router,
     runs.router,
     circuits.router,
     dead_letters.router,
     watchdog.router,
     metrics.router,
-    backfills.router,
+    job_routes.backfills_router,
     secrets.router,
     heartbeats.router,
     uptime.router,

@@ -30,6 +30,9 @@ _MINUTES_PATTERN = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
 WAIT_PATTERN = f"^(?:{_SECONDS_PATTERN}|{_MINUTES_PATTERN})$"
 """Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats.durations parses."""
 
+POLL_RETRY_AFTER = "1"
+"""Seconds after which to poll a run that was started."""
+
 FUNCTION_KEY = "code"
 """Query parameter with the key of the Functions host, which passes it to the app."""
 

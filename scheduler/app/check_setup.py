@@ -31,8 +31,7 @@ from jobs.ports import Clock, HeartbeatSource
 from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.targets import Target
-from scheduler.catalog.denied_targets import warn_about_denied_targets
-from scheduler.catalog.warning_log import WarningLog
+from scheduler.catalog.job_warnings import WarningLog, warn_about_denied_targets
 from scheduler.version import VERSION
 
 if TYPE_CHECKING:

@@ -17,15 +17,15 @@ from scheduler.app.worker_setup import build_test_runner
 from scheduler.features.channels.service import ChannelTester, UndeliveredManager
 from scheduler.features.incidents.service import IncidentManager
 from scheduler.features.suppressions.service import SilenceManager, WindowManager
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier
 from scheduler.operations import Operations
 from scheduler.operations.api_keys import ApiKeyManager
-from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
-from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
-from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher

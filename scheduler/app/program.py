@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dependencies import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
+    from scheduler.features.jobs.definitions import DefinitionReviewer
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
-    from scheduler.queries.definitions import DefinitionReviewer
-    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.port import Store

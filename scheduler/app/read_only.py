@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.sessions import SessionManager
-    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.stores.port import Store
 
 
@@ -46,7 +46,7 @@ class ReadOnlyProgram(Services):
         """Put the jobs of these files and the stored jobs in force, for all queries. Raises StoreError."""
         from config.stored_jobs import StoredJobDefiner
         from scheduler.catalog.composition import JobComposer, build_snapshot
-        from scheduler.queries.stored_jobs import StoredJobQueries
+        from scheduler.features.stored_jobs.queries import StoredJobQueries
 
         self.catalog.replace(build_snapshot(files, self.clock.now()))
         definer = StoredJobDefiner(self._settings.default_schedule)

@@ -58,7 +58,7 @@ class CatalogJob:
     job: JobDefinition
     origin: str
     group_source: str = ""
-    """The file or set to which its concurrency group is private, see scheduler.catalog.private_groups."""
+    """The file or set to which its concurrency group is private, see scheduler.catalog.composition."""
     _generation: str = field(default="", repr=False)
 
     @property

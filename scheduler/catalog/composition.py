@@ -2,30 +2,63 @@
 
 The only place that replaces the set of the catalog: for changed files (scheduler.catalog.reloading), and for changed
 stored jobs (scheduler.catalog.stored_jobs, and the operations of this process).
+
+A concurrency group that no job file declares is private to the file or set that names it. A group that one source alone
+names keeps its name in the store, so that its slots stay valid when the program is updated.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.job_files.job_set import make_digest
 from config.stored_jobs import FileJobIndex, LocatedStoredJob, StoredJobDefiner
+from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.catalog.private_groups import find_private_groups, source_of_file_job, source_of_stored_job
 from scheduler.stores.rows import decode_json
+from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
 from scheduler.turns import release_later
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
-    from jobs.definition import JobDefinition
     from jobs.targets import Target
+
+PrivateGroups = Mapping[str, str]
+"""The source of the group, by job."""
+
+
+def find_private_groups(jobs: Iterable[tuple[JobDefinition, str]], declared: Collection[str]) -> PrivateGroups:
+    """Return the source of each job whose undeclared group other sources name, too. `jobs`: with their sources."""
+    members: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for job, source in jobs:
+        if job.concurrency_group is not None and job.concurrency_group.name not in declared:
+            members[job.concurrency_group.name][job.name] = source
+    return {
+        name: source
+        for sources in members.values()
+        if len(set(sources.values())) > 1
+        for name, source in sources.items()
+    }
+
+
+def source_of_file_job(origin: str) -> str:
+    """Return the file of an origin, `config/jobs/checkout.yaml:12`."""
+    return origin.rpartition(":")[0] or origin
+
+
+def source_of_stored_job(owner: str) -> str:
+    """Return the set of a stored job; jobs that were made by hand are one source."""
+    return f"set {owner}"
+
 
 _MAX_NAMED = 5
 """Maximum number of jobs that a message names."""

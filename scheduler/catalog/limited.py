@@ -1,17 +1,26 @@
-"""The catalog of a caller that is limited to tags: other jobs do not exist in it. Called by scheduler.services."""
+"""What a caller that is limited to tags sees: a catalog in which other jobs do not exist, and runs, letters and
+positions without their names. The catalog of any other caller hides nothing.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Operation, Query
 from scheduler.identity.principal import Principal
+from scheduler.identity.tags import written_tags
+from scheduler.stores.runs.pages import move_continuation
 
 if TYPE_CHECKING:
-    from scheduler.catalog.visible_since import VisibleFrom
+    from jobs.runs import Ticket
+    from scheduler.features.stored_jobs.queries import VisibleFrom
+    from scheduler.stores.dead_letters.letter import DeadLetter
+    from scheduler.stores.runs.repository import RunRecord
 
 _QUERIES = "scheduler.queries"
 _LIMITED_PACKAGES = ("scheduler.operations", _QUERIES)
@@ -87,3 +96,67 @@ def _limit_value(part: object, value: object, catalog: Catalog) -> object:
     if is_query and type(value) not in getattr(part, "HIDES_ITSELF", ()):
         value = limit_past(value, catalog)
     return limit_part(value, catalog)
+
+
+_NAME_CHARACTERS = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+"""In the order of their codes."""
+_BEFORE_NAMES, _AFTER_NAMES = "!", "~"
+"""Sort before and after each character of a name."""
+
+
+def hide_position(position: str, catalog: Catalog) -> str:
+    """Return an equal position in a list of all jobs, ordered by what precedes `@` and the name of a job.
+
+    A page can end with a job that the caller does not see. Then the position moves to just before the next job that it
+    sees: nothing visible lies in between, and the list proceeds even if thousands of others do.
+    """
+    start, separator, job = position.rpartition("@")
+    if not separator or catalog.is_visible(job):
+        return position
+    names = catalog.names()
+    following = bisect_right(names, job)
+    return f"{start}@{_just_before(names[following]) if following < len(names) else _AFTER_NAMES}"
+
+
+def hide_continuation(continuation: str | None, catalog: Catalog) -> str | None:
+    """Return the continuation of the list of all runs, see `hide_position`."""
+    if continuation is None or not isinstance(catalog, LimitedCatalog):
+        return continuation
+    return move_continuation(continuation, lambda position: hide_position(position, catalog))
+
+
+def show_run(record: RunRecord | None, catalog: Catalog) -> RunRecord | None:
+    """Return the run if its job is visible, without the run that started its chain if the job of that is hidden."""
+    if record is None:
+        return None
+    at = None if record.run is None else record.run.started_at
+    return hide_origin(record, catalog) if catalog.is_visible(record.ticket.job, at) else None
+
+
+def hide_origin(record: RunRecord, catalog: Catalog) -> RunRecord:
+    """Return the run of a visible job, see `show_run`."""
+    ticket = _hide_origin(record.ticket, catalog)
+    return record if ticket is record.ticket else replace(record, ticket=ticket)
+
+
+def show_letter(letter: DeadLetter | None, catalog: Catalog) -> DeadLetter | None:
+    """Return the letter if its job is visible, without its definition if the job had other tags then."""
+    if letter is None or not catalog.is_visible(letter.job, letter.at):
+        return None
+    ticket = None if letter.ticket is None else _hide_origin(letter.ticket, catalog)
+    definition = letter.definition if catalog.sees(written_tags(letter.definition)) else None
+    if ticket is letter.ticket and definition is letter.definition:
+        return letter
+    return replace(letter, ticket=ticket, definition=definition)
+
+
+def _hide_origin(ticket: Ticket, catalog: Catalog) -> Ticket:
+    """The correlation id is the id of the run that started the chain, `job@instant`, or comes from a client."""
+    job, separator, _ = ticket.correlation_id.rpartition("@")
+    return ticket if not separator or catalog.is_visible(job) else replace(ticket, correlation_id=ticket.id)
+
+
+def _just_before(name: str) -> str:
+    """Return a text before the name and after every other name that precedes it."""
+    lower = _NAME_CHARACTERS.index(name[-1]) - 1
+    return name[:-1] + (_NAME_CHARACTERS[lower] + _AFTER_NAMES if lower >= 0 else _BEFORE_NAMES)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.errors import ConfigurationError
 from jobs.formats.instants import format_instant
@@ -18,7 +18,6 @@ from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.change_log import log_change
 from scheduler.audit.trail import AuditedChange, ChangeRecorder
-from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
 from scheduler.health import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
@@ -27,6 +26,31 @@ from scheduler.stores.port import StoreError
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
     from config.job_files.sources import JobFileSource
+
+
+class BackgroundReads:
+    """Reads that continue in the background when their caller does not wait any longer."""
+
+    def __init__(self) -> None:
+        self._reads: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_pending(self) -> bool:
+        return bool(self._reads)
+
+    async def start(self, read: Coroutine[Any, Any, Any], time_limit: float) -> None:
+        """Start a read and wait at most `time_limit` seconds for it."""
+        task = asyncio.create_task(read)
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+        await asyncio.wait({task}, timeout=time_limit)
+
+    async def aclose(self) -> None:
+        """Cancel the reads in progress."""
+        for task in self._reads:
+            task.cancel()
+        await asyncio.gather(*self._reads, return_exceptions=True)
+
 
 _log = logging.getLogger("scheduler.catalog.reloading")
 

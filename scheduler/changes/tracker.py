@@ -1,5 +1,5 @@
 """Records the changes of states, and caches the current states. Called by scheduler.worker.publishing,
-scheduler.operations.pauses and scheduler.changes.upkeep; queries read it through a port.
+scheduler.features.jobs.service and scheduler.changes.upkeep; queries read it through a port.
 
 A run that changes nothing costs no request: the states of all jobs are read once. The changes of other processes are
 read at most once in REFRESH_INTERVAL, and all states again in RELOAD_INTERVAL. A state that another process has changed

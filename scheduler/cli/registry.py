@@ -46,12 +46,16 @@ class CommandEntry(NamedTuple):
 
 COMMANDS = {
     "serve": CommandEntry("scheduler.cli.serve", "serve", Needs.EVERYTHING),
-    "validate": CommandEntry("scheduler.cli.commands.validate", "validate", Needs.NOTHING),
-    "jobs": CommandEntry("scheduler.cli.commands.jobs", "jobs", Needs.ALL_JOBS),
+    "validate": CommandEntry("scheduler.features.jobs.definition_commands", "validate", Needs.NOTHING),
+    "jobs": CommandEntry("scheduler.features.jobs.commands", "jobs", Needs.ALL_JOBS),
     "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),
-    "next": CommandEntry("scheduler.cli.commands.next", "next_instants", Needs.USABLE, takes_expression=True),
-    "explain": CommandEntry("scheduler.cli.commands.explain", "explain", Needs.USABLE, takes_expression=True),
-    "schema": CommandEntry("scheduler.cli.commands.schema", "schema", Needs.NOTHING),
+    "next": CommandEntry(
+        "scheduler.features.jobs.schedule_commands", "next_instants", Needs.USABLE, takes_expression=True
+    ),
+    "explain": CommandEntry(
+        "scheduler.features.jobs.schedule_commands", "explain", Needs.USABLE, takes_expression=True
+    ),
+    "schema": CommandEntry("scheduler.features.jobs.definition_commands", "schema", Needs.NOTHING),
     "generate": CommandEntry(
         "scheduler.features.generation.commands",
         "generate",
@@ -73,19 +77,19 @@ COMMANDS = {
         Needs.NOTHING,
         {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},
     ),
-    "pause": CommandEntry("scheduler.cli.commands.pause", "pause", Needs.USABLE),
-    "resume": CommandEntry("scheduler.cli.commands.resume", "resume", Needs.USABLE),
-    "plan": CommandEntry("scheduler.cli.commands.stored_jobs.plan", "plan", Needs.EVERYTHING),
-    "apply": CommandEntry("scheduler.cli.commands.stored_jobs.apply", "apply", Needs.EVERYTHING),
+    "pause": CommandEntry("scheduler.features.jobs.acting_commands", "pause", Needs.USABLE),
+    "resume": CommandEntry("scheduler.features.jobs.acting_commands", "resume", Needs.USABLE),
+    "plan": CommandEntry("scheduler.features.stored_jobs.plan_commands", "plan", Needs.EVERYTHING),
+    "apply": CommandEntry("scheduler.features.stored_jobs.apply_commands", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("scheduler.features.delivery.commands", "drift", Needs.EVERYTHING),
     "test": CommandEntry("scheduler.features.trials.commands", "run_job_tests", Needs.NOTHING),
     "gate": CommandEntry("scheduler.features.gate.commands", "gate", Needs.EVERYTHING),
     "export-jobs": CommandEntry("scheduler.features.delivery.commands", "export_jobs", Needs.EVERYTHING),
-    "versions": CommandEntry("scheduler.cli.commands.stored_jobs.versions", "versions", Needs.STORE),
-    "restore": CommandEntry("scheduler.cli.commands.stored_jobs.restore", "restore", Needs.EVERYTHING),
-    "delete": CommandEntry("scheduler.cli.commands.stored_jobs.delete", "delete", Needs.USABLE),
+    "versions": CommandEntry("scheduler.features.stored_jobs.commands", "versions", Needs.STORE),
+    "restore": CommandEntry("scheduler.features.stored_jobs.commands", "restore", Needs.EVERYTHING),
+    "delete": CommandEntry("scheduler.features.stored_jobs.commands", "delete", Needs.USABLE),
     "cancel": CommandEntry("scheduler.cli.commands.cancel", "cancel", Needs.USABLE),
-    "backfill": CommandEntry("scheduler.cli.commands.backfill", "backfill", Needs.EVERYTHING),
+    "backfill": CommandEntry("scheduler.features.jobs.acting_commands", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(
         "scheduler.cli.commands.dead_letters.group",
         "dead_letters",
@@ -194,7 +198,7 @@ def register_commands(app: typer.Typer, typed: str | None) -> None:
         if entry.subcommands:
             app.add_typer(command, name=name)
         elif entry.takes_expression:
-            from scheduler.cli.schedule_argument import ExpressionCommand
+            from scheduler.cli.selection import ExpressionCommand
 
             app.command(name, cls=ExpressionCommand)(command)
         else:

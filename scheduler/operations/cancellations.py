@@ -11,7 +11,7 @@ from jobs.runs import Outcome
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_origin, show_run
+from scheduler.catalog.limited import hide_origin, show_run
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter

@@ -19,7 +19,7 @@ from scheduler.audit.change_log import log_change
 from scheduler.audit.recording import audited, recorded
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_origin
+from scheduler.catalog.limited import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller

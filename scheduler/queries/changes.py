@@ -16,9 +16,9 @@ from jobs.formats.instants import format_iso_instant
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
-from scheduler.catalog.hidden_jobs import hide_position
+from scheduler.catalog.limited import hide_position
+from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.identity.principal import Principal
-from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.changes import HealthHistories, StateChanges
 

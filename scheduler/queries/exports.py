@@ -22,9 +22,9 @@ from typing import Any
 from jobs.formats.instants import format_iso_instant
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.features.jobs.selection import JobSelection
 from scheduler.queries.periods import Period
-from scheduler.queries.selection import JobSelection
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.statistics.sums import StatsSums, quantiles
 from scheduler.queries.time_range import TimeRange

@@ -27,7 +27,7 @@ from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
-from scheduler.catalog.head_claims import ClaimWatch
+from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies import DependencyTrigger, FollowUp
@@ -40,16 +40,18 @@ from scheduler.features.channels.queries import ChannelQueries
 from scheduler.features.channels.service import ChannelTester, UndeliveredManager
 from scheduler.features.incidents.service import IncidentManager
 from scheduler.features.suppressions.service import SilenceManager, WindowManager
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
+from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
+from scheduler.features.stored_jobs.committing import StoredJobCommitter
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.api_keys import ApiKeyManager
-from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
-from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
-from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
@@ -59,6 +61,7 @@ from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
+from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor

@@ -59,7 +59,7 @@ def test_a_package_that_only_one_command_needs_is_named_too(tmp_path: Path) -> N
 
 
 def test_a_module_of_the_program_that_is_missing_is_a_mistake_of_the_program(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['scheduler.queries.jobs_and_runs'] = None\n")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['scheduler.features.jobs.queries'] = None\n")
 
     ended = started(Path(sys.executable), "jobs", PYTHONPATH=f"{tmp_path}:{ROOT}")
 

@@ -6,8 +6,7 @@ from typing import Final
 
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
-from scheduler.api.dashboard.editing import drafts, edit_page, selection_page
-from scheduler.api.dashboard.jobs import definition_page, job_page, plan_page, run_page
+from scheduler.api.dashboard.jobs import run_page
 from scheduler.api.dashboard.operations import (
     audit_page,
     circuits_page,
@@ -20,12 +19,14 @@ from scheduler.api.dashboard.operations import (
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.features.forecast import page as schedule_page
 from scheduler.features.overview import page as overview_page
-from scheduler.api.dashboard.schedule import schedule_page
 from scheduler.features.alerts import page as alerts_page
 from scheduler.features.backtest import routes as backtest_routes
 from scheduler.features.channels import page as notifications_page
 from scheduler.features.incidents import page as incidents_page
 from scheduler.features.suppressions import page as maintenance_page
+from scheduler.features.jobs import job_page, plan_page
+from scheduler.features.overview import selection_page
+from scheduler.features.stored_jobs import definition_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
@@ -34,8 +35,8 @@ PAGE_ROUTERS: Final = (
     plan_page.router,
     definition_page.router,
     run_page.router,
-    edit_page.router,
-    drafts.router,
+    definition_page.editor_router,
+    definition_page.drafts_router,
     backtest_routes.router,
     selection_page.router,
     incidents_page.router,

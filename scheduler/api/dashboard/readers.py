@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 
-from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.features.forecast.load import DurationReader
 from scheduler.features.forecast.queries import ForecastReader, LoadReader
+from scheduler.features.jobs.availability import AvailabilityReader
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services

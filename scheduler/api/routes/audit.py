@@ -9,8 +9,8 @@ from fastapi import Query
 from starlette.responses import StreamingResponse
 
 from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.api.list_filters import parse_due_range
 from scheduler.api.models.audit import AuditEntryModel, AuditHeadModel, AuditList
-from scheduler.api.routes.filters import parse_due_range
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.audit import AuditFilter
 

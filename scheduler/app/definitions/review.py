@@ -18,9 +18,9 @@ from jobs.ports import Secrets
 from jobs.problems import Problem
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.catalog.denied_targets import find_denied_targets
-from scheduler.operations.stored_jobs.sets import SetReview
-from scheduler.queries.definitions import DefinitionReview, find_related_jobs
+from scheduler.catalog.job_warnings import find_denied_targets
+from scheduler.features.jobs.definitions import DefinitionReview, find_related_jobs
+from scheduler.features.stored_jobs.sets import SetReview
 
 SECRETS_TIMEOUT = 10.0
 """Seconds for all secrets of a request together."""

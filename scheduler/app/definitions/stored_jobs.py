@@ -15,6 +15,12 @@ from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.stores.stored_jobs.repository import StoredJobs, StoredJobSweeper
+from scheduler.catalog.stored_jobs import STORED_JOBS_PART, ClaimWatch, StoredJobWatcher
+from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
+from scheduler.features.stored_jobs.committing import StoredJobCommitter
+from scheduler.features.stored_jobs.queries import StoredJobQueries
+from scheduler.stores.stored_jobs.repository import StoredJobs
+from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -51,6 +51,8 @@ def changes(
     from scheduler.cli.context import load_for_command, run_without_jobs
     from scheduler.cli.selection.named_job import require_job
     from scheduler.cli.times import parse_interval_options
+    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.selection import require_job
     from scheduler.queries.changes import ChangeFilter
 
     criteria = ChangeFilter(job, tuple(state or ()), at=parse_interval_options(since, until))

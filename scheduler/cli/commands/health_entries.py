@@ -31,7 +31,7 @@ def health_entries(
       health-entries checkout-api --json
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     history = run_without_jobs("health-entries", lambda program: _read(program, job))
     if history is None:

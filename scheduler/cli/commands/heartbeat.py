@@ -45,7 +45,7 @@ def heartbeat(
       heartbeat nightly-backup --limit 100 --json
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
     from scheduler.errors import Conflict
 
     configuration = load_for_command("heartbeat")

@@ -103,7 +103,7 @@ class _RunFilter(NamedTuple):
 
 def _show_many(run_filter: _RunFilter, limit: int, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     job = run_filter.job
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note, show_json
-from scheduler.cli.selection.options import (
+from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
     JobsArgument,
@@ -49,14 +49,14 @@ def run(
     if options.single_name is not None:
         _run_job(options.single_name, as_json)
     else:
-        from scheduler.cli.selection.acting import run_selection
+        from scheduler.cli.selection import run_selection
 
         run_selection(options, as_json)
 
 
 def _run_job(job: str, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     configuration = load_for_command("run")
     definition = require_job(configuration, job)

@@ -35,7 +35,7 @@ def explain_alert(
     """
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     instant = _parse_instant(at)
     configuration = load_for_command("explain-alert")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scheduler.features.backtest.advice import Advice, Alternative
     from scheduler.features.backtest.service import BacktestReport, BacktestRequest
     from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
 
 _FIELDS = ("open_after", "close_after", "for", "notifications", "missed", "p50", "p95", "")
@@ -146,7 +147,7 @@ def backtest(
       alerts backtest --since 7d --rules jobs/alerting.yaml --tag team=payments
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.selection import parse_selection_options
 
     within, local = _parse_range(since, until), _parse_zone(zone)
     selection = parse_selection_options(names=job, tags=tag, name_option="--job")
@@ -185,6 +186,8 @@ def advise(
     from scheduler.cli.selection.named_job import require_job
     from scheduler.cli.times import parse_duration_option
     from scheduler.features.backtest.advice import Advisor
+    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.selection import require_job
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)

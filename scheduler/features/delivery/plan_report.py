@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from scheduler.features.delivery.port import AlertReplay
     from scheduler.features.forecast.load import RunDuration
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+from scheduler.cli.delivery.reports.instants import format_in_zone
+from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, join_sections, table
+from scheduler.features.jobs.definitions import minimal_definition
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from scheduler.cli.delivery.load import LoadChange, LoadSide
+    from scheduler.cli.delivery.port import AlertReplay
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 LOAD_RANGE: Final = ForecastRange.DAY
 _RANGE_MARGIN: Final = timedelta(hours=1)

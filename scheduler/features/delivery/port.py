@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scheduler.features.forecast.load import RunDuration
     from scheduler.features.backtest.service import BacktestReport
     from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
+    from scheduler.features.stored_jobs.sets import SetPlan, SetReview
+    from scheduler.queries.forecast.durations import RunDuration
 
 DEFINITION_ACTIONS = frozenset(
     {"job.create", "job.replace", "job.patch", "job.delete", "job.restore", "job.duplicate", "set.apply"}

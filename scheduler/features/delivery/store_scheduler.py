@@ -17,8 +17,9 @@ from scheduler.features.delivery.port import (
     read_change,
 )
 from scheduler.features.forecast.load import MEASURED_PERIOD, RunDuration
+from scheduler.cli.delivery.review_documents import list_review_documents
+from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.identity.command_caller import command_caller
-from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
 from scheduler.queries.periods import Period
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program
     from scheduler.features.backtest.service import BacktestReport
     from scheduler.operations.stored_jobs.sets import SetPlan
+    from scheduler.features.stored_jobs.sets import SetPlan
 
 _QUANTILE: Final = 0.95
 _PAGE: Final = 50

@@ -41,6 +41,9 @@ from scheduler.features.forecast.schedule_changes import (
     find_excluded_days,
     group_by_source,
 )
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.features.jobs.selection import JobSelection
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.features.suppressions.queries import SuppressionQueries
@@ -52,10 +55,10 @@ from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
 from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
 from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import hour_of
 from scheduler.queries.selection import JobSelection
 from scheduler.stores.gates import Pause
+from scheduler.stores.pauses import Pause
 from scheduler.turns import convert_each, finish
 
 MAX_FORECASTS = 8

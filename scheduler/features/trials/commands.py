@@ -25,6 +25,8 @@ from scheduler.cli.output import (
 )
 from scheduler.cli.run_table import format_number, outcome_style
 from scheduler.cli.selection.options import KindOption, TagOption
+from scheduler.cli.output import EXIT_FAILED, create_console, fail, is_terminal
+from scheduler.cli.selection import KindOption, TagOption
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
@@ -108,7 +110,7 @@ def _read(path: Path) -> tuple[JobSet, Settings]:
 def _select(
     files: JobSet, names: list[str] | None, kinds: list[str] | None, tags: list[str] | None
 ) -> Sequence[JobDefinition]:
-    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.selection import parse_selection_options
 
     selection = parse_selection_options(names=names, kinds=kinds, tags=tags, name_option="--name")
     found = [job for job in files if selection.matches_definition(job)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters import DeadLetter, LetterPage
 

@@ -1,8 +1,8 @@
-"""The runs of a job with an outcome and a trigger. Called by scheduler.api.dashboard.jobs.run_list."""
+"""The runs of a job with an outcome and a trigger. Called by scheduler.features.jobs.job_page."""
 
 from __future__ import annotations
 
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.runs.repository import RunPage, RunRecord
 

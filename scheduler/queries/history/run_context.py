@@ -14,6 +14,8 @@ from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.runs.repository import RunRecord
 

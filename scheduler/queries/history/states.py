@@ -1,4 +1,4 @@
-"""The states of a job in a period. Called by scheduler.api.dashboard.jobs.job_charts."""
+"""The states of a job in a period. Called by scheduler.features.jobs.job_page."""
 
 from __future__ import annotations
 

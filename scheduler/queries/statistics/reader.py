@@ -18,8 +18,8 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.histogram import Histogram
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.jobs.selection import JobSelection
 from scheduler.queries.periods import HOUR, Period, hour_of
-from scheduler.queries.selection import JobSelection
 from scheduler.queries.statistics.series import (
     LONGEST_FROM_RUNS,
     RunSeries,

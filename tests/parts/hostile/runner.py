@@ -114,7 +114,7 @@ def validate_hostile_file(seed: int, folder: Path) -> HostileResult:
 
     import typer
 
-    from scheduler.cli.commands.validate import validate
+    from scheduler.features.jobs.definition_commands import validate
     from tests.parts.hostile.files import hostile_file
 
     file = hostile_file(seed)

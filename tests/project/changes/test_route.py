@@ -28,7 +28,9 @@ asyncio.run(call())
 def test_a_route_with_a_scope(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a route with a scope")
     change.insert(
-        "scheduler/api/routes/jobs.py", after="    return JobDetail.from_job_view(view,", text=ROUTE.removesuffix("\n")
+        "scheduler/features/jobs/routes.py",
+        after="    return RunModel.from_record(record)",
+        text=ROUTE.removesuffix("\n"),
     )
 
     assert change.python(CALL_IT) == "[204, 404] operate\n"

@@ -11,7 +11,7 @@ import pytest
 from jobs.definition import JobDefinition
 from scheduler import turns
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries import job_files
+from scheduler.features.jobs import definitions
 from tests.jobs.running.run_parts import answer
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
@@ -162,13 +162,13 @@ async def test_selected_jobs_are_exported_as_a_file_that_is_valid() -> None:
 async def test_other_tasks_run_after_each_job_of_an_exported_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "MAX_STEP", 0.0)
     written = list[tuple[int, int]]()
-    write = job_files.minimal_definition
+    write = definitions.minimal_definition
 
     def watched(job: JobDefinition) -> Any:
         written.append((threading.get_ident(), counted.number))
         return write(job)
 
-    monkeypatch.setattr(job_files, "minimal_definition", watched)
+    monkeypatch.setattr(definitions, "minimal_definition", watched)
     jobs = [entry(f"job-{number}") for number in range(20)]
     async with ApiClient(jobs=jobs) as client, counted_turns() as counted:
         exported = await client.get("/api/exports/jobs", format="json")

@@ -17,13 +17,29 @@ from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
+from scheduler.api.models.alerting.alerts import AlertListModel
+from scheduler.api.models.alerting.channels import (
+    ChannelListModel,
+    ChannelTestModel,
+    RetriedModel,
+    UndeliveredList,
+)
+from scheduler.api.models.alerting.explanations import AlertExplanationModel
+from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
+from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
+from scheduler.api.models.alerting.suppressions import (
+    CreatedSilenceModel,
+    CreatedWindowModel,
+    SilenceListModel,
+    SilenceModel,
+    WindowListModel,
+    WindowModel,
+)
 from scheduler.api.models.audit import AuditHeadModel, AuditList
-from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
-from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
@@ -36,10 +52,13 @@ from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsM
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
-from scheduler.api.selections.models import ActionReportModel
-from scheduler.api.stored_jobs.models import (
+from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
+from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
+from scheduler.features.stored_jobs.models import (
     DeclaredJobList,
     DeclaredJobModel,
+    SetList,
+    SetPlanModel,
     VersionDiff,
     VersionList,
     VersionModel,

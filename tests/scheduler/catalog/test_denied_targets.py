@@ -9,7 +9,7 @@ import pytest
 
 from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
-from scheduler.catalog.denied_targets import describe_denied_targets, warn_about_denied_targets
+from scheduler.catalog.job_warnings import describe_denied_targets, warn_about_denied_targets
 
 
 def reported(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:

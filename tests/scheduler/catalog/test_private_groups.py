@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
-from scheduler.catalog.composition import build_snapshot
-from scheduler.catalog.private_groups import find_private_groups
+from scheduler.catalog.composition import build_snapshot, find_private_groups
 from scheduler.gates.slots import concurrency_slot_group
 from tests.scheduler.fakes import START
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.visible_runs import VisibleRuns
+from scheduler.catalog.visible_past import VisibleRuns
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.problems import Problem
-from scheduler.catalog.warning_log import MAX_LOGGED_WARNINGS, WarningLog
+from scheduler.catalog.job_warnings import MAX_LOGGED_WARNINGS, WarningLog
 
 ODD = Problem("jobs.a.schedule", "is never due", "correct it", "jobs/a.yaml", 3)
 

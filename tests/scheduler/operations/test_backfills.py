@@ -13,8 +13,8 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError, InProcessDispatch
 from scheduler.errors import Conflict, InvalidArgument
-from scheduler.operations import backfills as module
-from scheduler.operations.backfills import Backfiller, BackfillResult
+from scheduler.features.jobs import service
+from scheduler.features.jobs.service import Backfiller, BackfillResult
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang, Step
 from tests.jobs.running.virtual_time import virtual_time
@@ -223,7 +223,7 @@ async def test_more_than_the_limit_is_refused_with_the_number() -> None:
 
 @virtual_time
 async def test_an_endless_interval_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_DUE_INSTANTS", 500)
+    monkeypatch.setattr(service, "MAX_DUE_INSTANTS", 500)
 
     with pytest.raises(InvalidArgument, match="the range has more than 500 due instants"):
         await backfilling_of(Shop()).backfill("checkout", ago(10**9), limit=1000, caller=API_CALLER)

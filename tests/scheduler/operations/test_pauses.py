@@ -10,7 +10,7 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import InvalidArgument
-from scheduler.operations.pauses import JobPauser
+from scheduler.features.jobs.service import JobPauser
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.errors import Conflict
+from scheduler.features.stored_jobs.allowed_changes import StoredJobLimits
+from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.operations import Operations
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import Sent, Shop
 from tests.scheduler.stores.memory import MemoryData

@@ -15,14 +15,13 @@ from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.schedules import parse_schedule
 from scheduler.audit.content import entry_content
 from scheduler.audit.stored_trail import StoredAuditTrail
-from scheduler.catalog import head_claims
+from scheduler.catalog import stored_jobs
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch
-from scheduler.catalog.stored_jobs import StoredJobWatcher
+from scheduler.catalog.stored_jobs import CLAIM_TIMEOUT, ClaimWatch, StoredJobWatcher
 from scheduler.errors import Conflict, InvalidDefinition, PreconditionFailed
+from scheduler.features.stored_jobs.committing import MAX_DEFINITION, audit_job_change, audit_set
+from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.operations import Operations
-from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobSweeper
@@ -123,7 +122,7 @@ async def test_of_writers_with_the_same_etag_one_changes_the_job_and_only_it_is_
 async def test_a_claim_of_a_process_that_has_ended_is_abandoned_after_some_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(head_claims, "CLAIM_TIMEOUT", 0.1)
+    monkeypatch.setattr(stored_jobs, "CLAIM_TIMEOUT", 0.1)
     ((shop, operations),) = processes(1)
     await operations.stored_jobs.create(definition(), API_CALLER)
     head = (await shop.stored.read()).head

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries.job_files import SCHEMA_LINE, JobFileFormat, minimal_definition, write_job_file
+from scheduler.features.jobs.definitions import SCHEMA_LINE, JobFileFormat, minimal_definition, write_job_file
 from tests.docs.test_jobs_page import ROOT, examples
 
 FORMATS = list(JobFileFormat)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import Outcome
-from scheduler.queries.selection import (
+from scheduler.features.jobs.selection import (
     InvalidFilter,
     JobSelection,
     JobState,

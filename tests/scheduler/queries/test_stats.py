@@ -16,8 +16,8 @@ from jobs.runs import Outcome, Run
 from scheduler import turns
 from scheduler.api.models.statistics.stats import StatsModel
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.jobs.selection import parse_selection
 from scheduler.queries.periods import Period
-from scheduler.queries.selection import parse_selection
 from scheduler.queries.statistics.reader import (
     CLOSED_CACHED_SECONDS,
     JOBS_AT_ONCE,

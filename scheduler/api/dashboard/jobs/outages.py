@@ -1,4 +1,4 @@
-"""Finds out since when and why a job is down. Called by scheduler.api.dashboard.jobs.job_availability.
+"""Finds out since when and why a job is down. Called by scheduler.features.jobs.availability.
 
 A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.runs import Outcome, Run
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.stores.runs.repository import RunRecord
 
 _MAX_CACHED_OUTAGES = 200

@@ -29,9 +29,9 @@ from scheduler.api.models.audit import AuditEntryModel
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
 from scheduler.identity.caller import Caller
 from scheduler.queries.audit import AuditFilter, AuditPage
-from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.services import Services
 
 _SHOWN_CHANGES: Final = 8

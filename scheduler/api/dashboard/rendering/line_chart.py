@@ -1,7 +1,7 @@
 """A chart of lines over time as an SVG of the server, with its text for screen readers. Pure.
 
 Drawn by templates/charts.html: the paths stretch to the width of the page, texts do not. Called by
-scheduler.api.dashboard.jobs.job_charts.
+scheduler.features.jobs.job_page.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A strip that shows the state of a job over time, as an SVG of the server. Pure.
 
-Drawn by templates/charts.html. Called by scheduler.api.dashboard.jobs.state_history.
+Drawn by templates/charts.html. Called by scheduler.features.jobs.job_page.
 """
 
 from __future__ import annotations

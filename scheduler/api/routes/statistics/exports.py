@@ -9,7 +9,7 @@ from fastapi import Query
 from starlette.responses import StreamingResponse
 
 from scheduler.api.dependencies import CallerDep, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
-from scheduler.api.routes.filters import (
+from scheduler.api.list_filters import (
     FromParameter,
     KindsParameter,
     NamesParameter,

@@ -6,9 +6,7 @@ from dataclasses import replace
 from datetime import tzinfo
 
 from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.list_response import create_response_with_list
-from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel, StatsModel, TagStatsModel
-from scheduler.api.routes.filters import (
+from scheduler.api.list_filters import (
     FromParameter,
     KindsParameter,
     NamesParameter,
@@ -16,6 +14,8 @@ from scheduler.api.routes.filters import (
     ToParameter,
     parse_job_filters,
 )
+from scheduler.api.list_response import create_response_with_list
+from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel, StatsModel, TagStatsModel
 from scheduler.api.routes.statistics.periods import (
     MonthParameter,
     WindowParameter,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import escape_controls, show_json
-from scheduler.cli.selection.options import (
+from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
     KindOption,
@@ -49,7 +49,7 @@ def reset_circuit(
     if options.single_name is not None:
         _reset_one(options.single_name, reason.strip(), as_json)
         return
-    from scheduler.cli.selection.acting import act_on_selection
+    from scheduler.cli.selection import act_on_selection
     from scheduler.identity.command_caller import command_caller
 
     act_on_selection(

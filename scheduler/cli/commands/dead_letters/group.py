@@ -45,7 +45,7 @@ def list_letters(
       dead-letters list --job checkout-api | cut -f 1,8
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     letters = run_without_jobs("dead-letters list", lambda program: read_letters(program, job, limit))
     if job is not None and not letters:

@@ -108,6 +108,8 @@ def list_markers(
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection.named_job import require_job
     from scheduler.cli.times import parse_interval_options
+    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.selection import require_job
 
     at, configuration = parse_interval_options(since, until), load_for_command("markers list")
     if job is not None:

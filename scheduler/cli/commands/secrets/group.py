@@ -110,8 +110,8 @@ def show_rules(
 
     from config.warnings import find_required_rules, format_rules
     from jobs.checks.binding.names import ProtectedResource, classify_scope
-    from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
     from scheduler.cli.context import exit_if_incomplete, load_for_command
+    from scheduler.cli.selection import add_stored_jobs
 
     configuration = load_for_command("secrets rules")
     jobs = add_stored_jobs(configuration.jobs, configuration.settings) if stored else configuration.jobs

@@ -44,7 +44,7 @@ def downtime(
       downtime checkout-api --month 2026-11 --timezone Europe/Berlin
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     period = PeriodOptions(window, since, until, month, timezone).parse_span()
     configuration = load_for_command("downtime")

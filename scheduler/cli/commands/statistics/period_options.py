@@ -12,8 +12,8 @@ from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from jobs.incidents.suppression.spans import Span
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.queries.periods import Period
-    from scheduler.queries.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class PeriodOptions(NamedTuple):
 
 
 def parse_selection_options(names: list[str] | None, tags: list[str] | None) -> JobSelection:
-    from scheduler.queries.selection import InvalidFilter, parse_selection
+    from scheduler.features.jobs.selection import InvalidFilter, parse_selection
 
     try:
         return parse_selection(names=names or (), tags=tags or ())

@@ -23,7 +23,7 @@ from scheduler.cli.times import format_milliseconds
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.queries.statistics.reader import SelectionStats, Stats
 
 _FIELDS = (
@@ -56,7 +56,7 @@ def stats(
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)

@@ -32,7 +32,7 @@ def uptime(
       uptime checkout-api --json
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     async def work(program: ReadOnlyProgram) -> JobUptime:
         return await program.uptimes.read_uptime(job, is_defined=False)

@@ -18,6 +18,8 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.stores.dead_letters import DeadLetter
+from scheduler.catalog.limited import LimitedCatalog, hide_position
+from scheduler.stores.dead_letters.letter import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient

@@ -10,6 +10,8 @@ from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.queries import jobs_and_runs
 from scheduler.stores.gates import Pause
+from scheduler.features.jobs import queries
+from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START, virtual_time
 from tests.scheduler.api.api_client import ApiClient
@@ -94,8 +96,8 @@ async def test_an_unknown_value_of_a_filter_is_a_problem(query: str, where: str,
 
 @virtual_time
 async def test_pages_of_chosen_jobs_meet_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_and_runs, "MAX_JOBS_SCANNED", 3)
-    monkeypatch.setattr(jobs_and_runs, "_SCAN_BATCH", 2)
+    monkeypatch.setattr(queries, "MAX_JOBS_SCANNED", 3)
+    monkeypatch.setattr(queries, "_SCAN_BATCH", 2)
     jobs = [entry(f"j{number:02}", retry=ONCE, tags={"odd": ""} if number % 2 else {}) for number in range(11)]
     async with ApiClient(answer(), jobs=jobs) as client:
         for number in (1, 2, 5, 9):

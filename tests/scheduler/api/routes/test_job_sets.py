@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from jobs.problems import Problem
-from scheduler.api.stored_jobs import json_bodies, set_routes
-from scheduler.api.stored_jobs.set_models import SetPlanModel, serialize_plan
+from scheduler.api.requests import definition_requests
 from scheduler.catalog import composition
-from scheduler.operations.stored_jobs import committing, sets
-from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
-from scheduler.queries.stored_jobs import FieldChange
+from scheduler.features.stored_jobs import committing, routes, sets
+from scheduler.features.stored_jobs.models import SetPlanModel, serialize_plan
+from scheduler.features.stored_jobs.queries import FieldChange
+from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview
 from scheduler.stores.stored_jobs import repository
 from tests.scheduler.api.api_client import ApiClient
 
@@ -155,7 +155,7 @@ async def test_what_takes_longer_with_each_job_runs_outside_of_the_thread_of_the
         monkeypatch.setattr(where, name, watched)
 
     for where, name in (
-        (json_bodies, "parse_definition_json"),
+        (definition_requests, "parse_definition_json"),
         (sets, "read_written_jobs"),
         (sets, "compare_set"),
         (sets, "_plan_id"),
@@ -164,7 +164,7 @@ async def test_what_takes_longer_with_each_job_runs_outside_of_the_thread_of_the
         (committing, "_find_oversized"),
         (composition, "build_snapshot"),
         (repository, "_build_rows"),
-        (set_routes, "serialize_plan"),
+        (routes, "serialize_plan"),
     ):
         watch(where, name)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.cli.commands import jobs as command
+from scheduler.features.jobs import commands
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.invocation import invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
@@ -98,7 +98,7 @@ async def test_a_job_that_is_down_and_one_that_waits_for_it_show_why(job_folder:
 
 @pytest.mark.usefixtures("_jobs")
 def test_many_jobs_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_PAGE", 1)
+    monkeypatch.setattr(commands, "_PAGE", 1)
 
     assert len(invoke("jobs").lines) == 5
 

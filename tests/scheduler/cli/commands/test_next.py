@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.definition import NAME_PATTERN
-from scheduler.cli.schedule_argument import JOB_NAME
+from scheduler.features.jobs.schedule_commands import JOB_NAME
 from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 

@@ -16,6 +16,9 @@ from scheduler.errors import NotFound
 from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
 from scheduler.queries.selection import parse_selection
+from scheduler.features.jobs.selection import parse_selection
+from scheduler.queries.alerting.alerts import AlertFilter
+from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.queries import exports
 from scheduler.queries.exports import Cells, Rows, export_runs
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.gates import Pauses

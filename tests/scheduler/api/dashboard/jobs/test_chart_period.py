@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
-from scheduler.api.dashboard.jobs.chart_period import (
+from scheduler.api.dashboard.job_frame import (
     ChartPeriod,
     InvalidPeriod,
     find_default_window,

@@ -11,7 +11,7 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.api.dashboard.jobs import outages
 from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry

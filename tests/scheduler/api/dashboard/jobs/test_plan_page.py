@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.api.dashboard.jobs.dependency_diagram import MAX_IN_COLUMN, draw_dependencies
+from scheduler.features.jobs.plan_page import MAX_IN_COLUMN, draw_dependencies
 from tests.jobs.running.run_parts import REFUSED
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -1,1 +1,0 @@
-"""Definitions that are not saved: validation, due instants, and the JSON schema. Called by scheduler.api.app."""

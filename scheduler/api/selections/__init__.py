@@ -1,1 +1,0 @@
-"""Actions on all jobs of a selection: bodies, responses and routes. Called by scheduler.api.app."""

@@ -1,1 +1,0 @@
-"""Jobs as resources: routes, models and conditional requests."""

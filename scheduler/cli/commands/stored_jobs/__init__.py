@@ -1,1 +1,0 @@
-"""Commands on jobs that are stored: sets, versions, restore and delete."""

@@ -1,1 +1,0 @@
-"""Commands on all jobs of a selection: their options, and the result for each job. Called by scheduler.cli.commands."""

@@ -1,0 +1,266 @@
+"""`validate` and `schema`: check job files without running anything, and print their JSON schema for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.formats.counts import format_count
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.output import (
+    EXIT_BAD_INPUT,
+    Cell,
+    Column,
+    is_terminal,
+    print_error,
+    print_note,
+    print_warning,
+    show_json,
+    show_table,
+    show_tabs,
+)
+from scheduler.cli.times import describe_no_next, format_instant
+
+if TYPE_CHECKING:
+    from config.job_files.reader import JobSet
+    from config.settings.model import Settings
+    from jobs.definition import JobDefinition
+    from jobs.problems import Problem
+    from jobs.schedules import Schedule
+
+
+def validate(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Job file or folder of job files. (default: the configured ones)"),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as problems.")] = False,
+    no_secrets: Annotated[
+        bool, typer.Option("--no-secrets", help="Do not check that secrets can be read, for machines without them.")
+    ] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Add the stored jobs, which need the store. (default: files alone)")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check job files without running anything.
+
+    Print the jobs, or every problem with its file, line, key and fix; then the exit code is 2. Warnings report probable
+    mistakes: schedules that are never due, credentials in files, secrets that cannot be read, targets that the settings
+    deny. Without PATH, check the settings, too. With --stored, warn of stored jobs that are not in force.
+
+    \b
+    Examples:
+      validate
+      validate jobs/checkout.yaml --stored
+      validate jobs/ --strict --no-secrets
+      validate jobs/ --json
+    """
+    from config.errors import ConfigurationError
+
+    try:
+        found, settings = _load(path)
+    except ConfigurationError as wrong:
+        _show_problems(wrong.problems, wrong.warnings, as_json)
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    found = _add_stored_jobs(found, settings) if stored else found
+    warnings = _warnings(found, settings, with_secrets=not no_secrets)
+    fails = strict and bool(warnings)
+    _show_jobs(found, warnings, as_json, valid=not fails)
+    if settings is None:
+        print_note(
+            "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
+        )
+    if fails:
+        print_error("--strict treats warnings as problems")
+        raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _add_stored_jobs(found: JobSet, settings: Settings | None) -> JobSet:
+    from scheduler.cli.selection import add_stored_jobs
+
+    return add_stored_jobs(found, settings)
+
+
+def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
+    """The jobs, and the settings; None if files are checked where the settings are wrong."""
+    import os
+
+    from config.errors import ConfigurationError
+    from config.loading import load_configuration
+    from config.settings.loading import load_settings
+    from scheduler.cli.context import ROOT
+
+    if path is None:
+        configuration = load_configuration(os.environ, root=ROOT)
+        return configuration.jobs, configuration.settings
+    from config.job_files.reader import JobFileReader
+
+    try:
+        settings = load_settings(os.environ, root=ROOT).settings
+    except ConfigurationError:
+        settings = None
+    default_schedule = _usual_default_schedule() if settings is None else settings.default_schedule
+    return JobFileReader(Path.cwd()).read(path, default_schedule=default_schedule), settings
+
+
+def _usual_default_schedule() -> Schedule | None:
+    from config.settings.model import Settings
+
+    return Settings().default_schedule
+
+
+def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
+    import os
+
+    from config.check_rules import build_bindings, build_ca_files
+    from config.rota_warnings import warnings_of_unusable_rotas
+    from config.settings.model import Settings
+    from config.warnings import (
+        warnings_of_denied_credentials,
+        warnings_of_missing_links,
+        warnings_of_unusable_files,
+        warnings_of_unusable_secrets,
+    )
+
+    warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
+    warnings += warnings_of_unusable_rotas(found, datetime.now(UTC))
+    if settings is not None:
+        warnings += [
+            *_denied_targets(found, settings),
+            *warnings_of_denied_credentials(found, build_bindings(settings)),
+            *warnings_of_missing_links(found, settings),
+        ]
+        if with_secrets:
+            warnings += warnings_of_unusable_secrets(found, settings, os.environ)
+    return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
+
+
+def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
+    import os
+
+    from config.check_rules import build_guard
+    from jobs.problems import Problem
+    from scheduler.app.profile import server_endpoints
+    from scheduler.catalog.denied_targets import find_denied_targets
+    from scheduler.app.own_endpoints import server_endpoints
+    from scheduler.catalog.job_warnings import find_denied_targets
+
+    guard = build_guard(settings, os.environ, server_endpoints(settings))
+    for name, reason in find_denied_targets(found, guard).items():
+        file, _, line = found.origins[name].rpartition(":")
+        yield Problem(name, reason, file=file, line=int(line)) if file else Problem(name, reason)
+
+
+def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: bool) -> None:
+    from config.errors import format_problems
+
+    if as_json:
+        import json
+
+        document = {"valid": False, "problems": [asdict(problem) for problem in problems]}
+        print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
+    else:
+        print_error(format_problems(problems))
+        _show_warnings(warnings)
+
+
+def _show_warnings(warnings: Iterable[Problem]) -> None:
+    from config.errors import format_warning
+
+    for one in warnings:
+        print_warning(format_warning(one))
+
+
+def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
+    jobs, now = list(found.jobs.values()), datetime.now(UTC)
+    if as_json:
+        import json
+
+        document = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
+        print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
+    elif is_terminal():
+        columns = (
+            Column("job", "bold"),
+            Column("schedule", no_wrap=False, min_width=16),
+            Column("check", no_wrap=False, is_optional=True),
+            Column("next run"),
+        )
+        show_table(columns, (_cells(job, now) for job in jobs))
+    else:
+        show_tabs(_FIELDS, (_fields(job, now) for job in jobs))
+    if not as_json:
+        _show_warnings(warnings)
+    counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
+    print_note(f"{format_count(len(jobs), 'job')}, no problem{counted}")
+
+
+_LONGEST_CELL = 160
+"""Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
+
+_FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
+
+
+def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
+    from jobs.definition.dependencies import format_dependencies
+
+    at = _next(job, now)
+    next_at = format_iso_instant(at, precise=True) if at is not None else ""
+    schedule = job.schedule.text if job.schedule is not None else ""
+    return job.name, schedule, _check(job), next_at, format_dependencies(job.depends_on)
+
+
+def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
+    at = _next(job, now)
+    return {
+        "name": job.name,
+        "enabled": job.enabled,
+        "schedule": job.schedule.spec if job.schedule is not None else None,
+        "has_default_schedule": job.has_default_schedule,
+        "depends_on": [dependency.model_dump(mode="json") for dependency in job.depends_on],
+        "check": _check(job),
+        "next_at": format_iso_instant(at, precise=True) if at is not None else None,
+    }
+
+
+def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
+    at = _next(job, now)
+    if not job.enabled:
+        next_run: Cell = "disabled", "yellow"
+    elif at is None:
+        next_run = describe_no_next(job), "dim"
+    else:
+        next_run = format_instant(at, now), "cyan"
+    when_text = job.runs_when or "-"
+    if len(when_text) > _LONGEST_CELL:
+        when_text = when_text[: _LONGEST_CELL - 1] + "…"
+    return job.name, when_text, _check(job), next_run
+
+
+def _check(job: JobDefinition) -> str:
+    check = job.check
+    return " ".join(part for part in (check.kind, getattr(check, "method", ""), check.endpoint) if part)
+
+
+def _next(job: JobDefinition, now: datetime) -> datetime | None:
+    return job.schedule.next_after(now) if job.schedule is not None and job.enabled else None
+
+
+def schema(
+    job: Annotated[bool, typer.Option("--job", help="The schema of one job instead of a file.")] = False,
+) -> None:
+    """Print the JSON schema of job files, with which editors complete and check them.
+
+    \b
+    Examples:
+      schema > jobs.schema.json    # first line of a file: # yaml-language-server: $schema=jobs.schema.json
+      schema --job
+    """
+    from jobs.schemas import create_file_schema, create_job_schema, format_schema
+
+    show_json(format_schema(create_job_schema() if job else create_file_schema()))

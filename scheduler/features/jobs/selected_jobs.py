@@ -1,0 +1,216 @@
+"""Pauses, resumes, runs, deletes and resets the circuits of all jobs of a selection, and reports each result.
+
+Called by scheduler.api and the commands. Each job is changed, and recorded in the audit trail, by its own operation. If
+the store fails in the middle, the jobs before it are changed, and the continuation names where to resume.
+
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.problems.findings import did_you_mean, suggest_sorted_name
+from scheduler.catalog.catalog import Operation
+from scheduler.dispatch.port import DispatchError
+from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
+from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult, JobSelection
+from scheduler.features.stored_jobs.service import ANY_VERSION
+from scheduler.identity.caller import Caller
+from scheduler.operations import Operations
+from scheduler.operations.arguments import check_reason
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.stores.port import StoreError
+
+MAX_SELECTED_JOBS = 500
+"""Jobs that one call changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedJobs:
+    """A page of a selection. `dry_run`: change nothing. `every`: the caller confirms that it selects all jobs."""
+
+    selection: JobSelection
+    every: bool = False
+    dry_run: bool = False
+    limit: int = MAX_SELECTED_JOBS
+    after: str = ""
+
+
+_Action = Callable[[str], Awaitable[JobResult]]
+
+
+class SelectedJobActions(Operation):
+    """Every method raises InvalidArgument, and StoreError or DispatchError if nothing was changed."""
+
+    def __init__(self, queries: JobAndRunQueries, circuits: CircuitQueries, operations: Operations) -> None:
+        self._queries = queries
+        self._circuits = circuits
+        self._operations = operations
+
+    async def pause(
+        self, jobs: SelectedJobs, *, until: datetime | None = None, reason: str = "", caller: Caller
+    ) -> ActionReport:
+        """Pause each job, see JobPauser.pause."""
+
+        async def pause(name: str) -> JobResult:
+            if await self._operations.pauses.pause(name, until=until, reason=reason, caller=caller):
+                return JobResult(name, ActionResult.DONE)
+            return JobResult(
+                name, ActionResult.UNCHANGED, "already_paused", "The job is paused with this end and reason."
+            )
+
+        return await self._apply(jobs, pause)
+
+    async def resume(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """End the pause of each job."""
+
+        async def resume(name: str) -> JobResult:
+            if await self._operations.pauses.resume(name, caller=caller):
+                return JobResult(name, ActionResult.DONE)
+            return JobResult(name, ActionResult.UNCHANGED, "not_paused", "The job is not paused.")
+
+        return await self._apply(jobs, resume)
+
+    async def run(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """Queue a run of each job."""
+
+        async def run(name: str) -> JobResult:
+            record = await self._operations.runs.run_now(name, caller=caller)
+            return JobResult(name, ActionResult.DONE, run_id=record.ticket.id)
+
+        return await self._apply(jobs, run)
+
+    async def delete(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """Delete each stored job, dependents first. Jobs of files are refused, also in a dry run."""
+        editor = self._operations.stored_jobs
+
+        async def delete(name: str) -> JobResult:
+            await editor.delete(name, ANY_VERSION, caller)
+            return JobResult(name, ActionResult.DONE)
+
+        async def check(name: str) -> JobResult:
+            editor.check_writable(name, caller)
+            return JobResult(name, ActionResult.SELECTED)
+
+        return await self._apply(jobs, delete, check=check, order=self._order_dependents_first)
+
+    async def reset_circuits(self, jobs: SelectedJobs, *, reason: str = "", caller: Caller) -> ActionReport:
+        """Reset the circuit of each job that has one. A circuit that several jobs share is reset once."""
+        check_reason(reason)
+        reset: set[str] = set()
+
+        async def reset_circuit(name: str) -> JobResult:
+            view = (await self._circuits.circuits_of_jobs([name])).get(name)
+            if view is None:
+                return JobResult(name, ActionResult.REFUSED, "no_circuit", "The job has no circuit.")
+            if view.key in reset:
+                return JobResult(name, ActionResult.DONE, message=f"The circuit {view.key} was reset.")
+            if view.is_reset:
+                return JobResult(
+                    name, ActionResult.UNCHANGED, "already_closed", "The circuit is closed and has counted no failures."
+                )
+            await self._operations.circuits.reset(view.key, reason=reason, caller=caller)
+            reset.add(view.key)
+            return JobResult(name, ActionResult.DONE)
+
+        return await self._apply(jobs, reset_circuit)
+
+    async def _apply(
+        self,
+        jobs: SelectedJobs,
+        act: _Action,
+        *,
+        check: _Action | None = None,
+        order: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    ) -> ActionReport:
+        """`check`: returns the result of a dry run. `order`: of the jobs, whose results are by name all the same."""
+        _check_selection(jobs)
+        names, continuation = await self._queries.select_names(jobs.selection, limit=jobs.limit, after=jobs.after)
+        results = [] if jobs.after else self._report_unknown_names(jobs.selection)
+        if jobs.dry_run:
+            checked = [await _act_on(name, check or _select) for name in names]
+            return ActionReport((*results, *checked), continuation)
+        if order is not None:
+            ordered = await _act_on_all(order(names), act)
+            return ActionReport((*results, *sorted(ordered)), continuation)
+        for number, name in enumerate(names):
+            try:
+                results.append(await _act_on(name, act))
+            except (StoreError, DispatchError) as error:
+                if number == 0:
+                    raise
+                results.append(_failed(name, error))
+                return ActionReport(tuple(results), names[number - 1])
+        return ActionReport(tuple(results), continuation)
+
+    def _order_dependents_first(self, names: Sequence[str]) -> Sequence[str]:
+        graph, left, ordered = self._queries.current_jobs().graph, set(names), list[str]()
+
+        def add(name: str) -> None:
+            if name in left:
+                left.remove(name)
+                for dependent in graph.dependents(name):
+                    add(dependent)
+                ordered.append(name)
+
+        for name in names:
+            add(name)
+        return ordered
+
+    def _report_unknown_names(self, selection: JobSelection) -> list[JobResult]:
+        known = self._queries.current_jobs()
+        missing = [name for name in dict.fromkeys(selection.names) if not set("*?") & set(name) and name not in known]
+        return [
+            JobResult(
+                name,
+                ActionResult.REFUSED,
+                "unknown_job",
+                f"There is no job named {name!r}{did_you_mean(suggest_sorted_name(name, known.names()))}",
+            )
+            for name in missing
+        ]
+
+
+async def _select(name: str) -> JobResult:
+    return JobResult(name, ActionResult.SELECTED)
+
+
+def _failed(name: str, error: Exception) -> JobResult:
+    return JobResult(name, ActionResult.FAILED, "unavailable", str(error))
+
+
+async def _act_on_all(names: Sequence[str], act: _Action) -> list[JobResult]:
+    """Act in this order. If the store fails, all jobs that are left have failed."""
+    results: list[JobResult] = []
+    for number, name in enumerate(names):
+        try:
+            results.append(await _act_on(name, act))
+        except (StoreError, DispatchError) as error:
+            if number == 0:
+                raise
+            return [*results, *(_failed(left, error) for left in names[number:])]
+    return results
+
+
+async def _act_on(name: str, act: _Action) -> JobResult:
+    try:
+        return await act(name)
+    except InvalidArgument:
+        raise  # it is the same for every job
+    except ReadOnlyJob as error:
+        return JobResult(name, ActionResult.REFUSED, "read_only", str(error))
+    except OperationError as error:
+        return JobResult(name, ActionResult.REFUSED, "conflict", str(error))
+    except LookupError as error:  # the job was removed meanwhile
+        return JobResult(name, ActionResult.REFUSED, "unknown_job", str(error))
+
+
+def _check_selection(jobs: SelectedJobs) -> None:
+    """A forgotten filter must not change every job."""
+    if jobs.selection.is_empty and not jobs.every:
+        raise InvalidArgument("all", "there is no filter: give names, tags, kinds or states, or confirm all jobs")
+    if jobs.every and not jobs.selection.is_empty:
+        raise InvalidArgument("all", f"all jobs and a filter exclude each other: {jobs.selection}")

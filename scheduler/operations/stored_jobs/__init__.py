@@ -1,1 +1,0 @@
-"""Changes of stored jobs: one job, or a set."""

@@ -1,1 +1,0 @@
-"""Drafts: definitions that a person edits."""
