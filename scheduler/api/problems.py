@@ -19,9 +19,9 @@ from jobs.formats.counts import format_count
 from jobs.problems import Problem, dotted_path
 from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
-from scheduler.api.dashboard.rendering.error_page import accepts_html, error_page_response
 from scheduler.api.invalid_inputs import find_invalid_inputs
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
+from scheduler.api.requests.accept import create_problem_page
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.connections.reason_phrases import reason_phrase
@@ -139,8 +139,8 @@ def respond_with_problem(
 ) -> Response:
     """Return the problem as JSON, or as a page for a browser. A ping always gets JSON."""
     path = request.url.path
-    if not path.startswith(PING_PATH_PREFIX) and accepts_html(request):
-        return error_page_response(request, status, detail, headers)
+    if not path.startswith(PING_PATH_PREFIX) and (page := create_problem_page(request, status, detail, headers)):
+        return page
     return problem_response(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
 
 

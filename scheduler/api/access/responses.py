@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from scheduler.api.dashboard.rendering.error_page import accepts_html, error_page_response
+from scheduler.api.requests.accept import accepts_html, create_problem_page
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import SIGN_IN_PATH
 
@@ -38,9 +38,9 @@ async def answer_unauthenticated(
 
 async def answer_forbidden(scope: Scope, send: Send, detail: str) -> None:
     """Send 403, as a page to a browser that requests one."""
-    if not is_page_request(scope):
+    page = create_problem_page(Request(scope), HTTPStatus.FORBIDDEN, detail) if is_page_request(scope) else None
+    if page is None:
         await reject(scope, send, HTTPStatus.FORBIDDEN, detail)
         return
-    page = error_page_response(Request(scope), HTTPStatus.FORBIDDEN, detail)
     await send({"type": "http.response.start", "status": page.status_code, "headers": page.raw_headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})

@@ -13,7 +13,9 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.api.dashboard.rendering.error_page import error_page_response
 from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.api.requests.accept import register_problem_pages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader
@@ -54,7 +56,8 @@ class PageReaders:
 
 
 def prepare_dashboard(api: FastAPI) -> None:
-    """Prepare the caches of readers and pages. Called by scheduler.api.app."""
+    """Prepare the caches of readers and pages, and let browsers get problems as pages. Called by scheduler.api.app."""
+    register_problem_pages(api, error_page_response)
     api.state.readers = PageReaders()
     api.state.known_pages = KnownPages()
 
