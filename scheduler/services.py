@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from scheduler.alerting.explanation.explaining import AlertExplainer
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
-    from scheduler.authentication.authentication import Authentication
+    from scheduler.authentication.port import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.health.report import Health
-    from scheduler.identity.principal import Principal
-    from scheduler.identity.tags import Tags
+    from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.alerts import AlertQueries
     from scheduler.queries.alerting.channels import ChannelQueries

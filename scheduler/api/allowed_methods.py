@@ -6,7 +6,7 @@ without parameters, such as /api/dead-letters/replay, is not one of the objects 
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from fastapi import Request
 from starlette.routing import Match
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

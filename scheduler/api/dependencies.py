@@ -16,8 +16,7 @@ from jobs.problems import describe_unknown_key, describe_wrong_choice, make_prin
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.requests.client_address import find_client_address
 from scheduler.catalog.limited import LimitedCatalog
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal
+from scheduler.identity.principal import Caller, ChangeSource, Principal
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 

@@ -24,7 +24,7 @@ from scheduler.api.models.base import RETRY_AFTER, ResponseModel
 from scheduler.api.requests.accept import create_problem_page
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.connections.reason_phrases import reason_phrase
+from scheduler.connections.problem_responses import reason_phrase
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import (
     Conflict,

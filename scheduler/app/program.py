@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from scheduler.app.definitions.stored_jobs import StoredJobParts
     from scheduler.app.early_telemetry import EarlyTelemetry
     from scheduler.app.profile import HostProfile
-    from scheduler.audit.stored_trail import StoredAuditTrail
+    from scheduler.audit.stored_trail import AuditUpkeep, StoredAuditTrail
     from scheduler.audit.trail import AuditTrail
-    from scheduler.audit.upkeep import AuditUpkeep
-    from scheduler.authentication.authentication import Authentication
+    from scheduler.authentication.port import Authentication
     from scheduler.changes.announcing import ChangeAnnouncer
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dependencies.port import FollowUp
@@ -245,8 +244,7 @@ class Program(Services):
     @cached_property
     def rate_limits(self) -> RateLimits:
         """SQLite has one process, which counts in memory. Processes that share a store count in it."""
-        from scheduler.rate_limits.limiter import RateLimits
-        from scheduler.rate_limits.quota import RateLimitRules
+        from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 
         rules = RateLimitRules(**self.settings.rate_limits.model_dump())
         return RateLimits(rules, self.clock, self.store if self.settings.uses_azure_storage else None)
@@ -306,7 +304,7 @@ class Program(Services):
 
     @cached_property
     def audit_upkeep(self) -> AuditUpkeep:
-        from scheduler.audit.upkeep import AuditUpkeep
+        from scheduler.audit.stored_trail import AuditUpkeep
 
         stored, age = self.repositories, self.settings.audit.age
         return AuditUpkeep(

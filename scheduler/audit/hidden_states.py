@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler.audit.trail import TAGS_OF_JOBS
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import written_tags
+from scheduler.identity.principal import Principal, written_tags
 
 
 def has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:

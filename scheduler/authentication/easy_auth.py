@@ -1,4 +1,4 @@
-"""Reads the principal that the platform's authentication (Easy Auth) sends. Used by scheduler.app.authentication_setup.
+"""Reads the principal that the platform's authentication (Easy Auth) sends, and maps app roles to roles of ours.
 
 Only the platform can set the header, if and only if it authenticates every request: it removes the header of a client.
 Otherwise any client could forge it, so a setting must state that the platform does so.
@@ -10,12 +10,43 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from scheduler.authentication.errors import InvalidCredential
-from scheduler.authentication.port import Authenticated
-from scheduler.authentication.role_map import RoleMap
-from scheduler.identity.principal import PrincipalKind
+from scheduler.authentication.port import Authenticated, InvalidCredential, RoleMissing
+from scheduler.identity.principal import Principal, PrincipalKind, Role, Tags
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrant:
+    """`tags`: of the jobs that the role is for; empty: all jobs."""
+
+    role: Role
+    tags: Tags = ()
+
+
+class RoleMap:
+    """`grants`: by app role."""
+
+    def __init__(self, grants: Mapping[str, RoleGrant]) -> None:
+        self._grants = grants
+
+    def find_principal(self, kind: PrincipalKind, name: str, app_roles: object) -> Principal:
+        """Return the principal with the highest role of its app roles. Raises RoleMissing.
+
+        Of several grants of the same role, the tags are combined; one without tags is for all jobs. A lower role with
+        other tags does not count, because a principal has one role for all jobs that it sees.
+        """
+        given = app_roles if isinstance(app_roles, list) else [app_roles]
+        grants = [self._grants[each] for each in given if isinstance(each, str) and each in self._grants]
+        if not grants:
+            detail = "The caller has no app role that the setting http.entra.roles contains."
+            raise RoleMissing(detail, reason="role_missing", way=kind, claimed=f"{kind}:{name}")
+        highest = max((grant.role for grant in grants), key=list(Role).index)
+        chosen = [grant.tags for grant in grants if grant.role is highest]
+        tags = () if () in chosen else tuple(sorted({tag for limits in chosen for tag in limits}))
+        return Principal(kind, name, highest, tags)
+
 
 MAX_HEADER_LENGTH = 32 * 1024
 _ROLE_CLAIMS = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.rate_limits.shared_windows import RATE_LIMITS_TABLE
+from scheduler.rate_limits.windows import RATE_LIMITS_TABLE
 from scheduler.stores.alerting.keys import ALERTING_TABLE
 from scheduler.stores.announcements import ANNOUNCEMENTS_TABLE
 from scheduler.stores.audit.log import AUDIT_TABLE

@@ -12,7 +12,7 @@ from dataclasses import replace
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
-from scheduler.identity.tags import written_tags
+from scheduler.identity.principal import written_tags
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.pages import move_continuation
 from scheduler.stores.runs.repository import RunRecord

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import Tags, written_tags
+from scheduler.identity.principal import Principal, Tags, written_tags
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import StoredEntry, parse_stamp
 

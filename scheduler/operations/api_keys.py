@@ -14,13 +14,10 @@ from ipaddress import ip_network
 
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.api_keys import ApiKey, create_api_key_text, hash_api_key
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import Principal, Role
-from scheduler.identity.tags import Tags, format_tag_limits
+from scheduler.identity.principal import Caller, Principal, Role, Tags, format_tag_limits
 from scheduler.stores.identity.api_keys import ApiKeys, StoredKey
 from scheduler.stores.port import RowChanged
 

@@ -17,12 +17,11 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.stores.schedule_activations import ScheduleActivations
 

@@ -15,12 +15,10 @@ from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.targets import HeartbeatTarget
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import InvalidArgument
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import describe_invisible_job
+from scheduler.identity.principal import Caller, describe_invisible_job
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 MAX_TEST_SECONDS = 60.0

@@ -11,11 +11,10 @@ from datetime import datetime
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
 from jobs.runs.states import Cause, JobStatus, enter_state
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.changes.tracker import StateTracker
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import StoreError

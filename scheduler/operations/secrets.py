@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.secrets.monitor import SecretMonitor, SecretView
 
 

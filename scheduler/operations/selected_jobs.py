@@ -15,7 +15,7 @@ from typing import NamedTuple
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION

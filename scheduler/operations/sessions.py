@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.ports import Clock
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.stores.identity.sessions import Session, StoredSessions
 
 

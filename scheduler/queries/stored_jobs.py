@@ -17,8 +17,8 @@ from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.visible_since import VisibleSince
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Caller
 from scheduler.queries.job_sets import SetPage, summarize_sets
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import format_tag_limits
+from scheduler.identity.principal import Role, format_tag_limits
 from scheduler.stores.identity.sessions import Session
 
 

@@ -16,10 +16,8 @@ from scheduler.api.dependencies import create_caller
 from scheduler.api.problems import ApiError
 from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.requests.rate_limiter import is_suspect
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, Refusal
-from scheduler.authentication.errors import AuthenticationError, InvalidCredential
-from scheduler.authentication.port import Authenticated
+from scheduler.audit.trail import AuditedChange, Refusal, audited
+from scheduler.authentication.port import Authenticated, AuthenticationError, InvalidCredential
 from scheduler.authentication.sessions import MAX_STARTS, PLAIN_COOKIE, SECURE_COOKIE, Sessions
 from scheduler.services import Services
 

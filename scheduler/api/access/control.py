@@ -30,15 +30,17 @@ from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, mask_token
 from scheduler.api.scopes import Scope as RouteScope
 from scheduler.audit.trail import AuditTrail, Refusal
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.errors import (
+from scheduler.authentication.own import EASY_AUTH_HEADER
+from scheduler.authentication.port import (
+    Authenticated,
+    Authentication,
     AuthenticationError,
+    AuthenticationMode,
     AuthenticationUnavailable,
     InvalidCredential,
+    RequestCredentials,
     RoleMissing,
 )
-from scheduler.authentication.own import EASY_AUTH_HEADER
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.identity.principal import PrincipalKind
 
 _log = logging.getLogger("scheduler.api")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.scopes import Scope
+from scheduler.api.scopes import Scope as RouteScope
 from scheduler.identity.principal import Principal, Role
 
 ROLE_OF_SCOPE = {
-    Scope.METRICS: Role.METRICS,
-    Scope.READ: Role.VIEWER,
-    Scope.OPERATE: Role.OPERATOR,
-    Scope.MANAGE: Role.ADMIN,
+    RouteScope.METRICS: Role.METRICS,
+    RouteScope.READ: Role.VIEWER,
+    RouteScope.OPERATE: Role.OPERATOR,
+    RouteScope.MANAGE: Role.ADMIN,
 }
 """The role that a scope needs. A scope without a role needs no caller, see FREE_SCOPES."""
-FREE_SCOPES = frozenset({Scope.PUBLIC, Scope.PING, Scope.SIGN_IN})
+FREE_SCOPES = frozenset({RouteScope.PUBLIC, RouteScope.PING, RouteScope.SIGN_IN})
 """Scopes of routes that need no caller."""
 
 

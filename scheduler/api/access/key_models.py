@@ -9,8 +9,7 @@ from pydantic import Field
 
 from scheduler.api.models.base import ResponseModel
 from scheduler.identity.api_keys import ApiKey
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import format_tag_limits
+from scheduler.identity.principal import Role, format_tag_limits
 from scheduler.operations.api_keys import CreatedKey
 
 

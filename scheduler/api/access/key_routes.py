@@ -13,8 +13,7 @@ from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.requests.idempotency import mark_secret_response
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import TAG_LIMIT_PATTERN, parse_tag_limits
+from scheduler.identity.principal import TAG_LIMIT_PATTERN, Role, parse_tag_limits
 from scheduler.operations.api_keys import (
     DEFAULT_OVERLAP,
     KEY_NAME_PATTERN,

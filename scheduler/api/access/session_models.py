@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Self
 
 from scheduler.api.models.base import ResponseModel
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.port import Authenticated
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import format_tag_limits
+from scheduler.authentication.port import Authenticated, Authentication
+from scheduler.identity.principal import Role, format_tag_limits
 
 
 class SessionModel(ResponseModel):

@@ -11,13 +11,13 @@ from scheduler.api.access.responses import CHALLENGE, INVALID_CHALLENGE
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routing import ApiRouter
-from scheduler.authentication.errors import (
+from scheduler.authentication.port import (
+    Authenticated,
     AuthenticationError,
     AuthenticationUnavailable,
     InvalidCredential,
     RoleMissing,
 )
-from scheduler.authentication.port import Authenticated
 
 router = ApiRouter("session", by_tag=True)
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 from starlette.types import Scope
 
 from scheduler.api.requests.client_address import find_client_address, find_client_network
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import format_tag_limits
+from scheduler.identity.principal import Principal, format_tag_limits
 
 
 def find_client_id(scope: Scope) -> str:

@@ -24,7 +24,7 @@ from scheduler.api.requests.json_shape import JsonShape
 from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
 from scheduler.api.requests.rejection import RequestRejected, reject
 from scheduler.api.scopes import PING_PATH_PREFIX
-from scheduler.connections.request_limits import HEAD_TOO_LARGE, MAX_HEADERS, MAX_URL_BYTES, URL_TOO_LONG
+from scheduler.connections.limits import HEAD_TOO_LARGE, MAX_HEADERS, MAX_URL_BYTES, URL_TOO_LONG
 
 MAX_LARGE_BODIES: Final = 4
 """Bodies over MAX_BODY_BYTES at a time: each takes a multiple of its size once it is parsed."""

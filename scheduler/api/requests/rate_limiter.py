@@ -21,8 +21,7 @@ from scheduler.api.requests.client_id import find_limited_client
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 from scheduler.api.scopes import Scope as RouteScope
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.quota import LimitGroup, Quota
+from scheduler.rate_limits.limiter import LimitGroup, Quota, RateLimits
 
 _GROUP_OF_SCOPE: Mapping[RouteScope, LimitGroup] = {
     RouteScope.METRICS: LimitGroup.READ,

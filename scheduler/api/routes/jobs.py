@@ -34,7 +34,7 @@ from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.api.stored_jobs.preconditions import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RunState
 

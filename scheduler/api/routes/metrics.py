@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import Request
-from starlette.responses import Response
+from fastapi import Request, Response
 
 from scheduler.api.compression import compress
 from scheduler.api.dependencies import ServicesDep

@@ -89,7 +89,7 @@ async def _backfill(
 ) -> tuple[BackfillResult, list[RunRecord]]:
     """Return the result, and the records of its runs once all have finished."""
     from scheduler.cli.mutations import wait_for_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     done = await program.operations.backfills.backfill(
         job,

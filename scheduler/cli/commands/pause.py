@@ -74,7 +74,7 @@ def pause(
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
     from scheduler.cli.mutations import run_operation, show_job
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
@@ -94,7 +94,7 @@ def _pause_selection(
     options: SelectionOptions, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool
 ) -> None:
     from scheduler.cli.selection.acting import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     until = find_end(datetime.now(UTC))
     act_on_selection(

@@ -45,14 +45,14 @@ def resume(
         _resume_job(options.single_name, as_json)
         return
     from scheduler.cli.selection.acting import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     act_on_selection("resume", options, as_json, lambda actions, page: actions.resume(page, caller=command_caller()))
 
 
 def _resume_job(job: str, as_json: bool) -> None:
     from scheduler.cli.mutations import run_operation, show_job
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:
         was_paused = await program.operations.pauses.resume(job, caller=command_caller())

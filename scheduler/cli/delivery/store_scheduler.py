@@ -20,7 +20,7 @@ from scheduler.cli.delivery.port import (
     RunningJob,
 )
 from scheduler.cli.delivery.review_documents import list_review_documents
-from scheduler.identity.command_caller import command_caller
+from scheduler.identity.principal import command_caller
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
 from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration

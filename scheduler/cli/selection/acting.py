@@ -79,7 +79,7 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
 
 async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResult], Sequence[RunRecord]]:
     from scheduler.cli.mutations import wait_for_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     program.worker.prepare()
     results = await _apply_to_pages(program, jobs, lambda actions, page: actions.run(page, caller=command_caller()))

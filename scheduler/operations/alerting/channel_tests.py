@@ -6,11 +6,10 @@ from jobs.incidents.values import Incident
 from jobs.problems import format_value
 from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.alerting.channel_testing import ChannelTestResult, ChannelTestSender
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.stores.alerting.incident_log import IncidentLog
 
 _LATEST = 20

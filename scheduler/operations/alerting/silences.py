@@ -13,11 +13,10 @@ from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.suppression.windows import LONGEST_SILENCE, ExplicitSelector, Silence
 from jobs.ports import Clock
 from jobs.problems import validation_problems
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.alerting.targets import (
     MAX_CURRENT_SUPPRESSIONS,
     conflict_if_changed,

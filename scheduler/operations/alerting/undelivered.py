@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from jobs.formats.counts import format_count
 from jobs.ports import Clock
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.stores.alerting.undelivered import StoredLetter, UndeliveredRows
 from scheduler.stores.port import RowChanged

@@ -21,11 +21,10 @@ from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindo
 from jobs.model_base import FILE_CONTEXT
 from jobs.ports import Clock
 from jobs.problems import validation_problems
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.alerting.targets import (
     MAX_CURRENT_SUPPRESSIONS,
     conflict_if_changed,

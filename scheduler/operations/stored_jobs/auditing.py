@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange
-from scheduler.identity.tags import written_tags
+from scheduler.identity.principal import written_tags
 from scheduler.queries.stored_jobs import compare_definitions
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry

@@ -15,15 +15,14 @@ from functools import partial
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.ports import Clock
 from jobs.problems import Problem, dotted_path
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.uses import OtherUses

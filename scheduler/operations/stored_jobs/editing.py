@@ -14,7 +14,7 @@ from jobs.problems import Problem
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name, rename_definition
 from scheduler.errors import InvalidDefinition, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.stored_jobs.auditing import audit_job_change
 from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
 from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch

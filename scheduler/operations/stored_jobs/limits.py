@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from scheduler.catalog.composition import StoredJob
 from scheduler.errors import Conflict
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import Tags, format_tag_limits
+from scheduler.identity.principal import Caller, Tags, format_tag_limits
 
 
 @dataclass(frozen=True, slots=True)

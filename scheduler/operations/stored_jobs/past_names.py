@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from jobs.ports import Clock
 from scheduler.catalog.composition import JobSources
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.queries.stored_jobs import Define, select_visible_versions
 from scheduler.stores.changes.repository import StateChanges
 from scheduler.stores.dead_letters.repository import DeadLetters

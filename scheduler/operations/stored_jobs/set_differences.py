@@ -11,7 +11,7 @@ from typing import Any
 
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.visibility import is_used_by_others, read_only_message, used_message
 from scheduler.stores.rows.json_text import encode_json

@@ -21,7 +21,7 @@ from jobs.problems import Problem
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
 from scheduler.errors import Conflict, InvalidDefinition
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.stored_jobs.auditing import audit_set
 from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
 from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set

@@ -18,8 +18,7 @@ from jobs.targets import HeartbeatTarget
 from jobs.warnings.credentials import find_literal_credentials
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import Principal
+from scheduler.identity.principal import Caller, Principal
 
 
 class _Notifying(Protocol):

@@ -13,8 +13,7 @@ from jobs.checks.binding.rules import Bindings
 from jobs.problems import Problem
 from scheduler.catalog.composition import JobSources, StoredJob
 from scheduler.errors import Conflict, ReadOnlyJob
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.tags import describe_invisible_job
+from scheduler.identity.principal import Caller, ChangeSource, describe_invisible_job
 from scheduler.operations.stored_jobs.uses import OtherUses, find_literal_warnings, find_uses_of_others
 from scheduler.queries.stored_jobs import is_declared_for
 

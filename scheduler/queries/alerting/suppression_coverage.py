@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.incidents.suppression.windows import SubjectSelector
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.identity.tags import Tags
+from scheduler.identity.principal import Tags
 from scheduler.turns import convert_each
 
 MAX_CACHED_SELECTORS = 2000

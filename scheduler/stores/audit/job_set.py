@@ -1,4 +1,4 @@
-"""The set of job files that the audit trail recorded last. Used by scheduler.audit.job_sets."""
+"""The set of job files that the audit trail recorded last. Used by scheduler.audit.stored_trail."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from scheduler.identity.tags import Tags
+from scheduler.identity.principal import Tags
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store, Upsert
 from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.rows.json_text import decode_json, encode_json

@@ -20,8 +20,7 @@ from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.incidents import IncidentQueries

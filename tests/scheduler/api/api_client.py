@@ -18,16 +18,14 @@ from observability.telemetry import Telemetry
 from scheduler.alerting.backtest.backtester import GROUP_WAIT, build_backtester
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
-from scheduler.authentication.authentication import Authentication, open_authentication
-from scheduler.authentication.function_keys import FunctionKeyAuthenticator
+from scheduler.authentication.port import Authentication, FunctionKeyAuthenticator, open_authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.quota import RateLimitRules
+from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 from scheduler.services import ServiceOptions, Services
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog

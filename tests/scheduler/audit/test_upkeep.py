@@ -9,9 +9,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.redaction import Redactor
-from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.audit.stored_trail import AuditUpkeep, StoredAuditTrail
 from scheduler.audit.trail import Refusal
-from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.cursors import Cursors
 from tests.scheduler.audit.memory_trail import API_CALLER

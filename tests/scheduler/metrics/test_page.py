@@ -15,8 +15,7 @@ from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler import turns
 from scheduler.api.compression import compress
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role

@@ -11,8 +11,7 @@ import pytest
 
 import scheduler.operations.api_keys
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations.api_keys import NewKey
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
 

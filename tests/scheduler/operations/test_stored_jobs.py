@@ -13,8 +13,7 @@ import pytest
 from config.job_files.job_set import JobSet
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.schedules import parse_schedule
-from scheduler.audit.content import entry_content
-from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.audit.stored_trail import StoredAuditTrail, entry_content
 from scheduler.catalog import head_claims
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch

@@ -18,8 +18,14 @@ from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.requests.rate_limiter import is_suspect
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
-from scheduler.authentication.errors import AuthenticationError, AuthenticationUnavailable, InvalidCredential
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.authentication.port import (
+    Authenticated,
+    AuthenticationError,
+    AuthenticationMode,
+    AuthenticationUnavailable,
+    InvalidCredential,
+    RequestCredentials,
+)
 from scheduler.services import Services
 
 _FORM = "application/x-www-form-urlencoded"

@@ -20,8 +20,8 @@ from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, Defi
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Caller
 from scheduler.queries.drafts.reading import DraftProblem, SchedulePreview, parse_draft, preview_schedule
 from scheduler.queries.drafts.texts import (
     compare_texts,

@@ -18,8 +18,8 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Caller
 from scheduler.queries.drafts.texts import editable_definition, file_of_origin
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.services import Services

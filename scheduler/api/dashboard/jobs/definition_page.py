@@ -19,7 +19,7 @@ from scheduler.api.models.jobs import JobDetail
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import FieldChange, StoredJobQueries
 from scheduler.stores.stored_jobs.tree import JobVersion

@@ -34,7 +34,7 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobName, Service
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.queries.heartbeats import HeartbeatView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.services import Services

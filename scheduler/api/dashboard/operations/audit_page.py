@@ -29,7 +29,7 @@ from scheduler.api.models.audit import AuditEntryModel
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.queries.audit import AuditFilter, AuditPage
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.services import Services

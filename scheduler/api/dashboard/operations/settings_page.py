@@ -20,8 +20,7 @@ from scheduler.api.dependencies import CallerDep, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import Scope
 from scheduler.health.own_reports import SettingReport
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import format_tag_limits
+from scheduler.identity.principal import Caller, format_tag_limits
 from scheduler.services import Services
 
 SettingSource = Literal["changed", "default", "file", "variable"]

@@ -20,7 +20,7 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.description.request_examples import RequestExample, content_example, request_examples
 from scheduler.api.routing import ApiRouter
-from scheduler.connections.reason_phrases import reason_phrase
+from scheduler.connections.problem_responses import reason_phrase
 
 if TYPE_CHECKING:
     from markupsafe import Markup

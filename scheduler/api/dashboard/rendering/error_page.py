@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from fastapi import Request
+from fastapi.responses import HTMLResponse
 
 from scheduler.api.dashboard.rendering.last_known import recall, record_failure
 from scheduler.api.dashboard.rendering.page import render_page
-from scheduler.connections.reason_phrases import reason_phrase
+from scheduler.connections.problem_responses import reason_phrase
 
 
 def error_page_response(

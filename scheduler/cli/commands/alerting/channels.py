@@ -124,7 +124,7 @@ def retry_undelivered(
       channels retry team-teams
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     result = run_operation(
         "channels retry",
@@ -149,7 +149,7 @@ def discard_undelivered(
       channels discard team-teams 1795856400000-5f2c1d9b.1
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "channels discard",

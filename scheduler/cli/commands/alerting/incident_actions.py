@@ -11,7 +11,7 @@ from scheduler.cli.commands.alerting.selecting import ForOption, UntilOption, pa
 from scheduler.cli.output import escape_controls, show_json
 
 if TYPE_CHECKING:
-    from scheduler.identity.caller import Caller
+    from scheduler.identity.principal import Caller
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.queries.alerting.incidents import IncidentView
 
@@ -101,7 +101,7 @@ def resolve(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False
 
 def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[IncidentView]], as_json: bool) -> None:
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     caller = command_caller()
     view = run_operation(command, lambda program: act(program.operations.incidents, caller), listing_hint=LISTED_BY)

@@ -45,7 +45,7 @@ def send_test(
       notify test mail --incident 1795856400000-5f2c1d9b
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     result = run_operation(
         "notify test",

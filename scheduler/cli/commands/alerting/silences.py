@@ -126,7 +126,7 @@ def end_silence(silence: SilenceId) -> None:
       silences end 1795856400000-5f2c1d9b
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "silences end",
@@ -145,7 +145,7 @@ def delete_silence(silence: SilenceId) -> None:
       silences delete 1795856400000-5f2c1d9b
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "silences delete",
@@ -168,7 +168,7 @@ async def _create(
     from jobs.incidents.suppression.windows import ExplicitSelector
     from jobs.problems import validation_problems
     from scheduler.errors import InvalidArgument
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
     from scheduler.operations.alerting.silences import NewSilence
     from scheduler.queries.alerting.suppressions import view_suppression
 

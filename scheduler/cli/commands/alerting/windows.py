@@ -128,7 +128,7 @@ def end_window(window: WindowId) -> None:
       windows end CHG0042-5f2c1d9b
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     ended = run_operation(
         "windows end",
@@ -147,7 +147,7 @@ def delete_window(window: WindowId) -> None:
       windows delete migration
     """
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "windows delete",
@@ -173,7 +173,7 @@ def _show_started(view: SuppressionView[RequestedWindow], jobs: tuple[str, ...],
 async def _start(
     program: Program, definition: dict[str, Any]
 ) -> tuple[SuppressionView[RequestedWindow], tuple[str, ...]]:
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
     from scheduler.queries.alerting.suppressions import view_suppression
 
     created = await program.operations.windows.create(definition, command_caller())

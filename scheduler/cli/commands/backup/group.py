@@ -142,7 +142,7 @@ def _report_keys(keys: Sequence[ApiKey]) -> None:
     from jobs.formats.counts import format_count
     from jobs.formats.instants import format_iso_instant
     from jobs.problems import make_printable
-    from scheduler.identity.tags import format_tag_limits
+    from scheduler.identity.principal import format_tag_limits
 
     if not keys:
         return

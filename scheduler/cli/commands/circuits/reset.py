@@ -50,7 +50,7 @@ def reset_circuit(
         _reset_one(options.single_name, reason.strip(), as_json)
         return
     from scheduler.cli.selection.acting import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     act_on_selection(
         "circuits reset",
@@ -62,7 +62,7 @@ def reset_circuit(
 
 def _reset_one(key: str, reason: str, as_json: bool) -> None:
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     view = run_operation(
         "circuits reset",

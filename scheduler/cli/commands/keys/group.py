@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.identity.caller import Caller
+    from scheduler.identity.principal import Caller
     from scheduler.operations.api_keys import CreatedKey
     from scheduler.stores.identity.api_keys import StoredKey
 
@@ -151,7 +151,7 @@ def _run(command: str, work: Callable[[ReadOnlyProgram, Caller], Awaitable[T]]) 
     """Do the work in the opened store. Invalid input ends the command with 2, another rejection with 1."""
     from scheduler.cli.context import run_without_jobs
     from scheduler.errors import InvalidArgument, OperationError
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     try:
         return run_without_jobs(command, lambda program: work(program, command_caller()))
@@ -194,7 +194,7 @@ def _list(command: str, as_json: bool) -> None:
 
 
 def _cells(stored: StoredKey, now: datetime, text: Callable[[datetime], str]) -> tuple[str, ...]:
-    from scheduler.identity.tags import format_tag_limits
+    from scheduler.identity.principal import format_tag_limits
 
     key, used = stored.key, stored.last_used_at
     state = "revoked" if key.revoked_at is not None else "active" if key.is_active_at(now) else "expired"

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from jobs.problems import Problem, describe_wrong_choice
-from scheduler.cli.options import parse_duration_option
 from scheduler.cli.output import fail
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import parse_tag_limits
-from scheduler.operations.api_keys import NewKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from scheduler.operations.api_keys import NewKey
 
 
 def parse_new_key(
     name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]
 ) -> tuple[float | None, Callable[[datetime, float | None], NewKey]]:
     """Return the validity in seconds, and a function that makes the key of the current instant and this validity."""
+    from jobs.problems import Problem, describe_wrong_choice
+    from scheduler.cli.options import parse_duration_option
+    from scheduler.identity.principal import Role, parse_tag_limits
+    from scheduler.operations.api_keys import NewKey
+
     if role not in tuple(Role):
         message, hint = describe_wrong_choice(role, tuple(Role))
         fail(str(Problem("--role", message, hint)))

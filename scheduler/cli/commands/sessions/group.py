@@ -78,7 +78,7 @@ def end(
     """
 
     async def work(program: ReadOnlyProgram) -> Sequence[Session]:
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         caller = command_caller()
         return await program.sessions.end_all_of(session, caller) or [await program.sessions.end(session, caller)]
@@ -119,7 +119,7 @@ def _list(command: str, as_json: bool) -> None:
 
 
 def _cells(session: Session, text: Callable[[datetime], str]) -> tuple[str, ...]:
-    from scheduler.identity.tags import format_tag_limits
+    from scheduler.identity.principal import format_tag_limits
 
     who, started = session.principal, session.started_at
     instants = "" if started is None else text(started), text(session.used_at), text(session.ends_at)

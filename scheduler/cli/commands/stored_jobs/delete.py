@@ -45,7 +45,7 @@ def delete(
         _delete_job(options.single_name)
         return
     from scheduler.cli.selection.acting import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     act_on_selection("delete", options, as_json, lambda actions, page: actions.delete(page, caller=command_caller()))
 
@@ -54,7 +54,7 @@ def _delete_job(job: str) -> None:
     """Delete the job, also if it is not in force."""
 
     async def work(program: Program) -> int | None:
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
         from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
 
         caller = command_caller()

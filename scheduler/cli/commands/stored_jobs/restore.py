@@ -27,7 +27,7 @@ def restore(
     """
 
     async def work(program: Program) -> int:
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
         from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB
 
         caller, stored = command_caller(), program.stored_jobs

@@ -45,7 +45,7 @@ def versions(
       versions reports-api
       versions reports-api --diff 1 3
     """
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     caller = command_caller()
     if diff is None:

@@ -9,9 +9,8 @@ import pytest
 
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
-from scheduler.authentication.authentication import Authentication
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.authentication.port import Authentication
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations.stored_jobs.auditing import audit_job_change
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.tree import StoredEntry

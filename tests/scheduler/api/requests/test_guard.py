@@ -16,7 +16,7 @@ from scheduler.api.requests.body_rules import MAX_BODY_BYTES, MERGE_PATCH_TYPE, 
 from scheduler.api.requests.guard import MAX_LARGE_BODIES, RequestGuard
 from scheduler.api.requests.json_shape import JsonShape
 from scheduler.api.unavailable_app import create_unavailable_api
-from scheduler.connections.request_limits import MAX_HEADERS, MAX_URL_BYTES
+from scheduler.connections.limits import MAX_HEADERS, MAX_URL_BYTES
 from tests.scheduler.api.api_client import ApiClient
 
 OURS = ("localhost", "127.0.0.1")

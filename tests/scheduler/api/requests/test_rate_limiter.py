@@ -11,8 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.quota import RateLimitRules
+from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import VirtualClock
 

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.own import OwnAuthenticator, Ways
+from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
+from scheduler.authentication.port import Authentication
 from scheduler.authentication.sessions import (
     MAX_SESSIONS,
     MAX_STARTS,
@@ -20,10 +19,9 @@ from scheduler.authentication.sessions import (
     SessionRules,
     Sessions,
 )
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from scheduler.operations.api_keys import NewKey
-from scheduler.rate_limits.quota import OFF, RateLimitRules
+from scheduler.rate_limits.limiter import OFF, RateLimitRules
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
 from tests.config.clock import ManualClock

@@ -13,8 +13,7 @@ from jobs.incidents.suppression.windows import AlertSubject, ExplicitSelector, M
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations.alerting.silences import NewSilence, SilenceManager
 from scheduler.operations.alerting.windows import WindowManager
 from scheduler.queries.alerting.suppressions import SuppressionQueries, SuppressionState

@@ -8,8 +8,7 @@ from config.settings.loading import load_settings
 from jobs.redaction import Redactor
 from observability.telemetry import Telemetry
 from scheduler.app.reporting.own_reports import build_own_reports
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from scheduler.operations.api_keys import NewKey
 from tests.project import ROOT
 from tests.scheduler.api.api_client import ApiClient

@@ -1,11 +1,12 @@
-"""Counts of fixed windows over all processes of a store, as a storage of the `limits` package.
+"""Counts of fixed windows, as storages of the `limits` package: over all processes of a store, or in this process.
 
-Used by scheduler.rate_limits.limiter with store `azure`. One row a key holds the end of the window and the count of it.
-A process leases several requests at once from the row and then counts in memory, so that a request costs a fraction of
-a storage operation. The leases shrink as the window fills, so that few requests are left unused in another process.
+With store `azure`, one row a key holds the end of the window and the count of it. A process leases several requests at
+once from the row and then counts in memory, so that a request costs a fraction of a storage operation. The leases
+shrink as the window fills, so that few requests are left unused in another process.
 
 A client that obeys a limit never exceeds it: a process renews its lease when it uses the last request of it. While it
 reports that some remain, it can allow the next one; the process that leases the last ones reports that none remain.
+While the store is unavailable, a process counts on its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import Final
 
 from limits.aio.storage import Storage
 
-from scheduler.rate_limits.local_windows import MAX_WINDOWS, LocalWindows
 from scheduler.stores.port import (
     LARGEST_ATOMIC_GROUP,
     Change,
@@ -33,6 +33,72 @@ from scheduler.stores.port import (
     StoreError,
 )
 from scheduler.stores.rows.json_text import decode_json, encode_json
+
+MAX_WINDOWS: Final = 10_000
+"""Windows in memory: a client can have many addresses. The oldest ones are dropped."""
+
+
+@dataclass(slots=True)
+class Window:
+    """`ends_at`: Unix seconds."""
+
+    ends_at: float
+    used: int = 0
+
+
+class LocalWindows(Storage):
+    """A window starts with its first request."""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now`: Unix seconds."""
+        super().__init__()
+        self._now = now
+        self._windows: dict[str, Window] = {}
+
+    @property
+    def base_exceptions(self) -> tuple[type[Exception], ...]:
+        return ()
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        window = self._find(key)
+        if window is None:
+            self._drop_old()
+            window = self._windows[key] = Window(self._now() + expiry)
+        window.used += amount
+        return window.used
+
+    async def get(self, key: str) -> int:
+        window = self._find(key)
+        return 0 if window is None else window.used
+
+    async def get_expiry(self, key: str) -> float:
+        window = self._find(key)
+        return self._now() if window is None else window.ends_at
+
+    async def check(self) -> bool:
+        return True
+
+    async def reset(self) -> int:
+        dropped = len(self._windows)
+        self._windows.clear()
+        return dropped
+
+    async def clear(self, key: str) -> None:
+        self._windows.pop(key, None)
+
+    def _find(self, key: str) -> Window | None:
+        window = self._windows.get(key)
+        if window is not None and window.ends_at <= self._now():
+            del self._windows[key]
+            return None
+        return window
+
+    def _drop_old(self) -> None:
+        while len(self._windows) >= MAX_WINDOWS:
+            del self._windows[next(iter(self._windows))]
+
 
 RATE_LIMITS_TABLE: Final = "rate_limits"
 LEASE_SHARE: Final = 10
