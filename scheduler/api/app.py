@@ -10,16 +10,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scheduler.api.access import browser_session_routes, key_routes, session_routes
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
 from scheduler.api.dashboard.readers import prepare_dashboard
 from scheduler.api.definitions import exports as job_exports
 from scheduler.api.definitions import routes as definition_routes
-from scheduler.api.description import document_route
+from scheduler.api.description.document_route import router as document_router
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
-from scheduler.api.requests import BodyRules, RouteBody
+from scheduler.api.requests.body_rules import BodyRules, RouteBody
 from scheduler.api.routes import (
     audit,
     backfills,
@@ -43,6 +42,7 @@ from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.access.routes import browser_session_router, key_router, session_router
 from scheduler.services import Services
 
 ROUTERS = (
@@ -77,10 +77,10 @@ ROUTERS = (
     channels.router,
     audit.router,
     pings.router,
-    key_routes.router,
-    session_routes.router,
-    browser_session_routes.router,
-    document_route.router,
+    key_router,
+    session_router,
+    browser_session_router,
+    document_router,
     *PAGE_ROUTERS,
 )
 """All routes of both hosts."""

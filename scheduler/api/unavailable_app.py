@@ -19,7 +19,7 @@ from scheduler.api.liveness import LIVE_BODY
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.problems import InvalidInput, problem_response
-from scheduler.api.requests import ANY_HOST
+from scheduler.api.requests.hosts import ANY_HOST
 from scheduler.api.scopes import HEALTH_PATH, LIVE_PATH, PING_PATH_PREFIX, mask_token
 
 MAX_LISTED_PROBLEMS = 100

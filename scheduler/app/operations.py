@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
+from scheduler.features.access.service import ApiKeyManager, SessionManager
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.operations.alerting.silences import SilenceManager
 from scheduler.operations.alerting.undelivered import UndeliveredManager
 from scheduler.operations.alerting.windows import WindowManager
-from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
@@ -23,7 +23,6 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
-from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.sets import JobSetApplier
 

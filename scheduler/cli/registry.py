@@ -134,13 +134,13 @@ COMMANDS = {
         {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE},
     ),
     "keys": CommandEntry(
-        "scheduler.cli.commands.keys.group",
+        "scheduler.features.access.key_commands",
         "keys",
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
     "sessions": CommandEntry(
-        "scheduler.cli.commands.sessions.group", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
+        "scheduler.features.access.session_commands", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
     ),
     "backup": CommandEntry(
         "scheduler.cli.commands.backup.group",

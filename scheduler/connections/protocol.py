@@ -235,9 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.url) > limits.MAX_URL_BYTES:
             self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, limits.URL_TOO_LONG, CloseReason.MALFORMED)
         elif self._head_bytes > limits.MAX_HEAD_BYTES:
-            self._refuse(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, limits.HEAD_TOO_LARGE, CloseReason.MALFORMED
-            )
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, limits.HEAD_TOO_LARGE, CloseReason.MALFORMED)
 
     def _bound_framing(self, size: int) -> None:
         """Reject trailers and chunk sizes that are too large: the parser buffers trailers."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.features.access.service import ApiKeyManager, SessionManager
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
     from scheduler.operations.alerting.undelivered import UndeliveredManager
     from scheduler.operations.alerting.windows import WindowManager
-    from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
-    from scheduler.operations.sessions import SessionManager
     from scheduler.operations.stored_jobs.editing import StoredJobEditor
     from scheduler.operations.stored_jobs.sets import JobSetApplier
 

@@ -62,7 +62,13 @@ def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lane in chosen:
         words = set(lane.arguments)
-        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.HOUSE[0], lanes.PROCESSES[0]} or {"the rest"}
+        group = words & {
+            lanes.WHOLE_PROGRAM,
+            lanes.SIMULATION,
+            lanes.SCHEDULER,
+            lanes.HOUSE[0],
+            lanes.PROCESSES[0],
+        } or {"the rest"}
         for name in group:
             found.setdefault(name, set()).add(lane.name)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from scheduler.api.dashboard import static_files
-from scheduler.api.dashboard.access import preferences, sign_in_page
+from scheduler.api.dashboard.access import preferences
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
 from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
@@ -16,11 +16,11 @@ from scheduler.api.dashboard.operations import (
     health_page,
     runs_page,
     secrets_page,
-    settings_page,
 )
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.access import settings_page, sign_in_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,

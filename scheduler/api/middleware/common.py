@@ -18,9 +18,11 @@ from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.relative_redirects import RelativeRedirects
 from scheduler.api.middleware.request_ids import RequestIds
 from scheduler.api.middleware.security_headers import add_security_headers
-from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
+from scheduler.api.requests.body_rules import BodyRules
+from scheduler.api.requests.guard import RequestGuard
 from scheduler.api.requests.idempotency import Idempotency
 from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
+from scheduler.api.requests.read_limiter import ReadLimiter
 from scheduler.services import Services
 
 

@@ -1,4 +1,4 @@
-"""API keys: one row a key, without its secret. Written by scheduler.operations.api_keys, read by
+"""API keys: one row a key, without its secret. Written by scheduler.features.access.service, read by
 scheduler.authentication.
 
 The time of the last use has a separate row, so that a use never conflicts with a change of the key.

@@ -12,9 +12,6 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from scheduler.api.access.browser_session_models import BrowserSessionList
-from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
-from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.models.alerting.alerts import AlertListModel
@@ -63,6 +60,7 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -14,8 +14,8 @@ import yaml
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.operations.api_keys import NewKey
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.pauses import Pause
 from tests.parts.proc import free_port

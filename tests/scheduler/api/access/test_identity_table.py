@@ -23,9 +23,9 @@ from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.features.access.service import NewKey
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.operations.api_keys import NewKey
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import StoredSessions
 from tests.config.clock import ManualClock as EntraClock

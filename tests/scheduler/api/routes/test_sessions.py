@@ -19,8 +19,8 @@ from scheduler.authentication.sessions import (
     SessionRules,
     Sessions,
 )
+from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.operations.api_keys import NewKey
 from scheduler.rate_limits.limiter import OFF, RateLimitRules
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions

@@ -8,8 +8,8 @@ from config.settings.loading import load_settings
 from jobs.redaction import Redactor
 from observability.telemetry import Telemetry
 from scheduler.app.reporting.own_reports import build_own_reports
+from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.operations.api_keys import NewKey
 from tests.project import ROOT
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import get_page, has_inline_code, visible_text

@@ -1,4 +1,4 @@
-"""Creates, rotates and revokes API keys. Called by scheduler.api.access.key_routes and the command `keys`.
+"""Creates, rotates and revokes API keys, and ends sessions of browsers.
 
 A caller that is limited to tags manages only the keys that are limited to these tags; other keys do not exist for it.
 """
@@ -19,6 +19,7 @@ from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.api_keys import ApiKey, create_api_key_text, hash_api_key
 from scheduler.identity.principal import Caller, Principal, Role, Tags, format_tag_limits
 from scheduler.stores.identity.api_keys import ApiKeys, StoredKey
+from scheduler.stores.identity.sessions import Session, StoredSessions
 from scheduler.stores.port import RowChanged
 
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
@@ -224,3 +225,37 @@ def _check(new: NewKey, principal: Principal, now: datetime) -> None:
 
 def _with_tags(new: NewKey) -> ApiKey:
     return ApiKey("", new.name, new.role, "", datetime.min, "", new.tags)
+
+
+class SessionManager:
+    """All methods raise StoreError. The id of a session is not shown: `handle` is its beginning."""
+
+    def __init__(self, stored: StoredSessions, trail: AuditTrail, clock: Clock) -> None:
+        self._stored = stored
+        self._trail = trail
+        self._clock = clock
+
+    async def list_sessions(self) -> Sequence[Session]:
+        """Return the sessions that have not ended, by principal, the oldest first."""
+        found = await self._stored.list_all(self._clock.now())
+        return sorted(found, key=lambda each: (each.principal.id, each.ends_at, each.id))
+
+    async def end(self, handle: str, caller: Caller) -> Session:
+        """End the session with this handle: every process rejects it within seconds. Raises NotFound."""
+        found = next((each for each in await self.list_sessions() if each.handle == handle), None)
+        if found is None:
+            raise NotFound(f"there is no session {handle!r}: it has ended, or never existed")
+        await self._end(found, caller)
+        return found
+
+    async def end_all_of(self, principal: str, caller: Caller) -> Sequence[Session]:
+        """End all sessions of a principal, such as `api_key:deploy`. Return them."""
+        found = [each for each in await self.list_sessions() if each.principal.id == principal]
+        for each in found:
+            await self._end(each, caller)
+        return found
+
+    async def _end(self, session: Session, caller: Caller) -> None:
+        summary = f"session {session.handle} of {session.principal.id} was ended"
+        async with audited(self._trail, caller, AuditedChange("session.end", session.principal.id, summary)):
+            await self._stored.delete(session.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -23,11 +24,12 @@ from scheduler.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.access.service import CreatedKey, NewKey
     from scheduler.identity.principal import Caller
-    from scheduler.operations.api_keys import CreatedKey
     from scheduler.stores.identity.api_keys import StoredKey
 
 T = TypeVar("T")
@@ -92,7 +94,6 @@ def create(
       keys create admin --role admin
       keys create deploy --role operator --tag team:payments --expires 90d --address 10.20.0.0/16
     """
-    from scheduler.cli.commands.keys.parsing import parse_new_key
 
     seconds, make = parse_new_key(name, role, tags, expires, addresses)
 
@@ -179,7 +180,7 @@ def _list(command: str, as_json: bool) -> None:
 
     found, now = _run(command, work)
     if as_json:
-        from scheduler.api.access.key_models import KeyList, KeyModel
+        from scheduler.features.access.models import KeyList, KeyModel
 
         models = [KeyModel.from_key(one.key, now, one.last_used_at) for one in found]
         show_json(KeyList(keys=models).model_dump_json(indent=2))
@@ -212,7 +213,7 @@ def _cells(stored: StoredKey, now: datetime, text: Callable[[datetime], str]) ->
 
 def _show_created(created: CreatedKey, now: datetime, *, as_json: bool) -> None:
     if as_json:
-        from scheduler.api.access.key_models import CreatedKeyModel
+        from scheduler.features.access.models import CreatedKeyModel
 
         show_json(CreatedKeyModel.from_created(created, now).model_dump_json(indent=2))
         return
@@ -220,3 +221,34 @@ def _show_created(created: CreatedKey, now: datetime, *, as_json: bool) -> None:
     print_note(f"{created.key.name} ({created.key.id}): store the key now, it is not shown again")
     if created.replaced is not None and created.replaced.expires_at is not None:
         print_note(f"the old key {created.replaced.id} ends at {format_iso_instant(created.replaced.expires_at)}")
+
+
+def parse_new_key(
+    name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]
+) -> tuple[float | None, Callable[[datetime, float | None], NewKey]]:
+    """Return the validity in seconds, and a function that makes the key of the current instant and this validity."""
+    from jobs.problems import Problem, describe_wrong_choice
+    from scheduler.cli.options import parse_duration_option
+    from scheduler.features.access.service import NewKey
+    from scheduler.identity.principal import Role, parse_tag_limits
+
+    if role not in tuple(Role):
+        message, hint = describe_wrong_choice(role, tuple(Role))
+        fail(str(Problem("--role", message, hint)))
+    try:
+        limits = parse_tag_limits(tags)
+    except ValueError as error:
+        fail(f"--tag: {error}")
+    seconds = parse_duration_option("--expires", expires)
+
+    def make(now: datetime, validity: float | None) -> NewKey:
+        return NewKey(name, Role(role), limits, _end_after(now, validity), tuple(addresses))
+
+    return seconds, make
+
+
+def _end_after(now: datetime, seconds: float | None) -> datetime | None:
+    try:
+        return None if seconds is None else now + timedelta(seconds=seconds)
+    except OverflowError:
+        fail("--expires: the end would be after the year 9999")

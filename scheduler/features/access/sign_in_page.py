@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
 from scheduler.api.access.responses import INVALID_CHALLENGE
 from scheduler.api.dashboard.access.targets import find_safe_target
 from scheduler.api.dashboard.rendering.page import render_page
@@ -26,6 +25,7 @@ from scheduler.authentication.port import (
     InvalidCredential,
     RequestCredentials,
 )
+from scheduler.features.access.routes import end_cookie_session, record_refused_session, start_cookie_session
 from scheduler.services import Services
 
 _FORM = "application/x-www-form-urlencoded"
@@ -56,7 +56,7 @@ async def sign_in(request: Request, services: ServicesDep) -> Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE if is_unavailable else HTTPStatus.UNAUTHORIZED
         return _page(request, services, target, error.detail, status)
     response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
-    await start_session(request, services, caller, response)
+    await start_cookie_session(request, services, caller, response)
     return response
 
 
@@ -64,7 +64,7 @@ async def sign_in(request: Request, services: ServicesDep) -> Response:
 async def sign_out(request: Request, services: ServicesDep) -> Response:
     """End the session, and show the sign-in page."""
     response = RedirectResponse(SIGN_IN_PATH, HTTPStatus.SEE_OTHER)
-    await end_session(request, services, response)
+    await end_cookie_session(request, services, response)
     return response
 
 

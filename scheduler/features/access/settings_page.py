@@ -12,13 +12,13 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from scheduler.api.access.decision import ROLE_OF_SCOPE
-from scheduler.api.access.key_models import KeyModel
 from scheduler.api.dashboard.operations.filters import FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
 from scheduler.api.dependencies import CallerDep, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import Scope
+from scheduler.features.access.models import KeyModel
 from scheduler.health.own_reports import SettingReport
 from scheduler.identity.principal import Caller, format_tag_limits
 from scheduler.services import Services

@@ -104,7 +104,7 @@ def _list(command: str, as_json: bool) -> None:
 
     found = _run(command, work)
     if as_json:
-        from scheduler.api.access.browser_session_models import BrowserSessionList, BrowserSessionModel
+        from scheduler.features.access.models import BrowserSessionList, BrowserSessionModel
 
         models = [BrowserSessionModel.from_session(each) for each in found]
         show_json(BrowserSessionList(sessions=models).model_dump_json(indent=2))
