@@ -12,13 +12,12 @@ from fastapi import FastAPI
 
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
 from scheduler.api.dashboard.readers import prepare_dashboard
+from scheduler.api.declared_routes import BodyRules, RouteBody
 from scheduler.api.definitions import exports as job_exports
 from scheduler.api.definitions import routes as definition_routes
-from scheduler.api.description.document_route import router as document_router
-from scheduler.api.middleware.common import add_common_middleware
-from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
-from scheduler.api.problems import add_problem_handlers
-from scheduler.api.requests.body_rules import BodyRules, RouteBody
+from scheduler.api.description.reference_page import document_router
+from scheduler.api.middleware.stack import add_common_middleware
+from scheduler.api.problems import UnexpectedErrors, add_problem_handlers
 from scheduler.api.routes import (
     audit,
     backfills,
@@ -113,7 +112,7 @@ def _create_app(version: str) -> FastAPI:
     api = FastAPI(
         title="Scheduler",
         version=version,
-        openapi_url=None,  # scheduler.api.description.document_route declares its scope
+        openapi_url=None,  # scheduler.api.description.reference_page declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.

@@ -18,8 +18,8 @@ from scheduler.api.dashboard.operations import (
     secrets_page,
 )
 from scheduler.api.dashboard.overview import overview_page, wall_page
-from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.api.description import reference_page
 from scheduler.features.access import settings_page, sign_in_page
 
 PAGE_ROUTERS: Final = (

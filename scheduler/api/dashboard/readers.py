@@ -15,7 +15,7 @@ from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.error_page import error_page_response
 from scheduler.api.dashboard.rendering.last_known import KnownPages
-from scheduler.api.requests.accept import register_problem_pages
+from scheduler.api.negotiation import register_problem_pages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader

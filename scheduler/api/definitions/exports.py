@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.routes.filters import (
     KindsParameter,
     NamesParameter,
@@ -18,7 +17,7 @@ from scheduler.api.routes.filters import (
     TagsParameter,
     parse_job_filters,
 )
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.identity.literals import show_definition
 from scheduler.queries.job_files import JobFileFormat, write_job_file
 from scheduler.turns import SharedTurns

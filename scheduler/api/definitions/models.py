@@ -8,7 +8,7 @@ from typing import Any
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from jobs.schedules import TimeZone, zone_of
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.problems import MAX_LISTED_FINDINGS
 from scheduler.queries.definitions import DefinitionReview
 

@@ -12,13 +12,12 @@ from fastapi import Depends, Query, Request
 
 from jobs.definition import JobDefinition
 from jobs.formats.instants import parse_instant
+from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.description.bodies import describe_body
+from scheduler.api.description.headers import describe_body
 from scheduler.api.models.runs import RunModel
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.queries.definitions import DefinitionReview
 from scheduler.queries.jobs_and_runs import next_due_instants
 

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.definition.dependencies import Dependency
 from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.identity.principal import format_tag_limits
 from scheduler.operations.markers import CreatedMarker
 from scheduler.stores.changes.markers import DeploymentMarker

@@ -8,10 +8,9 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.models.audit import AuditEntryModel, AuditHeadModel, AuditList
 from scheduler.api.routes.filters import parse_due_range
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.queries.audit import AuditFilter
 
 router = ApiRouter("audit", by_tag=True)

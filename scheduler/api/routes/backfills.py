@@ -6,10 +6,9 @@ from http import HTTPStatus
 
 from pydantic import Field
 
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
+from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.models.backfills import BackfillModel
-from scheduler.api.models.requests import Instant, RequestModel, example
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 
 router = ApiRouter("jobs", by_tag=True)
 

@@ -10,10 +10,8 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.health_response import create_health_response, shows_messages
-from scheduler.api.models.health import HealthModel, LiveModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.health import HealthModel, LiveModel, create_health_response, shows_messages
+from scheduler.api.routing import ApiRouter, ServicesDep
 
 # Unknown query parameters are accepted: some probes add one to bypass caches.
 router = ApiRouter("health", accepts_unknown_query=True)

@@ -8,17 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
-from scheduler.api.dependencies import (
-    CallerDep,
-    Continuation,
-    JobName,
-    Limit,
-    ServicesDep,
-    Wait,
-    parse_wait,
-)
 from scheduler.api.description.headers import response_headers
-from scheduler.api.list_response import create_list_response
 from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import InvalidInput, UnusableValue
@@ -30,7 +20,17 @@ from scheduler.api.routes.filters import (
     TagsParameter,
     parse_job_filters,
 )
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import (
+    ApiRouter,
+    CallerDep,
+    Continuation,
+    JobName,
+    Limit,
+    ServicesDep,
+    Wait,
+    create_list_response,
+    parse_wait,
+)
 from scheduler.api.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.api.stored_jobs.preconditions import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.catalog.catalog import UnknownJob

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from scheduler.api.compression import compress
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.requests.accept import accepts_gzip, find_best
-from scheduler.api.routing import ApiRouter
+from scheduler.api.negotiation import accepts_gzip, compress, find_best
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.metrics.text import ExpositionFormat
 
 router = ApiRouter("metrics", by_tag=True)

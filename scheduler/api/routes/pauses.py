@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
+from scheduler.api.model_base import Instant, Reason, RequestModel, example
 from scheduler.api.models.jobs import JobDetail
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.routes.jobs import job_detail
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 
 router = ApiRouter("jobs", by_tag=True)
 

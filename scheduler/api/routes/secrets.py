@@ -6,9 +6,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.models.secrets import SecretList, SecretModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 
 router = ApiRouter("secrets")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.watchdog import WatchdogModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 
 router = ApiRouter("health")
 

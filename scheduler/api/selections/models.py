@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
+from scheduler.api.model_base import Instant, Reason, RequestModel, ResponseModel, example, example_values
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.operations.selected_jobs import MAX_SELECTED_JOBS, ActionReport, ActionResult, JobResult, SelectedJobs
 from scheduler.queries.selection import (

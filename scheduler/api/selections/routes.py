@@ -11,8 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.api.selections.models import (
     ActionReportModel,
     PauseSelectionRequest,

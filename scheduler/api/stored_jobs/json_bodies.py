@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from scheduler.api.description.bodies import describe_body
+from scheduler.api.declared_routes import JSON_TYPE, MERGE_PATCH_TYPE
+from scheduler.api.description.headers import describe_body
 from scheduler.api.problems import InvalidInput, InvalidRequest
-from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
 from scheduler.turns import compute
 

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from jobs.definition import NAME_PATTERN
 from jobs.problems import Problem
-from scheduler.api.models.base import ResponseModel
-from scheduler.api.models.requests import RequestModel, example
+from scheduler.api.model_base import RequestModel, ResponseModel, example
 from scheduler.queries.stored_jobs import DeclaredJob, FieldChange
 from scheduler.stores.stored_jobs.tree import JobVersion
 

@@ -7,11 +7,10 @@ from typing import Annotated
 
 from fastapi import Path, Query, Request, Response
 
-from scheduler.api.dependencies import CallerDep, ServicesDep, reload_services
+from scheduler.api.declared_routes import MERGE_PATCH_TYPE
 from scheduler.api.models.jobs import JobDetail
-from scheduler.api.requests.body_rules import MERGE_PATCH_TYPE
 from scheduler.api.routes.jobs import job_detail
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, reload_services
 from scheduler.api.stored_jobs.json_bodies import DEFINITION_BODY, MAX_DEFINITION_BODY, PATCH_BODY, JsonObject
 from scheduler.api.stored_jobs.models import (
     DuplicateRequest,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic_core import to_json
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.model_base import ResponseModel
 from scheduler.api.stored_jobs.models import DefinitionProblem, FieldChangeModel
 from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
 from scheduler.queries.job_sets import SetPage, SetSummary

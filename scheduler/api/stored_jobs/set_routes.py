@@ -9,9 +9,8 @@ from typing import Annotated, Final
 from fastapi import Path, Query, Response
 
 from jobs.definition import NAME_PATTERN
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
-from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.routing import ApiRouter
+from scheduler.api.declared_routes import JSON_TYPE
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.stored_jobs.json_bodies import SET_BODY, JsonObject
 from scheduler.api.stored_jobs.routes import AllowLiteral
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel, serialize_plan

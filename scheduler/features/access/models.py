@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.authentication.port import Authenticated, Authentication
 from scheduler.features.access.service import CreatedKey
 from scheduler.identity.api_keys import ApiKey

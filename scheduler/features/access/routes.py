@@ -14,14 +14,13 @@ from fastapi import Depends, HTTPException, Path, Request, Response
 from pydantic import Field
 
 from jobs.formats.counts import format_count
-from scheduler.api.access.responses import CHALLENGE, INVALID_CHALLENGE
-from scheduler.api.dependencies import CallerDep, ServicesDep, create_caller
-from scheduler.api.models.requests import Instant, RequestModel, example
+from scheduler.api.access import CHALLENGE, INVALID_CHALLENGE
+from scheduler.api.middleware.idempotency import mark_secret_response
+from scheduler.api.middleware.request_limits import is_suspect
+from scheduler.api.middleware.requests import find_client_address
+from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.problems import ApiError
-from scheduler.api.requests.client_address import find_client_address
-from scheduler.api.requests.idempotency import mark_secret_response
-from scheduler.api.requests.rate_limiter import is_suspect
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, create_caller
 from scheduler.audit.trail import AuditedChange, Refusal, audited
 from scheduler.authentication.port import (
     Authenticated,

@@ -11,12 +11,11 @@ from typing import Final, Literal
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.access.decision import ROLE_OF_SCOPE
+from scheduler.api.access import ROLE_OF_SCOPE
 from scheduler.api.dashboard.operations.filters import FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
-from scheduler.api.dependencies import CallerDep, ServicesDep, parse_choice
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, parse_choice
 from scheduler.api.scopes import Scope
 from scheduler.features.access.models import KeyModel
 from scheduler.health.own_reports import SettingReport

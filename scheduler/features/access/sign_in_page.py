@@ -9,13 +9,12 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from scheduler.api.access.responses import INVALID_CHALLENGE
+from scheduler.api.access import INVALID_CHALLENGE
 from scheduler.api.dashboard.access.targets import find_safe_target
 from scheduler.api.dashboard.rendering.page import render_page
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.requests.client_address import find_client_address
-from scheduler.api.requests.rate_limiter import is_suspect
-from scheduler.api.routing import ApiRouter
+from scheduler.api.middleware.request_limits import is_suspect
+from scheduler.api.middleware.requests import find_client_address
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 from scheduler.authentication.port import (
     Authenticated,

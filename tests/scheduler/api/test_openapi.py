@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
+from scheduler.api.health import HealthModel, LiveModel
 from scheduler.api.models.alerting.alerts import AlertListModel
 from scheduler.api.models.alerting.channels import (
     ChannelListModel,
@@ -36,7 +37,6 @@ from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel

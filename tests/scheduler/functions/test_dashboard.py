@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from scheduler.api.app import create_api
-from scheduler.api.description.request_examples import RequestExample
+from scheduler.api.description.examples import RequestExample
 from scheduler.authentication.port import open_authentication
 from scheduler.stores.dead_letters.letter import DeadLetter
 from tests.parts.api_alerting import INCIDENT_ID, prepare_alerting

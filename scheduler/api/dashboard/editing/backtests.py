@@ -15,11 +15,10 @@ from fastapi.responses import JSONResponse
 from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
 from scheduler.alerting.backtest.comparison import ComparedMessage
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
-from scheduler.api.dependencies import ServicesDep
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 
 MAX_DAYS: Final = 30

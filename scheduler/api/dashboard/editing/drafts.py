@@ -16,10 +16,9 @@ from fastapi.responses import JSONResponse
 from jobs.flat import is_flat_job
 from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller
 from scheduler.queries.drafts.reading import DraftProblem, SchedulePreview, parse_draft, preview_schedule

@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller

@@ -15,8 +15,7 @@ from scheduler.api.dashboard.overview.view import FilteredView
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.operations.selected_jobs import MAX_SELECTED_JOBS
 from scheduler.queries.overview.selecting import SortOrder, select_summaries, sort_summaries
 from scheduler.queries.overview.summaries import Standing

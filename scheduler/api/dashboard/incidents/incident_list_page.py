@@ -20,8 +20,7 @@ from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.incidents.filters import IncidentFilters, parse_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList, IncidentView
 from scheduler.services import Services

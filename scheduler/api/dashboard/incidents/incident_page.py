@@ -14,9 +14,8 @@ from fastapi.responses import Response
 from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
-from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routes.alerting.incidents import IncidentId
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.alerting.deliveries import DeliveryState
 
 DELIVERY_WORDS: Final = {

@@ -17,8 +17,7 @@ from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.incidents.suppression_list import read_suppressions
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import MAINTENANCE_PATH
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.queries.alerting.window_texts import WindowPreview, describe_recurrence, preview_window
 from scheduler.services import Services
 

@@ -21,8 +21,7 @@ from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.jobs.chart_period import InvalidPeriod, parse_local_time
 from scheduler.api.dashboard.jobs.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList
 from scheduler.queries.objectives.reader import ObjectiveState

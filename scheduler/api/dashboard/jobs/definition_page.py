@@ -14,9 +14,8 @@ from fastapi.responses import Response
 
 from scheduler.api.dashboard.jobs.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Caller

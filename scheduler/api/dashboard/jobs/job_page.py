@@ -30,8 +30,7 @@ from scheduler.api.dashboard.jobs.run_list import OUTCOMES, TRIGGERS, OutcomeFil
 from scheduler.api.dashboard.jobs.timetable import create_timetable
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import CallerDep, Continuation, JobName, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
 from scheduler.identity.principal import Caller

@@ -19,8 +19,7 @@ from scheduler.api.dashboard.jobs.dependency_diagram import (
 from scheduler.api.dashboard.jobs.job_frame import respond_job
 from scheduler.api.dashboard.jobs.timetable import create_timetable
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.overview.job_view import JobView

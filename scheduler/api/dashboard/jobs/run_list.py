@@ -12,8 +12,8 @@ from fastapi import Query
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
 from scheduler.api.dashboard.jobs.chart_period import ChartPeriod
-from scheduler.api.dependencies import parse_outcome
 from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.routing import parse_outcome
 from scheduler.queries.history.filtered_runs import list_filtered_runs
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, TimeRange

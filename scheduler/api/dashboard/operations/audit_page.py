@@ -24,10 +24,9 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import AUDIT_PATH
-from scheduler.api.dependencies import CallerDep, Continuation, ServicesDep
 from scheduler.api.models.audit import AuditEntryModel
 from scheduler.api.problems import ApiError
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.identity.principal import Caller
 from scheduler.queries.audit import AuditFilter, AuditPage

@@ -16,7 +16,7 @@ from fastapi import Depends, Query, Request
 from jobs.definition import NAME_PATTERN
 from jobs.formats.instants import format_iso_instant, parse_instant
 from scheduler.api.dashboard.access.preferences import find_preferences
-from scheduler.api.dependencies import ServicesDep
+from scheduler.api.routing import ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range

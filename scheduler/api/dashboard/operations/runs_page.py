@@ -22,8 +22,7 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import RUNS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice
 from scheduler.queries.selection import NAME_FILTER, match_names
 from scheduler.services import Services
 from scheduler.stores.runs.pages import RunPage

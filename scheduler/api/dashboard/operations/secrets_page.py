@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from scheduler.api.dashboard.operations.filters import PAGE_SIZE, FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SECRETS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice
 from scheduler.secrets.monitor import SecretView
 
 SecretState = Literal["unavailable", "expired", "expiring", "available", "not_read"]

@@ -20,9 +20,8 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.models.base import RETRY_AFTER
-from scheduler.api.routing import ApiRouter
+from scheduler.api.model_base import RETRY_AFTER
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.health.report import HealthReport
 from scheduler.queries.overview.reader import Overview
 from scheduler.queries.overview.selecting import SortOrder

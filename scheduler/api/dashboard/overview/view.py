@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import parse_choice
 from scheduler.api.routes.filters import parse_job_filters
+from scheduler.api.routing import parse_choice
 from scheduler.queries.overview.selecting import OverviewCriteria, SortOrder
 from scheduler.queries.overview.spans import TimeWindow
 from scheduler.queries.overview.summaries import Standing

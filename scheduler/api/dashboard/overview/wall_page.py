@@ -18,9 +18,8 @@ from scheduler.api.dashboard.overview.view import WALL_PATH, FilteredView, Overv
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.models.base import RETRY_AFTER
-from scheduler.api.routing import ApiRouter
+from scheduler.api.model_base import RETRY_AFTER
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.overview.reader import Overview
 from scheduler.queries.overview.summaries import Standing, count_standings
 from scheduler.services import Services

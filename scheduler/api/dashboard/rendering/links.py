@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-from scheduler.api.dependencies import FUNCTION_KEY
+from scheduler.api.routing import FUNCTION_KEY
 
 
 def make_link(request: Request) -> Callable[..., str]:

@@ -18,16 +18,15 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from scheduler.api.access.decision import ROLE_OF_SCOPE
-from scheduler.api.compression import compress
+from scheduler.api.access import ROLE_OF_SCOPE
 from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
 from scheduler.api.dashboard.rendering.last_known import record_success, remember
 from scheduler.api.dashboard.rendering.links import make_link
 from scheduler.api.dashboard.rendering.shared_pages import PageRevision, SharedPage, SharedPages
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.dashboard.static_files import static_path
-from scheduler.api.dependencies import FUNCTION_KEY
-from scheduler.api.requests.accept import accepts_gzip
+from scheduler.api.negotiation import accepts_gzip, compress
+from scheduler.api.routing import FUNCTION_KEY
 from scheduler.api.scopes import Scope
 from scheduler.authentication.port import Authenticated
 from scheduler.identity.principal import Principal, PrincipalKind

@@ -20,9 +20,8 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
 from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
 from scheduler.api.dashboard.schedule.load_view import create_load_view
-from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.forecast.cell_jobs import CellJob
 from scheduler.queries.forecast.grid import ForecastRange
 from scheduler.queries.forecast.load_reader import ForecastLoad, LoadReader

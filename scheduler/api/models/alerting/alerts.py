@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from jobs.alerting.alert import Alert
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.alerting.history import EVIDENCE
-from scheduler.api.models.base import ResponseModel, example_values
 
 
 class AlertModel(ResponseModel):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scheduler.alerting.explanation.fields import explanation_fields
 from scheduler.alerting.explanation.values import AlertExplanation
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 
 
 class HeldBackModel(ResponseModel):

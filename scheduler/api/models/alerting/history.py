@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from jobs.incidents.values import AlertDecision, Transition
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.stores.alerting.incident_log import EntryPage
 
 EVIDENCE = "3 of 3 runs failed: Expected status 200, got 503."

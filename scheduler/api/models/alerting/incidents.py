@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from jobs.incidents.headline import sort_members
 from jobs.incidents.values import Member
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.alerting.history import EVIDENCE, TransitionModel
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.alerting.incidents import IncidentDetails, IncidentView
 from scheduler.queries.alerting.member_facts import MemberFacts
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import Field
 
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
+from scheduler.api.model_base import RequestModel, example
 from scheduler.api.models.alerting.channels import (
     LETTER_ID,
     ChannelListModel,
@@ -18,8 +18,7 @@ from scheduler.api.models.alerting.channels import (
     UndeliveredList,
     UndeliveredModel,
 )
-from scheduler.api.models.requests import RequestModel, example
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 
 router = ApiRouter("channels")
 

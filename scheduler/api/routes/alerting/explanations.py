@@ -6,10 +6,9 @@ from typing import Annotated
 
 from fastapi import Query
 
-from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.problems import InvalidInput, UnusableValue
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
 router = ApiRouter("incidents")

@@ -11,15 +11,14 @@ from pydantic import Field
 from jobs.alerting.alert import AlertStatus
 from jobs.incidents.actions import LONGEST_NOTE
 from jobs.incidents.values import IncidentStatus
-from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.models.alerting.alerts import AlertListModel, AlertModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import INCIDENT_ID, IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.alerting.suppressions import Length
-from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routes.alerting.lengths import parse_length
 from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.queries.alerting.alerts import AlertFilter
 from scheduler.queries.alerting.incidents import IncidentFilter
 

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from jobs.incidents.suppression.windows import ExplicitSelector
 from jobs.problems import Problem, validation_problems
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.alerting.suppressions import (
     SUPPRESSION_ID,
     CreatedSilenceModel,
@@ -21,7 +20,7 @@ from scheduler.api.models.alerting.suppressions import (
 )
 from scheduler.api.problems import UnusableValue, describe_problem
 from scheduler.api.routes.alerting.lengths import parse_length
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.operations.alerting.silences import NewSilence
 
 router = ApiRouter("silences", by_tag=True)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import Path, Response
 
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.alerting.suppressions import (
     SUPPRESSION_ID,
     CreatedWindowModel,
@@ -16,7 +15,7 @@ from scheduler.api.models.alerting.suppressions import (
     WindowRequest,
 )
 from scheduler.api.routes.alerting.silences import Ended
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 
 router = ApiRouter("windows", by_tag=True)
 

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import CallerDep, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
 from scheduler.api.routes.filters import (
     FromParameter,
     KindsParameter,
@@ -27,7 +26,7 @@ from scheduler.api.routes.statistics.periods import (
     parse_zone_parameter,
 )
 from scheduler.api.routes.statistics.stats import read_period
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
 from scheduler.queries.changes import CHANGE_FIELDS, ChangeFilter
 from scheduler.queries.exports import (
     RUN_FIELDS,

@@ -14,7 +14,7 @@ import pytest
 
 from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
-from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.declared_routes import DeclaredRoute
 from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
 from scheduler.authentication.easy_auth import RoleGrant, RoleMap

@@ -1,7 +1,6 @@
-"""The page at /api/docs: a reference of all operations, rendered from the OpenAPI document. Registered by
-scheduler.api.app.
+"""The OpenAPI description at /api/openapi.json, and the page at /api/docs, which renders all operations of it.
 
-It needs no script, and no file of another host: the Content-Security-Policy allows neither.
+The page needs no script, and no file of another host: the Content-Security-Policy allows neither.
 """
 
 from __future__ import annotations
@@ -14,16 +13,25 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 
 from scheduler.api.dashboard.rendering.page import respond
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.description.request_examples import RequestExample, content_example, request_examples
-from scheduler.api.routing import ApiRouter
+from scheduler.api.description.examples import RequestExample, content_example, request_examples
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.connections.problem_responses import reason_phrase
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+document_router = ApiRouter(in_schema=False, by_tag=True)
+
+
+@document_router.read("/api/openapi.json")
+async def get_openapi(request: Request) -> JSONResponse:
+    """Return the OpenAPI description of all routes."""
+    description: dict[str, Any] = request.app.openapi()
+    return JSONResponse(description)
+
 
 router = ApiRouter(in_schema=False, by_tag=True)
 

@@ -1,9 +1,13 @@
-"""Defines which bodies a route accepts: media types, size and structure. scheduler.api.routing declares them with the
-route; scheduler.api.requests.guard applies them before it reads the body.
+"""What a route declares, and how a request finds its route: scope, body, and whether tags limit what it shows.
+
+Made by scheduler.api.routing, read where access and bodies are checked. Imports neither FastAPI nor pydantic, because a
+cold process imports it.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -11,6 +15,7 @@ from typing import Final, NamedTuple
 from starlette.routing import compile_path
 
 from jobs.problems import make_printable
+from scheduler.api.scopes import Scope
 
 JSON_TYPE: Final = "application/json"
 MERGE_PATCH_TYPE: Final = "application/merge-patch+json"
@@ -80,3 +85,36 @@ class BodyRules:
         return next(
             (rule for each, pattern, rule in self._special if each == method and pattern.match(path)), self._default
         )
+
+
+class DeclaredRoute(NamedTuple):
+    """A route with its scope and the body that it accepts.
+
+    `by_tag`: for a caller that is limited to tags, other jobs do not exist on this route. Such a caller must not call
+    any other route.
+    """
+
+    scope: Scope
+    method: str
+    path: str
+    body: BodyRule = BodyRule()
+    by_tag: bool = False
+
+
+class RouteTable:
+    """The declared routes in the order in which the router tries them."""
+
+    def __init__(self, routes: Iterable[DeclaredRoute]) -> None:
+        self._routes: defaultdict[str, list[tuple[str, re.Pattern[str], DeclaredRoute]]] = defaultdict(list)
+        """By method, each with the start of its path up to the first parameter, which excludes most of them."""
+        for route in routes:
+            start = route.path.partition("{")[0]
+            self._routes[route.method].append((start, compile_path(route.path)[0], route))
+
+    def find(self, method: str, path: str) -> DeclaredRoute | None:
+        """Return the route of a request; None if no declaration matches. HEAD is served as GET."""
+        method = "GET" if method == "HEAD" else method
+        for start, pattern, route in self._routes.get(method, ()):
+            if path.startswith(start) and pattern.match(path):
+                return route
+        return None

@@ -1,24 +1,25 @@
-"""Limits the requests of a principal, and failed authentication of an address.
-
-Added by scheduler.api.middleware.common.
+"""Limits the requests of a principal, failed authentication of an address, and concurrent reads.
 
 Health is not limited: it must answer a probe in any case, and costs little. Pings are not limited either: a lost ping
 is a false alarm, and a thousand programs behind one address may send theirs in the same second. None of them counts
 towards a limit of others. The number of connections and the reserve for health (scheduler.connections) apply to all.
-
 The fields are those of draft-ietf-httpapi-ratelimit-headers.
+
+Reads are limited so that runs get the event loop. A list of 500 runs occupies it for a tenth of a second; 300 such
+requests at once blocked everything for half a minute, including health. Requests that change something are not limited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scheduler.api.requests.client_address import find_client_network
-from scheduler.api.requests.client_id import find_limited_client
-from scheduler.api.requests.rejection import reject
+from scheduler.api.middleware.requests import find_client_network, find_limited_client, reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 from scheduler.api.scopes import Scope as RouteScope
 from scheduler.rate_limits.limiter import LimitGroup, Quota, RateLimits
@@ -111,7 +112,7 @@ def _is_limited(scope: Scope) -> bool:
 
 
 def _group_of(scope: Scope) -> LimitGroup:
-    """Return the group of the scope of the request's route, which scheduler.api.access.control has found."""
+    """Return the group of the scope of the request's route, which scheduler.api.access has found."""
     group = _GROUP_OF_SCOPE.get(scope["state"].get("route_scope"))
     return _GROUP_OF_METHOD.get(scope["method"], LimitGroup.READ) if group is None else group
 
@@ -150,3 +151,105 @@ async def _reject(scope: Scope, send: Send, quota: Quota, problem: str) -> None:
         retry_after=str(quota.reset_in),
         headers=_fields(quota),
     )
+
+
+CONCURRENT_READS = 2
+"""Concurrent reads: one can wait for the store while another one is serialized."""
+MAX_WAITING_READS = 200
+"""Reads that can wait, including those of disconnected clients."""
+MAX_READ_SECONDS = 2.0
+"""Seconds after which a read no longer blocks others, in case the store hangs."""
+MAX_REST_SECONDS = 0.5
+"""Maximum seconds that the slot of a read stays free afterwards. It stays free as long as the read occupied the event
+loop, if other reads wait."""
+
+_READ_METHODS = frozenset({"GET", "HEAD"})
+_PATHS_OF_FREE_READS = (HEALTH_PATH, "/api/status", PING_PATH_PREFIX)
+
+
+class ReadLimiter:
+    """Answers 503 when too many reads wait."""
+
+    def __init__(self, app: ASGIApp, loop_time: Callable[[], float] = time.thread_time) -> None:
+        """`loop_time`: CPU seconds of the event loop's thread. On a busy machine a read lasts longer than it works."""
+        self._app = app
+        self._loop_time = loop_time
+        self._semaphore = asyncio.Semaphore(CONCURRENT_READS)
+        self._waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["method"] not in _READ_METHODS
+            or scope["path"].startswith(_PATHS_OF_FREE_READS)
+        ):
+            await self._app(scope, receive, send)
+            return
+        if self._waiting >= MAX_WAITING_READS:
+            detail = (
+                f"{MAX_WAITING_READS} read requests are already waiting. Retry in a few seconds, with fewer at once."
+            )
+            await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after="5")
+            return
+        self._waiting += 1
+        try:
+            await self._semaphore.acquire()
+        except asyncio.CancelledError:
+            # uvicorn cancels open requests when it stops, and would log each as an error with a traceback.
+            await reject(
+                scope,
+                send,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The scheduler is stopping. Retry after its restart.",
+                retry_after="5",
+            )
+            return
+        finally:
+            self._waiting -= 1
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        too_long = loop.call_later(MAX_READ_SECONDS, self._semaphore.release)
+        read = _MeteredCoroutine(self._app(scope, receive, send), self._loop_time)
+        try:
+            await read
+        finally:
+            if loop.time() - began < MAX_READ_SECONDS:
+                too_long.cancel()
+                if self._waiting:
+                    loop.call_later(min(read.seconds, MAX_REST_SECONDS), self._semaphore.release)
+                else:
+                    self._semaphore.release()
+
+
+class _MeteredCoroutine:
+    """Adds up the time of the steps of a coroutine, without the time between them. Its tasks are not counted."""
+
+    def __init__(self, work: Awaitable[None], loop_time: Callable[[], float]) -> None:
+        self.seconds = 0.0
+        self._steps = work.__await__()
+        self._loop_time = loop_time
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        step: Callable[[Any], Any] = self._send
+        value: Any = None
+        while True:
+            began = self._loop_time()
+            try:
+                awaited = step(value)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += self._loop_time() - began
+            try:
+                step, value = self._send, (yield awaited)
+            except BaseException as error:
+                step, value = self._throw, error
+
+    def _send(self, value: Any) -> Any:
+        return self._steps.send(value)
+
+    def _throw(self, error: BaseException) -> Any:
+        return self._steps.throw(error)

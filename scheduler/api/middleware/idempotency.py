@@ -1,5 +1,5 @@
 """Answers a repeated POST with the response to the first one, by the header Idempotency-Key. A middleware added by
-scheduler.api.middleware.common, inside of authentication and of the limits.
+scheduler.api.middleware.stack, inside of authentication and of the limits.
 
 A key belongs to a principal, a method and a path. The response is stored before it is sent. After a failure of the
 server (5xx) a repeat executes the request again.
@@ -21,10 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.ports import Clock
 from jobs.problems import make_printable
-from scheduler.api.requests.body_reader import replay_body
-from scheduler.api.requests.client_id import find_client_id
-from scheduler.api.requests.header_values import header_values
-from scheduler.api.requests.rejection import RequestRejected, reject
+from scheduler.api.middleware.guard import replay_body
+from scheduler.api.middleware.requests import RequestRejected, find_client_id, header_values, reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 from scheduler.stores.idempotency import REQUEST_LEASE, IdempotencyRecord, IdempotencyRecords, StoredResponse
 from scheduler.stores.port import StoreError
@@ -71,7 +69,7 @@ class Idempotency:
             await reject(scope, send, error.status, error.detail, retry_after=error.retry_after)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, key: str) -> None:
-        body: bytes = (await receive()).get("body", b"")  # complete: scheduler.api.requests.guard has read it
+        body: bytes = (await receive()).get("body", b"")  # complete: scheduler.api.middleware.guard has read it
         record, earlier = await self._begin(scope, key, body)
         if earlier is None:
             await self._execute(record, scope, replay_body(body, receive), send)

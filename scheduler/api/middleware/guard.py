@@ -2,29 +2,102 @@
 
 A middleware of every app of both hosts, outside of all others except the security headers.
 
-The head is checked first, so that a rejected request costs no read of its body. scheduler.connections limits how long
-head and body can take in the embedded host; on Azure the platform passes complete requests.
+The head is checked first, so that a rejected request costs no read of its body. The structure of a JSON body is limited
+while it arrives, before a parser allocates objects for it. scheduler.connections limits how long head and body can take
+in the embedded host; on Azure the platform passes complete requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import make_printable
-from scheduler.api.requests.body_reader import ClientGone, read_body, replay_body
-from scheduler.api.requests.body_rules import MAX_BODY_BYTES, BodyRule, BodyRules
-from scheduler.api.requests.header_values import header_reader
-from scheduler.api.requests.hosts import find_host_error
-from scheduler.api.requests.json_shape import JsonShape
-from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
-from scheduler.api.requests.rejection import RequestRejected, reject
+from scheduler.api.declared_routes import MAX_BODY_BYTES, BodyRule, BodyRules
+from scheduler.api.middleware.origins import SAFE_METHODS, find_host_error, find_site_error
+from scheduler.api.middleware.requests import RequestRejected, header_reader, reject
 from scheduler.api.scopes import PING_PATH_PREFIX
 from scheduler.connections.limits import HEAD_TOO_LARGE, MAX_HEADERS, MAX_URL_BYTES, URL_TOO_LONG
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its body was complete."""
+
+
+async def read_body(receive: Receive, rule: BodyRule, find_error: Callable[[bytes], str]) -> bytes:
+    """Return the full body. `find_error`: returns why the body up to a chunk is rejected.
+
+    Raises RequestRejected once more bytes arrived than the rule allows, ClientGone.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > rule.max_bytes:
+            raise RequestRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, rule.too_large_text("more"))
+        if error := find_error(chunk):
+            raise RequestRejected(HTTPStatus.BAD_REQUEST, error)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Return a `receive` that yields the body once, then the messages of the server."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+MAX_JSON_DEPTH: Final = 64
+"""Levels of arrays and objects."""
+
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+("|\\?\Z)', re.DOTALL)
+"""A string, also without its end, so that the time is linear. The group: a quotation mark if the string is complete."""
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_OPENING = frozenset(b"[{")
+
+
+class JsonShape:
+    """Counts levels and members over the chunks of a body."""
+
+    def __init__(self, max_members: int) -> None:
+        self._max_members = max_members
+        self._members = self._depth = 0
+        self._unfinished = b""
+        """The start of a string that continues in the next chunk, as short as possible."""
+
+    def find_error(self, chunk: bytes) -> str:
+        """Return why the body up to this chunk is rejected; empty if it is accepted. Invalid JSON is left to the
+        parser."""
+        structure = self._without_strings(chunk)
+        self._members += structure.count(b":") + structure.count(b",")
+        if self._members > self._max_members:
+            return f"The JSON body has too many members and items: at most {self._max_members} are allowed."
+        for bracket in structure.translate(None, _NOT_BRACKETS):
+            self._depth += 1 if bracket in _OPENING else -1
+            if self._depth > MAX_JSON_DEPTH:
+                return f"The JSON body is nested too deeply: at most {MAX_JSON_DEPTH} levels are allowed."
+        return ""
+
+    def _without_strings(self, chunk: bytes) -> bytes:
+        outside_and_ends = _STRING.split(self._unfinished + chunk)
+        end = outside_and_ends[-2] if len(outside_and_ends) > 1 else b'"'
+        self._unfinished = b"" if end == b'"' else b'"' + end
+        return b"".join(outside_and_ends[::2])
+
 
 MAX_LARGE_BODIES: Final = 4
 """Bodies over MAX_BODY_BYTES at a time: each takes a multiple of its size once it is parsed."""

@@ -1,7 +1,4 @@
-"""Adds the middleware of every app.
-
-Called by scheduler.api.app, scheduler.api.lazy_app and scheduler.api.unavailable_app.
-"""
+"""Adds the middleware of every app."""
 
 from __future__ import annotations
 
@@ -9,20 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from starlette.applications import Starlette
 
-from scheduler.api.access.control import AccessControl
-from scheduler.api.access.routes import RouteTable
-from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.middleware.cached_files import CachedFiles
-from scheduler.api.middleware.escaped_json import JsonEscaping
-from scheduler.api.middleware.head import HeadSupport
-from scheduler.api.middleware.relative_redirects import RelativeRedirects
-from scheduler.api.middleware.request_ids import RequestIds
+from scheduler.api.access import AccessControl
+from scheduler.api.declared_routes import BodyRules, DeclaredRoute, RouteTable
+from scheduler.api.middleware.guard import RequestGuard
+from scheduler.api.middleware.idempotency import Idempotency
+from scheduler.api.middleware.request_limits import FailedAuthenticationLimiter, RateLimiter, ReadLimiter
+from scheduler.api.middleware.responses import CachedFiles, HeadSupport, JsonEscaping, RelativeRedirects, RequestIds
 from scheduler.api.middleware.security_headers import add_security_headers
-from scheduler.api.requests.body_rules import BodyRules
-from scheduler.api.requests.guard import RequestGuard
-from scheduler.api.requests.idempotency import Idempotency
-from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
-from scheduler.api.requests.read_limiter import ReadLimiter
 from scheduler.services import Services
 
 

@@ -1,12 +1,16 @@
 """Authenticates each request and decides whether its caller may call its route. The only place that does.
 
-A middleware of every app, after the checks of host, origin and size (scheduler.api.requests) and before the limits of
-reads and the routes. Default deny: a request is passed on only if its route declares a scope (scheduler.api.routing)
-and the caller's role includes it. A path without a route needs a caller as well, so that only callers learn which paths
-exist.
+A middleware of every app, after the checks of host, origin and size (scheduler.api.middleware.guard) and before the
+limits of reads and the routes. Default deny: a request is passed on only if its route declares a scope
+(scheduler.api.routing) and the caller's role includes it. A path without a route needs a caller as well, so that only
+callers learn which paths exist.
 
 It stores the result in `scope["state"]`: `principal`, `authenticated`, `route_scope` (None without a route), and
 `authentication_error` on routes that need no caller.
+
+A browser sends the cookie of a session by itself, so another site must not be able to cause a change with it.
+SameSite=Strict prevents that; a check of the headers does so as well. The guard has rejected a foreign origin already,
+and accepts requests without any of these headers, as commands send them; a browser always sends one of them.
 """
 
 from __future__ import annotations
@@ -14,20 +18,18 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.access.cookies import find_cookie_error
-from scheduler.api.access.decision import FREE_SCOPES, find_denial
-from scheduler.api.access.responses import answer_forbidden, answer_unauthenticated, is_page_request
-from scheduler.api.access.routes import RouteTable
-from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.requests.client_address import FUNCTION_NAME, find_client_address
-from scheduler.api.requests.header_values import header_reader, header_values
-from scheduler.api.requests.rate_limiter import is_suspect
-from scheduler.api.requests.rejection import reject
-from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, mask_token
+from scheduler.api.declared_routes import DeclaredRoute, RouteTable
+from scheduler.api.middleware.origins import SAFE_METHODS
+from scheduler.api.middleware.request_limits import is_suspect
+from scheduler.api.middleware.requests import FUNCTION_NAME, find_client_address, header_reader, header_values, reject
+from scheduler.api.negotiation import accepts_html, create_problem_page
+from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, SIGN_IN_PATH, mask_token
 from scheduler.api.scopes import Scope as RouteScope
 from scheduler.audit.trail import AuditTrail, Refusal
 from scheduler.authentication.own import EASY_AUTH_HEADER
@@ -41,7 +43,81 @@ from scheduler.authentication.port import (
     RequestCredentials,
     RoleMissing,
 )
-from scheduler.identity.principal import PrincipalKind
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+
+_ORIGIN_HEADERS = frozenset({b"sec-fetch-site", b"origin", b"referer"})
+
+
+def find_cookie_error(scope: Scope) -> str:
+    """Return why the request is rejected; empty if it is accepted."""
+    if scope["method"] in SAFE_METHODS or any(name in _ORIGIN_HEADERS for name, _ in scope["headers"]):
+        return ""
+    return (
+        "A change with a session cookie needs the header Sec-Fetch-Site, Origin or Referer, which a browser sends. "
+        "Use an API key in other clients."
+    )
+
+
+ROLE_OF_SCOPE = {
+    RouteScope.METRICS: Role.METRICS,
+    RouteScope.READ: Role.VIEWER,
+    RouteScope.OPERATE: Role.OPERATOR,
+    RouteScope.MANAGE: Role.ADMIN,
+}
+"""The role that a scope needs. A scope without a role needs no caller, see FREE_SCOPES."""
+FREE_SCOPES = frozenset({RouteScope.PUBLIC, RouteScope.PING, RouteScope.SIGN_IN})
+"""Scopes of routes that need no caller."""
+
+
+def find_denial(principal: Principal, route: DeclaredRoute) -> str:
+    """Return why an authenticated caller must not call the route; empty if it may."""
+    if route.scope in FREE_SCOPES:
+        return ""
+    role = ROLE_OF_SCOPE.get(route.scope)
+    if role is None:
+        return "This route has a scope that no role includes."
+    if not principal.role.includes(role):
+        return f"This request needs the role {role}; {principal.id} has the role {principal.role}."
+    if principal.tags and not route.by_tag:
+        return (
+            f"This request concerns all jobs, and {principal.id} is limited to tags. Use a caller without tag limits."
+        )
+    return ""
+
+
+_NEEDS_CREDENTIAL = "This request needs a credential. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+CHALLENGE = 'Bearer realm="scheduler"'
+INVALID_CHALLENGE = f'{CHALLENGE}, error="invalid_token"'
+"""For a request whose credential is invalid."""
+
+
+def is_page_request(scope: Scope) -> bool:
+    """Return whether a browser requests a page."""
+    return scope["method"] in ("GET", "HEAD") and accepts_html(Request(scope))
+
+
+async def answer_unauthenticated(
+    scope: Scope, send: Send, detail: str, *, is_invalid: bool = False, can_sign_in: bool = False
+) -> None:
+    """Send 401, or redirect a browser to the sign-in page. `is_invalid`: the request had a credential."""
+    if can_sign_in and is_page_request(scope):
+        location = f"{SIGN_IN_PATH}?{urlencode({'next': scope['path']})}"
+        await reject(scope, send, HTTPStatus.SEE_OTHER, _NEEDS_CREDENTIAL, headers=[(b"location", location.encode())])
+        return
+    challenge = INVALID_CHALLENGE if is_invalid else CHALLENGE
+    headers = [(b"www-authenticate", challenge.encode())]
+    await reject(scope, send, HTTPStatus.UNAUTHORIZED, detail or _NEEDS_CREDENTIAL, headers=headers)
+
+
+async def answer_forbidden(scope: Scope, send: Send, detail: str) -> None:
+    """Send 403, as a page to a browser that requests one."""
+    page = create_problem_page(Request(scope), HTTPStatus.FORBIDDEN, detail) if is_page_request(scope) else None
+    if page is None:
+        await reject(scope, send, HTTPStatus.FORBIDDEN, detail)
+        return
+    await send({"type": "http.response.start", "status": page.status_code, "headers": page.raw_headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})
+
 
 _log = logging.getLogger("scheduler.api")
 

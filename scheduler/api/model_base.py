@@ -1,4 +1,4 @@
-"""Defines the base class and common types of request bodies."""
+"""Base classes of all request and response models, and the types that request bodies share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,35 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
 from scheduler.operations.arguments import MAX_REASON_LENGTH
+
+EXAMPLE_VALUES = "x-example-values"
+"""Member of a schema, removed from the document: names and values of fields of the model's example."""
+
+RETRY_AFTER = "5"
+"""Seconds after which a client should retry while a part is down."""
+
+
+class ResponseModel(BaseModel):
+    """Defers its validator, because FastAPI builds one for each route that returns the model.
+
+    Fields with a default are sent too, so the schema of a response requires them.
+    """
+
+    model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
+
+
+def example_values(**fields: JsonValue) -> ConfigDict:
+    """Return the configuration of a model whose example has these fields.
+
+    scheduler.api.description.examples adds the others.
+    """
+    pairs: list[JsonValue] = [[name, value] for name, value in fields.items()]  # FastAPI removes null from an object
+    return ConfigDict(json_schema_extra={EXAMPLE_VALUES: pairs})
 
 
 class RequestModel(BaseModel):

@@ -1,13 +1,22 @@
-"""Response models of the scheduler's own health."""
+"""The scheduler's own health as the health routes return it.
+
+scheduler.api.lazy_app serves it before FastAPI is imported.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Literal
 
-from scheduler.api.models.base import ResponseModel, example_values
+from starlette.requests import Request
+
+from scheduler.api.model_base import RETRY_AFTER, ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.identity.principal import Principal
+from scheduler.services import Services
 from scheduler.version import VERSION
 
 
@@ -65,3 +74,28 @@ def _message_withheld(part: PartHealth) -> str:
 
 class LiveModel(ResponseModel):
     status: Literal["ok"] = "ok"
+
+
+def shows_messages(services: Services, request: Request) -> bool:
+    """Return whether a health route includes the messages of parts, which can name hosts, accounts, paths and jobs.
+
+    Anyone can call these routes. Where the API is not on loopback, only callers without tag limits get the messages.
+    """
+    principal: Principal | None = request.scope.get("state", {}).get("principal")
+    if not services.authentication.is_remote:
+        return principal is None or not principal.tags
+    return principal is not None and not principal.tags
+
+
+async def create_health_response(
+    services: Services, *, with_messages: bool = True
+) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
+    """Return the model, the status and the headers. `with_messages`: include the message of each part."""
+    report = await services.health.report()
+    in_force = services.queries.current_jobs()
+    model = HealthModel.from_report(
+        report, in_force, environment=services.environment, version=services.version, with_messages=with_messages
+    )
+    if report.is_ready:
+        return model, HTTPStatus.OK, {}
+    return model, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER}
