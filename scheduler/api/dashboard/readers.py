@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
-from scheduler.api.dashboard.rendering.error_page import error_page_response
-from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.api.dashboard.rendering.page import error_page_response
+from scheduler.api.dashboard.rendering.page_caches import KnownPages
 from scheduler.api.negotiation import register_problem_pages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader

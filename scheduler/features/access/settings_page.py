@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from scheduler.api.access import ROLE_OF_SCOPE
-from scheduler.api.dashboard.operations.filters import FilterText, keep_filters
+from scheduler.api.dashboard.rendering.filters import FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, parse_choice

@@ -10,8 +10,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from scheduler.api.access import INVALID_CHALLENGE
-from scheduler.api.dashboard.access.targets import find_safe_target
 from scheduler.api.dashboard.rendering.page import render_page
+from scheduler.api.dashboard.rendering.preferences import find_safe_target
 from scheduler.api.middleware.request_limits import is_suspect
 from scheduler.api.middleware.requests import find_client_address
 from scheduler.api.routing import ApiRouter, ServicesDep

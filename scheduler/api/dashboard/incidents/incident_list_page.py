@@ -16,10 +16,10 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from jobs.incidents.values import IncidentStatus
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.incidents.filters import IncidentFilters, parse_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList, IncidentView

@@ -11,9 +11,9 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routes.alerting.incidents import IncidentId
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.alerting.deliveries import DeliveryState

@@ -13,10 +13,10 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.incidents.suppression_list import read_suppressions
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import MAINTENANCE_PATH
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.queries.alerting.window_texts import WindowPreview, describe_recurrence, preview_window
 from scheduler.services import Services

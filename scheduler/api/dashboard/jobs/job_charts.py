@@ -15,10 +15,17 @@ from jobs.runs.histogram import Histogram
 from scheduler.api.dashboard.jobs.chart_period import ChartPeriod
 from scheduler.api.dashboard.jobs.state_history import draw_history
 from scheduler.api.dashboard.readers import Readers
-from scheduler.api.dashboard.rendering.chart_axes import TimeAxis, ValueAxis, measure_axis, ratio_axis
+from scheduler.api.dashboard.rendering.charts import (
+    ChartLine,
+    LineChart,
+    StateStrip,
+    TimeAxis,
+    ValueAxis,
+    draw_line_chart,
+    measure_axis,
+    ratio_axis,
+)
 from scheduler.api.dashboard.rendering.formatting import percent
-from scheduler.api.dashboard.rendering.line_chart import ChartLine, LineChart, draw_line_chart
-from scheduler.api.dashboard.rendering.state_strip import StateStrip
 from scheduler.identity.principal import Principal
 from scheduler.queries.history.job_markers import JobMarker
 from scheduler.queries.history.states import StateHistory, read_state_history

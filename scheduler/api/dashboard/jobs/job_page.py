@@ -13,7 +13,6 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.jobs.chart_period import (
     WINDOWS,
     ChartPeriod,
@@ -30,6 +29,7 @@ from scheduler.api.dashboard.jobs.run_list import OUTCOMES, TRIGGERS, OutcomeFil
 from scheduler.api.dashboard.jobs.timetable import create_timetable
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError

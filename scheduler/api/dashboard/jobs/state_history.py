@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_span
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
-from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
+from scheduler.api.dashboard.rendering.charts import StateSpan, StateStrip, TimeAxis, draw_state_strip
 from scheduler.queries.history.states import StateHistory
 
 _BAD = frozenset({JobStatus.DOWN, JobStatus.SILENT})

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.operations.filters import (
+from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,
     PeriodDep,

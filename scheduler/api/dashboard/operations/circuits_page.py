@@ -11,8 +11,8 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.operations.filters import PAGE_SIZE
 from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.filters import PAGE_SIZE
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import CIRCUITS_PATH
 from scheduler.api.routes.circuits import CircuitKey

@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.api.dashboard.operations.filters import (
+from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,
     PeriodDep,

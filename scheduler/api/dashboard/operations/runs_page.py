@@ -10,7 +10,7 @@ import re
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.operations.filters import (
+from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,
     PeriodDep,

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.operations.filters import PAGE_SIZE, FilterText, keep_filters
+from scheduler.api.dashboard.rendering.filters import PAGE_SIZE, FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SECRETS_PATH
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice

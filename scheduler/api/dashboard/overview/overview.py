@@ -14,7 +14,7 @@ from typing import Final
 
 from scheduler.api.dashboard.overview.selection import FilterChoices, OverviewSelection, list_choices, select_page
 from scheduler.api.dashboard.overview.view import OverviewView
-from scheduler.api.dashboard.rendering.shared_pages import SharedPages
+from scheduler.api.dashboard.rendering.page_caches import SharedPages
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.health.report import HealthReport

@@ -16,8 +16,8 @@ from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.overview.selection import select_page
 from scheduler.api.dashboard.overview.view import WALL_PATH, FilteredView, OverviewView
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
+from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.overview.reader import Overview

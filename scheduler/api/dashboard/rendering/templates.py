@@ -1,7 +1,9 @@
-"""The environment of the templates: their filters and globals. Called by scheduler.api.dashboard.rendering.page."""
+"""The environment of the templates: their filters and globals."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from jobs.formats.counts import format_count
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_iso_instant
 from jobs.incidents import headline
+from jobs.incidents.values import Incident
 from jobs.targets import describe_target
 from scheduler.api.dashboard.rendering import formatting
-from scheduler.api.dashboard.rendering.bars import bars
-from scheduler.api.dashboard.rendering.handling import find_restore_call
+from scheduler.api.dashboard.rendering.formatting import timeline_text, window_text
 from scheduler.api.dashboard.rendering.paths import (
     DASHBOARD_PATH,
     INCIDENTS_PATH,
@@ -24,13 +27,23 @@ from scheduler.api.dashboard.rendering.paths import (
     job_page_path,
     run_page_path,
 )
-from scheduler.api.dashboard.rendering.sparkline import sparkline
-from scheduler.api.dashboard.rendering.timeline_text import timeline_text, window_text
+from scheduler.api.dashboard.rendering.row_drawings import bars, sparkline
 from scheduler.api.models.runs import run_path
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+def find_restore_call(incident: Incident, now: datetime) -> tuple[str, Mapping[str, str] | None]:
+    """Return method with path, and body, for what is in force now. The caller becomes its actor."""
+    path = f"POST /api/incidents/{incident.id}"
+    if incident.snoozed_until is not None and incident.snoozed_until > now:
+        return f"{path}/snooze", {"until": format_iso_instant(incident.snoozed_until)}
+    if incident.acknowledged_at is not None:
+        return f"{path}/acknowledge", None
+    return f"{path}/unacknowledge", None
+
 
 _FOLDER: Final = Path(__file__).parent.parent / "templates"
 _FILTERS: Final = (

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
 from scheduler.api.dashboard.schedule.load_view import create_load_view
 from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scheduler.api.dashboard.rendering.bars import bars
-from scheduler.api.dashboard.rendering.sparkline import describe_line, sparkline
+from scheduler.api.dashboard.rendering.row_drawings import bars, describe_line, sparkline
 from scheduler.queries.overview.spans import NO_COUNTS, SpanCounts
 
 

@@ -1,7 +1,4 @@
-"""Filters of lists in the address of a page: a form sends every field, and an empty one filters nothing.
-
-Called by the page modules of scheduler.api.dashboard.operations.
-"""
+"""Filters of lists in the address of a page: a form sends every field, and an empty one filters nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from fastapi import Depends, Query, Request
 
 from jobs.definition import NAME_PATTERN
 from jobs.formats.instants import format_iso_instant, parse_instant
-from scheduler.api.dashboard.access.preferences import find_preferences
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.jobs_and_runs import JobAndRunQueries

@@ -1,22 +1,45 @@
 """What a browser shows a page in: the colours and the time zone, in two cookies. The form of the header sets them.
 
-`find_preferences` is called by scheduler.api.dashboard.rendering.page; the form works without a script.
+The form works without a script. Links of a page carry the function key of its request, as a browser sends no key
+header.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from scheduler.api.dashboard.access.targets import find_safe_target
-from scheduler.api.dashboard.rendering.links import make_link
-from scheduler.api.routing import ApiRouter
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.routing import FUNCTION_KEY, ApiRouter
+from scheduler.api.scopes import SIGN_IN_PATH
+
+
+def find_safe_target(path: str) -> str:
+    """Return a path of this API, else the overview: a link must not lead to another site by this one's forms."""
+    is_own = path.startswith("/api/") and "\\" not in path and path.isprintable() and path != SIGN_IN_PATH
+    return path if is_own else DASHBOARD_PATH
+
+
+def make_link(request: Request) -> Callable[..., str]:
+    """Return a function that makes a link of a path and its query: `link("/api/runs", job="x")`."""
+    key = request.query_params.get(FUNCTION_KEY)
+
+    def link(path: str, **query: str) -> str:
+        pairs = query | ({FUNCTION_KEY: key} if key else {})
+        if not pairs:
+            return path
+        return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs)}"
+
+    return link
+
 
 PREFERENCES_PATH: Final = "/api/dashboard/preferences"
 THEMES: Final = ("auto", "light", "dark")

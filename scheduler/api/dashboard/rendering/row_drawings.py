@@ -1,7 +1,8 @@
-"""Draws a row of bars, one for each of some equal spans of time: how the runs of the span ended. Pure.
+"""Draws what a row of the overview shows of a job: bars of its runs, and a line of its latency. Pure.
 
-Used by scheduler.api.dashboard.rendering.templates: `{{ timeline.spans | bars("24 h: 99.8 % succeeded") }}`. The height
-tells what the colour tells: nothing ran, succeeded, and up to the top where something was down.
+Templates use them as filters: `{{ timeline.spans | bars("24 h: 99.8 % succeeded") }}` and
+`{{ timeline.latencies | sparkline("24 h") }}`. There is a bar for each of some equal spans of time. Its height tells
+what its colour tells: nothing ran, succeeded, and up to the top where something was down.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from jobs.formats.durations import describe_milliseconds
 from scheduler.queries.overview.spans import SpanCounts
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ def bars(spans: Sequence[SpanCounts], label: str) -> Markup:
 
     box = f"0 0 {max(1, len(spans)) * BAR_STEP - 1} {BAR_HEIGHT}"
     opening = Markup('<svg class="bars" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">')
-    return opening.format(box, label) + Markup(f"<title>{{}}</title>{_draw(tuple(spans))}</svg>").format(label)
+    return opening.format(box, label) + Markup(f"<title>{{}}</title>{_draw_bars(tuple(spans))}</svg>").format(label)
 
 
 @lru_cache(_MAX_CACHED_DRAWINGS)
-def _draw(spans: tuple[SpanCounts, ...]) -> str:
+def _draw_bars(spans: tuple[SpanCounts, ...]) -> str:
     strokes: dict[str, list[str]] = {}
     for place, counts in enumerate(spans):
         for name, top, height in _list_blocks(counts):
@@ -60,3 +62,42 @@ def _list_blocks(counts: SpanCounts) -> list[tuple[str, int, int]]:
     if fine:
         return [("up", _SUCCEEDED, _SUCCEEDED)]
     return [("other", _OTHER, _OTHER)] if counts.other else [("none", 1, 1)]
+
+
+LINE_WIDTH: Final = 100
+LINE_HEIGHT: Final = 24
+_LINE_MARGIN: Final = 2
+
+
+def sparkline(values: Sequence[float], period: str) -> Markup:
+    """Return an SVG image of milliseconds from 0 to the largest value; empty with fewer than two values."""
+    from markupsafe import Markup
+
+    if len(values) < 2:
+        return Markup("")
+    label = describe_line(values, period)
+    points = _draw_line(tuple(values))
+    opening = Markup('<svg class="sparkline" viewBox="{}" role="img" aria-label="{}"><title>{}</title>')
+    box = f"0 0 {LINE_WIDTH} {LINE_HEIGHT}"
+    return opening.format(box, label, label) + Markup(f'<path d="{points}"/></svg>')
+
+
+@lru_cache(_MAX_CACHED_DRAWINGS)
+def _draw_line(values: tuple[float, ...]) -> str:
+    return "".join(f"{'L' if number else 'M'}{x:g} {y:g}" for number, (x, y) in enumerate(_place_points(values)))
+
+
+def describe_line(values: Sequence[float], period: str) -> str:
+    """Return `response time in 24 h: 80 ms to 120 ms, last 91 ms`."""
+    low, high, last = (describe_milliseconds(value) for value in (min(values), max(values), values[-1]))
+    return f"response time in {period}: {low} to {high}, last {last}"
+
+
+def _place_points(values: Sequence[float]) -> list[tuple[float, float]]:
+    top = max(values) or 1.0
+    width, height = LINE_WIDTH - 2 * _LINE_MARGIN, LINE_HEIGHT - 2 * _LINE_MARGIN
+    step = width / (len(values) - 1)
+    return [
+        (round(_LINE_MARGIN + number * step, 1), round(_LINE_MARGIN + height * (1 - value / top), 1))
+        for number, value in enumerate(values)
+    ]
