@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.port import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.audit.queries import AuditQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
     from scheduler.queries.alerting.suppressions import SuppressionQueries
-    from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.definitions import DefinitionReviewer
@@ -303,7 +303,7 @@ class Services:
 
     @cached_property
     def audit_queries(self) -> AuditQueries:
-        from scheduler.queries.audit import AuditQueries
+        from scheduler.features.audit.queries import AuditQueries
 
         return AuditQueries(self.catalog, self.repositories.audit_log)
 

@@ -19,7 +19,6 @@ from scheduler.api.description.reference_page import document_router
 from scheduler.api.middleware.stack import add_common_middleware
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers
 from scheduler.api.routes import (
-    audit,
     backfills,
     circuits,
     dead_letters,
@@ -42,6 +41,7 @@ from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.access.routes import browser_session_router, key_router, session_router
+from scheduler.features.audit import routes as audit
 from scheduler.services import Services
 
 ROUTERS = (

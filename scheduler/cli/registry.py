@@ -128,7 +128,7 @@ COMMANDS = {
     "notify": CommandEntry("scheduler.cli.commands.alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
     "explain-alert": CommandEntry("scheduler.cli.commands.alerts.explain_alert", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
-        "scheduler.cli.commands.audit.group",
+        "scheduler.features.audit.commands",
         "audit",
         Needs.NOTHING,
         {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE},

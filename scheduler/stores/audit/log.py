@@ -1,4 +1,4 @@
-"""The rows of the audit trail. Written by scheduler.audit.stored_trail, read by scheduler.queries.audit.
+"""The rows of the audit trail. Written by scheduler.audit.stored_trail, read by scheduler.features.audit.queries.
 
 All rows are in one partition: one for each entry, by its sequence number, and one that names the head. An append
 inserts entries and replaces the head in one transaction, so the numbers have no gaps. Of two processes that append the

@@ -33,7 +33,6 @@ from scheduler.api.models.alerting.suppressions import (
     WindowListModel,
     WindowModel,
 )
-from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
@@ -61,6 +60,7 @@ from scheduler.api.stored_jobs.models import (
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
+from scheduler.features.audit.models import AuditHeadModel, AuditList
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -13,7 +13,7 @@ import pytest
 from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import MAX_STATE_CHARACTERS, AuditedChange, Refusal
-from scheduler.audit.verification import ChainVerifier
+from scheduler.features.audit.verification import ChainVerifier
 from scheduler.stores.audit import log
 from scheduler.stores.audit.chain import AuditEntry, digest_of, seal_entry
 from scheduler.stores.audit.log import AuditLog

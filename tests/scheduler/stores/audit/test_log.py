@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.audit.verification import ChainVerifier, Damage, Verification
+from scheduler.features.audit.verification import ChainVerifier, Damage, Verification
 from scheduler.stores.audit.chain import RETENTION_ACTION, ChainHead
 from scheduler.stores.audit.log import AUDIT_TABLE, MAX_PRUNED, AuditLog
 from scheduler.stores.port import Delete, Store, StoreUnavailable, Upsert

@@ -1,8 +1,8 @@
-"""Reads the audit trail: what a principal may see of it, its head, its verification. Used by the API and the commands.
+"""Reads the audit trail: what a principal may see of it, its head, its verification.
 
-A principal that is limited to tags sees the entries of its jobs only, without what concerns other jobs. Entries about
-access (refusals, keys, sessions) are for admins without such a limit.
-"""
+A principal that is limited to tags sees the entries of its jobs only, without what concerns other jobs, and without the
+states of jobs that did not exist for it then. Entries about access (refusals, keys, sessions) are for admins without
+such a limit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler.audit.hidden_states import has_hidden_state
-from scheduler.audit.verification import ChainVerifier, Verification
+from scheduler.audit.trail import TAGS_OF_JOBS
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.audit.verification import ChainVerifier, Verification
 from scheduler.identity.literals import mask_audit_entry
-from scheduler.identity.principal import Principal, Role
+from scheduler.identity.principal import Principal, Role, written_tags
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.audit.chain import ChainHead, canonical_json
 from scheduler.stores.audit.log import AuditLog, sequence_of
 from scheduler.stores.port import Row
 from scheduler.stores.rows.continuations import InvalidContinuation
+
+
+def has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:
+    """Return whether a job had other tags before or after the change: then it did not exist for the principal.
+
+    Also if that is unknown: an entry without the tags of its jobs does not show how they differ.
+    """
+    states = [state for side in ("before", "after") if isinstance(state := fields.get(side), dict)]
+    known = [written_tags(state["definition"]) for state in states if "definition" in state]
+    for state in states:
+        tags = state.get(TAGS_OF_JOBS)
+        known += [each if isinstance(each, dict) else {} for each in tags] if isinstance(tags, list) else []
+        if state.get("cut") or ("differences" in state and not isinstance(tags, list)):
+            return True
+    return any(not principal.sees(tags) for tags in known)
+
 
 MAX_SCANNED = 5000
 """Entries that a page reads; a page with filters can therefore hold fewer entries than its limit."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.queries.audit import DAMAGED_SUMMARY, AuditView, TrailHead
+from scheduler.features.audit.queries import DAMAGED_SUMMARY, AuditView, TrailHead
 
 
 class AuditEntryModel(ResponseModel):

@@ -1,7 +1,4 @@
-"""The pages of the audit trail: who changed what, when and from where, at /api/dashboard/audit, and of one entry.
-
-Registered by scheduler.api.dashboard.pages.
-"""
+"""The pages of the audit trail: who changed what, when and from where, at /api/dashboard/audit, and of one entry."""
 
 from __future__ import annotations
 
@@ -24,12 +21,12 @@ from scheduler.api.dashboard.rendering.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import AUDIT_PATH
-from scheduler.api.models.audit import AuditEntryModel
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.audit.models import AuditEntryModel
+from scheduler.features.audit.queries import AuditFilter, AuditPage
 from scheduler.identity.principal import Caller
-from scheduler.queries.audit import AuditFilter, AuditPage
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.services import Services
 

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.models.audit import AuditEntryModel, AuditHeadModel, AuditList
 from scheduler.api.routes.filters import parse_due_range
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.queries.audit import AuditFilter
+from scheduler.features.audit.models import AuditEntryModel, AuditHeadModel, AuditList
+from scheduler.features.audit.queries import AuditFilter
 
 router = ApiRouter("audit", by_tag=True)
 
