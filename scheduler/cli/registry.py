@@ -143,13 +143,13 @@ COMMANDS = {
         "scheduler.features.access.session_commands", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
     ),
     "backup": CommandEntry(
-        "scheduler.cli.commands.backup.group",
+        "scheduler.features.backup.commands",
         "backup",
         Needs.NOTHING,
         {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
     ),
     "store": CommandEntry(
-        "scheduler.cli.commands.backup.store_group",
+        "scheduler.features.backup.store_commands",
         "store",
         Needs.NOTHING,
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},

@@ -2,7 +2,8 @@
 
 A principal that is limited to tags sees the entries of its jobs only, without what concerns other jobs, and without the
 states of jobs that did not exist for it then. Entries about access (refusals, keys, sessions) are for admins without
-such a limit."""
+such a limit.
+"""
 
 from __future__ import annotations
 

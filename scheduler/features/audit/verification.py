@@ -1,7 +1,8 @@
 """Verifies the chain of the audit trail. Pure.
 
 A chain that was cut at its end, or rewritten from an entry on, is valid in itself. An anchor, the head that telemetry
-received earlier, finds both."""
+received earlier, finds both.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Restores a backup into a store, or copies a store into another one. Called by scheduler.cli.
+"""Restores a backup into a store, or copies a store into another one.
 
-The rows are those of the source but for the cursors, see `adapt_rows`. At the end all rows are read back and compared.
-"""
+The rows are those of the source but for the cursors, see `adapt_rows`. At the end all rows are read back and compared."""
 
 from __future__ import annotations
 
@@ -11,13 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from scheduler.backup.errors import RestoreDiffers
-from scheduler.backup.progress import RowProgress
-from scheduler.backup.reading import DumpReader, verify_dump
-from scheduler.backup.sources import TablePage, read_included_tables
-from scheduler.backup.stored_tables import is_included
-from scheduler.backup.table_digests import TableDigest, find_differences
-from scheduler.backup.target import RestoreTarget
+from scheduler.features.backup.dumps import DumpReader, verify_dump
+from scheduler.features.backup.port import RestoreDiffers, RestoreTarget, RowProgress
+from scheduler.features.backup.tables import TableDigest, TablePage, find_differences, is_included, read_included_tables
 from scheduler.identity.api_keys import ApiKey
 from scheduler.stores.cursors import (
     CURSORS_TABLE,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.backup.group import ReplaceOption
-from scheduler.cli.commands.backup.store_option import STORE_FORMS, StoreOption, load_store_settings, run_to_end
 from scheduler.cli.output import EXIT_FAILED, fail, print_note
+from scheduler.features.backup.commands import STORE_FORMS, ReplaceOption, StoreOption, load_store_settings, run_to_end
 
 if TYPE_CHECKING:
-    from scheduler.backup.restoring import RestoreResult
+    from scheduler.features.backup.restoring import RestoreResult
+    from scheduler.stores.rows.scan import StoreScan
 
 ABOUT = """The store as a whole: check it, upgrade it, move it to another one.
 
@@ -35,7 +37,6 @@ def check(store: StoreOption = None) -> None:
       store check
     """
     from scheduler.app.backups.opening import describe_store, open_store_scan
-    from scheduler.cli.commands.backup.checking import StoreReport, report_store
 
     settings = load_store_settings(store)
 
@@ -84,8 +85,8 @@ def move(
       store move --from azure --to sqlite:///data/scheduler.db
     """
     from scheduler.app.backups.opening import describe_store, hold_file, open_restore_target, open_store_scan
-    from scheduler.backup.restoring import copy_store
-    from scheduler.cli.commands.backup.progress_bar import ProgressBar
+    from scheduler.features.backup.commands import ProgressBar
+    from scheduler.features.backup.restoring import copy_store
 
     old, new = load_store_settings(source, "--from"), load_store_settings(destination, "--to")
     if (old.store, old.storage.prefix) == (new.store, new.storage.prefix):
@@ -105,3 +106,28 @@ def move(
     )
     if former:
         print_note(former)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """`rows` by table, None where only reading all of them would tell. `problem`: "" if nothing is wrong."""
+
+    rows: Mapping[str, int | None]
+    schema_text: str
+    problem: str
+
+
+async def report_store(scan: StoreScan) -> StoreReport:
+    """Raises StoreError."""
+    from scheduler.stores.rows.health_rows import find_unfinished_restore
+    from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
+
+    schema = await scan.read_schema()
+    text = f"schema {schema}"
+    if schema < ROW_SCHEMA:
+        text += f", this program writes schema {ROW_SCHEMA}: the next start or `store upgrade` adds what is new"
+    text += f"; programs that know schema {READER_SCHEMA} can use it"
+    unfinished = await find_unfinished_restore(scan)
+    damage = await scan.find_damage()
+    problem = f"the file is damaged: {damage}" if damage else "" if unfinished is None else str(unfinished)
+    return StoreReport(await scan.count_rows(), text, problem)

@@ -1,22 +1,85 @@
-"""`backup`: make a backup of the store, verify it, restore it."""
+"""`backup`: make a backup of the store, verify it, restore it. Which store a command means, and a bar of its progress."""
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 import typer
 
-from scheduler.cli.commands.backup.store_option import StoreOption, load_store_settings, run_to_end
-from scheduler.cli.output import print_note, print_warning, show_json
+from jobs.formats.durations import describe_span
+from scheduler.cli.output import EXIT_FAILED, fail, print_note, print_warning, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
 
-    from scheduler.backup.records import DumpHeader, DumpTrailer
-    from scheduler.backup.restoring import RestoreResult
+    from rich.progress import Progress, TaskID
+
+    from config.settings.model import Settings
+    from scheduler.features.backup.dump_file import DumpHeader, DumpTrailer
+    from scheduler.features.backup.restoring import RestoreResult
     from scheduler.identity.api_keys import ApiKey
+
+T = TypeVar("T")
+
+STORE_FORMS = "sqlite:///FILE, azure, or azure:PREFIX for other tables of the same account"
+StoreOption = Annotated[
+    str | None, typer.Option("--store", metavar="STORE", help=f"Default: SCHEDULER_STORE. Forms: {STORE_FORMS}.")
+]
+_PREFIX = re.compile(r"[a-zA-Z][a-zA-Z0-9]{2,30}")
+
+
+def load_store_settings(store: str | None, option: str = "--store") -> Settings:
+    """Return the settings with this store. An invalid one ends the command with 2."""
+    from config.errors import ConfigurationError, format_problems
+    from config.loading import load_usable_settings
+    from config.settings.fields import check_store
+    from scheduler.cli.context import ROOT
+
+    try:
+        settings = load_usable_settings(os.environ, root=ROOT)[0].settings
+    except ConfigurationError as wrong:
+        fail(format_problems(wrong.problems))
+    if store is None:
+        return settings
+    kind, has_prefix, prefix = store.partition(":")
+    if kind == "azure" and has_prefix:
+        if not _PREFIX.fullmatch(prefix):
+            fail(f"{option}: expected a prefix of 3 to 31 letters and digits that begins with a letter, got {prefix!r}")
+        storage = settings.storage.model_copy(update={"prefix": prefix})
+        return settings.model_copy(update={"store": "azure", "storage": storage})
+    try:
+        return settings.model_copy(update={"store": check_store(store)})
+    except ValueError:
+        fail(f"{option}: {store!r} is not a store: write {STORE_FORMS}")
+
+
+def run_to_end(work: Callable[[], Awaitable[T]]) -> T:
+    """Run it, cancelled by a signal. An error of stores and backups ends the command with 1."""
+    import asyncio
+
+    from scheduler.cli.context import cancel_on_signals
+    from scheduler.features.backup.port import BackupError
+    from scheduler.stores.port import StoreError
+
+    async def whole() -> T:
+        cancel_on_signals()
+        return await work()
+
+    try:
+        return asyncio.run(whole())
+    except (StoreError, BackupError, ValueError) as error:
+        fail(str(error), EXIT_FAILED)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
 
 ABOUT = """Backups of the store: a file of JSON lines with all runs, stored jobs, incidents, the audit trail and more.
 
@@ -66,8 +129,7 @@ def create(
       backup create --to /backups/scheduler.jsonl.gz
     """
     from scheduler.app.backups.opening import open_store_scan
-    from scheduler.backup.creating import create_backup
-    from scheduler.cli.commands.backup.progress_bar import ProgressBar
+    from scheduler.features.backup.dumps import create_backup
 
     settings = load_store_settings(store)
     path = to or Path(f"scheduler-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")
@@ -95,8 +157,7 @@ def verify(file: FileArgument, as_json: JsonOption = False) -> None:
     Examples:
       backup verify scheduler-20261128T220000Z.jsonl.gz
     """
-    from scheduler.backup.reading import verify_dump
-    from scheduler.cli.commands.backup.progress_bar import ProgressBar
+    from scheduler.features.backup.dumps import verify_dump
 
     with ProgressBar() as bar:
         header, trailer = run_to_end(lambda: verify_dump(file, bar))
@@ -117,8 +178,7 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
       backup restore scheduler.jsonl.gz --store azure:restored
     """
     from scheduler.app.backups.opening import describe_store, open_restore_target
-    from scheduler.backup.restoring import restore_dump
-    from scheduler.cli.commands.backup.progress_bar import ProgressBar
+    from scheduler.features.backup.restoring import restore_dump
 
     settings = load_store_settings(store)
     with ProgressBar() as bar:
@@ -156,7 +216,7 @@ def _report_keys(keys: Sequence[ApiKey]) -> None:
 
 
 def _is_known(table: str) -> bool:
-    from scheduler.backup.stored_tables import STORED_TABLES
+    from scheduler.features.backup.tables import STORED_TABLES
 
     return table in STORED_TABLES
 
@@ -176,3 +236,67 @@ def _report(path: Path, header: DumpHeader, trailer: DumpTrailer, done: str, as_
     size = path.stat().st_size
     shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
     print_note(f"{path}: {trailer.rows} rows {what}, schema {header.schema}, {shown}, {done}")
+
+
+class ProgressBar:
+    """A context. Implements scheduler.features.backup.port.RowProgress."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = _build_bars() if sys.stderr.isatty() else None
+        self._task: TaskID | None = None
+        self._began_at = time.monotonic()
+
+    @property
+    def elapsed(self) -> str:
+        """The time since the begin."""
+        return describe_span(time.monotonic() - self._began_at)
+
+    def begin(self, phase: str, total: int | None) -> None:
+        if self._bars is not None:
+            self._finish_phase()
+            self._task = self._bars.add_task(phase, total=total)
+
+    def advance(self, rows: int) -> None:
+        if self._bars is not None and self._task is not None:
+            self._bars.advance(self._task, rows)
+
+    def _finish_phase(self) -> None:
+        """Without a known total, the rows that came are all."""
+        if self._bars is not None and self._task is not None:
+            task = self._bars.tasks[self._task]
+            self._bars.update(self._task, total=task.completed or 1, completed=task.completed or 1)
+
+    def __enter__(self) -> Self:
+        if self._bars is not None:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            if error is None:
+                self._finish_phase()
+            self._bars.stop()
+
+
+def _build_bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+    )

@@ -1,32 +1,79 @@
-"""Reads the file of a backup, and verifies each line of it. Used by scheduler.backup.restoring and scheduler.cli."""
+"""Makes a backup of a store while the program uses it; reads the file of one and verifies each line of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
 from jobs.problems import make_printable
-from scheduler.backup.lines import DumpLines
-from scheduler.backup.progress import RowProgress
-from scheduler.backup.records import (
+from scheduler.features.backup.dump_file import (
     DUMP_FORMAT,
     DUMP_KIND,
+    DumpFile,
     DumpHeader,
+    DumpLines,
     DumpTrailer,
     LineDamaged,
     decode_line,
     decode_row,
+    encode_fields,
+    encode_row,
+    open_dump_file,
 )
-from scheduler.backup.sources import TablePage
-from scheduler.backup.stored_tables import is_included
+from scheduler.features.backup.port import RowProgress
+from scheduler.features.backup.tables import (
+    TableDigest,
+    TablePage,
+    find_omitted_tables,
+    is_included,
+    read_included_tables,
+)
 from scheduler.stores.port import LARGEST_BODY, Row
 from scheduler.stores.rows.json_text import is_json
 from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.rows.scan import StoreScan
+from scheduler.version import VERSION
+
+
+async def create_backup(
+    scan: StoreScan, path: Path, source: str, now: Callable[[], datetime], progress: RowProgress
+) -> tuple[DumpHeader, DumpTrailer]:
+    """Write all rows of the store to a file. `source`: the kind of the store. Raises StoreError, DumpFileError."""
+    existing = await scan.count_rows()
+    schema = await scan.read_schema()
+    header = DumpHeader(VERSION, now(), source, scan.is_snapshot, find_omitted_tables(existing), schema)
+    counts = [count for table, count in existing.items() if is_included(table)]
+    progress.begin("writing", None if None in counts else sum(count or 0 for count in counts))
+    tables: dict[str, TableDigest] = {}
+    with open_dump_file(path) as file:
+        file.write(encode_fields(header.to_fields()))
+        pages = read_included_tables(scan, existing)
+        page = await anext(pages, None)
+        while page is not None:
+            table, rows = page
+            digest = tables.setdefault(table, TableDigest())
+            # The next page is read while this one is compressed.
+            page, _ = await asyncio.gather(_next(pages), asyncio.to_thread(_write_rows, file, digest, table, rows))
+            progress.advance(len(rows))
+        trailer = DumpTrailer(now(), tables, file.sha256)
+        file.write(encode_fields(trailer.to_fields()))
+    return header, trailer
+
+
+async def _next(pages: AsyncIterator[tuple[str, Sequence[Row]]]) -> tuple[str, Sequence[Row]] | None:
+    return await anext(pages, None)
+
+
+def _write_rows(file: DumpFile, digest: TableDigest, table: str, rows: Sequence[Row]) -> None:
+    digest.add(rows)
+    file.write(b"".join([encode_row(table, row) for row in rows]))
+
 
 PAGE_ROWS = 2000
 _END = "end"
