@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scheduler.authentication.port import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.audit.queries import AuditQueries
+    from scheduler.features.secrets.service import SecretMonitor
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
-    from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.turns import SharedTurns
     from scheduler.watchdog import Watchdog

@@ -18,21 +18,7 @@ from scheduler.api.definitions import routes as definition_routes
 from scheduler.api.description.reference_page import document_router
 from scheduler.api.middleware.stack import add_common_middleware
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers
-from scheduler.api.routes import (
-    backfills,
-    circuits,
-    dead_letters,
-    health,
-    heartbeats,
-    jobs,
-    markers,
-    metrics,
-    pauses,
-    pings,
-    runs,
-    secrets,
-    watchdog,
-)
+from scheduler.api.routes import backfills, circuits, dead_letters, heartbeats, jobs, markers, pauses, pings, runs
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
@@ -41,11 +27,13 @@ from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.access.routes import browser_session_router, key_router, session_router
-from scheduler.features.audit import routes as audit
+from scheduler.features.audit.routes import router as audit_router
+from scheduler.features.health.routes import health_router, metrics_router, watchdog_router
+from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.services import Services
 
 ROUTERS = (
-    health.router,
+    health_router,
     jobs.router,
     stored_job_routes.router,
     set_routes.router,
@@ -56,10 +44,10 @@ ROUTERS = (
     runs.router,
     circuits.router,
     dead_letters.router,
-    watchdog.router,
-    metrics.router,
+    watchdog_router,
+    metrics_router,
     backfills.router,
-    secrets.router,
+    secrets_router,
     heartbeats.router,
     uptime.router,
     downtime.router,
@@ -74,7 +62,7 @@ ROUTERS = (
     silences.router,
     windows.router,
     channels.router,
-    audit.router,
+    audit_router,
     pings.router,
     key_router,
     session_router,

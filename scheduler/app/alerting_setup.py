@@ -44,8 +44,8 @@ from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
+from scheduler.features.secrets.service import SecretMonitor
 from scheduler.queries.alerting.exclusions import ExclusionReader
-from scheduler.secrets.monitor import SecretMonitor
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
 from scheduler.features.access.service import ApiKeyManager, SessionManager
+from scheduler.features.secrets.service import SecretRefresher
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
@@ -22,7 +23,6 @@ from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
-from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.sets import JobSetApplier
 

@@ -45,12 +45,12 @@ if TYPE_CHECKING:
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dependencies.port import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
+    from scheduler.features.secrets.service import SecretMonitor
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
     from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.rate_limits.limiter import RateLimits
-    from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.port import Store
     from scheduler.stores.runs.repository import Runs
     from scheduler.watchdog import Watchdog
@@ -264,7 +264,7 @@ class Program(Services):
     @cached_property
     def secret_monitor(self) -> SecretMonitor:
         from scheduler.app.health_probes import secrets_probe
-        from scheduler.secrets.monitor import SecretMonitor
+        from scheduler.features.secrets.service import SecretMonitor
 
         setup = self.check_setup
         monitor = SecretMonitor(self.store, setup.secrets, self.catalog, self.telemetry, self.clock, setup.bindings)

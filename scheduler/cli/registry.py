@@ -155,7 +155,7 @@ COMMANDS = {
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
     "secrets": CommandEntry(
-        "scheduler.cli.commands.secrets.group",
+        "scheduler.features.secrets.commands",
         "secrets",
         Needs.ALL_JOBS,
         {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS},

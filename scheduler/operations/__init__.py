@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scheduler.features.access.service import ApiKeyManager, SessionManager
+    from scheduler.features.secrets.service import SecretRefresher
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from scheduler.operations.pauses import JobPauser
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
-    from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.stored_jobs.editing import StoredJobEditor
     from scheduler.operations.stored_jobs.sets import JobSetApplier
 

@@ -1,5 +1,5 @@
 """Versions of secrets, for every instance: which secrets have a new version, which expire. Used by
-scheduler.secrets.monitor.
+scheduler.features.secrets.service.
 
 One row, so that one read is enough. It contains names of secrets that jobs use, and no values.
 """

@@ -36,6 +36,7 @@ from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.features.access.service import ApiKeyManager, SessionManager
+from scheduler.features.secrets.service import SecretMonitor, SecretRefresher
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -52,7 +53,6 @@ from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
-from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
@@ -61,7 +61,6 @@ from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
-from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import StoredSessions
 from scheduler.stores.pauses import Pauses

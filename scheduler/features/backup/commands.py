@@ -1,4 +1,4 @@
-"""`backup`: make a backup of the store, verify it, restore it. Which store a command means, and a bar of its progress."""
+"""`backup`: make a backup of a store, verify it, restore it. Rows that are read or written show as a bar."""
 
 from __future__ import annotations
 

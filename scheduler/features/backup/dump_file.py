@@ -2,7 +2,8 @@
 
 The lines are a header, a line for each row, a trailer. Each line is a JSON object that ends with `crc`, the CRC-32 of
 the bytes before it, so that damage is found in its line. The trailer has the number of rows and the SHA-256 of all
-lines before it, so that a missing line or end is found. A file is complete under its name, or does not exist."""
+lines before it, so that a missing line or end is found. A file is complete under its name, or does not exist.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ BackupError
  ├─ DumpDamaged     a file is not a backup, is damaged or cut off, or was written by a newer program
  ├─ DumpFileError   a file cannot be read or written
  ├─ TargetNotEmpty  the store has rows already
- └─ RestoreDiffers  the restored rows are not those of the backup."""
+ └─ RestoreDiffers  the restored rows are not those of the backup
+"""
 
 from __future__ import annotations
 

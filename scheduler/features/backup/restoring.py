@@ -1,6 +1,7 @@
 """Restores a backup into a store, or copies a store into another one.
 
-The rows are those of the source but for the cursors, see `adapt_rows`. At the end all rows are read back and compared."""
+The rows are those of the source but for the cursors, see `adapt_rows`. At the end all rows are read back and compared.
+"""
 
 from __future__ import annotations
 

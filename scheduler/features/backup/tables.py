@@ -4,7 +4,8 @@ A table that is missing here fails a test, so that nothing new is stored without
 
 A store that has no snapshot is read while it changes. Two tables have a row that names others, and such a row must not
 name what was not read: it is read first. The rows that it names are never changed, and those that are newer are left
-to the next backup. By the digests two stores are compared, whatever the order of their rows."""
+to the next backup. By the digests two stores are compared, whatever the order of their rows.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ A SQLite file is restored into a new file next to it, which gets its name at the
 or what it was before. A former file is renamed.
 
 In a store that is written in place, a row tells how far the restore has come. Until it is complete, the program refuses
-to start with the store, and the same restore continues where it ended."""
+to start with the store, and the same restore continues where it ended.
+"""
 
 from __future__ import annotations
 

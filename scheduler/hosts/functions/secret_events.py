@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from scheduler.secrets.monitor import SecretMonitor
+from scheduler.features.secrets.service import SecretMonitor
 from scheduler.stores.secret_versions import SecretExpiry
 
 NEW_VERSION = "Microsoft.KeyVault.SecretNewVersionCreated"

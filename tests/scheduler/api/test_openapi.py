@@ -40,7 +40,6 @@ from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.runs import RunList, RunModel
-from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.states.health_entries import HealthEntryListModel
 from scheduler.api.models.statistics.downtime import DowntimeModel
@@ -48,7 +47,6 @@ from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveM
 from scheduler.api.models.statistics.statements import ObjectiveStatementModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
-from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.selections.models import ActionReportModel
 from scheduler.api.stored_jobs.models import (
@@ -61,6 +59,8 @@ from scheduler.api.stored_jobs.models import (
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
 from scheduler.features.audit.models import AuditHeadModel, AuditList
+from scheduler.features.health.routes import WatchdogModel
+from scheduler.features.secrets.models import SecretList, SecretModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -1,7 +1,4 @@
-"""The page /api/dashboard/health: the parts of the scheduler itself, its watchdog and its exporters. Read-only.
-
-Registered by scheduler.api.dashboard.pages.
-"""
+"""The page /api/dashboard/health: the parts of the scheduler itself, its watchdog and its exporters. Read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows the secrets that jobs use: new versions, expiry, and whether each can be read. Built by scheduler.app.
+"""Follows the secrets that jobs use: new versions, expiry, and whether each can be read; reads one again on request.
 
 An event of the vault, or a request, reaches one process; the others read it from the store within
 VERSION_CHECK_INTERVAL seconds.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,10 @@ from jobs.errors import SecretUnavailable
 from jobs.formats.instants import format_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
+from scheduler.errors import NotFound
+from scheduler.identity.principal import Caller
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.secret_versions import SecretExpiry, SecretVersions, SecretVersionStore
 
@@ -245,3 +249,27 @@ def describe_expiry(name: str, expiry: SecretExpiry) -> str:
     verb = "has expired" if expiry.past else "expires"
     date = "" if expiry.at is None else f" on {format_instant(expiry.at)}"
     return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"
+
+
+class SecretRefresher:
+    def __init__(self, monitor: SecretMonitor, audit: AuditTrail) -> None:
+        self._monitor = monitor
+        self._audit = audit
+
+    async def refresh(self, name: str, *, caller: Caller) -> SecretView:
+        """Read a secret again: in this process now, in others at its first use after at most 15 s.
+
+        Raises:
+            NotFound: no job uses a secret of that name.
+            StoreError: nothing was changed.
+        """
+        jobs = self._monitor.jobs_using(name)
+        if not jobs:
+            raise NotFound(f"no job uses a secret named {name!r}")
+        change = AuditedChange("secret.refresh", name, f"secret {name} was refreshed", jobs)
+        async with audited(self._audit, caller, change):
+            await self._monitor.record_new_version(name, secrets.token_hex(8))
+        view = await self._monitor.read_secret(name)
+        if view is None:
+            raise NotFound(f"no job uses a secret named {name!r} any longer")
+        return view

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
+from scheduler.features.secrets.models import SecretList, SecretModel
 
 router = ApiRouter("secrets")
 

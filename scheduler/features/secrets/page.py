@@ -1,6 +1,6 @@
 """The page /api/dashboard/secrets: the secrets that jobs use, as this process knows them, and never a value.
 
-A button reads one again through the API. Registered by scheduler.api.dashboard.pages.
+A button reads one again through the API.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scheduler.api.dashboard.rendering.filters import PAGE_SIZE, FilterText, kee
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SECRETS_PATH
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice
-from scheduler.secrets.monitor import SecretView
+from scheduler.features.secrets.service import SecretView
 
 SecretState = Literal["unavailable", "expired", "expiring", "available", "not_read"]
 _STATES: Final[dict[SecretState, str]] = {

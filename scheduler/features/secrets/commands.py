@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scheduler.app import Program
-    from scheduler.secrets.monitor import SecretView
+    from scheduler.features.secrets.service import SecretView
 
 _FIELDS = ("name", "source", "read_at", "state", "jobs", "hosts")
 
@@ -48,7 +48,7 @@ def list_secrets(
     configuration = load_for_command("secrets")
     views = run_in_program(configuration, work)
     if as_json:
-        from scheduler.api.models.secrets import SecretList, SecretModel
+        from scheduler.features.secrets.models import SecretList, SecretModel
 
         show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
     elif views:
@@ -80,7 +80,7 @@ def refresh(
         listing_hint="`secrets` lists the secrets that jobs use",
     )
     if as_json:
-        from scheduler.api.models.secrets import SecretModel
+        from scheduler.features.secrets.models import SecretModel
 
         show_json(SecretModel.from_view(view).model_dump_json(indent=2))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.secrets.monitor import SecretView
+from scheduler.features.secrets.service import SecretView
 
 
 class SecretModel(ResponseModel):

@@ -1,14 +1,65 @@
-"""Response models of the watchdog's report."""
+"""The routes for the scheduler's own health: for probes, pipelines, monitors, operators and Prometheus.
+
+The health routes need no caller. Where the API is not on loopback, they omit the messages of parts, which can name
+hosts, accounts, paths and jobs, unless a caller is authenticated. /api/status, which needs a caller, includes them.
+The report of the watchdog has overdue jobs, the queue, open runs, dead letters and the store.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from fastapi import Request, Response
+
+from scheduler.api.health import HealthModel, LiveModel, create_health_response, shows_messages
 from scheduler.api.model_base import ResponseModel, example_values
+from scheduler.api.negotiation import accepts_gzip, compress, find_best
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.dispatch.port import QueueDepth
+from scheduler.metrics.text import ExpositionFormat
 from scheduler.stores.key_counts import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.concurrency.places import PlacesReport
+
+# Unknown query parameters are accepted: some probes add one to bypass caches.
+health_router = ApiRouter("health", accepts_unknown_query=True)
+
+_UNREADY: dict[int | str, dict[str, Any]] = {503: {"model": HealthModel, "description": "A part is down"}}
+
+
+@health_router.public("/api/health/live")
+async def live() -> LiveModel:
+    """Report that the process responds. No part is checked, so that a failed part does not restart the container."""
+    return LiveModel()
+
+
+@health_router.public("/api/health", responses=_UNREADY)
+async def health(request: Request, services: ServicesDep, response: Response) -> HealthModel:
+    """Report the health of every part: 200 if all work or are degraded, 503 if one is down.
+
+    The messages of parts are empty for a caller that is not authenticated, unless the API is on loopback.
+    """
+    return await _report(services, response, with_messages=shows_messages(services, request))
+
+
+@health_router.public("/api/health/ready", responses=_UNREADY)
+async def ready(request: Request, services: ServicesDep, response: Response) -> HealthModel:
+    """Report whether the scheduler can run jobs. Deployment pipelines wait for it."""
+    return await health(request, services, response)
+
+
+@health_router.read("/api/status", responses=_UNREADY)
+async def status(services: ServicesDep, response: Response) -> HealthModel:
+    """Report the health of every part with its message."""
+    return await _report(services, response, with_messages=True)
+
+
+async def _report(services: ServicesDep, response: Response, *, with_messages: bool) -> HealthModel:
+    model, response.status_code, headers = await create_health_response(services, with_messages=with_messages)
+    response.headers.update(headers)
+    return model
+
 
 MAX_LISTED_JOBS = 200
 """Overdue jobs that are listed. Further ones are only counted."""
@@ -168,3 +219,50 @@ class WatchdogModel(ResponseModel):
             concurrency=None if report.places is None else ConcurrencyModel.from_report(report.places),
             errors=[f"{part}: {cause}" for part, cause in report.unknown.items()],
         )
+
+
+watchdog_router = ApiRouter("health")
+
+
+@watchdog_router.read("/api/watchdog")
+async def get_watchdog(services: ServicesDep) -> WatchdogModel:
+    """Return the latest check of the watchdog, made every 30 s, in the Functions host at each tick."""
+    return WatchdogModel.from_watchdog_report(await services.watchdog.latest_report(), services.clock.now())
+
+
+metrics_router = ApiRouter("metrics", by_tag=True)
+
+_OPEN_METRICS = ("application/openmetrics-text;version=1.0.0",)
+_CLASSIC = ("text/plain;version=0.0.4", "text/*", "*/*")
+_RESPONSES = {
+    200: {
+        "description": "The samples, in the format that the header Accept prefers",
+        "content": {each.value: {"schema": {"type": "string"}} for each in ExpositionFormat},
+    }
+}
+
+
+@metrics_router.metrics("/api/metrics", response_class=Response, responses=_RESPONSES)
+async def get_metrics(services: ServicesDep, request: Request) -> Response:
+    """Return the metrics of all jobs and of the scheduler for Prometheus: OpenMetrics 1.0, or the classic text format.
+
+    Every instance returns the same values, because they are read from the store. A caller that is limited to tags gets
+    the series of its jobs only.
+    """
+    text_format = _choose_format(request.headers.get("accept", ""))
+    is_compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
+    page = await services.metrics.write(
+        services.catalog, text_format, is_limited=services.is_limited, encode=compress if is_compressed else None
+    )
+    headers = {"Content-Type": text_format.value, "Vary": "Accept, Accept-Encoding"}
+    if is_compressed:
+        headers["Content-Encoding"] = "gzip"
+    return Response(page, headers=headers)
+
+
+def _choose_format(accept: str) -> ExpositionFormat:
+    """Return OpenMetrics where the client prefers it, or accepts it as much."""
+    weight = find_best(accept, _OPEN_METRICS)
+    return (
+        ExpositionFormat.OPEN_METRICS if weight and weight >= find_best(accept, _CLASSIC) else ExpositionFormat.CLASSIC
+    )
