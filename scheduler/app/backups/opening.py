@@ -1,4 +1,4 @@
-"""Opens stores for backups: to read all of it, and to restore into it. Called by scheduler.cli.commands.backup."""
+"""Opens stores for backups: to read all of it, and to restore into it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Rows about the store itself: a test write of the health page, and a restore that has not finished.
 
-Used by scheduler.stores.sqlite.store, scheduler.stores.azure.store and scheduler.backup.
+Used by scheduler.stores.sqlite.store, scheduler.stores.azure.store and scheduler.features.backup.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The form of the rows as numbers. Pure; used by the stores and by scheduler.backup.
+"""The form of the rows as numbers. Pure; used by the stores and by scheduler.features.backup.
 
 A change of the form is an expansion or a contraction (docs/decisions/0053-expand-then-contract.md). An expansion adds
 what older programs ignore: they read and write the store as before. A contraction removes what they need, and comes a

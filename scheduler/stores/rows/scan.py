@@ -1,5 +1,5 @@
 """Reads all rows of a store, whatever their table. Implemented by sqlite.snapshot and azure.table_scan, used by
-scheduler.backup.
+scheduler.features.backup.
 
 The port `Store` finds rows by table and partition. A backup has to find all of them.
 """
