@@ -25,7 +25,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.api.declared_routes import DeclaredRoute, RouteTable
-from scheduler.api.middleware.origins import SAFE_METHODS
+from scheduler.api.middleware.guard import SAFE_METHODS
 from scheduler.api.middleware.request_limits import is_suspect
 from scheduler.api.middleware.requests import FUNCTION_NAME, find_client_address, header_reader, header_values, reject
 from scheduler.api.negotiation import accepts_html, create_problem_page

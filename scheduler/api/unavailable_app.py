@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.problems import Problem
-from scheduler.api.middleware.origins import ANY_HOST
+from scheduler.api.middleware.guard import ANY_HOST
 from scheduler.api.middleware.stack import add_common_middleware
 from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.problems import InvalidInput, problem_response

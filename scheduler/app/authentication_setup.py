@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
 from config.settings.model import Settings
 from jobs.ports import Clock
-from scheduler.authentication.easy_auth import EasyAuth, RoleGrant, RoleMap
-from scheduler.authentication.entra import EntraTenant, EntraTokens, SigningKeys
+from scheduler.authentication.entra import EasyAuth, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import (
     Authentication,

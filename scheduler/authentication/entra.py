@@ -1,16 +1,23 @@
-"""Verifies access tokens of one tenant of Microsoft Entra ID.
+"""Identities of Microsoft Entra ID: access tokens of one tenant, and the principal that Easy Auth, the platform's
+authentication, sends. App roles of both are mapped to a role of ours.
 
-Accepted: RS256 with a key of the tenant, one of its two issuers, the app's audience, and a known app role. Rejected in
-particular: `alg: none`, HS256 (with which a public key would be a valid secret), tokens of other tenants, and ID
-tokens, which prove to a client who has signed in, but authorize nothing.
+Accepted tokens: RS256 with a key of the tenant, one of its two issuers, the app's audience, and a known app role.
+Rejected in particular: `alg: none`, HS256 (with which a public key would be a valid secret), tokens of other tenants,
+and ID tokens, which prove to a client who has signed in, but authorize nothing.
 
 The keys of the provider are fetched and cached. It rotates them without notice, so a token with an unknown key causes a
 fetch, at most once a minute. While the provider is unavailable, the fetched keys stay valid for STALE_TIME.
+
+Only the platform can set the header of Easy Auth, if and only if it authenticates every request: it removes the header
+of a client. Otherwise any client could forge it, so a setting must state that the platform does so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +26,86 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.ports import Clock
 from jobs.responses.reading import fetch
-from scheduler.authentication.easy_auth import RoleMap
-from scheduler.authentication.port import Authenticated, AuthenticationUnavailable, InvalidCredential
-from scheduler.identity.principal import PrincipalKind
+from scheduler.authentication.port import Authenticated, AuthenticationUnavailable, InvalidCredential, RoleMissing
+from scheduler.identity.principal import Principal, PrincipalKind, Role, Tags
 
 if TYPE_CHECKING:
     import httpx
     from jwt import PyJWK
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrant:
+    """`tags`: of the jobs that the role is for; empty: all jobs."""
+
+    role: Role
+    tags: Tags = ()
+
+
+class RoleMap:
+    """`grants`: by app role."""
+
+    def __init__(self, grants: Mapping[str, RoleGrant]) -> None:
+        self._grants = grants
+
+    def find_principal(self, kind: PrincipalKind, name: str, app_roles: object) -> Principal:
+        """Return the principal with the highest role of its app roles. Raises RoleMissing.
+
+        Of several grants of the same role, the tags are combined; one without tags is for all jobs. A lower role with
+        other tags does not count, because a principal has one role for all jobs that it sees.
+        """
+        given = app_roles if isinstance(app_roles, list) else [app_roles]
+        grants = [self._grants[each] for each in given if isinstance(each, str) and each in self._grants]
+        if not grants:
+            detail = "The caller has no app role that the setting http.entra.roles contains."
+            raise RoleMissing(detail, reason="role_missing", way=kind, claimed=f"{kind}:{name}")
+        highest = max((grant.role for grant in grants), key=list(Role).index)
+        chosen = [grant.tags for grant in grants if grant.role is highest]
+        tags = () if () in chosen else tuple(sorted({tag for limits in chosen for tag in limits}))
+        return Principal(kind, name, highest, tags)
+
+
+MAX_HEADER_LENGTH = 32 * 1024
+_ROLE_CLAIMS = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+_NAME_CLAIMS = ("preferred_username", "upn", "azp", "appid", "oid")
+
+
+class EasyAuth:
+    def __init__(self, roles: RoleMap) -> None:
+        self._roles = roles
+
+    def verify(self, header: str) -> Authenticated:
+        """Return the caller of `X-MS-CLIENT-PRINCIPAL`. Raises AuthenticationError."""
+        body = _decode(header)
+        claims = [(claim["typ"], claim["val"]) for claim in _list_claims(body)]
+        role_types = {*_ROLE_CLAIMS, str(body.get("role_typ") or "roles")}
+        name_types = (str(body.get("name_typ") or ""), *_NAME_CLAIMS)
+        roles = [value for kind, value in claims if kind in role_types]
+        name = next((value for each in name_types for kind, value in claims if kind == each and value), "unknown")
+        return Authenticated(self._roles.find_principal(PrincipalKind.EASY_AUTH, name[:200], roles))
+
+
+def _decode(header: str) -> Mapping[str, Any]:
+    try:
+        if len(header) > MAX_HEADER_LENGTH:
+            raise ValueError("too long")
+        body = json.loads(base64.b64decode(header, validate=True))
+    except (ValueError, RecursionError, binascii.Error):
+        body = None
+    if not isinstance(body, dict):
+        detail = "X-MS-CLIENT-PRINCIPAL is not a principal of the platform."
+        raise InvalidCredential(detail, reason="platform_claims_invalid", way=PrincipalKind.EASY_AUTH)
+    return body
+
+
+def _list_claims(body: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
+    claims = body.get("claims")
+    return [
+        claim
+        for claim in (claims if isinstance(claims, list) else ())
+        if isinstance(claim, dict) and isinstance(claim.get("typ"), str) and isinstance(claim.get("val"), str)
+    ]
+
 
 FRESH_TIME = 3600.0
 """Seconds for which fetched keys are used without another fetch."""

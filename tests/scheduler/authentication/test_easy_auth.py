@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.authentication.easy_auth import EasyAuth, RoleGrant, RoleMap
+from scheduler.authentication.entra import EasyAuth, RoleGrant, RoleMap
 from scheduler.authentication.port import InvalidCredential, RoleMissing
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from scheduler.authentication import entra
-from scheduler.authentication.easy_auth import RoleGrant, RoleMap
 from scheduler.authentication.entra import (
     FRESH_TIME,
     LEEWAY,
@@ -18,6 +17,8 @@ from scheduler.authentication.entra import (
     STALE_TIME,
     EntraTenant,
     EntraTokens,
+    RoleGrant,
+    RoleMap,
     SigningKeys,
 )
 from scheduler.authentication.port import AuthenticationUnavailable, InvalidCredential, RoleMissing

@@ -1,4 +1,4 @@
-"""Rendered pages that are kept: those that the tabs of a caller share, and each as it was last shown.
+"""Rendered pages that are cached: those that the tabs of a caller share, and each as it was last shown.
 
 A page that many tabs leave open is rendered once. The page module states the facts of the page as a revision that costs
 little. A page of the same revision is sent again, without reading and rendering. The time of the page alone is that of

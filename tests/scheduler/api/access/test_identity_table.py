@@ -17,8 +17,7 @@ from scheduler.api.app import ROUTERS
 from scheduler.api.declared_routes import DeclaredRoute
 from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
-from scheduler.authentication.easy_auth import RoleGrant, RoleMap
-from scheduler.authentication.entra import MIN_FETCH_INTERVAL, EntraTenant, EntraTokens, SigningKeys
+from scheduler.authentication.entra import MIN_FETCH_INTERVAL, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.authentication.sessions import SessionRules, Sessions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scheduler.api.dashboard.rendering.row_drawings import bars, describe_line, sparkline
+from scheduler.api.dashboard.rendering.templates import bars, describe_line, sparkline
 from scheduler.queries.overview.spans import NO_COUNTS, SpanCounts
 
 
