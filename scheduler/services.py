@@ -24,7 +24,7 @@ from scheduler.stores.runs.repository import Runs
 if TYPE_CHECKING:
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
-    from scheduler.authentication.authentication import Authentication
+    from scheduler.authentication.port import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.health import Health
     from scheduler.features.overview.queries import OverviewQueries
@@ -39,12 +39,17 @@ if TYPE_CHECKING:
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.jobs.queries import JobAndRunQueries
     from scheduler.features.stored_jobs.queries import StoredJobQueries
+    from scheduler.features.audit.queries import AuditQueries
+    from scheduler.features.secrets.service import SecretMonitor
     from scheduler.health.report import Health
-    from scheduler.identity.principal import Principal
-    from scheduler.identity.tags import Tags
+    from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.alerting.incident_reports import IncidentReportReader
+    from scheduler.queries.alerting.incidents import IncidentQueries
+    from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
+    from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeat_reader import HeartbeatReader
@@ -54,7 +59,6 @@ if TYPE_CHECKING:
     from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
-    from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.turns import SharedTurns
     from scheduler.watchdog import Watchdog
@@ -304,7 +308,7 @@ class Services:
 
     @cached_property
     def audit_queries(self) -> AuditQueries:
-        from scheduler.queries.audit import AuditQueries
+        from scheduler.features.audit.queries import AuditQueries
 
         return AuditQueries(self.catalog, self.repositories.audit_log)
 

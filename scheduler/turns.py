@@ -1,6 +1,6 @@
 """Shares the event loop: long work in short steps, so that due runs start in between.
 
-Used where lists are read and converted: scheduler.stores.runs, scheduler.queries and scheduler.api.list_response;
+Used where lists are read and converted: scheduler.stores.runs, scheduler.queries and scheduler.api.routing;
 and by scheduler.catalog.composition. SharedTurns are those of statistics and exports: see scheduler.services.
 """
 

@@ -10,41 +10,31 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scheduler.api.access import browser_session_routes, key_routes, session_routes
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
 from scheduler.api.dashboard.readers import prepare_dashboard
-from scheduler.api.description import document_route
-from scheduler.api.middleware.common import add_common_middleware
-from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
-from scheduler.api.problems import add_problem_handlers
-from scheduler.api.requests import BodyRules, RouteBody
-from scheduler.api.routes import (
-    audit,
-    circuits,
-    dead_letters,
-    health,
-    heartbeats,
-    markers,
-    metrics,
-    pings,
-    runs,
-    secrets,
-    watchdog,
-)
+from scheduler.api.declared_routes import BodyRules, RouteBody
+from scheduler.api.description.reference_page import document_router
+from scheduler.api.middleware.stack import add_common_middleware
+from scheduler.api.problems import UnexpectedErrors, add_problem_handlers
+from scheduler.api.routes import circuits, dead_letters, heartbeats, markers, pings, runs
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.access.routes import browser_session_router, key_router, session_router
 from scheduler.features.alerts.routes import alerts_router, explanations_router
+from scheduler.features.audit.routes import router as audit_router
 from scheduler.features.channels import routes as channel_routes
+from scheduler.features.health.routes import health_router, metrics_router, watchdog_router
 from scheduler.features.incidents import routes as incident_routes
-from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.features.jobs import definition_routes
 from scheduler.features.jobs import routes as job_routes
+from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.features.stored_jobs import routes as stored_job_routes
+from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.services import Services
 
 ROUTERS = (
-    health.router,
+    health_router,
     job_routes.router,
     stored_job_routes.router,
     stored_job_routes.sets_router,
@@ -55,10 +45,10 @@ ROUTERS = (
     runs.router,
     circuits.router,
     dead_letters.router,
-    watchdog.router,
-    metrics.router,
+    watchdog_router,
+    metrics_router,
     job_routes.backfills_router,
-    secrets.router,
+    secrets_router,
     heartbeats.router,
     uptime.router,
     downtime.router,
@@ -74,12 +64,12 @@ ROUTERS = (
     silences_router,
     windows_router,
     channel_routes.router,
-    audit.router,
+    audit_router,
     pings.router,
-    key_routes.router,
-    session_routes.router,
-    browser_session_routes.router,
-    document_route.router,
+    key_router,
+    session_router,
+    browser_session_router,
+    document_router,
     *PAGE_ROUTERS,
 )
 """All routes of both hosts."""
@@ -112,7 +102,7 @@ def _create_app(version: str) -> FastAPI:
     api = FastAPI(
         title="Scheduler",
         version=version,
-        openapi_url=None,  # scheduler.api.description.document_route declares its scope
+        openapi_url=None,  # scheduler.api.description.reference_page declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.

@@ -18,11 +18,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.health_response import create_health_response, shows_messages
-from scheduler.api.liveness import LIVE_BODY
-from scheduler.api.middleware.common import add_common_middleware
-from scheduler.api.scopes import HEALTH_PATHS, LIVE_PATH, Scope
+from scheduler.api.declared_routes import DeclaredRoute
+from scheduler.api.health import create_health_response, shows_messages
+from scheduler.api.middleware.stack import add_common_middleware
+from scheduler.api.scopes import HEALTH_PATHS, LIVE_BODY, LIVE_PATH, Scope
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

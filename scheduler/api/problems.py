@@ -1,30 +1,34 @@
-"""Converts errors to problem details (RFC 9457, application/problem+json). Registered by scheduler.api.app.
+"""Converts errors to problem details (RFC 9457, application/problem+json).
 
-Each problem names the cause, its location and the fix. Tracebacks appear only in the log.
+Each problem names the cause, its location and the fix. Tracebacks appear only in the log. FastAPI reports where a value
+of a request is wrong; the texts also need the type that is expected there, such as the keys of a body.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jobs.definition import NAME_PATTERN, JobDefinition
 from jobs.formats.counts import format_count
-from jobs.problems import Problem, dotted_path
+from jobs.problems import Finding, KeyPath, Problem, dotted_path, validation_findings
 from jobs.request_id import current_request_id
-from scheduler.api.allowed_methods import find_allowed_methods
-from scheduler.api.dashboard.rendering.error_page import accepts_html, error_page_response
-from scheduler.api.invalid_inputs import find_invalid_inputs
-from scheduler.api.models.base import RETRY_AFTER, ResponseModel
+from scheduler.api.model_base import RETRY_AFTER, ResponseModel
+from scheduler.api.negotiation import create_problem_page
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.connections.reason_phrases import reason_phrase
+from scheduler.connections.problem_responses import reason_phrase
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import (
     Conflict,
@@ -37,6 +41,81 @@ from scheduler.errors import (
 )
 from scheduler.stores.port import StoreError
 from scheduler.stores.rows import InvalidContinuation
+
+if TYPE_CHECKING:
+    from fastapi._compat import ModelField
+    from fastapi.dependencies.models import Dependant
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def find_allowed_methods(request: Request) -> str:
+    """Return the value of Allow, with HEAD wherever GET is allowed."""
+    served = {method: path for method in _METHODS if (path := _find_path(request, method))}
+    closest = min(served.values(), key=lambda path: path.count("{"), default="")
+    methods = [method for method, path in served.items() if path.count("{") == closest.count("{")]
+    return ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
+
+
+def _find_path(request: Request, method: str) -> str:
+    """Return the path, with its parameters, of the route that serves the method; empty without one."""
+    scope = {**request.scope, "method": method}
+    for included in request.app.router.routes:
+        for route in included.original_router.routes:
+            if route.matches(scope)[0] is Match.FULL:
+                return str(route.path)
+    return ""
+
+
+_BODY = ("body",)
+_NAME_FORM = JobDefinition.model_fields["name"].description or ""
+
+
+def find_invalid_inputs(request: Request, errors: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield what is wrong with each part of the request, by the errors of FastAPI."""
+    route = request.scope.get("route")
+    fields = _list_fields(route) if isinstance(route, APIRoute) else {}
+    for error in errors:
+        if error["loc"][:1] != _BODY:
+            yield from _describe([error], error["loc"][:2], fields)
+    yield from _describe([error for error in errors if error["loc"][:1] == _BODY], _BODY, fields)
+
+
+def _describe(
+    errors: Sequence[Mapping[str, Any]],
+    start: KeyPath,
+    fields: Mapping[KeyPath, ModelField],
+) -> Iterator[Finding]:
+    """Yield the findings of errors below `start`, a parameter or the body."""
+    field = fields.get(start)
+    expected = Any if field is None else field.field_info.annotation
+    inner: Any = [{**error, "loc": error["loc"][len(start) :]} for error in errors]
+    for finding in validation_findings(inner, expected):
+        hint = finding.hint
+        if field is not None and start != _BODY and errors[0]["type"] == "string_pattern_mismatch":
+            is_name = errors[0]["ctx"]["pattern"] == NAME_PATTERN
+            hint = _NAME_FORM if is_name else _lower_first(field.field_info.description or "") or hint
+        yield Finding((*start, *finding.path), finding.message, hint)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _list_fields(route: APIRoute) -> dict[KeyPath, ModelField]:
+    """Return the parameters of a route, and its body, by the start of their locations."""
+    fields: dict[KeyPath, ModelField] = {
+        (place, field.alias): field for place, field in _walk_parameters(route.dependant)
+    }
+    return fields if route.body_field is None else {**fields, _BODY: route.body_field}
+
+
+def _walk_parameters(dependant: Dependant) -> Iterator[tuple[str, ModelField]]:
+    for place in ("path", "query", "header"):
+        yield from ((place, field) for field in getattr(dependant, f"{place}_params"))
+    for each in dependant.dependencies:
+        yield from _walk_parameters(each)
+
 
 _log = logging.getLogger("scheduler.api")
 
@@ -139,8 +218,8 @@ def respond_with_problem(
 ) -> Response:
     """Return the problem as JSON, or as a page for a browser. A ping always gets JSON."""
     path = request.url.path
-    if not path.startswith(PING_PATH_PREFIX) and accepts_html(request):
-        return error_page_response(request, status, detail, headers)
+    if not path.startswith(PING_PATH_PREFIX) and (page := create_problem_page(request, status, detail, headers)):
+        return page
     return problem_response(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
 
 
@@ -244,3 +323,35 @@ _STATUS_OF: dict[type[OperationError], HTTPStatus] = {
     ReadOnlyJob: HTTPStatus.CONFLICT,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
 }
+
+
+class UnexpectedErrors:
+    """Answers 500 to an error without a handler, and logs it.
+
+    A middleware, because that of Starlette is outside of all others (its responses lack the security headers) and
+    raises the error again, which replaces the response in the Functions host.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            _log.exception("%s %s failed", scope.get("method"), mask_token(str(scope.get("path"))))
+            if has_started or scope["type"] != "http":
+                raise
+            answer = problem_response(
+                scope["path"],
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The scheduler failed to process the request. The log contains the error.",
+            )
+            await answer(scope, receive, send)

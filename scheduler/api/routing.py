@@ -1,21 +1,179 @@
-"""A router whose routes declare their scope and body. Used by scheduler.api.routes and scheduler.api.dashboard."""
+"""What routes are made of: a router whose routes declare their scope and body, shared dependencies and parameters, and
+responses with a long list.
+
+The dependencies are the services, the caller and the check for unknown query parameters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_origin
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic_core import to_json
 from starlette.routing import Match
 from starlette.types import Scope as RequestScope
 
-from scheduler.api.declared_route import DeclaredRoute
-from scheduler.api.dependencies import reject_unknown_query
-from scheduler.api.requests.body_rules import JSON_TYPE, MAX_BODY_BYTES, BodyRule
+from jobs.definition import NAME_PATTERN
+from jobs.formats.durations import format_duration, parse_duration
+from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
+from scheduler.api.declared_routes import JSON_TYPE, MAX_BODY_BYTES, BodyRule, DeclaredRoute
+from scheduler.api.middleware.requests import find_client_address
+from scheduler.api.model_base import ResponseModel
+from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.scopes import Scope
+from scheduler.catalog.limited import LimitedCatalog
+from scheduler.identity.principal import Caller, ChangeSource, Principal
+from scheduler.services import Services
+from scheduler.stores.runs.repository import RUN_FILTERS
+from scheduler.turns import convert_each
 
-__all__ = ["ApiRouter", "DeclaredRoute"]
+MAX_WAIT = 200.0
+"""Seconds. The front end of Azure Functions cancels a request after 230."""
+
+_MAX_WAIT_TEXT = format_duration(MAX_WAIT)
+_SECONDS_PATTERN = r"(?:[01]?[0-9]{1,5}|200000)ms|(?:[01]?[0-9]{1,2}(?:\.[0-9]+)?|200)s"
+_MINUTES_PATTERN = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
+WAIT_PATTERN = f"^(?:{_SECONDS_PATTERN}|{_MINUTES_PATTERN})$"
+"""Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats.durations parses."""
+
+FUNCTION_KEY = "code"
+"""Query parameter with the key of the Functions host, which passes it to the app."""
+
+
+async def get_services(request: Request) -> Services:
+    """Return the services. For a caller that is limited to tags, no other job exists in them.
+
+    They know the stored jobs as other processes have changed them.
+    """
+    services: Services = request.app.state.services
+    await services.refresh_jobs()
+    principal: Principal | None = request.scope["state"].get("principal")
+    return services if principal is None else await _limit_services(services, principal)
+
+
+async def reload_services(request: Request) -> Services:
+    """Return the services after the request has changed stored jobs.
+
+    For a caller that is limited to tags, those of `get_services` have the jobs from before.
+    """
+    services: Services = request.app.state.services
+    return await _limit_services(services, request.scope["state"]["principal"])
+
+
+async def _limit_services(services: Services, principal: Principal) -> Services:
+    limited = services.for_principal(principal)
+    if isinstance(limited.catalog, LimitedCatalog) and not limited.catalog.has_past:
+        limited.catalog.visible_since = await services.stored_jobs.visible_since.read(principal)
+        limited.catalog.has_past = True
+    return limited
+
+
+async def get_caller(request: Request) -> Caller:
+    """Return who sent the request, as scheduler.api.access has found out."""
+    return create_caller(request, request.scope["state"]["principal"])
+
+
+def create_caller(request: Request, principal: Principal) -> Caller:
+    """Return the caller of a request that this principal has sent."""
+    request_id = request.scope["state"].get("request_id", "")
+    return Caller(principal, ChangeSource.API, find_client_address(request.scope), request_id)
+
+
+async def reject_unknown_query(request: Request) -> None:
+    """Reject unknown query parameters: an ignored misspelt filter would give wrong results."""
+    if not request.scope["query_string"]:
+        return
+    route = request.scope["route"]
+    parameters = _list_query_parameters(route.dependant) if isinstance(route, APIRoute) else []
+    known = [parameter.alias for parameter in parameters]
+    given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
+    if given.total() == len(given) and given.keys() <= {*known}:
+        return
+    lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
+    errors = [
+        *_unknown_parameters(given, known),
+        *(_repeated_parameter(name) for name in known if given[name] > 1 and name not in lists),
+    ]
+    if errors:
+        raise InvalidRequest(*errors)
+
+
+def _list_query_parameters(dependant: Dependant) -> list[Any]:
+    """Return the query parameters of a route and of its dependencies."""
+    inherited = (each for inner in dependant.dependencies for each in _list_query_parameters(inner))
+    return [*dependant.query_params, *inherited]
+
+
+def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[InvalidInput]:
+    for name in given:
+        if name not in known:
+            message, hint = describe_unknown_key(name, known, noun="parameter")
+            yield InvalidInput(location=f"query.{make_printable(name)}", message=message, hint=hint or None)
+
+
+def _repeated_parameter(name: str) -> InvalidInput:
+    return InvalidInput(location=f"query.{name}", message="the parameter is given more than once")
+
+
+def parse_wait(wait: str | None) -> float:
+    """Return the parameter `wait` in seconds; 0 without it. Raises InvalidRequest."""
+    if wait is None:
+        return 0.0
+    try:
+        if not wait.isascii():
+            raise ValueError(f"{wait!r} is not a duration: use ASCII, for example 10s")
+        seconds = parse_duration(wait)
+    except ValueError as error:
+        raise InvalidRequest(InvalidInput(location="query.wait", message=make_printable(str(error), 200))) from None
+    if seconds > MAX_WAIT:
+        message = f"{make_printable(wait)} exceeds the maximum of {_MAX_WAIT_TEXT}"
+        raise InvalidRequest(
+            InvalidInput(location="query.wait", message=message, hint="use a shorter wait, then poll the run by its id")
+        )
+    return seconds
+
+
+def parse_outcome(outcome: str | None) -> str | None:
+    """Return the parameter `outcome`. Raises InvalidRequest."""
+    return None if outcome is None else parse_choice("outcome", outcome, RUN_FILTERS)
+
+
+def parse_choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return the value of a query parameter, which is one of the allowed ones. Raises InvalidRequest."""
+    if value not in allowed:
+        message, hint = describe_wrong_choice(value, tuple(allowed))
+        raise InvalidRequest(InvalidInput(location=f"query.{name}", message=message, hint=hint))
+    return value
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
+Limit = Annotated[int, Query(ge=1, le=500, description="Maximum number of items")]
+Continuation = Annotated[
+    str | None, Query(max_length=500, description="The `continuation` of the previous page, unchanged")
+]
+JobName = Annotated[str, Path(description="The job's name", examples=["checkout-api"])]
+RunId = Annotated[
+    str, Path(max_length=200, description="The run's id, `job@instant`", examples=["checkout-api@20261128T090000.000Z"])
+]
+JobParameter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only items of this job")]
+OutcomeParameter = Annotated[
+    str | None, Query(description="Only runs with this outcome or state", json_schema_extra={"enum": list(RUN_FILTERS)})
+]
+Wait = Annotated[
+    str | None,
+    Query(
+        description=f"Wait up to this time for the run to finish, for example 10s; at most {_MAX_WAIT_TEXT}",
+        examples=["10s"],
+        json_schema_extra={"type": ["string", "null"], "pattern": WAIT_PATTERN},
+    ),
+]
+
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -94,3 +252,31 @@ class ApiRouter(APIRouter):
             return self.api_route(path, methods=[method], openapi_extra=extra, **options)(endpoint)
 
         return declare
+
+
+Item = TypeVar("Item")
+
+
+async def create_list_response(
+    name: str,
+    items: Iterable[Item],
+    create_model: Callable[[Item], ResponseModel],
+    continuation: str | None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return `{"<name>": [...], "continuation": ...}`, as the model of the list would be serialized."""
+    parts = await _serialize(items, create_model)
+    body = b'{"%s":[%s],"continuation":%s}' % (name.encode(), parts, to_json(continuation))
+    return Response(body, media_type="application/json", headers=headers)
+
+
+async def create_response_with_list(
+    start: ResponseModel, items: Iterable[Item], create_model: Callable[[Item], ResponseModel]
+) -> Response:
+    """Return `start`, whose last field is an empty list, with the items in this list."""
+    body = to_json(start, by_alias=True).removesuffix(b"]}") + await _serialize(items, create_model) + b"]}"
+    return Response(body, media_type="application/json")
+
+
+async def _serialize(items: Iterable[Item], create_model: Callable[[Item], ResponseModel]) -> bytes:
+    return b",".join(await convert_each(lambda item: to_json(create_model(item), by_alias=True), items))

@@ -1,8 +1,8 @@
-"""Defines the scopes of API routes and the HTTP function of each scope.
+"""The scopes of API routes, the HTTP function of each scope, and the paths of the routes that need no caller.
 
 scheduler.api.routing declares the scope of each route, function_app creates the HTTP functions of the Functions host,
 and scheduler.api.lazy_app serves the health paths. This module imports almost nothing, because a cold process imports
-it.
+it, and answers /api/health/live first.
 """
 
 from __future__ import annotations
@@ -89,3 +89,7 @@ PING_PATH_PREFIX: Final = "/api/ping/"
 def mask_token(path: str) -> str:
     """Return the path without a token. The redactor does not know mistyped or rotated tokens."""
     return f"{PING_PATH_PREFIX}***" if path.startswith(PING_PATH_PREFIX) else path
+
+
+LIVE_BODY: Final = b'{"status":"ok"}'
+"""scheduler.api.health.LiveModel as JSON."""

@@ -42,6 +42,9 @@ from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
 from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
+from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
+from scheduler.features.secrets.service import SecretMonitor
+from scheduler.queries.alerting.exclusions import ExclusionReader
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
 from config.settings.model import Settings
 from jobs.ports import Clock
-from scheduler.authentication.authentication import Authentication, open_authentication
-from scheduler.authentication.easy_auth import EasyAuth
-from scheduler.authentication.entra.signing_keys import SigningKeys
-from scheduler.authentication.entra.tokens import EntraTenant, EntraTokens
-from scheduler.authentication.function_keys import FunctionKeyAuthenticator
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.own import OwnAuthenticator, Ways
-from scheduler.authentication.port import AuthenticationMode
-from scheduler.authentication.role_map import RoleGrant, RoleMap
+from scheduler.authentication.entra import EasyAuth, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
+from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
+from scheduler.authentication.port import (
+    Authentication,
+    AuthenticationMode,
+    FunctionKeyAuthenticator,
+    open_authentication,
+)
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import parse_tag_limits
 from scheduler.stores.identity import ApiKeys
+from scheduler.identity.principal import Role, parse_tag_limits
+from scheduler.stores.identity.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

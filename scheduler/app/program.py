@@ -38,20 +38,19 @@ if TYPE_CHECKING:
     from scheduler.app.definitions.stored_jobs import StoredJobParts
     from scheduler.app.early_telemetry import EarlyTelemetry
     from scheduler.app.profile import HostProfile
-    from scheduler.audit.stored_trail import StoredAuditTrail
+    from scheduler.audit.stored_trail import AuditUpkeep, StoredAuditTrail
     from scheduler.audit.trail import AuditTrail
-    from scheduler.audit.upkeep import AuditUpkeep
-    from scheduler.authentication.authentication import Authentication
+    from scheduler.authentication.port import Authentication
     from scheduler.changes.announcing import ChangeAnnouncer
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dependencies import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.stored_jobs.queries import StoredJobQueries
+    from scheduler.features.secrets.service import SecretMonitor
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
     from scheduler.rate_limits.limiter import RateLimits
-    from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.port import Store
     from scheduler.stores.runs.repository import Runs
     from scheduler.watchdog import Watchdog
@@ -244,8 +243,7 @@ class Program(Services):
     @cached_property
     def rate_limits(self) -> RateLimits:
         """SQLite has one process, which counts in memory. Processes that share a store count in it."""
-        from scheduler.rate_limits.limiter import RateLimits
-        from scheduler.rate_limits.quota import RateLimitRules
+        from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 
         rules = RateLimitRules(**self.settings.rate_limits.model_dump())
         return RateLimits(rules, self.clock, self.store if self.settings.uses_azure_storage else None)
@@ -265,7 +263,7 @@ class Program(Services):
     @cached_property
     def secret_monitor(self) -> SecretMonitor:
         from scheduler.app.health_probes import secrets_probe
-        from scheduler.secrets.monitor import SecretMonitor
+        from scheduler.features.secrets.service import SecretMonitor
 
         setup = self.check_setup
         monitor = SecretMonitor(self.store, setup.secrets, self.catalog, self.telemetry, self.clock, setup.bindings)
@@ -305,7 +303,7 @@ class Program(Services):
 
     @cached_property
     def audit_upkeep(self) -> AuditUpkeep:
-        from scheduler.audit.upkeep import AuditUpkeep
+        from scheduler.audit.stored_trail import AuditUpkeep
 
         stored, age = self.repositories, self.settings.audit.age
         return AuditUpkeep(

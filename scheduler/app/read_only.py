@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.sessions import SessionManager
+    from scheduler.features.access.service import ApiKeyManager, SessionManager
+    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.stores.port import Store
 
 
@@ -57,13 +59,13 @@ class ReadOnlyProgram(Services):
     @cached_property
     def api_keys(self) -> ApiKeyManager:
         """It changes something, as `sessions` does: keys are made before the first start, without any job."""
-        from scheduler.operations.api_keys import ApiKeyManager
+        from scheduler.features.access.service import ApiKeyManager
 
         return ApiKeyManager(self.repositories.api_keys, self.audit, self.clock)
 
     @cached_property
     def sessions(self) -> SessionManager:
-        from scheduler.operations.sessions import SessionManager
+        from scheduler.features.access.service import SessionManager
 
         return SessionManager(self.repositories.sessions, self.audit, self.clock)
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from config.job_files.sources import open_job_file_source
 from config.loading import Configuration
 from scheduler.app.program import Program
-from scheduler.audit.job_sets import JobSetRecorder
+from scheduler.audit.stored_trail import JobSetRecorder
 from scheduler.catalog.reloading import JOB_FILES_PART, JobReloader
 from scheduler.stores.audit import RecordedJobSet
 

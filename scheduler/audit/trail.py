@@ -1,15 +1,17 @@
-"""The port of the audit trail, and what is recorded in it.
+"""The port of the audit trail, what is recorded in it, and how a change is recorded as an auditor requires.
 
-Operations record their changes with scheduler.audit.recording; authentication records what it refuses.
+An operation records its change first, makes it, and writes it to the log. Authentication records what it refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller, ChangeSource
 
 TAGS_OF_JOBS: Final = "tags"
 """Member of `after` in an entry about several jobs: the combinations of tags that they have before and after. A caller
@@ -71,3 +73,44 @@ class AuditTrail(ChangeRecorder, Protocol):
     async def record_refusal(self, refusal: Refusal) -> None:
         """Count a refusal; entries are stored at a bounded rate. Logs what cannot be stored."""
         ...
+
+
+_log = logging.getLogger("scheduler.audit")
+
+
+def log_change(change: str, caller: Caller) -> None:
+    """Log a change. `change` is a clause such as `job checkout was resumed`."""
+    _log.info("%s, requested %s", change, caller.source)
+
+
+def log_failed_change(action: str, object_id: str, caller: Caller, error: BaseException) -> None:
+    """Log a change that was recorded and then failed."""
+    _log.warning("could not complete %s of %s, requested %s: %s", action, object_id, caller.source, error)
+
+
+@asynccontextmanager
+async def audited(trail: AuditTrail, caller: Caller, change: AuditedChange) -> AsyncIterator[None]:
+    """Record the change, make it in the block, log it. Raises StoreError like `recorded`."""
+    async with recorded(trail, caller, change):
+        yield
+    log_change(change.summary, caller)
+
+
+@asynccontextmanager
+async def recorded(trail: AuditTrail, caller: Caller, change: AuditedChange) -> AsyncIterator[None]:
+    """Record the change, and make it in the block. A block that raises is recorded as failed.
+
+    A run that a ping starts is not recorded: pings would fill the trail.
+
+    Raises StoreError: the change could not be recorded, and the block did not run.
+    """
+    if caller.source is ChangeSource.PING:
+        yield
+        return
+    number = await trail.record(caller, change)
+    try:
+        yield
+    except Exception as error:
+        log_failed_change(change.action, change.object_id, caller, error)
+        await trail.record_failure(caller, change, error, number)
+        raise

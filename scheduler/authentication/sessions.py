@@ -17,10 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
-from scheduler.authentication.cached_reads import CachedReads
-from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.port import Authenticated
+from scheduler.authentication.own import CachedReads, KeyVerifier
+from scheduler.authentication.port import Authenticated, AuthenticationUnavailable, InvalidCredential
 from scheduler.identity.principal import Principal, PrincipalKind
 from scheduler.stores.identity import Session, StoredSessions, expiry_prefix
 from scheduler.stores.port import StoreError

@@ -21,6 +21,11 @@ from scheduler.audit.trail import AuditedChange, ChangeRecorder
 from scheduler.catalog.composition import JobComposer
 from scheduler.health import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
+from scheduler.audit.trail import AuditedChange, ChangeRecorder, log_change
+from scheduler.catalog.background_reads import BackgroundReads
+from scheduler.catalog.composition import JobComposer
+from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.identity.principal import JOB_FILES_CALLER
 from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:

@@ -147,34 +147,34 @@ COMMANDS = {
     "notify": CommandEntry("scheduler.features.channels.commands", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
     "explain-alert": CommandEntry("scheduler.features.alerts.commands", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
-        "scheduler.cli.commands.audit.group",
+        "scheduler.features.audit.commands",
         "audit",
         Needs.NOTHING,
         {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE},
     ),
     "keys": CommandEntry(
-        "scheduler.cli.commands.keys.group",
+        "scheduler.features.access.key_commands",
         "keys",
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
     "sessions": CommandEntry(
-        "scheduler.cli.commands.sessions.group", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
+        "scheduler.features.access.session_commands", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
     ),
     "backup": CommandEntry(
-        "scheduler.cli.commands.backup.group",
+        "scheduler.features.backup.commands",
         "backup",
         Needs.NOTHING,
         {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
     ),
     "store": CommandEntry(
-        "scheduler.cli.commands.backup.store_group",
+        "scheduler.features.backup.store_commands",
         "store",
         Needs.NOTHING,
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
     "secrets": CommandEntry(
-        "scheduler.cli.commands.secrets.group",
+        "scheduler.features.secrets.commands",
         "secrets",
         Needs.ALL_JOBS,
         {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS},

@@ -1,7 +1,4 @@
-"""Problem details (RFC 9457) without FastAPI and pydantic, for requests that are rejected before routing.
-
-Called by scheduler.connections.protocol and scheduler.api.requests.rejection.
-"""
+"""Problem details (RFC 9457) without FastAPI and pydantic, for requests that are rejected before routing."""
 
 from __future__ import annotations
 
@@ -9,7 +6,20 @@ import json
 from http import HTTPStatus
 
 from jobs.request_id import current_request_id
-from scheduler.connections.reason_phrases import reason_phrase
+
+_NEWER_PHRASES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Python before 3.13 has the phrases of older RFCs."""
+
+
+def reason_phrase(status: int) -> str:
+    """Return the phrase of a status code. Raises ValueError for an unknown one."""
+    return _NEWER_PHRASES.get(status) or HTTPStatus(status).phrase
+
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 

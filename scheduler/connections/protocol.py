@@ -1,7 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with limits for a client: size and time of a request's head, time of its body, pipelined
-requests, and unread responses. Used by scheduler.hosts.embedded.server.
+requests, and unread responses.
 
 The register checks the timeouts of all connections once a second (`check_timeouts`), so a request costs no timer.
+Reserved connections get an app that serves health requests only.
 """
 
 from __future__ import annotations
@@ -11,12 +12,35 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from scheduler.connections import request_limits
-from scheduler.connections.probes_only import BUSY_MESSAGE, ProbesOnly
-from scheduler.connections.problem_responses import raw_response
+from scheduler.connections import limits
+from scheduler.connections.problem_responses import PROBLEM_MEDIA_TYPE, problem_body, raw_response
 from scheduler.connections.register import CloseReason, ConnectionAdmission, ConnectionRegister
+
+PROBE_PATH: Final = "/api/health"
+BUSY_MESSAGE: Final = (
+    "All connections of this API are in use: retry later. Requests to /api/health/ready are always answered."
+)
+
+
+class ProbesOnly:
+    """The app for a reserved connection."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PROBE_PATH or scope["path"].startswith(f"{PROBE_PATH}/"):
+            await self._app(scope, receive, send)
+            return
+        body = problem_body(HTTPStatus.SERVICE_UNAVAILABLE, BUSY_MESSAGE)
+        headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        headers += [(b"retry-after", b"5"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
 
 WRITE_TIMEOUT: Final = 20.0
 """Seconds in which a client has to read MIN_READ_BYTES of its response, or all of it."""
@@ -116,10 +140,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
-        if len(self.url) > request_limits.MAX_URL_BYTES:
-            raise self._refusal(HTTPStatus.REQUEST_URI_TOO_LONG, request_limits.URL_TOO_LONG)
-        if len(self.headers) > request_limits.MAX_HEADERS or self._size_of_head() > request_limits.MAX_HEAD_BYTES:
-            raise self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, request_limits.HEAD_TOO_LARGE)
+        if len(self.url) > limits.MAX_URL_BYTES:
+            raise self._refusal(HTTPStatus.REQUEST_URI_TOO_LONG, limits.URL_TOO_LONG)
+        if len(self.headers) > limits.MAX_HEADERS or self._size_of_head() > limits.MAX_HEAD_BYTES:
+            raise self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, limits.HEAD_TOO_LARGE)
         if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:
             raise self._refusal(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY_PIPELINED)
         super().on_headers_complete()
@@ -182,12 +206,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
         elif self._in_body:
             # Nothing is read while requests are pipelined, so the last body cannot arrive.
-            allowed = request_limits.BODY_TIMEOUT + self._body_bytes // request_limits.MIN_BODY_RATE
+            allowed = limits.BODY_TIMEOUT + self._body_bytes // limits.MIN_BODY_RATE
             if not self.pipeline and waited >= allowed:
                 detail = f"The body of the request was not complete within {allowed:g} s."
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
-        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= request_limits.HEAD_TIMEOUT:
-            detail = f"The head of the request was not complete within {request_limits.HEAD_TIMEOUT:g} s."
+        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= limits.HEAD_TIMEOUT:
+            detail = f"The head of the request was not complete within {limits.HEAD_TIMEOUT:g} s."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
 
     @property
@@ -208,17 +232,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _bound_head(self, size: int) -> None:
         """Reject a head that is too large before it is complete: the parser buffers it."""
         self._head_bytes += size
-        if len(self.url) > request_limits.MAX_URL_BYTES:
-            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, request_limits.URL_TOO_LONG, CloseReason.MALFORMED)
-        elif self._head_bytes > request_limits.MAX_HEAD_BYTES:
-            self._refuse(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, request_limits.HEAD_TOO_LARGE, CloseReason.MALFORMED
-            )
+        if len(self.url) > limits.MAX_URL_BYTES:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, limits.URL_TOO_LONG, CloseReason.MALFORMED)
+        elif self._head_bytes > limits.MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, limits.HEAD_TOO_LARGE, CloseReason.MALFORMED)
 
     def _bound_framing(self, size: int) -> None:
         """Reject trailers and chunk sizes that are too large: the parser buffers trailers."""
         self._framing_bytes += size
-        if self._framing_bytes > request_limits.MAX_HEAD_BYTES + self._body_bytes // 8:
+        if self._framing_bytes > limits.MAX_HEAD_BYTES + self._body_bytes // 8:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, CloseReason.MALFORMED)
 
     def _refusal(self, status: HTTPStatus, detail: str) -> _RequestRefused:

@@ -1,6 +1,6 @@
 """API keys: their text, and what the scheduler stores of each. Pure.
 
-Used by scheduler.authentication, scheduler.operations.api_keys and scheduler.stores.identity.
+Used by scheduler.authentication, scheduler.features.access.service and scheduler.stores.identity.
 
     sch_o_k7f3m2qd9x_<43 characters of secret><6 characters of checksum>
 

@@ -1,14 +1,18 @@
-"""Principals: who has called, and what their role allows. Pure.
+"""Who calls, and what they may do: principals, their roles, the tags that limit them, and the caller of an operation.
 
-Made by the authentication of the API and by the commands; read where access is decided, and by the audit trail.
+Principals are made by the authentication of the API and by the commands, read where access is decided, and recorded by
+the audit trail. Imports almost nothing, because a cold process imports it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import os
+import re
+import socket
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Role(StrEnum):
@@ -85,3 +89,78 @@ class Principal:
 LOCAL_PRINCIPAL: Final = Principal(PrincipalKind.LOCAL, "loopback", Role.ADMIN)
 """The caller of an API that is served on loopback and has no configured identity."""
 PROGRAM_PRINCIPAL: Final = Principal(PrincipalKind.PROGRAM, "scheduler", Role.ADMIN)
+
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_SPACE = rf"{_CONTROL} \xa0"
+TAG_LIMIT_PATTERN: Final = rf"^[^:={_SPACE}][^:={_CONTROL}]*[:=][^{_SPACE}][^{_CONTROL}]*$"
+"""Without `\\s`, which the regular expressions of Python, pydantic and JSON Schema define differently."""
+Tags = tuple[tuple[str, str], ...]
+
+
+def parse_tag_limits(texts: Iterable[str]) -> Tags:
+    """Parse `team:payments` or `team=payments`, sorted and without duplicates. Raises ValueError."""
+    return tuple(sorted({_parse_tag_limit(text) for text in texts}))
+
+
+def format_tag_limits(tags: Tags) -> list[str]:
+    return [f"{key}:{value}" for key, value in tags]
+
+
+def describe_invisible_job(tags: Tags) -> str:
+    """Return why a caller that is limited to these tags cannot define a job without them."""
+    return f"the job would not exist for you: expected the tag {' or '.join(format_tag_limits(tags))}"
+
+
+def written_tags(definition: Any) -> Mapping[str, str]:
+    """Return the tags of a definition in the full or in the flat form, as it was written."""
+    written = definition.items() if isinstance(definition, Mapping) else ()
+    tags = next((value for key, value in written if key.lower() == "tags"), None)
+    return tags if isinstance(tags, Mapping) else {}
+
+
+def _parse_tag_limit(text: str) -> tuple[str, str]:
+    if re.fullmatch(TAG_LIMIT_PATTERN, text) is None:
+        raise ValueError(f"{text[:60]!r} is not a tag with a value: write team:payments")
+    key, value = re.split("[:=]", text, maxsplit=1)
+    return key, value
+
+
+class ChangeSource(StrEnum):
+    """Where a change was requested."""
+
+    API = "over the API"
+    COMMAND_LINE = "on the command line"
+    PING = "by a ping of its heartbeat"
+    FILES = "by the job files"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`address`: of the client, without a port; empty if unknown. `request_id`: of the HTTP request, empty without."""
+
+    principal: Principal
+    source: ChangeSource
+    address: str = ""
+    request_id: str = ""
+
+
+JOB_FILES_CALLER: Final = Caller(PROGRAM_PRINCIPAL, ChangeSource.FILES)
+PING_CALLER: Final = Caller(PROGRAM_PRINCIPAL, ChangeSource.PING)
+
+
+def command_caller() -> Caller:
+    """Return the caller of this process. Its name is that of the account, not of a variable that a user can set."""
+    principal = Principal(PrincipalKind.COMMAND_LINE, f"{_account()}@{socket.gethostname()}", Role.ADMIN)
+    return Caller(principal, ChangeSource.COMMAND_LINE)
+
+
+def _account() -> str:
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return os.environ.get("USERNAME", "unknown")
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container without an entry in /etc/passwd
+        return f"uid-{os.getuid()}"

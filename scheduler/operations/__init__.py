@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
     from scheduler.features.stored_jobs.service import StoredJobEditor
     from scheduler.features.stored_jobs.sets import JobSetApplier
+    from scheduler.features.access.service import ApiKeyManager, SessionManager
+    from scheduler.features.secrets.service import SecretRefresher
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
     from scheduler.operations.alerting.undelivered import UndeliveredManager
     from scheduler.operations.alerting.windows import WindowManager
     from scheduler.operations.api_keys import ApiKeyManager
+    from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
     from scheduler.operations.dead_letters import DeadLetterReplayer
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager
+    from scheduler.operations.stored_jobs.editing import StoredJobEditor
+    from scheduler.operations.stored_jobs.sets import JobSetApplier
 
 
 @dataclass(frozen=True, slots=True)

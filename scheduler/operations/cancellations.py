@@ -8,12 +8,11 @@ from collections.abc import Callable
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run
 from jobs.runs import Outcome
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import hide_origin, show_run
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.gates import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState

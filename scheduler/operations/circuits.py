@@ -11,10 +11,9 @@ from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.findings import suggest_sorted_name
 from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.queries.circuits import CircuitQueries, CircuitView
 

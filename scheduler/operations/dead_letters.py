@@ -15,15 +15,16 @@ from datetime import datetime, timedelta
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.audit.change_log import log_change
-from scheduler.audit.recording import audited, recorded
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited, log_change, recorded
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
+from scheduler.identity.principal import Caller
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
 
 MAX_REPLAYS = 1000

@@ -19,7 +19,7 @@ from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
-from scheduler.identity.caller import PING_CALLER
+from scheduler.identity.principal import PING_CALLER
 from scheduler.operations.ping_tokens import PingTokens
 from scheduler.operations.runs import RunStarter
 from scheduler.queries.heartbeat_reader import HeartbeatReader

@@ -9,11 +9,10 @@ from typing import Any
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.targets import Target
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 _FIRST_PAUSE = 0.02

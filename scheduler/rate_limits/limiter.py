@@ -1,4 +1,4 @@
-"""Counts requests against the limits of their group. Used by scheduler.api.requests.rate_limiter.
+"""The limits of requests by group, and what counts requests against them.
 
 The `limits` package is imported by `prepare` or with the first request, because a process that only answers health
 probes does not need it.
@@ -6,16 +6,60 @@ probes does not need it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from jobs.ports import Clock
-from scheduler.rate_limits.quota import OFF, LimitGroup, Quota, RateLimitRules
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.aio.strategies import FixedWindowRateLimiter
+
+OFF: Final = "off"
+
+
+class LimitGroup(StrEnum):
+    """What is counted together. The values are the names of the policies in RateLimit fields."""
+
+    READ = "read"
+    OPERATE = "operate"
+    MANAGE = "manage"
+    FAILED_AUTHENTICATION = "failed-authentication"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitRules:
+    """The limit of each group, such as `600/minute`, or `off`."""
+
+    read: str = OFF
+    operate: str = OFF
+    manage: str = OFF
+    failed_authentication: str = OFF
+
+    def limit_of(self, group: LimitGroup) -> str:
+        limit: str = getattr(self, group.replace("-", "_"))
+        return limit
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The state of a limit. `window`: seconds in which `amount` requests are allowed.
+
+    `remaining`: requests that are allowed for certain until the window ends in `reset_in` seconds, rounded up.
+    """
+
+    group: LimitGroup
+    amount: int
+    window: int
+    remaining: int
+    reset_in: int
+    is_exceeded: bool
+
+    def with_reset_in(self, seconds: float) -> Quota:
+        return replace(self, reset_in=max(1, ceil(seconds)))
 
 
 CLOCK_MARGIN: Final = 0.25
@@ -75,7 +119,7 @@ class RateLimits:
         """Delete rows of windows that have ended. Raises StoreError."""
         if self._store is None:
             return
-        from scheduler.rate_limits.shared_windows import prune_windows
+        from scheduler.rate_limits.windows import prune_windows
 
         for group in LimitGroup:
             await prune_windows(self._store, group, self._now() - PRUNED_AFTER)
@@ -90,8 +134,7 @@ class RateLimits:
         from limits import parse
         from limits.aio.strategies import FixedWindowRateLimiter
 
-        from scheduler.rate_limits.local_windows import LocalWindows
-        from scheduler.rate_limits.shared_windows import SharedWindows
+        from scheduler.rate_limits.windows import LocalWindows, SharedWindows
 
         item = parse(limit)
         item.namespace = group

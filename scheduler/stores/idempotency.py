@@ -1,5 +1,5 @@
 """First responses to requests with an idempotency key, for repeats of these requests. Used by
-scheduler.api.requests.idempotency.
+scheduler.api.middleware.idempotency.
 
 The row is inserted before the request is executed, with a lease that its process renews. Afterwards it is replaced with
 the response. A row whose lease has expired without a response belongs to a process that has ended: it is unknown

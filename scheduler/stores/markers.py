@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from scheduler.identity.tags import Tags
+from scheduler.identity.principal import Tags
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store, Upsert
 from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json
 from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms

@@ -40,6 +40,22 @@ from observability.generation.grafana import target as grafana_api
 from scheduler.authentication.entra import signing_keys
 from scheduler.authentication.errors import AuthenticationUnavailable
 from scheduler.features.delivery import remote
+from observability.exporters.application_insights.sdk_setup import open_bounded_session
+from observability.exporters.application_insights.transmission import TrackIntake, encode_rows
+from observability.exporters.background import DeliveryCounts
+from observability.exporters.datadog import client as datadog_client
+from observability.exporters.datadog.intakes import encode_entries
+from observability.exporters.otlp import client as otlp_client
+from observability.exporters.pacing import Pace
+from observability.exporters.spool.outbox import SendResult
+from observability.exporters.spool.request import SpooledRequest
+from observability.generation.azure.api import arm_client
+from observability.generation.core.tool import ToolError
+from observability.generation.datadog import api as datadog_api
+from observability.generation.grafana import api as grafana_api
+from scheduler.authentication import entra
+from scheduler.authentication.port import AuthenticationUnavailable
+from scheduler.cli.delivery import remote
 from tests.parts import bad_answers, bad_servers
 from tests.parts.application_insights import INSTRUMENTATION_KEY, QUIET
 from tests.parts.azure_identity import FakeCredential
@@ -98,7 +114,7 @@ Ask = Callable[[str], Awaitable[str]]
 
 async def ask_for_signing_keys(url: str) -> str:
     with pytest.raises(AuthenticationUnavailable) as caught:
-        await signing_keys.SigningKeys(f"{url}/keys", SystemClock()).find("a")
+        await entra.SigningKeys(f"{url}/keys", SystemClock()).find("a")
     return str(caught.value)
 
 
@@ -245,7 +261,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, value)
     monkeypatch.setattr(remote, "MAX_TRIES", 2)
     for module, name in (
-        (signing_keys, "_MAX_BYTES"),
+        (entra, "_MAX_BYTES"),
         (bounded_transport, "MAX_BYTES"),
         (remote, "_MAX_RESPONSE_BYTES"),
         (arm_client, "_MAX_RESPONSE_BYTES"),
@@ -254,7 +270,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(module, name, LIMIT)
     for module, name in (
-        (signing_keys, "FETCH_TIMEOUT"),
+        (entra, "FETCH_TIMEOUT"),
         (identity, "TOKEN_TIMEOUT"),
         (key_vault, "SECRET_TIMEOUT"),
         (remote, "REQUEST_TIMEOUT"),

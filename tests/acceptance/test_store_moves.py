@@ -20,12 +20,11 @@ from config.loading import Configuration, load_configuration
 from scheduler.api.app import create_api
 from scheduler.app.backup_opening import open_restore_target, open_store_scan
 from scheduler.app.program import Program, open_program
-from scheduler.backup.creating import create_backup
-from scheduler.backup.progress import NoProgress
-from scheduler.backup.reading import verify_dump
-from scheduler.backup.restoring import copy_store, restore_dump
-from scheduler.backup.stored_tables import INCLUDED_TABLES
 from scheduler.cli.command_profile import CommandProfile
+from scheduler.features.backup.dumps import create_backup, verify_dump
+from scheduler.features.backup.port import NoProgress
+from scheduler.features.backup.restoring import copy_store, restore_dump
+from scheduler.features.backup.tables import INCLUDED_TABLES
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.rows import finish_restore, save_restore_progress
 from scheduler.stores.sqlite.store import open_sqlite

@@ -23,10 +23,10 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.backup.progress import NoProgress
-from scheduler.backup.restoring import restore_dump
-from scheduler.backup.stored_tables import STORED_TABLES
-from scheduler.backup.table_target import TableTarget
+from scheduler.features.backup.port import NoProgress
+from scheduler.features.backup.restoring import restore_dump
+from scheduler.features.backup.tables import STORED_TABLES
+from scheduler.features.backup.targets import TableTarget
 from scheduler.stores.azure.opening import open_azure_tables, open_scan
 from scheduler.stores.azure.store import AzureTablesStore
 from scheduler.stores.backend import BackendOptions

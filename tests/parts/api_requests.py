@@ -18,7 +18,7 @@ from typing import Any
 
 from jobs.runs import Ticket
 from scheduler.api.app import describe_routes
-from scheduler.api.description.request_examples import RequestExample, request_examples
+from scheduler.api.description.examples import RequestExample, request_examples
 from scheduler.identity.api_keys import ApiKey, hash_api_key
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scheduler.api.description.request_examples import RequestExample
+from scheduler.api.description.examples import RequestExample
 from tests.parts.api_requests import api_requests
 
 TABLE_FILE = Path(__file__).resolve().parents[1] / "data" / "identity_table" / "statuses.tsv"

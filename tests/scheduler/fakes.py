@@ -48,14 +48,22 @@ from scheduler.features.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.api_keys import ApiKeyManager
+from scheduler.features.access.service import ApiKeyManager, SessionManager
+from scheduler.features.secrets.service import SecretMonitor, SecretRefresher
+from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
+from scheduler.operations import Operations
+from scheduler.operations.alerting.channel_tests import ChannelTester
+from scheduler.operations.alerting.incidents import IncidentManager
+from scheduler.operations.alerting.silences import SilenceManager
+from scheduler.operations.alerting.undelivered import UndeliveredManager
+from scheduler.operations.alerting.windows import WindowManager
+from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
-from scheduler.operations.secrets import SecretRefresher
-from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
@@ -67,6 +75,9 @@ from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.gates import Pauses
 from scheduler.stores.identity import ApiKeys, StoredSessions
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import StoredSessions
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

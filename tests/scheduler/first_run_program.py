@@ -22,7 +22,7 @@ from jobs.running import runner
 from scheduler.app import Program, open_program
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
-from scheduler.identity.command_caller import command_caller
+from scheduler.identity.principal import command_caller
 from tests.parts.fork_server import serve_forks
 
 ROOT = Path(__file__).resolve().parents[2]

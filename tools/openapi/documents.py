@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scheduler.api.app import describe_routes
-from scheduler.api.description.request_examples import RequestExample, request_examples
+from scheduler.api.description.examples import RequestExample, request_examples
 from scheduler.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]

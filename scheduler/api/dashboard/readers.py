@@ -16,6 +16,10 @@ from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.features.forecast.load import DurationReader
 from scheduler.features.forecast.queries import ForecastReader, LoadReader
 from scheduler.features.jobs.availability import AvailabilityReader
+from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.api.dashboard.rendering.page import error_page_response
+from scheduler.api.dashboard.rendering.page_caches import KnownPages
+from scheduler.api.negotiation import register_problem_pages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
@@ -53,7 +57,8 @@ class PageReaders:
 
 
 def prepare_dashboard(api: FastAPI) -> None:
-    """Prepare the caches of readers and pages. Called by scheduler.api.app."""
+    """Prepare the caches of readers and pages, and let browsers get problems as pages. Called by scheduler.api.app."""
+    register_problem_pages(api, error_page_response)
     api.state.readers = PageReaders()
     api.state.known_pages = KnownPages()
 

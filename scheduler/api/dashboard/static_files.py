@@ -22,11 +22,9 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from scheduler.api.compression import compress
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import FUNCTION_KEY
-from scheduler.api.requests.accept import accepts_gzip
-from scheduler.api.routing import ApiRouter
+from scheduler.api.negotiation import accepts_gzip, compress
+from scheduler.api.routing import FUNCTION_KEY, ApiRouter
 from scheduler.api.scopes import STATIC_PATH
 
 STYLE_SHEET: Final = "styles.css"

@@ -1,9 +1,13 @@
-"""Creates the OpenAPI document. Called by scheduler.api.app at the first request for it."""
+"""Creates the OpenAPI document at the first request for it: security, links and tags of the operations.
+
+A link leads from a response to the operations on what it contains: a client finds the next request by them, and tests
+follow them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -11,14 +15,150 @@ from pydantic.json_schema import models_json_schema
 
 from scheduler.api.description.examples import ExampleBuilder
 from scheduler.api.description.headers import HEADERS, describe_headers
-from scheduler.api.description.links import add_links
 from scheduler.api.description.problem_responses import describe_problem_responses, problem_components
-from scheduler.api.description.security import SECURITY_SCHEMES, security_of
-from scheduler.api.description.tags import describe_tags
-from scheduler.api.models.base import EXAMPLE_VALUES
+from scheduler.api.model_base import EXAMPLE_VALUES
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.routing import SCOPE
 from scheduler.api.scopes import Scope
+
+LINKED_FIELDS: Final = {
+    "RunModel": ("run_id", "id"),
+    "RunList": ("run_id", "runs/0/id"),
+    "BackfillModel": ("run_id", "runs/0/id"),
+    "JobList": ("name", "jobs/0/name"),
+    "JobDetail": ("name", "name"),
+    "CircuitList": ("key", "circuits/0/key"),
+    "CircuitModel": ("key", "key"),
+    "DeadLetterList": ("letter_id", "dead_letters/0/id"),
+    "DeadLetterDetail": ("letter_id", "id"),
+    "IncidentListModel": ("incident_id", "incidents/0/id"),
+    "IncidentDetail": ("incident_id", "id"),
+    "SilenceListModel": ("silence_id", "silences/0/id"),
+    "SilenceModel": ("silence_id", "id"),
+    "CreatedSilenceModel": ("silence_id", "id"),
+    "CreatedWindowModel": ("window_id", "id"),
+    "ChannelListModel": ("channel", "channels/0/name"),
+}
+"""Model of a response: the path parameter that a field of it fills, and that field."""
+
+_OTHER_NAMES = ("/api/secrets/",)
+"""Prefixes of paths whose parameter `name` is not that of a job."""
+
+
+def add_links(document: dict[str, Any]) -> None:
+    """Add the links of each response whose model has a linked field."""
+    targets = list(_linkable_operations(document))
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                for field in (LINKED_FIELDS[name] for name in _models_of(response) if name in LINKED_FIELDS):
+                    _link(response, field, targets, operation["operationId"])
+
+
+def _link(response: dict[str, Any], field: tuple[str, str], targets: list[tuple[str, str]], own_id: str) -> None:
+    parameter, pointer = field
+    found = {
+        operation_id: {"operationId": operation_id, "parameters": {parameter: f"$response.body#/{pointer}"}}
+        for name, operation_id in targets
+        if name == parameter and operation_id != own_id
+    }
+    if found:
+        response["links"] = found
+
+
+def _linkable_operations(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the operations with one path parameter: its name and the operation's id."""
+    found = []
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"]
+            if len(names) == 1 and not path.startswith(_OTHER_NAMES):
+                found.append((names[0], operation["operationId"]))
+    return found
+
+
+def _models_of(response: dict[str, Any]) -> list[str]:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return [str(each["$ref"]).rpartition("/")[2] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
+
+
+SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
+    "functionKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": "A key of the Functions host, which has one for each scope.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "sch_...",
+        "description": "An API key of the scheduler. It has a role and can be limited to tags and addresses.",
+    },
+    "apiKeyHeader": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same API key, for clients that cannot set `Authorization`.",
+    },
+    "entra": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of Microsoft Entra ID. An app role of the token is the role.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "scheduler_session",
+        "description": "The session of a browser that has signed in.",
+    },
+}
+
+
+def security_of(scope: Scope, *, is_open: bool) -> list[dict[str, list[str]]]:
+    """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path.
+
+    `is_open`: the host serves only clients on loopback, and accepts requests without a credential as well.
+    """
+    if scope in (Scope.PUBLIC, Scope.PING, Scope.SIGN_IN):
+        return []
+    alternatives = [{name: [scope.value]} for name in SECURITY_SCHEMES]
+    return [*alternatives, {}] if is_open else alternatives
+
+
+TAGS: Final = {
+    "jobs": "What is checked, when, and what to expect. Run a job now, pause it, run missed instants.",
+    "definitions": "Definitions that are not saved: validation and due instants. JSON schemas for editors.",
+    "sets": "Desired sets of stored jobs: plan the changes, then apply them together.",
+    "runs": "Executions of jobs with their attempts. Cancel one that has not finished.",
+    "stats": "Counts, success rates and response times of runs, also of deleted ones. Export runs and statistics.",
+    "objectives": "Error budgets of objectives, burn rates, and monthly statements.",
+    "changes": "Instants at which jobs became up, degraded, down, silent, waiting or paused, with the cause.",
+    "markers": "Deployments that the charts of jobs mark, of pipelines and of the scheduler itself.",
+    "incidents": "What is wrong and who handles it: incidents and their alerts. Acknowledge, snooze or resolve one.",
+    "silences": "Notifications that are held back by users, for some alerts and a time.",
+    "windows": "Maintenance windows of job files, and those that users and pipelines start.",
+    "channels": "Where notifications are sent, and what could not be delivered.",
+    "circuits": "Circuit breakers: rejections of runs while a target is down. Open, close or reset one.",
+    "dead letters": "Runs and messages that failed permanently. Replay or discard them.",
+    "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",
+    "secrets": "The secrets that jobs use, without values. Read one again after a change.",
+    "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
+    "keys": "API keys: credentials of programs, each with a role. Create, rotate or revoke one.",
+    "session": "The session of a browser, and who the caller is.",
+    "metrics": "The page that Prometheus scrapes.",
+    "health": "The health of the scheduler itself.",
+}
+
+
+def describe_tags(document: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the tags that operations use. Raises ValueError for one without a description."""
+    used = {tag for methods in document["paths"].values() for each in methods.values() for tag in each.get("tags", ())}
+    if unknown := used - set(TAGS):
+        raise ValueError(f"tags without a description in {__name__}: {', '.join(sorted(unknown))}")
+    return [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
+
 
 ABOUT = """Scheduled jobs and health checks: what runs, when, and how it went.
 

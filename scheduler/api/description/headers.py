@@ -1,10 +1,11 @@
-"""The response headers, each described once. Called by scheduler.api.description.document and by routes.
+"""What routes use to describe themselves: the response headers, each described once, and bodies that have no model.
 
 A route names its headers: `responses={202: {"headers": response_headers("Operation-Location", "Retry-After")}}`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from scheduler.api.scopes import Scope
@@ -82,3 +83,12 @@ def describe_headers(operation: dict[str, Any], scope: Scope) -> None:
     for response in operation["responses"].values():
         if "$ref" not in response:
             response["headers"] = response.get("headers", {}) | response_headers(*names)
+
+
+def describe_body(examples: Mapping[str, Any], description: str) -> dict[str, Any]:
+    """Return the OpenAPI of a required body. `examples`: by media type; a text for a type that is not JSON."""
+    content = {
+        media_type: {"schema": {"type": "string" if isinstance(example, str) else "object"}, "example": example}
+        for media_type, example in examples.items()
+    }
+    return {"requestBody": {"required": True, "description": description, "content": content}}

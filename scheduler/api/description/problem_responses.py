@@ -17,7 +17,7 @@ from scheduler.api.description.headers import response_headers
 from scheduler.api.problems import MEDIA_TYPE, InvalidInput, ProblemDetails
 from scheduler.api.routing import PROBLEMS
 from scheduler.api.scopes import Scope
-from scheduler.connections.reason_phrases import reason_phrase
+from scheduler.connections.problem_responses import reason_phrase
 
 
 class ProblemResponse(NamedTuple):

@@ -1,4 +1,4 @@
-"""Security headers of every response, from the `secure` package. Added by scheduler.api.middleware.common.
+"""Security headers of every response, from the `secure` package. Added by scheduler.api.middleware.stack.
 
 scheduler.hosts.functions.liveness uses the headers too, so this module does not import Starlette.
 """

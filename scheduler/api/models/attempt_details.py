@@ -16,7 +16,7 @@ from jobs.runs.details import (
     StepOutcome,
     TlsDetail,
 )
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 
 
 class StepModel(ResponseModel):

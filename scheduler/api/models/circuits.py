@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from jobs.running.circuit_breaker.state import ManualOverride
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.queries.circuits import CircuitView
 
 

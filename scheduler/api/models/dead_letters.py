@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.runs import AttemptModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.queries.heartbeats import HeartbeatView
 
 

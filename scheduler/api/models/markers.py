@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.identity.tags import format_tag_limits
+from scheduler.api.model_base import ResponseModel, example_values
+from scheduler.identity.principal import format_tag_limits
 from scheduler.operations.markers import CreatedMarker
 from scheduler.stores.markers import DeploymentMarker
 

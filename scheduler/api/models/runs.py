@@ -13,8 +13,8 @@ from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from jobs.runs.details import Details
 from jobs.runs.outcomes import ReasonCode
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.attempt_details import DnsModel, HealthDocumentModel, StepModel, TlsModel
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 

@@ -11,11 +11,13 @@ from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
 from scheduler.api.dependencies import POLL_RETRY_AFTER, CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.api.model_base import Instant, Reason, RequestModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter
+from scheduler.api.routes.jobs import POLL_RETRY_AFTER
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.operations.dead_letters import LetterFilter
 
 router = ApiRouter("dead letters", by_tag=True)

@@ -7,9 +7,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.heartbeats import HeartbeatModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.stores.heartbeats import PINGS_PER_JOB
 
 router = ApiRouter("heartbeats", by_tag=True)

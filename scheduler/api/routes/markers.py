@@ -13,6 +13,10 @@ from scheduler.api.list_filters import parse_due_range
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel, MarkerModel
 from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routing import ApiRouter
+from scheduler.api.model_base import Instant, RequestModel, example
+from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel, MarkerModel
+from scheduler.api.routes.filters import parse_due_range
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.operations.markers import MAX_MARKER_TAGS, MAX_MARKER_TEXT
 
 router = ApiRouter("markers", by_tag=True)

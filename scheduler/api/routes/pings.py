@@ -16,11 +16,10 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from jobs.heartbeat import PingSignal
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.models.base import RETRY_AFTER
+from scheduler.api.middleware.requests import find_client_address
+from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.problems import problem_response
-from scheduler.api.requests.client_address import find_client_address
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.operations.ping_tokens import TokensUnavailable
 from scheduler.operations.pings import MAX_PING_BODY, IncomingPing

@@ -6,6 +6,11 @@ from http import HTTPStatus
 
 from fastapi import Response
 
+from scheduler.api.description.headers import response_headers
+from scheduler.api.models.runs import RunList, RunModel, run_path
+from scheduler.api.problems import ApiError
+from scheduler.api.routes.filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
+from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.dependencies import (
     POLL_RETRY_AFTER,
     CallerDep,
@@ -16,6 +21,7 @@ from scheduler.api.dependencies import (
     RunId,
     ServicesDep,
     Wait,
+    create_list_response,
     parse_outcome,
     parse_wait,
 )

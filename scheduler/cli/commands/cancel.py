@@ -31,7 +31,7 @@ def cancel(
     """
     from scheduler.cli.context import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> RunRecord:
         return await program.operations.cancellations.cancel(run, caller=command_caller(), wait=_CANCEL_TIMEOUT)

@@ -98,7 +98,7 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     import asyncio
 
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     record = await program.operations.runs.run_now(job, caller=command_caller())
     try:

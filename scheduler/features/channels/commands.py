@@ -131,6 +131,8 @@ def retry_undelivered(
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     result = run_operation(
         "channels retry",
@@ -156,6 +158,8 @@ def discard_undelivered(
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "channels discard",

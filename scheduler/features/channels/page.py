@@ -19,6 +19,8 @@ from scheduler.api.dashboard.rendering.paths import NOTIFICATIONS_PATH
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.features.channels.queries import ChannelView
+from scheduler.api.routing import ApiRouter, ServicesDep
+from scheduler.queries.alerting.channels import ChannelView
 from scheduler.services import Services
 from scheduler.stores.alerting.outbox import StoredLetter
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import Field
 
+from scheduler.api.model_base import RequestModel, example
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.requests import RequestModel, example
 from scheduler.api.routing import ApiRouter
@@ -20,6 +21,7 @@ from scheduler.features.channels.models import (
     UndeliveredList,
     UndeliveredModel,
 )
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 
 router = ApiRouter("channels")
 

@@ -21,6 +21,10 @@ from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.identity.command_caller import command_caller
 from scheduler.queries.audit import AuditFilter
+from scheduler.features.audit.queries import AuditFilter
+from scheduler.identity.principal import command_caller
+from scheduler.operations.stored_jobs.sets import SetReview
+from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
 from scheduler.queries.periods import Period
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
@@ -27,6 +26,11 @@ from scheduler.features.forecast.grid import ForecastRange
 from scheduler.features.forecast.queries import Forecast, ForecastLoad, LoadReader
 from scheduler.queries.selection import JobSelection, check_kinds
 from scheduler.features.jobs.selection import JobSelection, check_kinds
+from scheduler.api.dashboard.rendering.preferences import find_preferences
+from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
+from scheduler.api.dashboard.schedule.load_view import create_load_view
+from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.queries.forecast.cell_jobs import CellJob
 from scheduler.queries.forecast.grid import ForecastRange
 from scheduler.queries.forecast.load_reader import ForecastLoad, LoadReader

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from scheduler.features.incidents.queries import IncidentView
     from scheduler.features.incidents.service import IncidentManager
     from scheduler.identity.caller import Caller
+    from scheduler.identity.principal import Caller
+    from scheduler.operations.alerting.incidents import IncidentManager
+    from scheduler.queries.alerting.incidents import IncidentView
 
 LISTED_BY = "`incidents list` lists all"
 
@@ -102,6 +105,8 @@ def resolve(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False
 def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[IncidentView]], as_json: bool) -> None:
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     caller = command_caller()
     view = run_operation(command, lambda program: act(program.operations.incidents, caller), listing_hint=LISTED_BY)

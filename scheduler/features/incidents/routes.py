@@ -15,11 +15,11 @@ from scheduler.api.models.requests import Instant, Length, RequestModel, example
 from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.list_filters import TagsParameter, parse_due_range, parse_job_filters
+from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.models.alerting.alerts import AlertListModel, AlertModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import INCIDENT_ID, IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.alerting.suppressions import Length
-from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routes.alerting.lengths import parse_length
 from scheduler.api.routing import ApiRouter
 from scheduler.features.incidents.models import (
@@ -31,6 +31,10 @@ from scheduler.features.incidents.models import (
 )
 from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.incidents.texts import INCIDENT_ID
+from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.queries.alerting.alerts import AlertFilter
+from scheduler.queries.alerting.incidents import IncidentFilter
 
 router = ApiRouter("incidents", by_tag=True)
 

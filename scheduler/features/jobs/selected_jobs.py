@@ -19,6 +19,7 @@ from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult, JobSelection
 from scheduler.features.stored_jobs.service import ANY_VERSION
 from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
 from scheduler.queries.circuits import CircuitQueries

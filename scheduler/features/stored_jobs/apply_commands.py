@@ -107,7 +107,7 @@ class _StoreTarget:
 
     def apply(self, plan_id: str | None) -> SetPlan:
         """See _Target.apply."""
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         async def work(program: Program) -> SetPlan:
             confirmed = plan_id or (await self._plan(program)).id
@@ -119,7 +119,7 @@ class _StoreTarget:
         return self._run(work)
 
     async def _plan(self, program: Program) -> SetPlan:
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         sets = program.operations.job_sets
         return await sets.plan(self.owner, self.desired.document, command_caller(), **self.rules._asdict())

@@ -24,11 +24,17 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot, Operation
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
+from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
+from scheduler.identity.principal import Caller
+from scheduler.operations.stored_jobs.limits import StoredJobLimits
+from scheduler.operations.stored_jobs.past_names import PastNames
+from scheduler.operations.stored_jobs.uses import OtherUses
 from scheduler.features.stored_jobs.allowed_changes import (
     OtherUses,
     PastNames,

@@ -17,8 +17,8 @@ from scheduler.catalog.catalog import Query, UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
-from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Caller
 from scheduler.queries.job_sets import SetPage, summarize_sets
 from scheduler.stores.rows import decode_json
 from scheduler.identity.principal import Principal

@@ -27,6 +27,7 @@ from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, re
 from scheduler.features.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, audit_set
 from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
 from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.stored_jobs.auditing import audit_set
 from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
 from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set

@@ -167,6 +167,8 @@ def end_silence(silence: SilenceId) -> None:
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "silences end",
@@ -186,6 +188,8 @@ def delete_silence(silence: SilenceId) -> None:
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "silences delete",
@@ -211,6 +215,9 @@ async def _create(
     from scheduler.features.suppressions.queries import view_suppression
     from scheduler.features.suppressions.service import NewSilence
     from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
+    from scheduler.operations.alerting.silences import NewSilence
+    from scheduler.queries.alerting.suppressions import view_suppression
 
     try:
         selector = ExplicitSelector.model_validate(selected)

@@ -128,6 +128,8 @@ def end_window(window: WindowId) -> None:
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     ended = run_operation(
         "windows end",
@@ -147,6 +149,8 @@ def delete_window(window: WindowId) -> None:
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "windows delete",
@@ -174,6 +178,8 @@ async def _start(
 ) -> tuple[SuppressionView[RequestedWindow], tuple[str, ...]]:
     from scheduler.features.suppressions.queries import view_suppression
     from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
+    from scheduler.queries.alerting.suppressions import view_suppression
 
     created = await program.operations.windows.create(definition, command_caller())
     return view_suppression(created.stored, program.clock.now()), created.jobs

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from scheduler.api.liveness import LIVE_BODY
-from scheduler.api.scopes import LIVE_PATH
+from scheduler.api.scopes import LIVE_BODY, LIVE_PATH
 
 if TYPE_CHECKING:
     import azure.functions as func

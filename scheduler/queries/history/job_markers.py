@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
 from scheduler.identity.principal import Principal
-from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
 from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.queries.time_range import TimeRange
 

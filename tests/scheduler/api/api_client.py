@@ -17,8 +17,7 @@ from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
-from scheduler.authentication.authentication import Authentication, open_authentication
-from scheduler.authentication.function_keys import FunctionKeyAuthenticator
+from scheduler.authentication.port import Authentication, FunctionKeyAuthenticator, open_authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.health import Health, HealthStatus, PartHealth
@@ -31,6 +30,8 @@ from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
+from scheduler.queries.stored_jobs import StoredJobQueries
+from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 from scheduler.services import ServiceOptions, Services
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog

@@ -12,11 +12,9 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from scheduler.api.access.browser_session_models import BrowserSessionList
-from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
-from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
+from scheduler.api.health import HealthModel, LiveModel
 from scheduler.api.models.alerting.alerts import AlertListModel
 from scheduler.api.models.alerting.channels import (
     ChannelListModel,
@@ -36,13 +34,12 @@ from scheduler.api.models.alerting.suppressions import (
     WindowModel,
 )
 from scheduler.api.models.audit import AuditHeadModel, AuditList
+from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.runs import RunList, RunModel
-from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.states.health_entries import HealthEntryListModel
 from scheduler.api.models.statistics.downtime import DowntimeModel
@@ -50,7 +47,6 @@ from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveM
 from scheduler.api.models.statistics.statements import ObjectiveStatementModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
-from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
 from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
@@ -86,6 +82,10 @@ from scheduler.features.suppressions.models import (
     WindowListModel,
     WindowModel,
 )
+from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
+from scheduler.features.audit.models import AuditHeadModel, AuditList
+from scheduler.features.health.routes import WatchdogModel
+from scheduler.features.secrets.models import SecretList, SecretModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

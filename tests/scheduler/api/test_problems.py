@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from scheduler.api.problems import add_problem_handlers
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
@@ -173,3 +177,16 @@ async def test_what_a_caller_wrote_comes_back_on_one_line() -> None:
         body = problem_of(await client.get("/api/runs?a%0Ab=1"), 400)
 
     assert "\n" not in str(body["detail"])
+
+
+async def test_an_app_without_pages_gives_a_browser_a_problem() -> None:
+    api = FastAPI()
+    add_problem_handlers(api)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://test") as client:
+        problem_of(await client.get("/nowhere", headers={"accept": "text/html"}), 404)
+
+
+def test_problems_do_not_know_the_dashboard() -> None:
+    program = "import sys, scheduler.api.problems; print([name for name in sys.modules if 'dashboard' in name])"
+
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.api.app import ROUTERS
-from scheduler.api.routing import DeclaredRoute
+from scheduler.api.declared_routes import DeclaredRoute
 from scheduler.api.scopes import (
     HEALTH_PATHS,
     HTTP_FUNCTIONS,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from scheduler.audit.trail import AuditedChange, Refusal
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import LOCAL_PRINCIPAL, Principal, PrincipalKind, Role
+from scheduler.identity.principal import LOCAL_PRINCIPAL, Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.stores.port import StoreUnavailable
 
 API_CALLER = Caller(LOCAL_PRINCIPAL, ChangeSource.API, "127.0.0.1", "request-1")

@@ -7,8 +7,7 @@ import socket
 
 import pytest
 
-from scheduler.identity.caller import ChangeSource
-from scheduler.identity.command_caller import command_caller
+from scheduler.identity.principal import ChangeSource, command_caller
 
 
 def test_a_command_is_called_by_the_account_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.audit.job_sets import JobSetRecorder
+from scheduler.audit.stored_trail import JobSetRecorder
 from scheduler.audit.trail import AuditedChange
 from scheduler.identity.caller import JOB_FILES_CALLER
 from scheduler.stores.audit import RecordedJobSet
+from scheduler.identity.principal import JOB_FILES_CALLER
+from scheduler.stores.audit.job_set import RecordedJobSet
 from scheduler.stores.port import Store, StoreUnavailable
 from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.features.audit.verification import ChainVerifier, Damage, Verification
 from scheduler.audit.verification import ChainVerifier, Damage, Verification
 from scheduler.stores.audit import (
     GENESIS,

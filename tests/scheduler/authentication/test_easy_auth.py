@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.authentication.easy_auth import EasyAuth
-from scheduler.authentication.errors import InvalidCredential, RoleMissing
-from scheduler.authentication.role_map import RoleGrant, RoleMap
+from scheduler.authentication.entra import EasyAuth, RoleGrant, RoleMap
+from scheduler.authentication.port import InvalidCredential, RoleMissing
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 
 EASY_AUTH = EasyAuth(RoleMap({"Viewer": RoleGrant(Role.VIEWER, (("team", "payments"),))}))

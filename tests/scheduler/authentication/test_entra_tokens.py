@@ -8,11 +8,20 @@ from typing import Any
 
 import pytest
 
-from scheduler.authentication.entra import signing_keys
-from scheduler.authentication.entra.signing_keys import FRESH_TIME, MIN_FETCH_INTERVAL, STALE_TIME, SigningKeys
-from scheduler.authentication.entra.tokens import LEEWAY, MAX_TOKEN_LENGTH, EntraTenant, EntraTokens
-from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential, RoleMissing
-from scheduler.authentication.role_map import RoleGrant, RoleMap
+from scheduler.authentication import entra
+from scheduler.authentication.entra import (
+    FRESH_TIME,
+    LEEWAY,
+    MAX_TOKEN_LENGTH,
+    MIN_FETCH_INTERVAL,
+    STALE_TIME,
+    EntraTenant,
+    EntraTokens,
+    RoleGrant,
+    RoleMap,
+    SigningKeys,
+)
+from scheduler.authentication.port import AuthenticationUnavailable, InvalidCredential, RoleMissing
 from scheduler.identity.principal import PrincipalKind, Role
 from tests.config.clock import ManualClock
 from tests.parts.openid_provider import AUDIENCE, CLIENT, TENANT, OpenIdProvider
@@ -187,7 +196,7 @@ async def test_without_keys_and_without_the_provider_nothing_is_judged(desk: Des
         await desk.tokens.verify(desk.provider.token())
 
     desk.provider.is_available = True
-    desk.clock.passed += signing_keys.RETRY_INTERVAL
+    desk.clock.passed += entra.RETRY_INTERVAL
     await desk.tokens.verify(desk.provider.token())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.authentication.function_keys import FunctionKeyAuthenticator
+from scheduler.authentication.port import FunctionKeyAuthenticator
 from scheduler.identity.principal import Role
 from tests.scheduler.authentication.parts import credentials
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.authentication import cached_reads
-from scheduler.authentication.cached_reads import FRESH_TIME, STALE_TIME
-from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential
-from scheduler.authentication.key_verifier import USE_INTERVAL, KeyVerifier
+from scheduler.authentication import own
+from scheduler.authentication.own import FRESH_TIME, STALE_TIME, USE_INTERVAL, KeyVerifier
+from scheduler.authentication.port import AuthenticationUnavailable, InvalidCredential
 from scheduler.identity.api_keys import create_api_key_text
 from scheduler.identity.principal import PrincipalKind, Role
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
@@ -142,7 +141,7 @@ async def test_concurrent_requests_with_one_key_share_one_read() -> None:
 
 
 async def test_unknown_keys_never_displace_known_ones_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached_reads, "MAX_CACHED", 5)
+    monkeypatch.setattr(own, "MAX_CACHED", 5)
     desk = KeyDesk()
     _, text = await desk.create()
     await desk.verifier.verify(text, ADDRESS)

@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.authentication.cached_reads import FRESH_TIME
-from scheduler.authentication.errors import AuthenticationUnavailable
-from scheduler.authentication.port import Authenticated
+from scheduler.authentication.own import FRESH_TIME
+from scheduler.authentication.port import Authenticated, AuthenticationUnavailable
 from scheduler.authentication.sessions import (
     MAX_SESSIONS,
     MAX_STARTS,

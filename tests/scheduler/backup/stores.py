@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scheduler.backup.creating import create_backup
-from scheduler.backup.progress import NoProgress
+from scheduler.features.backup.dumps import create_backup
+from scheduler.features.backup.port import NoProgress
 from scheduler.stores.port import Row, Store, Upsert
 from scheduler.stores.rows import PING_ROW, schema_of_ping
 from scheduler.stores.sqlite.store import open_sqlite

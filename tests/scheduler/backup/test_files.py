@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.backup.errors import DumpDamaged, DumpFileError
-from scheduler.backup.progress import NoProgress
-from scheduler.backup.reading import DumpReader, verify_dump
-from scheduler.backup.records import DumpHeader, DumpTrailer, encode_fields, encode_row
-from scheduler.backup.table_digests import TableDigest
-from scheduler.backup.writing import DumpFile, open_dump_file
+from scheduler.features.backup.dump_file import (
+    DumpFile,
+    DumpHeader,
+    DumpTrailer,
+    encode_fields,
+    encode_row,
+    open_dump_file,
+)
+from scheduler.features.backup.dumps import DumpReader, verify_dump
+from scheduler.features.backup.port import DumpDamaged, DumpFileError, NoProgress
+from scheduler.features.backup.tables import TableDigest
 from scheduler.stores.port import Row
 from tests.scheduler.backup.stores import NOW, ODD_BODIES, ROWS, back_up, filled_file
 

@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.backup.errors import DumpDamaged, RestoreDiffers, TargetNotEmpty
-from scheduler.backup.file_target import FileTarget
-from scheduler.backup.progress import NoProgress
-from scheduler.backup.records import DumpHeader, DumpTrailer, encode_fields, encode_row
-from scheduler.backup.restoring import REPLANNED_SPAN, RestoreResult, adapt_rows, copy_store, restore_dump
-from scheduler.backup.table_digests import TableDigest
-from scheduler.backup.table_target import TableTarget
-from scheduler.backup.writing import open_dump_file
+from scheduler.features.backup.dump_file import DumpHeader, DumpTrailer, encode_fields, encode_row, open_dump_file
+from scheduler.features.backup.port import DumpDamaged, NoProgress, RestoreDiffers, TargetNotEmpty
+from scheduler.features.backup.restoring import REPLANNED_SPAN, RestoreResult, adapt_rows, copy_store, restore_dump
+from scheduler.features.backup.tables import TableDigest
+from scheduler.features.backup.targets import FileTarget, TableTarget
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role
 from scheduler.stores.identity import ApiKeys

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from scheduler.backup.stored_tables import INCLUDED_TABLES, STORED_TABLES
+from scheduler.features.backup.tables import INCLUDED_TABLES, STORED_TABLES
 from tests.project.product import modules
 
 OLD_DATABASE = Path(__file__).parents[2] / "data/old_database/scheduler.db.gz"

@@ -7,19 +7,19 @@ from contextlib import suppress
 
 import pytest
 
-from scheduler.connections.protocol import (
-    DISCARD_TIMEOUT,
-    MAX_DISCARDED_BODY_BYTES,
-    MAX_PIPELINED_REQUESTS,
-    WRITE_TIMEOUT,
-)
-from scheduler.connections.request_limits import (
+from scheduler.connections.limits import (
     BODY_TIMEOUT,
     HEAD_TIMEOUT,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_URL_BYTES,
     MIN_BODY_RATE,
+)
+from scheduler.connections.protocol import (
+    DISCARD_TIMEOUT,
+    MAX_DISCARDED_BODY_BYTES,
+    MAX_PIPELINED_REQUESTS,
+    WRITE_TIMEOUT,
 )
 from tests.scheduler.connections.served import served
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.audit.upkeep import ANCHOR_CURSOR
+from scheduler.audit.stored_trail import ANCHOR_CURSOR
 from tests.scheduler.functions.hosted import Hosted
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.features.access.service import ApiKeyManager, NewKey
 from scheduler.identity.principal import Role
-from scheduler.operations.api_keys import ApiKeyManager, NewKey
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.identity import ApiKeys
 from tests.config.clock import ManualClock

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError
 
-from scheduler.identity.tags import TAG_LIMIT_PATTERN, parse_tag_limits
+from scheduler.identity.principal import TAG_LIMIT_PATTERN, parse_tag_limits
 
 
 @pytest.mark.parametrize("text", ["team", ":a", "a:", "a: b", "\x1da:b", "a:\x1db", "a:b\n", "a\x0bb:c", "\xa0a:b"])

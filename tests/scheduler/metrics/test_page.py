@@ -14,9 +14,8 @@ from jobs.runs.outcomes import ReasonCode
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler import turns
-from scheduler.api.compression import compress
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.api.negotiation import compress
+from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role
@@ -83,7 +82,7 @@ async def test_the_page_is_compressed_if_the_client_accepts_it(accepted: str, en
 
 
 def test_gzip_is_what_other_programs_read() -> None:
-    from scheduler.api.compression import _compress
+    from scheduler.api.negotiation import _compress
 
     assert gzip.decompress(_compress(b"up 1\n")) == b"up 1\n"
 

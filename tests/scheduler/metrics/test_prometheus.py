@@ -11,16 +11,18 @@ from typing import Any
 import uvicorn
 import yaml
 
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.own import OwnAuthenticator, Ways
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
+from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
 from scheduler.stores.gates import Pause
 from scheduler.stores.identity import ApiKeys
+from scheduler.features.access.service import NewKey
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.pauses import Pause
 from tests.parts.proc import free_port
 from tests.parts.prometheus import Prometheus, running_prometheus
 from tests.project import ROOT

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-import scheduler.operations.api_keys
+import scheduler.features.access.service
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.operations.api_keys import NewKey
+from scheduler.features.access.service import NewKey
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
 
 PAYMENTS = (("team", "payments"),)
@@ -37,7 +36,7 @@ async def test_of_requests_that_create_a_key_of_one_name_together_one_succeeds()
 
 
 async def test_the_number_of_active_keys_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler.operations.api_keys, "MAX_ACTIVE_KEYS", 2)
+    monkeypatch.setattr(scheduler.features.access.service, "MAX_ACTIVE_KEYS", 2)
     desk = KeyDesk()
     first, _ = await desk.create("first")
     await desk.create("second")

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.dispatch.port import DispatchError
-from scheduler.identity.caller import PING_CALLER
+from scheduler.identity.principal import PING_CALLER
 from scheduler.operations import Operations
 from scheduler.operations.dead_letters import LetterFilter
 from scheduler.stores.dead_letters import DeadLetter

@@ -9,12 +9,11 @@ import pytest
 from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange, Refusal
-from scheduler.audit.verification import Damage
 from scheduler.catalog.catalog import Catalog, UnknownJob
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries import audit as module
-from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
+from scheduler.features.audit import queries as module
+from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
+from scheduler.features.audit.verification import Damage
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.audit import AUDIT_TABLE, AuditLog
 from scheduler.stores.port import Delete, Upsert

@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.local_windows import MAX_WINDOWS
-from scheduler.rate_limits.quota import LimitGroup, Quota, RateLimitRules
-from scheduler.rate_limits.shared_windows import LOCAL_PERIOD, RATE_LIMITS_TABLE
+from scheduler.rate_limits.limiter import LimitGroup, Quota, RateLimitRules, RateLimits
+from scheduler.rate_limits.windows import LOCAL_PERIOD, MAX_WINDOWS, RATE_LIMITS_TABLE
 from scheduler.stores.port import Change, Etags, Row, StoreUnavailable
 from tests.jobs.running.virtual_time import VirtualTimeLoop, virtual_time
 from tests.parts.proc import ROOT, clean_environment

@@ -18,10 +18,9 @@ from jobs.runs import Run, Ticket
 from scheduler.api.dashboard.jobs.waterfall import PHASE_NAMES, draw_waterfall
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import RunId, ServicesDep
 from scheduler.api.models.runs import AttemptModel
 from scheduler.api.problems import ApiError
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, RunId, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.queries.history.run_comparison import compare_runs
 from scheduler.queries.history.run_context import read_run_context

@@ -13,7 +13,7 @@ from typing import Final
 from jobs.formats.durations import describe_milliseconds
 from jobs.runs import Attempt, Run
 from jobs.runs.details import StepOutcome
-from scheduler.api.dashboard.rendering.chart_axes import Tick, ValueAxis, measure_axis
+from scheduler.api.dashboard.rendering.charts import Tick, ValueAxis, measure_axis
 
 PHASE_NAMES: Final = {"dns": "DNS", "connect": "connect", "tls": "TLS", "first_byte": "first byte", "body": "body"}
 MAX_STEPS: Final = 30

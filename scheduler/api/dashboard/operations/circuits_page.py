@@ -11,13 +11,12 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.operations.filters import PAGE_SIZE
 from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.filters import PAGE_SIZE
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import CIRCUITS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
 from scheduler.api.routes.circuits import CircuitKey
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 
 _KINDS: Final = {
     "closed": "up",

@@ -14,7 +14,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.api.dashboard.operations.filters import (
+from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,
     PeriodDep,
@@ -25,10 +25,9 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
-from scheduler.api.dependencies import CallerDep, Continuation, ServicesDep, parse_choice
 from scheduler.api.problems import ApiError
 from scheduler.api.routes.dead_letters import LetterId
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep, parse_choice
 from scheduler.identity.literals import show_definition
 from scheduler.operations.dead_letters import MAX_REPLAYS
 from scheduler.queries.faults.dead_letters import LETTER_STATES, LetterCriteria, find_letter_state, select_letters

@@ -1,4 +1,7 @@
-"""Formats spans, instants and counts for the dashboard. Instants are shown in the time zone of `now`. Pure."""
+"""Formats spans, instants and counts for the dashboard, and describes the history of a job for screen readers. Pure.
+
+Instants are shown in the time zone of `now`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from math import floor
+from typing import Final
 
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
+from scheduler.queries.overview.history import JobTimeline
+from scheduler.queries.overview.spans import TimeWindow
 
 NOTHING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""
@@ -76,3 +82,45 @@ def strip_text(runs: Sequence[Run]) -> str:
     return f"{format_count(len(runs), 'run')}: " + ", ".join(
         f"{count} {words(one)}{notes.get(one, '')}" for one, count in outcomes.most_common()
     )
+
+
+_WINDOW_TEXTS: Final = {
+    TimeWindow.HOURS_1: "1 h",
+    TimeWindow.HOURS_3: "3 h",
+    TimeWindow.HOURS_24: "24 h",
+    TimeWindow.DAYS_7: "7 d",
+    TimeWindow.DAYS_90: "90 d",
+}
+
+
+def window_text(window: TimeWindow) -> str:
+    """Format as `24 h`."""
+    return _WINDOW_TEXTS[window]
+
+
+def timeline_text(timeline: JobTimeline, now: datetime) -> str:
+    """Format as `24 h: 99.8 % succeeded, 2 failures, last 03:12:00`."""
+    rate, window = timeline.success_rate, timeline.window
+    text = window_text(window)
+    if rate is None:
+        return (
+            f"{text}: no run"
+            if not timeline.total.other
+            else f"{text}: {format_count(timeline.total.other, 'skipped run')}"
+        )
+    parts = [f"{percent(rate)} succeeded"]
+    if timeline.total.down:
+        parts.append(format_count(timeline.total.down, "failure"))
+    if timeline.failed_at is not None:
+        before = "last" if timeline.is_exact else "last on" if window is TimeWindow.DAYS_90 else "last in the hour of"
+        parts.append(f"{before} {_format_failure(timeline, window, now)}")
+    if timeline.total.degraded:
+        parts.append(f"{timeline.total.degraded} degraded")
+    return f"{text}: {', '.join(parts)}"
+
+
+def _format_failure(timeline: JobTimeline, window: TimeWindow, now: datetime) -> str:
+    assert timeline.failed_at is not None
+    if not timeline.is_exact and window is TimeWindow.DAYS_90:
+        return f"{timeline.failed_at:%Y-%m-%d}"
+    return clock_time(timeline.failed_at, now)

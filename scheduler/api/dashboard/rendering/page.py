@@ -1,4 +1,4 @@
-"""Renders a page and answers a request for it. Called by the page modules.
+"""Renders a page and answers a request for it; renders a problem as a page, which the dashboard registers with the API.
 
     return await respond(request, uses, "run.html", name="runs", run=run)
 
@@ -18,18 +18,24 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from scheduler.api.access.decision import ROLE_OF_SCOPE
-from scheduler.api.compression import compress
-from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
-from scheduler.api.dashboard.rendering.last_known import record_success, remember
-from scheduler.api.dashboard.rendering.links import make_link
-from scheduler.api.dashboard.rendering.shared_pages import PageRevision, SharedPage, SharedPages
+from scheduler.api.access import ROLE_OF_SCOPE
+from scheduler.api.dashboard.rendering.page_caches import (
+    PageRevision,
+    SharedPage,
+    SharedPages,
+    recall,
+    record_failure,
+    record_success,
+    remember,
+)
+from scheduler.api.dashboard.rendering.preferences import PREFERENCES_PATH, find_preferences, make_link
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.dashboard.static_files import static_path
-from scheduler.api.dependencies import FUNCTION_KEY
-from scheduler.api.requests.accept import accepts_gzip
+from scheduler.api.negotiation import accepts_gzip, compress
+from scheduler.api.routing import FUNCTION_KEY
 from scheduler.api.scopes import Scope
 from scheduler.authentication.port import Authenticated
+from scheduler.connections.problem_responses import reason_phrase
 from scheduler.identity.principal import Principal, PrincipalKind
 from scheduler.services import Services
 from scheduler.turns import convert_each
@@ -161,3 +167,24 @@ def _find_session(request: Request) -> Principal | None:
     """Return the caller of a session, whom the page names; None for any other caller."""
     caller: Authenticated | None = (request.scope.get("state") or {}).get("authenticated")
     return caller.principal if caller is not None and caller.session_id else None
+
+
+def error_page_response(
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """Return a page with the status and the detail of a problem, and a link to the overview.
+
+    While the store is unavailable: the page as it was last shown, if it is known; otherwise a page that is loaded again
+    until the store is available.
+    """
+    since = record_failure(request) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    known = recall(request, detail, since) if since is not None else None
+    html = known or render_page(
+        "error.html",
+        request,
+        request.app.state.services,
+        title=reason_phrase(status),
+        detail=detail,
+        since=since,
+    )
+    return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from jobs.runs.states import StateChange
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.runs import run_path
 
 StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]

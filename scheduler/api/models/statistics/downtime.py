@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import AliasChoices, Field
 
 from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.queries.alerting.downtime import JobDowntime
 
 

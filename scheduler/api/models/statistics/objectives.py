@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 from jobs.definition.job_alerts import NamedObjective
 from jobs.formats.durations import format_duration
 from jobs.objectives import BudgetStatus, SliCounts, burn_rate_of
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.queries.objectives.reader import ObjectiveState
 
 _DIGITS = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.models.statistics.downtime import ExclusionModel
 from scheduler.api.models.statistics.objectives import ObjectiveDefinitionModel, ObjectivePeriodModel, round_ratio
 from scheduler.queries.objectives.measuring import MeasuredJob

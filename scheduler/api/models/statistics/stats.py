@@ -8,7 +8,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.model_base import ResponseModel
 from scheduler.queries.statistics.reader import SelectionStats, Stats
 from scheduler.queries.statistics.sums import StatsSums, quantiles
 

@@ -11,6 +11,9 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobName, JobPara
 from scheduler.api.list_filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.models.states.changes import ChangeListModel, ChangeModel
 from scheduler.api.routing import ApiRouter
+from scheduler.api.models.states.changes import ChangeListModel, ChangeModel
+from scheduler.api.routes.filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.identity.principal import Principal
 from scheduler.queries.changes import ChangeFilter, ChangeList
 from scheduler.services import Services

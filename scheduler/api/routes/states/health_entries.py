@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.states.health_entries import HealthEntryListModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 
 router = ApiRouter("changes", by_tag=True)
 

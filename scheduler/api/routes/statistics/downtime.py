@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from fastapi import Query
 
-from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.statistics.downtime import DowntimeModel
 from scheduler.api.routes.statistics.periods import MonthParameter, ZoneParameter, answer_invalid, parse_zone_parameter
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.queries.periods import parse_range, parse_span
 
 router = ApiRouter("jobs", by_tag=True)

@@ -27,7 +27,7 @@ from scheduler.api.routes.statistics.periods import (
     parse_zone_parameter,
 )
 from scheduler.api.routes.statistics.stats import read_period
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
 from scheduler.queries.changes import CHANGE_FIELDS, ChangeFilter
 from scheduler.queries.exports import (
     RUN_FIELDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import tzinfo
 
+from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel, StatsModel, TagStatsModel
 from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.list_filters import (
     FromParameter,
@@ -23,7 +24,7 @@ from scheduler.api.routes.statistics.periods import (
     answer_invalid,
     parse_zone_parameter,
 )
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep, create_response_with_list
 from scheduler.queries.periods import Period, parse_period, parse_range
 from scheduler.services import Services
 

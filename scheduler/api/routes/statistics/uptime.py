@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.statistics.uptime import UptimeModel
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 
 router = ApiRouter("jobs", by_tag=True)
 

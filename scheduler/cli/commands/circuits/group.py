@@ -132,13 +132,13 @@ def _override(
 
 
 async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     return await program.operations.circuits.open(key, until=end, reason=reason, caller=command_caller())
 
 
 async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     return await program.operations.circuits.close(key, until=end, reason=reason, caller=command_caller())
 

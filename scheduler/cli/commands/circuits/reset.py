@@ -51,6 +51,8 @@ def reset_circuit(
         return
     from scheduler.cli.selection import act_on_selection
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.selection.acting import act_on_selection
+    from scheduler.identity.principal import command_caller
 
     act_on_selection(
         "circuits reset",
@@ -63,6 +65,8 @@ def reset_circuit(
 def _reset_one(key: str, reason: str, as_json: bool) -> None:
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     view = run_operation(
         "circuits reset",

@@ -79,7 +79,7 @@ def show_letter(
         fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
     if as_json:
         from scheduler.api.models.dead_letters import DeadLetterDetail
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         show_json(DeadLetterDetail.from_full_letter(found, command_caller().principal).model_dump_json(indent=2))
         return
@@ -144,6 +144,8 @@ def discard_letter(letter: LetterId) -> None:
     """
     from scheduler.cli.context import run_operation
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "dead-letters discard",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def replay_one(letter: str, as_json: bool) -> None:
     from scheduler.cli.context import quiet_run_log, run_operation, wait_for_runs
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> RunRecord | None:
         record = await program.operations.dead_letters.replay(letter, caller=command_caller())
@@ -43,7 +45,7 @@ def replay_one(letter: str, as_json: bool) -> None:
 def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_table import show_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
         replayed = await program.operations.dead_letters.replay_all(

@@ -66,6 +66,9 @@ def create_marker(
     from scheduler.cli.context import run_operation
     from scheduler.cli.times import parse_instant_option
     from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.options import parse_instant_option
+    from scheduler.identity.principal import command_caller
 
     tags, instant, caller = _parse_tags(tag or ()), parse_instant_option("--at", at), command_caller()
     created = run_operation(
@@ -128,7 +131,7 @@ def list_markers(
 
 def _parse_tags(texts: Sequence[str]) -> dict[str, str]:
     """Parse `team=payments` or `team:payments`. An error ends the command with 2."""
-    from scheduler.identity.tags import parse_tag_limits
+    from scheduler.identity.principal import parse_tag_limits
 
     try:
         pairs = parse_tag_limits(texts)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.authentication.cached_reads import FRESH_TIME
+from scheduler.authentication.own import FRESH_TIME
 from scheduler.identity.api_keys import create_api_key_text
 from scheduler.identity.principal import Role
 from tests.scheduler.api.routes.test_sessions import PAGE, SAME_ORIGIN, SIGN_IN, Site, sign_in

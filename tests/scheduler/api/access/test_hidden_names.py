@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scheduler.queries.changes
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.catalog.limited import LimitedCatalog

@@ -15,14 +15,12 @@ import pytest
 from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
 from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.declared_routes import DeclaredRoute
+from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.entra.signing_keys import MIN_FETCH_INTERVAL, SigningKeys
-from scheduler.authentication.entra.tokens import EntraTenant, EntraTokens
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.own import OwnAuthenticator, Ways
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
-from scheduler.authentication.role_map import RoleGrant, RoleMap
+from scheduler.authentication.entra import MIN_FETCH_INTERVAL, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
+from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
+from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.features.incidents.texts import INCIDENT_ID
@@ -31,6 +29,11 @@ from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
 from scheduler.stores.identity import ApiKeys, StoredSessions
+from scheduler.features.access.service import NewKey
+from scheduler.identity.api_keys import ApiKey
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import StoredSessions
 from tests.config.clock import ManualClock as EntraClock
 from tests.jobs.running.run_parts import REFUSED
 from tests.parts.api_requests import JOB, TOKEN, api_requests, example_jobs, prepare

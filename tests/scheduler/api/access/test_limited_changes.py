@@ -13,6 +13,8 @@ from scheduler.authentication.authentication import Authentication
 from scheduler.features.stored_jobs.committing import audit_job_change
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.authentication.port import Authentication
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations.stored_jobs.auditing import audit_job_change
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite, StoredEntry

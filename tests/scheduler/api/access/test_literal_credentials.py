@@ -13,7 +13,7 @@ from config.stored_jobs import LocatedStoredJob, StoredJobDefiner
 from jobs.definition import JobDefinition
 from jobs.warnings.credentials import find_literal_credentials, mask_literal_credentials
 from scheduler.audit.stored_trail import StoredAuditTrail
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED

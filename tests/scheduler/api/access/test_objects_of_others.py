@@ -13,7 +13,7 @@ from jobs.checks.binding.names import parse_host_pattern, parse_tag
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.definition.objective import SelectedObjective
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from tests.parts.notifications import make_channel
 from tests.scheduler.api.access.test_limited_changes import CHECK, OURS, THEIRS, Team, definition

@@ -15,6 +15,9 @@ from scheduler.audit.trail import AuditedChange
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.gates import Pause
+from scheduler.identity.principal import Caller, ChangeSource
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.pauses import Pause
 from tests.scheduler.api.access.test_limited_changes import EVERYTHING, OURS, THEIRS, Team, apply, definition, in_set
 
 USED = "The name theirs is used: choose another one."

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from config.job_files.job_set import JobSet
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Route, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
-from scheduler.api.dashboard.rendering import shared_pages
+from scheduler.api.dashboard.rendering import page_caches
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
@@ -27,7 +27,7 @@ ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 @pytest.fixture(autouse=True)
 def render_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine rendering takes long, and the page is then shared for as long as a test waits."""
-    monkeypatch.setattr(shared_pages, "CACHE_FACTOR", 0)
+    monkeypatch.setattr(page_caches, "CACHE_FACTOR", 0)
 
 
 async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser) -> None:

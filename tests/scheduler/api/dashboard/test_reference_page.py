@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.api.dashboard.reference.reference_page import describe_form
-from scheduler.api.description.request_examples import request_examples
+from scheduler.api.description.examples import request_examples
+from scheduler.api.description.reference_page import describe_form
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, has_inline_code, visible_text
 

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from jobs.definition import JobDefinition
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import Hang

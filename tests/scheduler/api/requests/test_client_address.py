@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from scheduler.api.app import create_api
-from scheduler.api.requests.client_address import BEHIND_PROXY, FUNCTION_NAME, find_client_address
+from scheduler.api.middleware.requests import BEHIND_PROXY, FUNCTION_NAME, find_client_address
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import BASE, ApiClient
 

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from scheduler.api.declared_routes import MAX_BODY_BYTES, MERGE_PATCH_TYPE, BodyRule, BodyRules, RouteBody
 from scheduler.api.lazy_app import LazyApi
-from scheduler.api.requests.body_rules import MAX_BODY_BYTES, MERGE_PATCH_TYPE, BodyRule, BodyRules, RouteBody
-from scheduler.api.requests.guard import MAX_LARGE_BODIES, RequestGuard
-from scheduler.api.requests.json_shape import JsonShape
+from scheduler.api.middleware.guard import MAX_LARGE_BODIES, JsonShape, RequestGuard
 from scheduler.api.unavailable_app import create_unavailable_api
-from scheduler.connections.request_limits import MAX_HEADERS, MAX_URL_BYTES
+from scheduler.connections.limits import MAX_HEADERS, MAX_URL_BYTES
 from tests.scheduler.api.api_client import ApiClient
 
 OURS = ("localhost", "127.0.0.1")

@@ -12,9 +12,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from scheduler.api.requests.idempotency import MAX_KEY_LENGTH, Idempotency, mark_secret_response
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.identity.tags import Tags
+from scheduler.api.middleware.idempotency import MAX_KEY_LENGTH, Idempotency, mark_secret_response
+from scheduler.identity.principal import Principal, PrincipalKind, Role, Tags
 from scheduler.stores.idempotency import IDEMPOTENCY_TABLE, MAX_STORED_CHARACTERS, REQUEST_LEASE, IdempotencyRecords
 from scheduler.stores.port import Store
 from tests.jobs.running.virtual_time import LoopClock, virtual_time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.api.requests.origins import find_site_error
+from scheduler.api.middleware.guard import find_site_error
 
 
 def complaint(*headers: tuple[str, str], server: str = "") -> str:

@@ -9,10 +9,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
+from scheduler.api.middleware.request_limits import FailedAuthenticationLimiter, RateLimiter
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.quota import RateLimitRules
+from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import VirtualClock
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from scheduler.api.requests.read_limiter import (
+from scheduler.api.middleware.request_limits import (
     CONCURRENT_READS,
     MAX_READ_SECONDS,
     MAX_REST_SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -14,7 +14,7 @@ from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed

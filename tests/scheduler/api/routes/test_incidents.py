@@ -24,7 +24,7 @@ from jobs.incidents.values import (
     TransitionKind,
 )
 from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal
 from tests.jobs.running.run_parts import answer

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.key_verifier import KeyVerifier
-from scheduler.authentication.own import OwnAuthenticator, Ways
+from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
+from scheduler.authentication.port import Authentication
 from scheduler.authentication.sessions import (
     MAX_SESSIONS,
     MAX_STARTS,
@@ -25,6 +24,11 @@ from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
 from scheduler.rate_limits.quota import OFF, RateLimitRules
 from scheduler.stores.identity import SESSIONS_TABLE, ApiKeys, StoredSessions
+from scheduler.features.access.service import NewKey
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
+from scheduler.rate_limits.limiter import OFF, RateLimitRules
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
 from tests.config.clock import ManualClock
 from tests.scheduler.api.api_client import BASE, ApiClient
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

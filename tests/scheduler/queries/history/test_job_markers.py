@@ -9,9 +9,8 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.audit import AuditQueries
+from scheduler.features.audit.queries import AuditQueries
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.stores.audit import AuditLog

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.scheduler.api.access.test_tag_limits import Fixed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient

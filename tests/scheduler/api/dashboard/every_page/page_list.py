@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH
 from scheduler.api.dashboard.pages import PAGE_ROUTERS
+from scheduler.api.dashboard.rendering.preferences import PREFERENCES_PATH
 from scheduler.api.scopes import SIGN_IN_PATH, STATIC_PATH
 
 NOT_PAGES = frozenset(

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from playwright.async_api import Browser
 
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_tag_limits import Fixed

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.scheduler.api.access.test_tag_limits import Fixed
 from tests.scheduler.api.api_client import ApiClient

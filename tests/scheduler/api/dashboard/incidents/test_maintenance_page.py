@@ -13,7 +13,7 @@ import pytest
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.suppression.windows import MaintenanceWindow
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.virtual_time import virtual_time

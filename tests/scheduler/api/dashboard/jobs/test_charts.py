@@ -8,10 +8,17 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.runs.states import JobStatus
-from scheduler.api.dashboard.rendering.chart_axes import TimeAxis, measure_axis, ratio_axis
+from scheduler.api.dashboard.rendering.charts import (
+    ChartLine,
+    LineChart,
+    StateSpan,
+    TimeAxis,
+    draw_line_chart,
+    draw_state_strip,
+    measure_axis,
+    ratio_axis,
+)
 from scheduler.api.dashboard.rendering.formatting import milliseconds, percent
-from scheduler.api.dashboard.rendering.line_chart import ChartLine, LineChart, draw_line_chart
-from scheduler.api.dashboard.rendering.state_strip import StateSpan, draw_state_strip
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ from typing import Any
 from jobs.runs import Trigger
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Role
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time

@@ -11,6 +11,9 @@ from scheduler.app.health_probes import build_own_reports
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
+from scheduler.app.reporting.own_reports import build_own_reports
+from scheduler.features.access.service import NewKey
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from tests.project import ROOT
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import get_page, has_inline_code, visible_text

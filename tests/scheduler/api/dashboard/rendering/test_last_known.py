@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scheduler.api.dashboard.rendering.last_known import PageOutage
+from scheduler.api.dashboard.rendering.page_caches import PageOutage
 from tests.scheduler.fakes import START
 
 JOB, RUNS, HEALTH = "/api/dashboard/jobs/checkout", "/api/dashboard/runs", "/api/dashboard/health"

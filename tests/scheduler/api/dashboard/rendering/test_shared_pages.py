@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scheduler.api.dashboard.rendering.shared_pages import (
+from scheduler.api.dashboard.rendering.page_caches import (
     CACHE_FACTOR,
     MAX_SHARED_PAGES,
     PageRevision,

@@ -1,1 +1,0 @@
-"""Sign-in, sign-out and preferences."""

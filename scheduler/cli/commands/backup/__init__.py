@@ -1,1 +1,0 @@
-"""Commands on whole stores: backup, restore, move."""
