@@ -32,7 +32,6 @@ from scheduler.api.routes import (
     metrics,
     pauses,
     pings,
-    runs,
     secrets,
     watchdog,
 )
@@ -43,6 +42,7 @@ from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.runs import routes as runs
 from scheduler.services import Services
 
 ROUTERS = (

@@ -1,7 +1,7 @@
 """Creates the response of a long list in steps, so that due runs start in between.
 
-Called by scheduler.api.routes.jobs, scheduler.api.routes.runs and scheduler.api.routes.statistics.stats. FastAPI would
-serialize the list at once: 500 runs occupy the event loop for 10 ms.
+The routes of jobs, runs and statistics use it. FastAPI would serialize the list at once: 500 runs occupy the event loop
+for 10 ms.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.features.runs.service import RunCanceller, RunStarter
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
     from scheduler.operations.alerting.windows import WindowManager
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
-    from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
     from scheduler.operations.dead_letters import DeadLetterReplayer
     from scheduler.operations.definition_tests import DefinitionTester
     from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pauses import JobPauser
     from scheduler.operations.pings import PingReceiver
-    from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager
     from scheduler.operations.stored_jobs.editing import StoredJobEditor

@@ -19,9 +19,9 @@ from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
+from scheduler.features.runs.service import RunStarter
 from scheduler.identity.caller import PING_CALLER
 from scheduler.operations.ping_tokens import PingTokens
-from scheduler.operations.runs import RunStarter
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses

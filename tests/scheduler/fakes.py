@@ -35,6 +35,7 @@ from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -44,14 +45,12 @@ from scheduler.operations.alerting.undelivered import UndeliveredManager
 from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
-from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
-from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter

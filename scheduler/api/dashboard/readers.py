@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI, Request
 
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
-from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.features.runs.queries import OutageReader
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader

@@ -15,10 +15,10 @@ from jobs.formats.instants import parse_instant
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.description.bodies import describe_body
-from scheduler.api.models.runs import RunModel
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
+from scheduler.features.runs.models import RunModel
 from scheduler.queries.definitions import DefinitionReview
 from scheduler.queries.jobs_and_runs import next_due_instants
 

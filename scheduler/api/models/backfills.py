@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobs.runs import Ticket
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.runs import run_path
+from scheduler.features.runs.models import run_path
 from scheduler.operations.backfills import BackfillResult
 
 

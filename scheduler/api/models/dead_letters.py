@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.runs import AttemptModel
+from scheduler.features.runs.models import AttemptModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.operations.dead_letters import ReplayResult

@@ -10,8 +10,8 @@ from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
-from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
+from scheduler.features.runs.models import RunModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView

@@ -20,7 +20,6 @@ from scheduler.api.dependencies import (
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
-from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routes.filters import (
     KindsParameter,
@@ -34,6 +33,7 @@ from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.api.stored_jobs.preconditions import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.runs.models import RunModel, run_path
 from scheduler.identity.caller import Caller
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RunState

@@ -127,6 +127,6 @@ def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: boo
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:
-        from scheduler.cli.run_table import show_runs
+        from scheduler.cli.run_report import show_runs
 
         show_runs(records)

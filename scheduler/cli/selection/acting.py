@@ -90,10 +90,10 @@ async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobR
 
 
 def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:
-    from scheduler.cli.run_table import show_runs
+    from scheduler.cli.run_report import show_runs
 
     if as_json:
-        from scheduler.api.models.runs import RunList, RunModel
+        from scheduler.features.runs.models import RunList, RunModel
 
         runs = [RunModel.from_record(record) for record in records]
         show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))

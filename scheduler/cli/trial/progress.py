@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.runs.events import AttemptRetried, RunStarted
 from scheduler.cli.output import escape_controls
 from scheduler.cli.progress import StatusLine
-from scheduler.cli.run_table import outcome_style
+from scheduler.cli.run_report import outcome_style
 
 if TYPE_CHECKING:
     from rich.console import Console

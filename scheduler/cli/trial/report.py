@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
-from scheduler.cli.run_table import format_number, outcome_style
+from scheduler.cli.run_report import format_number, outcome_style
 
 if TYPE_CHECKING:
     from scheduler.cli.trial.running import TrialResult
@@ -67,7 +67,7 @@ def _fields(result: TrialResult) -> tuple[str, ...]:
 
 
 def _to_document(result: TrialResult) -> dict[str, Any]:
-    from scheduler.api.models.runs import AttemptModel
+    from scheduler.features.runs.models import AttemptModel
 
     run = result.run
     attempts = () if run is None else run.attempts

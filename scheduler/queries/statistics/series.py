@@ -19,7 +19,8 @@ LONGEST_IN_HOURS = timedelta(days=8)
 """A longer period has a point a day."""
 LONGEST_FROM_RUNS = timedelta(hours=6)
 """A longer period is read from the rollups."""
-_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 _MOST_POINTS = 80
 _SHORT_SPANS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300, 600))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -43,7 +43,6 @@ from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
-from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.states.health_entries import HealthEntryListModel
@@ -63,6 +62,7 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.runs.models import RunList, RunModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

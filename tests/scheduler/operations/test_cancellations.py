@@ -10,7 +10,7 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.errors import Conflict, NotFound
-from scheduler.operations.cancellations import RunCanceller
+from scheduler.features.runs.service import RunCanceller
 from scheduler.stores.cancellations import CANCELLATIONS_TABLE
 from scheduler.stores.runs.repository import Claim, RunState
 from tests.jobs.running.run_parts import REFUSED, Hang

@@ -12,7 +12,7 @@ from typing import Literal
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
+from scheduler.features.runs.queries import Outage, OutageReader
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import JobUptime, UptimeReader
 

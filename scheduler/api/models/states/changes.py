@@ -7,7 +7,7 @@ from typing import Literal
 
 from jobs.runs.states import StateChange
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.runs import run_path
+from scheduler.features.runs.models import run_path
 
 StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]
 

@@ -8,7 +8,7 @@ from typing import Literal
 from jobs.runs.details import EntryEffect
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.runs import run_path
+from scheduler.features.runs.models import run_path
 
 RECENT = timedelta(days=7)
 """The period of `recent_failures`."""

@@ -29,7 +29,7 @@ def replay_one(letter: str, as_json: bool) -> None:
     if record is None or record.run is None:
         fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
     if as_json:
-        from scheduler.api.models.runs import RunModel
+        from scheduler.features.runs.models import RunModel
 
         show_json(RunModel.from_record(record).model_dump_json(indent=2))
     else:
@@ -42,7 +42,7 @@ def replay_one(letter: str, as_json: bool) -> None:
 
 def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
-    from scheduler.cli.run_table import show_runs
+    from scheduler.cli.run_report import show_runs
     from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:

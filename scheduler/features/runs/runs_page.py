@@ -1,7 +1,4 @@
-"""The page /api/dashboard/runs: the runs of all jobs, the newest first. Read-only.
-
-Registered by scheduler.api.dashboard.pages.
-"""
+"""The page /api/dashboard/runs: the runs of all jobs, the newest first. Read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`history`: list the runs of a job or of all jobs, newest first; or show one run with its attempts."""
+"""`run` runs a job now, `history` lists the runs of jobs or shows one run with its attempts, `cancel` cancels a run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,123 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.selection.options import (
+    AllOption,
+    DryRunOption,
+    JobsArgument,
+    KindOption,
+    SelectionOptions,
+    StateOption,
+    TagOption,
+)
 
 if TYPE_CHECKING:
-    from scheduler.app import ReadOnlyProgram
+    from config.loading import Configuration
+    from jobs.definition import JobDefinition
+    from jobs.runs.events import RunListener
+    from scheduler.app import Program, ReadOnlyProgram
     from scheduler.queries.time_range import TimeRange
     from scheduler.stores.runs.repository import RunRecord
+
+
+def run(
+    jobs: JobsArgument = None,
+    tags: TagOption = None,
+    kinds: KindOption = None,
+    states: StateOption = None,
+    every: AllOption = False,
+    dry_run: DryRunOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")] = False,
+) -> None:
+    """Run a job now, or all jobs that match, and wait until the runs finish. Disabled and paused jobs run, too.
+
+    The jobs that depend on it run afterwards; history has all these runs. Exit code 0: the run succeeded, 1: it did
+    not, 2: the job does not exist, 130: interrupted.
+
+    \b
+    Examples:
+      run checkout-api
+      run checkout-api --json
+      run --tag team=payments --state enabled
+    """
+    options = SelectionOptions.from_arguments(jobs, tags, kinds, states, every, dry_run)
+    if options.single_name is not None:
+        _run_job(options.single_name, as_json)
+    else:
+        from scheduler.cli.selection.acting import run_selection
+
+        run_selection(options, as_json)
+
+
+def _run_job(job: str, as_json: bool) -> None:
+    from scheduler.cli.context import load_for_command
+    from scheduler.cli.selection.named_job import require_job
+
+    configuration = load_for_command("run")
+    definition = require_job(configuration, job)
+    if is_terminal() and not as_json:
+        record = _run_with_progress(configuration, definition)
+    else:
+        record = _run(configuration, job)
+    if record is None or record.run is None:
+        fail(f"the run of {job} did not finish, see the log", EXIT_FAILED)
+    _show_result(record, as_json)
+    if record.run.error == "connection_refused" and job in configuration.jobs.samples:
+        print_note("the target of the sample jobs is available only while `serve` runs")
+    if record.run.outcome != "succeeded":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run_with_progress(configuration: Configuration, job: JobDefinition) -> RunRecord | None:
+    from scheduler.cli.output import create_console
+    from scheduler.cli.progress import JobProgress
+
+    with JobProgress(job.name, job.retry.attempts, create_console()) as progress:
+        return _run(configuration, job.name, progress)
+
+
+def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
+    from jobs.runs.events import ListenerGroup
+    from scheduler.cli.context import run_in_program
+    from scheduler.cli.mutations import quiet_run_log
+    from scheduler.cli.progress import FollowingRuns
+
+    followed = FollowingRuns(job)
+    listeners = followed if listener is None else ListenerGroup(followed, listener)
+    with quiet_run_log():
+        record = run_in_program(configuration, lambda program: _run_until_done(program, job), listeners)
+    if text := str(followed):
+        print_note(text)
+    return record
+
+
+async def _run_until_done(program: Program, job: str) -> RunRecord | None:
+    import asyncio
+
+    from scheduler.identity.command_caller import command_caller
+
+    record = await program.operations.runs.run_now(job, caller=command_caller())
+    try:
+        await program.worker.wait_until_idle()
+    except asyncio.CancelledError:
+        # Ctrl-C: the run ends now, and history shows it.
+        await program.worker.drain(0)
+        print_note(f"interrupted: {record.ticket.id} was recorded as cancelled")
+        raise
+    return await program.queries.find_run(record.ticket.id)
+
+
+def _show_result(record: RunRecord, as_json: bool) -> None:
+    if as_json:
+        from scheduler.features.runs.models import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        return
+    from scheduler.cli.run_report import show_run
+
+    assert record.run is not None
+    show_run(record.run)
+
 
 _PAGE = 500
 MAX_RUNS = 10_000
@@ -117,12 +229,12 @@ def _show_many(run_filter: _RunFilter, limit: int, as_json: bool) -> None:
         if newest is None and job is not None:
             require_job(load_for_command("history"), job)
         print_note(_describe_empty(run_filter, newest))
-    _show(records, job, as_json)
+    _show_records(records, job, as_json)
 
 
 def _describe_empty(run_filter: _RunFilter, newest: RunRecord | None) -> str:
     """`checkout-api has no runs that are failed and due from ...; its newest run: due ..., succeeded`."""
-    from scheduler.cli.run_table import outcome_text
+    from scheduler.cli.run_report import outcome_text
 
     whose, its = ("there are no runs", "the") if run_filter.job is None else (f"{run_filter.job} has no runs", "its")
     if newest is None:
@@ -137,7 +249,7 @@ def _describe_empty(run_filter: _RunFilter, newest: RunRecord | None) -> str:
 
 def _show_one(run_id: str, as_json: bool) -> None:
     from scheduler.cli.context import run_without_jobs
-    from scheduler.cli.run_table import outcome_text
+    from scheduler.cli.run_report import outcome_text
 
     record = run_without_jobs("history", lambda program: program.queries.find_run(run_id))
     if record is None:
@@ -146,7 +258,7 @@ def _show_one(run_id: str, as_json: bool) -> None:
             EXIT_FAILED,
         )
     if as_json:
-        from scheduler.api.models.runs import RunModel
+        from scheduler.features.runs.models import RunModel
 
         show_json(RunModel.from_record(record).model_dump_json(indent=2))
     elif record.run is None:
@@ -172,14 +284,14 @@ async def _records(program: ReadOnlyProgram, of: _RunFilter, limit: int) -> list
     return records
 
 
-def _show(records: list[RunRecord], job: str | None, as_json: bool) -> None:
+def _show_records(records: list[RunRecord], job: str | None, as_json: bool) -> None:
     if as_json:
-        from scheduler.api.models.runs import RunList, RunModel
+        from scheduler.features.runs.models import RunList, RunModel
 
         runs = [RunModel.from_record(record) for record in records]
         show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
     elif not is_terminal():
-        from scheduler.cli.run_table import RUN_FIELDS, run_fields
+        from scheduler.cli.run_report import RUN_FIELDS, run_fields
 
         show_tabs(RUN_FIELDS, map(run_fields, records))
     elif records:
@@ -203,7 +315,7 @@ def _show_table(records: list[RunRecord], job: str | None) -> None:
 
 
 def _cells(record: RunRecord) -> tuple[Cell, ...]:
-    from scheduler.cli.run_table import outcome_cell
+    from scheduler.cli.run_report import outcome_cell
 
     due, trigger, run = format_local(record.ticket.due_at), str(record.ticket.trigger), record.run
     if run is None:
@@ -212,3 +324,39 @@ def _cells(record: RunRecord) -> tuple[Cell, ...]:
     took, late = format_milliseconds(run.duration_ms), format_milliseconds(run.lateness_ms)
     error: Cell = run.error or "", "red"
     return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, run.message
+
+
+_CANCEL_TIMEOUT = 15.0
+"""Seconds. A server reads requests to cancel its long runs every few seconds."""
+
+
+def cancel(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id, `job@instant`; `history` lists the runs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs/ID.")] = False,
+) -> None:
+    """Cancel a run that is queued or running, and wait until it ends.
+
+    Its outcome is then `cancelled`; the attempts that it made are retained. Exit code 1: the run does not exist, has
+    finished, or has not ended after 15 seconds.
+
+    \b
+    Examples:
+      cancel checkout-api@20261125T015030.000Z
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.output import EXIT_FAILED, print_error
+    from scheduler.identity.command_caller import command_caller
+
+    async def work(program: Program) -> RunRecord:
+        return await program.operations.cancellations.cancel(run, caller=command_caller(), wait=_CANCEL_TIMEOUT)
+
+    record = run_operation("cancel", work, listing_hint="`history JOB` shows the ids of its runs")
+    if as_json:
+        from scheduler.features.runs.models import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+    elif record.run is not None:
+        print(escape_controls(f"{run} is cancelled"))
+    if record.run is None:
+        print_error(f"{run} has not ended yet; its process cancels it when it reads the request")
+        raise typer.Exit(EXIT_FAILED)

@@ -1,7 +1,4 @@
-"""Compares a run with a good one of the same job: what differs, in words. Pure.
-
-Called by scheduler.api.dashboard.jobs.run_page.
-"""
+"""Compares a run with a good one of the same job: what differs, in words. Pure."""
 
 from __future__ import annotations
 
