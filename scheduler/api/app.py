@@ -24,7 +24,6 @@ from scheduler.api.routes import (
     audit,
     backfills,
     circuits,
-    dead_letters,
     health,
     heartbeats,
     jobs,
@@ -42,6 +41,7 @@ from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.runs import routes as runs
 from scheduler.services import Services
 

@@ -72,7 +72,7 @@ COMMANDS = {
     "cancel": CommandEntry("scheduler.features.runs.commands", "cancel", Needs.USABLE),
     "backfill": CommandEntry("scheduler.cli.commands.backfill", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(
-        "scheduler.cli.commands.dead_letters.group",
+        "scheduler.features.dead_letters.commands",
         "dead_letters",
         Needs.NOTHING,
         {"list": Needs.STORE, "show": Needs.STORE, "replay": Needs.EVERYTHING, "discard": Needs.USABLE},

@@ -35,6 +35,7 @@ from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
@@ -46,7 +47,6 @@ from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.circuits import CircuitControl
-from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser

@@ -12,7 +12,7 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.operations.dead_letters import DeadLetterReplayer, LetterFilter
+from scheduler.features.dead_letters.service import DeadLetterReplayer, LetterFilter
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunState

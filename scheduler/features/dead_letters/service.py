@@ -1,8 +1,6 @@
-"""Replays and discards dead letters. Used by the API and the commands.
+"""Selects, replays and discards dead letters.
 
-A replay is a new run with the current definition; its correlation id is that of the failed run. The letter is first
-marked with the ticket of the replay, then the run is stored and dispatched, then the mark is set to done. A second
-replay after a crash in between uses the same ticket, so nothing runs twice.
+A replay is a new run with the current definition; its correlation id is that of the failed run.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
@@ -23,7 +22,9 @@ from scheduler.catalog.hidden_jobs import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
 
@@ -210,3 +211,66 @@ def _letter_not_found(letter_id: str) -> NotFound:
     return NotFound(
         f"there is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it"
     )
+
+
+LetterState = Literal["waiting", "replaying", "replayed"]
+LETTER_STATES: Final[tuple[LetterState, ...]] = ("waiting", "replaying", "replayed")
+"""`replaying`: its replay was interrupted; another replay continues it."""
+_BATCH: Final = 100
+_MAX_SCANNED: Final = 1000
+"""Letters that one call reads until it has enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCriteria:
+    """What letters must match, all of it. `reason`: a part of the reason, in lower or upper case."""
+
+    job: str = ""
+    reason: str = ""
+    state: LetterState | None = None
+    at: TimeRange = ANY_TIME
+
+    def matches(self, letter: DeadLetter) -> bool:
+        return (
+            self.job in ("", letter.job)
+            and self.reason.lower() in letter.reason.lower()
+            and self.state in (None, find_letter_state(letter))
+            and (self.at.since is None or letter.at >= self.at.since)
+            and (self.at.until is None or letter.at <= self.at.until)
+        )
+
+
+def find_letter_state(letter: DeadLetter) -> LetterState:
+    """Return whether it waits for a replay, is replayed, or its replay was interrupted."""
+    if letter.replay is None:
+        return "waiting"
+    return "replayed" if letter.replay.done else "replaying"
+
+
+async def select_letters(
+    queries: JobAndRunQueries, criteria: LetterCriteria, *, limit: int, continuation: str | None = None
+) -> LetterPage:
+    """Return a page of the letters that match, newest first.
+
+    A call reads a limited number of letters, so a page may have fewer than `limit` (even none) and a continuation.
+
+    Raises:
+        InvalidContinuation: this list did not return it.
+        StoreError: the store is unavailable.
+    """
+    found: list[DeadLetter] = []
+    scanned = 0
+    while scanned < _MAX_SCANNED:
+        page = await queries.list_dead_letters(job=criteria.job or None, limit=_BATCH, continuation=continuation)
+        for letter in page.letters:
+            if criteria.at.since is not None and letter.at < criteria.at.since:
+                return LetterPage(tuple(found), None)
+            if criteria.matches(letter):
+                if len(found) == limit:
+                    return LetterPage(tuple(found), found[-1].id)
+                found.append(letter)
+        if page.continuation is None:
+            return LetterPage(tuple(found), None)
+        continuation = page.continuation
+        scanned += _BATCH
+    return LetterPage(tuple(found), continuation)

@@ -1,6 +1,6 @@
 """The pages of dead letters: the list at /api/dashboard/dead-letters, and one letter with all its data.
 
-They replay and discard letters through the API. Registered by scheduler.api.dashboard.pages.
+They replay and discard letters through the API.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
 from scheduler.api.dependencies import CallerDep, Continuation, ServicesDep, parse_choice
 from scheduler.api.problems import ApiError
-from scheduler.api.routes.dead_letters import LetterId
 from scheduler.api.routing import ApiRouter
+from scheduler.features.dead_letters.routes import LetterId
+from scheduler.features.dead_letters.service import (
+    LETTER_STATES,
+    MAX_REPLAYS,
+    LetterCriteria,
+    find_letter_state,
+    select_letters,
+)
 from scheduler.identity.literals import show_definition
-from scheduler.operations.dead_letters import MAX_REPLAYS
-from scheduler.queries.faults.dead_letters import LETTER_STATES, LetterCriteria, find_letter_state, select_letters
 from scheduler.services import Services
 from scheduler.stores.dead_letters.letter import LetterPage
 
