@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
+    from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
-    from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeat_reader import HeartbeatReader
     from scheduler.queries.heartbeats import HeartbeatQueries
@@ -223,7 +223,7 @@ class Services:
 
     @cached_property
     def circuits(self) -> CircuitQueries:
-        from scheduler.queries.circuits import CircuitQueries
+        from scheduler.features.circuits.queries import CircuitQueries
 
         return CircuitQueries(self.catalog, self.repositories.circuits, self.clock)
 

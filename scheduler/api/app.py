@@ -23,7 +23,6 @@ from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import (
     audit,
     backfills,
-    circuits,
     health,
     heartbeats,
     jobs,
@@ -41,6 +40,7 @@ from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.circuits import routes as circuits
 from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.runs import routes as runs
 from scheduler.services import Services

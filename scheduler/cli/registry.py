@@ -78,7 +78,7 @@ COMMANDS = {
         {"list": Needs.STORE, "show": Needs.STORE, "replay": Needs.EVERYTHING, "discard": Needs.USABLE},
     ),
     "circuits": CommandEntry(
-        "scheduler.cli.commands.circuits.group",
+        "scheduler.features.circuits.commands",
         "circuits",
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},

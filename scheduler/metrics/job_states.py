@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.metrics.families import STEP_PAUSE
-from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.jobs_and_runs import next_due_instants, schedule_resumes_after
 from scheduler.stores.alerting.repository import EngineRows, EngineState
 from scheduler.stores.dead_letters.repository import DeadLetters

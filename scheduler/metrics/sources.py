@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.metrics.families import SeriesSource
 from scheduler.metrics.job_series import HistogramSetting, JobSeriesSource
 from scheduler.metrics.job_states import JobStateReader, StatesOf
@@ -22,7 +23,6 @@ from scheduler.metrics.program_series import (
 )
 from scheduler.metrics.run_facts import RunFactReader
 from scheduler.metrics.selection import OmittedJobsSource, SeriesSelection
-from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.objectives.counters import ObjectiveCounters
 from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.stores.pauses import Pauses

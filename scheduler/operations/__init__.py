@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.features.circuits.service import CircuitControl
     from scheduler.features.dead_letters.service import DeadLetterReplayer
     from scheduler.features.runs.service import RunCanceller, RunStarter
     from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from scheduler.operations.alerting.windows import WindowManager
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
-    from scheduler.operations.circuits import CircuitControl
     from scheduler.operations.definition_tests import DefinitionTester
     from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pauses import JobPauser

@@ -1,6 +1,6 @@
 """Checks of arguments that several operations have.
 
-Called by scheduler.operations.pauses, scheduler.operations.circuits and scheduler.operations.alerting.
+Called by scheduler.operations.pauses, scheduler.features.circuits.service and scheduler.operations.alerting.
 """
 
 from __future__ import annotations

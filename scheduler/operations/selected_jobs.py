@@ -15,11 +15,11 @@ from typing import NamedTuple
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
+from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.identity.caller import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
-from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.selection import JobSelection
 from scheduler.stores.port import StoreError

@@ -35,6 +35,8 @@ from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
@@ -46,7 +48,6 @@ from scheduler.operations.alerting.undelivered import UndeliveredManager
 from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
-from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
@@ -59,7 +60,6 @@ from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.identity.api_keys import ApiKeys

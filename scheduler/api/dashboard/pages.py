@@ -9,10 +9,11 @@ from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
 from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page
-from scheduler.api.dashboard.operations import audit_page, circuits_page, health_page, secrets_page, settings_page
+from scheduler.api.dashboard.operations import audit_page, health_page, secrets_page, settings_page
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
+from scheduler.features.circuits import page as circuits_page
 from scheduler.features.dead_letters import page as dead_letters_page
 from scheduler.features.runs import run_page, runs_page
 

@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.features.circuits.queries import OpenCircuitFinder
 from scheduler.features.runs.queries import OutageReader
-from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader
 from scheduler.queries.forecast.reader import ForecastReader

@@ -9,12 +9,12 @@ from jobs.definition.dependencies import Dependency
 from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
+from scheduler.features.circuits.models import CircuitModel
+from scheduler.features.circuits.queries import CircuitView
 from scheduler.features.runs.models import RunModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
-from scheduler.queries.circuits import CircuitView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.pauses import Pause

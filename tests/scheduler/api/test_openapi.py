@@ -37,7 +37,6 @@ from scheduler.api.models.alerting.suppressions import (
 )
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
-from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
@@ -61,6 +60,7 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.runs.models import RunList, RunModel
 from tests.jobs.running.run_parts import REFUSED, answer

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from jobs.running.circuit_breaker.state import ManualOverride
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.queries.circuits import CircuitView
+from scheduler.features.circuits.queries import CircuitView
 
 
 class CircuitOverrideModel(ResponseModel):

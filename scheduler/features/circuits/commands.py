@@ -1,4 +1,4 @@
-"""`circuits`: list circuit breakers, force one open or closed, reset it."""
+"""`circuits`: list circuits, hold one open or closed, and reset it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.commands.circuits.reset import LISTED_BY, ReasonOption, reset_circuit, show_circuit
 from scheduler.cli.output import (
     Column,
+    escape_controls,
     fail,
     is_terminal,
     print_note,
@@ -19,10 +19,80 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.selection.options import (
+    AllOption,
+    DryRunOption,
+    KindOption,
+    SelectionOptions,
+    StateOption,
+    TagOption,
+)
 
 if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.queries.circuits import CircuitView
+    from scheduler.features.circuits.queries import CircuitView
+
+LISTED_BY = "`circuits` lists all circuits"
+
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Reason, shown with the circuit and with each run that it rejects.")
+]
+
+
+def reset_circuit(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]...", help="group:NAME, or job names: * is any text.")
+    ] = None,
+    tags: TagOption = None,
+    kinds: KindOption = None,
+    states: StateOption = None,
+    every: AllOption = False,
+    dry_run: DryRunOption = False,
+    reason: ReasonOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")] = False,
+) -> None:
+    """Close the circuit of a job or a group, or of all jobs that match; end a forced state, and clear the counts.
+
+    \b
+    Examples:
+      circuits reset checkout-api
+      circuits reset --tag team=payments
+    """
+    options = SelectionOptions.from_arguments(keys, tags, kinds, states, every, dry_run)
+    if options.single_name is not None:
+        _reset_one(options.single_name, reason.strip(), as_json)
+        return
+    from scheduler.cli.selection.acting import act_on_selection
+    from scheduler.identity.command_caller import command_caller
+
+    act_on_selection(
+        "circuits reset",
+        options,
+        as_json,
+        lambda actions, page: actions.reset_circuits(page, reason=reason.strip(), caller=command_caller()),
+    )
+
+
+def _reset_one(key: str, reason: str, as_json: bool) -> None:
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
+
+    view = run_operation(
+        "circuits reset",
+        lambda program: program.operations.circuits.reset(key, reason=reason, caller=command_caller()),
+        listing_hint=LISTED_BY,
+    )
+    show_circuit(view, as_json)
+
+
+def show_circuit(view: CircuitView, as_json: bool) -> None:
+    if as_json:
+        from scheduler.features.circuits.models import CircuitModel
+
+        show_json(CircuitModel.from_view(view).model_dump_json(indent=2))
+        return
+    print(escape_controls(f"{view.key} is {view}"))
+
 
 _PAGE = 500
 _FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
@@ -56,7 +126,7 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
     configuration = load_for_command("circuits")
     views = run_in_store(configuration, _views)
     if as_json:
-        from scheduler.api.models.circuits import CircuitList, CircuitModel
+        from scheduler.features.circuits.models import CircuitList, CircuitModel
 
         listed = [CircuitModel.from_view(view) for view in views]
         show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))

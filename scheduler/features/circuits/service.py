@@ -1,4 +1,4 @@
-"""Overrides a circuit breaker (open or closed) and resets it. Called by scheduler.api and the commands."""
+"""Overrides a circuit breaker (open or closed) and resets it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jobs.running.circuit_breaker.state_machine import reset_circuit, with_overr
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import Conflict, NotFound
+from scheduler.features.circuits.queries import CircuitQueries, CircuitView
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
-from scheduler.queries.circuits import CircuitQueries, CircuitView
 
 _MAX_TRIES = 10
 """Attempts to write the state, which runs change at the same time."""

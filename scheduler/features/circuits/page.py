@@ -1,7 +1,4 @@
-"""The pages of circuits: the list at /api/dashboard/circuits, and one circuit with forms that override and reset it.
-
-Registered by scheduler.api.dashboard.pages.
-"""
+"""The pages of circuits: the list at /api/dashboard/circuits, and one circuit with forms that override and reset it."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import CIRCUITS_PATH
 from scheduler.api.dependencies import Continuation, ServicesDep
-from scheduler.api.routes.circuits import CircuitKey
 from scheduler.api.routing import ApiRouter
+from scheduler.features.circuits.routes import CircuitKey
 
 _KINDS: Final = {
     "closed": "up",
