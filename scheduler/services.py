@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.circuits.queries import CircuitQueries
+    from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.definitions import DefinitionReviewer
-    from scheduler.queries.heartbeat_reader import HeartbeatReader
-    from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.history.markers import DeploymentMarkerQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.objectives.reader import ObjectiveReader
@@ -229,14 +228,14 @@ class Services:
 
     @cached_property
     def beats(self) -> HeartbeatReader:
-        from scheduler.queries.heartbeat_reader import HeartbeatReader
+        from scheduler.features.heartbeats.queries import HeartbeatReader
 
         stored = self.repositories
         return HeartbeatReader(self.catalog, stored.heartbeats, self.pauses, stored.schedule_activations, self.clock)
 
     @cached_property
     def heartbeats(self) -> HeartbeatQueries:
-        from scheduler.queries.heartbeats import HeartbeatQueries
+        from scheduler.features.heartbeats.queries import HeartbeatQueries
 
         return HeartbeatQueries(self.catalog, self.repositories.heartbeats, self.beats, self.pauses, self.clock)
 

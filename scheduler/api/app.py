@@ -20,19 +20,7 @@ from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
 from scheduler.api.requests import BodyRules, RouteBody
-from scheduler.api.routes import (
-    audit,
-    backfills,
-    health,
-    heartbeats,
-    jobs,
-    markers,
-    metrics,
-    pauses,
-    pings,
-    secrets,
-    watchdog,
-)
+from scheduler.api.routes import audit, backfills, health, jobs, markers, metrics, pauses, secrets, watchdog
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
@@ -42,6 +30,8 @@ from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.circuits import routes as circuits
 from scheduler.features.dead_letters import routes as dead_letters
+from scheduler.features.heartbeats import routes as heartbeats
+from scheduler.features.heartbeats import routes as pings
 from scheduler.features.runs import routes as runs
 from scheduler.services import Services
 

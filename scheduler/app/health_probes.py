@@ -14,8 +14,8 @@ from jobs.ports import Clock
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from scheduler.app.adapters import describe_store_location, find_file_check
 from scheduler.app.reporting.own_reports import build_own_reports
+from scheduler.features.heartbeats.service import PingReceiver
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
-from scheduler.operations.pings import PingReceiver
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.port import Store, StoreDamaged, StoreError
 from scheduler.watchdog import StoreFailures

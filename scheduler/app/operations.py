@@ -8,6 +8,7 @@ from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
+from scheduler.features.heartbeats.service import PingReceiver
 from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -20,7 +21,6 @@ from scheduler.operations.backfills import Backfiller
 from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
-from scheduler.operations.pings import PingReceiver
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.editing import StoredJobEditor

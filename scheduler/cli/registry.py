@@ -47,7 +47,7 @@ COMMANDS = {
     "history": CommandEntry("scheduler.features.runs.commands", "history", Needs.STORE),
     "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
     "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),
-    "heartbeat": CommandEntry("scheduler.cli.commands.heartbeat", "heartbeat", Needs.USABLE),
+    "heartbeat": CommandEntry("scheduler.features.heartbeats.commands", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("scheduler.cli.commands.statistics.uptime", "uptime", Needs.STORE),
     "downtime": CommandEntry("scheduler.cli.commands.statistics.downtime", "downtime", Needs.USABLE),
     "stats": CommandEntry("scheduler.cli.commands.statistics.stats", "stats", Needs.ALL_JOBS),

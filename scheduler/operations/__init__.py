@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scheduler.features.circuits.service import CircuitControl
     from scheduler.features.dead_letters.service import DeadLetterReplayer
+    from scheduler.features.heartbeats.service import PingReceiver
     from scheduler.features.runs.service import RunCanceller, RunStarter
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from scheduler.operations.definition_tests import DefinitionTester
     from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pauses import JobPauser
-    from scheduler.operations.pings import PingReceiver
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager
     from scheduler.operations.stored_jobs.editing import StoredJobEditor

@@ -36,9 +36,9 @@ from jobs.running.clocks import SystemClock
 from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, program
+from scheduler.features.heartbeats import service as ping_tokens
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
-from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
 from tests.parts.azurite import Azurite

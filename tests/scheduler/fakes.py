@@ -38,6 +38,8 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
+from scheduler.features.heartbeats.queries import HeartbeatReader
+from scheduler.features.heartbeats.service import PingReceiver
 from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
@@ -51,7 +53,6 @@ from scheduler.operations.backfills import Backfiller
 from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
-from scheduler.operations.pings import PingReceiver
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
@@ -60,7 +61,6 @@ from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import StoredSessions

@@ -38,7 +38,6 @@ from scheduler.api.models.alerting.suppressions import (
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.health import HealthModel, LiveModel
-from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.secrets import SecretList, SecretModel
@@ -62,6 +61,7 @@ from scheduler.api.stored_jobs.models import (
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
+from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.runs.models import RunList, RunModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient

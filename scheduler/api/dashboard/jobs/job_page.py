@@ -34,8 +34,8 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobName, Service
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
+from scheduler.features.heartbeats.queries import HeartbeatView
 from scheduler.identity.caller import Caller
-from scheduler.queries.heartbeats import HeartbeatView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.services import Services
 

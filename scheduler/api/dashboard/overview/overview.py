@@ -18,8 +18,8 @@ from scheduler.api.dashboard.rendering.shared_pages import SharedPages
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.features.circuits.queries import CircuitView
+from scheduler.features.heartbeats.queries import HeartbeatView
 from scheduler.health.report import HealthReport
-from scheduler.queries.heartbeats import HeartbeatView
 from scheduler.queries.overview.history import JobTimeline
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.overview.reader import Overview

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.heartbeat import Ping
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.heartbeats import HeartbeatView
+    from scheduler.features.heartbeats.queries import HeartbeatView
 
 _FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "body")
 
@@ -59,7 +59,7 @@ def heartbeat(
     except Conflict as error:
         fail(str(error))
     if as_json:
-        from scheduler.api.models.heartbeats import HeartbeatModel
+        from scheduler.features.heartbeats.models import HeartbeatModel
 
         show_json(HeartbeatModel.from_view(view).model_dump_json(indent=2))
     elif is_terminal():

@@ -1,7 +1,8 @@
-"""The routes that receive heartbeat pings. They require no key: the token in the path is the credential.
+"""The routes of heartbeats: one shows that of a job, the others receive pings.
 
-A response reveals nothing: an unknown token gets the same 404 as an unknown path, and errors appear only in the log.
-The token is removed from the path of the request, so that no log contains it.
+A ping requires no key: the token in its path is the credential. Its response reveals nothing: an unknown token gets the
+same 404 as an unknown path, and errors appear only in the log. The token is removed from the path of the request, so
+that no log contains it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,21 @@ from scheduler.api.problems import problem_response
 from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
-from scheduler.operations.ping_tokens import TokensUnavailable
-from scheduler.operations.pings import MAX_PING_BODY, IncomingPing
+from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.heartbeats.service import MAX_PING_BODY, IncomingPing, TokensUnavailable
+from scheduler.stores.heartbeats import PINGS_PER_JOB
 from scheduler.stores.port import StoreError
+
+router = ApiRouter("heartbeats", by_tag=True)
+
+HeartbeatName = Annotated[str, Path(description="The job's name", examples=["nightly-backup"])]
+
+
+@router.read("/api/jobs/{name}/heartbeat", problems=(HTTPStatus.CONFLICT,))
+async def get_heartbeat(services: ServicesDep, name: HeartbeatName) -> HeartbeatModel:
+    """Return the state of a job's heartbeat, when it goes down, and its last 100 pings."""
+    return HeartbeatModel.from_view(await services.heartbeats.view_heartbeat(name, PINGS_PER_JOB))
+
 
 MASKED_PATH = mask_token(PING_PATH_PREFIX)
 _MAX_READ_BYTES = MAX_PING_BODY + 4096
@@ -32,10 +45,10 @@ _MAX_READ_BYTES = MAX_PING_BODY + 4096
 _MAX_DRAINED_BYTES = 1024 * 1024
 """Bytes that are received so that a client gets its response. A longer body is cut off."""
 
-_log = logging.getLogger("scheduler.queries.heartbeats")
+_log = logging.getLogger("scheduler.features.heartbeats.queries")
 
 # Unknown query parameters are accepted: some senders add their own.
-router = ApiRouter("heartbeats", accepts_unknown_query=True)
+pings_router = ApiRouter("heartbeats", accepts_unknown_query=True)
 
 Token = Annotated[
     str, Path(max_length=500, description="The job's token", examples=["2fd4e1c67a2d28fced849ee1bb76e739"])
@@ -58,10 +71,10 @@ TextParameter = Annotated[str, Query(description="Text to store if the request h
 
 
 # Also with a trailing slash: curl does not follow a redirect by default, and exits with 0.
-@router.ping("GET", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
-@router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
-@router.ping("GET", "/api/ping/{token}", response_class=PlainTextResponse)
-@router.ping("POST", "/api/ping/{token}", operation_id="ping_with_body", response_class=PlainTextResponse)
+@pings_router.ping("GET", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@pings_router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@pings_router.ping("GET", "/api/ping/{token}", response_class=PlainTextResponse)
+@pings_router.ping("POST", "/api/ping/{token}", operation_id="ping_with_body", response_class=PlainTextResponse)
 async def ping(
     request: Request,
     services: ServicesDep,
@@ -75,8 +88,8 @@ async def ping(
     return await _receive_ping(request, services, token, signal, None, rid, msg)
 
 
-@router.ping("GET", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
-@router.ping(
+@pings_router.ping("GET", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
+@pings_router.ping(
     "POST", "/api/ping/{token}/{result}", operation_id="ping_result_with_body", response_class=PlainTextResponse
 )
 async def ping_result(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.queries.heartbeats import HeartbeatView
+from scheduler.features.heartbeats.queries import HeartbeatView
 
 
 class PingModel(ResponseModel):
