@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.statistics.queries import StatsReader
+    from scheduler.features.statistics.uptime import DowntimeReader, UptimeReader
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.alerts import AlertQueries
     from scheduler.queries.alerting.channels import ChannelQueries
-    from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.alerting.incident_reports import IncidentReportReader
     from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
@@ -49,9 +50,7 @@ if TYPE_CHECKING:
     from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.overview.history import TimelineReader
     from scheduler.queries.overview.reader import OverviewQueries
-    from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.stored_jobs import StoredJobQueries
-    from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
     from scheduler.stores.idempotency import IdempotencyRecords
@@ -193,19 +192,19 @@ class Services:
 
     @cached_property
     def stats(self) -> StatsReader:
-        from scheduler.queries.statistics.reader import StatsReader
+        from scheduler.features.statistics.queries import StatsReader
 
         return StatsReader(self.catalog, self.runs, self.clock, *self._ages)
 
     @cached_property
     def uptimes(self) -> UptimeReader:
-        from scheduler.queries.uptime import UptimeReader
+        from scheduler.features.statistics.uptime import UptimeReader
 
         return UptimeReader(self.catalog, self.runs, self.clock, *self._ages)
 
     @cached_property
     def downtimes(self) -> DowntimeReader:
-        from scheduler.queries.alerting.downtime import DowntimeReader
+        from scheduler.features.statistics.uptime import DowntimeReader
 
         stored, age = self.repositories, self.options.incident_age
         return DowntimeReader(

@@ -9,7 +9,7 @@ from jobs.formats.instants import parse_instant
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from scheduler.queries.time_range import TimeRange
+    from scheduler.features.statistics.periods import TimeRange
 
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:
@@ -24,7 +24,7 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
 
 def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
     """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(since, until, datetime.now(UTC))

@@ -15,9 +15,9 @@ from typing import Any
 from scheduler.audit.hidden_states import has_hidden_state
 from scheduler.audit.verification import ChainVerifier, Verification
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.literals import mask_audit_entry
 from scheduler.identity.principal import Principal, Role
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.audit.chain import ChainHead, canonical_json
 from scheduler.stores.audit.log import AuditLog, sequence_of
 from scheduler.stores.port import Row

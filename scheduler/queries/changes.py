@@ -17,9 +17,9 @@ from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.catalog.hidden_jobs import hide_position
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.queries.selection import EVERY_JOB, JobSelection
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.changes.health_histories import HealthHistories
 from scheduler.stores.changes.repository import StateChanges
 

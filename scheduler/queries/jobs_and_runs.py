@@ -12,9 +12,9 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses

@@ -20,11 +20,11 @@ from scheduler.cli.delivery.port import (
     RunningJob,
 )
 from scheduler.cli.delivery.review_documents import list_review_documents
+from scheduler.features.statistics.periods import Period
 from scheduler.identity.command_caller import command_caller
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.audit import AuditFilter
 from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
-from scheduler.queries.periods import Period
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

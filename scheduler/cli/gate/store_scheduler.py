@@ -11,8 +11,8 @@ from scheduler.cli.delivery.store_scheduler import StoreScheduler
 from scheduler.cli.gate.port import GateUnavailable, ObservedRun, observe_run
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import OperationError
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.command_caller import command_caller
-from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:

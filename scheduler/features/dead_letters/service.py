@@ -21,9 +21,9 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.hidden_jobs import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.caller import Caller
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.queries.time_range import TimeRange
+    from scheduler.features.statistics.periods import TimeRange
     from scheduler.stores.runs.repository import RunRecord
 
 

@@ -16,10 +16,10 @@ from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentSta
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.queries.selection import EVERY_JOB, JobSelection
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
 from scheduler.stores.alerting.keys import reverse_id
 from scheduler.stores.runs.repository import Runs

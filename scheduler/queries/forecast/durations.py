@@ -13,10 +13,10 @@ from heapq import nlargest
 from typing import Final
 
 from jobs.ports import Clock
+from scheduler.features.statistics.periods import Period
+from scheduler.features.statistics.queries import StatsReader
 from scheduler.queries.forecast.counting import DueJob
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.periods import Period
-from scheduler.queries.statistics.reader import StatsReader
 
 MAX_MEASURED: Final = 200
 """Jobs of a forecast whose percentile is read: three reads of the store each."""

@@ -16,6 +16,7 @@ from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.features.statistics.periods import hour_of
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.forecast.cell_jobs import CellJob, list_cell_jobs
 from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
@@ -26,7 +27,6 @@ from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_
 from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
 from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.periods import hour_of
 from scheduler.queries.selection import JobSelection
 from scheduler.stores.pauses import Pause
 from scheduler.turns import convert_each, finish

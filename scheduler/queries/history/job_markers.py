@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
 from scheduler.queries.history.markers import DeploymentMarkerQueries
-from scheduler.queries.time_range import TimeRange
 
 MAX_MARKERS: Final = 50
 _MAX_CACHED: Final = 100

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal
-from scheduler.queries.time_range import TimeRange
 from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
 
 MAX_MARKERS_SCANNED = 1000

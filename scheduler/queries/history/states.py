@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.runs.states import StateChange
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.queries.changes import ChangeFilter, ChangeQueries
-from scheduler.queries.time_range import TimeRange
 
 MAX_CHANGES_READ = 300
 """The newest changes of a period. Those before are not shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries.alerting.downtime import DowntimeReader
+from scheduler.features.statistics.uptime import DowntimeReader
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.queries.objectives.measuring import ObjectiveMeasurer
 from scheduler.queries.objectives.reader import ObjectiveReader

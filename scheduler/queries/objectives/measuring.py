@@ -16,7 +16,7 @@ from jobs.incidents.downtime import CountedFailure, Downtime, ExcludedTime, comp
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries.alerting.downtime import DowntimeReader
+from scheduler.features.statistics.uptime import DowntimeReader
 from scheduler.queries.alerting.exclusions import ExclusionReader, ReadExclusions
 from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter, ceil_hour
 from scheduler.stores.runs.repository import Runs

@@ -28,8 +28,8 @@ from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
+from scheduler.features.statistics.periods import HOUR, hour_of
 from scheduler.queries.objectives.measuring import MeasuredJob, ObjectiveMeasurer
-from scheduler.queries.periods import HOUR, hour_of
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run
-from scheduler.queries.periods import HOUR, hour_of
+from scheduler.features.statistics.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.queries.exports import Cells, Rows
+from scheduler.features.statistics.exports import Cells, Rows
 from scheduler.queries.objectives.reader import ObjectiveStatement
 
 STATEMENT_FIELDS = (

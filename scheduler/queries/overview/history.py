@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from jobs.ports import Clock
+from scheduler.features.statistics.periods import hour_of
 from scheduler.queries.overview.spans import (
     CountedPart,
     CountedRun,
@@ -24,7 +25,6 @@ from scheduler.queries.overview.spans import (
     list_latencies,
     needs_runs,
 )
-from scheduler.queries.periods import hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart
 

@@ -43,11 +43,8 @@ from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.states.health_entries import HealthEntryListModel
-from scheduler.api.models.statistics.downtime import DowntimeModel
 from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
 from scheduler.api.models.statistics.statements import ObjectiveStatementModel
-from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
-from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.selections.models import ActionReportModel
@@ -63,6 +60,7 @@ from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.runs.models import RunList, RunModel
+from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

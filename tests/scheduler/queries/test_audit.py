@@ -11,11 +11,11 @@ from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange, Refusal
 from scheduler.audit.verification import Damage
 from scheduler.catalog.catalog import Catalog, UnknownJob
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.queries import audit as module
 from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
-from scheduler.queries.time_range import TimeRange
 from scheduler.stores.audit.log import AUDIT_TABLE, AuditLog
 from scheduler.stores.port import Delete, Upsert
 from scheduler.stores.rows.continuations import InvalidContinuation

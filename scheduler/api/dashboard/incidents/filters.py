@@ -7,9 +7,9 @@ from datetime import datetime, tzinfo
 from urllib.parse import urlencode
 
 from jobs.incidents.values import IncidentStatus
+from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.queries.alerting.incidents import IncidentFilter
 from scheduler.queries.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
-from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 
 
 @dataclass(frozen=True, slots=True)

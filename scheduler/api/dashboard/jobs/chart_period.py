@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from jobs.incidents.values import Incident
-from scheduler.queries.periods import Period, parse_month
-from scheduler.queries.time_range import InvalidTimeRange
+from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_month
 
 WINDOWS: Final = {
     "1h": timedelta(hours=1),

@@ -13,8 +13,8 @@ from typing import Literal
 from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.features.runs.queries import Outage, OutageReader
+from scheduler.features.statistics.uptime import JobUptime, UptimeReader
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.uptime import JobUptime, UptimeReader
 
 _FIRST, _MORE = 20, 200
 """Runs in the first read, and in a second one, to find since when a job is up."""

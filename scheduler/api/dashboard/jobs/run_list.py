@@ -15,8 +15,8 @@ from scheduler.api.dashboard.jobs.chart_period import ChartPeriod
 from scheduler.api.dependencies import parse_outcome
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.features.runs.queries import list_filtered_runs
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.runs.repository import RUN_FILTERS, RunPage
 
 RUNS_PER_PAGE: Final = 20

@@ -18,8 +18,8 @@ from jobs.formats.instants import format_iso_instant, parse_instant
 from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dependencies import ServicesDep
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 
 PAGE_SIZE: Final = 50
 """Rows of a list on a page."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.statistics.downtime import ExclusionModel
 from scheduler.api.models.statistics.objectives import ObjectiveDefinitionModel, ObjectivePeriodModel, round_ratio
+from scheduler.features.statistics.models import ExclusionModel
 from scheduler.queries.objectives.measuring import MeasuredJob
 from scheduler.queries.objectives.reader import ObjectiveStatement
 

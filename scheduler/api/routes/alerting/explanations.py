@@ -10,7 +10,7 @@ from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import ApiRouter
-from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
 router = ApiRouter("incidents")
 

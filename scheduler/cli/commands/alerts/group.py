@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.catalog import JobSnapshot
+    from scheduler.features.statistics.periods import TimeRange
     from scheduler.queries.selection import JobSelection
-    from scheduler.queries.time_range import TimeRange
 
 ABOUT = """Alert rules against what happened: replays stored runs through the rules.
 
@@ -126,7 +126,7 @@ def advise(
 
 
 def _parse_range(since: str, until: str | None) -> TimeRange:
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(since, until, datetime.now(UTC))
@@ -146,8 +146,7 @@ def _show(report: BacktestReport, zone: tzinfo, as_json: bool) -> None:
 
 
 def _parse_zone(zone: str | None) -> tzinfo:
-    from scheduler.queries.periods import parse_zone
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
 
     try:
         return parse_zone(zone)

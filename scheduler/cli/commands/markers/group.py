@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.time_range import TimeRange
+    from scheduler.features.statistics.periods import TimeRange
     from scheduler.stores.changes.markers import DeploymentMarker
 
 ABOUT = """Deployments that the charts of jobs mark. A new version of the scheduler marks itself.

@@ -94,8 +94,7 @@ def statement(
       slo statement checkout-api --month 2026-10 --json > statement.json
     """
     from scheduler.cli.commands.slo.texts import describe_statement
-    from scheduler.queries.periods import parse_month_span
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_month_span
 
     chosen = "json" if as_json else format
     if chosen not in ("text", "json", "csv"):
@@ -169,7 +168,7 @@ def _read(read: Callable[[ObjectiveReader], Awaitable[T]]) -> T:
 def _write_csv(found: ObjectiveStatement) -> None:
     import asyncio
 
-    from scheduler.queries.exports import ExportFormat, export_lines
+    from scheduler.features.statistics.exports import ExportFormat, export_lines
     from scheduler.queries.objectives.statement_rows import STATEMENT_FIELDS, iterate_statement_rows
 
     async def write() -> None:

@@ -22,7 +22,7 @@ class PlanAlerts(NamedTuple):
 
 def parse_alerts_since(since: str) -> datetime:
     """Return the begin of the replay; an invalid one ends the command with 2."""
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         found = parse_time_range(since, None, datetime.now(UTC)).since

@@ -16,8 +16,7 @@ ZoneOption = Annotated[
 
 def parse_zone_option(name: str | None) -> tzinfo:
     """Return the zone of this IANA name; an unknown one ends the command with 2."""
-    from scheduler.queries.periods import parse_zone
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
 
     try:
         return parse_zone(name)

@@ -13,10 +13,10 @@ from jobs.alerting.alert import AlertStatus
 from jobs.incidents.values import IncidentStatus, Suppression, SuppressionKind
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
+from scheduler.features.statistics.periods import TimeRange
 from scheduler.queries.alerting.alerts import AlertFilter
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
 from scheduler.queries.selection import parse_selection
-from scheduler.queries.time_range import TimeRange
 from scheduler.stores.rows.continuations import InvalidContinuation
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk
 

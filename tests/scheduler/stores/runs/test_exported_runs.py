@@ -9,10 +9,10 @@ import pytest
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries import exports
-from scheduler.queries.exports import Cells, Rows, export_runs
+from scheduler.features.statistics import exports
+from scheduler.features.statistics.exports import Cells, Rows, export_runs
+from scheduler.features.statistics.periods import ANY_TIME
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.time_range import ANY_TIME
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store

@@ -1,4 +1,4 @@
-"""Response models of statistics."""
+"""Response models of statistics, of uptime by runs, and of uptime by time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,155 @@ from datetime import datetime
 
 from pydantic import AliasChoices, ConfigDict, Field
 
+from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.api.models.base import ResponseModel
-from scheduler.queries.statistics.reader import SelectionStats, Stats
-from scheduler.queries.statistics.sums import StatsSums, quantiles
+from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.features.statistics.queries import SelectionStats, Stats
+from scheduler.features.statistics.sums import StatsSums, quantiles
+from scheduler.features.statistics.uptime import JobDowntime, JobUptime
+
+
+class _SpanModel(ResponseModel):
+    model_config = {"serialize_by_alias": True}
+
+    since: datetime = Field(validation_alias=AliasChoices("from", "since"), serialization_alias="from")
+    until: datetime = Field(validation_alias=AliasChoices("to", "until"), serialization_alias="to")
+
+
+class DowntimeSpanModel(_SpanModel):
+    """A time in which the target was down. `incidents`: ids of those that the caller sees. `open`: it is down still."""
+
+    model_config = example_values(seconds=540.0, rules=["failed"], incidents=["1795856400000-5f2c1d9b"], open=False)
+
+    seconds: float
+    incidents: list[str]
+    rules: list[str]
+    open: bool
+
+    @classmethod
+    def from_span(cls, span: DowntimeSpan) -> DowntimeSpanModel:
+        return cls(
+            since=span.begin,
+            until=span.end,
+            seconds=span.seconds,
+            incidents=list(span.incidents),
+            rules=list(span.rules),
+            open=span.is_open,
+        )
+
+
+class ExclusionModel(_SpanModel):
+    """A time that is neither uptime nor downtime. `name`: of the window. Exclusions can overlap."""
+
+    model_config = example_values(reason="window", name="patching", text="Operating system updates")
+
+    reason: ExclusionReason
+    name: str
+    text: str
+
+    @classmethod
+    def from_exclusion(cls, each: ExcludedTime) -> ExclusionModel:
+        return cls(since=each.begin, until=each.end, reason=each.reason, name=each.name, text=each.text)
+
+
+class DowntimeModel(_SpanModel):
+    """The uptime of a job by time, from `from` (inclusive) to `to` (exclusive), which is now at the latest.
+
+    `uptime` (0 to 1): the share of `measured_seconds` without downtime; null if nothing was measured, such as for a job
+    without a rule that counts as downtime. `rules`: those of the job that count. `complete`: all incidents, changes and
+    windows of the period were stored and read.
+    """
+
+    model_config = example_values(
+        uptime=0.999792, down_seconds=540.0, excluded_seconds=10800.0, measured_seconds=2581200.0, rules=["failed"]
+    )
+
+    job: str
+    uptime: float | None
+    down_seconds: float
+    measured_seconds: float
+    excluded_seconds: float
+    complete: bool
+    rules: list[str]
+    spans: list[DowntimeSpanModel]
+    excluded: list[ExclusionModel]
+
+    @classmethod
+    def from_downtime(cls, found: JobDowntime) -> DowntimeModel:
+        downtime, uptime = found.downtime, found.uptime
+        return cls(
+            since=downtime.since,
+            until=downtime.until,
+            job=found.job,
+            uptime=None if uptime is None else round(uptime, 6),
+            down_seconds=downtime.down_seconds,
+            measured_seconds=downtime.measured_seconds,
+            excluded_seconds=downtime.excluded_seconds,
+            complete=found.is_complete,
+            rules=list(found.rules),
+            spans=[DowntimeSpanModel.from_span(span) for span in downtime.spans],
+            excluded=[ExclusionModel.from_exclusion(each) for each in downtime.exclusions],
+        )
+
+
+class UptimeWindowModel(ResponseModel):
+    """A span that ends now. `ratio` (0 to 1) is null without a run. `mean_ms`: of the runs that succeeded.
+
+    `complete`: the retention covers the span, so every run counts.
+    """
+
+    model_config = example_values(name="24h", ratio=0.999306, up=1439, down=1, mean_ms=112.4, complete=True)
+
+    name: str
+    ratio: float | None
+    up: int
+    down: int
+    mean_ms: float | None
+    complete: bool
+
+
+class UptimeMonthModel(ResponseModel):
+    """A calendar month in UTC: seconds of downtime, and outages that overlap it; null without data."""
+
+    model_config = example_values(month="2026-11", down_seconds=60.0, outages=1)
+
+    month: str
+    down_seconds: float | None
+    outages: int | None
+
+
+class UptimeModel(ResponseModel):
+    """The uptime of a job.
+
+    Skipped and cancelled runs and backfills do not count. `since`: the first run that counts.
+    """
+
+    model_config = example_values(runs=43200)
+
+    job: str
+    since: datetime | None
+    runs: int
+    windows: list[UptimeWindowModel]
+    months: list[UptimeMonthModel]
+
+    @classmethod
+    def from_uptime(cls, found: JobUptime) -> UptimeModel:
+        windows = [
+            UptimeWindowModel(
+                name=window.name,
+                ratio=round(window.uptime.ratio, 6) if window.uptime.sample_count else None,
+                up=window.uptime.up,
+                down=window.uptime.down,
+                mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
+                complete=window.is_complete,
+            )
+            for window in found.windows
+        ]
+        months = [
+            UptimeMonthModel(month=one.name, down_seconds=one.seconds, outages=one.outages) for one in found.months
+        ]
+        return cls(job=found.job, since=found.since, runs=found.runs, windows=windows, months=months)
 
 
 class QuantilesModel(ResponseModel):

@@ -22,12 +22,11 @@ from typing import Any
 from jobs.formats.instants import format_iso_instant
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
+from scheduler.features.statistics.periods import Period, TimeRange
+from scheduler.features.statistics.queries import StatsReader
+from scheduler.features.statistics.sums import StatsSums, quantiles
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.periods import Period
 from scheduler.queries.selection import JobSelection
-from scheduler.queries.statistics.reader import StatsReader
-from scheduler.queries.statistics.sums import StatsSums, quantiles
-from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import JobMatcher, RunRecord
 from scheduler.turns import SharedTurns

@@ -12,9 +12,8 @@ from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from jobs.incidents.suppression.spans import Span
-    from scheduler.queries.periods import Period
+    from scheduler.features.statistics.periods import Period, TimeRange
     from scheduler.queries.selection import JobSelection
-    from scheduler.queries.time_range import TimeRange
 
 T = TypeVar("T")
 
@@ -44,14 +43,14 @@ class PeriodOptions(NamedTuple):
     timezone: str | None
 
     def parse_range(self) -> TimeRange:
-        from scheduler.queries.periods import parse_range, parse_zone
+        from scheduler.features.statistics.periods import parse_range, parse_zone
 
         zone = _or_fail(lambda: parse_zone(self.timezone))
         return _or_fail(lambda: parse_range(self.since, self.until, self.month, zone, datetime.now(UTC)))
 
     def parse_period(self, oldest: datetime) -> Period:
         """`oldest`: the beginning of a range without one."""
-        from scheduler.queries.periods import parse_period
+        from scheduler.features.statistics.periods import parse_period
 
         self._check_window()
         within = self.parse_range()
@@ -59,14 +58,14 @@ class PeriodOptions(NamedTuple):
 
     def parse_span(self) -> Span:
         """Return the period without rounding."""
-        from scheduler.queries.periods import parse_span
+        from scheduler.features.statistics.periods import parse_span
 
         self._check_window()
         within = self.parse_range()
         return _or_fail(lambda: parse_span(self.window, within, datetime.now(UTC)))
 
     def _check_window(self) -> None:
-        from scheduler.queries.periods import WINDOWS
+        from scheduler.features.statistics.periods import WINDOWS
 
         if self.window is not None and self.window not in WINDOWS:
             fail(f"--window: expected one of {', '.join(WINDOWS)}, got {self.window!r}")
@@ -82,7 +81,7 @@ def parse_selection_options(names: list[str] | None, tags: list[str] | None) -> 
 
 
 def _or_fail(parse: Callable[[], T]) -> T:
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange
 
     try:
         return parse()

@@ -1,13 +1,19 @@
-"""`stats`: show how runs went in a period, also those that are deleted."""
+"""`stats` shows how runs went in a period, also those that are deleted; `export` writes runs or statistics as JSON lines
+or CSV.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.statistics.period_options import (
+from scheduler.cli.formatting import format_milliseconds
+from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.features.statistics.period_options import (
     FromOption,
     MonthOption,
     NamesOption,
@@ -18,13 +24,14 @@ from scheduler.cli.commands.statistics.period_options import (
     ZoneOption,
     parse_selection_options,
 )
-from scheduler.cli.formatting import format_milliseconds
-from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.statistics.exports import ExportFormat
+    from scheduler.features.statistics.queries import SelectionStats, Stats
     from scheduler.queries.selection import JobSelection
-    from scheduler.queries.statistics.reader import SelectionStats, Stats
 
 _FIELDS = (
     *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),
@@ -71,12 +78,12 @@ def stats(
 async def _show_job(
     program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
 ) -> None:
-    from scheduler.queries.periods import parse_zone
+    from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
     found = await program.stats.read_job(job, period, parse_zone(options.timezone))
     if as_json:
-        from scheduler.api.models.statistics.stats import JobStatsModel, StatsModel
+        from scheduler.features.statistics.models import JobStatsModel, StatsModel
 
         answer = JobStatsModel(job=job, stats=StatsModel.from_stats(found))
         show_json(answer.model_dump_json(indent=2, by_alias=True))
@@ -87,13 +94,13 @@ async def _show_job(
 async def _show_selection(
     program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
 ) -> None:
-    from scheduler.queries.periods import parse_zone
+    from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
     tag = next((one.key for one in selection.tags if one.value is None), None)
     found = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
     if as_json:
-        from scheduler.api.models.statistics.stats import SelectionStatsModel
+        from scheduler.features.statistics.models import SelectionStatsModel
 
         show_json(SelectionStatsModel.from_selection(found, tag).model_dump_json(indent=2, by_alias=True))
         return
@@ -147,3 +154,79 @@ def _cells(name: str, jobs: int, stats: Stats) -> tuple[str, ...]:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.3%}"
+
+
+class ExportSubject(StrEnum):
+    RUNS = "runs"
+    STATS = "stats"
+
+
+class OutputFormat(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def export(
+    subject: Annotated[ExportSubject, typer.Argument(help="What to export.")],
+    format: Annotated[OutputFormat, typer.Option("--format", help="JSON lines or CSV.")] = OutputFormat.JSONL,
+    window: WindowOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    month: MonthOption = None,
+    timezone: ZoneOption = None,
+    names: NamesOption = None,
+    tags: TagsOption = None,
+    job: Annotated[str | None, typer.Option("--job", help="Only runs of this job.")] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="Only runs with this outcome.")] = None,
+) -> None:
+    """Write runs, newest first, or the statistics of each job to standard output.
+
+    The last line has the number of rows and whether the export is complete.
+
+    \b
+    Examples:
+      export runs --month 2026-11 --timezone Europe/Berlin --format csv > runs.csv
+      export runs --job checkout-api --outcome failed --from 7d
+      export stats --window 90d --tag team=payments
+    """
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+    from scheduler.features.statistics.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
+
+    if subject is ExportSubject.RUNS and (window or names or tags):
+        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
+    if subject is ExportSubject.STATS and (job or outcome):
+        fail("--job and --outcome apply to runs: use --name")
+    options = PeriodOptions(window, since, until, month, timezone)
+    selection, chosen = parse_selection_options(names, tags), ExportFormat(format)
+    configuration = load_for_command("export")
+
+    async def write(program: ReadOnlyProgram) -> bool:
+        if subject is ExportSubject.RUNS:
+            return await _print(_run_chunks(program, options, job, outcome, chosen))
+        rows = export_stats(program.stats, selection, options.parse_period(program.stats.oldest))
+        return await _print(export_lines(STATS_FIELDS, rows, chosen))
+
+    if not run_in_store(configuration, write):
+        raise typer.Exit(EXIT_FAILED)
+    if subject is ExportSubject.STATS:
+        exit_if_incomplete(configuration)
+
+
+def _run_chunks(
+    program: ReadOnlyProgram, options: PeriodOptions, job: str | None, outcome: str | None, format: ExportFormat
+) -> AsyncIterator[str]:
+    from scheduler.features.statistics.exports import RUN_FIELDS, export_lines, export_runs
+    from scheduler.stores.runs.repository import RUN_FILTERS
+
+    if outcome is not None and outcome not in RUN_FILTERS:
+        fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
+    rows = export_runs(program.queries, job=job, outcome=outcome, due=options.parse_range())
+    return export_lines(RUN_FIELDS, rows, format)
+
+
+async def _print(chunks: AsyncIterator[str]) -> bool:
+    """Return whether the export is complete."""
+    chunk = ""
+    async for chunk in chunks:
+        sys.stdout.write(chunk)
+    return not ("# incomplete" in chunk or '"complete":false,"rows"' in chunk)

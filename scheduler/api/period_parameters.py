@@ -9,8 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import Query
 
 from scheduler.api.problems import InvalidInput, UnusableValue
-from scheduler.queries.periods import MONTH_PATTERN, ZONE_PATTERN, parse_zone
-from scheduler.queries.time_range import InvalidTimeRange
+from scheduler.features.statistics.periods import MONTH_PATTERN, ZONE_PATTERN, InvalidTimeRange, parse_zone
 
 T = TypeVar("T")
 
