@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scheduler.changes.tracker import StateTracker
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.objectives.queries import ObjectiveReader
     from scheduler.features.statistics.queries import StatsReader
     from scheduler.features.statistics.uptime import DowntimeReader, UptimeReader
     from scheduler.health.report import Health
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.history.markers import DeploymentMarkerQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
-    from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.overview.history import TimelineReader
     from scheduler.queries.overview.reader import OverviewQueries
     from scheduler.queries.stored_jobs import StoredJobQueries
@@ -213,7 +213,7 @@ class Services:
 
     @cached_property
     def objectives(self) -> ObjectiveReader:
-        from scheduler.queries.objectives.building import build_objective_reader
+        from scheduler.features.objectives.queries import build_objective_reader
 
         return build_objective_reader(
             self.catalog, self.runs, self.repositories, self.downtimes, self.clock, *self._ages

@@ -23,7 +23,6 @@ from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import audit, backfills, health, jobs, markers, metrics, pauses, secrets, watchdog
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes, health_entries
-from scheduler.api.routes.statistics import objectives
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
@@ -32,6 +31,7 @@ from scheduler.features.circuits import routes as circuits
 from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.heartbeats import routes as heartbeats
 from scheduler.features.heartbeats import routes as pings
+from scheduler.features.objectives import routes as objectives
 from scheduler.features.runs import routes as runs
 from scheduler.features.statistics import routes as downtime
 from scheduler.features.statistics import routes as exports

@@ -53,7 +53,7 @@ COMMANDS = {
     "stats": CommandEntry("scheduler.features.statistics.commands", "stats", Needs.ALL_JOBS),
     "export": CommandEntry("scheduler.features.statistics.commands", "export", Needs.ALL_JOBS),
     "slo": CommandEntry(
-        "scheduler.cli.commands.slo.group",
+        "scheduler.features.objectives.commands",
         "slo",
         Needs.NOTHING,
         {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},

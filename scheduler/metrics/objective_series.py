@@ -15,11 +15,10 @@ from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.objectives.queries import ObjectiveCounters, ObjectiveReader, ObjectiveState
 from scheduler.metrics.families import Family
 from scheduler.metrics.selection import SeriesSelection
 from scheduler.metrics.text import write_samples
-from scheduler.queries.objectives.counters import ObjectiveCounters
-from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveState
 
 MAX_REFRESHED = 50
 VALUES_AGE = timedelta(seconds=10)

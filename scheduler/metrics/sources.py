@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.features.objectives.queries import ObjectiveCounters, ObjectiveReader
 from scheduler.metrics.families import SeriesSource
 from scheduler.metrics.job_series import HistogramSetting, JobSeriesSource
 from scheduler.metrics.job_states import JobStateReader, StatesOf
@@ -23,8 +24,6 @@ from scheduler.metrics.program_series import (
 )
 from scheduler.metrics.run_facts import RunFactReader
 from scheduler.metrics.selection import OmittedJobsSource, SeriesSelection
-from scheduler.queries.objectives.counters import ObjectiveCounters
-from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

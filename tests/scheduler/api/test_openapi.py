@@ -43,8 +43,6 @@ from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.states.health_entries import HealthEntryListModel
-from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
-from scheduler.api.models.statistics.statements import ObjectiveStatementModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.selections.models import ActionReportModel
@@ -59,6 +57,7 @@ from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
 from scheduler.features.runs.models import RunList, RunModel
 from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from tests.jobs.running.run_parts import REFUSED, answer

@@ -15,8 +15,8 @@ from jobs.definition import JobDefinition
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import SliCounts
+from scheduler.features.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
-from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.stores.runs.repository import Runs
 
 EXCLUSIONS_AGE = timedelta(seconds=15)

@@ -24,8 +24,8 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.objectives.queries import ObjectiveState
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList
-from scheduler.queries.objectives.reader import ObjectiveState
 from scheduler.services import Services
 
 MAX_INCIDENTS: Final = 10

@@ -21,8 +21,7 @@ from jobs.objectives import (
 
 if TYPE_CHECKING:
     from jobs.incidents.downtime import ExcludedTime
-    from scheduler.queries.objectives.measuring import MeasuredJob
-    from scheduler.queries.objectives.reader import ObjectiveState, ObjectiveStatement
+    from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
 
 LIST_COLUMNS = ("objective", "status", "attained", "target", "window", "budget left", "burn rate", "exhausted in")
 LIST_FIELDS = (

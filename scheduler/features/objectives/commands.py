@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveStatement
+    from scheduler.features.objectives.queries import ObjectiveReader, ObjectiveStatement
 
     T = TypeVar("T")
 
@@ -38,11 +38,11 @@ _MOST_LISTED = 1000
 @slo.command("list")
 def list_objectives(as_json: JsonOption = False) -> None:
     """List the objectives with what is left of their error budgets, those that need attention first."""
-    from scheduler.cli.commands.slo.texts import LIST_COLUMNS, LIST_FIELDS, list_cells, list_values, order_by_need
+    from scheduler.features.objectives.texts import LIST_COLUMNS, LIST_FIELDS, list_cells, list_values, order_by_need
 
     page = _read(lambda objectives: objectives.read_page(limit=_MOST_LISTED))
     if as_json:
-        from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
+        from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel
 
         models = [ObjectiveModel.from_state(each) for each in page.objectives]
         show_json(ObjectiveList(objectives=models, continuation=None).model_dump_json(indent=2, by_alias=True))
@@ -66,11 +66,11 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     Examples:
       slo show checkout-api
     """
-    from scheduler.cli.commands.slo.texts import describe_state
+    from scheduler.features.objectives.texts import describe_state
 
     state = _read(lambda objectives: objectives.read_state(name))
     if as_json:
-        from scheduler.api.models.statistics.objectives import ObjectiveModel
+        from scheduler.features.objectives.models import ObjectiveModel
 
         show_json(ObjectiveModel.from_state(state).model_dump_json(indent=2, by_alias=True))
         return
@@ -93,7 +93,7 @@ def statement(
       slo statement checkout-api --month 2026-10
       slo statement checkout-api --month 2026-10 --json > statement.json
     """
-    from scheduler.cli.commands.slo.texts import describe_statement
+    from scheduler.features.objectives.texts import describe_statement
     from scheduler.features.statistics.periods import InvalidTimeRange, parse_month_span
 
     chosen = "json" if as_json else format
@@ -105,7 +105,7 @@ def statement(
         fail(f"--month: {error}")
     found = _read(lambda objectives: objectives.read_statement(name, month, within))
     if chosen == "json":
-        from scheduler.api.models.statistics.statements import ObjectiveStatementModel
+        from scheduler.features.objectives.models import ObjectiveStatementModel
 
         show_json(ObjectiveStatementModel.from_statement(found).model_dump_json(indent=2, by_alias=True))
     elif chosen == "csv":
@@ -129,7 +129,7 @@ def recompute(
     Examples:
       slo recompute --statement statement.json --export runs.jsonl
     """
-    from scheduler.queries.objectives.recomputation import (
+    from scheduler.features.objectives.statements import (
         WrongInput,
         read_export,
         read_statement,
@@ -168,8 +168,8 @@ def _read(read: Callable[[ObjectiveReader], Awaitable[T]]) -> T:
 def _write_csv(found: ObjectiveStatement) -> None:
     import asyncio
 
+    from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows
     from scheduler.features.statistics.exports import ExportFormat, export_lines
-    from scheduler.queries.objectives.statement_rows import STATEMENT_FIELDS, iterate_statement_rows
 
     async def write() -> None:
         async for chunk in export_lines(STATEMENT_FIELDS, iterate_statement_rows(found), ExportFormat.CSV):

@@ -1,7 +1,6 @@
-"""Recomputes a monthly statement from an export of runs, without the store. Pure. Called by scheduler.cli.
+"""The statement of a month: its rows as CSV, and its recomputation from an export of runs, without the store. Pure.
 
-The statement has the objective, its jobs and what was excluded; the export has the runs. Both are files that were
-archived, so a customer or an auditor can check the numbers later, when the store has deleted the runs.
+The statement has the objective, its jobs and what was excluded; the export has the runs.
 """
 
 from __future__ import annotations
@@ -13,12 +12,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from jobs.formats.instants import parse_instant
+from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run
 from jobs.runs.outcomes import Outcome, Trigger
-from scheduler.queries.objectives.run_counting import is_excluded
+from scheduler.features.objectives.queries import ObjectiveStatement
+from scheduler.features.objectives.run_counting import is_excluded
+from scheduler.features.statistics.exports import Cells, Rows
 
 _OUTCOMES = frozenset(Outcome)
 
@@ -150,3 +151,49 @@ def _read_json(line: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise WrongInput("a line of the export is not a JSON object: is the file an export of runs?")
     return row
+
+
+STATEMENT_FIELDS = (
+    *("objective", "month", "from", "to", "job", "target", "counts", "valid", "good", "bad", "attained"),
+    *("excluded", "excluded_seconds", "met", "complete"),
+)
+
+
+async def iterate_statement_rows(statement: ObjectiveStatement) -> Rows:
+    """Yield each job of the objective, then the whole objective, whose `job` is empty and which alone has `met`."""
+    yield _create_rows(statement)
+
+
+def _create_rows(statement: ObjectiveStatement) -> Iterator[Cells]:
+    common: dict[str, Any] = {
+        "objective": statement.objective.name,
+        "month": statement.month,
+        "from": format_iso_instant(statement.since),
+        "to": format_iso_instant(statement.until),
+        "target": statement.objective.definition.target,
+        "counts": statement.objective.definition.counts,
+    }
+    for each in statement.jobs:
+        counts = each.counts
+        yield common | {
+            "job": each.job,
+            "valid": counts.valid,
+            "good": counts.good,
+            "bad": counts.bad,
+            "attained": round(counts.good / counts.valid, 6) if counts.valid else None,
+            "excluded": each.excluded.valid,
+            "excluded_seconds": each.excluded_seconds,
+            "complete": each.is_complete,
+        }
+    budget = statement.budget
+    yield common | {
+        "job": "",
+        "valid": budget.counts.valid,
+        "good": budget.counts.good,
+        "bad": budget.counts.bad,
+        "attained": None if budget.attained is None else round(budget.attained, 6),
+        "excluded": sum(each.excluded.valid for each in statement.jobs),
+        "excluded_seconds": sum(each.excluded_seconds for each in statement.jobs),
+        "met": statement.is_met,
+        "complete": statement.is_complete,
+    }
