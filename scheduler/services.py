@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.authentication import Authentication
-    from scheduler.changes.tracker import StateTracker
+    from scheduler.changes.tracking import StateTracker
+    from scheduler.features.changes.markers import DeploymentMarkerQueries
+    from scheduler.features.changes.queries import ChangeQueries
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
     from scheduler.features.objectives.queries import ObjectiveReader
@@ -44,9 +46,7 @@ if TYPE_CHECKING:
     from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
     from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
-    from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.definitions import DefinitionReviewer
-    from scheduler.queries.history.markers import DeploymentMarkerQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.overview.history import TimelineReader
     from scheduler.queries.overview.reader import OverviewQueries
@@ -155,7 +155,7 @@ class Services:
 
     @cached_property
     def states(self) -> StateTracker:
-        from scheduler.changes.tracker import StateTracker
+        from scheduler.changes.tracking import StateTracker
 
         return StateTracker(self.repositories.changes, self.clock)
 
@@ -308,13 +308,13 @@ class Services:
 
     @cached_property
     def changes(self) -> ChangeQueries:
-        from scheduler.queries.changes import ChangeQueries
+        from scheduler.features.changes.queries import ChangeQueries
 
         return ChangeQueries(self.catalog, self.repositories.changes, self.repositories.health_histories)
 
     @cached_property
     def markers(self) -> DeploymentMarkerQueries:
-        from scheduler.queries.history.markers import DeploymentMarkerQueries
+        from scheduler.features.changes.markers import DeploymentMarkerQueries
 
         return DeploymentMarkerQueries(self.catalog, self.repositories.markers)
 

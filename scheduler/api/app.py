@@ -20,13 +20,15 @@ from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
 from scheduler.api.requests import BodyRules, RouteBody
-from scheduler.api.routes import audit, backfills, health, jobs, markers, metrics, pauses, secrets, watchdog
+from scheduler.api.routes import audit, backfills, health, jobs, metrics, pauses, secrets, watchdog
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
-from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.features.changes import routes as changes
+from scheduler.features.changes import routes as health_entries
+from scheduler.features.changes import routes as markers
 from scheduler.features.circuits import routes as circuits
 from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.heartbeats import routes as heartbeats

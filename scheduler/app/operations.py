@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
+from scheduler.features.changes.service import DeploymentMarking
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.heartbeats.service import PingReceiver
@@ -19,7 +20,6 @@ from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.definition_tests import DefinitionTester
-from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager

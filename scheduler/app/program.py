@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.authentication.authentication import Authentication
     from scheduler.changes.announcing import ChangeAnnouncer
-    from scheduler.changes.upkeep import StateUpkeep
+    from scheduler.changes.tracking import StateUpkeep
     from scheduler.dependencies.port import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.metrics.page import MetricsPage
@@ -299,7 +299,7 @@ class Program(Services):
 
     @cached_property
     def state_upkeep(self) -> StateUpkeep:
-        from scheduler.changes.upkeep import StateUpkeep
+        from scheduler.changes.tracking import StateUpkeep
 
         is_complete = not self.configuration.problems
         return StateUpkeep(self.catalog, self.pauses, self.states, self.clock, is_complete=is_complete)

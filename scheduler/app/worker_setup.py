@@ -10,7 +10,7 @@ from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe
-from scheduler.changes.health_tracker import HealthTracker
+from scheduler.changes.tracking import HealthTracker
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry

@@ -45,8 +45,8 @@ COMMANDS = {
     ),
     "import": CommandEntry("scheduler.cli.commands.importing.import_jobs", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("scheduler.features.runs.commands", "history", Needs.STORE),
-    "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
-    "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),
+    "changes": CommandEntry("scheduler.features.changes.commands", "changes", Needs.STORE),
+    "health-entries": CommandEntry("scheduler.features.changes.commands", "health_entries", Needs.STORE),
     "heartbeat": CommandEntry("scheduler.features.heartbeats.commands", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("scheduler.features.statistics.uptime_commands", "uptime", Needs.STORE),
     "downtime": CommandEntry("scheduler.features.statistics.uptime_commands", "downtime", Needs.USABLE),
@@ -117,7 +117,7 @@ COMMANDS = {
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
     "markers": CommandEntry(
-        "scheduler.cli.commands.markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
+        "scheduler.features.changes.commands", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
     ),
     "alerts": CommandEntry(
         "scheduler.cli.commands.alerts.group",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.features.changes.service import DeploymentMarking
     from scheduler.features.circuits.service import CircuitControl
     from scheduler.features.dead_letters.service import DeadLetterReplayer
     from scheduler.features.heartbeats.service import PingReceiver
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.definition_tests import DefinitionTester
-    from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pauses import JobPauser
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager

@@ -14,7 +14,7 @@ from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.changes.tracker import StateTracker
+from scheduler.changes.tracking import StateTracker
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses

@@ -10,8 +10,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.changes.tracker import StateTracker
+from scheduler.changes.tracking import HealthTracker, StateTracker
 from scheduler.dependencies.port import FollowUp, NoFollowUp
 from scheduler.gates import Gates
 from scheduler.stores.dead_letters.repository import DeadLetters

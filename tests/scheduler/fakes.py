@@ -29,12 +29,12 @@ from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.changes.tracker import StateTracker
+from scheduler.changes.tracking import HealthTracker, StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
+from scheduler.features.changes.service import DeploymentMarking
 from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
@@ -51,7 +51,6 @@ from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.definition_tests import DefinitionTester
-from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.sessions import SessionManager

@@ -13,12 +13,12 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
+from scheduler.features.changes.markers import JobMarkerReader
 from scheduler.features.circuits.queries import OpenCircuitFinder
 from scheduler.features.runs.queries import OutageReader
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader
 from scheduler.queries.forecast.reader import ForecastReader
-from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
 
 

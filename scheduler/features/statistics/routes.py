@@ -28,8 +28,9 @@ from scheduler.api.routes.filters import (
     parse_job_filters,
     parse_name_filter,
 )
-from scheduler.api.routes.states.changes import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.api.routing import ApiRouter
+from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
+from scheduler.features.changes.routes import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.features.statistics.exports import (
     RUN_FIELDS,
     STATS_FIELDS,
@@ -48,7 +49,6 @@ from scheduler.features.statistics.models import (
     UptimeModel,
 )
 from scheduler.features.statistics.periods import Period, parse_period, parse_range, parse_span
-from scheduler.queries.changes import CHANGE_FIELDS, ChangeFilter
 from scheduler.services import Services
 
 router = ApiRouter("jobs", by_tag=True)

@@ -21,7 +21,7 @@ RETENTION_INTERVAL = 30.0
 AUDIT_INTERVAL = 60.0
 """Seconds between two ticks of scheduler.audit.upkeep."""
 STATE_INTERVAL = 10.0
-"""Seconds between two ticks of scheduler.changes.upkeep and scheduler.changes.announcing."""
+"""Seconds between two ticks of scheduler.changes.tracking and scheduler.changes.announcing."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 

@@ -1,5 +1,5 @@
-"""Stores the states of the entries of health documents: one row a job. Used by scheduler.changes.health_tracker and
-scheduler.queries.changes.
+"""Stores the states of the entries of health documents: one row a job. Used by scheduler.changes.tracking and
+scheduler.features.changes.queries.
 
 A row has at most MOST_TRACKED_ENTRIES entries with MOST_ENTRY_CHANGES changes each. It is written only if an entry
 changes, fenced by its etag, and deleted with the last change of a job that was removed (repository.py).

@@ -39,10 +39,7 @@ from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.jobs import JobDetail, JobList
-from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.secrets import SecretList, SecretModel
-from scheduler.api.models.states.changes import ChangeListModel
-from scheduler.api.models.states.health_entries import HealthEntryListModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.selections.models import ActionReportModel
@@ -54,6 +51,7 @@ from scheduler.api.stored_jobs.models import (
     VersionModel,
 )
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.features.changes.models import ChangeListModel, CreatedMarkerModel, HealthEntryListModel, MarkerListModel
 from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.heartbeats.models import HeartbeatModel

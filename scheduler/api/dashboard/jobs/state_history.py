@@ -10,7 +10,7 @@ from jobs.formats.durations import describe_span
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
 from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
-from scheduler.queries.history.states import StateHistory
+from scheduler.features.changes.queries import StateHistory
 
 _BAD = frozenset({JobStatus.DOWN, JobStatus.SILENT})
 

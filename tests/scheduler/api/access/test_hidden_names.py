@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import scheduler.queries.changes
+import scheduler.features.changes.queries
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.hidden_jobs import hide_position
@@ -71,8 +71,8 @@ async def test_continuations_of_runs_name_no_job_of_others_and_skip_no_own_run(c
 async def test_continuations_of_changes_name_no_job_of_others(
     client: ApiClient, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler.queries.changes, "_BATCH", 1)
-    monkeypatch.setattr(scheduler.queries.changes, "MAX_CHANGES_SCANNED", 1)
+    monkeypatch.setattr(scheduler.features.changes.queries, "_BATCH", 1)
+    monkeypatch.setattr(scheduler.features.changes.queries, "MAX_CHANGES_SCANNED", 1)
 
     changes, continuations = await read_pages(client, "/api/changes", "changes", limit)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from scheduler.features.changes import markers as module
 from scheduler.features.statistics.periods import ANY_TIME
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.history import markers as module
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 

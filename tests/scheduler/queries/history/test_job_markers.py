@@ -9,11 +9,10 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.changes.markers import DeploymentMarkerQueries, JobMarkerReader
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.queries.audit import AuditQueries
-from scheduler.queries.history.job_markers import JobMarkerReader
-from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
 from tests.scheduler.fakes import START, VirtualClock, entry

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.api.dashboard.jobs.state_history import list_state_spans
 from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
-from scheduler.queries.history.states import StateHistory
+from scheduler.features.changes.queries import StateHistory
 
 NOW = datetime(2026, 11, 25, 12, 10, tzinfo=UTC)
 

@@ -1,15 +1,14 @@
 """Reads the changes of the states of jobs, and the states of the entries of their health documents.
 
-Called by scheduler.api and scheduler.cli.
-
 A principal that is limited to tags sees the changes of its jobs only. Other callers also see those of removed jobs,
 which have no tags and no kind of check any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobs.formats.instants import format_iso_instant
@@ -156,3 +155,35 @@ def _export_fields(change: StateChange) -> Mapping[str, Any]:
         "cause_message": change.cause.message,
         "run_id": change.run or None,
     }
+
+
+MAX_CHANGES_READ = 300
+"""The newest changes of a period. Those before are not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateHistory:
+    """`changes`: of the period, newest first. `before`: the change that began the state at `since`; None without one.
+
+    `known_since`: the instant from which on the states are known; None: from the beginning of the period on.
+    """
+
+    changes: Sequence[StateChange]
+    before: StateChange | None
+    known_since: datetime | None
+
+
+async def read_state_history(
+    changes: ChangeQueries, principal: Principal, job: str, since: datetime, until: datetime
+) -> StateHistory:
+    """Return the states of a job. Raises UnknownJob, StoreError."""
+    criteria = ChangeFilter(job, at=TimeRange(since, until))
+    page = await changes.list_changes(principal, criteria, limit=MAX_CHANGES_READ)
+    if page.continuation is not None:
+        return StateHistory(page.changes, None, page.changes[-1].at if page.changes else until)
+    earlier = await changes.list_changes(principal, ChangeFilter(job, at=TimeRange(None, since)), limit=1)
+    before = earlier.changes[0] if earlier.changes else None
+    if before is not None:
+        return StateHistory(page.changes, before, None)
+    oldest = page.changes[-1] if page.changes else None
+    return StateHistory(page.changes, None, until if oldest is None else oldest.at)

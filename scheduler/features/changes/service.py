@@ -1,7 +1,4 @@
-"""Marks deployments, so that the charts of the jobs that they concern show them.
-
-Called by the API, the commands, and pipelines through both.
-"""
+"""Marks deployments, so that the charts of the jobs that they concern show them. Pipelines use it, too."""
 
 from __future__ import annotations
 
