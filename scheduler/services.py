@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
     from scheduler.features.objectives.queries import ObjectiveReader
+    from scheduler.features.statistics.downtime import DowntimeReader
     from scheduler.features.statistics.queries import StatsReader
-    from scheduler.features.statistics.uptime import DowntimeReader, UptimeReader
+    from scheduler.features.statistics.uptime import UptimeReader
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal
     from scheduler.identity.tags import Tags
@@ -204,7 +205,7 @@ class Services:
 
     @cached_property
     def downtimes(self) -> DowntimeReader:
-        from scheduler.features.statistics.uptime import DowntimeReader
+        from scheduler.features.statistics.downtime import DowntimeReader
 
         stored, age = self.repositories, self.options.incident_age
         return DowntimeReader(

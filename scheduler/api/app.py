@@ -27,18 +27,12 @@ from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.changes import routes as changes
-from scheduler.features.changes import routes as health_entries
-from scheduler.features.changes import routes as markers
 from scheduler.features.circuits import routes as circuits
 from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.heartbeats import routes as heartbeats
-from scheduler.features.heartbeats import routes as pings
 from scheduler.features.objectives import routes as objectives
 from scheduler.features.runs import routes as runs
-from scheduler.features.statistics import routes as downtime
-from scheduler.features.statistics import routes as exports
-from scheduler.features.statistics import routes as stats
-from scheduler.features.statistics import routes as uptime
+from scheduler.features.statistics import routes as statistics
 from scheduler.services import Services
 
 ROUTERS = (
@@ -58,21 +52,19 @@ ROUTERS = (
     backfills.router,
     secrets.router,
     heartbeats.router,
-    uptime.router,
-    downtime.router,
-    stats.router,
+    statistics.uptime_router,
+    statistics.stats_router,
     objectives.router,
-    exports.router,
+    statistics.exports_router,
     changes.router,
-    health_entries.router,
-    markers.router,
+    changes.markers_router,
     incidents.router,
     explanations.router,
     silences.router,
     windows.router,
     channels.router,
     audit.router,
-    pings.router,
+    heartbeats.pings_router,
     key_routes.router,
     session_routes.router,
     browser_session_routes.router,

@@ -1,4 +1,4 @@
-"""Query parameters for the period of statistics and exports. Used by scheduler.api.routes."""
+"""Query parameters for the period of statistics, exports and changes of states."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import Query
 
+from jobs.runs.states import JobStatus
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.features.statistics.periods import MONTH_PATTERN, ZONE_PATTERN, InvalidTimeRange, parse_zone
 
@@ -28,6 +29,28 @@ MonthParameter = Annotated[
 ZoneParameter = Annotated[
     str | None,
     Query(pattern=ZONE_PATTERN, description="IANA time zone; UTC without it", examples=["Europe/Berlin"]),
+]
+
+EnteredStates = Annotated[
+    list[JobStatus], Query(max_length=len(JobStatus), description="State after the change. Repeatable: any of them")
+]
+AtOrAfter = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        max_length=50,
+        description="Changes at or after this instant: ISO 8601, UTC without an offset; or a duration before now, 24h",
+        examples=["2026-11-25T01:00:00Z"],
+    ),
+]
+AtOrBefore = Annotated[
+    str | None,
+    Query(
+        alias="to",
+        max_length=50,
+        description="Changes at or before this instant, in the same forms",
+        examples=["2026-11-25T02:00:00Z"],
+    ),
 ]
 
 

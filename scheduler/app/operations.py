@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scheduler.app.health_probes import heartbeats_probe
 from scheduler.app.worker_setup import build_test_runner
-from scheduler.features.changes.service import DeploymentMarking
+from scheduler.features.changes.markers import DeploymentMarking
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.heartbeats.service import PingReceiver

@@ -1,4 +1,14 @@
-"""Records the changes of the states of jobs and of the entries of health documents, and caches the current states."""
+"""Records the changes of the states of jobs and of the entries of their health documents.
+
+A run that changes nothing costs no request: the states of all jobs are read once, and those that other processes
+changed at most once in REFRESH_INTERVAL; all states again in RELOAD_INTERVAL. A state that another process has changed
+meanwhile is found by its etag. `StateUpkeep` records what no run causes: jobs that were disabled, enabled, removed or
+added, and pauses that ended or were set by a process that ended.
+
+A run without a health document costs nothing. The history of a job is read with its first document, and again once it
+is older than REREAD_INTERVAL, because another process may have written it: then a change is recorded that much later,
+but never lost.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scheduler.features.changes.service import DeploymentMarking
+    from scheduler.features.changes.markers import DeploymentMarking
     from scheduler.features.circuits.service import CircuitControl
     from scheduler.features.dead_letters.service import DeadLetterReplayer
     from scheduler.features.heartbeats.service import PingReceiver

@@ -34,7 +34,7 @@ from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
-from scheduler.features.changes.service import DeploymentMarking
+from scheduler.features.changes.markers import DeploymentMarking
 from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
-from scheduler.features.changes.markers import JobMarkerReader
+from scheduler.features.changes.job_markers import JobMarkerReader
 from scheduler.features.circuits.queries import OpenCircuitFinder
 from scheduler.features.runs.queries import OutageReader
 from scheduler.queries.forecast.durations import DurationReader

@@ -83,7 +83,7 @@ def _parse_seconds(option: str, text: str, longest: float) -> float:
 
 
 def _check_marker(text: str) -> str:
-    from scheduler.features.changes.service import MAX_MARKER_TEXT
+    from scheduler.features.changes.markers import MAX_MARKER_TEXT
 
     stripped = text.strip()
     if not stripped or len(stripped) > MAX_MARKER_TEXT or not stripped.isprintable():

@@ -1,5 +1,7 @@
-"""`changes` lists the instants at which jobs entered another state, `health-entries` the entries of a job's health
-documents; `markers` marks deployments and lists them.
+"""The commands `changes`, `health-entries` and `markers`.
+
+They list when jobs entered another state, the present status of the entries of health documents, and deployments that
+were marked; `markers create` marks one.
 """
 
 from __future__ import annotations

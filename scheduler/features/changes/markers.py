@@ -1,21 +1,109 @@
-"""Reads the deployments that were marked, as a principal sees them. Called by the API, the commands and the charts.
+"""Marks deployments, so that the charts of the jobs that they concern show them, and reads those that were marked.
 
 A principal that is limited to tags sees those that concern one of its jobs.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
+from jobs.formats.display_text import refuse_control_characters
+from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.ports import Clock
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
+from scheduler.errors import InvalidArgument
 from scheduler.features.statistics.periods import TimeRange
+from scheduler.identity.caller import Caller
 from scheduler.identity.principal import Principal
-from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
+from scheduler.identity.tags import format_tag_limits
+from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
+
+MAX_MARKER_TEXT: Final = 200
+MAX_MARKER_TAGS: Final = 20
+MAX_MARKER_AGE: Final = timedelta(days=366)
+_CLOCK_SKEW: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedMarker:
+    """`jobs`: the names of those that it concerns now."""
+
+    marker: DeploymentMarker
+    jobs: tuple[str, ...]
+
+
+class DeploymentMarking:
+    def __init__(self, catalog: Catalog, markers: DeploymentMarkers, clock: Clock, audit: AuditTrail) -> None:
+        self._catalog = catalog
+        self._markers = markers
+        self._clock = clock
+        self._audit = audit
+
+    async def create(
+        self, text: str, *, tags: Mapping[str, str] | None = None, at: datetime | None = None, caller: Caller
+    ) -> CreatedMarker:
+        """Mark a deployment of what is monitored. It concerns the jobs that have all of the tags; none: all jobs.
+
+        `text`: such as a commit. `at`: None for now. Of a caller that is limited to tags it concerns only jobs with one
+        of these tags.
+
+        Raises:
+            InvalidArgument: the text is blank or too long, the text or a tag has control characters, or the instant is
+                too far from now.
+            StoreError: nothing was stored.
+        """
+        now = self._clock.now()
+        instant = now if at is None else at
+        _check_instant(instant, now)
+        tags = {_check_characters("tags", key): _check_characters("tags", value) for key, value in (tags or {}).items()}
+        marker = DeploymentMarker(
+            create_marker_id(instant),
+            instant,
+            _check_text(text),
+            tuple(sorted(tags.items())),
+            caller.principal.id,
+            caller.principal.tags,
+        )
+        jobs = tuple(sorted(each.job.name for each in self._catalog.snapshot if marker.concerns(each.job.tags)))
+        change = AuditedChange(
+            "marker.create", marker.id, f"a deployment was marked: {marker.text}", jobs, after=_describe(marker)
+        )
+        async with audited(self._audit, caller, change):
+            await self._markers.put(marker)
+        return CreatedMarker(marker, jobs)
+
+
+def _check_text(text: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        raise InvalidArgument("text", "is blank: write what was deployed, such as a commit")
+    if len(stripped) > MAX_MARKER_TEXT:
+        raise InvalidArgument("text", f"{len(stripped)} characters, but at most {MAX_MARKER_TEXT} are allowed")
+    return _check_characters("text", stripped)
+
+
+def _check_characters(name: str, text: str) -> str:
+    try:
+        return refuse_control_characters(text)
+    except ValueError as error:
+        raise InvalidArgument(name, str(error)) from None
+
+
+def _check_instant(at: datetime, now: datetime) -> None:
+    if at > now + _CLOCK_SKEW:
+        raise InvalidArgument("at", f"{format_instant(at)} is in the future: it is {format_instant(now)}")
+    if at < now - MAX_MARKER_AGE:
+        raise InvalidArgument("at", f"{format_instant(at)} is more than {MAX_MARKER_AGE.days} days ago")
+
+
+def _describe(marker: DeploymentMarker) -> dict[str, object]:
+    return {"at": format_iso_instant(marker.at), "text": marker.text, "tags": format_tag_limits(marker.tags)}
+
 
 MAX_MARKERS_SCANNED = 1000
 """Markers that a page reads; a page with filters can therefore hold fewer than its limit."""
@@ -79,91 +167,3 @@ class DeploymentMarkerQueries:
 
     def _is_visible(self, principal: Principal, marker: DeploymentMarker) -> bool:
         return not principal.tags or any(marker.concerns(entry.job.tags) for entry in self._catalog.snapshot)
-
-
-MAX_MARKERS: Final = 50
-_MAX_CACHED: Final = 100
-_KINDS: Final = {
-    "job.create": "definition",
-    "job.replace": "definition",
-    "job.patch": "definition",
-    "job.restore": "definition",
-    "set.apply": "definition",
-    "jobs.reload": "definition",
-    "window.create": "deployment",
-    "job.pause": "pause",
-    "job.resume": "pause",
-    "circuit.open": "circuit",
-    "circuit.close": "circuit",
-    "circuit.reset": "circuit",
-}
-"""Of the actions that are marked."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobMarker:
-    """`kind`: `definition`, `deployment`, `pause` or `circuit`. `text`: a clause for people. `by`: a principal."""
-
-    at: datetime
-    kind: str
-    text: str
-    by: str
-
-
-class JobMarkerReader:
-    """One instance an app and a set of tags, because it caches what it reads of the trail until the trail grows."""
-
-    def __init__(self, audit: AuditQueries, deployments: DeploymentMarkerQueries) -> None:
-        self._audit = audit
-        self._deployments = deployments
-        self._cached: dict[tuple[str, datetime, datetime], tuple[int, Sequence[JobMarker]]] = {}
-
-    async def list_markers(
-        self, principal: Principal, job: str, since: datetime, until: datetime
-    ) -> Sequence[JobMarker]:
-        """Return the newest marks of a period, the oldest first. Raises StoreError."""
-        changes, deployments = await asyncio.gather(
-            self._list_changes(principal, job, since, until),
-            self._deployments.list_of_job(job, since, until, limit=MAX_MARKERS),
-        )
-        marked = [JobMarker(each.at, "deployment", each.text, each.author) for each in deployments]
-        return sorted([*changes, *marked], key=lambda marker: marker.at)[-MAX_MARKERS:]
-
-    async def _list_changes(
-        self, principal: Principal, job: str, since: datetime, until: datetime
-    ) -> Sequence[JobMarker]:
-        head = (await self._audit.read_head()).head.sequence
-        key = job, since, until
-        number, markers = self._cached.get(key, (-1, ()))
-        if number == head:
-            return markers
-        criteria = AuditFilter(job=job, at=TimeRange(since, until))
-        page = await self._audit.list_entries(principal, criteria, limit=MAX_MARKERS)
-        markers = [marker for view in reversed(page.entries) if (marker := to_marker(view)) is not None]
-        self._cached.pop(key, None)
-        self._cached[key] = head, markers
-        if len(self._cached) > _MAX_CACHED:
-            del self._cached[next(iter(self._cached))]
-        return markers
-
-
-def to_marker(view: AuditView) -> JobMarker | None:
-    """Return the mark of an entry of the trail; None for one that changes nothing a chart shows."""
-    fields = view.fields
-    kind = _KINDS.get(str(fields.get("action")))
-    try:
-        at = datetime.fromisoformat(fields["at"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if kind is None or fields.get("kind", "change") != "change":
-        return None
-    return JobMarker(at, kind, _describe(fields), str(fields.get("principal", "")))
-
-
-def _describe(fields: Mapping[str, Any]) -> str:
-    if fields["action"] == "jobs.reload":
-        return "the job files changed the job"
-    text = str(fields.get("summary", ""))
-    after = fields.get("after")
-    change = after.get("change_id") if isinstance(after, Mapping) else None
-    return f"{text} ({change})" if change else text

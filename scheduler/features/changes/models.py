@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jobs.runs.details import EntryEffect
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import StateChange
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.features.changes.service import CreatedMarker
 from scheduler.features.runs.models import run_path
 from scheduler.identity.tags import format_tag_limits
 from scheduler.stores.changes.markers import DeploymentMarker
+
+if TYPE_CHECKING:
+    from scheduler.features.changes.markers import CreatedMarker
 
 StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]
 

@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from jobs.runs.states import JobStatus
 from scheduler.api.dependencies import CallerDep, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.api.models.requests import Instant, RequestModel, example
+from scheduler.api.period_parameters import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.api.routes.filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.routing import ApiRouter
+from scheduler.features.changes.markers import MAX_MARKER_TAGS, MAX_MARKER_TEXT
 from scheduler.features.changes.models import (
     ChangeListModel,
     ChangeModel,
@@ -22,33 +23,10 @@ from scheduler.features.changes.models import (
     MarkerModel,
 )
 from scheduler.features.changes.queries import ChangeFilter, ChangeList
-from scheduler.features.changes.service import MAX_MARKER_TAGS, MAX_MARKER_TEXT
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
 
 router = ApiRouter("changes", by_tag=True)
-
-EnteredStates = Annotated[
-    list[JobStatus], Query(max_length=len(JobStatus), description="State after the change. Repeatable: any of them")
-]
-AtOrAfter = Annotated[
-    str | None,
-    Query(
-        alias="from",
-        max_length=50,
-        description="Changes at or after this instant: ISO 8601, UTC without an offset; or a duration before now, 24h",
-        examples=["2026-11-25T01:00:00Z"],
-    ),
-]
-AtOrBefore = Annotated[
-    str | None,
-    Query(
-        alias="to",
-        max_length=50,
-        description="Changes at or before this instant, in the same forms",
-        examples=["2026-11-25T02:00:00Z"],
-    ),
-]
 
 
 @router.read("/api/changes")

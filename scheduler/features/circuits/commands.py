@@ -1,4 +1,4 @@
-"""`circuits`: list circuits, hold one open or closed, and reset it."""
+"""`circuits`: list circuit breakers, force one open or closed, reset it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the state of circuits: of one, of a page of them, of the jobs of a list, and those that are open."""
+"""Reads the circuit breakers of all jobs, and finds those that are not closed or are overridden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dead-letters`: list, show, replay and discard runs that failed for good."""
+"""`dead-letters`: list, show, replay and discard dead letters."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Selects, replays and discards dead letters.
 
-A replay is a new run with the current definition; its correlation id is that of the failed run.
+A replay is a new run with the current definition; its correlation id is that of the failed run. The letter is first
+marked with the ticket of the replay, then the run is stored and dispatched, then the mark is set to done. A second
+replay after a crash in between uses the same ticket, so nothing runs twice.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
@@ -23,10 +25,12 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.caller import Caller
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
+
+if TYPE_CHECKING:
+    from scheduler.queries.jobs_and_runs import JobAndRunQueries
 
 MAX_REPLAYS = 1000
 """Letters that one call replays."""

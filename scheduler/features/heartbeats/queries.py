@@ -1,4 +1,7 @@
-"""Reads the heartbeat of a job: its stored pings combined with the pauses and the activation of the job, and its state."""
+"""Reads the heartbeat of a job, and its state.
+
+A heartbeat is the stored pings of a job, combined with its pauses and its activation.
+"""
 
 from __future__ import annotations
 

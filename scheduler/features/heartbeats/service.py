@@ -1,6 +1,7 @@
 """Receives the pings of heartbeat jobs. A ping that changes the state of a heartbeat starts a run at once.
 
-The tokens are secrets. This module stores and compares only their hashes.
+The tokens are secrets. This module stores and compares only their hashes, so the duration of a lookup reveals nothing
+about a token. The previous token stays valid for a day after a rotation.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ FORCED_READS_PER_MINUTE = 100
 """Reads that bypass the secret cache because of unknown tokens. The limit is global: anyone can send an unknown token
 without a key, and each read can be a request to the vault."""
 
-_log = logging.getLogger("scheduler.features.heartbeats.queries")
+_log = logging.getLogger("scheduler.queries.heartbeats")
 
 
 class TokensUnavailable(Exception):

@@ -1,4 +1,7 @@
-"""Response models of objectives and their monthly statements."""
+"""Response models of objectives and of their monthly statements.
+
+The JSON form of a statement is also the file that `slo recompute` reads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Reads the state of objectives: budget, burn rates, time to exhaustion, the statement of a month, and counters of runs."""
+"""Reads the state of objectives: budget, burn rates, time to exhaustion, and the statement of a month.
+
+Counts of a period do not include what is excluded. The counters of Prometheus are here, too: they must not fall when the
+oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +33,8 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.features.objectives.run_counting import MILLISECOND, ObjectiveRunCounter, ceil_hour
+from scheduler.features.statistics.downtime import DowntimeReader
 from scheduler.features.statistics.periods import HOUR, hour_of
-from scheduler.features.statistics.uptime import DowntimeReader
 from scheduler.queries.alerting.exclusions import ExclusionReader, ReadExclusions
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.keys import instant_before

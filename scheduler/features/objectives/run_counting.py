@@ -1,7 +1,6 @@
 """Counts the runs of a job for objectives: whole hours from the rollups, the rest from the runs themselves.
 
-Used by scheduler.features.objectives.queries. A read is bounded: rollups of the period, and the runs of hours that the
-period or an exclusion divides.
+A read is bounded: rollups of the period, and the runs of hours that the period or an exclusion divides.
 """
 
 from __future__ import annotations

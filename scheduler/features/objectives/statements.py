@@ -1,6 +1,7 @@
 """The statement of a month: its rows as CSV, and its recomputation from an export of runs, without the store. Pure.
 
-The statement has the objective, its jobs and what was excluded; the export has the runs.
+The statement has the objective, its jobs and what was excluded; the export has the runs. Both are files that were
+archived, so a customer or an auditor can check the numbers later, when the store has deleted the runs.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run
 from jobs.runs.outcomes import Outcome, Trigger
-from scheduler.features.objectives.queries import ObjectiveStatement
 from scheduler.features.objectives.run_counting import is_excluded
-from scheduler.features.statistics.exports import Cells, Rows
+
+if TYPE_CHECKING:
+    from scheduler.features.objectives.queries import ObjectiveStatement
+    from scheduler.features.statistics.exports import Cells, Rows
 
 _OUTCOMES = frozenset(Outcome)
 

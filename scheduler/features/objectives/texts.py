@@ -1,4 +1,4 @@
-"""The texts of `slo`: rows of lists, the state of an objective, and a statement. Used by scheduler.cli.commands.slo."""
+"""The texts of `slo`: rows of lists, the state of an objective, and a statement."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Response models of runs, their attempts, and the details of an attempt: steps, TLS session, DNS records, health
-document.
+"""Response models of runs, their attempts, and the details of an attempt, such as steps or a TLS session.
 
 Instants are ISO 8601 in UTC, durations are milliseconds.
 """

@@ -1,7 +1,7 @@
-"""Reads the runs of a job: filtered by outcome and trigger, those around one run, and since
-when and why the job is down.
+"""Reads runs of a job: those with an outcome and a trigger, those next to a run, and those since when it is down.
 
-A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count.
+A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count. Each read is
+limited to some pages.
 """
 
 from __future__ import annotations

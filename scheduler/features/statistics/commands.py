@@ -1,6 +1,4 @@
-"""`stats` shows how runs went in a period, also those that are deleted; `export` writes runs or statistics as JSON lines
-or CSV.
-"""
+"""`stats` shows how runs went in a period, also those that are deleted; `export` writes runs or statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports runs and statistics as JSON lines or CSV, a page at a time. Called by scheduler.api and scheduler.cli.
+"""Exports runs and statistics as JSON lines or CSV, a page at a time.
 
 Rows are created and written in steps between which due runs start.
 

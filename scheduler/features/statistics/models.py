@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -10,9 +11,12 @@ from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
 from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.features.statistics.queries import SelectionStats, Stats
 from scheduler.features.statistics.sums import StatsSums, quantiles
-from scheduler.features.statistics.uptime import JobDowntime, JobUptime
+
+if TYPE_CHECKING:
+    from scheduler.features.statistics.downtime import JobDowntime
+    from scheduler.features.statistics.queries import SelectionStats, Stats
+    from scheduler.features.statistics.uptime import JobUptime
 
 
 class _SpanModel(ResponseModel):

@@ -1,5 +1,7 @@
-"""Parses times and periods that people give: ISO instants, a duration before now, a window that ends now, a range, or a
-calendar month in a time zone. Pure.
+"""Parses times and periods from the API and the commands. Pure.
+
+A time is an ISO instant, or a duration before now. A period is a window that ends now, a range, or a calendar month in
+a time zone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Statistics of runs from their rollups: of a job, of a selection of jobs, and of each value of a tag.
 
-Called by scheduler.api and scheduler.cli. Sums are cached for CACHE_FACTOR times as long as reading them took, so that
-requests about thousands of jobs take a small share of the process.
+Sums are cached for CACHE_FACTOR times as long as reading them took, so that requests about thousands of jobs take a
+small share of the process.
 """
 
 from __future__ import annotations

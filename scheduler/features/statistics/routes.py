@@ -13,6 +13,9 @@ from starlette.responses import StreamingResponse
 from scheduler.api.dependencies import CallerDep, JobName, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
 from scheduler.api.list_response import create_response_with_list
 from scheduler.api.period_parameters import (
+    AtOrAfter,
+    AtOrBefore,
+    EnteredStates,
     MonthParameter,
     WindowParameter,
     ZoneParameter,
@@ -30,7 +33,6 @@ from scheduler.api.routes.filters import (
 )
 from scheduler.api.routing import ApiRouter
 from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
-from scheduler.features.changes.routes import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.features.statistics.exports import (
     RUN_FIELDS,
     STATS_FIELDS,
@@ -51,10 +53,10 @@ from scheduler.features.statistics.models import (
 from scheduler.features.statistics.periods import Period, parse_period, parse_range, parse_span
 from scheduler.services import Services
 
-router = ApiRouter("jobs", by_tag=True)
+uptime_router = ApiRouter("jobs", by_tag=True)
 
 
-@router.read("/api/jobs/{name}/uptime")
+@uptime_router.read("/api/jobs/{name}/uptime")
 async def get_uptime(services: ServicesDep, name: JobName) -> UptimeModel:
     """Return the ratio and mean time of successful runs in 24 h to 365 days, and the downtime of three months."""
     return UptimeModel.from_uptime(await services.uptimes.read_uptime(name))
@@ -79,7 +81,7 @@ _To = Annotated[
 ]
 
 
-@router.read("/api/jobs/{name}/downtime")
+@uptime_router.read("/api/jobs/{name}/downtime")
 async def get_downtime(
     services: ServicesDep,
     name: JobName,

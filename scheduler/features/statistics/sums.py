@@ -1,5 +1,7 @@
-"""Sums the rollups of runs: counts, uptime, runs by local hour of the day, and counts in equal spans of time, for charts.
-Pure.
+"""Sums rollups: counts, uptime, runs by local hour of the day, and counts in equal spans of time for charts. Pure.
+
+In a chart, a period of some days has hours, a longer one days in UTC. A period of some hours has shorter spans, which
+are counted from the runs themselves, as long as these are few.
 """
 
 from __future__ import annotations

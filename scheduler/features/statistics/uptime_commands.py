@@ -16,7 +16,8 @@ from scheduler.features.statistics.period_options import MonthOption, PeriodOpti
 if TYPE_CHECKING:
     from jobs.incidents.downtime import ExcludedTime
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.statistics.uptime import JobDowntime, JobUptime
+    from scheduler.features.statistics.downtime import JobDowntime
+    from scheduler.features.statistics.uptime import JobUptime
 
 _UPTIME_FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
 

@@ -1,6 +1,6 @@
 """Reads what is excluded from uptime and objectives by time: blindness of the scheduler, and maintenance windows.
 
-Used by scheduler.features.statistics.uptime and scheduler.queries.objectives.
+Used by scheduler.features.statistics.downtime and scheduler.features.objectives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stores the current state of each job and its changes. Used by scheduler.changes and scheduler.features.changes.queries.
+"""Stores the current state of each job and its changes.
 
 A change replaces the row of the state, fenced by its etag, in the same transaction that adds the change. Of several
 processes one therefore writes it.

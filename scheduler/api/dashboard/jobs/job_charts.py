@@ -19,7 +19,7 @@ from scheduler.api.dashboard.rendering.chart_axes import TimeAxis, ValueAxis, me
 from scheduler.api.dashboard.rendering.formatting import percent
 from scheduler.api.dashboard.rendering.line_chart import ChartLine, LineChart, draw_line_chart
 from scheduler.api.dashboard.rendering.state_strip import StateStrip
-from scheduler.features.changes.markers import JobMarker
+from scheduler.features.changes.job_markers import JobMarker
 from scheduler.features.changes.queries import StateHistory, read_state_history
 from scheduler.features.statistics.sums import RunSeries, quantiles
 from scheduler.identity.principal import Principal

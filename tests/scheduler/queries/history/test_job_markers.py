@@ -9,7 +9,8 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog
-from scheduler.features.changes.markers import DeploymentMarkerQueries, JobMarkerReader
+from scheduler.features.changes.job_markers import JobMarkerReader
+from scheduler.features.changes.markers import DeploymentMarkerQueries
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.queries.audit import AuditQueries
