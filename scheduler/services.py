@@ -41,11 +41,23 @@ if TYPE_CHECKING:
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.features.audit.queries import AuditQueries
     from scheduler.features.secrets.service import SecretMonitor
+    from scheduler.authentication.authentication import Authentication
+    from scheduler.changes.tracking import StateTracker
+    from scheduler.features.changes.markers import DeploymentMarkerQueries
+    from scheduler.features.changes.queries import ChangeQueries
+    from scheduler.features.circuits.queries import CircuitQueries
+    from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.objectives.queries import ObjectiveReader
+    from scheduler.features.statistics.downtime import DowntimeReader
+    from scheduler.features.statistics.queries import StatsReader
+    from scheduler.features.statistics.uptime import UptimeReader
     from scheduler.health.report import Health
     from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
     from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.alerting.alerts import AlertQueries
+    from scheduler.queries.alerting.channels import ChannelQueries
     from scheduler.queries.alerting.incident_reports import IncidentReportReader
     from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
@@ -58,6 +70,12 @@ if TYPE_CHECKING:
     from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.uptime import UptimeReader
+    from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.definitions import DefinitionReviewer
+    from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.overview.history import TimelineReader
+    from scheduler.queries.overview.reader import OverviewQueries
+    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.turns import SharedTurns
@@ -161,7 +179,7 @@ class Services:
 
     @cached_property
     def states(self) -> StateTracker:
-        from scheduler.changes.tracker import StateTracker
+        from scheduler.changes.tracking import StateTracker
 
         return StateTracker(self.repositories.changes, self.clock)
 
@@ -198,19 +216,19 @@ class Services:
 
     @cached_property
     def stats(self) -> StatsReader:
-        from scheduler.queries.statistics.reader import StatsReader
+        from scheduler.features.statistics.queries import StatsReader
 
         return StatsReader(self.catalog, self.runs, self.clock, *self._ages)
 
     @cached_property
     def uptimes(self) -> UptimeReader:
-        from scheduler.queries.uptime import UptimeReader
+        from scheduler.features.statistics.uptime import UptimeReader
 
         return UptimeReader(self.catalog, self.runs, self.clock, *self._ages)
 
     @cached_property
     def downtimes(self) -> DowntimeReader:
-        from scheduler.queries.alerting.downtime import DowntimeReader
+        from scheduler.features.statistics.downtime import DowntimeReader
 
         stored, age = self.repositories, self.options.incident_age
         return DowntimeReader(
@@ -219,7 +237,7 @@ class Services:
 
     @cached_property
     def objectives(self) -> ObjectiveReader:
-        from scheduler.queries.objectives.building import build_objective_reader
+        from scheduler.features.objectives.queries import build_objective_reader
 
         return build_objective_reader(
             self.catalog, self.runs, self.repositories, self.downtimes, self.clock, *self._ages
@@ -227,20 +245,20 @@ class Services:
 
     @cached_property
     def circuits(self) -> CircuitQueries:
-        from scheduler.queries.circuits import CircuitQueries
+        from scheduler.features.circuits.queries import CircuitQueries
 
         return CircuitQueries(self.catalog, self.repositories.circuits, self.clock)
 
     @cached_property
     def beats(self) -> HeartbeatReader:
-        from scheduler.queries.heartbeat_reader import HeartbeatReader
+        from scheduler.features.heartbeats.queries import HeartbeatReader
 
         stored = self.repositories
         return HeartbeatReader(self.catalog, stored.heartbeats, self.pauses, stored.schedule_activations, self.clock)
 
     @cached_property
     def heartbeats(self) -> HeartbeatQueries:
-        from scheduler.queries.heartbeats import HeartbeatQueries
+        from scheduler.features.heartbeats.queries import HeartbeatQueries
 
         return HeartbeatQueries(self.catalog, self.repositories.heartbeats, self.beats, self.pauses, self.clock)
 
@@ -314,13 +332,13 @@ class Services:
 
     @cached_property
     def changes(self) -> ChangeQueries:
-        from scheduler.queries.changes import ChangeQueries
+        from scheduler.features.changes.queries import ChangeQueries
 
         return ChangeQueries(self.catalog, self.repositories.changes, self.repositories.health_histories)
 
     @cached_property
     def markers(self) -> DeploymentMarkerQueries:
-        from scheduler.queries.history.markers import DeploymentMarkerQueries
+        from scheduler.features.changes.markers import DeploymentMarkerQueries
 
         return DeploymentMarkerQueries(self.catalog, self.repositories.markers)
 

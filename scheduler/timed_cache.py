@@ -1,4 +1,4 @@
-"""Caches what takes long to compute, for a multiple of that time. Used by scheduler.queries.statistics.reader and
+"""Caches what takes long to compute, for a multiple of that time. Used by scheduler.features.statistics.queries and
 scheduler.metrics.page.
 
 So a share of the time is spent on it at most, whatever clients request.

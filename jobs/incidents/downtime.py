@@ -1,6 +1,6 @@
 """Uptime by time: how long the alerts of a subject that count as downtime fired in a period. Pure.
 
-Called by scheduler.queries.alerting.downtime. A target is down from `failing_since` of an alert until the alert is
+Called by scheduler.features.statistics.downtime. A target is down from `failing_since` of an alert until the alert is
 resolved, whether or not people were notified: a silence, a parent or an acknowledgement changes nothing. Alerts that
 fire at the same time are counted once. Excluded times are neither uptime nor downtime.
 """

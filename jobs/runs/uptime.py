@@ -1,6 +1,6 @@
 """Uptime: the share of successful runs, their mean response time, and the downtime of each month. Pure.
 
-Called by scheduler.queries.uptime, and by scheduler.stores.runs.rollups, which stores the sums of each hour.
+Used for rollups, which store the sums of each hour, and for the uptime that is read from them.
 """
 
 from __future__ import annotations

@@ -16,9 +16,6 @@ from scheduler.api.declared_routes import BodyRules, RouteBody
 from scheduler.api.description.reference_page import document_router
 from scheduler.api.middleware.stack import add_common_middleware
 from scheduler.api.problems import UnexpectedErrors, add_problem_handlers
-from scheduler.api.routes import circuits, dead_letters, heartbeats, markers, pings, runs
-from scheduler.api.routes.states import changes, health_entries
-from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.access.routes import browser_session_router, key_router, session_router
 from scheduler.features.alerts.routes import alerts_router, explanations_router
@@ -31,6 +28,13 @@ from scheduler.features.jobs import routes as job_routes
 from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.features.stored_jobs import routes as stored_job_routes
 from scheduler.features.suppressions.routes import silences_router, windows_router
+from scheduler.features.changes import routes as changes
+from scheduler.features.circuits import routes as circuits
+from scheduler.features.dead_letters import routes as dead_letters
+from scheduler.features.heartbeats import routes as heartbeats
+from scheduler.features.objectives import routes as objectives
+from scheduler.features.runs import routes as runs
+from scheduler.features.statistics import routes as statistics
 from scheduler.services import Services
 
 ROUTERS = (
@@ -50,14 +54,12 @@ ROUTERS = (
     job_routes.backfills_router,
     secrets_router,
     heartbeats.router,
-    uptime.router,
-    downtime.router,
-    stats.router,
+    statistics.uptime_router,
+    statistics.stats_router,
     objectives.router,
-    exports.router,
+    statistics.exports_router,
     changes.router,
-    health_entries.router,
-    markers.router,
+    changes.markers_router,
     incident_routes.router,
     alerts_router,
     explanations_router,
@@ -65,7 +67,7 @@ ROUTERS = (
     windows_router,
     channel_routes.router,
     audit_router,
-    pings.router,
+    heartbeats.pings_router,
     key_router,
     session_router,
     browser_session_router,

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Query
 
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
+from scheduler.features.statistics.periods import InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.features.jobs.selection import (
     JOB_STATES,
     LATEST_OUTCOMES,
@@ -19,7 +20,6 @@ from scheduler.features.jobs.selection import (
     match_names,
     parse_selection,
 )
-from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.stores.runs.repository import JobMatcher
 
 _MAX_VALUES = 20

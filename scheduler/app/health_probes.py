@@ -23,6 +23,9 @@ from scheduler.app.reporting.own_reports import build_own_reports
 from scheduler.features.secrets.service import SecretMonitor
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
 from scheduler.operations.pings import PingReceiver
+from scheduler.features.heartbeats.service import PingReceiver
+from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
+from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.port import Store, StoreDamaged, StoreError
 from scheduler.watchdog import StoreFailures
 from scheduler.worker.worker import Worker

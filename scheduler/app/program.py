@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from scheduler.changes.announcing import ChangeAnnouncer
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dependencies import FollowUp
+    from scheduler.changes.tracking import StateUpkeep
+    from scheduler.dependencies.port import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.stored_jobs.queries import StoredJobQueries
@@ -296,7 +298,7 @@ class Program(Services):
 
     @cached_property
     def state_upkeep(self) -> StateUpkeep:
-        from scheduler.changes.upkeep import StateUpkeep
+        from scheduler.changes.tracking import StateUpkeep
 
         is_complete = not self.configuration.problems
         return StateUpkeep(self.catalog, self.pauses, self.states, self.clock, is_complete=is_complete)

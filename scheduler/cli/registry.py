@@ -48,7 +48,7 @@ COMMANDS = {
     "serve": CommandEntry("scheduler.cli.serve", "serve", Needs.EVERYTHING),
     "validate": CommandEntry("scheduler.features.jobs.definition_commands", "validate", Needs.NOTHING),
     "jobs": CommandEntry("scheduler.features.jobs.commands", "jobs", Needs.ALL_JOBS),
-    "run": CommandEntry("scheduler.cli.commands.run", "run", Needs.EVERYTHING),
+    "run": CommandEntry("scheduler.features.runs.commands", "run", Needs.EVERYTHING),
     "next": CommandEntry(
         "scheduler.features.jobs.schedule_commands", "next_instants", Needs.USABLE, takes_expression=True
     ),
@@ -63,16 +63,16 @@ COMMANDS = {
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
     "import": CommandEntry("scheduler.features.importing.commands", "import_jobs", Needs.NOTHING),
-    "history": CommandEntry("scheduler.cli.commands.history", "history", Needs.STORE),
-    "changes": CommandEntry("scheduler.cli.commands.changes", "changes", Needs.STORE),
-    "health-entries": CommandEntry("scheduler.cli.commands.health_entries", "health_entries", Needs.STORE),
-    "heartbeat": CommandEntry("scheduler.cli.commands.heartbeat", "heartbeat", Needs.USABLE),
-    "uptime": CommandEntry("scheduler.cli.commands.statistics.uptime", "uptime", Needs.STORE),
-    "downtime": CommandEntry("scheduler.cli.commands.statistics.downtime", "downtime", Needs.USABLE),
-    "stats": CommandEntry("scheduler.cli.commands.statistics.stats", "stats", Needs.ALL_JOBS),
-    "export": CommandEntry("scheduler.cli.commands.statistics.export", "export", Needs.ALL_JOBS),
+    "history": CommandEntry("scheduler.features.runs.commands", "history", Needs.STORE),
+    "changes": CommandEntry("scheduler.features.changes.commands", "changes", Needs.STORE),
+    "health-entries": CommandEntry("scheduler.features.changes.commands", "health_entries", Needs.STORE),
+    "heartbeat": CommandEntry("scheduler.features.heartbeats.commands", "heartbeat", Needs.USABLE),
+    "uptime": CommandEntry("scheduler.features.statistics.uptime_commands", "uptime", Needs.STORE),
+    "downtime": CommandEntry("scheduler.features.statistics.uptime_commands", "downtime", Needs.USABLE),
+    "stats": CommandEntry("scheduler.features.statistics.commands", "stats", Needs.ALL_JOBS),
+    "export": CommandEntry("scheduler.features.statistics.commands", "export", Needs.ALL_JOBS),
     "slo": CommandEntry(
-        "scheduler.cli.commands.slo.group",
+        "scheduler.features.objectives.commands",
         "slo",
         Needs.NOTHING,
         {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},
@@ -88,16 +88,16 @@ COMMANDS = {
     "versions": CommandEntry("scheduler.features.stored_jobs.commands", "versions", Needs.STORE),
     "restore": CommandEntry("scheduler.features.stored_jobs.commands", "restore", Needs.EVERYTHING),
     "delete": CommandEntry("scheduler.features.stored_jobs.commands", "delete", Needs.USABLE),
-    "cancel": CommandEntry("scheduler.cli.commands.cancel", "cancel", Needs.USABLE),
+    "cancel": CommandEntry("scheduler.features.runs.commands", "cancel", Needs.USABLE),
     "backfill": CommandEntry("scheduler.features.jobs.acting_commands", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(
-        "scheduler.cli.commands.dead_letters.group",
+        "scheduler.features.dead_letters.commands",
         "dead_letters",
         Needs.NOTHING,
         {"list": Needs.STORE, "show": Needs.STORE, "replay": Needs.EVERYTHING, "discard": Needs.USABLE},
     ),
     "circuits": CommandEntry(
-        "scheduler.cli.commands.circuits.group",
+        "scheduler.features.circuits.commands",
         "circuits",
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
@@ -136,7 +136,7 @@ COMMANDS = {
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
     "markers": CommandEntry(
-        "scheduler.cli.commands.markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
+        "scheduler.features.changes.commands", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}
     ),
     "alerts": CommandEntry(
         "scheduler.features.backtest.commands",

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from scheduler.features.stored_jobs.sets import JobSetApplier
     from scheduler.features.access.service import ApiKeyManager, SessionManager
     from scheduler.features.secrets.service import SecretRefresher
+    from scheduler.features.changes.markers import DeploymentMarking
+    from scheduler.features.circuits.service import CircuitControl
+    from scheduler.features.dead_letters.service import DeadLetterReplayer
+    from scheduler.features.heartbeats.service import PingReceiver
+    from scheduler.features.runs.service import RunCanceller, RunStarter
     from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
+    from scheduler.operations.definition_tests import DefinitionTester
+    from scheduler.operations.pauses import JobPauser
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.sessions import SessionManager
     from scheduler.operations.stored_jobs.editing import StoredJobEditor

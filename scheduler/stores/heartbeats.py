@@ -43,7 +43,7 @@ class Heartbeats:
         """Store the ping that `make_ping` returns for the stored state. Return the state before and after it.
 
         `make_ping` is called again if another process was faster. `rhythm`: see jobs.heartbeat. `enrich` adds to the
-        state what other repositories know, see scheduler.queries.heartbeat_reader.
+        state what other repositories know, see scheduler.features.heartbeats.queries.
         """
         for _ in range(_MAX_TRIES):
             row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)

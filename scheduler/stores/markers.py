@@ -1,5 +1,7 @@
 """Stores the deployments that charts mark: of what is monitored, and of the scheduler itself.
 
+Written by scheduler.features.changes.markers and scheduler.changes.announcing, read by scheduler.queries.history.
+
     {reverse}-{suffix}    a marker; `reverse` is the reverse instant of scheduler.stores.runs.keys
 
 Ascending keys give the newest first, on every store.

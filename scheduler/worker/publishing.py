@@ -17,6 +17,8 @@ from jobs.runs.events import RunFinished, RunListener
 from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies import FollowUp
+from scheduler.changes.tracking import HealthTracker, StateTracker
+from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError

@@ -36,10 +36,13 @@ from jobs.running.clocks import SystemClock
 from observability.exporters import datadog
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, program
+from scheduler.features.heartbeats import service
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.ticker import create_ticker, ticker_probe
 from scheduler.operations import ping_tokens
 from scheduler.stores.gates import StoredCircuits
+from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
+from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
 from tests.parts.azurite import Azurite
 from tests.parts.host import Host, embedded, job
@@ -92,7 +95,7 @@ class Running:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing rests for long after a failure; and the log of the tests stays theirs."""
     monkeypatch.setattr(refreshing_cache, "FAILURE_CACHED_SECONDS", 0.2)
-    monkeypatch.setattr(ping_tokens, "MIN_REREAD_PAUSE_S", 0.2)
+    monkeypatch.setattr(service, "MIN_REREAD_PAUSE_S", 0.2)
     monkeypatch.setattr(files, "FILE_CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(program, "open_log", lambda *_: None)
 

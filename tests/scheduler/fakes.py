@@ -32,6 +32,8 @@ from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies import DependencyTrigger, FollowUp
 from scheduler.dispatch.port import Dispatch, InProcessDispatch
+from scheduler.catalog.head_claims import ClaimWatch
+from scheduler.changes.tracking import HealthTracker, StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -50,6 +52,13 @@ from scheduler.operations import Operations
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.features.access.service import ApiKeyManager, SessionManager
 from scheduler.features.secrets.service import SecretMonitor, SecretRefresher
+from scheduler.features.changes.markers import DeploymentMarking
+from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.features.circuits.service import CircuitControl
+from scheduler.features.dead_letters.service import DeadLetterReplayer
+from scheduler.features.heartbeats.queries import HeartbeatReader
+from scheduler.features.heartbeats.service import PingReceiver
+from scheduler.features.runs.service import RunCanceller, RunStarter
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -64,14 +73,16 @@ from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
+from scheduler.operations.definition_tests import DefinitionTester
+from scheduler.operations.pauses import JobPauser
+from scheduler.operations.secrets import SecretRefresher
+from scheduler.operations.sessions import SessionManager
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.gates import Pauses
 from scheduler.stores.identity import ApiKeys, StoredSessions

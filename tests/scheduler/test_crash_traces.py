@@ -42,7 +42,7 @@ async def test_a_crash_of_a_command_leaves_its_stack(tmp_path: Path) -> None:
             assert await command.exited() == -signal.SIGSEGV
 
     assert "Fatal Python error: Segmentation fault" in command.stderr
-    assert f'{ROOT / "scheduler/cli/commands/run.py"}", line ' in command.stderr
+    assert f'{ROOT / "scheduler/features/runs/commands.py"}", line ' in command.stderr
 
 
 async def test_a_crash_of_the_functions_host_leaves_its_stack() -> None:

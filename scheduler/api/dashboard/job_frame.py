@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from jobs.incidents.values import Incident
+from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_month
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import job_page_path

@@ -5,40 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from scheduler.api.dashboard import static_files
-from scheduler.api.dashboard.access import preferences, sign_in_page
-from scheduler.api.dashboard.jobs import run_page
-from scheduler.api.dashboard.operations import (
-    audit_page,
-    circuits_page,
-    dead_letters_page,
-    health_page,
-    runs_page,
-    secrets_page,
-    settings_page,
-)
-from scheduler.api.dashboard.reference import reference_page
-from scheduler.features.forecast import page as schedule_page
-from scheduler.features.overview import page as overview_page
-from scheduler.features.alerts import page as alerts_page
-from scheduler.features.backtest import routes as backtest_routes
-from scheduler.features.channels import page as notifications_page
-from scheduler.features.incidents import page as incidents_page
-from scheduler.features.suppressions import page as maintenance_page
-from scheduler.features.jobs import job_page, plan_page
-from scheduler.features.overview import selection_page
-from scheduler.features.stored_jobs import definition_page
-from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
-from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
-from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
-from scheduler.api.dashboard.operations import circuits_page, dead_letters_page, runs_page
-from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.rendering import preferences
-from scheduler.api.dashboard.schedule import schedule_page
 from scheduler.api.description import reference_page
 from scheduler.features.access import settings_page, sign_in_page
+from scheduler.features.alerts import page as alerts_page
 from scheduler.features.audit import page as audit_page
+from scheduler.features.backtest import routes as backtest_routes
+from scheduler.features.channels import page as notifications_page
+from scheduler.features.circuits import page as circuits_page
+from scheduler.features.dead_letters import page as dead_letters_page
+from scheduler.features.forecast import page as schedule_page
 from scheduler.features.health import page as health_page
+from scheduler.features.incidents import page as incidents_page
+from scheduler.features.jobs import job_page, plan_page
+from scheduler.features.overview import page as overview_page
+from scheduler.features.overview import selection_page
+from scheduler.features.runs import run_page, runs_page
 from scheduler.features.secrets import page as secrets_page
+from scheduler.features.stored_jobs import definition_page
+from scheduler.features.suppressions import page as maintenance_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,

@@ -61,7 +61,7 @@ def explain_alert(
 
 
 def _parse_instant(text: str | None) -> datetime | None:
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(None, text, datetime.now(UTC)).until

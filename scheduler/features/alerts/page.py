@@ -28,6 +28,8 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.alerts.explanation import AlertExplanation
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList
 from scheduler.queries.objectives.reader import ObjectiveState
+from scheduler.features.objectives.queries import ObjectiveState
+from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList
 from scheduler.services import Services
 
 MAX_INCIDENTS: Final = 10

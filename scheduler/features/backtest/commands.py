@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scheduler.queries.selection import JobSelection
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
+    from scheduler.features.statistics.periods import TimeRange
+    from scheduler.queries.selection import JobSelection
 
 _FIELDS = ("open_after", "close_after", "for", "notifications", "missed", "p50", "p95", "")
 _SHOWN = 12
@@ -208,7 +210,7 @@ def advise(
 
 
 def _parse_range(since: str, until: str | None) -> TimeRange:
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(since, until, datetime.now(UTC))
@@ -228,8 +230,7 @@ def _show(report: BacktestReport, zone: tzinfo, as_json: bool) -> None:
 
 
 def _parse_zone(zone: str | None) -> tzinfo:
-    from scheduler.queries.periods import parse_zone
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
 
     try:
         return parse_zone(zone)

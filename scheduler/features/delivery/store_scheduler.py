@@ -19,13 +19,13 @@ from scheduler.features.delivery.port import (
 from scheduler.features.forecast.load import MEASURED_PERIOD, RunDuration
 from scheduler.cli.delivery.review_documents import list_review_documents
 from scheduler.features.stored_jobs.sets import SetReview
+from scheduler.features.statistics.periods import Period
 from scheduler.identity.command_caller import command_caller
 from scheduler.queries.audit import AuditFilter
 from scheduler.features.audit.queries import AuditFilter
 from scheduler.identity.principal import command_caller
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
-from scheduler.queries.periods import Period
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

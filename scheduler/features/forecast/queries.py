@@ -44,6 +44,7 @@ from scheduler.features.forecast.schedule_changes import (
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import JobSelection
+from scheduler.features.statistics.periods import hour_of
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.features.suppressions.queries import SuppressionQueries
@@ -56,6 +57,7 @@ from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_
 from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
 from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
 from scheduler.queries.periods import hour_of
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.selection import JobSelection
 from scheduler.stores.gates import Pause
 from scheduler.stores.pauses import Pause

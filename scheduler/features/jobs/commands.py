@@ -184,7 +184,7 @@ def _next(view: JobView, now: datetime) -> Cell:
 
 
 def _latest(record: RunRecord | None, now: datetime) -> Cell:
-    from scheduler.cli.run_table import outcome_cell
+    from scheduler.cli.run_report import outcome_cell
 
     if record is None:
         return "-"
@@ -202,7 +202,7 @@ _FIELDS = (
 def _fields(view: JobView) -> tuple[str, ...]:
     from jobs.definition.dependencies import format_dependencies
     from jobs.targets import describe_target
-    from scheduler.cli.run_table import outcome_cell
+    from scheduler.cli.run_report import outcome_cell
 
     job, latest = view.entry.job, view.latest
     return (

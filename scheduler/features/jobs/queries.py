@@ -21,6 +21,12 @@ from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.gates import Pause, Pauses
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
+from scheduler.queries.overview.job_view import JobView
+from scheduler.queries.selection import EVERY_JOB, JobSelection
+from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
+from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 

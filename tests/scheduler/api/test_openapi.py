@@ -47,6 +47,10 @@ from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveM
 from scheduler.api.models.statistics.statements import ObjectiveStatementModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
+from scheduler.api.models.health import HealthModel, LiveModel
+from scheduler.api.models.jobs import JobDetail, JobList
+from scheduler.api.models.secrets import SecretList, SecretModel
+from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
 from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
@@ -86,6 +90,13 @@ from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel
 from scheduler.features.audit.models import AuditHeadModel, AuditList
 from scheduler.features.health.routes import WatchdogModel
 from scheduler.features.secrets.models import SecretList, SecretModel
+from scheduler.features.changes.models import ChangeListModel, CreatedMarkerModel, HealthEntryListModel, MarkerListModel
+from scheduler.features.circuits.models import CircuitList, CircuitModel
+from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
+from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
+from scheduler.features.runs.models import RunList, RunModel
+from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -32,7 +32,7 @@ HEAVY = (
     "jobs",
     "observability",
     "pydantic",
-    "scheduler.api.models.runs",
+    "scheduler.features.runs.models",
     "starlette",
     "yaml",
 )

@@ -9,7 +9,7 @@ from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.definition.objective import SelectedObjective
 from jobs.runs import Outcome
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.queries.objectives.counters import ObjectiveCounters
+from scheduler.features.objectives.queries import ObjectiveCounters
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.prometheus import promtool
 from tests.scheduler.api.api_client import ApiClient

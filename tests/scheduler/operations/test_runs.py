@@ -9,7 +9,7 @@ import pytest
 from jobs.runs import Trigger
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.operations.runs import RunStarter
+from scheduler.features.runs.service import RunStarter
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 from tests.jobs.running.run_parts import Hang

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.stores.gates import StoredCircuits
+from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.stores.circuits import StoredCircuits
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.queries.periods import HOUR, Period, parse_month, parse_period, parse_range, parse_zone
-from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange
+from scheduler.features.statistics.periods import (
+    ANY_TIME,
+    HOUR,
+    InvalidTimeRange,
+    Period,
+    TimeRange,
+    parse_month,
+    parse_period,
+    parse_range,
+    parse_zone,
+)
 
 NOW = datetime(2026, 11, 28, 12, 34, 56, tzinfo=UTC)
 OLDEST = NOW - timedelta(days=400)

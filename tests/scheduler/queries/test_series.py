@@ -10,7 +10,7 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.catalog.catalog import Catalog, UnknownJob
-from scheduler.queries.statistics.reader import StatsReader
+from scheduler.features.statistics.queries import StatsReader
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -14,8 +14,9 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler import turns
-from scheduler.api.models.statistics.stats import StatsModel
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.statistics.models import StatsModel
+from scheduler.features.statistics.periods import Period
 from scheduler.features.jobs.selection import parse_selection
 from scheduler.queries.periods import Period
 from scheduler.queries.statistics.reader import (
@@ -26,7 +27,8 @@ from scheduler.queries.statistics.reader import (
     Stats,
     StatsReader,
 )
-from scheduler.queries.statistics.sums import StatsSums
+from scheduler.features.statistics.sums import StatsSums
+from scheduler.queries.selection import parse_selection
 from scheduler.stores.port import Row, StoreUnavailable
 from scheduler.stores.runs.repository import Runs
 from tests.parts.turns import counted_turns

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.formats.durations import format_duration
-from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
+from scheduler.features.statistics.periods import InvalidTimeRange, TimeRange, parse_time_range
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ONE = datetime(2026, 11, 25, 1, tzinfo=UTC)

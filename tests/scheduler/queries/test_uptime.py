@@ -14,7 +14,7 @@ import pytest
 from jobs.runs import Outcome
 from jobs.runs.uptime import Uptime
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries.uptime import JobUptime, UptimeReader
+from scheduler.features.statistics.uptime import JobUptime, UptimeReader
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -35,6 +35,10 @@ from scheduler.api.dashboard.rendering.paths import (
 from scheduler.api.models.runs import run_path
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 from scheduler.queries.overview.spans import SpanCounts
+from scheduler.api.dashboard.rendering.sparkline import sparkline
+from scheduler.api.dashboard.rendering.timeline_text import timeline_text, window_text
+from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
+from scheduler.features.runs.models import run_path
 
 if TYPE_CHECKING:
     from jinja2 import Environment

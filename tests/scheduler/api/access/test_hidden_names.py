@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import scheduler.queries.changes
 from scheduler.authentication.port import Authentication
+import scheduler.features.changes.queries
+from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.catalog.limited import LimitedCatalog
@@ -73,8 +75,8 @@ async def test_continuations_of_runs_name_no_job_of_others_and_skip_no_own_run(c
 async def test_continuations_of_changes_name_no_job_of_others(
     client: ApiClient, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler.queries.changes, "_BATCH", 1)
-    monkeypatch.setattr(scheduler.queries.changes, "MAX_CHANGES_SCANNED", 1)
+    monkeypatch.setattr(scheduler.features.changes.queries, "_BATCH", 1)
+    monkeypatch.setattr(scheduler.features.changes.queries, "MAX_CHANGES_SCANNED", 1)
 
     changes, continuations = await read_pages(client, "/api/changes", "changes", limit)
 

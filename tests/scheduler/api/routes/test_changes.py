@@ -8,9 +8,9 @@ import pytest
 
 from jobs.runs.states import JobStatus
 from scheduler.catalog.catalog import Catalog, UnknownJob
-from scheduler.changes.upkeep import StateUpkeep
+from scheduler.changes.tracking import StateUpkeep
+from scheduler.features.changes.queries import ChangeFilter, ChangeQueries
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.changes import ChangeFilter, ChangeQueries
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -10,6 +10,10 @@ import pytest
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.queries.history import markers as module
 from scheduler.queries.time_range import ANY_TIME
+from scheduler.features.changes import markers
+from scheduler.features.statistics.periods import ANY_TIME
+from scheduler.identity.caller import Caller, ChangeSource
+from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
@@ -77,7 +81,7 @@ async def test_an_unusable_marker_is_rejected(body: dict[str, Any], location: st
 
 
 async def test_a_caller_that_is_limited_to_tags_marks_and_sees_its_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BATCH", 1)
+    monkeypatch.setattr(markers, "_BATCH", 1)
     async with ApiClient(jobs=JOBS) as desk:
         for tags in ({}, {"team": "search"}):
             await desk.post_json("/api/markers", {"text": f"of all {tags}", "tags": tags})

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from scheduler.operations.ping_tokens import (
+from scheduler.features.heartbeats.service import (
     FORCED_READS_PER_MINUTE,
+    MAX_PING_BODY,
+    MAX_PINGS_PER_MINUTE,
     MIN_REREAD_PAUSE_S,
     OLD_TOKEN_LIFETIME_S,
     REREAD_AFTER_S,
 )
-from scheduler.operations.pings import MAX_PING_BODY, MAX_PINGS_PER_MINUTE
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.test_overview_page import get_page, visible_text

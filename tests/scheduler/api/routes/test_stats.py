@@ -11,8 +11,8 @@ import pytest
 
 from jobs.runs import Outcome
 from scheduler import turns
-from scheduler.api.models.statistics.stats import TagStatsModel
-from scheduler.queries import exports
+from scheduler.features.statistics import exports
+from scheduler.features.statistics.models import TagStatsModel
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -57,7 +57,7 @@ async def test_a_server_is_queried_to_end_its_run(store: Store) -> None:
     await Runs(store).claim(ticket, "server", now + timedelta(minutes=1), now)
 
     output = await invoke_concurrently(
-        "cancel", ticket.id, patches={"scheduler.cli.commands.cancel._CANCEL_TIMEOUT": 0.05}
+        "cancel", ticket.id, patches={"scheduler.features.runs.commands._CANCEL_TIMEOUT": 0.05}
     )
 
     assert (output.code, output.stdout) == (1, "")

@@ -65,7 +65,7 @@ async def test_a_terminal_shows_a_table() -> None:
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_a_limit_retains_the_newest() -> None:
-    patches = {"scheduler.cli.commands.history._PAGE": 1}
+    patches = {"scheduler.features.runs.commands._PAGE": 1}
 
     lines = (await invoke_concurrently("history", "checkout-api", "--limit", "2", patches=patches)).lines
 

@@ -20,7 +20,7 @@ from jobs.runs.details import (
     StepOutcome,
     TlsDetail,
 )
-from scheduler.queries.history.run_comparison import compare_runs
+from scheduler.features.runs.comparison import compare_runs
 from tests.scheduler.stores.samples import NOON, run_of, ticket
 
 GOOD = run_of(ticket())

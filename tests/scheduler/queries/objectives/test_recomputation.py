@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.queries.objectives.recomputation import WrongInput, read_export, read_statement, recompute_statement
+from scheduler.features.objectives.statements import WrongInput, read_export, read_statement, recompute_statement
 
 EXCLUSION = {"from": "2026-10-03T02:00:00Z", "to": "2026-10-03T05:00:00Z", "reason": "window"}
 STATEMENT: dict[str, Any] = {

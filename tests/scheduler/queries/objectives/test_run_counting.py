@@ -14,8 +14,8 @@ from jobs.objectives import BURN_WINDOWS, NO_COUNTS, SliCounts, count_run
 from jobs.runs import Outcome, Run
 from jobs.runs.outcomes import Trigger
 from jobs.runs.run import Failure
-from scheduler.queries.objectives.run_counting import ObjectiveRunCounter, PeriodCounts, is_excluded
-from scheduler.queries.periods import HOUR, hour_of
+from scheduler.features.objectives.run_counting import ObjectiveRunCounter, PeriodCounts, is_excluded
+from scheduler.features.statistics.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import at, run_of, ticket

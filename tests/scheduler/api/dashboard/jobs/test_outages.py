@@ -12,6 +12,9 @@ from jobs.runs import Outcome, Ticket
 from scheduler.api.dashboard.jobs import outages
 from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
 from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.features.runs import queries
+from scheduler.features.runs.queries import Outage, OutageReader
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry
@@ -171,7 +174,7 @@ async def test_runs_that_no_one_checked_in_between_are_checked_now() -> None:
 
 @virtual_time
 async def test_history_is_read_back_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outages, "_LOOK_BACK", 220)
+    monkeypatch.setattr(queries, "_LOOK_BACK", 220)
     board = Board()
     await board.ran(S, *[F] * 400)
 

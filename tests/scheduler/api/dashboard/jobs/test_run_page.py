@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.runs import Phases
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from scheduler.api.dashboard.jobs.run_page import other_values
+from scheduler.features.runs.run_page import other_values
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -10,6 +10,7 @@ from scheduler.features.jobs.job_page import list_state_spans
 from scheduler.api.dashboard.jobs.state_history import list_state_spans
 from scheduler.api.dashboard.rendering.charts import TimeAxis
 from scheduler.queries.history.states import StateHistory
+from scheduler.features.changes.queries import StateHistory
 
 NOW = datetime(2026, 11, 25, 12, 10, tzinfo=UTC)
 

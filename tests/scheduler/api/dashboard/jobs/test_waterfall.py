@@ -9,7 +9,7 @@ import pytest
 
 from jobs.runs import Attempt, ErrorClass, Phases, Run
 from jobs.runs.details import Details, StepDetail, StepOutcome
-from scheduler.api.dashboard.jobs.waterfall import draw_waterfall, list_phases
+from scheduler.features.runs.run_page import draw_waterfall, list_phases
 from tests.scheduler.stores.samples import run_of, ticket
 
 RUN = run_of(ticket())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scheduler.queries.faults.open_circuits import OpenCircuitFinder
+from scheduler.features.circuits.queries import OpenCircuitFinder
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -1,0 +1,219 @@
+"""Response models of changes of states, of the entries of health documents, and of marked deployments."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from jobs.runs.details import EntryEffect
+from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
+from jobs.runs.states import StateChange
+from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.features.runs.models import run_path
+from scheduler.identity.tags import format_tag_limits
+from scheduler.stores.changes.markers import DeploymentMarker
+
+if TYPE_CHECKING:
+    from scheduler.features.changes.markers import CreatedMarker
+
+StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]
+
+
+class ChangeCauseModel(ResponseModel):
+    """`code`: the reason or the error class of the run, `succeeded`, or that of an operation such as `job_paused`."""
+
+    model_config = example_values(code="unexpected_status", message="Expected status 200, got 503.")
+
+    code: str
+    message: str
+
+
+class ChangeModel(ResponseModel):
+    """A job entered a state. `number`: 1 for the first change of the job. `unknown`: no run has finished since it was
+    resumed, enabled or added again. `silent`: a heartbeat without pings. `waiting`: its newest run was skipped, because
+    a job that it depends on has not run as required.
+
+    `run_id` is null if no run caused the change, `previous` on the first one. `previous_seconds`: how long it lasted.
+    """
+
+    model_config = example_values(
+        number=7,
+        state="down",
+        at="2026-11-28T09:00:00.120Z",
+        previous="up",
+        previous_since="2026-11-27T09:00:00.120Z",
+        previous_seconds=86400.0,
+        run_url="/api/runs/checkout-api@20261128T090000.000Z",
+    )
+
+    job: str
+    number: int
+    state: StateName
+    at: datetime
+    previous: StateName | None
+    previous_since: datetime | None
+    previous_seconds: float | None
+    cause: ChangeCauseModel
+    run_id: str | None
+    run_url: str | None
+
+    @classmethod
+    def from_change(cls, change: StateChange) -> ChangeModel:
+        since = change.previous_since
+        return cls(
+            job=change.job,
+            number=change.number,
+            state=change.state.value,
+            at=change.at,
+            previous=None if change.previous is None else change.previous.value,
+            previous_since=since,
+            previous_seconds=None if since is None else (change.at - since).total_seconds(),
+            cause=ChangeCauseModel(code=change.cause.code, message=change.cause.message),
+            run_id=change.run or None,
+            run_url=run_path(change.run) if change.run else None,
+        )
+
+
+class ChangeListModel(ResponseModel):
+    """Changes, newest first. `continuation` fetches older ones; null on the last page."""
+
+    changes: list[ChangeModel]
+    continuation: str | None
+
+
+RECENT = timedelta(days=7)
+"""The period of `recent_failures`."""
+
+EntryStatusName = Literal["up", "degraded", "down", "unknown", "missing"]
+
+
+class EntryChangeModel(ResponseModel):
+    """An entry entered a status."""
+
+    at: datetime
+    status: EntryStatusName
+
+
+class HealthEntryModel(ResponseModel):
+    """An entry of the health documents of a job, and its present status. `missing`: the documents do not have it any
+    more; the other fields are then those of the last one that had it.
+
+    `reported_status`: as the target wrote it. `effect`: what the entry counts for the job: none, degraded or down.
+    `text` and `run_id`: of the run at `since`. `recent_failures`: how often it became degraded or down in the last
+    seven days. `changes`: at most 20, newest first.
+    """
+
+    model_config = example_values(
+        name="cosmosdb",
+        status="down",
+        reported_status="Unhealthy",
+        effect="down",
+        text="timeout",
+        observed="",
+        since="2026-11-28T03:01:00.120Z",
+        recent_failures=3,
+        run_id="checkout-api@20261128T030100.000Z",
+        run_url="/api/runs/checkout-api@20261128T030100.000Z",
+        changes=[
+            {"at": "2026-11-28T03:01:00.120Z", "status": "down"},
+            {"at": "2026-11-27T09:00:00.120Z", "status": "up"},
+        ],
+    )
+
+    name: str
+    status: EntryStatusName
+    reported_status: str
+    effect: EntryEffect
+    text: str
+    observed: str
+    since: datetime
+    recent_failures: int
+    run_id: str
+    run_url: str
+    changes: list[EntryChangeModel]
+
+    @classmethod
+    def from_history(cls, history: EntryHistory, now: datetime) -> HealthEntryModel:
+        entry = history.entry
+        return cls(
+            name=entry.name,
+            status=_status_name(history.present),
+            reported_status=entry.word,
+            effect=entry.effect,
+            text=entry.text,
+            observed=entry.observed,
+            since=history.present.at,
+            recent_failures=history.count_failures(now - RECENT),
+            run_id=history.run,
+            run_url=run_path(history.run),
+            changes=[EntryChangeModel(at=change.at, status=_status_name(change)) for change in history.changes],
+        )
+
+
+class HealthEntryListModel(ResponseModel):
+    """The entries of the health documents of a job: those of the last one in its order, then missing ones.
+
+    Empty if no expectation `health` has read a document so far.
+    """
+
+    entries: list[HealthEntryModel]
+
+    @classmethod
+    def from_health_history(cls, history: HealthHistory | None, now: datetime) -> HealthEntryListModel:
+        entries = () if history is None else history.entries
+        return cls(entries=[HealthEntryModel.from_history(each, now) for each in entries])
+
+
+def _status_name(change: EntryChange) -> EntryStatusName:
+    return "missing" if change.status is None else change.status.value
+
+
+class MarkerModel(ResponseModel):
+    """A deployment. `tags`: it concerns the jobs that have all of them; none: all jobs. `author`: a principal.
+
+    `limited_to`: and only jobs with one of these tags, because its author is limited to them.
+    """
+
+    model_config = example_values(
+        id="1795856400000-5f2c1d9b",
+        at="2026-11-28T09:00:00Z",
+        text="checkout 4ebecbce",
+        tags={"team": "payments"},
+        author="api_key:deploy",
+        limited_to=[],
+    )
+
+    id: str
+    at: datetime
+    text: str
+    tags: dict[str, str]
+    author: str
+    limited_to: list[str]
+
+    @classmethod
+    def from_marker(cls, marker: DeploymentMarker) -> MarkerModel:
+        return cls(
+            id=marker.id,
+            at=marker.at,
+            text=marker.text,
+            tags=dict(marker.tags),
+            author=marker.author,
+            limited_to=format_tag_limits(marker.limited_to),
+        )
+
+
+class CreatedMarkerModel(MarkerModel):
+    """A new marker. `jobs`: those that it concerns now. None: no job has its tags."""
+
+    jobs: list[str]
+
+    @classmethod
+    def from_created(cls, created: CreatedMarker) -> CreatedMarkerModel:
+        return cls(**MarkerModel.from_marker(created.marker).model_dump(), jobs=list(created.jobs))
+
+
+class MarkerListModel(ResponseModel):
+    """Marked deployments, newest first. `continuation` fetches the next page; null on the last."""
+
+    markers: list[MarkerModel]
+    continuation: str | None

@@ -1,0 +1,311 @@
+"""`dead-letters`: list, show, replay and discard dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local
+from scheduler.cli.output import (
+    EXIT_FAILED,
+    Column,
+    escape_controls,
+    fail,
+    is_terminal,
+    print_note,
+    show_json,
+    show_table,
+    show_tabs,
+)
+
+if TYPE_CHECKING:
+    from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.features.dead_letters.service import LetterFilter, ReplayResult
+    from scheduler.stores.dead_letters.letter import DeadLetter
+    from scheduler.stores.runs.repository import RunRecord
+
+_PAGE = 500
+LISTING_HINT = "`dead-letters list` lists all dead letters"
+_FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
+
+
+async def read_letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
+    letters: list[DeadLetter] = []
+    continuation: str | None = ""
+    while continuation is not None and len(letters) < limit:
+        page_size = min(_PAGE, limit - len(letters))
+        page = await program.queries.list_dead_letters(job=job, limit=page_size, continuation=continuation)
+        letters += page.letters
+        continuation = page.continuation
+    return letters
+
+
+def show_letters(letters: Sequence[DeadLetter]) -> None:
+    if not is_terminal():
+        show_tabs(_FIELDS, map(_fields, letters))
+    elif letters:
+        columns = (
+            Column("id", "bold"),
+            Column("at", is_optional=True),
+            Column("job"),
+            Column("attempts", align_right=True, is_optional=True),
+            Column("state"),
+            Column("reason", no_wrap=False, min_width=20),
+        )
+        show_table(columns, map(_cells, letters))
+
+
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
+    from scheduler.features.dead_letters.models import replay_state
+
+    return (
+        letter.id,
+        format_local(letter.at),
+        letter.job or "-",
+        str(letter.attempts),
+        replay_state(letter),
+        letter.reason,
+    )
+
+
+def _fields(letter: DeadLetter) -> tuple[str, ...]:
+    from scheduler.features.dead_letters.models import replay_state
+
+    replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
+    head = (
+        letter.id,
+        format_iso_instant(letter.at, precise=True),
+        letter.job or "",
+        str(letter.attempts),
+        letter.error or "",
+    )
+    return *head, replay_state(letter), replayed_by, letter.reason
+
+
+def show_letter_details(letter: DeadLetter) -> None:
+    """Key and value a line, then values of several lines."""
+    import json
+
+    known: list[tuple[str, str | datetime | None]] = [
+        ("id", letter.id),
+        ("at", letter.at),
+        ("job", letter.job),
+        ("run", letter.ticket.id if letter.ticket else None),
+        ("reason", letter.reason),
+        ("error", letter.error),
+        ("replayed by", letter.replay.ticket.id if letter.replay else None),
+        ("message", letter.message or None),
+    ]
+    for name, value in known:
+        if value is not None:
+            print(
+                f"{name}: "
+                f"{escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
+            )
+    for attempt in letter.tried:
+        print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))
+    if letter.definition is not None:
+        print(f"definition: {json.dumps(letter.definition, ensure_ascii=True)}")
+    for line in letter.traceback.splitlines():
+        print(escape_controls(line))
+
+
+ABOUT = """Dead letters: list, show, replay, discard.
+
+A run becomes a dead letter when it is down after its last attempt and its job sets `dead_letter: true`. A message
+becomes one when the platform has delivered it the maximum number of times and no run finished.
+
+\b
+Examples:
+  dead-letters list
+  dead-letters replay --job checkout-api --dry-run"""
+
+dead_letters = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+LetterId = Annotated[
+    str, typer.Argument(metavar="ID", help="Dead letter id; `dead-letters list` lists all dead letters.")
+]
+
+
+@dead_letters.command("list")
+def list_letters(
+    job: Annotated[str | None, typer.Option("--job", help="Only dead letters of this job.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of results.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/dead-letters.")] = False,
+) -> None:
+    """List dead letters, newest first.
+
+    \b
+    Examples:
+      dead-letters list
+      dead-letters list --job checkout-api | cut -f 1,8
+    """
+    from scheduler.cli.context import load_for_command, run_without_jobs
+    from scheduler.cli.selection.named_job import require_job
+
+    letters = run_without_jobs("dead-letters list", lambda program: read_letters(program, job, limit))
+    if job is not None and not letters:
+        require_job(load_for_command("dead-letters list"), job)
+    if as_json:
+        from scheduler.features.dead_letters.models import DeadLetterList, DeadLetterSummary
+
+        listed = [DeadLetterSummary.from_letter(letter) for letter in letters]
+        show_json(DeadLetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
+        return
+    if not letters:
+        print_note("there are no dead letters" if job is None else f"{job} has no dead letters")
+    show_letters(letters)
+
+
+@dead_letters.command("show")
+def show_letter(
+    letter: LetterId,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/dead-letters/ID.")] = False,
+) -> None:
+    """Show a dead letter: reason, attempts, traceback, and the job's definition at that time.
+
+    \b
+    Examples:
+      dead-letters show 20261125T015030.000Z.0123456789ab
+    """
+    from scheduler.cli.context import run_without_jobs
+
+    found = run_without_jobs("dead-letters show", lambda program: program.queries.find_dead_letter(letter))
+    if found is None:
+        fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
+    if as_json:
+        from scheduler.features.dead_letters.models import DeadLetterDetail
+        from scheduler.identity.command_caller import command_caller
+
+        show_json(DeadLetterDetail.from_full_letter(found, command_caller().principal).model_dump_json(indent=2))
+        return
+    show_letter_details(found)
+
+
+@dead_letters.command("replay")
+def replay_letters(
+    letter: Annotated[
+        str | None, typer.Argument(metavar="ID", help="One dead letter; to replay several, use the options.")
+    ] = None,
+    job: Annotated[str | None, typer.Option("--job", help="Only dead letters of this job.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Only dead letters whose reason contains this text.")] = "",
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ISO", help="Only dead letters of this instant or later.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="ISO", help="Only dead letters before this instant.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of dead letters, oldest first.")
+    ] = 100,
+    per_second: Annotated[
+        float, typer.Option("--per-second", help="Maximum number of replays started per second.")
+    ] = 5.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Replay dead letters with the current job definitions, and wait until the runs finish.
+
+    A dead letter is replayed once. Exit code 1: a run did not succeed, or the dead letter has been replayed already.
+
+    \b
+    Examples:
+      dead-letters replay 20261125T015030.000Z.0123456789ab
+      dead-letters replay --job checkout-api --reason refused --dry-run
+      dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
+    """
+    from scheduler.cli.options import parse_instant_option
+    from scheduler.features.dead_letters.service import LetterFilter
+
+    between = parse_instant_option("--after", after), parse_instant_option("--before", before)
+    letter_filter = LetterFilter(job, reason, *between)
+    if letter is None and letter_filter == LetterFilter():
+        fail("no dead letters selected: give an ID, or --job, --reason, --after or --before")
+    elif letter is None:
+        replay_many(letter_filter, per_second, limit, dry_run, as_json)
+    elif letter_filter != LetterFilter() or dry_run:
+        fail("give either the ID of one dead letter, or options that select several")
+    else:
+        replay_one(letter, as_json)
+
+
+@dead_letters.command("discard")
+def discard_letter(letter: LetterId) -> None:
+    """Delete a dead letter permanently.
+
+    \b
+    Examples:
+      dead-letters discard 20261125T015030.000Z.0123456789ab
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
+
+    run_operation(
+        "dead-letters discard",
+        lambda program: program.operations.dead_letters.discard(letter, caller=command_caller()),
+        listing_hint=LISTING_HINT,
+    )
+    print(escape_controls(f"{letter} was discarded"))
+
+
+def replay_one(letter: str, as_json: bool) -> None:
+    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
+    from scheduler.identity.command_caller import command_caller
+
+    async def work(program: Program) -> RunRecord | None:
+        record = await program.operations.dead_letters.replay(letter, caller=command_caller())
+        await wait_for_runs(program, [record.ticket.id])
+        return await program.queries.find_run(record.ticket.id)
+
+    with quiet_run_log():
+        record = run_operation("dead-letters replay", work, listing_hint=LISTING_HINT)
+    if record is None or record.run is None:
+        fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
+    if as_json:
+        from scheduler.features.runs.models import RunModel
+
+        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+    else:
+        from scheduler.cli.run_report import show_run
+
+        show_run(record.run)
+    if record.run.outcome != "succeeded":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.run_report import show_runs
+    from scheduler.identity.command_caller import command_caller
+
+    async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
+        replayed = await program.operations.dead_letters.replay_all(
+            letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, caller=command_caller()
+        )
+        runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
+        await wait_for_runs(program, runs)
+        records = [await program.queries.find_run(run_id) for run_id in runs]
+        return replayed, [record for record in records if record is not None]
+
+    with quiet_run_log(), count_finished_runs() as listener:
+        replayed, records = run_operation("dead-letters replay", work, job=letter_filter.job, listener=listener)
+    if as_json:
+        from scheduler.features.dead_letters.models import ReplayModel
+
+        show_json(ReplayModel.from_result(replayed, dry_run=dry_run).model_dump_json(indent=2))
+    elif dry_run:
+        show_letters(replayed.letters)
+    else:
+        show_runs(records)
+    for job in replayed.unknown_jobs:
+        print_note(f"there is no job named {job} any more: its dead letters are not replayed")
+    if replayed.remaining:
+        print_note(f"{replayed.remaining} more match: raise --limit, or repeat the command")
+    if not replayed.letters:
+        print_note("no dead letter that can be replayed matches")
+    if any(record.run is None or record.run.outcome != "succeeded" for record in records):
+        raise typer.Exit(EXIT_FAILED)

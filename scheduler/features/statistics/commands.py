@@ -1,0 +1,230 @@
+"""`stats` shows how runs went in a period, also those that are deleted; `export` writes runs or statistics."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.formatting import format_milliseconds
+from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.features.statistics.period_options import (
+    FromOption,
+    MonthOption,
+    NamesOption,
+    PeriodOptions,
+    TagsOption,
+    ToOption,
+    WindowOption,
+    ZoneOption,
+    parse_selection_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.features.statistics.exports import ExportFormat
+    from scheduler.features.statistics.queries import SelectionStats, Stats
+    from scheduler.queries.selection import JobSelection
+
+_FIELDS = (
+    *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),
+    *("success_rate", "uptime", "duration_p50_ms", "duration_p95_ms", "duration_p99_ms"),
+)
+
+
+def stats(
+    job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job name. (default: all jobs)")] = None,
+    window: WindowOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    month: MonthOption = None,
+    timezone: ZoneOption = None,
+    names: NamesOption = None,
+    tags: TagsOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, as GET /api/stats or GET /api/jobs/JOB/stats.")
+    ] = False,
+) -> None:
+    """Show counts, success rate, uptime and durations of the runs of a period, also of deleted runs.
+
+    Of a job, or of all jobs that match the options. --tag KEY adds a line for each value of the tag.
+
+    \b
+    Examples:
+      stats checkout-api --window 7d
+      stats --tag team --month 2026-11 --timezone Europe/Berlin
+      stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
+    """
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+    from scheduler.cli.selection.named_job import require_job
+
+    options = PeriodOptions(window, since, until, month, timezone)
+    selection = parse_selection_options(names, tags)
+    configuration = load_for_command("stats")
+    if job is not None:
+        require_job(configuration, job)
+    show = _show_job if job is not None else _show_selection
+    run_in_store(configuration, lambda program: show(program, options, selection, job or "", as_json))
+    exit_if_incomplete(configuration)
+
+
+async def _show_job(
+    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
+) -> None:
+    from scheduler.features.statistics.periods import parse_zone
+
+    period = options.parse_period(program.stats.oldest)
+    found = await program.stats.read_job(job, period, parse_zone(options.timezone))
+    if as_json:
+        from scheduler.features.statistics.models import JobStatsModel, StatsModel
+
+        answer = JobStatsModel(job=job, stats=StatsModel.from_stats(found))
+        show_json(answer.model_dump_json(indent=2, by_alias=True))
+        return
+    _show([(job, 1, found)])
+
+
+async def _show_selection(
+    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
+) -> None:
+    from scheduler.features.statistics.periods import parse_zone
+
+    period = options.parse_period(program.stats.oldest)
+    tag = next((one.key for one in selection.tags if one.value is None), None)
+    found = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
+    if as_json:
+        from scheduler.features.statistics.models import SelectionStatsModel
+
+        show_json(SelectionStatsModel.from_selection(found, tag).model_dump_json(indent=2, by_alias=True))
+        return
+    _show(_lines(found))
+
+
+def _lines(found: SelectionStats) -> list[tuple[str, int, Stats]]:
+    return [*found.groups, ("all", found.jobs, found.total)]
+
+
+def _show(lines: Sequence[tuple[str, int, Stats]]) -> None:
+    if is_terminal():
+        _show_table(lines)
+    else:
+        show_tabs(_FIELDS, (_cells(*line) for line in lines))
+    period, is_complete = lines[-1][2].period, all(stats.is_complete for *_, stats in lines)
+    missing = "" if is_complete else "; not all runs of it are counted, see rollups.age"
+    print_note(f"runs due from {period.since:%Y-%m-%dT%H:%MZ} to {period.until:%Y-%m-%dT%H:%MZ}{missing}")
+
+
+def _show_table(lines: Sequence[tuple[str, int, Stats]]) -> None:
+    columns = (
+        Column("of", "bold"),
+        *(Column(name, align_right=True) for name in ("jobs", "runs", "success", "change", "uptime")),
+        *(Column(name, align_right=True) for name in ("p50", "p95", "p99")),
+    )
+    rows = []
+    for name, jobs, stats in lines:
+        sums, before = stats.sums, stats.before
+        rate, earlier = sums.success_rate, None if before is None else before.success_rate
+        change = "-" if rate is None or earlier is None else f"{rate - earlier:+.2%}"
+        durations = (format_milliseconds(sums.tally.duration.quantile(share)) for share in (0.5, 0.95, 0.99))
+        cells = str(jobs), str(sums.tally.runs), _percent(rate), change, _percent(sums.uptime_ratio)
+        rows.append((name, *cells, *durations))
+    show_table(columns, rows)
+
+
+def _cells(name: str, jobs: int, stats: Stats) -> tuple[str, ...]:
+    sums = stats.sums
+    figures = (sums.success_rate, sums.uptime_ratio)
+    durations = (sums.tally.duration.quantile(share) for share in (0.5, 0.95, 0.99))
+    return (
+        name,
+        str(jobs),
+        str(sums.tally.runs),
+        *map(str, sums.tally.outcomes),
+        *("" if value is None else f"{value:.6f}" for value in figures),
+        *("" if value is None else f"{value:.3f}" for value in durations),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3%}"
+
+
+class ExportSubject(StrEnum):
+    RUNS = "runs"
+    STATS = "stats"
+
+
+class OutputFormat(StrEnum):
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def export(
+    subject: Annotated[ExportSubject, typer.Argument(help="What to export.")],
+    format: Annotated[OutputFormat, typer.Option("--format", help="JSON lines or CSV.")] = OutputFormat.JSONL,
+    window: WindowOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    month: MonthOption = None,
+    timezone: ZoneOption = None,
+    names: NamesOption = None,
+    tags: TagsOption = None,
+    job: Annotated[str | None, typer.Option("--job", help="Only runs of this job.")] = None,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="Only runs with this outcome.")] = None,
+) -> None:
+    """Write runs, newest first, or the statistics of each job to standard output.
+
+    The last line has the number of rows and whether the export is complete.
+
+    \b
+    Examples:
+      export runs --month 2026-11 --timezone Europe/Berlin --format csv > runs.csv
+      export runs --job checkout-api --outcome failed --from 7d
+      export stats --window 90d --tag team=payments
+    """
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+    from scheduler.features.statistics.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
+
+    if subject is ExportSubject.RUNS and (window or names or tags):
+        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
+    if subject is ExportSubject.STATS and (job or outcome):
+        fail("--job and --outcome apply to runs: use --name")
+    options = PeriodOptions(window, since, until, month, timezone)
+    selection, chosen = parse_selection_options(names, tags), ExportFormat(format)
+    configuration = load_for_command("export")
+
+    async def write(program: ReadOnlyProgram) -> bool:
+        if subject is ExportSubject.RUNS:
+            return await _print(_run_chunks(program, options, job, outcome, chosen))
+        rows = export_stats(program.stats, selection, options.parse_period(program.stats.oldest))
+        return await _print(export_lines(STATS_FIELDS, rows, chosen))
+
+    if not run_in_store(configuration, write):
+        raise typer.Exit(EXIT_FAILED)
+    if subject is ExportSubject.STATS:
+        exit_if_incomplete(configuration)
+
+
+def _run_chunks(
+    program: ReadOnlyProgram, options: PeriodOptions, job: str | None, outcome: str | None, format: ExportFormat
+) -> AsyncIterator[str]:
+    from scheduler.features.statistics.exports import RUN_FIELDS, export_lines, export_runs
+    from scheduler.stores.runs.repository import RUN_FILTERS
+
+    if outcome is not None and outcome not in RUN_FILTERS:
+        fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
+    rows = export_runs(program.queries, job=job, outcome=outcome, due=options.parse_range())
+    return export_lines(RUN_FIELDS, rows, format)
+
+
+async def _print(chunks: AsyncIterator[str]) -> bool:
+    """Return whether the export is complete."""
+    chunk = ""
+    async for chunk in chunks:
+        sys.stdout.write(chunk)
+    return not ("# incomplete" in chunk or '"complete":false,"rows"' in chunk)

@@ -1,0 +1,244 @@
+"""The routes of uptime and statistics, and those that export runs, statistics and changes of states."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import tzinfo
+from typing import Annotated, Literal
+
+from fastapi import Query
+from starlette.responses import StreamingResponse
+
+from scheduler.api.dependencies import CallerDep, JobName, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
+from scheduler.api.list_response import create_response_with_list
+from scheduler.api.period_parameters import (
+    AtOrAfter,
+    AtOrBefore,
+    EnteredStates,
+    MonthParameter,
+    WindowParameter,
+    ZoneParameter,
+    answer_invalid,
+    parse_zone_parameter,
+)
+from scheduler.api.routes.filters import (
+    FromParameter,
+    KindsParameter,
+    NamesParameter,
+    TagsParameter,
+    ToParameter,
+    parse_job_filters,
+    parse_name_filter,
+)
+from scheduler.api.routing import ApiRouter
+from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
+from scheduler.features.statistics.exports import (
+    RUN_FIELDS,
+    STATS_FIELDS,
+    ExportFormat,
+    Rows,
+    export_lines,
+    export_runs,
+    export_stats,
+)
+from scheduler.features.statistics.models import (
+    DowntimeModel,
+    JobStatsModel,
+    SelectionStatsModel,
+    StatsModel,
+    TagStatsModel,
+    UptimeModel,
+)
+from scheduler.features.statistics.periods import Period, parse_period, parse_range, parse_span
+from scheduler.services import Services
+
+uptime_router = ApiRouter("jobs", by_tag=True)
+
+
+@uptime_router.read("/api/jobs/{name}/uptime")
+async def get_uptime(services: ServicesDep, name: JobName) -> UptimeModel:
+    """Return the ratio and mean time of successful runs in 24 h to 365 days, and the downtime of three months."""
+    return UptimeModel.from_uptime(await services.uptimes.read_uptime(name))
+
+
+_Window = Annotated[
+    Literal["24h", "7d", "30d", "90d", "365d"] | None,
+    Query(description="Time until now. Default: 30d, unless a range or a month is given"),
+]
+_From = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        max_length=50,
+        description="Beginning: ISO 8601, UTC without an offset; or a duration before now, 24h",
+        examples=["2026-11-25T01:00:00Z"],
+    ),
+]
+_To = Annotated[
+    str | None,
+    Query(alias="to", max_length=50, description="End, in the same forms", examples=["2026-11-25T02:00:00Z"]),
+]
+
+
+@uptime_router.read("/api/jobs/{name}/downtime")
+async def get_downtime(
+    services: ServicesDep,
+    name: JobName,
+    window: _Window = None,
+    since: _From = None,
+    until: _To = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> DowntimeModel:
+    """Return the uptime of a job by time: when alerts that count as downtime fired, and what is excluded."""
+    zone, now = parse_zone_parameter(timezone), services.clock.now()
+    within = answer_invalid(lambda: parse_range(since, until, month, zone, now))
+    period = answer_invalid(lambda: parse_span(window, within, now))
+    return DowntimeModel.from_downtime(await services.downtimes.read_downtime(name, period))
+
+
+stats_router = ApiRouter("stats", by_tag=True)
+
+
+@stats_router.read("/api/stats")
+async def get_stats(
+    services: ServicesDep,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+    name: NamesParameter = [],  # noqa: B006  # FastAPI copies it
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+) -> SelectionStatsModel:
+    """Return the statistics of all selected jobs together.
+
+    A tag without a value (`tag=team`) selects the jobs that have it, and adds the statistics of each of its values.
+    """
+    zone = parse_zone_parameter(timezone)
+    period = read_period(services, window, since, until, month, zone)
+    selection = parse_job_filters(name, kind, tag, [], [])
+    group_by = next((one.key for one in selection.tags if one.value is None), None)
+    found = await services.stats.read_selection(selection, period, zone, group_by)
+    start = SelectionStatsModel.from_selection(replace(found, groups=()), group_by)
+    return await create_response_with_list(  # type: ignore[return-value]  # FastAPI passes a response on
+        start, found.groups, TagStatsModel.from_group
+    )
+
+
+@stats_router.read("/api/jobs/{name}/stats")
+async def get_job_stats(
+    services: ServicesDep,
+    name: JobName,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> JobStatsModel:
+    """Return the statistics of a job. Runs count in the hour of their due instant, also when they are deleted."""
+    zone = parse_zone_parameter(timezone)
+    period = read_period(services, window, since, until, month, zone)
+    return JobStatsModel(job=name, stats=StatsModel.from_stats(await services.stats.read_job(name, period, zone)))
+
+
+def read_period(
+    services: Services, window: str | None, since: str | None, until: str | None, month: str | None, zone: tzinfo
+) -> Period:
+    """Parse the parameters of a period. Raises UnusableValue."""
+    now = services.clock.now()
+    within = answer_invalid(lambda: parse_range(since, until, month, zone, now))
+    return answer_invalid(lambda: parse_period(window, within, now, services.stats.oldest))
+
+
+exports_router = ApiRouter("stats", by_tag=True)
+
+FormatParameter = Annotated[ExportFormat, Query(description="JSON lines or CSV")]
+_RESPONSES = {
+    200: {
+        "description": "One line a row. The last line has the number of rows and whether the export is complete",
+        "content": {"application/x-ndjson": {}, "text/csv": {}},
+    }
+}
+
+
+@exports_router.read("/api/exports/runs", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_all_runs(
+    services: ServicesDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    job: JobParameter = None,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    outcome: OutcomeParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> StreamingResponse:
+    """Export runs, newest first: of a range of due instants, or of a calendar month in a time zone."""
+    zone, ended = parse_zone_parameter(timezone), parse_outcome(outcome)
+    due = answer_invalid(lambda: parse_range(since, until, month, zone, services.clock.now()))
+    if job is not None and not (await services.queries.list_runs(job=job, limit=1)).records:
+        # A deleted job can still have runs. A name that never existed is a typing error.
+        services.queries.require_job(job)
+    matches_job = parse_name_filter(name)
+    rows = export_runs(services.queries, job=job, outcome=ended, due=due, matches_job=matches_job)
+    return await _stream(services, "runs", RUN_FIELDS, rows, format)
+
+
+@exports_router.read("/api/exports/stats", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_job_stats(
+    services: ServicesDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+) -> StreamingResponse:
+    """Export the statistics of each selected job, by name."""
+    period = read_period(services, window, since, until, month, parse_zone_parameter(timezone))
+    selection = parse_job_filters(name, kind, tag, [], [])
+    return await _stream(services, "stats", STATS_FIELDS, export_stats(services.stats, selection, period), format)
+
+
+@exports_router.read("/api/exports/changes", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_state_changes(
+    services: ServicesDep,
+    caller: CallerDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    job: JobParameter = None,
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+    state: EnteredStates = [],  # noqa: B006
+    since: AtOrAfter = None,
+    until: AtOrBefore = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> StreamingResponse:
+    """Export the changes of the states of jobs, newest first: of a range, or of a calendar month in a time zone."""
+    zone, selection = parse_zone_parameter(timezone), parse_job_filters([], kind, tag, [], [])
+    at = answer_invalid(lambda: parse_range(since, until, month, zone, services.clock.now()))
+    criteria = ChangeFilter(job, tuple(state), selection, at)
+    rows = services.changes.export_changes(caller.principal, criteria)
+    return await _stream(services, "changes", CHANGE_FIELDS, rows, format)
+
+
+async def _stream(
+    services: Services, name: str, fields: Sequence[str], rows: Rows, format: ExportFormat
+) -> StreamingResponse:
+    chunks = export_lines(fields, rows, format, services.turns)
+    # The first chunk before the response starts: a store that is unavailable is answered with 503.
+    first = await anext(chunks)
+
+    async def body() -> AsyncIterator[str]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{format.value}"'}
+    return StreamingResponse(body(), media_type=format.media_type, headers=headers)

@@ -1,0 +1,227 @@
+"""`uptime` shows the uptime of a job from its stored runs, `downtime` its uptime by time, from its incidents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local, format_milliseconds
+from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.features.statistics.period_options import MonthOption, PeriodOptions, ZoneOption
+
+if TYPE_CHECKING:
+    from jobs.incidents.downtime import ExcludedTime
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.features.statistics.downtime import JobDowntime
+    from scheduler.features.statistics.uptime import JobUptime
+
+_UPTIME_FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
+
+
+def uptime(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/uptime.")] = False,
+) -> None:
+    """Show the uptime of a job for the last 24 hours to 365 days, and its downtime in the last three months.
+
+    Runs that were skipped or cancelled do not count, and backfills do not. Months are in UTC.
+
+    \b
+    Examples:
+      uptime checkout-api
+      uptime checkout-api --json
+    """
+    from scheduler.cli.context import load_for_command, run_without_jobs
+    from scheduler.cli.selection.named_job import require_job
+
+    async def work(program: ReadOnlyProgram) -> JobUptime:
+        return await program.uptimes.read_uptime(job, is_defined=False)
+
+    found = run_without_jobs("uptime", work)
+    if found.since is None:
+        require_job(load_for_command("uptime"), job)
+    if as_json:
+        from scheduler.features.statistics.models import UptimeModel
+
+        show_json(UptimeModel.from_uptime(found).model_dump_json(indent=2))
+    elif is_terminal():
+        _show_uptime(found)
+    else:
+        show_tabs(_UPTIME_FIELDS, [*_window_fields(found), *_month_fields(found)])
+    if found.since is None:
+        print_note(f"{job} has no run that counts for uptime")
+    else:
+        since = format_local(found.since) if is_terminal() else format_iso_instant(found.since)
+        parts = ", ".join(window.name for window in found.windows if not window.is_complete)
+        print_note(
+            f"measured since {since}"
+            + (f"; runs are not stored for all of {parts}, see retention.age" if parts else "")
+        )
+
+
+def _show_uptime(found: JobUptime) -> None:
+    windows = (
+        Column("last", "bold"),
+        Column("up", align_right=True),
+        Column("runs", align_right=True),
+        Column("mean", align_right=True),
+    )
+    show_table(
+        windows,
+        (
+            (
+                window.name,
+                f"{window.uptime.ratio:.3%}" if window.uptime.sample_count else "-",
+                str(window.uptime.sample_count),
+                format_milliseconds(window.uptime.mean_ms),
+            )
+            for window in found.windows
+        ),
+    )
+    months = Column("month", "bold"), Column("down", align_right=True), Column("outages", align_right=True)
+    show_table(
+        months,
+        (
+            (
+                one.name,
+                "-" if one.seconds is None else describe_span(one.seconds),
+                "-" if one.outages is None else str(one.outages),
+            )
+            for one in found.months
+        ),
+    )
+
+
+def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (
+            window.name,
+            f"{window.uptime.ratio:.6f}" if window.uptime.sample_count else "",
+            str(window.uptime.up),
+            str(window.uptime.down),
+            "" if window.uptime.mean_ms is None else f"{window.uptime.mean_ms:.3f}",
+            "",
+            "",
+        )
+        for window in found.windows
+    ]
+
+
+def _month_fields(found: JobUptime) -> list[tuple[str, ...]]:
+    return [
+        (one.name, "", "", "", "", "" if one.seconds is None else f"{one.seconds:.0f}", str(one.outages or 0))
+        for one in found.months
+        if one.seconds is not None
+    ]
+
+
+_DOWNTIME_FIELDS = ("state", "from", "to", "seconds", "reason", "incidents")
+
+
+def downtime(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    window: Annotated[
+        str | None,
+        typer.Option("--window", help="24h, 7d, 30d, 90d or 365d until now. (default: 30d)", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="WHEN", help="Beginning: ISO 8601, or 24h for 24 hours ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="WHEN", help="End, in the same form.")] = None,
+    month: MonthOption = None,
+    timezone: ZoneOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/downtime.")] = False,
+) -> None:
+    """Show the uptime of a job by time: when it was down, in which incidents, and what is excluded.
+
+    A job is down while an alert fires whose rule or severity counts as downtime. `uptime` counts runs instead.
+
+    \b
+    Examples:
+      downtime checkout-api
+      downtime checkout-api --month 2026-11 --timezone Europe/Berlin
+    """
+    from scheduler.cli.context import load_for_command, run_in_store
+    from scheduler.cli.selection.named_job import require_job
+
+    period = PeriodOptions(window, since, until, month, timezone).parse_span()
+    configuration = load_for_command("downtime")
+    require_job(configuration, job)
+    found = run_in_store(configuration, lambda program: program.downtimes.read_downtime(job, period))
+    if as_json:
+        from scheduler.features.statistics.models import DowntimeModel
+
+        show_json(DowntimeModel.from_downtime(found).model_dump_json(indent=2, by_alias=True))
+        return
+    _show_downtime(found)
+    print_note(_summarize(found))
+
+
+class _Row(NamedTuple):
+    """`reason`: why the time is excluded; empty for downtime."""
+
+    begin: datetime
+    end: datetime
+    reason: str = ""
+    incidents: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        return "excluded" if self.reason else "down"
+
+    @property
+    def seconds(self) -> int:
+        return round((self.end - self.begin).total_seconds())
+
+
+def _show_downtime(found: JobDowntime) -> None:
+    downtime = found.downtime
+    down = (_Row(span.begin, span.end, "", span.incidents) for span in downtime.spans)
+    excluded = (_Row(each.begin, each.end, _describe_reason(each)) for each in downtime.exclusions)
+    rows = sorted((*down, *excluded))
+    if is_terminal():
+        names = ("state", "from", "to", "for", "reason")
+        show_table([Column(name) for name in names], map(_cells, rows))
+        return
+    instants = ((format_iso_instant(row.begin), format_iso_instant(row.end)) for row in rows)
+    show_tabs(
+        _DOWNTIME_FIELDS,
+        (
+            (row.state, *between, str(row.seconds), row.reason, ",".join(row.incidents))
+            for row, between in zip(rows, instants, strict=True)
+        ),
+    )
+
+
+def _cells(row: _Row) -> tuple[str, ...]:
+    between = format_local(row.begin), format_local(row.end)
+    return row.state, *between, describe_span(row.seconds), row.reason or ", ".join(row.incidents)
+
+
+def _describe_reason(each: ExcludedTime) -> str:
+    return f"{each.reason} {each.name}".strip().replace("not_observed", "not observed")
+
+
+def _summarize(found: JobDowntime) -> str:
+    """Return a line such as `up 99.979% of 29 days, down 9 min, excluded 3 h, from ... to ...`."""
+    downtime, uptime = found.downtime, found.uptime
+    share = (
+        "not measured" if uptime is None else f"up {uptime:.3%} of {describe_span(round(downtime.measured_seconds))}"
+    )
+    parts = [
+        share,
+        f"down {describe_span(round(downtime.down_seconds))}",
+        f"excluded {describe_span(round(downtime.excluded_seconds))}",
+        f"from {_format(downtime.since)} to {_format(downtime.until)}",
+    ]
+    missing = "" if found.is_complete else "; not all incidents of it are stored or read, see alerting.age"
+    reason = "" if found.rules else "; no rule of the job counts as downtime"
+    return f"{', '.join(parts)}{reason}{missing}"
+
+
+def _format(instant: datetime) -> str:
+    return format_local(instant) if is_terminal() else format_iso_instant(instant)
