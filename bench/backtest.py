@@ -27,9 +27,8 @@ from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from jobs.runs.states import StateChange, change_by_run
 from scheduler.alerting.replay.replaying import replay
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
-from scheduler.stores.alerting.engine import EngineRows
 from scheduler.features.backtest.service import Backtester, BacktestReport, BacktestRequest
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.engine import EngineRows
 from scheduler.stores.port import Change, Store, Upsert
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import encode_finished

@@ -29,7 +29,6 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.dispatch.port import Dispatch
 from scheduler.stores.gates import Pauses
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 

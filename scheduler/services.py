@@ -25,57 +25,32 @@ if TYPE_CHECKING:
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.port import Authentication
-    from scheduler.changes.tracker import StateTracker
-    from scheduler.health import Health
-    from scheduler.features.overview.queries import OverviewQueries
-    from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.changes.tracking import StateTracker
     from scheduler.features.alerts.explainer import AlertExplainer
     from scheduler.features.alerts.queries import AlertQueries
-    from scheduler.features.backtest.service import Backtester
-    from scheduler.features.channels.queries import ChannelQueries
-    from scheduler.features.incidents.queries import IncidentQueries
-    from scheduler.features.incidents.report import IncidentReportReader
-    from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
-    from scheduler.features.jobs.definitions import DefinitionReviewer
-    from scheduler.features.jobs.queries import JobAndRunQueries
-    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.features.audit.queries import AuditQueries
-    from scheduler.features.secrets.service import SecretMonitor
-    from scheduler.authentication.authentication import Authentication
-    from scheduler.changes.tracking import StateTracker
+    from scheduler.features.backtest.service import Backtester
     from scheduler.features.changes.markers import DeploymentMarkerQueries
     from scheduler.features.changes.queries import ChangeQueries
+    from scheduler.features.channels.queries import ChannelQueries
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.incidents.queries import IncidentQueries
+    from scheduler.features.incidents.report import IncidentReportReader
+    from scheduler.features.jobs.definitions import DefinitionReviewer
+    from scheduler.features.jobs.queries import JobAndRunQueries
     from scheduler.features.objectives.queries import ObjectiveReader
+    from scheduler.features.overview.queries import OverviewQueries
+    from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.statistics.downtime import DowntimeReader
     from scheduler.features.statistics.queries import StatsReader
     from scheduler.features.statistics.uptime import UptimeReader
-    from scheduler.health.report import Health
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
+    from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
+    from scheduler.health import Health
     from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
-    from scheduler.queries.alerting.downtime import DowntimeReader
-    from scheduler.queries.audit import AuditQueries
-    from scheduler.queries.alerting.alerts import AlertQueries
-    from scheduler.queries.alerting.channels import ChannelQueries
-    from scheduler.queries.alerting.incident_reports import IncidentReportReader
-    from scheduler.queries.alerting.incidents import IncidentQueries
-    from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
-    from scheduler.queries.alerting.suppressions import SuppressionQueries
-    from scheduler.queries.changes import ChangeQueries
-    from scheduler.queries.circuits import CircuitQueries
-    from scheduler.queries.heartbeat_reader import HeartbeatReader
-    from scheduler.queries.heartbeats import HeartbeatQueries
-    from scheduler.queries.history.markers import DeploymentMarkerQueries
-    from scheduler.queries.objectives.reader import ObjectiveReader
-    from scheduler.queries.statistics.reader import StatsReader
-    from scheduler.queries.uptime import UptimeReader
-    from scheduler.queries.audit import AuditQueries
-    from scheduler.queries.definitions import DefinitionReviewer
-    from scheduler.queries.jobs_and_runs import JobAndRunQueries
-    from scheduler.queries.overview.history import TimelineReader
-    from scheduler.queries.overview.reader import OverviewQueries
-    from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.turns import SharedTurns

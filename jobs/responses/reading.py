@@ -19,10 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from jobs.problems import make_printable
-from jobs.responses.bounded_body import BoundedBody
-from jobs.responses.inflating import UndecodableBody, make_inflater
-from jobs.turns import wait_for_turn
 from jobs.responses.bounded_body import BoundedBody, UndecodableBody, make_inflater
+from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:
     import httpx

@@ -2,7 +2,7 @@
 
     history = update_history(stored, run)     # None: nothing has changed
 
-Called by scheduler.changes.health_tracker; stored by scheduler.stores.changes. Runs are ordered by due instant and id:
+Called by scheduler.changes.tracking; stored by scheduler.stores.changes. Runs are ordered by due instant and id:
 a run that precedes the newest considered one changes nothing, so a repetition is harmless.
 """
 

@@ -29,12 +29,9 @@ from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
-from scheduler.stores.alerting.engine import EngineMoved, EngineRows, EngineState, run_sized
-from scheduler.stores.port import StoreError
 from jobs.problems import format_value
+from scheduler.stores.alerting.engine import EngineMoved, EngineRows, EngineState, run_sized
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.large_work import run_sized
-from scheduler.stores.alerting.repository import EngineMoved, EngineRows, EngineState
 from scheduler.stores.port import StoreError, StoreUnavailable
 
 _log = logging.getLogger("scheduler.alerting")

@@ -27,11 +27,10 @@ from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKi
 from scheduler.alerting.evaluation.silent_jobs import DueTimes, longest_run
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.alerting.large_work import run_sized
-from scheduler.stores.alerting.repository import EngineState
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.suppressions import StoredSuppressions
+from scheduler.stores.alerting.engine import EngineState, run_sized
+from scheduler.stores.alerting.suppressions import StoredSuppressions
+from scheduler.stores.gates import Pauses
+from scheduler.stores.schedules import Cursors
 
 LONGEST_FIRST_WAIT = timedelta(minutes=15)
 """After a start, for the first run of a job that is due later, or does not run."""

@@ -26,11 +26,8 @@ from scheduler.alerting.facts import DefinedFactsSource
 from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.health.report import HealthStatus, PartHealth
-from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
 from scheduler.health import HealthStatus, PartHealth
-from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
 from scheduler.stores.port import StoreError
 
 ALERTING_PART, NOTIFICATIONS_PART = "alerting", "notifications"

@@ -20,21 +20,21 @@ from scheduler.authentication.port import AuthenticationMode
 from scheduler.features.access.routes import browser_session_router, key_router, session_router
 from scheduler.features.alerts.routes import alerts_router, explanations_router
 from scheduler.features.audit.routes import router as audit_router
+from scheduler.features.changes import routes as changes
 from scheduler.features.channels import routes as channel_routes
+from scheduler.features.circuits import routes as circuits
+from scheduler.features.dead_letters import routes as dead_letters
 from scheduler.features.health.routes import health_router, metrics_router, watchdog_router
+from scheduler.features.heartbeats import routes as heartbeats
 from scheduler.features.incidents import routes as incident_routes
 from scheduler.features.jobs import definition_routes
 from scheduler.features.jobs import routes as job_routes
-from scheduler.features.secrets.routes import router as secrets_router
-from scheduler.features.stored_jobs import routes as stored_job_routes
-from scheduler.features.suppressions.routes import silences_router, windows_router
-from scheduler.features.changes import routes as changes
-from scheduler.features.circuits import routes as circuits
-from scheduler.features.dead_letters import routes as dead_letters
-from scheduler.features.heartbeats import routes as heartbeats
 from scheduler.features.objectives import routes as objectives
 from scheduler.features.runs import routes as runs
+from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.features.statistics import routes as statistics
+from scheduler.features.stored_jobs import routes as stored_job_routes
+from scheduler.features.suppressions.routes import silences_router, windows_router
 from scheduler.services import Services
 
 ROUTERS = (

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from scheduler.api.model_base import RETRY_AFTER, ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
 from scheduler.version import VERSION

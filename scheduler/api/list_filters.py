@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Query
 
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
-from scheduler.features.statistics.periods import InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.features.jobs.selection import (
     JOB_STATES,
     LATEST_OUTCOMES,
@@ -20,6 +19,7 @@ from scheduler.features.jobs.selection import (
     match_names,
     parse_selection,
 )
+from scheduler.features.statistics.periods import InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.stores.runs.repository import JobMatcher
 
 _MAX_VALUES = 20

@@ -32,6 +32,9 @@ from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 from scheduler.turns import convert_each
 
+POLL_RETRY_AFTER = "1"
+"""Seconds after which to poll a run that was started."""
+
 MAX_WAIT = 200.0
 """Seconds. The front end of Azure Functions cancels a request after 230."""
 

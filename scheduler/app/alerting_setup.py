@@ -37,14 +37,9 @@ from scheduler.alerting.rotas import RotaReader, open_calendar_judges
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog
-from scheduler.queries.alerting.exclusions import ExclusionReader
-from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
 from scheduler.features.incidents.exclusions import ExclusionReader
-from scheduler.secrets.monitor import SecretMonitor
-from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
-from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
 from scheduler.features.secrets.service import SecretMonitor
-from scheduler.queries.alerting.exclusions import ExclusionReader
+from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

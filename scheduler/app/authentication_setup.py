@@ -16,11 +16,8 @@ from scheduler.authentication.port import (
     open_authentication,
 )
 from scheduler.authentication.sessions import SessionRules, Sessions
-from scheduler.identity.principal import Role
-from scheduler.identity.tags import parse_tag_limits
-from scheduler.stores.identity import ApiKeys
 from scheduler.identity.principal import Role, parse_tag_limits
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -10,16 +10,10 @@ from datetime import datetime
 from config.identity import AppIdentity
 from config.settings.model import Settings
 from scheduler.app.adapters import backend_options, find_backend, open_store
-from scheduler.backup.file_target import FileTarget
-from scheduler.backup.stored_tables import STORED_TABLES
-from scheduler.backup.table_target import TableTarget
-from scheduler.backup.target import RestoreTarget
-from scheduler.stores.port import Store, StoreScan, StoreUnavailable
 from scheduler.features.backup.port import RestoreTarget
 from scheduler.features.backup.tables import STORED_TABLES
 from scheduler.features.backup.targets import FileTarget, TableTarget
-from scheduler.stores.port import Store, StoreUnavailable
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.port import Store, StoreScan, StoreUnavailable
 from scheduler.stores.sqlite.connections import StoreAccess, open_connections
 from scheduler.stores.sqlite.file_lock import FileLock
 

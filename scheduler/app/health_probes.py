@@ -18,14 +18,9 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check
-from scheduler.health import ExporterReport, HealthProbe, HealthStatus, OwnReports, PartHealth, SettingReport
-from scheduler.app.reporting.own_reports import build_own_reports
-from scheduler.features.secrets.service import SecretMonitor
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
-from scheduler.operations.pings import PingReceiver
 from scheduler.features.heartbeats.service import PingReceiver
-from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
-from scheduler.secrets.monitor import SecretMonitor
+from scheduler.features.secrets.service import SecretMonitor
+from scheduler.health import ExporterReport, HealthProbe, HealthStatus, OwnReports, PartHealth, SettingReport
 from scheduler.stores.port import Store, StoreDamaged, StoreError
 from scheduler.watchdog import StoreFailures
 from scheduler.worker.worker import Worker

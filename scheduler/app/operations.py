@@ -10,45 +10,23 @@ from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe, heartbeats_probe
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
-from scheduler.app.health_probes import heartbeats_probe
-from scheduler.app.worker_setup import build_test_runner
-from scheduler.features.channels.service import ChannelTester, UndeliveredManager
-from scheduler.features.incidents.service import IncidentManager
-from scheduler.features.suppressions.service import SilenceManager, WindowManager
-from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
-from scheduler.features.stored_jobs.service import StoredJobEditor
-from scheduler.features.stored_jobs.sets import JobSetApplier
-from scheduler.operations import Operations
-from scheduler.operations.api_keys import ApiKeyManager
+from scheduler.changes.tracking import HealthTracker
 from scheduler.features.access.service import ApiKeyManager, SessionManager
-from scheduler.features.secrets.service import SecretRefresher
 from scheduler.features.changes.markers import DeploymentMarking
+from scheduler.features.channels.service import ChannelTester, UndeliveredManager
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.heartbeats.service import PingReceiver
+from scheduler.features.incidents.service import IncidentManager
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
 from scheduler.features.runs.service import RunCanceller, RunStarter
+from scheduler.features.secrets.service import SecretRefresher
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier
+from scheduler.features.suppressions.service import SilenceManager, WindowManager
+from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.alerting.channel_tests import ChannelTester
-from scheduler.operations.alerting.incidents import IncidentManager
-from scheduler.operations.alerting.silences import SilenceManager
-from scheduler.operations.alerting.undelivered import UndeliveredManager
-from scheduler.operations.alerting.windows import WindowManager
-from scheduler.operations.backfills import Backfiller
-from scheduler.operations.cancellations import RunCanceller
-from scheduler.operations.circuits import CircuitControl
-from scheduler.operations.dead_letters import DeadLetterReplayer
-from scheduler.operations.markers import DeploymentMarking
-from scheduler.operations.pings import PingReceiver
-from scheduler.operations.runs import RunStarter
-from scheduler.operations.definition_tests import DefinitionTester
-from scheduler.operations.pauses import JobPauser
-from scheduler.operations.secrets import SecretRefresher
-from scheduler.operations.sessions import SessionManager
-from scheduler.operations.stored_jobs.editing import StoredJobEditor
-from scheduler.operations.stored_jobs.sets import JobSetApplier
-from scheduler.stores.slots.repository import Slots
+from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.places import Shares
 from scheduler.worker.worker import Worker

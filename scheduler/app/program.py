@@ -42,14 +42,12 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.authentication.port import Authentication
     from scheduler.changes.announcing import ChangeAnnouncer
-    from scheduler.changes.upkeep import StateUpkeep
-    from scheduler.dependencies import FollowUp
     from scheduler.changes.tracking import StateUpkeep
-    from scheduler.dependencies.port import FollowUp
+    from scheduler.dependencies import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
-    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.features.secrets.service import SecretMonitor
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
     from scheduler.rate_limits.limiter import RateLimits

@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
-    from scheduler.features.stored_jobs.queries import StoredJobQueries
-    from scheduler.operations.api_keys import ApiKeyManager
-    from scheduler.operations.sessions import SessionManager
     from scheduler.features.access.service import ApiKeyManager, SessionManager
-    from scheduler.queries.stored_jobs import StoredJobQueries
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.stores.port import Store
 
 

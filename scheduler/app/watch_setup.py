@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scheduler.changes.announcing import ChangeAnnouncer
-from scheduler.metrics.page import CACHED_SECONDS, MetricsPage
-from scheduler.metrics.sources import SourceParts, create_sources
-from scheduler.stores.findings import Announcements
 from scheduler.metrics.page import CACHED_SECONDS, MetricsPage, SourceParts, create_sources
-from scheduler.stores.announcements import Announcements
+from scheduler.stores.findings import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
 from scheduler.watchdog.program_gauges import ProgramGauges

@@ -18,19 +18,11 @@ from typing import Any
 
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from scheduler.audit.content import clean_text, entry_content
-from scheduler.audit.refusals import CountedRefusals, RefusalCounter
-from scheduler.audit.trail import AuditedChange, Refusal
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import PROGRAM_PRINCIPAL
-from scheduler.stores.audit import AuditLog
 from scheduler.audit.trail import AuditedChange, ChangeRecorder, Refusal
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller
-from scheduler.stores.audit.chain import canonical_json, digest_of
-from scheduler.stores.audit.job_set import RecordedJobSet
-from scheduler.stores.audit.log import AuditLog
-from scheduler.stores.cursors import Cursors
+from scheduler.stores.audit import AuditLog, RecordedJobSet, canonical_json, digest_of
 from scheduler.stores.port import StoreError
+from scheduler.stores.schedules import Cursors
 from scheduler.turns import compute
 
 MAX_JOBS_CHARACTERS = 400_000

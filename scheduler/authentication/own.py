@@ -29,7 +29,7 @@ from scheduler.authentication.port import (
 )
 from scheduler.identity.api_keys import API_KEY_PREFIX, ApiKey, parse_api_key
 from scheduler.identity.principal import PrincipalKind
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from scheduler.stores.port import StoreError
 
 FRESH_TIME = 5.0

@@ -22,9 +22,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.catalog.private_groups import find_private_groups, source_of_file_job, source_of_stored_job
 from scheduler.stores.rows import decode_json
-from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
 from scheduler.turns import release_later
 

@@ -12,14 +12,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Operation, Query
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import written_tags
+from scheduler.identity.principal import Principal, written_tags
 from scheduler.stores.runs.pages import move_continuation
 
 if TYPE_CHECKING:
     from jobs.runs import Ticket
     from scheduler.features.stored_jobs.queries import VisibleFrom
-    from scheduler.stores.dead_letters.letter import DeadLetter
+    from scheduler.stores.dead_letters import DeadLetter
     from scheduler.stores.runs.repository import RunRecord
 
 _QUERIES = "scheduler.queries"

@@ -16,15 +16,9 @@ from config.errors import ConfigurationError
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
-from scheduler.audit.change_log import log_change
-from scheduler.audit.trail import AuditedChange, ChangeRecorder
+from scheduler.audit.trail import AuditedChange, ChangeRecorder, log_change
 from scheduler.catalog.composition import JobComposer
 from scheduler.health import HealthStatus, PartHealth
-from scheduler.identity.caller import JOB_FILES_CALLER
-from scheduler.audit.trail import AuditedChange, ChangeRecorder, log_change
-from scheduler.catalog.background_reads import BackgroundReads
-from scheduler.catalog.composition import JobComposer
-from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.identity.principal import JOB_FILES_CALLER
 from scheduler.stores.port import StoreError
 

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from scheduler.catalog.composition import JobComposer
-from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.health import HealthStatus, PartHealth
 from scheduler.catalog.reloading import BackgroundReads
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.port import StoreError
 from scheduler.stores.stored_jobs.repository import StoredJobs
 

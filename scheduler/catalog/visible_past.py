@@ -18,24 +18,16 @@ from jobs.runs import Run
 from jobs.runs.health_history import EntryHistory, HealthHistory
 from jobs.runs.states import Cause, StateChange
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.visible_runs import VisibleRuns
 from scheduler.stores.alerting.engine import AlertRows, StoredAlert
 from scheduler.stores.changes import ChangePage, HealthHistories, StateChanges, StoredHealthHistory, StoredState
 from scheduler.stores.gates import Pause, Pauses, StoredCircuits
 from scheduler.stores.heartbeats import PINGS_PER_JOB, Heartbeats
-from scheduler.stores.runs.repository import Runs
-from scheduler.stores.alerting.alert_rows import AlertRows, StoredAlert
-from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
-from scheduler.stores.changes.repository import ChangePage, StateChanges, StoredState
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.heartbeats import PINGS_PER_JOB, Heartbeats
-from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.pages import JobMatcher
 from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 from scheduler.stores.runs.rollups.days import sum_counts
 from scheduler.stores.runs.rollups.keys import HOUR
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart
-from scheduler.stores.runs.rollups.uncounted import sum_runs
+from scheduler.stores.runs.rollups.upkeep import sum_runs
 
 MAX_RUNS_COUNTED = 1000
 """An hour with more runs since its job became visible is skipped."""

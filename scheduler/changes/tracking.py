@@ -23,9 +23,8 @@ from jobs.runs import Run
 from jobs.runs.health_history import health_of_run, update_history
 from jobs.runs.states import Cause, JobStatus, StateChange, change_by_run, enter_state, state_of_run
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.stores.changes.health_histories import HealthHistories, StoredHealthHistory
-from scheduler.stores.changes.repository import StateChanges, StoredState
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import LARGEST_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
 
 _log = logging.getLogger("scheduler.changes")

@@ -193,7 +193,7 @@ def run_operation(
     An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that
     lists existing items, added to the message about a missing one.
     """
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     configuration = load_for_command(command)
     if job is not None:
@@ -275,7 +275,7 @@ def quiet_run_log() -> Iterator[None]:
 def show_job(view: JobView, sentence: str, as_json: bool) -> None:
     """The sentence, or the job as JSON."""
     if as_json:
-        from scheduler.api.models.jobs import JobSummary
+        from scheduler.features.jobs.models import JobSummary
 
         show_json(JobSummary.from_view(view).model_dump_json(indent=2))
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.formats.durations import describe_span
 from jobs.runs.events import AttemptRetried, NullListener, RunFinished, RunStarted
 from scheduler.cli.output import escape_controls
-from scheduler.cli.run_table import outcome_style
+from scheduler.cli.run_report import outcome_style
 from scheduler.cli.times import format_milliseconds
 
 if TYPE_CHECKING:

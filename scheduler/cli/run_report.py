@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from jobs.formats.trace_ids import format_trace_id
-from scheduler.cli.attempt_details import print_details, show_details
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
-from scheduler.cli.run_table import format_number, outcome_style
 from scheduler.cli.times import format_local, format_milliseconds
-from scheduler.cli.formatting import format_local, format_milliseconds
-from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

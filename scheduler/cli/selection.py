@@ -122,7 +122,7 @@ _STYLES = {"done": "green", "refused": "yellow", "failed": "bold red"}
 
 def act_on_selection(command: str, options: SelectionOptions, as_json: bool, act: Act) -> None:
     """Apply the action to each job and print the results. The command ends with 1 if a job was refused."""
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
 
     jobs = options.parse()
     results = run_operation(command, lambda program: _apply_to_pages(program, jobs, act))
@@ -150,7 +150,7 @@ async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Seq
 
 def run_selection(options: SelectionOptions, as_json: bool) -> None:
     """Run each job and wait until all runs have finished. The command ends with 1 if one did not succeed."""
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation
 
     jobs = options.parse()
     with quiet_run_log(), count_finished_runs() as listener:
@@ -168,8 +168,8 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
 
 
 async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResult], Sequence[RunRecord]]:
-    from scheduler.cli.mutations import wait_for_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import wait_for_runs
+    from scheduler.identity.principal import command_caller
 
     program.worker.prepare()
     results = await _apply_to_pages(program, jobs, lambda actions, page: actions.run(page, caller=command_caller()))
@@ -180,10 +180,10 @@ async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobR
 
 
 def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:
-    from scheduler.cli.run_table import show_runs
+    from scheduler.cli.run_report import show_runs
 
     if as_json:
-        from scheduler.api.models.runs import RunList, RunModel
+        from scheduler.features.runs.models import RunList, RunModel
 
         runs = [RunModel.from_record(record) for record in records]
         show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
@@ -311,7 +311,7 @@ def load_set(command: str, files: list[Path], owner: str) -> tuple[Configuration
     from config.desired_sets import read_desired_set
     from config.errors import ConfigurationError, format_problems
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.delivery.working_copy import check_owner
+    from scheduler.cli.working_copy import check_owner
 
     check_owner(owner)
     configuration = load_for_command(command)

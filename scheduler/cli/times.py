@@ -13,8 +13,8 @@ from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from scheduler.queries.time_range import TimeRange
-    from scheduler.stores.pauses import Pause
+    from scheduler.features.statistics.periods import TimeRange
+    from scheduler.stores.gates import Pause
 
 ZoneOption = Annotated[
     str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
@@ -33,7 +33,7 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
 
 def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
     """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         return parse_time_range(since, until, datetime.now(UTC))
@@ -51,6 +51,15 @@ def parse_duration_option(name: str, text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         fail(f"{name}: {error}")
+
+
+def parse_end_options(length: str | None, until: str | None) -> tuple[float | None, datetime | None]:
+    """Return the seconds or the end; without exactly one of both the command ends with 2."""
+    if length is not None and until is not None:
+        fail("--for and --until both set the end: give one of them")
+    if length is None and until is None:
+        fail("give the end: --for, such as 2h, or --until")
+    return parse_duration_option("--for", length), parse_instant_option("--until", until)
 
 
 def format_local(instant: datetime) -> str:
@@ -100,8 +109,7 @@ def describe_no_next(job: JobDefinition) -> str:
 
 def parse_zone_option(name: str | None) -> tzinfo:
     """Return the zone of this IANA name; an unknown one ends the command with 2."""
-    from scheduler.queries.periods import parse_zone
-    from scheduler.queries.time_range import InvalidTimeRange
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
 
     try:
         return parse_zone(name)

@@ -10,12 +10,8 @@ from scheduler.gates.conditions import DefinitionGate, DependencyGate, PauseGate
 from scheduler.gates.gates import Gate, Gates, GateVerdict, Skip, Wait, Wakeups
 from scheduler.gates.overlap import CancelLocalRun, OverlapGate
 from scheduler.gates.remote_runs import RemoteRuns
-from scheduler.gates.slot_leases import SlotLeases
-from scheduler.gates.slots import SlotGate, concurrency_slot_group, global_slot_group
-from scheduler.gates.wakeups import Wakeups
-from scheduler.stores.gates import Pauses
 from scheduler.gates.slots import SlotGate, SlotLeases, concurrency_slot_group, global_slot_group
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs
 
 __all__ = ["Gate", "GateVerdict", "Gates", "RemoteRuns", "Skip", "SlotLeases", "Wait", "gates_in_order"]

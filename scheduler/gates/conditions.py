@@ -17,7 +17,7 @@ from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.gates import GateVerdict, Skip, Wait, recheck_backoff
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs
 
 

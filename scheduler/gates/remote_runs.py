@@ -16,15 +16,10 @@ from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.job_queue import QueuePosition, ids_in_order
-from scheduler.gates.open_runs_cache import OpenRunsCache
-from scheduler.gates.slot_leases import SlotLeases
-from scheduler.stores.gates import Cancellations
-from scheduler.stores.runs.keys import RunKey
-from scheduler.stores.runs.open_runs import OpenRun
 from scheduler.gates.slots import SlotLeases
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.runs.claims import OpenRun
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.runs.keys import RunKey, shard_of_job
+from scheduler.stores.runs.open_runs import OpenRun
 from scheduler.stores.runs.repository import Runs
 
 KEYS_VALID_S = 2.5

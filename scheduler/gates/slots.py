@@ -19,12 +19,8 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.gates import GateVerdict, Skip, Wait, Wakeups, next_check_at
 from scheduler.gates.job_queue import QueuePosition, WaitingQueue
-from scheduler.gates.port import GateVerdict, Skip, Wait
-from scheduler.gates.slot_leases import SlotLeases
-from scheduler.gates.wakeups import Wakeups, next_check_at
-from scheduler.stores.slots import GroupFull
 from scheduler.leasing import RenewalTimer, lease_duration, required_lease
-from scheduler.stores.slots.repository import GroupFull, Slots
+from scheduler.stores.slots import GroupFull, Slots
 
 SLOT_RENEWAL_INTERVAL = 20.0
 """Seconds between two renewals of all held slots."""

@@ -16,12 +16,12 @@ from jobs.runs import Outcome, Run
 from jobs.runs.outcomes import ReasonCode
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.features.jobs.queries import next_due_instants, schedule_resumes_after
 from scheduler.metrics.families import STEP_PAUSE
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.queries.jobs_and_runs import next_due_instants, schedule_resumes_after
-from scheduler.stores.alerting.repository import EngineRows, EngineState
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.alerting.engine import EngineRows, EngineState
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.runs.codec import RunRecord
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.counters import RunCounters, run_some

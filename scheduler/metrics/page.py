@@ -13,6 +13,8 @@ from jobs.ports import Clock
 from observability.names.catalogue import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.circuits.queries import CircuitQueries
+from scheduler.features.objectives.queries import ObjectiveCounters, ObjectiveReader
 from scheduler.metrics.families import (
     END,
     STEP_PAUSE,
@@ -33,10 +35,7 @@ from scheduler.metrics.program_series import (
     ObjectiveSource,
     WatchdogSource,
 )
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.queries.objectives.counters import ObjectiveCounters
-from scheduler.queries.objectives.reader import ObjectiveReader
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from scheduler.timed_cache import TimedCache

@@ -16,17 +16,10 @@ from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
-from scheduler.metrics.families import Family
-from scheduler.metrics.job_states import JobStateReader
-from scheduler.metrics.selection import SeriesSelection
-from scheduler.metrics.text import write_samples
-from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
+from scheduler.features.objectives.queries import ObjectiveCounters, ObjectiveReader, ObjectiveState
 from scheduler.metrics.families import Family, SeriesSelection, write_samples
 from scheduler.metrics.job_facts import JobStateReader
-from scheduler.queries.objectives.counters import ObjectiveCounters
-from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveState
-from scheduler.stores.alerting.outbox import OutboxRows
-from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.alerting.outbox import OutboxRows, UndeliveredRows
 from scheduler.watchdog import Watchdog
 from scheduler.watchdog.report import read_gauges
 

@@ -21,11 +21,8 @@ from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.stores.gates import Pauses
-from scheduler.stores.runs.repository import Runs, RunState
-from scheduler.watchdog.activity import RunActivity
 from scheduler.dispatch.port import QueueDepth
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store, StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RowNames, RunRecord, RunResult, Runs, RunState
 from scheduler.watchdog.report import JobsReport, LateJob

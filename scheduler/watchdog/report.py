@@ -13,8 +13,6 @@ from typing import TypeVar
 
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.dead_letters import OpenRunCount
-from scheduler.worker.concurrency.places import PlacesReport
-from scheduler.stores.key_counts import OpenRunCount
 from scheduler.worker.places import PlacesReport
 
 

@@ -14,16 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.ports import Clock
 from scheduler.dispatch.port import DispatchError, QueueDepthReader
-from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.dead_letters import count_dead_letters, count_open_runs
 from scheduler.stores.findings import WatchdogReports
 from scheduler.stores.port import Store, StoreError
-from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
-from scheduler.watchdog.job_watch import JobWatch
-from scheduler.watchdog.report import WatchdogReport
-from scheduler.health import HealthStatus, PartHealth
-from scheduler.stores.key_counts import count_dead_letters, count_open_runs
-from scheduler.stores.watchdog_reports import WatchdogReports
 from scheduler.watchdog.job_watch import JobWatch, StoreFailures
 from scheduler.watchdog.report import WatchdogGauge, WatchdogReport, read_gauges
 from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts

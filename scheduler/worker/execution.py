@@ -25,7 +25,7 @@ from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.gates.remote_runs import KEYS_VALID_S
 from scheduler.leasing import MIN_LEASE_S
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, RunResult
 from scheduler.worker.claims import TicketClaim

@@ -14,11 +14,8 @@ from typing import Protocol
 
 from jobs.runs import Run
 from jobs.runs.events import RunFinished, RunListener
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies import FollowUp
 from scheduler.changes.tracking import HealthTracker, StateTracker
-from scheduler.dependencies.port import FollowUp
+from scheduler.dependencies import FollowUp
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError

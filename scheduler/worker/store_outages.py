@@ -15,8 +15,7 @@ from typing import TypeVar
 from jobs.ports import Clock
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
-from scheduler.stores.runs.open_runs import RunResult
-from scheduler.stores.runs.claims import ClaimLost, RunResult
+from scheduler.stores.runs.open_runs import ClaimLost, RunResult
 
 T = TypeVar("T")
 

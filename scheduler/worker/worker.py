@@ -13,10 +13,8 @@ from typing import Any
 from jobs.running.runner import RunnerLoad
 from jobs.runs import Run, Ticket
 from scheduler.gates import Wait
-from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.dead_letters import DeadLetter
 from scheduler.planning.plan import MissedSpan
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.batches import BackgroundEnds, BackgroundTasks, TicketBatches, TicketEnd, TicketEnds
 from scheduler.worker.places import PlacesReport

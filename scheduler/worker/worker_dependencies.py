@@ -10,11 +10,8 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.changes.tracker import StateTracker
-from scheduler.dependencies import FollowUp, NoFollowUp
 from scheduler.changes.tracking import HealthTracker, StateTracker
-from scheduler.dependencies.port import FollowUp, NoFollowUp
+from scheduler.dependencies import FollowUp, NoFollowUp
 from scheduler.gates import Gates
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.repository import Runs

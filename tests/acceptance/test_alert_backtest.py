@@ -10,9 +10,8 @@ from typing import Any
 
 from jobs.incidents.suppression.windows import Silence
 from jobs.runs import Ticket
-from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest, build_backtester
-from scheduler.stores.alerting.suppressions import create_suppression_id
 from scheduler.features.backtest.service import BacktestReport, BacktestRequest, build_backtester
+from scheduler.stores.alerting.suppressions import create_suppression_id
 from scheduler.stores.repositories import Repositories
 from tests.parts.alerting_program import START, Scene, alerting_program, job_of
 

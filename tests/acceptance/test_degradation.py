@@ -39,10 +39,7 @@ from scheduler.app import check_setup, program
 from scheduler.features.heartbeats import service
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.ticker import create_ticker, ticker_probe
-from scheduler.operations import ping_tokens
 from scheduler.stores.gates import StoredCircuits
-from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
-from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
 from tests.parts.azurite import Azurite
 from tests.parts.host import Host, embedded, job

@@ -27,9 +27,9 @@ from jobs.responses.reading import BlockingClient
 from jobs.running.clocks import SystemClock
 from observability.exporters import datadog as datadog_client
 from observability.exporters import otlp_sdk as otlp_client
-from observability.exporters.application_insights_sdk import open_bounded_session
 from observability.exporters.application_insights_transmission import TrackIntake, encode_rows
 from observability.exporters.background import DeliveryCounts, Pace
+from observability.exporters.bounded_urllib3 import open_bounded_session
 from observability.exporters.datadog_payloads import encode_entries
 from observability.exporters.outbox import SendResult
 from observability.exporters.spool_folder import SpooledRequest
@@ -37,25 +37,9 @@ from observability.generation.azure import arm_client
 from observability.generation.datadog import target as datadog_api
 from observability.generation.document import ToolError
 from observability.generation.grafana import target as grafana_api
-from scheduler.authentication.entra import signing_keys
-from scheduler.authentication.errors import AuthenticationUnavailable
-from scheduler.features.delivery import remote
-from observability.exporters.application_insights.sdk_setup import open_bounded_session
-from observability.exporters.application_insights.transmission import TrackIntake, encode_rows
-from observability.exporters.background import DeliveryCounts
-from observability.exporters.datadog import client as datadog_client
-from observability.exporters.datadog.intakes import encode_entries
-from observability.exporters.otlp import client as otlp_client
-from observability.exporters.pacing import Pace
-from observability.exporters.spool.outbox import SendResult
-from observability.exporters.spool.request import SpooledRequest
-from observability.generation.azure.api import arm_client
-from observability.generation.core.tool import ToolError
-from observability.generation.datadog import api as datadog_api
-from observability.generation.grafana import api as grafana_api
 from scheduler.authentication import entra
 from scheduler.authentication.port import AuthenticationUnavailable
-from scheduler.cli.delivery import remote
+from scheduler.features.delivery import remote
 from tests.parts import bad_answers, bad_servers
 from tests.parts.application_insights import INSTRUMENTATION_KEY, QUIET
 from tests.parts.azure_identity import FakeCredential

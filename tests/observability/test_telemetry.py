@@ -19,8 +19,6 @@ from observability import names
 from observability.events import DeadLettered, LogEvent, LogLine, Measurement, Measurements, RunRequested
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry, build_telemetry
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
-from observability.telemetry import Telemetry
 from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter

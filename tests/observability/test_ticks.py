@@ -15,9 +15,6 @@ from jobs.runs import Ticket
 from observability.exporters.tracing import TickSpanEmitter
 from observability.sampling import MAX_LINKED_RUNS, TickPlanned
 from observability.telemetry import Telemetry
-from scheduler.planning.missed_span import MissedSpan
-from scheduler.planning.plan import Plan
-from observability.ticks import MAX_LINKED_RUNS, TickPlanned
 from scheduler.planning.plan import MissedSpan, Plan
 from tests.observability.fakes import RecordingExporter
 from tests.scheduler.fakes import entry

@@ -19,11 +19,9 @@ from jobs.incidents.values import (
     TransitionKind,
 )
 from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
-from scheduler.api.description.request_examples import RequestExample
+from scheduler.api.description.examples import RequestExample
 from scheduler.stores.alerting.engine import EngineMoved
 from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE
-from scheduler.api.description.examples import RequestExample
-from scheduler.stores.alerting.repository import EngineMoved
 from scheduler.stores.port import Delete, RowChanged, RowExists, Store
 from scheduler.stores.repositories import Repositories
 

@@ -28,67 +28,31 @@ from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.stored_jobs import ClaimWatch
-from scheduler.changes.health_tracker import HealthTracker
-from scheduler.changes.tracker import StateTracker
+from scheduler.changes.tracking import HealthTracker, StateTracker
 from scheduler.dependencies import DependencyTrigger, FollowUp
 from scheduler.dispatch.port import Dispatch, InProcessDispatch
-from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.changes.tracking import HealthTracker, StateTracker
-from scheduler.dependencies.port import FollowUp
-from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.dispatch.in_process import InProcessDispatch
-from scheduler.dispatch.port import Dispatch
+from scheduler.features.access.service import ApiKeyManager, SessionManager
+from scheduler.features.changes.markers import DeploymentMarking
 from scheduler.features.channels.queries import ChannelQueries
 from scheduler.features.channels.service import ChannelTester, UndeliveredManager
-from scheduler.features.incidents.service import IncidentManager
-from scheduler.features.suppressions.service import SilenceManager, WindowManager
-from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
-from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
-from scheduler.features.stored_jobs.committing import StoredJobCommitter
-from scheduler.features.stored_jobs.service import StoredJobEditor
-from scheduler.features.stored_jobs.sets import JobSetApplier, SetReview
-from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
-from scheduler.operations import Operations
-from scheduler.operations.api_keys import ApiKeyManager
-from scheduler.features.access.service import ApiKeyManager, SessionManager
-from scheduler.features.secrets.service import SecretMonitor, SecretRefresher
-from scheduler.features.changes.markers import DeploymentMarking
 from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.features.circuits.service import CircuitControl
 from scheduler.features.dead_letters.service import DeadLetterReplayer
 from scheduler.features.heartbeats.queries import HeartbeatReader
 from scheduler.features.heartbeats.service import PingReceiver
+from scheduler.features.incidents.service import IncidentManager
+from scheduler.features.jobs.service import Backfiller, DefinitionTester, JobPauser
 from scheduler.features.runs.service import RunCanceller, RunStarter
+from scheduler.features.secrets.service import SecretMonitor, SecretRefresher
+from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
+from scheduler.features.stored_jobs.committing import StoredJobCommitter
+from scheduler.features.stored_jobs.service import StoredJobEditor
+from scheduler.features.stored_jobs.sets import JobSetApplier, SetReview
+from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
-from scheduler.operations.alerting.channel_tests import ChannelTester
-from scheduler.operations.alerting.incidents import IncidentManager
-from scheduler.operations.alerting.silences import SilenceManager
-from scheduler.operations.alerting.undelivered import UndeliveredManager
-from scheduler.operations.alerting.windows import WindowManager
-from scheduler.operations.backfills import Backfiller
-from scheduler.operations.cancellations import RunCanceller
-from scheduler.operations.circuits import CircuitControl
-from scheduler.operations.dead_letters import DeadLetterReplayer
-from scheduler.operations.markers import DeploymentMarking
-from scheduler.operations.pings import PingReceiver
-from scheduler.operations.runs import RunStarter
-from scheduler.operations.definition_tests import DefinitionTester
-from scheduler.operations.pauses import JobPauser
-from scheduler.operations.secrets import SecretRefresher
-from scheduler.operations.sessions import SessionManager
-from scheduler.operations.stored_jobs.committing import StoredJobCommitter
-from scheduler.operations.stored_jobs.editing import StoredJobEditor
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.past_names import PastNames
-from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
-from scheduler.queries.alerting.channels import ChannelQueries
-from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.gates import Pauses
 from scheduler.stores.identity import ApiKeys, StoredSessions
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import StoredSessions
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

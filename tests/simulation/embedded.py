@@ -15,16 +15,9 @@ from scheduler.dependencies import DependencyTrigger
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.recovery import RunRecovery
-from scheduler.hosts.embedded.tick_loop import CURSOR_SAVE_INTERVAL
-from scheduler.hosts.embedded.ticker import Ticker
+from scheduler.hosts.embedded.ticker import CURSOR_SAVE_INTERVAL, Ticker
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.gates import Cancellations, Pauses, StoredCircuits
-from scheduler.hosts.embedded.ticker import CURSOR_SAVE_INTERVAL, Ticker
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Runs

@@ -26,8 +26,8 @@ from jobs.notifications.outbox import REPEATED_KINDS, OutboxRow
 from jobs.notifications.port import ChannelModel, ChannelResources, Sender
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
-from scheduler.stores.cursors import LONGEST_TICK_GAP
 from scheduler.stores.port import StoreError
+from scheduler.stores.schedules import LONGEST_TICK_GAP
 
 
 class SenderDirectory:

@@ -27,8 +27,8 @@ from jobs.objectives import NO_COUNTS, SliCounts
 from jobs.ports import Clock
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.rule_book import RuleBook
-from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
-from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
+from scheduler.features.incidents.exclusions import CommonExclusions, ExclusionReader
+from scheduler.features.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.stores.runs.repository import Runs
 
 EXCLUSIONS_AGE = timedelta(seconds=15)

@@ -32,7 +32,7 @@ from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.burn_rates import RunCountReader
 from scheduler.alerting.rule_book import RuleBook
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.pages import RunPage
 
 

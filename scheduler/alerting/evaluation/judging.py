@@ -23,7 +23,7 @@ from scheduler.alerting.evaluation.history import FactReader, SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.silent_jobs import DueTimes, LatestRuns, SilentJobs
 from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY, GroupRules, RuleBook
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 
 MAX_REPETITIONS = 3
 """Judgements after one that has changed an alert."""

@@ -15,13 +15,11 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from jobs.incidents.values import Incident
-from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_month
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import job_page_path
-from scheduler.queries.overview.job_view import JobView
-from scheduler.queries.periods import Period, parse_month
-from scheduler.queries.time_range import InvalidTimeRange
+from scheduler.features.overview.job_view import JobView
+from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_month
 from scheduler.services import Services
 
 JOB_TABS: Final = {

@@ -15,12 +15,14 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
+from scheduler.api.dashboard.rendering.page_caches import SharedPages
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dashboard.rendering.shared_pages import SharedPages
-from scheduler.api.dependencies import parse_choice
-from scheduler.api.routes.filters import parse_job_filters
+from scheduler.api.list_filters import parse_job_filters
+from scheduler.api.routing import parse_choice
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
+from scheduler.features.circuits.queries import CircuitView
+from scheduler.features.heartbeats.queries import HeartbeatView
 from scheduler.features.overview.job_view import JobView
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import (
@@ -37,9 +39,7 @@ from scheduler.features.overview.summaries import (
     sort_summaries,
 )
 from scheduler.features.overview.timelines import JobTimeline, TimeWindow
-from scheduler.health.report import HealthReport
-from scheduler.queries.circuits import CircuitView
-from scheduler.queries.heartbeats import HeartbeatView
+from scheduler.health import HealthReport
 from scheduler.services import Services
 
 WALL_PATH: Final = f"{DASHBOARD_PATH}/wall"

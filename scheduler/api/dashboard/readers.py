@@ -10,27 +10,16 @@ from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 
-from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview import OverviewReader
-from scheduler.api.dashboard.rendering.last_known import KnownPages
-from scheduler.features.forecast.load import DurationReader
-from scheduler.features.forecast.queries import ForecastReader, LoadReader
-from scheduler.features.jobs.availability import AvailabilityReader
-from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.page import error_page_response
 from scheduler.api.dashboard.rendering.page_caches import KnownPages
 from scheduler.api.negotiation import register_problem_pages
-from scheduler.queries.faults.open_circuits import OpenCircuitFinder
-from scheduler.queries.history.job_markers import JobMarkerReader
-from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
-from scheduler.api.dashboard.overview.overview import OverviewReader
-from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.features.changes.job_markers import JobMarkerReader
 from scheduler.features.circuits.queries import OpenCircuitFinder
+from scheduler.features.forecast.load import DurationReader
+from scheduler.features.forecast.queries import ForecastReader, LoadReader
+from scheduler.features.jobs.availability import AvailabilityReader
 from scheduler.features.runs.queries import OutageReader
-from scheduler.queries.forecast.durations import DurationReader
-from scheduler.queries.forecast.load_reader import LoadReader
-from scheduler.queries.forecast.reader import ForecastReader
 from scheduler.services import Services
 
 

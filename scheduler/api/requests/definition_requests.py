@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request, Response
 
-from scheduler.api.description.bodies import describe_body
+from scheduler.api.declared_routes import JSON_TYPE, MERGE_PATCH_TYPE
+from scheduler.api.description.headers import describe_body
 from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest, UnusableValue
-from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
 from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB, Precondition
 from scheduler.turns import compute

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 from config.check_rules import build_bindings
 from config.stored_jobs import StoredJobDefiner
 from scheduler.catalog.composition import JobComposer
-from scheduler.catalog.head_claims import ClaimWatch
-from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
-from scheduler.operations.stored_jobs.committing import StoredJobCommitter
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.past_names import PastNames
-from scheduler.queries.stored_jobs import StoredJobQueries
-from scheduler.stores.stored_jobs.repository import StoredJobs, StoredJobSweeper
 from scheduler.catalog.stored_jobs import STORED_JOBS_PART, ClaimWatch, StoredJobWatcher
 from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
 from scheduler.features.stored_jobs.committing import StoredJobCommitter
 from scheduler.features.stored_jobs.queries import StoredJobQueries
-from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+from scheduler.stores.stored_jobs.repository import StoredJobs, StoredJobSweeper
 
 if TYPE_CHECKING:
     from scheduler.app.program import Program

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.identity.caller import Caller
-    from scheduler.operations.api_keys import CreatedKey
-    from scheduler.stores.identity import StoredKey
     from scheduler.features.access.service import CreatedKey, NewKey
     from scheduler.identity.principal import Caller
-    from scheduler.stores.identity.api_keys import StoredKey
+    from scheduler.stores.identity import StoredKey
 
 T = TypeVar("T")
 _FIELDS = ("id", "name", "role", "tags", "state", "expires_at", "last_used_at", "created_by")
@@ -231,7 +228,7 @@ def parse_new_key(
 ) -> tuple[float | None, Callable[[datetime, float | None], NewKey]]:
     """Return the validity in seconds, and a function that makes the key of the current instant and this validity."""
     from jobs.problems import Problem, describe_wrong_choice
-    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.times import parse_duration_option
     from scheduler.features.access.service import NewKey
     from scheduler.identity.principal import Role, parse_tag_limits
 

@@ -12,7 +12,7 @@ from scheduler.authentication.port import Authenticated, Authentication
 from scheduler.features.access.service import CreatedKey
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role, format_tag_limits
-from scheduler.stores.identity.sessions import Session
+from scheduler.stores.identity import Session
 
 
 class KeyModel(ResponseModel):

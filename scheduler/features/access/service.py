@@ -17,13 +17,8 @@ from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.api_keys import ApiKey, create_api_key_text, hash_api_key
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import Principal, Role
-from scheduler.identity.tags import Tags, format_tag_limits
-from scheduler.stores.identity import ApiKeys, StoredKey
 from scheduler.identity.principal import Caller, Principal, Role, Tags, format_tag_limits
-from scheduler.stores.identity.api_keys import ApiKeys, StoredKey
-from scheduler.stores.identity.sessions import Session, StoredSessions
+from scheduler.stores.identity import ApiKeys, Session, StoredKey, StoredSessions
 from scheduler.stores.port import RowChanged
 
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"

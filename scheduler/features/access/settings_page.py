@@ -17,11 +17,8 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, parse_choice
 from scheduler.api.scopes import Scope
-from scheduler.health import SettingReport
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import format_tag_limits
 from scheduler.features.access.models import KeyModel
-from scheduler.health.own_reports import SettingReport
+from scheduler.health import SettingReport
 from scheduler.identity.principal import Caller, format_tag_limits
 from scheduler.services import Services
 

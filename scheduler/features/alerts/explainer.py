@@ -28,8 +28,6 @@ from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
-from scheduler.catalog.catalog import Catalog
-from scheduler.stores.alerting.engine import AlertRows
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.features.alerts.explanation import AlertExplanation, RuleExplanation
 from scheduler.features.alerts.reasons import (
@@ -41,7 +39,7 @@ from scheduler.features.alerts.reasons import (
 )
 from scheduler.features.backtest.messages import IncidentHistory, read_history
 from scheduler.features.backtest.service import Backtester, BacktestRequest, PreparedBacktest
-from scheduler.stores.alerting.alert_rows import AlertRows
+from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.gates import Pauses

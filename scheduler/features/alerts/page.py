@@ -16,20 +16,14 @@ from fastapi.responses import Response
 
 from jobs.definition.job_alerts import NamedObjective
 from jobs.objectives import describe_window
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.job_frame import InvalidPeriod, parse_local_time, respond_job
-from scheduler.alerting.explanation.values import AlertExplanation
-from scheduler.api.dashboard.jobs.chart_period import InvalidPeriod, parse_local_time
-from scheduler.api.dashboard.jobs.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.alerts.explanation import AlertExplanation
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList
-from scheduler.queries.objectives.reader import ObjectiveState
 from scheduler.features.objectives.queries import ObjectiveState
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList
 from scheduler.services import Services
 
 MAX_INCIDENTS: Final = 10

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from jobs.alerting.alert import Alert, AlertStatus
-from scheduler.catalog.catalog import Catalog
-from scheduler.queries.alerting.visibility import SubjectVisibility
-from scheduler.stores.alerting.engine import AlertRows
-from scheduler.stores.rows import InvalidContinuation
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
-from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.alerting.engine import AlertRows
+from scheduler.stores.rows import InvalidContinuation
 
 _SEPARATOR = "~"
 """Between subject and rule of a position. No name contains it."""

@@ -14,7 +14,7 @@ from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertDecision, Member, Suppression, SuppressionKind, Transition, TransitionKind
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.features.alerts.explanation import IncidentExplanation, RuleExplanation
 from scheduler.features.backtest.messages import IncidentHistory, NotifiedMessage

@@ -11,14 +11,13 @@ from typing import Annotated, Literal
 from fastapi import Query
 
 from jobs.alerting.alert import Alert, AlertStatus
-from scheduler.api.dependencies import Continuation, JobName, JobParameter, Limit, ServicesDep
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.problems import InvalidInput, UnusableValue
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.features.alerts.explanation import AlertExplanation, explanation_fields
 from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.incidents.texts import EVIDENCE
-from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
 
 class AlertModel(ResponseModel):

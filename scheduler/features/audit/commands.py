@@ -157,8 +157,6 @@ def list_entries(
     """
     from scheduler.cli.context import run_without_jobs
     from scheduler.cli.times import parse_interval_options
-    from scheduler.queries.audit import AuditFilter
-    from scheduler.cli.options import parse_interval_options
     from scheduler.features.audit.queries import AuditFilter
 
     criteria = AuditFilter(principal, action, job, parse_interval_options(since, until))

@@ -24,13 +24,10 @@ from scheduler.api.dashboard.rendering.paths import AUDIT_PATH
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
-from scheduler.identity.caller import Caller
-from scheduler.queries.audit import AuditFilter, AuditPage
 from scheduler.features.audit.models import AuditEntryModel
 from scheduler.features.audit.queries import AuditFilter, AuditPage
+from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
 from scheduler.identity.principal import Caller
-from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.services import Services
 
 _SHOWN_CHANGES: Final = 8

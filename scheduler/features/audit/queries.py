@@ -16,15 +16,10 @@ from typing import Any
 from scheduler.audit.trail import TAGS_OF_JOBS
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.audit.verification import ChainVerifier, Verification
-from scheduler.identity.literals import mask_audit_entry
-from scheduler.identity.principal import Principal, Role, written_tags
-from scheduler.queries.time_range import ANY_TIME, TimeRange
-from scheduler.stores.audit import AuditLog, ChainHead, canonical_json, sequence_of
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.literals import mask_audit_entry
-from scheduler.identity.principal import Principal, Role
-from scheduler.stores.audit.chain import ChainHead, canonical_json
-from scheduler.stores.audit.log import AuditLog, sequence_of
+from scheduler.identity.principal import Principal, Role, written_tags
+from scheduler.stores.audit import AuditLog, ChainHead, canonical_json, sequence_of
 from scheduler.stores.port import Row
 from scheduler.stores.rows import InvalidContinuation
 

@@ -8,12 +8,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.list_filters import parse_due_range
-from scheduler.api.models.audit import AuditEntryModel, AuditHeadModel, AuditList
-from scheduler.api.routing import ApiRouter
-from scheduler.queries.audit import AuditFilter
-from scheduler.api.routes.filters import parse_due_range
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.audit.models import AuditEntryModel, AuditHeadModel, AuditList
 from scheduler.features.audit.queries import AuditFilter

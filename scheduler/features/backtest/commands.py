@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.features.backtest.advice import Advice, Alternative
     from scheduler.features.backtest.service import BacktestReport, BacktestRequest
-    from scheduler.queries.selection import JobSelection
     from scheduler.features.jobs.selection import JobSelection
-    from scheduler.queries.time_range import TimeRange
     from scheduler.features.statistics.periods import TimeRange
-    from scheduler.queries.selection import JobSelection
 
 _FIELDS = ("open_after", "close_after", "for", "notifications", "missed", "p50", "p95", "")
 _SHOWN = 12
@@ -185,11 +182,9 @@ def advise(
       alerts advise checkout-api --detect-within 5m --since 90d
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
     from scheduler.cli.times import parse_duration_option
     from scheduler.features.backtest.advice import Advisor
-    from scheduler.cli.options import parse_duration_option
-    from scheduler.cli.selection import require_job
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)
@@ -219,7 +214,7 @@ def _parse_range(since: str, until: str | None) -> TimeRange:
 
 
 def _show(report: BacktestReport, zone: tzinfo, as_json: bool) -> None:
-    from scheduler.cli.delivery.backtest_text import report_to_json, show_report
+    from scheduler.features.delivery.backtest_text import report_to_json, show_report
 
     if as_json:
         show_json(report_to_json(report, zone))

@@ -21,7 +21,6 @@ from jobs.runs.states import JobStatus, StateChange
 from scheduler.alerting.causes import find_causes
 from scheduler.alerting.replay.history import JobHistory, KnownCertificate, PauseSpan, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
-from scheduler.stores.changes import StateChanges
 from scheduler.features.backtest.run_ranges import (
     DueTimeRange,
     StatePhase,
@@ -30,7 +29,7 @@ from scheduler.features.backtest.run_ranges import (
     list_ranges,
     merge_ranges,
 )
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import StateChanges
 from scheduler.stores.port import LARGEST_PAGE
 from scheduler.stores.runs.reading import RunReads
 

@@ -13,9 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Transition, TransitionKind
-from scheduler.alerting.replay.history import ReplayedIncident
-from scheduler.alerting.replay.history import ActionKind, RecordedAction, RecordedFiring
-from scheduler.alerting.replay.incidents import ReplayedIncident
+from scheduler.alerting.replay.history import ActionKind, RecordedAction, RecordedFiring, ReplayedIncident
 from scheduler.stores.alerting.incident_log import IncidentLog
 
 

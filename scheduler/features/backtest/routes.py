@@ -13,14 +13,9 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.body_rules import JSON_TYPE
-from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
-from scheduler.api.routing import ApiRouter
 from scheduler.api.declared_routes import JSON_TYPE
-from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
+from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.features.backtest.comparison import ComparedMessage

@@ -23,16 +23,7 @@ from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.incidents.values import AlertKey
-from scheduler.alerting.backtest.collector_pause import pause_collector
-from scheduler.alerting.backtest.comparison import MessageComparison, compare
-from scheduler.alerting.backtest.history import HistoryReader, ReadHistory
-from scheduler.alerting.backtest.messages import IncidentHistory, history_of_replay
-from scheduler.alerting.backtest.read_ranges import DueTimeRange
-from scheduler.alerting.backtest.rota_reading import RotaCalendars, read_rotas
-from scheduler.alerting.backtest.stored_incidents import list_actions, list_firings, read_incidents
 from scheduler.alerting.replay.history import ReplayDefinitions, ReplayInput
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot

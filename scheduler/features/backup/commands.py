@@ -128,7 +128,7 @@ def create(
       backup create
       backup create --to /backups/scheduler.jsonl.gz
     """
-    from scheduler.app.backups.opening import open_store_scan
+    from scheduler.app.backup_opening import open_store_scan
     from scheduler.features.backup.dumps import create_backup
 
     settings = load_store_settings(store)
@@ -177,7 +177,7 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
       backup restore scheduler.jsonl.gz
       backup restore scheduler.jsonl.gz --store azure:restored
     """
-    from scheduler.app.backups.opening import describe_store, open_restore_target
+    from scheduler.app.backup_opening import describe_store, open_restore_target
     from scheduler.features.backup.restoring import restore_dump
 
     settings = load_store_settings(store)

@@ -28,8 +28,7 @@ from jobs.problems import make_printable
 from scheduler.features.backup.port import DumpDamaged, DumpFileError
 from scheduler.features.backup.tables import TableDigest
 from scheduler.stores.port import Row
-from scheduler.stores.rows.json_text import decode_json
-from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
+from scheduler.stores.rows import READER_SCHEMA, ROW_SCHEMA, decode_json
 
 DUMP_FORMAT = 1
 """Increases when a program that knows the former one cannot read the new one."""

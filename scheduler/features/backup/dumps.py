@@ -34,11 +34,8 @@ from scheduler.features.backup.tables import (
     is_included,
     read_included_tables,
 )
-from scheduler.stores.port import LARGEST_BODY, Row
+from scheduler.stores.port import LARGEST_BODY, Row, StoreScan
 from scheduler.stores.rows import ROW_SCHEMA, is_json
-from scheduler.stores.rows.json_text import is_json
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
-from scheduler.stores.rows.scan import StoreScan
 from scheduler.version import VERSION
 
 

@@ -14,7 +14,7 @@ from scheduler.features.backup.commands import STORE_FORMS, ReplaceOption, Store
 
 if TYPE_CHECKING:
     from scheduler.features.backup.restoring import RestoreResult
-    from scheduler.stores.rows.scan import StoreScan
+    from scheduler.stores.port import StoreScan
 
 ABOUT = """The store as a whole: check it, upgrade it, move it to another one.
 
@@ -37,8 +37,6 @@ def check(store: StoreOption = None) -> None:
       store check
     """
     from scheduler.app.backup_opening import describe_store, open_store_scan
-    from scheduler.cli.commands.backup.checking import StoreReport, report_store
-    from scheduler.app.backups.opening import describe_store, open_store_scan
 
     settings = load_store_settings(store)
 
@@ -87,9 +85,6 @@ def move(
       store move --from azure --to sqlite:///data/scheduler.db
     """
     from scheduler.app.backup_opening import describe_store, hold_file, open_restore_target, open_store_scan
-    from scheduler.backup.restoring import copy_store
-    from scheduler.cli.commands.backup.progress_bar import ProgressBar
-    from scheduler.app.backups.opening import describe_store, hold_file, open_restore_target, open_store_scan
     from scheduler.features.backup.commands import ProgressBar
     from scheduler.features.backup.restoring import copy_store
 
@@ -124,8 +119,7 @@ class StoreReport:
 
 async def report_store(scan: StoreScan) -> StoreReport:
     """Raises StoreError."""
-    from scheduler.stores.rows.health_rows import find_unfinished_restore
-    from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
+    from scheduler.stores.rows import READER_SCHEMA, ROW_SCHEMA, find_unfinished_restore
 
     schema = await scan.read_schema()
     text = f"schema {schema}"

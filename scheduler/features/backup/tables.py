@@ -16,31 +16,23 @@ from typing import Final
 
 from jobs.formats.counts import format_count
 from scheduler.rate_limits.windows import RATE_LIMITS_TABLE
-from scheduler.stores.alerting.keys import ALERTING_TABLE
-from scheduler.stores.announcements import ANNOUNCEMENTS_TABLE
-from scheduler.stores.audit.log import AUDIT_TABLE, HEAD_ROW, sequence_of
-from scheduler.stores.cancellations import CANCELLATIONS_TABLE
-from scheduler.stores.changes.keys import CHANGES_TABLE
-from scheduler.stores.changes.markers import MARKERS_TABLE
-from scheduler.stores.circuits import CIRCUITS_TABLE
-from scheduler.stores.cursors import CURSORS_TABLE
-from scheduler.stores.dead_letters.repository import DEAD_LETTERS_TABLE
+from scheduler.stores.alerting.rows import ALERTING_TABLE
+from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE
+from scheduler.stores.audit import AUDIT_TABLE, HEAD_ROW, sequence_of
+from scheduler.stores.changes import CHANGES_TABLE
+from scheduler.stores.dead_letters import DEAD_LETTERS_TABLE
+from scheduler.stores.findings import ANNOUNCEMENTS_TABLE, SECRETS_TABLE, WATCHDOG_TABLE
+from scheduler.stores.gates import CANCELLATIONS_TABLE, CIRCUITS_TABLE, PAUSES_TABLE
 from scheduler.stores.heartbeats import HEARTBEATS_TABLE
 from scheduler.stores.idempotency import IDEMPOTENCY_TABLE
-from scheduler.stores.identity.api_keys import API_KEYS_TABLE
-from scheduler.stores.identity.sessions import SESSIONS_TABLE
-from scheduler.stores.pauses import PAUSES_TABLE
-from scheduler.stores.port import Row
-from scheduler.stores.rows.health_rows import HEALTH_TABLE
-from scheduler.stores.rows.json_text import decode_json
-from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.identity import API_KEYS_TABLE, SESSIONS_TABLE
+from scheduler.stores.markers import MARKERS_TABLE
+from scheduler.stores.port import Row, StoreScan
+from scheduler.stores.rows import HEALTH_TABLE, decode_json
 from scheduler.stores.runs.keys import HISTORY_TABLE
-from scheduler.stores.schedule_activations import SCHEDULES_TABLE
-from scheduler.stores.secret_versions import SECRETS_TABLE
-from scheduler.stores.slots.slot_rows import SLOTS_TABLE
+from scheduler.stores.schedules import CURSORS_TABLE, SCHEDULES_TABLE
+from scheduler.stores.slots import SLOTS_TABLE
 from scheduler.stores.stored_jobs.repository import HEAD_KEY, HEAD_PARTITION, STORED_JOBS_TABLE
-from scheduler.stores.suppressions import SUPPRESSIONS_TABLE
-from scheduler.stores.watchdog_reports import WATCHDOG_TABLE
 
 
 @dataclass(frozen=True, slots=True)

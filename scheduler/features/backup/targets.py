@@ -26,21 +26,20 @@ from scheduler.features.backup.tables import (
     is_included,
     read_included_tables,
 )
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError, StoreUnavailable
-from scheduler.stores.rows.health_rows import (
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError, StoreScan, StoreUnavailable
+from scheduler.stores.rows import (
     HEALTH_TABLE,
     OLDER_PING_CHANGE,
+    ROW_SCHEMA,
     find_unfinished_restore,
     finish_restore,
     save_restore_progress,
 )
-from scheduler.stores.rows.row_schema import ROW_SCHEMA
-from scheduler.stores.rows.scan import StoreScan
-from scheduler.stores.sqlite.errors import to_store_error
+from scheduler.stores.sqlite.connections import to_store_error
 from scheduler.stores.sqlite.file_lock import FileLock, lock_path
 from scheduler.stores.sqlite.schema import mark_older_rows
-from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import SqliteStore, open_sqlite
+from scheduler.stores.sqlite.whole_file import open_snapshot
 
 
 async def find_filled_tables(scan: StoreScan) -> list[str]:

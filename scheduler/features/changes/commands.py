@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scheduler.features.changes.models import HealthEntryModel
     from scheduler.features.changes.queries import ChangeFilter
     from scheduler.features.statistics.periods import TimeRange
-    from scheduler.stores.changes.markers import DeploymentMarker
+    from scheduler.stores.markers import DeploymentMarker
 
 _PAGE = 500
 _CHANGE_FIELDS = ("at", "job", "state", "previous", "code", "run", "message")
@@ -60,8 +60,8 @@ def changes(
       changes --state down --state silent --from 24h
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.options import parse_interval_options
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
+    from scheduler.cli.times import parse_interval_options
     from scheduler.features.changes.queries import ChangeFilter
 
     criteria = ChangeFilter(job, tuple(state or ()), at=parse_interval_options(since, until))
@@ -130,7 +130,7 @@ def health_entries(
       health-entries checkout-api --json
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     history = run_without_jobs("health-entries", lambda program: _read_entries(program, job))
     if history is None:
@@ -217,9 +217,9 @@ def create_marker(
     Examples:
       markers create "checkout 4ebecbce" --tag team=payments
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.cli.options import parse_instant_option
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation
+    from scheduler.cli.times import parse_instant_option
+    from scheduler.identity.principal import command_caller
 
     tags, instant, caller = _parse_tags(tag or ()), parse_instant_option("--at", at), command_caller()
     created = run_operation(
@@ -260,8 +260,8 @@ def list_markers(
       markers list --job checkout-api --from 7d
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_interval_options
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
+    from scheduler.cli.times import parse_interval_options
 
     at, configuration = parse_interval_options(since, until), load_for_command("markers list")
     if job is not None:
@@ -280,7 +280,7 @@ def list_markers(
 
 def _parse_tags(texts: Sequence[str]) -> dict[str, str]:
     """Parse `team=payments` or `team:payments`. An error ends the command with 2."""
-    from scheduler.identity.tags import parse_tag_limits
+    from scheduler.identity.principal import parse_tag_limits
 
     try:
         pairs = parse_tag_limits(texts)

@@ -13,13 +13,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
-from scheduler.identity.principal import Principal
-from scheduler.queries.history.markers import DeploymentMarkerQueries
-from scheduler.queries.time_range import TimeRange
 from scheduler.features.changes.markers import DeploymentMarkerQueries
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal
-from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
 
 MAX_MARKERS: Final = 50
 _MAX_CACHED: Final = 100

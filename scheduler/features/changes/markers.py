@@ -13,15 +13,12 @@ from typing import Final
 from jobs.formats.display_text import refuse_control_characters
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.ports import Clock
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import InvalidArgument
 from scheduler.features.statistics.periods import TimeRange
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import format_tag_limits
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
+from scheduler.identity.principal import Caller, Principal, format_tag_limits
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
 
 MAX_MARKER_TEXT: Final = 200
 MAX_MARKER_TAGS: Final = 20

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from jobs.runs.details import EntryEffect
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import StateChange
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.runs.models import run_path
-from scheduler.identity.tags import format_tag_limits
-from scheduler.stores.changes.markers import DeploymentMarker
+from scheduler.identity.principal import format_tag_limits
+from scheduler.stores.markers import DeploymentMarker
 
 if TYPE_CHECKING:
     from scheduler.features.changes.markers import CreatedMarker

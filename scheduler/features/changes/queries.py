@@ -17,15 +17,9 @@ from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.catalog.limited import hide_position
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.identity.principal import Principal
-from scheduler.queries.time_range import ANY_TIME, TimeRange
-from scheduler.stores.changes import HealthHistories, StateChanges
-from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
-from scheduler.queries.selection import EVERY_JOB, JobSelection
-from scheduler.stores.changes.health_histories import HealthHistories
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import HealthHistories, StateChanges
 
 MAX_CHANGES_SCANNED = 2000
 """Changes that a page reads; a page with filters can therefore hold fewer changes than its limit."""

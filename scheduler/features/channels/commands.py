@@ -130,8 +130,6 @@ def retry_undelivered(
       channels retry team-teams
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     result = run_operation(
@@ -157,8 +155,6 @@ def discard_undelivered(
       channels discard team-teams 1795856400000-5f2c1d9b.1
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     run_operation(
@@ -251,8 +247,8 @@ def send_test(
       notify test team-teams
       notify test mail --incident 1795856400000-5f2c1d9b
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation
+    from scheduler.identity.principal import command_caller
 
     result = run_operation(
         "notify test",

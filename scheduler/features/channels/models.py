@@ -7,17 +7,11 @@ from typing import Literal
 
 from scheduler.alerting.channel_testing import ChannelTestResult
 from scheduler.alerting.delivery.health import judge_channel
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.api.models.alerting.history import TransitionName
-from scheduler.api.models.alerting.incidents import INCIDENT_ID
-from scheduler.operations.alerting.undelivered import RetryResult
-from scheduler.queries.alerting.channels import ChannelView
-from scheduler.stores.alerting.outbox import StoredLetter
 from scheduler.features.channels.queries import ChannelView
 from scheduler.features.channels.service import RetryResult
 from scheduler.features.incidents.texts import INCIDENT_ID, TransitionName
-from scheduler.stores.alerting.undelivered import StoredLetter
+from scheduler.stores.alerting.outbox import StoredLetter
 
 LETTER_ID = f"{INCIDENT_ID}.1"
 

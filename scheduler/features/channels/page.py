@@ -16,11 +16,8 @@ from fastapi.responses import Response
 from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import NOTIFICATIONS_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.routing import ApiRouter
-from scheduler.features.channels.queries import ChannelView
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.queries.alerting.channels import ChannelView
+from scheduler.features.channels.queries import ChannelView
 from scheduler.services import Services
 from scheduler.stores.alerting.outbox import StoredLetter
 

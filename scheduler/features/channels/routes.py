@@ -9,9 +9,7 @@ from fastapi import Path
 from pydantic import Field
 
 from scheduler.api.model_base import RequestModel, example
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
-from scheduler.api.models.requests import RequestModel, example
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.features.channels.models import (
     LETTER_ID,
     ChannelListModel,
@@ -21,7 +19,6 @@ from scheduler.features.channels.models import (
     UndeliveredList,
     UndeliveredModel,
 )
-from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 
 router = ApiRouter("channels")
 

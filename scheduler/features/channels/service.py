@@ -12,14 +12,13 @@ from jobs.ports import Clock
 from jobs.problems import format_value
 from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.alerting.channel_testing import ChannelTestResult, ChannelTestSender
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.channels.queries import ChannelQueries
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.undelivered import StoredLetter, UndeliveredRows
+from scheduler.stores.alerting.outbox import StoredLetter, UndeliveredRows
 from scheduler.stores.port import RowChanged
 
 _LATEST = 20

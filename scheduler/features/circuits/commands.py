@@ -19,14 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.selection.options import (
-    AllOption,
-    DryRunOption,
-    KindOption,
-    SelectionOptions,
-    StateOption,
-    TagOption,
-)
+from scheduler.cli.selection import AllOption, DryRunOption, KindOption, SelectionOptions, StateOption, TagOption
 
 if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
@@ -62,8 +55,8 @@ def reset_circuit(
     if options.single_name is not None:
         _reset_one(options.single_name, reason.strip(), as_json)
         return
-    from scheduler.cli.selection.acting import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.selection import act_on_selection
+    from scheduler.identity.principal import command_caller
 
     act_on_selection(
         "circuits reset",
@@ -74,8 +67,8 @@ def reset_circuit(
 
 
 def _reset_one(key: str, reason: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation
+    from scheduler.identity.principal import command_caller
 
     view = run_operation(
         "circuits reset",

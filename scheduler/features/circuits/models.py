@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from jobs.running.circuit_breaker.state import ManualOverride
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.queries.circuits import CircuitView
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.features.circuits.queries import CircuitView
 
 

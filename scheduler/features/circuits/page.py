@@ -12,10 +12,7 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.filters import PAGE_SIZE
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import CIRCUITS_PATH
-from scheduler.api.routes.circuits import CircuitKey
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
-from scheduler.api.dependencies import Continuation, ServicesDep
-from scheduler.api.routing import ApiRouter
 from scheduler.features.circuits.routes import CircuitKey
 
 _KINDS: Final = {

@@ -8,11 +8,7 @@ from typing import Annotated
 from fastapi import Path
 
 from scheduler.api.model_base import Instant, Reason, RequestModel, example
-from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
-from scheduler.api.routing import ApiRouter
 from scheduler.features.circuits.models import CircuitList, CircuitModel
 
 router = ApiRouter("circuits", by_tag=True)

@@ -13,9 +13,8 @@ from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dum
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.principal import Caller
 from scheduler.features.circuits.queries import CircuitQueries, CircuitView
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import check_end, check_reason
 
 _MAX_TRIES = 10

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -21,11 +20,12 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.features.dead_letters.service import LetterFilter, ReplayResult
-    from scheduler.stores.dead_letters.letter import DeadLetter
+    from scheduler.stores.dead_letters import DeadLetter
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
@@ -145,7 +145,7 @@ def list_letters(
       dead-letters list --job checkout-api | cut -f 1,8
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     letters = run_without_jobs("dead-letters list", lambda program: read_letters(program, job, limit))
     if job is not None and not letters:
@@ -179,7 +179,7 @@ def show_letter(
         fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
     if as_json:
         from scheduler.features.dead_letters.models import DeadLetterDetail
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         show_json(DeadLetterDetail.from_full_letter(found, command_caller().principal).model_dump_json(indent=2))
         return
@@ -218,7 +218,7 @@ def replay_letters(
       dead-letters replay --job checkout-api --reason refused --dry-run
       dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
     """
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.times import parse_instant_option
     from scheduler.features.dead_letters.service import LetterFilter
 
     between = parse_instant_option("--after", after), parse_instant_option("--before", before)
@@ -241,8 +241,8 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation
+    from scheduler.identity.principal import command_caller
 
     run_operation(
         "dead-letters discard",
@@ -253,8 +253,8 @@ def discard_letter(letter: LetterId) -> None:
 
 
 def replay_one(letter: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import quiet_run_log, run_operation, wait_for_runs
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> RunRecord | None:
         record = await program.operations.dead_letters.replay(letter, caller=command_caller())
@@ -278,9 +278,9 @@ def replay_one(letter: str, as_json: bool) -> None:
 
 
 def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_report import show_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
         replayed = await program.operations.dead_letters.replay_all(

@@ -8,18 +8,11 @@ from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.api.models.runs import AttemptModel
-from scheduler.identity.literals import show_definition
-from scheduler.identity.principal import Principal
-from scheduler.operations.dead_letters import ReplayResult
-from scheduler.queries.faults.dead_letters import find_letter_state
-from scheduler.stores.dead_letters import DeadLetter, LetterPage
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.features.dead_letters.service import ReplayResult, find_letter_state
 from scheduler.features.runs.models import AttemptModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
+from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 
 class DeadLetterState(StrEnum):

@@ -26,9 +26,7 @@ from scheduler.api.dashboard.rendering.filters import (
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
 from scheduler.api.problems import ApiError
-from scheduler.api.routes.dead_letters import LetterId
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep, parse_choice
-from scheduler.api.routing import ApiRouter
 from scheduler.features.dead_letters.routes import LetterId
 from scheduler.features.dead_letters.service import (
     LETTER_STATES,

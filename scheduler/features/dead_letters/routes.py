@@ -10,17 +10,9 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
-from scheduler.api.dependencies import POLL_RETRY_AFTER, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.model_base import Instant, Reason, RequestModel
-from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.problems import ApiError
-from scheduler.api.routing import ApiRouter
-from scheduler.api.routes.jobs import POLL_RETRY_AFTER
-from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.operations.dead_letters import LetterFilter
+from scheduler.api.routing import POLL_RETRY_AFTER, ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.dead_letters.service import LetterFilter
 from scheduler.features.runs.models import RunModel, run_path

@@ -22,16 +22,12 @@ from scheduler.catalog.limited import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.identity.caller import Caller
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.identity.principal import Caller
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.runs.repository import RunRecord, Runs
 
 if TYPE_CHECKING:
-    from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.features.jobs.queries import JobAndRunQueries
 
 MAX_REPLAYS = 1000
 """Letters that one call replays."""

@@ -22,17 +22,9 @@ from scheduler.features.delivery.port import (
 )
 from scheduler.features.delivery.remote import RemoteApi, RemoteError
 from scheduler.features.forecast.load import RunDuration
-from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
-from scheduler.queries.job_files import minimal_definition
-from scheduler.queries.stored_jobs import FieldChange
-from scheduler.cli.delivery.port import AlertMessage, AlertReplay, AlertRequest, RecordedChange, RunningJob
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError
-from scheduler.cli.delivery.review_documents import list_review_documents
-from scheduler.cli.delivery.store_scheduler import read_change
 from scheduler.features.jobs.definitions import minimal_definition
 from scheduler.features.stored_jobs.queries import FieldChange
 from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview
-from scheduler.queries.forecast.durations import RunDuration
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

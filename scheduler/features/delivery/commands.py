@@ -12,7 +12,6 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.commands.stored_jobs.set_options import FilesArgument
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.output import (
     EXIT_CHANGES,
@@ -26,6 +25,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.selection import FilesArgument
 from scheduler.cli.times import ZoneOption
 from scheduler.features.delivery.markdown import cell, code, format_in_zone, join_sections, table
 
@@ -219,7 +219,7 @@ def export_jobs(
     from scheduler.cli.connection import read_connection
     from scheduler.cli.working_copy import check_owner
     from scheduler.features.delivery.job_files import select_jobs, write_files
-    from scheduler.queries.job_files import JobFileFormat
+    from scheduler.features.jobs.definitions import JobFileFormat
 
     if owner is not None:
         check_owner(owner)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.operations.stored_jobs.sets import NEXT_RUNS, JobDifference, SetPlan, SetReview
-from scheduler.queries.job_files import JobFileFormat, write_job_file
-from scheduler.queries.jobs_and_runs import next_due_instants
-from scheduler.queries.stored_jobs import compare_definitions
+from scheduler.features.jobs.definitions import JobFileFormat, write_job_file
+from scheduler.features.jobs.queries import next_due_instants
+from scheduler.features.stored_jobs.queries import compare_definitions
+from scheduler.features.stored_jobs.sets import NEXT_RUNS, JobDifference, SetPlan, SetReview
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet

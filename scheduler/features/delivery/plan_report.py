@@ -21,22 +21,18 @@ from scheduler.features.forecast.counting import ForecastCounts, count_due
 from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, ForecastRange, create_grid
 from scheduler.features.forecast.load import GroupContention, compute_load, find_contention
 from scheduler.features.forecast.schedule_changes import SuspensionFinder
-from scheduler.queries.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 from scheduler.turns import finish_at_once
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.features.delivery.port import AlertReplay
     from scheduler.features.forecast.load import RunDuration
-    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
-from scheduler.cli.delivery.reports.instants import format_in_zone
-from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, join_sections, table
-from scheduler.features.jobs.definitions import minimal_definition
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from scheduler.cli.delivery.load import LoadChange, LoadSide
-    from scheduler.cli.delivery.port import AlertReplay
+    from scheduler.features.delivery.port import AlertReplay
     from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 LOAD_RANGE: Final = ForecastRange.DAY

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobs.definition.alerting_section import AlertingDefinitions
     from scheduler.features.delivery.plan_report import LoadChange
     from scheduler.features.delivery.port import AlertReplay, RecordedChange, SchedulerReader
-    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
 ALERT_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
 """Fields of a job that decide what is notified: `slo` has burn alerts. Tags select rules, groups, routes, windows and

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from scheduler.queries.job_files import minimal_definition
+from scheduler.features.jobs.definitions import minimal_definition
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.definition.alerting_section import AlertingDefinitions
-    from scheduler.alerting.backtest.backtester import BacktestReport
-    from scheduler.features.forecast.load import RunDuration
     from scheduler.features.backtest.service import BacktestReport
-    from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
+    from scheduler.features.forecast.load import RunDuration
     from scheduler.features.stored_jobs.sets import SetPlan, SetReview
-    from scheduler.queries.forecast.durations import RunDuration
 
 DEFINITION_ACTIONS = frozenset(
     {"job.create", "job.replace", "job.patch", "job.delete", "job.restore", "job.duplicate", "set.apply"}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot, UnknownJob
+from scheduler.features.audit.queries import AuditFilter
 from scheduler.features.delivery.port import (
     AlertMessage,
     AlertReplay,
@@ -17,21 +18,14 @@ from scheduler.features.delivery.port import (
     read_change,
 )
 from scheduler.features.forecast.load import MEASURED_PERIOD, RunDuration
-from scheduler.cli.delivery.review_documents import list_review_documents
-from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.features.statistics.periods import Period
-from scheduler.identity.command_caller import command_caller
-from scheduler.queries.audit import AuditFilter
-from scheduler.features.audit.queries import AuditFilter
+from scheduler.features.stored_jobs.sets import SetReview
 from scheduler.identity.principal import command_caller
-from scheduler.operations.stored_jobs.sets import SetReview
-from scheduler.queries.forecast.durations import MEASURED_PERIOD, RunDuration
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.app import Program
     from scheduler.features.backtest.service import BacktestReport
-    from scheduler.operations.stored_jobs.sets import SetPlan
     from scheduler.features.stored_jobs.sets import SetPlan
 
 _QUANTILE: Final = 0.95

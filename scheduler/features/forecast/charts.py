@@ -18,7 +18,7 @@ from scheduler.features.forecast.grid import ForecastGrid, ForecastRange, GridCe
 from scheduler.features.forecast.load import GroupContention, Lane
 from scheduler.features.forecast.queries import Forecast, ForecastLoad
 from scheduler.features.forecast.schedule_changes import ClockChange, ExcludedDay
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 LEVELS: Final = 5
 """Steps of the colour scale above none."""

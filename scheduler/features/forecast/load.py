@@ -15,9 +15,9 @@ from jobs.ports import Clock
 from scheduler.features.forecast.counting import DueJob, ForecastCounts, count_spans, iterate_runs
 from scheduler.features.forecast.grid import ForecastGrid, InstantCounter
 from scheduler.features.forecast.schedule_changes import MillisecondSpan
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.periods import Period
-from scheduler.queries.statistics.reader import StatsReader
+from scheduler.features.jobs.queries import JobAndRunQueries
+from scheduler.features.statistics.periods import Period
+from scheduler.features.statistics.queries import StatsReader
 
 MAX_MEASURED: Final = 200
 """Jobs of a forecast whose percentile is read: three reads of the store each."""

@@ -17,24 +17,14 @@ from fastapi.responses import Response
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
-from scheduler.api.dependencies import ServicesDep
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.list_filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.features.forecast.charts import create_heat_map, create_load_view, format_cell_time, parse_cell
 from scheduler.features.forecast.counting import CellJob
 from scheduler.features.forecast.grid import ForecastRange
 from scheduler.features.forecast.queries import Forecast, ForecastLoad, LoadReader
-from scheduler.queries.selection import JobSelection, check_kinds
 from scheduler.features.jobs.selection import JobSelection, check_kinds
-from scheduler.api.dashboard.rendering.preferences import find_preferences
-from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
-from scheduler.api.dashboard.schedule.load_view import create_load_view
-from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
-from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.queries.forecast.cell_jobs import CellJob
-from scheduler.queries.forecast.grid import ForecastRange
-from scheduler.queries.forecast.load_reader import ForecastLoad, LoadReader
-from scheduler.queries.forecast.reader import Forecast
 from scheduler.stores.port import StoreError
 
 MAX_UPCOMING: Final = 50

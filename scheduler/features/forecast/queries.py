@@ -41,26 +41,11 @@ from scheduler.features.forecast.schedule_changes import (
     find_excluded_days,
     group_by_source,
 )
-from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.periods import hour_of
-from scheduler.queries.alerting.suppressions import SuppressionQueries
-from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.features.suppressions.queries import SuppressionQueries
-from scheduler.queries.forecast.cell_jobs import CellJob, list_cell_jobs
-from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
-from scheduler.queries.forecast.counters import CounterFactory
-from scheduler.queries.forecast.counting import ForecastCounts, count_due
-from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_days
-from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
-from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
-from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
-from scheduler.queries.periods import hour_of
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.selection import JobSelection
 from scheduler.stores.gates import Pause
-from scheduler.stores.pauses import Pause
 from scheduler.turns import convert_each, finish
 
 MAX_FORECASTS = 8

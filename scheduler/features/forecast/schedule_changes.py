@@ -23,7 +23,7 @@ from jobs.schedules import (
 from jobs.schedules.exclusions import DAY_SECONDS, ExcludedDates, PublicHolidays
 from jobs.schedules.protocol import LAST_MS
 from jobs.schedules.time_zones import OffsetSpan
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 
 _EPOCH = date(1970, 1, 1)
 Calendar = ExcludedDates | PublicHolidays

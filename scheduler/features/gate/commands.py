@@ -24,7 +24,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.selection.options import AllOption
+from scheduler.cli.selection import AllOption
 from scheduler.cli.times import ZoneOption
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scheduler.cli.connection import Connection
     from scheduler.features.gate.judgement import RunSample
     from scheduler.features.gate.watching import GateReport, GateRound, GateScheduler
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
 
 _TagOption = Annotated[
     list[str] | None,
@@ -252,7 +252,7 @@ class GateOptions:
         slowdown: float | None,
     ) -> GateOptions:
         """Return the options."""
-        from scheduler.cli.selection.options import parse_selection_options
+        from scheduler.cli.selection import parse_selection_options
         from scheduler.cli.times import parse_instant_option
 
         selection = parse_selection_options(
@@ -288,7 +288,7 @@ def _parse_seconds(option: str, text: str, longest: float) -> float:
 
 
 def _check_marker(text: str) -> str:
-    from scheduler.operations.markers import MAX_MARKER_TEXT
+    from scheduler.features.changes.markers import MAX_MARKER_TEXT
 
     stripped = text.strip()
     if not stripped or len(stripped) > MAX_MARKER_TEXT or not stripped.isprintable():

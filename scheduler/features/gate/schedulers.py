@@ -16,8 +16,8 @@ from scheduler.features.delivery.api_scheduler import ApiScheduler
 from scheduler.features.delivery.remote import RemoteApi, RemoteError
 from scheduler.features.delivery.store_scheduler import StoreScheduler
 from scheduler.features.gate.watching import GateUnavailable, ObservedRun, observe_run
-from scheduler.identity.command_caller import command_caller
-from scheduler.queries.time_range import TimeRange
+from scheduler.features.statistics.periods import TimeRange
+from scheduler.identity.principal import command_caller
 from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.schedules import Schedule
     from scheduler.features.delivery.port import RunningJob
-    from scheduler.queries.selection import JobSelection
+    from scheduler.features.jobs.selection import JobSelection
 
 EXCLUDED_TRIGGERS = frozenset({"backfill", "replay"})
 """Runs of past instants are not about what is deployed."""

@@ -24,10 +24,9 @@ from scheduler.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from observability.generation.core.applying import ApplyOptions, ApplyOutcome, DocumentDrift
-    from observability.generation.core.document import GeneratedDocument
-    from observability.generation.core.portfolio import Portfolio
-    from observability.generation.core.tool import GenerationTarget
+    from observability.generation.applying import ApplyOptions, ApplyOutcome, DocumentDrift
+    from observability.generation.document import GeneratedDocument, GenerationTarget
+    from observability.generation.portfolio import Portfolio
 
 ABOUT = """Generated dashboards, alert rules and objectives of other tools: they follow the jobs, their tags and groups.
 
@@ -113,7 +112,7 @@ def apply_target(
       generate apply datadog --out monitoring/prod --dry-run
       generate apply grafana --out monitoring/prod --overwrite
     """
-    from observability.generation.core.applying import ApplyOptions
+    from observability.generation.applying import ApplyOptions
 
     _check_target(target)
     outcomes = run_apply(target, out, ApplyOptions(dry_run, overwrite), with_stored=stored)
@@ -164,7 +163,7 @@ def _note(outcomes: list[ApplyOutcome], is_dry_run: bool) -> None:
 
 def write_target(target: str, out: Path, *, is_check: bool, with_stored: bool) -> None:
     """Write the files that differ and print their paths. With `is_check`, only print them; then 1 ends the command."""
-    from observability.generation.core.folder import InvalidFolder, compare_folder, write_documents
+    from observability.generation.document import InvalidFolder, compare_folder, write_documents
     from observability.generation.targets import load_target
 
     documents = generate_documents(f"generate {target}", load_target(target), with_stored=with_stored)
@@ -190,13 +189,13 @@ def generate_documents(command: str, target: GenerationTarget, *, with_stored: b
 
 
 def _load_portfolio(command: str, *, with_stored: bool) -> Portfolio:
-    from observability.generation.core.portfolio import build_portfolio
+    from observability.generation.portfolio import build_portfolio
     from scheduler.cli.context import load_for_command
 
     configuration = load_for_command(command)
     jobs = configuration.jobs
     if with_stored:
-        from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
+        from scheduler.cli.selection import add_stored_jobs
 
         jobs = add_stored_jobs(jobs, configuration.settings)
     return build_portfolio(jobs, configuration.settings, os.environ)
@@ -204,10 +203,8 @@ def _load_portfolio(command: str, *, with_stored: bool) -> Portfolio:
 
 def run_apply(target: str, out: Path, options: ApplyOptions, *, with_stored: bool) -> list[ApplyOutcome]:
     """Write the files, unless it is a dry run, and apply them. A tool that cannot be used ends the command with 1."""
-    from observability.generation.core.applied_folder import AppliedFolder
-    from observability.generation.core.applying import apply_documents
-    from observability.generation.core.folder import InvalidFolder, write_documents
-    from observability.generation.core.tool import ToolError
+    from observability.generation.applying import AppliedFolder, apply_documents
+    from observability.generation.document import InvalidFolder, ToolError, write_documents
     from observability.generation.targets import load_target
 
     loaded = load_target(target)
@@ -225,10 +222,8 @@ def run_apply(target: str, out: Path, options: ApplyOptions, *, with_stored: boo
 
 def read_drift(target: str, out: Path) -> list[DocumentDrift]:
     """Return what people changed. A tool or folder that cannot be read ends the command with 2."""
-    from observability.generation.core.applied_folder import AppliedFolder
-    from observability.generation.core.applying import find_drift
-    from observability.generation.core.folder import InvalidFolder
-    from observability.generation.core.tool import ToolError
+    from observability.generation.applying import AppliedFolder, find_drift
+    from observability.generation.document import InvalidFolder, ToolError
     from observability.generation.targets import load_target
 
     try:
@@ -289,19 +284,19 @@ def _drift_as_json(drift: DocumentDrift) -> dict[str, object]:
 
 def _present(**values: Any) -> dict[str, Any]:
     """The values that exist."""
-    from observability.generation.core.merge import MISSING
+    from observability.generation.merge import MISSING
 
     return {name: value for name, value in values.items() if value is not MISSING}
 
 
 def _format_place(pointer: Sequence[str]) -> str:
-    from observability.generation.core.merge import format_pointer
+    from observability.generation.merge import format_pointer
 
     return format_pointer(tuple(pointer))
 
 
 def _format(value: Any) -> str:
-    from observability.generation.core.merge import MISSING
+    from observability.generation.merge import MISSING
 
     if value is MISSING:
         return "nothing"

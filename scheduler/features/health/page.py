@@ -11,11 +11,8 @@ from fastapi.responses import Response
 
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import HEALTH_PAGE_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.routing import ApiRouter
-from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 from scheduler.watchdog import WatchdogReport

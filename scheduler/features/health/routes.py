@@ -17,10 +17,10 @@ from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.negotiation import accepts_gzip, compress, find_best
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.dispatch.port import QueueDepth
-from scheduler.metrics.text import ExpositionFormat
-from scheduler.stores.key_counts import OpenRunCount
+from scheduler.metrics.families import ExpositionFormat
+from scheduler.stores.dead_letters import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
-from scheduler.worker.concurrency.places import PlacesReport
+from scheduler.worker.places import PlacesReport
 
 # Unknown query parameters are accepted: some probes add one to bypass caches.
 health_router = ApiRouter("health", accepts_unknown_query=True)

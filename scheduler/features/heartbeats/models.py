@@ -6,8 +6,6 @@ from datetime import datetime
 
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
 from scheduler.api.model_base import ResponseModel, example_values
-from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.features.heartbeats.queries import HeartbeatView
 
 

@@ -15,12 +15,9 @@ from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict
-from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.pauses import Pauses
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import ScheduleActivations
 
 
 class HeartbeatReader:

@@ -27,9 +27,9 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
 from scheduler.features.heartbeats.queries import HeartbeatReader
 from scheduler.features.runs.service import RunStarter
-from scheduler.identity.caller import PING_CALLER
+from scheduler.identity.principal import PING_CALLER
+from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 
 REREAD_AFTER_S = 60.0
@@ -42,7 +42,7 @@ FORCED_READS_PER_MINUTE = 100
 """Reads that bypass the secret cache because of unknown tokens. The limit is global: anyone can send an unknown token
 without a key, and each read can be a request to the vault."""
 
-_log = logging.getLogger("scheduler.queries.heartbeats")
+_log = logging.getLogger("scheduler.features.heartbeats.queries")
 
 
 class TokensUnavailable(Exception):

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.options import ForOption, UntilOption, parse_end_options
 from scheduler.cli.output import escape_controls, show_json
+from scheduler.cli.times import parse_end_options
+from scheduler.features.backtest.commands import UntilOption
+from scheduler.features.circuits.commands import ForOption
 
 if TYPE_CHECKING:
     from scheduler.features.incidents.queries import IncidentView
     from scheduler.features.incidents.service import IncidentManager
-    from scheduler.identity.caller import Caller
     from scheduler.identity.principal import Caller
-    from scheduler.operations.alerting.incidents import IncidentManager
-    from scheduler.queries.alerting.incidents import IncidentView
 
 LISTED_BY = "`incidents list` lists all"
 
@@ -104,8 +103,6 @@ def resolve(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False
 
 def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[IncidentView]], as_json: bool) -> None:
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     caller = command_caller()

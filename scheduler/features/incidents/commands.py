@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -21,7 +20,8 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.selection.options import TagOption
+from scheduler.cli.selection import TagOption
+from scheduler.cli.times import format_local
 from scheduler.features.incidents.action_commands import (
     LISTED_BY,
     AsJson,
@@ -92,8 +92,8 @@ def list_incidents(
     """
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_interval_options
-    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.cli.selection import parse_selection_options
+    from scheduler.cli.times import parse_interval_options
     from scheduler.features.incidents.queries import IncidentFilter
 
     selection, opened = parse_selection_options(tags=tags), parse_interval_options(since, until)

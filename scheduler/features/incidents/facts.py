@@ -22,8 +22,7 @@ from jobs.targets import describe_target
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.principal import PrincipalKind
-from scheduler.stores.audit.chain import EntryDamaged, parse_entry
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog, EntryDamaged, parse_entry
 from scheduler.stores.runs.codec import RunRecord
 from scheduler.stores.runs.reading import RunReads
 from scheduler.stores.runs.repository import Runs

@@ -16,17 +16,16 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from jobs.incidents.values import IncidentStatus
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.dashboard.rendering.preferences import find_preferences
+from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentView
 from scheduler.features.incidents.report import DeliveryState
 from scheduler.features.incidents.routes import IncidentId
-from scheduler.queries.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
-from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
+from scheduler.features.jobs.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
+from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.services import Services
 
 

@@ -18,15 +18,8 @@ from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound
 from scheduler.features.incidents.facts import MemberFacts, MemberFactsReader
 from scheduler.features.incidents.visibility import SubjectVisibility
-from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
-from scheduler.queries.alerting.visibility import SubjectVisibility
-from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
-from scheduler.queries.alerting.visibility import SubjectVisibility
-from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
 from scheduler.stores.alerting.rows import reverse_id
 from scheduler.stores.runs.repository import Runs

@@ -10,18 +10,10 @@ from pydantic import Field
 
 from jobs.incidents.actions import LONGEST_NOTE
 from jobs.incidents.values import IncidentStatus
-from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.api.models.requests import Instant, Length, RequestModel, example
-from scheduler.api.requests.lengths import parse_length
-from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.list_filters import TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.model_base import Instant, RequestModel, example
-from scheduler.api.models.alerting.alerts import AlertListModel, AlertModel
-from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import INCIDENT_ID, IncidentDetail, IncidentListModel, IncidentSummary
-from scheduler.api.models.alerting.suppressions import Length
-from scheduler.api.routes.alerting.lengths import parse_length
-from scheduler.api.routing import ApiRouter
+from scheduler.api.model_base import Instant, Length, RequestModel, example
+from scheduler.api.requests.lengths import parse_length
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
@@ -31,10 +23,6 @@ from scheduler.features.incidents.models import (
 )
 from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.incidents.texts import INCIDENT_ID
-from scheduler.api.routes.filters import TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.queries.alerting.alerts import AlertFilter
-from scheduler.queries.alerting.incidents import IncidentFilter
 
 router = ApiRouter("incidents", by_tag=True)
 

@@ -24,17 +24,11 @@ from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.alerting.engine_runner import Action, IncidentChanges, UnknownIncident
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.incidents.queries import IncidentView, incident_not_found, view_incident
 from scheduler.features.incidents.visibility import SubjectVisibility
-from scheduler.identity.caller import Caller
-from scheduler.alerting.incident_changes import Action, IncidentChanges, UnknownIncident
-from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.catalog.catalog import Catalog
-from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import find_end
 from scheduler.stores.alerting.incident_log import IncidentLog

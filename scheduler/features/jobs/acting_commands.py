@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.counts import format_count
-from scheduler.cli.formatting import describe_pause
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
 from scheduler.cli.selection import (
     AllOption,
@@ -20,13 +19,14 @@ from scheduler.cli.selection import (
     StateOption,
     TagOption,
 )
+from scheduler.cli.times import describe_pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from scheduler.app import Program
     from scheduler.features.jobs.service import BackfillResult
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 
@@ -58,7 +58,7 @@ def pause(
       pause --tag team=payments --for 2h
       pause 'checkout-*' --state enabled --dry-run
     """
-    from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.cli.times import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")
@@ -78,8 +78,8 @@ def pause(
 
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation, show_job
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation, show_job
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
@@ -99,7 +99,7 @@ def _pause_selection(
     options: SelectionOptions, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool
 ) -> None:
     from scheduler.cli.selection import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     until = find_end(datetime.now(UTC))
     act_on_selection(
@@ -141,14 +141,14 @@ def resume(
         _resume_job(options.single_name, as_json)
         return
     from scheduler.cli.selection import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     act_on_selection("resume", options, as_json, lambda actions, page: actions.resume(page, caller=command_caller()))
 
 
 def _resume_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.mutations import run_operation, show_job
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import run_operation, show_job
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:
         was_paused = await program.operations.pauses.resume(job, caller=command_caller())
@@ -200,8 +200,8 @@ def backfill(
       backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T01:10:00Z --dry-run
       backfill checkout-api --from 2026-11-25T01:00:00Z --limit 500
     """
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation
-    from scheduler.cli.options import parse_instant_option
+    from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation
+    from scheduler.cli.times import parse_instant_option
 
     start, end = parse_instant_option("--from", since), parse_instant_option("--to", until)
     assert start is not None
@@ -228,8 +228,8 @@ async def _backfill(
     dry_run: bool,
 ) -> tuple[BackfillResult, list[RunRecord]]:
     """Return the result, and the records of its runs once all have finished."""
-    from scheduler.cli.mutations import wait_for_runs
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.context import wait_for_runs
+    from scheduler.identity.principal import command_caller
 
     done = await program.operations.backfills.backfill(
         job,
@@ -267,6 +267,6 @@ def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: boo
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:
-        from scheduler.cli.run_table import show_runs
+        from scheduler.cli.run_report import show_runs
 
         show_runs(records)

@@ -11,19 +11,18 @@ from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
-from scheduler.cli.selection.options import KindOption, StateOption, TagOption, parse_selection_options
+from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.overview.job_view import JobView
-    from scheduler.queries.selection import JobSelection
-from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
-    from scheduler.queries.overview.job_view import JobView
+    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500

@@ -147,8 +147,6 @@ def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     from config.check_rules import build_guard
     from jobs.problems import Problem
     from scheduler.app.profile import server_endpoints
-    from scheduler.catalog.denied_targets import find_denied_targets
-    from scheduler.app.own_endpoints import server_endpoints
     from scheduler.catalog.job_warnings import find_denied_targets
 
     guard = build_guard(settings, os.environ, server_endpoints(settings))

@@ -17,17 +17,16 @@ from jobs.definition import JobDefinition
 from jobs.formats.instants import parse_instant
 from jobs.problems import Problem
 from jobs.schedules import TimeZone, zone_of
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.description.bodies import describe_body
+from scheduler.api.declared_routes import JSON_TYPE
+from scheduler.api.description.headers import describe_body
 from scheduler.api.list_filters import KindsParameter, NamesParameter, StatesParameter, TagsParameter, parse_job_filters
-from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.runs import RunModel
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat, write_job_file
 from scheduler.features.jobs.queries import next_due_instants
+from scheduler.features.runs.models import RunModel
 from scheduler.identity.literals import show_definition
 from scheduler.turns import SharedTurns
 

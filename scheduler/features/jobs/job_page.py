@@ -20,7 +20,6 @@ from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
 from jobs.runs.histogram import Histogram
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -33,28 +32,35 @@ from scheduler.api.dashboard.job_frame import (
     respond_job,
 )
 from scheduler.api.dashboard.readers import Readers, readers_of
-from scheduler.api.dashboard.rendering.chart_axes import TimeAxis, ValueAxis, measure_axis, ratio_axis
+from scheduler.api.dashboard.rendering.charts import (
+    ChartLine,
+    LineChart,
+    StateSpan,
+    StateStrip,
+    TimeAxis,
+    ValueAxis,
+    draw_line_chart,
+    draw_state_strip,
+    measure_axis,
+    ratio_axis,
+)
 from scheduler.api.dashboard.rendering.formatting import percent
-from scheduler.api.dashboard.rendering.line_chart import ChartLine, LineChart, draw_line_chart
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
-from scheduler.api.dependencies import CallerDep, Continuation, JobName, ServicesDep, parse_outcome
+from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.problems import InvalidInput, InvalidRequest
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, ServicesDep, parse_outcome
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
+from scheduler.features.changes.job_markers import JobMarker
+from scheduler.features.changes.queries import StateHistory, read_state_history
+from scheduler.features.heartbeats.queries import HeartbeatView
 from scheduler.features.jobs.plan_page import create_timetable
 from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.identity.caller import Caller
-from scheduler.identity.principal import Principal
-from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.queries.history.filtered_runs import list_filtered_runs
-from scheduler.queries.history.job_markers import JobMarker
-from scheduler.queries.history.states import StateHistory, read_state_history
-from scheduler.queries.overview.job_view import JobView
-from scheduler.queries.statistics.series import RunSeries
-from scheduler.queries.statistics.sums import quantiles
-from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.features.overview.job_view import JobView
+from scheduler.features.runs.queries import list_filtered_runs
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
+from scheduler.features.statistics.sums import RunSeries, quantiles
+from scheduler.identity.principal import Caller, Principal
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS, RunPage
 from scheduler.stores.runs.rollups.tally import Tally

@@ -9,32 +9,24 @@ from jobs.definition.dependencies import Dependency
 from jobs.runs import Ticket
 from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
-from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.circuits import CircuitModel
-from scheduler.api.models.runs import RunModel
-from scheduler.api.stored_jobs.models import DefinitionProblem
-from scheduler.features.overview.job_view import JobView
-from scheduler.identity.literals import show_definition
-from scheduler.identity.principal import Principal
-from scheduler.queries.circuits import CircuitView
-from scheduler.queries.stored_jobs import DeclaredJob
-from scheduler.stores.gates import Pause
-from scheduler.api.models.runs import RunModel, run_path
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.circuits.models import CircuitModel
+from scheduler.features.circuits.queries import CircuitView
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult
+from scheduler.features.overview.job_view import JobView
+from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.models import DefinitionProblem
 from scheduler.features.stored_jobs.queries import DeclaredJob
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
-from scheduler.queries.circuits import CircuitView
-from scheduler.queries.overview.job_view import JobView
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 
 if TYPE_CHECKING:
     from fastapi import Response
 
     from scheduler.features.jobs.service import BackfillResult
-    from scheduler.identity.caller import Caller
+    from scheduler.identity.principal import Caller
     from scheduler.services import Services
 
 MAX_UPCOMING = 10

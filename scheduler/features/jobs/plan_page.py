@@ -15,11 +15,10 @@ from fastapi.responses import Response
 from jobs.schedules import Schedule, zone_of
 from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.queries.overview.job_view import JobView
+from scheduler.features.overview.job_view import JobView
 
 LEVELS: Final = 2
 MAX_IN_COLUMN: Final = 8

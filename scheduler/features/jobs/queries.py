@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
-from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
-from scheduler.catalog.visible_past import cut_state
-from scheduler.features.overview.job_view import JobView
-from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.catalog.limited import hide_continuation, show_letter, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.queries.overview.job_view import JobView
-from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.features.overview.job_view import JobView
+from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.gates import Pause, Pauses
-from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.queries.overview.job_view import JobView
-from scheduler.queries.selection import EVERY_JOB, JobSelection
-from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 

@@ -13,16 +13,6 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
-from scheduler.api.dependencies import (
-    POLL_RETRY_AFTER,
-    CallerDep,
-    Continuation,
-    JobName,
-    Limit,
-    ServicesDep,
-    Wait,
-    parse_wait,
-)
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_filters import (
     KindsParameter,
@@ -32,12 +22,21 @@ from scheduler.api.list_filters import (
     TagsParameter,
     parse_job_filters,
 )
-from scheduler.api.list_response import create_list_response
-from scheduler.api.models.requests import Instant, Reason, RequestModel, example
-from scheduler.api.models.runs import RunModel, run_path
+from scheduler.api.model_base import Instant, Reason, RequestModel, example
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
 from scheduler.api.requests.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import (
+    POLL_RETRY_AFTER,
+    ApiRouter,
+    CallerDep,
+    Continuation,
+    JobName,
+    Limit,
+    ServicesDep,
+    Wait,
+    create_list_response,
+    parse_wait,
+)
 from scheduler.features.jobs.models import (
     ActionReportModel,
     BackfillModel,
@@ -56,6 +55,7 @@ from scheduler.features.jobs.selection import (
     check_kinds,
     parse_selection,
 )
+from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.stores.runs.repository import RunState
 

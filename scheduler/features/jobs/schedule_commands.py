@@ -28,8 +28,8 @@ from jobs.schedules import (
 )
 from jobs.schedules.protocol import spec_as_mapping
 from jobs.schedules.time_zones import UTC_NAMES
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, fail, is_terminal, print_note, show_table
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

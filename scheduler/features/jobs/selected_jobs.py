@@ -15,18 +15,13 @@ from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from scheduler.catalog.catalog import Operation
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
+from scheduler.features.circuits.queries import CircuitQueries
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult, JobSelection
 from scheduler.features.stored_jobs.service import ANY_VERSION
-from scheduler.features.circuits.queries import CircuitQueries
-from scheduler.identity.caller import Caller
 from scheduler.identity.principal import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.selection import JobSelection
 from scheduler.stores.port import StoreError
 
 MAX_SELECTED_JOBS = 500

@@ -25,19 +25,17 @@ from jobs.runs import Outcome, Ticket, Trigger
 from jobs.runs.states import Cause, JobStatus, enter_state
 from jobs.schedules import Schedule
 from jobs.targets import HeartbeatTarget
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, CatalogJob, Operation
-from scheduler.changes.tracker import StateTracker
+from scheduler.changes.tracking import StateTracker
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import describe_invisible_job
+from scheduler.identity.principal import Caller, describe_invisible_job
 from scheduler.operations.arguments import check_end, check_reason
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
-from scheduler.stores.schedule_activations import ScheduleActivations
+from scheduler.stores.schedules import ScheduleActivations
 
 if TYPE_CHECKING:
     from jobs.running.runner import Runner

@@ -1,7 +1,7 @@
 """Reads the state of objectives: budget, burn rates, time to exhaustion, and the statement of a month.
 
-Counts of a period do not include what is excluded. The counters of Prometheus are here, too: they must not fall when the
-oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
+Counts of a period do not include what is excluded. The counters of Prometheus are here, too: they must not fall when
+the oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
+from scheduler.features.incidents.exclusions import ExclusionReader, ReadExclusions
 from scheduler.features.objectives.run_counting import MILLISECOND, ObjectiveRunCounter, ceil_hour
 from scheduler.features.statistics.downtime import DowntimeReader
 from scheduler.features.statistics.periods import HOUR, hour_of
-from scheduler.queries.alerting.exclusions import ExclusionReader, ReadExclusions
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs

@@ -8,16 +8,8 @@ from typing import Annotated
 from fastapi import Path, Query
 from starlette.responses import Response
 
-from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
-from scheduler.api.models.statistics.statements import ObjectiveStatementModel
-from scheduler.api.routes.statistics.periods import answer_invalid
-from scheduler.api.routing import ApiRouter, Continuation, Limit, ServicesDep
-from scheduler.queries.exports import ExportFormat, export_lines
-from scheduler.queries.objectives.statement_rows import STATEMENT_FIELDS, iterate_statement_rows
-from scheduler.queries.periods import MONTH_PATTERN, parse_month_span
-from scheduler.api.dependencies import Continuation, Limit, ServicesDep
 from scheduler.api.period_parameters import answer_invalid
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, Continuation, Limit, ServicesDep
 from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
 from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows
 from scheduler.features.statistics.exports import ExportFormat, export_lines

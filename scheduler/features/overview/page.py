@@ -24,16 +24,15 @@ from scheduler.api.dashboard.overview import (
     select_page,
 )
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
+from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.models.base import RETRY_AFTER
-from scheduler.api.routing import ApiRouter
+from scheduler.api.model_base import RETRY_AFTER
+from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import SortOrder, Standing, count_standings
 from scheduler.features.overview.timelines import TimeWindow, WindowBounds
-from scheduler.health.report import HealthReport
+from scheduler.health import HealthReport
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 

@@ -19,14 +19,10 @@ from jobs.ports import Clock
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.visible_past import cut_state
-from scheduler.features.overview.summaries import OverviewJob, summarize
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
 from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries, IncidentView
-from scheduler.queries.overview.summaries import OverviewJob, summarize
+from scheduler.features.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes import StateChanges
 from scheduler.stores.gates import Pause, Pauses
-from scheduler.stores.changes.repository import StateChanges
-from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.port import LARGEST_PAGE
 from scheduler.turns import convert_each
 

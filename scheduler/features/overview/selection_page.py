@@ -15,14 +15,9 @@ from scheduler.api.dashboard.overview import FilteredView, list_choices
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import ServicesDep
-from scheduler.api.routing import ApiRouter
-from scheduler.features.overview.summaries import SortOrder, Standing, select_summaries, sort_summaries
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.operations.selected_jobs import MAX_SELECTED_JOBS
 from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS
-from scheduler.queries.overview.selecting import SortOrder, select_summaries, sort_summaries
-from scheduler.queries.overview.summaries import Standing
+from scheduler.features.overview.summaries import SortOrder, Standing, select_summaries, sort_summaries
 
 SELECTION_PATH: Final = f"{DASHBOARD_PATH}/selection"
 

@@ -12,9 +12,9 @@ from typing import Final
 from jobs.definition.dependencies import describe_wait
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries.alerting.incidents import IncidentView
-from scheduler.queries.selection import TagFilter
-from scheduler.stores.pauses import Pause
+from scheduler.features.incidents.queries import IncidentView
+from scheduler.features.jobs.selection import TagFilter
+from scheduler.stores.gates import Pause
 
 MIN_UNSTABLE_CHANGES: Final = 4
 """Changes of the state in a day: two outages."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from jobs.ports import Clock
 from jobs.runs import Outcome, Run
 from scheduler.catalog.catalog import Query
-from scheduler.queries.periods import hour_of
+from scheduler.features.statistics.periods import hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart
 

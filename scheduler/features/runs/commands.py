@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -20,7 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.selection.options import (
+from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
     JobsArgument,
@@ -29,6 +28,7 @@ from scheduler.cli.selection.options import (
     StateOption,
     TagOption,
 )
+from scheduler.cli.times import format_local, format_milliseconds
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -63,14 +63,14 @@ def run(
     if options.single_name is not None:
         _run_job(options.single_name, as_json)
     else:
-        from scheduler.cli.selection.acting import run_selection
+        from scheduler.cli.selection import run_selection
 
         run_selection(options, as_json)
 
 
 def _run_job(job: str, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     configuration = load_for_command("run")
     definition = require_job(configuration, job)
@@ -97,8 +97,7 @@ def _run_with_progress(configuration: Configuration, job: JobDefinition) -> RunR
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
     from jobs.runs.events import ListenerGroup
-    from scheduler.cli.context import run_in_program
-    from scheduler.cli.mutations import quiet_run_log
+    from scheduler.cli.context import quiet_run_log, run_in_program
     from scheduler.cli.progress import FollowingRuns
 
     followed = FollowingRuns(job)
@@ -113,7 +112,7 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     import asyncio
 
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     record = await program.operations.runs.run_now(job, caller=command_caller())
     try:
@@ -193,7 +192,7 @@ def history(
 
     if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
-    from scheduler.cli.options import parse_interval_options
+    from scheduler.cli.times import parse_interval_options
 
     due = parse_interval_options(since, until)
     if subject is None or "@" not in subject:
@@ -215,7 +214,7 @@ class _RunFilter(NamedTuple):
 
 def _show_many(run_filter: _RunFilter, limit: int, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     job = run_filter.job
 
@@ -343,9 +342,9 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
-    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.context import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> RunRecord:
         return await program.operations.cancellations.cancel(run, caller=command_caller(), wait=_CANCEL_TIMEOUT)

@@ -14,9 +14,9 @@ from typing import Final
 from jobs.incidents.values import Incident
 from jobs.runs import Outcome, Run, Ticket
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
+from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.runs.repository import RunPage, RunRecord
 
 _SCAN_BATCH = 50

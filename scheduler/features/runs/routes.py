@@ -7,12 +7,11 @@ from http import HTTPStatus
 from fastapi import Response
 
 from scheduler.api.description.headers import response_headers
-from scheduler.api.models.runs import RunList, RunModel, run_path
+from scheduler.api.list_filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
 from scheduler.api.problems import ApiError
-from scheduler.api.routes.filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
-from scheduler.api.routes.jobs import POLL_RETRY_AFTER
-from scheduler.api.dependencies import (
+from scheduler.api.routing import (
     POLL_RETRY_AFTER,
+    ApiRouter,
     CallerDep,
     Continuation,
     JobParameter,
@@ -25,11 +24,6 @@ from scheduler.api.dependencies import (
     parse_outcome,
     parse_wait,
 )
-from scheduler.api.description.headers import response_headers
-from scheduler.api.list_filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
-from scheduler.api.list_response import create_list_response
-from scheduler.api.problems import ApiError
-from scheduler.api.routing import ApiRouter
 from scheduler.features.runs.models import RunList, RunModel, run_path
 from scheduler.stores.runs.repository import RunState
 

@@ -19,12 +19,11 @@ from jobs.formats.durations import describe_milliseconds
 from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Attempt, Run, Ticket
 from jobs.runs.details import StepOutcome
-from scheduler.api.dashboard.rendering.chart_axes import Tick, ValueAxis, measure_axis
+from scheduler.api.dashboard.rendering.charts import Tick, ValueAxis, measure_axis
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import RunId, ServicesDep
 from scheduler.api.problems import ApiError
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, RunId, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.runs.comparison import compare_runs
 from scheduler.features.runs.models import AttemptModel

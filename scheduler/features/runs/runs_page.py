@@ -19,11 +19,8 @@ from scheduler.api.dashboard.rendering.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import RUNS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
-from scheduler.api.routing import ApiRouter
-from scheduler.features.jobs.selection import NAME_FILTER, match_names
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice
-from scheduler.queries.selection import NAME_FILTER, match_names
+from scheduler.features.jobs.selection import NAME_FILTER, match_names
 from scheduler.services import Services
 from scheduler.stores.runs.pages import RunPage
 from scheduler.stores.runs.repository import RUN_FILTERS

@@ -11,14 +11,13 @@ from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run
 from jobs.runs import Outcome, Ticket
 from jobs.targets import Target
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_origin, show_run
+from scheduler.catalog.limited import hide_origin, show_run
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import Caller
-from scheduler.stores.cancellations import Cancellations
+from scheduler.identity.principal import Caller
+from scheduler.stores.gates import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 

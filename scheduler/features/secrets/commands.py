@@ -72,8 +72,6 @@ def refresh(
       secrets refresh checkout-token
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     view = run_operation(

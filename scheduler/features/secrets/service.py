@@ -22,9 +22,9 @@ from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
-from scheduler.stores.findings import SecretExpiry, SecretVersions, SecretVersionStore
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Caller
+from scheduler.stores.findings import SecretExpiry, SecretVersions, SecretVersionStore
 from scheduler.stores.port import Store, StoreError
 
 VERSION_CHECK_INTERVAL = 15.0

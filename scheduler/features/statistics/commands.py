@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_milliseconds
 from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
     FromOption,
     MonthOption,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.exports import ExportFormat
     from scheduler.features.statistics.queries import SelectionStats, Stats
-    from scheduler.queries.selection import JobSelection
 
 _FIELDS = (
     *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),
@@ -61,7 +61,7 @@ def stats(
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)

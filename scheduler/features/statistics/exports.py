@@ -24,15 +24,9 @@ from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import JobSelection
-from scheduler.queries.periods import Period
-from scheduler.queries.statistics.reader import StatsReader
-from scheduler.queries.statistics.sums import StatsSums, quantiles
-from scheduler.queries.time_range import TimeRange
 from scheduler.features.statistics.periods import Period, TimeRange
 from scheduler.features.statistics.queries import StatsReader
 from scheduler.features.statistics.sums import StatsSums, quantiles
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.selection import JobSelection
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import JobMatcher, RunRecord
 from scheduler.turns import SharedTurns

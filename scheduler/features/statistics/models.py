@@ -10,7 +10,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.statistics.sums import StatsSums, quantiles
 
 if TYPE_CHECKING:

@@ -13,10 +13,7 @@ from scheduler.cli.output import fail
 if TYPE_CHECKING:
     from jobs.incidents.suppression.spans import Span
     from scheduler.features.jobs.selection import JobSelection
-    from scheduler.queries.periods import Period
-    from scheduler.queries.time_range import TimeRange
     from scheduler.features.statistics.periods import Period, TimeRange
-    from scheduler.queries.selection import JobSelection
 
 T = TypeVar("T")
 

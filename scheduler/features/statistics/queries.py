@@ -18,10 +18,9 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.histogram import Histogram
 from scheduler.catalog.catalog import Catalog
-from scheduler.features.statistics.periods import HOUR, Period, hour_of
 from scheduler.features.jobs.selection import JobSelection
-from scheduler.queries.periods import HOUR, Period, hour_of
-from scheduler.queries.statistics.series import (
+from scheduler.features.statistics.periods import HOUR, Period, hour_of
+from scheduler.features.statistics.sums import (
     LONGEST_FROM_RUNS,
     HoursOfDay,
     RunSeries,
@@ -31,7 +30,6 @@ from scheduler.queries.statistics.series import (
     sum_parts,
     sum_runs_of_period,
 )
-from scheduler.queries.selection import JobSelection
 from scheduler.stores.runs.keys import SHARD_COUNT, instant_before, shard_of_job
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart

@@ -10,8 +10,15 @@ from typing import Annotated, Literal
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import CallerDep, JobName, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
-from scheduler.api.list_response import create_response_with_list
+from scheduler.api.list_filters import (
+    FromParameter,
+    KindsParameter,
+    NamesParameter,
+    TagsParameter,
+    ToParameter,
+    parse_job_filters,
+    parse_name_filter,
+)
 from scheduler.api.period_parameters import (
     AtOrAfter,
     AtOrBefore,
@@ -22,16 +29,16 @@ from scheduler.api.period_parameters import (
     answer_invalid,
     parse_zone_parameter,
 )
-from scheduler.api.routes.filters import (
-    FromParameter,
-    KindsParameter,
-    NamesParameter,
-    TagsParameter,
-    ToParameter,
-    parse_job_filters,
-    parse_name_filter,
+from scheduler.api.routing import (
+    ApiRouter,
+    CallerDep,
+    JobName,
+    JobParameter,
+    OutcomeParameter,
+    ServicesDep,
+    create_response_with_list,
+    parse_outcome,
 )
-from scheduler.api.routing import ApiRouter
 from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
 from scheduler.features.statistics.exports import (
     RUN_FIELDS,

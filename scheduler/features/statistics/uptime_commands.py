@@ -9,8 +9,8 @@ import typer
 
 from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.times import format_local, format_milliseconds
 from scheduler.features.statistics.period_options import MonthOption, PeriodOptions, ZoneOption
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def uptime(
       uptime checkout-api --json
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     async def work(program: ReadOnlyProgram) -> JobUptime:
         return await program.uptimes.read_uptime(job, is_defined=False)
@@ -146,7 +146,7 @@ def downtime(
       downtime checkout-api --month 2026-11 --timezone Europe/Berlin
     """
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.selection.named_job import require_job
+    from scheduler.cli.selection import require_job
 
     period = PeriodOptions(window, since, until, month, timezone).parse_span()
     configuration = load_for_command("downtime")

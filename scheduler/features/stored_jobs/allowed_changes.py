@@ -30,12 +30,17 @@ from scheduler.catalog.composition import JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import Conflict, ReadOnlyJob
 from scheduler.features.stored_jobs.queries import Define, is_declared_for, select_visible_versions
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import Tags, describe_invisible_job, format_tag_limits
-from scheduler.stores.changes.repository import StateChanges
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.identity.principal import (
+    Caller,
+    ChangeSource,
+    Principal,
+    Tags,
+    describe_invisible_job,
+    format_tag_limits,
+)
+from scheduler.stores.changes import StateChanges
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import StoredJobs
 

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import (
-    AdoptOption,
-    FilesArgument,
-    LiteralOption,
-    SetOption,
-    load_set,
-)
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 from scheduler.cli.selection import AdoptOption, FilesArgument, LiteralOption, SetOption, load_set
 
@@ -29,9 +21,6 @@ if TYPE_CHECKING:
     from scheduler.app import Program
     from scheduler.cli.connection import Connection
     from scheduler.features.delivery.api_scheduler import ApiScheduler
-    from scheduler.operations.stored_jobs.sets import SetPlan
-    from scheduler.cli.delivery.api_scheduler import ApiScheduler
-    from scheduler.cli.delivery.connection import Connection
     from scheduler.features.stored_jobs.sets import SetPlan
 
 _YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a confirmation.")]

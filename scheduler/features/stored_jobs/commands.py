@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -29,6 +28,7 @@ from scheduler.cli.selection import (
     StateOption,
     TagOption,
 )
+from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -56,7 +56,7 @@ def versions(
       versions reports-api
       versions reports-api --diff 1 3
     """
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     caller = command_caller()
     if diff is None:
@@ -132,8 +132,7 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of a store
 def change_stored_job(command: str, job: str, work: Callable[[Program], Awaitable[T]]) -> T:
     """Do the work. A job that is not stored ends the command with 2, a conflict with 1."""
     from scheduler.catalog.catalog import UnknownJob
-    from scheduler.cli.context import load_for_command
-    from scheduler.cli.mutations import run_changing
+    from scheduler.cli.context import load_for_command, run_changing
 
     configuration = load_for_command(command)
     try:
@@ -157,7 +156,7 @@ def restore(
 
     async def work(program: Program) -> int:
         from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         caller, stored = command_caller(), program.stored_jobs
         exists = stored.find(job, caller) is not None
@@ -194,7 +193,7 @@ def delete(
         _delete_job(options.single_name)
         return
     from scheduler.cli.selection import act_on_selection
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.identity.principal import command_caller
 
     act_on_selection("delete", options, as_json, lambda actions, page: actions.delete(page, caller=command_caller()))
 
@@ -204,7 +203,7 @@ def _delete_job(job: str) -> None:
 
     async def work(program: Program) -> int | None:
         from scheduler.features.stored_jobs.service import ANY_VERSION
-        from scheduler.identity.command_caller import command_caller
+        from scheduler.identity.principal import command_caller
 
         caller = command_caller()
         known = program.stored_jobs.find(job, caller)

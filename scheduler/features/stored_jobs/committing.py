@@ -20,21 +20,13 @@ from typing import Any
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.ports import Clock
 from jobs.problems import Problem, dotted_path
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange, AuditTrail
+from scheduler.audit.trail import TAGS_OF_JOBS, AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import JobSnapshot, Operation
-from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.stored_jobs import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
-from scheduler.identity.principal import Caller
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
-from scheduler.operations.stored_jobs.past_names import PastNames
-from scheduler.operations.stored_jobs.uses import OtherUses
 from scheduler.features.stored_jobs.allowed_changes import (
     OtherUses,
     PastNames,
@@ -47,16 +39,11 @@ from scheduler.features.stored_jobs.allowed_changes import (
     used_message,
 )
 from scheduler.features.stored_jobs.queries import compare_definitions
-from scheduler.identity.caller import Caller
-from scheduler.identity.tags import written_tags
+from scheduler.identity.principal import Caller, written_tags
 from scheduler.stores.port import StoreError, StoreUnavailable
-from scheduler.stores.rows import encode_json
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.tree import JobWrite
-from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
-from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
-from scheduler.stores.stored_jobs.writes import JobWrite, next_number
+from scheduler.stores.stored_jobs.tree import JobTree, JobWrite, StoredEntry, next_number
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 

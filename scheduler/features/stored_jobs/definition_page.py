@@ -22,13 +22,13 @@ from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
-from scheduler.api.requests.body_rules import JSON_TYPE
+from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
 from scheduler.features.jobs.models import JobDetail
+from scheduler.features.overview.job_view import JobView
 from scheduler.features.stored_jobs.drafts import (
     DraftProblem,
     SchedulePreview,
@@ -41,9 +41,8 @@ from scheduler.features.stored_jobs.drafts import (
     write_for_file,
 )
 from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, StoredJobQueries
-from scheduler.identity.caller import Caller
 from scheduler.identity.literals import show_definition
-from scheduler.queries.overview.job_view import JobView
+from scheduler.identity.principal import Caller
 from scheduler.services import Services
 from scheduler.stores.stored_jobs.tree import JobVersion
 

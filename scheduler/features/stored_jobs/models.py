@@ -12,8 +12,7 @@ from pydantic_core import to_json
 
 from jobs.definition import NAME_PATTERN
 from jobs.problems import Problem
-from scheduler.api.models.base import ResponseModel
-from scheduler.api.models.requests import RequestModel, example
+from scheduler.api.model_base import RequestModel, ResponseModel, example
 from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, SetPage, SetSummary
 from scheduler.stores.stored_jobs.tree import JobVersion
 

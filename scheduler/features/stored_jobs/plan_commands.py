@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
-from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -27,10 +26,12 @@ from scheduler.cli.output import (
     show_tabs,
 )
 from scheduler.cli.selection import AdoptOption, FilesArgument, LiteralOption
+from scheduler.cli.times import ZoneOption, parse_zone_option
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.planning import CopyComparison, PlannedChanges, PlanOptions
-    from scheduler.cli.delivery.port import AlertMessage, AlertReplay
+    from scheduler.cli.working_copy import CopyComparison
+    from scheduler.features.delivery.planning import PlannedChanges, PlanOptions
+    from scheduler.features.delivery.port import AlertMessage, AlertReplay
     from scheduler.features.stored_jobs.queries import FieldChange
     from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
@@ -89,7 +90,8 @@ def plan(
       plan jobs/reports.yaml --set reports --alerts-since 7d
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
-    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.working_copy import read_comparison
+    from scheduler.features.delivery.planning import PlanOptions
 
     _check_options(as_json and as_markdown, if_available and url is None)
     since = _parse_since(alerts_since, as_markdown)
@@ -126,7 +128,7 @@ def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: boo
 
     print_warning(f"there is no plan: {reason}")
     if as_markdown:
-        from scheduler.cli.delivery.reports.plan_markdown import write_missing_plan
+        from scheduler.features.delivery.plan_report import write_missing_plan
 
         print(write_missing_plan(reason, compared.copy.owner, len(compared.copy.jobs)), end="")
     elif as_json:
@@ -135,7 +137,7 @@ def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: boo
 
 def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
-        from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
+        from scheduler.features.delivery.plan_report import PlanReport, write_plan
 
         assert found.load is not None  # the options demand it
         report = PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone, found.sections)
@@ -157,7 +159,7 @@ class PlanAlerts(NamedTuple):
 
 def parse_alerts_since(since: str) -> datetime:
     """Return the begin of the replay; an invalid one ends the command with 2."""
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 
     try:
         found = parse_time_range(since, None, datetime.now(UTC)).since
@@ -169,7 +171,7 @@ def parse_alerts_since(since: str) -> datetime:
 
 def alerts_to_document(alerts: PlanAlerts) -> dict[str, Any] | None:
     """Return the fields of `alerts backtest --json`, or those that a server returns; None without a changed job."""
-    from scheduler.cli.commands.alerts.backtest_text import report_to_document
+    from scheduler.features.delivery.backtest_text import report_to_document
 
     replay = alerts.replay
     if replay is None:
@@ -187,7 +189,7 @@ def alerts_to_document(alerts: PlanAlerts) -> dict[str, Any] | None:
 
 def show_plan_alerts(alerts: PlanAlerts) -> None:
     """Print the messages that were or would be sent, after a heading."""
-    from scheduler.cli.commands.alerts.backtest_text import show_report
+    from scheduler.features.delivery.backtest_text import show_report
 
     replay = alerts.replay
     if replay is None:

@@ -18,12 +18,8 @@ from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
 from scheduler.identity.literals import show_definition
-from scheduler.identity.principal import Caller
-from scheduler.queries.job_sets import SetPage, summarize_sets
+from scheduler.identity.principal import Caller, Principal, Tags, written_tags
 from scheduler.stores.rows import decode_json
-from scheduler.identity.principal import Principal
-from scheduler.identity.tags import Tags, written_tags
-from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry, parse_stamp
 

@@ -8,14 +8,8 @@ from typing import Annotated, Final
 
 from fastapi import Path, Query, Request, Response
 
-from scheduler.api.declared_routes import MERGE_PATCH_TYPE
-from scheduler.api.models.jobs import JobDetail
-from scheduler.api.routes.jobs import job_detail
-from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, reload_services
-from scheduler.api.stored_jobs.json_bodies import DEFINITION_BODY, MAX_DEFINITION_BODY, PATCH_BODY, JsonObject
 from jobs.definition import NAME_PATTERN
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep, reload_services
-from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
+from scheduler.api.declared_routes import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.api.requests.definition_requests import (
     DEFINITION_BODY,
     MAX_DEFINITION_BODY,
@@ -25,7 +19,7 @@ from scheduler.api.requests.definition_requests import (
     MatchDep,
     MatchOrAbsenceDep,
 )
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep, reload_services
 from scheduler.features.jobs.models import JobDetail, job_detail
 from scheduler.features.stored_jobs.models import (
     DuplicateRequest,

@@ -15,13 +15,6 @@ from jobs.problems import Problem
 from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name, rename_definition
-from scheduler.errors import InvalidDefinition, NotFound
-from scheduler.identity.principal import Caller
-from scheduler.operations.stored_jobs.auditing import audit_job_change
-from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
-from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
-from scheduler.operations.stored_jobs.preconditions import Precondition
-from scheduler.operations.stored_jobs.visibility import is_used_by_others, refuse_file_job, refuse_used_name
 from scheduler.errors import InvalidDefinition, NotFound, PreconditionFailed
 from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, refuse_file_job, refuse_used_name
 from scheduler.features.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, audit_job_change
@@ -32,9 +25,8 @@ from scheduler.features.stored_jobs.queries import (
     select_visible_versions,
     unknown_job,
 )
+from scheduler.identity.principal import Caller
 from scheduler.stores.rows import decode_json, encode_json
-from scheduler.identity.caller import Caller
-from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, JobWrite, StoredEntry
 

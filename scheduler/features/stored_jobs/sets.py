@@ -26,17 +26,9 @@ from scheduler.features.jobs.queries import next_due_instants
 from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, read_only_message, used_message
 from scheduler.features.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, audit_set
 from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
-from scheduler.identity.caller import Caller
 from scheduler.identity.principal import Caller
-from scheduler.operations.stored_jobs.auditing import audit_set
-from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
-from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set
-from scheduler.queries.jobs_and_runs import next_due_instants
-from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.writes import JobWrite
 from scheduler.turns import release_later
 
 

@@ -9,11 +9,8 @@ from pydantic import Field
 
 from jobs.alerting.selectors import MAX_SELECTED_TEXTS
 from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow, Silence
-from scheduler.api.models.base import ResponseModel, example_values
-from scheduler.api.models.requests import Instant, Length, Reason, RequestModel, example
+from scheduler.api.model_base import Instant, Length, Reason, RequestModel, ResponseModel, example, example_values
 from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionView
-from scheduler.api.model_base import Instant, Reason, RequestModel, ResponseModel, example, example_values
-from scheduler.queries.alerting.suppressions import DefinedWindowView, SuppressionView
 
 SUPPRESSION_ID = "1795856400000-5f2c1d9b"
 StateName = Literal["pending", "active", "ended"]

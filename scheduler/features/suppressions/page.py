@@ -30,11 +30,10 @@ from jobs.incidents.suppression.windows import (
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import validation_problems
 from jobs.schedules.explanations import explain_schedule
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import MAINTENANCE_PATH
-from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.routing import ApiRouter
+from scheduler.api.dashboard.rendering.preferences import find_preferences
+from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.features.suppressions.models import SilenceModel, WindowModel
 from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionState, SuppressionView
 from scheduler.identity.principal import Principal

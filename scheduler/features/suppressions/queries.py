@@ -20,10 +20,8 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
-from scheduler.identity.principal import Principal
+from scheduler.identity.principal import Principal, Tags
 from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions
-from scheduler.identity.tags import Tags
-from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions
 from scheduler.turns import convert_each
 
 S = TypeVar("S", Silence, RequestedWindow)

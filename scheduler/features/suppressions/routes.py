@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from jobs.incidents.suppression.windows import ExplicitSelector
 from jobs.problems import Problem, validation_problems
-from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.problems import UnusableValue, describe_problem
 from scheduler.api.requests.lengths import parse_length
-from scheduler.api.routing import ApiRouter
+from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.features.suppressions.models import (
     SUPPRESSION_ID,
     CreatedSilenceModel,

@@ -33,14 +33,13 @@ from jobs.incidents.suppression.windows import (
 from jobs.model_base import FILE_CONTEXT
 from jobs.ports import Clock
 from jobs.problems import validation_problems
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
-from scheduler.identity.caller import Caller
+from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import check_reason, find_end
+from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 from scheduler.stores.port import RowChanged
-from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 
 MAX_CURRENT_SUPPRESSIONS = 1000
 """Silences, and windows, that have not ended: each pass of the engine considers all of them."""

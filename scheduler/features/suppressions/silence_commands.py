@@ -11,7 +11,6 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -23,6 +22,9 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import parse_end_options
+from scheduler.features.backtest.commands import UntilOption
+from scheduler.features.circuits.commands import ForOption
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -138,7 +140,6 @@ def create_silence(
     """
     from scheduler.cli.context import run_operation
     from scheduler.cli.times import parse_instant_option
-    from scheduler.cli.mutations import run_operation
 
     selected, (seconds, end) = parse_select_options(select), parse_end_options(length, until)
     starts_at = parse_instant_option("--from", start)
@@ -166,8 +167,6 @@ def end_silence(silence: SilenceId) -> None:
       silences end 1795856400000-5f2c1d9b
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     run_operation(
@@ -187,8 +186,6 @@ def delete_silence(silence: SilenceId) -> None:
       silences delete 1795856400000-5f2c1d9b
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     run_operation(
@@ -214,10 +211,7 @@ async def _create(
     from scheduler.errors import InvalidArgument
     from scheduler.features.suppressions.queries import view_suppression
     from scheduler.features.suppressions.service import NewSilence
-    from scheduler.identity.command_caller import command_caller
     from scheduler.identity.principal import command_caller
-    from scheduler.operations.alerting.silences import NewSilence
-    from scheduler.queries.alerting.suppressions import view_suppression
 
     try:
         selector = ExplicitSelector.model_validate(selected)

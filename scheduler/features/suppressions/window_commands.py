@@ -9,7 +9,6 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.options import ForOption, UntilOption, parse_end_options, parse_instant_option
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -20,6 +19,9 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.times import parse_end_options
+from scheduler.features.backtest.commands import UntilOption
+from scheduler.features.circuits.commands import ForOption
 from scheduler.features.suppressions.silence_commands import (
     STATE_STYLES,
     SelectOption,
@@ -99,7 +101,6 @@ def start_window(
     """
     from scheduler.cli.context import run_operation
     from scheduler.cli.times import parse_instant_option
-    from scheduler.cli.mutations import run_operation
 
     _, end = parse_end_options(length, until)
     begin = parse_instant_option("--from", start)
@@ -127,8 +128,6 @@ def end_window(window: WindowId) -> None:
       windows end CHG0042-5f2c1d9b
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     ended = run_operation(
@@ -148,8 +147,6 @@ def delete_window(window: WindowId) -> None:
       windows delete migration
     """
     from scheduler.cli.context import run_operation
-    from scheduler.identity.command_caller import command_caller
-    from scheduler.cli.mutations import run_operation
     from scheduler.identity.principal import command_caller
 
     run_operation(
@@ -177,9 +174,7 @@ async def _start(
     program: Program, definition: dict[str, Any]
 ) -> tuple[SuppressionView[RequestedWindow], tuple[str, ...]]:
     from scheduler.features.suppressions.queries import view_suppression
-    from scheduler.identity.command_caller import command_caller
     from scheduler.identity.principal import command_caller
-    from scheduler.queries.alerting.suppressions import view_suppression
 
     created = await program.operations.windows.create(definition, command_caller())
     return view_suppression(created.stored, program.clock.now()), created.jobs

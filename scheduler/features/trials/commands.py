@@ -23,9 +23,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.run_table import format_number, outcome_style
-from scheduler.cli.selection.options import KindOption, TagOption
-from scheduler.cli.output import EXIT_FAILED, create_console, fail, is_terminal
+from scheduler.cli.run_report import format_number, outcome_style
 from scheduler.cli.selection import KindOption, TagOption
 
 if TYPE_CHECKING:
@@ -208,7 +206,7 @@ def _fields(result: TrialResult) -> tuple[str, ...]:
 
 
 def _to_document(result: TrialResult) -> dict[str, Any]:
-    from scheduler.api.models.runs import AttemptModel
+    from scheduler.features.runs.models import AttemptModel
 
     run = result.run
     attempts = () if run is None else run.attempts

@@ -82,9 +82,9 @@ _log = logging.getLogger("scheduler.hosts.embedded.program")
 RETENTION_INTERVAL = 30.0
 """Seconds between two deletions of old rows: short, so that each deletes few."""
 AUDIT_INTERVAL = 60.0
-"""Seconds between two ticks of scheduler.audit.upkeep."""
+"""Seconds between two ticks of scheduler.audit.stored_trail."""
 STATE_INTERVAL = 10.0
-"""Seconds between two ticks of scheduler.changes.upkeep and scheduler.changes.announcing."""
+"""Seconds between two ticks of scheduler.changes.tracking and scheduler.changes.announcing."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 

@@ -18,19 +18,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from jobs.ports import Clock
-from jobs.runs import Run, Ticket
-from scheduler.catalog.catalog import Catalog
-from scheduler.hosts.embedded.recovery.owners import OwnerLiveness
-from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
-from scheduler.hosts.embedded.recovery.rules import dead_letter_for, end_without_rerun
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from jobs.running.run_factories import interrupted_run, skipped_run
 from jobs.runs import Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import Row, StoreError
 from scheduler.stores.runs.codec import decode_record
 from scheduler.stores.runs.keys import RunKey

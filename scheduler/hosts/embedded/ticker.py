@@ -23,8 +23,8 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.health import HealthProbe, HealthStatus, PartHealth
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import MissedSpan, PausedJob, Plan, plan_due
-from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
 from scheduler.stores.port import StoreError
+from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
 
 
 class TicketReceiver(Protocol):

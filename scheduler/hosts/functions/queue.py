@@ -21,10 +21,8 @@ from jobs.runs import Run, Ticket
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.batches import InvalidBatchMessage, decode_batch
 from scheduler.dispatch.port import Dispatch, DispatchError
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.dispatch.queue_names import run_queue_name
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Runs
 from scheduler.worker.publishing import NotFollowedUp

@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.findings import SecretExpiry
 from scheduler.features.secrets.service import SecretMonitor
-from scheduler.stores.secret_versions import SecretExpiry
+from scheduler.stores.findings import SecretExpiry
 
 NEW_VERSION = "Microsoft.KeyVault.SecretNewVersionCreated"
 NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"

@@ -32,8 +32,6 @@ from scheduler.stores.schedules import (
     Cursors,
     ScheduleActivations,
 )
-from scheduler.worker.claims.claimer import STORE_STALL_AFTER
-from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.worker.claims import STORE_STALL_AFTER
 from scheduler.worker.worker import Worker
 

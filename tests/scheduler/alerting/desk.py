@@ -22,12 +22,7 @@ from scheduler.catalog.limited import LimitedCatalog
 from scheduler.features.alerts.queries import AlertQueries
 from scheduler.features.incidents.queries import IncidentQueries
 from scheduler.features.incidents.service import IncidentManager
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.operations.alerting.incidents import IncidentManager
-from scheduler.queries.alerting.alerts import AlertQueries
-from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs

@@ -8,10 +8,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand
-from scheduler.alerting.engine_runner import IDLE_INTERVAL
-from scheduler.alerting.incident_changes import IncidentChanges, UnknownIncident
-from scheduler.stores.alerting.engine import EngineRows
 from scheduler.alerting.engine_runner import IDLE_INTERVAL, IncidentChanges, UnknownIncident
+from scheduler.stores.alerting.engine import EngineRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from tests.jobs.incidents.world import HOUR, MINUTE, World
 from tests.scheduler.alerting.engine_world import EngineWorld, InterleavedStore, WorldFacts

@@ -20,17 +20,10 @@ from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.port import Authentication, FunctionKeyAuthenticator, open_authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.port import InProcessDispatch
-from scheduler.health import Health, HealthStatus, PartHealth
-from scheduler.metrics.page import MetricsPage, SourceParts, create_sources
-from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.features.backtest.service import GROUP_WAIT, build_backtester
 from scheduler.features.stored_jobs.queries import StoredJobQueries
-from scheduler.health.report import Health, HealthStatus, PartHealth
-from scheduler.metrics.page import MetricsPage
-from scheduler.metrics.sources import SourceParts, create_sources
-from scheduler.rate_limits.limiter import RateLimits
-from scheduler.rate_limits.quota import RateLimitRules
-from scheduler.queries.stored_jobs import StoredJobQueries
+from scheduler.health import Health, HealthStatus, PartHealth
+from scheduler.metrics.page import MetricsPage, SourceParts, create_sources
 from scheduler.rate_limits.limiter import RateLimitRules, RateLimits
 from scheduler.services import ServiceOptions, Services
 from scheduler.stores.runs.repository import RunRecord

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from scheduler.api.list_response import create_list_response
-from scheduler.features.jobs.models import DependencyModel
-from scheduler.api.models.jobs import DependencyModel
 from scheduler.api.routing import create_list_response
+from scheduler.features.jobs.models import DependencyModel
 from scheduler.turns import convert_each, release_later
 from tests.scheduler.api.api_client import ApiClient
 

@@ -13,47 +13,35 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from scheduler.api.app import ROUTERS
-from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.health import HealthModel, LiveModel
-from scheduler.api.models.alerting.alerts import AlertListModel
-from scheduler.api.models.alerting.channels import (
+from scheduler.api.problems import ProblemDetails
+from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
+from scheduler.features.alerts.routes import AlertExplanationModel, AlertListModel
+from scheduler.features.audit.models import AuditHeadModel, AuditList
+from scheduler.features.changes.models import ChangeListModel, CreatedMarkerModel, HealthEntryListModel, MarkerListModel
+from scheduler.features.channels.models import (
     ChannelListModel,
     ChannelTestModel,
     RetriedModel,
     UndeliveredList,
 )
-from scheduler.api.models.alerting.explanations import AlertExplanationModel
-from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
-from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
-from scheduler.api.models.alerting.suppressions import (
-    CreatedSilenceModel,
-    CreatedWindowModel,
-    SilenceListModel,
-    SilenceModel,
-    WindowListModel,
-    WindowModel,
+from scheduler.features.circuits.models import CircuitList, CircuitModel
+from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
+from scheduler.features.health.routes import WatchdogModel
+from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentSummary,
+    TransitionListModel,
 )
-from scheduler.api.models.audit import AuditHeadModel, AuditList
-from scheduler.api.models.backfills import BackfillModel
-from scheduler.api.models.circuits import CircuitList, CircuitModel
-from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.heartbeats import HeartbeatModel
-from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
-from scheduler.api.models.runs import RunList, RunModel
-from scheduler.api.models.states.changes import ChangeListModel
-from scheduler.api.models.states.health_entries import HealthEntryListModel
-from scheduler.api.models.statistics.downtime import DowntimeModel
-from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
-from scheduler.api.models.statistics.statements import ObjectiveStatementModel
-from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
-from scheduler.api.models.statistics.uptime import UptimeModel
-from scheduler.api.models.health import HealthModel, LiveModel
-from scheduler.api.models.jobs import JobDetail, JobList
-from scheduler.api.models.secrets import SecretList, SecretModel
-from scheduler.api.models.watchdog import WatchdogModel
-from scheduler.api.problems import ProblemDetails
 from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
 from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
+from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
+from scheduler.features.runs.models import RunList, RunModel
+from scheduler.features.secrets.models import SecretList, SecretModel
+from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from scheduler.features.stored_jobs.models import (
     DeclaredJobList,
     DeclaredJobModel,
@@ -63,21 +51,6 @@ from scheduler.features.stored_jobs.models import (
     VersionList,
     VersionModel,
 )
-from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
-from scheduler.features.alerts.routes import AlertExplanationModel, AlertListModel
-from scheduler.features.channels.models import (
-    ChannelListModel,
-    ChannelTestModel,
-    RetriedModel,
-    UndeliveredList,
-)
-from scheduler.features.incidents.models import (
-    DecisionListModel,
-    IncidentDetail,
-    IncidentListModel,
-    IncidentSummary,
-    TransitionListModel,
-)
 from scheduler.features.suppressions.models import (
     CreatedSilenceModel,
     CreatedWindowModel,
@@ -86,17 +59,6 @@ from scheduler.features.suppressions.models import (
     WindowListModel,
     WindowModel,
 )
-from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
-from scheduler.features.audit.models import AuditHeadModel, AuditList
-from scheduler.features.health.routes import WatchdogModel
-from scheduler.features.secrets.models import SecretList, SecretModel
-from scheduler.features.changes.models import ChangeListModel, CreatedMarkerModel, HealthEntryListModel, MarkerListModel
-from scheduler.features.circuits.models import CircuitList, CircuitModel
-from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.features.heartbeats.models import HeartbeatModel
-from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
-from scheduler.features.runs.models import RunList, RunModel
-from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -8,10 +8,8 @@ import httpx
 import pytest
 
 from jobs.runs import ErrorClass
-from scheduler.api.middleware.escaped_json import escape_json
-from scheduler.stores.gates import Pause
 from scheduler.api.middleware.responses import escape_json
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import broken
 from tests.scheduler.api.api_client import ApiClient
 

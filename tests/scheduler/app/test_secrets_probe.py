@@ -18,12 +18,9 @@ from jobs.redaction import Redactor
 from scheduler.app import health_probes
 from scheduler.app.health_probes import secrets_probe
 from scheduler.catalog.catalog import Catalog
-from scheduler.health import HealthStatus, PartHealth
-from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.findings import SecretExpiry
 from scheduler.features.secrets.service import SecretMonitor
-from scheduler.health.report import HealthStatus, PartHealth
-from scheduler.stores.secret_versions import SecretExpiry
+from scheduler.health import HealthStatus, PartHealth
+from scheduler.stores.findings import SecretExpiry
 from tests.config.clock import ManualClock
 from tests.scheduler.fakes import HeardOfSecrets, entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -6,10 +6,8 @@ import pytest
 
 from scheduler.audit.stored_trail import JobSetRecorder
 from scheduler.audit.trail import AuditedChange
-from scheduler.identity.caller import JOB_FILES_CALLER
-from scheduler.stores.audit import RecordedJobSet
 from scheduler.identity.principal import JOB_FILES_CALLER
-from scheduler.stores.audit.job_set import RecordedJobSet
+from scheduler.stores.audit import RecordedJobSet
 from scheduler.stores.port import Store, StoreUnavailable
 from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

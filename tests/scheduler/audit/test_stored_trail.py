@@ -13,13 +13,9 @@ import pytest
 from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import MAX_STATE_CHARACTERS, AuditedChange, Refusal
-from scheduler.audit.verification import ChainVerifier
+from scheduler.features.audit.verification import ChainVerifier
 from scheduler.stores import audit
 from scheduler.stores.audit import AuditEntry, AuditLog, digest_of, seal_entry
-from scheduler.features.audit.verification import ChainVerifier
-from scheduler.stores.audit import log
-from scheduler.stores.audit.chain import AuditEntry, digest_of, seal_entry
-from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER

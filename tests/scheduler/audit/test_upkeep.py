@@ -11,11 +11,8 @@ import pytest
 from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import AuditUpkeep, StoredAuditTrail
 from scheduler.audit.trail import Refusal
-from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.stores.audit import AuditLog
 from scheduler.stores.schedules import Cursors
-from scheduler.stores.audit.log import AuditLog
-from scheduler.stores.cursors import Cursors
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.audit.test_stored_trail import PAUSE
 from tests.scheduler.fakes import VirtualClock

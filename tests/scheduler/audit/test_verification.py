@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.features.audit.verification import ChainVerifier, Damage, Verification
-from scheduler.audit.verification import ChainVerifier, Damage, Verification
 from scheduler.stores.audit import (
     GENESIS,
     RETENTION_ACTION,

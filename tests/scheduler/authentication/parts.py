@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from scheduler.authentication.own import KeyVerifier
 from scheduler.authentication.port import RequestCredentials
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import LOCAL_PRINCIPAL, Role
-from scheduler.operations.api_keys import ApiKeyManager, NewKey
-from scheduler.stores.identity import ApiKeys
 from scheduler.features.access.service import ApiKeyManager, NewKey
 from scheduler.identity.principal import LOCAL_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity import ApiKeys
 from tests.config.clock import ManualClock
 from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.stores.memory import MemoryStore

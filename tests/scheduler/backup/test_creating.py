@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from scheduler.backup.creating import create_backup
-from scheduler.backup.progress import NoProgress
-from scheduler.backup.reading import DumpReader
-from scheduler.backup.sources import find_omitted_tables, read_included_tables
-from scheduler.stores.audit import AuditLog
 from scheduler.features.backup.dumps import DumpReader, create_backup
 from scheduler.features.backup.port import NoProgress
 from scheduler.features.backup.tables import find_omitted_tables, read_included_tables
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.port import Row, Upsert
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from scheduler.stores.sqlite.whole_file import open_snapshot

@@ -9,10 +9,8 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from scheduler.catalog.catalog import Catalog, CatalogJob
-from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.stores.gates import Pauses
 from scheduler.dependencies import DependencyTrigger
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.runs.repository import Claim, RunRecord, Runs
 from tests.jobs.running.run_parts import Heard
 from tests.scheduler.fakes import Sent, VirtualClock, entry

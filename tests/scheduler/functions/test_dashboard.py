@@ -12,12 +12,9 @@ import httpx
 import pytest
 
 from scheduler.api.app import create_api
-from scheduler.api.description.request_examples import RequestExample
-from scheduler.authentication.authentication import open_authentication
-from scheduler.stores.dead_letters import DeadLetter
 from scheduler.api.description.examples import RequestExample
 from scheduler.authentication.port import open_authentication
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.parts.api_alerting import INCIDENT_ID, prepare_alerting
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.api.dashboard.every_page.page_list import list_addresses

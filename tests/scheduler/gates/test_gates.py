@@ -13,13 +13,9 @@ from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
-from scheduler.gates.definition import DefinitionGate
-from scheduler.gates.pauses import PauseGate
-from scheduler.gates.wakeups import Wakeups
-from scheduler.stores.gates import Pause, Pauses
 from scheduler.gates.conditions import DefinitionGate, PauseGate
 from scheduler.gates.gates import Wakeups
-from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry

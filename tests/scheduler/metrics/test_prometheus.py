@@ -14,15 +14,10 @@ import yaml
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
-from scheduler.operations.api_keys import NewKey
-from scheduler.stores.gates import Pause
-from scheduler.stores.identity import ApiKeys
 from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
+from scheduler.stores.identity import ApiKeys
 from tests.parts.proc import free_port
 from tests.parts.prometheus import Prometheus, running_prometheus
 from tests.project import ROOT

@@ -9,14 +9,10 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.dispatch.port import DispatchError
+from scheduler.features.dead_letters.service import LetterFilter
 from scheduler.identity.principal import PING_CALLER
 from scheduler.operations import Operations
-from scheduler.operations.dead_letters import LetterFilter
 from scheduler.stores.dead_letters import DeadLetter
-from scheduler.features.dead_letters.service import LetterFilter
-from scheduler.identity.caller import PING_CALLER
-from scheduler.operations import Operations
-from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER

@@ -10,10 +10,8 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.errors import Conflict, NotFound
-from scheduler.operations.cancellations import RunCanceller
-from scheduler.stores.gates import CANCELLATIONS_TABLE
 from scheduler.features.runs.service import RunCanceller
-from scheduler.stores.cancellations import CANCELLATIONS_TABLE
+from scheduler.stores.gates import CANCELLATIONS_TABLE
 from scheduler.stores.runs.repository import Claim, RunState
 from tests.jobs.running.run_parts import REFUSED, Hang
 from tests.jobs.running.virtual_time import virtual_time

@@ -11,10 +11,8 @@ from jobs.runs import Outcome, Trigger
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError, InProcessDispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.operations.dead_letters import DeadLetterReplayer, LetterFilter
-from scheduler.stores.dead_letters import DeadLetter
 from scheduler.features.dead_letters.service import DeadLetterReplayer, LetterFilter
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunState
 from tests.jobs.running.run_parts import REFUSED, answer

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from scheduler.errors import Conflict
 from scheduler.features.stored_jobs.allowed_changes import StoredJobLimits
 from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.operations import Operations
 from tests.scheduler.audit.memory_trail import API_CALLER

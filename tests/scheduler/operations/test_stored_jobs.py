@@ -13,11 +13,8 @@ import pytest
 from config.job_files.job_set import JobSet
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.schedules import parse_schedule
-from scheduler.audit.content import entry_content
-from scheduler.audit.stored_trail import StoredAuditTrail
-from scheduler.catalog import stored_jobs
 from scheduler.audit.stored_trail import StoredAuditTrail, entry_content
-from scheduler.catalog import head_claims
+from scheduler.catalog import stored_jobs
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.stored_jobs import CLAIM_TIMEOUT, ClaimWatch, StoredJobWatcher
 from scheduler.errors import Conflict, InvalidDefinition, PreconditionFailed

@@ -13,15 +13,9 @@ from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.features.audit import queries as module
 from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
 from scheduler.features.audit.verification import Damage
-from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.queries.time_range import TimeRange
-from scheduler.stores.audit import AUDIT_TABLE, AuditLog
 from scheduler.features.statistics.periods import TimeRange
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries import audit as module
-from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
-from scheduler.stores.audit.log import AUDIT_TABLE, AuditLog
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
+from scheduler.stores.audit import AUDIT_TABLE, AuditLog
 from scheduler.stores.port import Delete, Upsert
 from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.fakes import START, VirtualClock, entry

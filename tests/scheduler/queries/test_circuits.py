@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.circuits import CircuitQueries
-from scheduler.stores.gates import StoredCircuits
 from scheduler.features.circuits.queries import CircuitQueries
-from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.gates import StoredCircuits
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

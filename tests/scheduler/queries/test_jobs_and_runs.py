@@ -9,10 +9,8 @@ import pytest
 from jobs.runs import Outcome
 from jobs.schedules import parse_schedule
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.queries.jobs_and_runs import JobAndRunQueries, next_due_instants
-from scheduler.stores.gates import Pause
 from scheduler.features.jobs.queries import JobAndRunQueries, next_due_instants
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.stores.runs.pages import RunPage
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time

@@ -15,11 +15,10 @@ import pytest
 from jobs.runs import Outcome, Run
 from scheduler import turns
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.jobs.selection import parse_selection
 from scheduler.features.statistics.models import StatsModel
 from scheduler.features.statistics.periods import Period
-from scheduler.features.jobs.selection import parse_selection
-from scheduler.queries.periods import Period
-from scheduler.queries.statistics.reader import (
+from scheduler.features.statistics.queries import (
     CLOSED_CACHED_SECONDS,
     JOBS_AT_ONCE,
     MAX_CACHED_SUMS,
@@ -28,7 +27,6 @@ from scheduler.queries.statistics.reader import (
     StatsReader,
 )
 from scheduler.features.statistics.sums import StatsSums
-from scheduler.queries.selection import parse_selection
 from scheduler.stores.port import Row, StoreUnavailable
 from scheduler.stores.runs.repository import Runs
 from tests.parts.turns import counted_turns

@@ -10,7 +10,6 @@ from jobs.model_base import find_secret_names
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.secrets.service import VERSION_CHECK_INTERVAL, SecretMonitor
 from scheduler.hosts.functions.secret_events import EXPIRED, NEAR_EXPIRY, NEW_VERSION, handle_vault_event
-from scheduler.secrets.monitor import VERSION_CHECK_INTERVAL, SecretMonitor
 from scheduler.stores.findings import SecretExpiry
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.fakes import HeardOfSecrets, MemoryKept, VirtualClock, entry

@@ -9,11 +9,8 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
-from scheduler.changes.tracker import REFRESH_INTERVAL, StateTracker
-from scheduler.stores.changes import CHANGES_PARTITION, CHANGES_TABLE, StateChanges, state_key
 from scheduler.changes.tracking import REFRESH_INTERVAL, StateTracker
-from scheduler.stores.changes.keys import CHANGES_PARTITION, CHANGES_TABLE, state_key
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import CHANGES_PARTITION, CHANGES_TABLE, StateChanges, state_key
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.rows import InvalidContinuation, decode_json
 from tests.scheduler.fakes import VirtualClock

@@ -8,11 +8,8 @@ from jobs.runs import Run
 from jobs.runs.details import EntryStatus
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import Cause, JobStatus, enter_state
-from scheduler.changes.health_tracker import REREAD_INTERVAL, HealthTracker
-from scheduler.stores.changes import HealthHistories, StateChanges
 from scheduler.changes.tracking import REREAD_INTERVAL, HealthTracker
-from scheduler.stores.changes.health_histories import HealthHistories
-from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.changes import HealthHistories, StateChanges
 from scheduler.stores.port import RowChanged, RowExists, Store
 from tests.jobs.runs.test_health_history import DOWN, NOON, UP, after, ended
 from tests.scheduler.fakes import VirtualClock

@@ -16,12 +16,9 @@ from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.dispatch.port import DispatchError, QueueDepth
-from scheduler.health.report import HealthStatus
+from scheduler.health import HealthStatus
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.gates import Pause
-from scheduler.health import HealthStatus
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.pauses import Pause
 from scheduler.stores.runs.repository import Claim, Runs
 from scheduler.watchdog import (
     WATCHDOG_GAUGES,

@@ -16,9 +16,7 @@ from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
 from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 
 PAGE_SIZE: Final = 50
 """Rows of a list on a page."""

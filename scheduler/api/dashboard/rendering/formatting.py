@@ -15,8 +15,7 @@ from typing import Final
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
-from scheduler.queries.overview.history import JobTimeline
-from scheduler.queries.overview.spans import TimeWindow
+from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 
 NOTHING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""

@@ -32,12 +32,8 @@ from scheduler.api.dashboard.rendering.paths import (
     job_page_path,
     run_page_path,
 )
-from scheduler.api.models.runs import run_path
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
-from scheduler.queries.overview.spans import SpanCounts
-from scheduler.api.dashboard.rendering.sparkline import sparkline
-from scheduler.api.dashboard.rendering.timeline_text import timeline_text, window_text
-from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
+from scheduler.features.overview.timelines import SpanCounts
 from scheduler.features.runs.models import run_path
 
 if TYPE_CHECKING:

@@ -10,9 +10,6 @@ from observability.generation.azure.documents import generate_documents
 from observability.generation.kql import scheduler
 from observability.generation.kql.text import make_table, quote, quote_list, scope_of_rule
 from observability.generation.portfolio import Portfolio
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
-from observability.generation.kql.scope import scope_of_rule
-from observability.generation.kql.text import make_table, quote, quote_list
 from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.docs.pages import TEXTS
 from tests.observability.generation.azure.portfolios import HOSTILE, SHOP, job

@@ -17,12 +17,6 @@ from observability.generation.datadog.documents import tag_value
 from observability.generation.datadog.target import TARGET, find_invalid_parts
 from observability.generation.document import GeneratedDocument
 from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective
-from scheduler.watchdog.gauges import WATCHDOG_GAUGES
-from observability.generation.core.document import GeneratedDocument
-from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
-from observability.generation.datadog.queries import tag_value
-from observability.generation.datadog.target import TARGET
-from observability.generation.datadog.validation import find_invalid_parts
 from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.observability.generation.grafana.portfolios import CHECKOUT, PORTFOLIO, SEARCH
 

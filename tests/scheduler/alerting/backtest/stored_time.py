@@ -7,10 +7,7 @@ from datetime import datetime, timedelta
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from jobs.runs.states import StateChange, change_by_run
-from scheduler.alerting.backtest.backtester import Backtester
 from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions, ReplayRun
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import JobHistory, ReplayRun
 from scheduler.features.backtest.service import Backtester
 from scheduler.stores.port import Store, Upsert
 from scheduler.stores.repositories import Repositories

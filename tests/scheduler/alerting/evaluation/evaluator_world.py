@@ -30,15 +30,10 @@ from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.silent_jobs import DueTimes
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.alerting.exclusions import ExclusionReader
+from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.alerting.rows import ALERT_PREFIX, ALERTS
 from scheduler.stores.gates import Pauses
-from scheduler.features.incidents.exclusions import ExclusionReader
-from scheduler.stores.alerting.alert_rows import AlertRows
-from scheduler.stores.alerting.codec import ALERTS
-from scheduler.stores.alerting.keys import ALERT_PREFIX
-from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import RunRecord, RunState
 from scheduler.stores.runs.pages import RunPage

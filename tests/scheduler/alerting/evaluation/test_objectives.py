@@ -13,10 +13,7 @@ from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey
 from jobs.runs import Run, Ticket
-from scheduler.alerting.backtest.backtester import BacktestRequest, build_backtester
 from scheduler.alerting.replay.history import RecordedFiring, ReplayDefinitions, ReplayInput
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import RecordedFiring, ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot

@@ -8,19 +8,12 @@ from typing import Any
 
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import Silence
-from scheduler.alerting.backtest.backtester import build_backtester
-from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
-from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions
-from scheduler.catalog.catalog import Catalog
-from scheduler.stores.gates import Pauses
-from scheduler.alerting.replay.definitions import ReplayDefinitions
-from scheduler.alerting.replay.history import JobHistory
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.alerts.explainer import AlertExplainer, build_alert_explainer
 from scheduler.features.alerts.explanation import AlertExplanation
 from scheduler.features.backtest.service import build_backtester
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.alerting.backtest.stored_time import StoredTime

@@ -12,16 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import scheduler.queries.changes
-from scheduler.authentication.port import Authentication
 import scheduler.features.changes.queries
-from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_position
-from scheduler.catalog.limited import LimitedCatalog
-from scheduler.stores.dead_letters import DeadLetter
 from scheduler.catalog.limited import LimitedCatalog, hide_position
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient

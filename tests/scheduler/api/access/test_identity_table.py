@@ -14,26 +14,18 @@ import pytest
 
 from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
-from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.declared_routes import DeclaredRoute
-from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
 from scheduler.authentication.entra import MIN_FETCH_INTERVAL, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.features.access.service import NewKey
 from scheduler.features.incidents.texts import INCIDENT_ID
 from scheduler.identity.api_keys import ApiKey
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
-from scheduler.operations.api_keys import NewKey
-from scheduler.stores.identity import ApiKeys, StoredSessions
-from scheduler.features.access.service import NewKey
-from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import StoredSessions
+from scheduler.stores.identity import ApiKeys, StoredSessions
 from tests.config.clock import ManualClock as EntraClock
 from tests.jobs.running.run_parts import REFUSED
 from tests.parts.api_requests import JOB, TOKEN, api_requests, example_jobs, prepare

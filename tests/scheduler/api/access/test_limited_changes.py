@@ -9,18 +9,11 @@ import pytest
 
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
-from scheduler.authentication.authentication import Authentication
-from scheduler.features.stored_jobs.committing import audit_job_change
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.authentication.port import Authentication
+from scheduler.features.stored_jobs.committing import audit_job_change
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.operations.stored_jobs.auditing import audit_job_change
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite, StoredEntry
-from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.tree import StoredEntry
-from scheduler.stores.stored_jobs.writes import JobWrite
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

@@ -12,12 +12,9 @@ from config.job_files.job_set import JobSet
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
-from scheduler.identity.caller import Caller, ChangeSource
+from scheduler.identity.principal import Caller, ChangeSource
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.gates import Pause
-from scheduler.identity.principal import Caller, ChangeSource
-from scheduler.stores.dead_letters.letter import DeadLetter
-from scheduler.stores.pauses import Pause
 from tests.scheduler.api.access.test_limited_changes import EVERYTHING, OURS, THEIRS, Team, apply, definition, in_set
 
 USED = "The name theirs is used: choose another one."

@@ -8,9 +8,7 @@ from scheduler.audit.trail import AuditedChange
 from scheduler.features.audit.queries import AuditFilter
 from scheduler.features.audit.verification import ChainVerifier
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.audit import AuditFilter
 from scheduler.stores.audit import AUDIT_TABLE
-from scheduler.stores.audit.log import AUDIT_TABLE
 from scheduler.stores.port import Upsert
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

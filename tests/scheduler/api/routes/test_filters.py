@@ -8,10 +8,8 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.queries import jobs_and_runs
-from scheduler.stores.gates import Pause
 from scheduler.features.jobs import queries
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import START, virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.queries.history import markers as module
-from scheduler.queries.time_range import ANY_TIME
 from scheduler.features.changes import markers
 from scheduler.features.statistics.periods import ANY_TIME
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 

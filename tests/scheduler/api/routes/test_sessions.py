@@ -19,16 +19,10 @@ from scheduler.authentication.sessions import (
     SessionRules,
     Sessions,
 )
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
-from scheduler.operations.api_keys import NewKey
-from scheduler.rate_limits.quota import OFF, RateLimitRules
-from scheduler.stores.identity import SESSIONS_TABLE, ApiKeys, StoredSessions
 from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from scheduler.rate_limits.limiter import OFF, RateLimitRules
-from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
+from scheduler.stores.identity import SESSIONS_TABLE, ApiKeys, StoredSessions
 from tests.config.clock import ManualClock
 from tests.scheduler.api.api_client import BASE, ApiClient
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

@@ -26,19 +26,8 @@ from scheduler.features.delivery.port import (
     list_review_documents,
 )
 from scheduler.features.forecast.load import RunDuration
-from scheduler.operations.stored_jobs.sets import SetReview
-from scheduler.queries.job_files import JobFileFormat
-from scheduler.cli.delivery.drift import find_drift
-from scheduler.cli.delivery.exporting import select_jobs, write_files
-from scheduler.cli.delivery.file_plans import plan_files
-from scheduler.cli.delivery.load import compute_load_change
-from scheduler.cli.delivery.port import AlertMessage, AlertReplay, RecordedChange, RunningJob
-from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
-from scheduler.cli.delivery.review_documents import MAX_DOCUMENT, list_review_documents
-from scheduler.cli.delivery.sections import compare_sections
 from scheduler.features.jobs.definitions import JobFileFormat
 from scheduler.features.stored_jobs.sets import SetReview
-from scheduler.queries.forecast.durations import RunDuration
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 HOSTILE = "`|<b>@team"

@@ -23,12 +23,6 @@ from scheduler.features.gate.watching import (
     observe_run,
     select_gate_jobs,
 )
-from scheduler.queries.selection import JobSelection, TagFilter
-from scheduler.cli.delivery.port import RunningJob
-from scheduler.cli.gate.judgement import FindingKind, GatePolicy, RunSample
-from scheduler.cli.gate.port import GateUnavailable, ObservedRun, observe_run
-from scheduler.cli.gate.selecting import GateJob, select_gate_jobs
-from scheduler.cli.gate.watching import GateReport, GateRequest, GateRound, GateWatch, count_remaining
 from scheduler.features.jobs.selection import JobSelection, TagFilter
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -14,13 +14,9 @@ import pytest
 from config.settings.model import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
-from scheduler.hosts.embedded import background
-from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
-from scheduler.hosts.embedded.listeners import PortInUse, open_listener
 from scheduler.hosts.embedded import host as embedded_host
 from scheduler.hosts.embedded.host import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.server import PortInUse, open_listener
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.sqlite.file_lock import read_api_address

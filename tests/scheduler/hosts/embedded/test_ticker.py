@@ -17,10 +17,8 @@ from scheduler.hosts.embedded.ticker import (
     SUBMIT_AHEAD,
     Ticker,
 )
-from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.gates import Pause
 from scheduler.planning.plan import MissedSpan
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 

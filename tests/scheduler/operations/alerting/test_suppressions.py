@@ -15,12 +15,7 @@ from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
 from scheduler.features.suppressions.queries import SuppressionQueries, SuppressionState
 from scheduler.features.suppressions.service import NewSilence, SilenceManager, WindowManager
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.operations.alerting.silences import NewSilence, SilenceManager
-from scheduler.operations.alerting.windows import WindowManager
-from scheduler.queries.alerting.suppressions import SuppressionQueries, SuppressionState
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.repositories import Repositories
 from tests.scheduler.audit.memory_trail import API_CALLER, MemoryAuditTrail

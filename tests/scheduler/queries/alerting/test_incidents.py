@@ -15,17 +15,9 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
 from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
-from scheduler.queries.selection import parse_selection
 from scheduler.features.jobs.selection import parse_selection
-from scheduler.queries.alerting.alerts import AlertFilter
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
-from scheduler.queries.time_range import TimeRange
-from scheduler.stores.rows import InvalidContinuation
 from scheduler.features.statistics.periods import TimeRange
-from scheduler.queries.alerting.alerts import AlertFilter
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries
-from scheduler.queries.selection import parse_selection
-from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows import InvalidContinuation
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk
 
 ALL = IncidentFilter()

@@ -7,15 +7,10 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from jobs.definition import JobDefinition
-from scheduler.queries.forecast.counters import MAX_LISTED, CounterFactory
-from scheduler.queries.forecast.counting import ForecastCounts, count_due
-from scheduler.queries.forecast.grid import ForecastRange, create_grid
-from scheduler.queries.forecast.suspensions import SuspensionFinder
-from scheduler.stores.gates import Pause
 from scheduler.features.forecast.counting import ForecastCounts, count_due
 from scheduler.features.forecast.grid import MAX_LISTED, CounterFactory, ForecastRange, create_grid
 from scheduler.features.forecast.schedule_changes import SuspensionFinder
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from scheduler.turns import finish_at_once
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

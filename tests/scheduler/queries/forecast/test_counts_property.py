@@ -10,12 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.schedules import Schedule, from_milliseconds
-from scheduler.queries.forecast.counting import ForecastCounts
-from scheduler.queries.forecast.grid import ForecastRange, create_grid
-from scheduler.stores.gates import Pause
 from scheduler.features.forecast.counting import ForecastCounts
 from scheduler.features.forecast.grid import ForecastRange, create_grid
-from scheduler.stores.pauses import Pause
+from scheduler.stores.gates import Pause
 from tests.scheduler.queries.forecast.forecast_parts import count, define
 
 ZONES = ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "Antarctica/Troll")

@@ -10,18 +10,11 @@ from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.audit.queries import AuditQueries
-from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
-from scheduler.queries.history.job_markers import JobMarkerReader
-from scheduler.queries.history.markers import DeploymentMarkerQueries
-from scheduler.stores.audit import AuditLog
-from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers
 from scheduler.features.changes.job_markers import JobMarkerReader
 from scheduler.features.changes.markers import DeploymentMarkerQueries
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.queries.audit import AuditQueries
-from scheduler.stores.audit.log import AuditLog
-from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
+from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
+from scheduler.stores.audit import AuditLog
+from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

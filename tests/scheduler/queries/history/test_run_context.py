@@ -11,9 +11,7 @@ from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from jobs.runs import Outcome
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentQueries, IncidentView
-from scheduler.queries.history.run_context import RunContext, read_run_context
 from scheduler.features.runs.queries import RunContext, read_run_context
-from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList, IncidentQueries, IncidentView
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.api.api_client import ApiClient

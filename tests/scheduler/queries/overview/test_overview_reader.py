@@ -10,6 +10,7 @@ import pytest
 
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.features.jobs.selection import TagFilter
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import (
     MIN_UNSTABLE_CHANGES,
@@ -22,7 +23,6 @@ from scheduler.features.overview.summaries import (
     sort_summaries,
     summarize,
 )
-from scheduler.queries.selection import TagFilter
 from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time

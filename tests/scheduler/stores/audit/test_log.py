@@ -10,11 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.audit.verification import ChainVerifier, Damage, Verification
-from scheduler.stores.audit import AUDIT_TABLE, MAX_PRUNED, RETENTION_ACTION, AuditLog, ChainHead
 from scheduler.features.audit.verification import ChainVerifier, Damage, Verification
-from scheduler.stores.audit.chain import RETENTION_ACTION, ChainHead
-from scheduler.stores.audit.log import AUDIT_TABLE, MAX_PRUNED, AuditLog
+from scheduler.stores.audit import AUDIT_TABLE, MAX_PRUNED, RETENTION_ACTION, AuditLog, ChainHead
 from scheduler.stores.port import Delete, Store, StoreUnavailable, Upsert
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

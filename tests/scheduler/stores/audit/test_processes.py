@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.audit.verification import ChainVerifier
-from scheduler.stores.audit import AuditLog
 from scheduler.features.audit.verification import ChainVerifier
-from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.audit import AuditLog
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite

@@ -10,17 +10,11 @@ import pytest
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.queries import exports
-from scheduler.queries.exports import Cells, Rows, export_runs
-from scheduler.queries.time_range import ANY_TIME
-from scheduler.stores.dead_letters import DeadLetters
-from scheduler.stores.gates import Pauses
 from scheduler.features.statistics import exports
 from scheduler.features.statistics.exports import Cells, Rows, export_runs
 from scheduler.features.statistics.periods import ANY_TIME
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.pauses import Pauses
+from scheduler.stores.dead_letters import DeadLetters
+from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Claim, Runs
 from tests.scheduler.fakes import VirtualClock

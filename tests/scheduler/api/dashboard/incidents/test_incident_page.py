@@ -10,10 +10,8 @@ import pytest
 
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
-from scheduler.authentication.authentication import Authentication
-from scheduler.features.incidents.page import find_morning
-from scheduler.api.dashboard.incidents.incident_page import find_morning
 from scheduler.authentication.port import Authentication
+from scheduler.features.incidents.page import find_morning
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time

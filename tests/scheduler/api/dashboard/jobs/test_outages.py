@@ -9,12 +9,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Ticket
-from scheduler.api.dashboard.jobs import outages
-from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.runs import queries
 from scheduler.features.runs.queries import Outage, OutageReader
-from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry

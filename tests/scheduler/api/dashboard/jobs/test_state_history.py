@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
-from scheduler.features.jobs.job_page import list_state_spans
-from scheduler.api.dashboard.jobs.state_history import list_state_spans
 from scheduler.api.dashboard.rendering.charts import TimeAxis
-from scheduler.queries.history.states import StateHistory
 from scheduler.features.changes.queries import StateHistory
+from scheduler.features.jobs.job_page import list_state_spans
 
 NOW = datetime(2026, 11, 25, 12, 10, tzinfo=UTC)
 

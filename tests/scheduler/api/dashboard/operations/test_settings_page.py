@@ -8,10 +8,6 @@ from config.settings.loading import load_settings
 from jobs.redaction import Redactor
 from observability.telemetry import Telemetry
 from scheduler.app.health_probes import build_own_reports
-from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
-from scheduler.operations.api_keys import NewKey
-from scheduler.app.reporting.own_reports import build_own_reports
 from scheduler.features.access.service import NewKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from tests.project import ROOT

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-from scheduler.api.dashboard.rendering.bars import bars
-from scheduler.api.dashboard.rendering.sparkline import describe_line, sparkline
-from scheduler.features.overview.timelines import NO_COUNTS, SpanCounts
 from scheduler.api.dashboard.rendering.templates import bars, describe_line, sparkline
-from scheduler.queries.overview.spans import NO_COUNTS, SpanCounts
+from scheduler.features.overview.timelines import NO_COUNTS, SpanCounts
 
 
 def paths(svg: str) -> dict[str, str]:

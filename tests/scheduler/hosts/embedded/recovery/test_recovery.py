@@ -21,9 +21,8 @@ from scheduler.hosts.embedded.recovery import (
     SWEEP_RETRY_INTERVAL,
     RunRecovery,
 )
-from scheduler.stores.dead_letters import DeadLetter
 from scheduler.hosts.embedded.recovery_sweep import ABANDONED_QUEUED_AFTER, has_died
-from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, RunResult, Runs, RunState
