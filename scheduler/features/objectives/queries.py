@@ -1,6 +1,6 @@
 """Reads the state of objectives: budget, burn rates, time to exhaustion, and the statement of a month.
 
-Counts of a period do not include what is excluded. The counters of Prometheus are here, too: they must not fall when the
+Counts do not include what is excluded. The counters of Prometheus are here, too: they must not fall when the
 oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
 """
 

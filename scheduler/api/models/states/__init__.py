@@ -1,1 +1,0 @@
-"""Response models of the states of jobs."""

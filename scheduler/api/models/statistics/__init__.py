@@ -1,1 +1,0 @@
-"""Response models of uptime and statistics. Used by scheduler.api.routes.statistics."""

@@ -1,1 +1,0 @@
-"""Routes for the states of jobs."""

@@ -1,1 +1,0 @@
-"""The routes for uptime, statistics and exports. Used by scheduler.api.app."""

@@ -1,1 +1,0 @@
-"""`markers`: the deployments that charts mark."""

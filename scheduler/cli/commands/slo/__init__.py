@@ -1,1 +1,0 @@
-"""`slo`: objectives, their error budgets and statements."""

@@ -1,1 +1,0 @@
-"""Reads what was given up or is rejected: dead letters, open circuits. Called by scheduler.api."""

@@ -1,1 +1,0 @@
-"""Objectives, read from rollups, recent runs and incidents: any instance reads the same."""

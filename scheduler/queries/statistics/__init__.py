@@ -1,1 +1,0 @@
-"""Statistics of runs, read from the rollups."""
