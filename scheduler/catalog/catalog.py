@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.definition.dependencies import DependencyGraph
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 
 STORED_ORIGIN = "stored, version "
 """How the origin of a stored job begins; see config.stored_jobs.LocatedStoredJob."""
+
+
+class Query:
+    """Base class of what reads for callers.
+
+    A caller that is limited to tags gets a copy with its own catalog, whose repositories read no past of other tags,
+    see scheduler.catalog.limited.
+    """
+
+    HIDES_ITSELF: ClassVar[tuple[type, ...]] = ()
+    """Repositories whose past the query hides itself."""
+
+
+class Operation:
+    """Base class of what changes something for callers. A caller that is limited to tags gets a copy with its own
+    catalog.
+    """
 
 
 class UnknownJob(LookupError):

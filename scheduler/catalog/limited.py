@@ -7,7 +7,7 @@ from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Operation, Query
 from scheduler.identity.principal import Principal
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _QUERIES = "scheduler.queries"
 _LIMITED_PACKAGES = ("scheduler.operations", _QUERIES)
-"""Packages whose objects resolve every job through their catalog. Others are shared."""
+"""Packages whose objects are limited without the base class."""
 
 T = TypeVar("T")
 
@@ -67,10 +67,10 @@ class LimitedCatalog(Catalog):
 def limit_part(part: T, catalog: Catalog) -> T:
     """Return a copy of a query or an operation that uses this catalog, with the queries and operations that it uses.
 
-    The repositories of queries read no past of other tags, apart from those whose past a query hides itself
-    (`HIDES_ITSELF`). Any other part is returned unchanged.
+    The repositories of queries read no past of other tags. Any other part is shared: it is returned unchanged.
     """
-    if not type(part).__module__.startswith(_LIMITED_PACKAGES) or not hasattr(part, "__dict__"):
+    is_limited = isinstance(part, Query | Operation) or type(part).__module__.startswith(_LIMITED_PACKAGES)
+    if not is_limited or not hasattr(part, "__dict__"):
         return part
     limited = copy(part)
     for name, value in vars(part).items():
@@ -83,6 +83,7 @@ def _limit_value(part: object, value: object, catalog: Catalog) -> object:
 
     if isinstance(value, Catalog):
         return catalog
-    if type(part).__module__.startswith(_QUERIES) and type(value) not in getattr(part, "HIDES_ITSELF", ()):
+    is_query = isinstance(part, Query) or type(part).__module__.startswith(_QUERIES)
+    if is_query and type(value) not in getattr(part, "HIDES_ITSELF", ()):
         value = limit_past(value, catalog)
     return limit_part(value, catalog)

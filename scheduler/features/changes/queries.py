@@ -14,7 +14,7 @@ from typing import Any
 from jobs.formats.instants import format_iso_instant
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.catalog.catalog import Catalog, UnknownJob
+from scheduler.catalog.catalog import Catalog, Query, UnknownJob
 from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
@@ -50,7 +50,7 @@ class ChangeList:
     continuation: str | None
 
 
-class ChangeQueries:
+class ChangeQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, changes: StateChanges, health_histories: HealthHistories) -> None:

@@ -13,6 +13,7 @@ from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dum
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.circuits.queries import CircuitQueries, CircuitView
 from scheduler.identity.caller import Caller
@@ -22,7 +23,7 @@ _MAX_TRIES = 10
 """Attempts to write the state, which runs change at the same time."""
 
 
-class CircuitControl:
+class CircuitControl(Operation):
     """All methods raise NotFound if no job has the circuit, and StoreError if nothing was changed."""
 
     def __init__(self, queries: CircuitQueries, states: CircuitStateStore, clock: Clock, audit: AuditTrail) -> None:

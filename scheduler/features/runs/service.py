@@ -13,7 +13,7 @@ from jobs.runs import Outcome, Ticket
 from jobs.targets import Target
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.catalog.hidden_jobs import hide_origin, show_run
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, NotFound
@@ -29,7 +29,7 @@ _LOCAL_RECHECK = 5.0
 """The same for a run of this process, which reports its end: another process may execute it meanwhile."""
 
 
-class RunStarter:
+class RunStarter(Operation):
     def __init__(
         self,
         catalog: Catalog,
@@ -117,7 +117,7 @@ See Worker.cancel.
 """
 
 
-class RunCanceller:
+class RunCanceller(Operation):
     def __init__(
         self,
         catalog: Catalog,

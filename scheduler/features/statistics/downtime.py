@@ -23,7 +23,7 @@ from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.ports import Clock
 from jobs.runs.states import StateChange
-from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
@@ -61,7 +61,7 @@ class _DowntimeReading:
     is_complete: bool = True
 
 
-class DowntimeReader:
+class DowntimeReader(Query):
     """`age`: seconds for which resolved incidents are stored."""
 
     def __init__(
