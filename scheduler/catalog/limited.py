@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Operation, Query
 from scheduler.identity.principal import Principal, written_tags
 from scheduler.stores.runs.pages import move_continuation
+from scheduler.identity.principal import Principal
 
 if TYPE_CHECKING:
     from jobs.runs import Ticket

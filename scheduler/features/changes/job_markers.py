@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
+from scheduler.catalog.catalog import Query
 from scheduler.features.changes.markers import DeploymentMarkerQueries
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal
@@ -46,7 +47,7 @@ class JobMarker:
     by: str
 
 
-class JobMarkerReader:
+class JobMarkerReader(Query):
     """One instance an app and a set of tags, because it caches what it reads of the trail until the trail grows."""
 
     def __init__(self, audit: AuditQueries, deployments: DeploymentMarkerQueries) -> None:

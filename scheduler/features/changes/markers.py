@@ -15,6 +15,9 @@ from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import Catalog, Operation, Query
 from scheduler.errors import InvalidArgument
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Caller, Principal, format_tag_limits
@@ -34,7 +37,7 @@ class CreatedMarker:
     jobs: tuple[str, ...]
 
 
-class DeploymentMarking:
+class DeploymentMarking(Operation):
     def __init__(self, catalog: Catalog, markers: DeploymentMarkers, clock: Clock, audit: AuditTrail) -> None:
         self._catalog = catalog
         self._markers = markers
@@ -115,7 +118,7 @@ class DeploymentMarkerPage:
     continuation: str | None
 
 
-class DeploymentMarkerQueries:
+class DeploymentMarkerQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, markers: DeploymentMarkers) -> None:

@@ -17,6 +17,8 @@ from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.catalog.limited import hide_position
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
+from scheduler.catalog.catalog import Catalog, Query, UnknownJob
+from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.stores.changes import HealthHistories, StateChanges
@@ -49,7 +51,7 @@ class ChangeList:
     continuation: str | None
 
 
-class ChangeQueries:
+class ChangeQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, changes: StateChanges, health_histories: HealthHistories) -> None:

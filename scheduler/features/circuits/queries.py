@@ -21,7 +21,7 @@ from jobs.running.circuit_breaker.state import (
     load_state,
 )
 from jobs.running.circuit_breaker.state_machine import retry_at
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 
 if TYPE_CHECKING:
     from jobs.policies import CircuitPolicy
@@ -101,7 +101,7 @@ class CircuitPage:
     continuation: str | None
 
 
-class CircuitQueries:
+class CircuitQueries(Query):
     """All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, states: CircuitStateStore, clock: Clock) -> None:
@@ -179,7 +179,7 @@ _CACHE_FACTOR: Final = 20
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class OpenCircuitFinder:
+class OpenCircuitFinder(Query):
     """One instance an app, because it caches keys. Its method raises StoreError."""
 
     def __init__(self, queries: CircuitQueries, clock: Clock) -> None:

@@ -12,6 +12,9 @@ from jobs.problems.findings import suggest_sorted_name
 from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.circuits.queries import CircuitQueries, CircuitView
 from scheduler.identity.principal import Caller
@@ -21,7 +24,7 @@ _MAX_TRIES = 10
 """Attempts to write the state, which runs change at the same time."""
 
 
-class CircuitControl:
+class CircuitControl(Operation):
     """All methods raise NotFound if no job has the circuit, and StoreError if nothing was changed."""
 
     def __init__(self, queries: CircuitQueries, states: CircuitStateStore, clock: Clock, audit: AuditTrail) -> None:

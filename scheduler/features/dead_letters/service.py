@@ -19,6 +19,11 @@ from jobs.runs import Ticket
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited, log_change, recorded
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import hide_origin
+from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited, recorded
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import Catalog, Operation
+from scheduler.catalog.hidden_jobs import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
@@ -70,7 +75,7 @@ class ReplayResult:
     unknown_jobs: tuple[str, ...] = ()
 
 
-class DeadLetterReplayer:
+class DeadLetterReplayer(Operation):
     def __init__(
         self,
         catalog: Catalog,

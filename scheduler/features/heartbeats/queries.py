@@ -13,14 +13,14 @@ from jobs.checks.messages.heartbeat import describe_heartbeat
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, down_at, due_at, ping_schedule_of, state_at
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import Conflict
 from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.schedules import ScheduleActivations
 
 
-class HeartbeatReader:
+class HeartbeatReader(Query):
     """Implements jobs.ports.HeartbeatSource. All methods raise StoreError."""
 
     def __init__(
@@ -64,7 +64,7 @@ class HeartbeatView:
     pings: Sequence[Ping] = ()
 
 
-class HeartbeatQueries:
+class HeartbeatQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(

@@ -23,7 +23,7 @@ from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.dispatch.port import DispatchError
 from scheduler.features.heartbeats.queries import HeartbeatReader
 from scheduler.features.runs.service import RunStarter
@@ -49,7 +49,7 @@ class TokensUnavailable(Exception):
     """A token is unknown, but some tokens could not be read, so it may be valid."""
 
 
-class PingTokens:
+class PingTokens(Operation):
     def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock, bindings: Bindings = UNRESTRICTED) -> None:
         self._catalog = catalog
         self._secrets = secrets
@@ -195,7 +195,7 @@ class _PingMinute:
     not_stored: int = 0
 
 
-class PingReceiver:
+class PingReceiver(Operation):
     def __init__(
         self,
         catalog: Catalog,

@@ -1,7 +1,7 @@
 """Reads the state of objectives: budget, burn rates, time to exhaustion, and the statement of a month.
 
-Counts of a period do not include what is excluded. The counters of Prometheus are here, too: they must not fall when
-the oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
+Counts do not include what is excluded. The counters of Prometheus are here, too: they must not fall when the
+oldest day is deleted, so they count from an instant that seldom moves. Days that are over are read once a day.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jobs.objectives import (
 )
 from jobs.ports import Clock
 from jobs.problems.findings import did_you_mean, suggest_name
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.features.incidents.exclusions import ExclusionReader, ReadExclusions
@@ -60,7 +60,7 @@ class MeasuredJob:
     is_complete: bool
 
 
-class ObjectiveMeasurer:
+class ObjectiveMeasurer(Query):
     """All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, runs: Runs, downtimes: DowntimeReader, exclusions: ExclusionReader) -> None:
@@ -221,7 +221,7 @@ class ObjectivePage:
     continuation: str | None
 
 
-class ObjectiveReader:
+class ObjectiveReader(Query):
     """`age`: retention of rollups in seconds; `run_age`: of runs. All methods that await raise StoreError."""
 
     def __init__(
@@ -322,7 +322,7 @@ _OPEN_DAYS = timedelta(days=2)
 """Runs of these are counted at each read: they may finish late."""
 
 
-class ObjectiveCounters:
+class ObjectiveCounters(Query):
     """`age`: retention of rollups in seconds. If it is less than a year, counters begin with the month."""
 
     def __init__(self, measurer: ObjectiveMeasurer, age: float) -> None:

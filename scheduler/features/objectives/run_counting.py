@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run
+from scheduler.catalog.catalog import Query
 from scheduler.features.statistics.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.reading import RollupPart
@@ -43,7 +44,7 @@ class _CountedPart:
     counts: PeriodCounts
 
 
-class ObjectiveRunCounter:
+class ObjectiveRunCounter(Query):
     """`is_degraded_bad`: of the objective. All methods that await raise StoreError."""
 
     def __init__(self, runs: Runs, *, is_degraded_bad: bool) -> None:

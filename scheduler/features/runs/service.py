@@ -14,6 +14,10 @@ from jobs.targets import Target
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import hide_origin, show_run
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import Catalog, Operation
+from scheduler.catalog.hidden_jobs import hide_origin, show_run
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.principal import Caller
@@ -28,7 +32,7 @@ _LOCAL_RECHECK = 5.0
 """The same for a run of this process, which reports its end: another process may execute it meanwhile."""
 
 
-class RunStarter:
+class RunStarter(Operation):
     def __init__(
         self,
         catalog: Catalog,
@@ -116,7 +120,7 @@ See Worker.cancel.
 """
 
 
-class RunCanceller:
+class RunCanceller(Operation):
     def __init__(
         self,
         catalog: Catalog,

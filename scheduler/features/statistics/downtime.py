@@ -26,6 +26,9 @@ from jobs.runs.states import StateChange
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.features.incidents.visibility import SubjectVisibility
+from scheduler.catalog.catalog import Catalog, CatalogJob, Query
+from scheduler.queries.alerting.exclusions import ExclusionReader
+from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.stores.changes import StateChanges
@@ -61,7 +64,7 @@ class _DowntimeReading:
     is_complete: bool = True
 
 
-class DowntimeReader:
+class DowntimeReader(Query):
     """`age`: seconds for which resolved incidents are stored."""
 
     def __init__(

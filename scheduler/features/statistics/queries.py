@@ -19,6 +19,7 @@ from jobs.runs import Run
 from jobs.runs.histogram import Histogram
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.jobs.selection import JobSelection
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.statistics.periods import HOUR, Period, hour_of
 from scheduler.features.statistics.sums import (
     LONGEST_FROM_RUNS,
@@ -76,7 +77,7 @@ class SelectionStats:
     groups: Sequence[tuple[str, int, Stats]]
 
 
-class StatsReader:
+class StatsReader(Query):
     """`age`: retention of rollups in seconds; `run_age`: of runs. All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, runs: Runs, clock: Clock, age: float, run_age: float) -> None:

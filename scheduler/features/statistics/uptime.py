@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs.uptime import MonthlyDowntime, Uptime, downtime_by_month
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
 
@@ -36,7 +36,7 @@ class JobUptime:
     months: Sequence[MonthlyDowntime]
 
 
-class UptimeReader:
+class UptimeReader(Query):
     """`age`: retention of rollups in seconds; `run_age`: of runs."""
 
     def __init__(self, catalog: Catalog, runs: Runs, clock: Clock, age: float, run_age: float) -> None:
