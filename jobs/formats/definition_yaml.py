@@ -1,6 +1,6 @@
 """Writes definitions as YAML, as they stand in a job file.
 
-Called by scheduler.queries for export and by importers.
+Called by scheduler.features.jobs for export and by importers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON schemas (2020-12) of a job and of a job file, for editors. Called by scheduler.api and scheduler.cli.
+"""JSON schemas (2020-12) of a job and of a job file, for editors. Called by scheduler.features.jobs.
 
 They describe what the models accept, in the full and in the flat form. A document that loads is valid by its schema;
 rules between keys, such as a window that fits a circuit, are checked by `validate` alone.
