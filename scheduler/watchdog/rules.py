@@ -1,4 +1,4 @@
-"""The watchdog's rules: when a job is late or silent, when health is degraded, and what it says of places. Pure."""
+"""The watchdog's rules: when a job is late or silent, when health is degraded, and its messages about places. Pure."""
 
 from __future__ import annotations
 
