@@ -14,17 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Operation, Query
 from scheduler.identity.principal import Principal, written_tags
 from scheduler.stores.runs.pages import move_continuation
-from scheduler.identity.principal import Principal
 
 if TYPE_CHECKING:
     from jobs.runs import Ticket
     from scheduler.features.stored_jobs.queries import VisibleFrom
     from scheduler.stores.dead_letters import DeadLetter
     from scheduler.stores.runs.repository import RunRecord
-
-_QUERIES = "scheduler.queries"
-_LIMITED_PACKAGES = ("scheduler.operations", _QUERIES)
-"""Packages whose objects are limited without the base class."""
 
 T = TypeVar("T")
 
@@ -78,8 +73,7 @@ def limit_part(part: T, catalog: Catalog) -> T:
 
     The repositories of queries read no past of other tags. Any other part is shared: it is returned unchanged.
     """
-    is_limited = isinstance(part, Query | Operation) or type(part).__module__.startswith(_LIMITED_PACKAGES)
-    if not is_limited or not hasattr(part, "__dict__"):
+    if not isinstance(part, Query | Operation):
         return part
     limited = copy(part)
     for name, value in vars(part).items():
@@ -92,8 +86,7 @@ def _limit_value(part: object, value: object, catalog: Catalog) -> object:
 
     if isinstance(value, Catalog):
         return catalog
-    is_query = isinstance(part, Query) or type(part).__module__.startswith(_QUERIES)
-    if is_query and type(value) not in getattr(part, "HIDES_ITSELF", ()):
+    if isinstance(part, Query) and type(value) not in getattr(part, "HIDES_ITSELF", ()):
         value = limit_past(value, catalog)
     return limit_part(value, catalog)
 

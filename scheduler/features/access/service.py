@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
+from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.api_keys import ApiKey, create_api_key_text, hash_api_key
 from scheduler.identity.principal import Caller, Principal, Role, Tags, format_tag_limits
@@ -52,7 +53,7 @@ class CreatedKey:
     replaced: ApiKey | None = None
 
 
-class ApiKeyManager:
+class ApiKeyManager(Operation):
     """All methods raise StoreError: then nothing was changed."""
 
     def __init__(self, keys: ApiKeys, trail: AuditTrail, clock: Clock) -> None:
@@ -226,7 +227,7 @@ def _with_tags(new: NewKey) -> ApiKey:
     return ApiKey("", new.name, new.role, "", datetime.min, "", new.tags)
 
 
-class SessionManager:
+class SessionManager(Operation):
     """All methods raise StoreError. The id of a session is not shown: `handle` is its beginning."""
 
     def __init__(self, stored: StoredSessions, trail: AuditTrail, clock: Clock) -> None:

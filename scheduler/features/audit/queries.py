@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scheduler.audit.trail import TAGS_OF_JOBS
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.audit.verification import ChainVerifier, Verification
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.literals import mask_audit_entry
@@ -105,7 +105,7 @@ class TrailHead:
         return self.head.sequence - self.first + 1 if self.first else 0
 
 
-class AuditQueries:
+class AuditQueries(Query):
     """All methods raise StoreError."""
 
     def __init__(self, catalog: Catalog, log: AuditLog) -> None:

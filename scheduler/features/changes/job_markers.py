@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
 from scheduler.catalog.catalog import Query
+from scheduler.features.audit.queries import AuditFilter, AuditQueries, AuditView
 from scheduler.features.changes.markers import DeploymentMarkerQueries
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Principal

@@ -14,9 +14,6 @@ from jobs.formats.display_text import refuse_control_characters
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.catalog.catalog import Catalog
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, Operation, Query
 from scheduler.errors import InvalidArgument
 from scheduler.features.statistics.periods import TimeRange

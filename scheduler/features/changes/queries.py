@@ -14,11 +14,9 @@ from typing import Any
 from jobs.formats.instants import format_iso_instant
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.catalog.catalog import Catalog, UnknownJob
+from scheduler.catalog.catalog import Catalog, Query, UnknownJob
 from scheduler.catalog.limited import hide_position
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.catalog.catalog import Catalog, Query, UnknownJob
-from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.stores.changes import HealthHistories, StateChanges

@@ -12,8 +12,6 @@ from jobs.problems.findings import suggest_sorted_name
 from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.circuits.queries import CircuitQueries, CircuitView

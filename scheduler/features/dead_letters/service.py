@@ -17,13 +17,8 @@ from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited, log_change, recorded
-from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.limited import hide_origin
-from scheduler.audit.change_log import log_change
-from scheduler.audit.recording import audited, recorded
-from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, Operation
-from scheduler.catalog.hidden_jobs import hide_origin
+from scheduler.catalog.limited import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange

@@ -14,6 +14,7 @@ from jobs.definition import JobDefinition
 from jobs.definition.dependencies import format_dependencies
 from jobs.schedules import Schedule, from_milliseconds
 from jobs.schedules.protocol import LAST_MS
+from scheduler.catalog.catalog import Query
 from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, InstantCounter
 from scheduler.features.forecast.schedule_changes import JobSuspensions, MillisecondSpan, SuspensionFinder
 
@@ -202,7 +203,7 @@ class UpcomingRun:
     due_at: datetime
 
 
-class UpcomingRuns:
+class UpcomingRuns(Query):
     """The next run of each job in a heap, so that a list costs what was due since the list before."""
 
     def __init__(self, jobs: Sequence[DueJob], until: int) -> None:

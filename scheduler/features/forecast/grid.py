@@ -21,6 +21,7 @@ from jobs.schedules import (
     split_shift,
     to_milliseconds,
 )
+from scheduler.catalog.catalog import Query
 
 _EPOCH = datetime(1970, 1, 1)
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -258,7 +259,7 @@ class ClippedCounter:
         return self.inner.count_before(max(self.since, min(at, self.until)))
 
 
-class CounterFactory:
+class CounterFactory(Query):
     """The counters of a range in milliseconds, `until` exclusive. `max_listed`: see MAX_LISTED."""
 
     def __init__(self, since: int, until: int, max_listed: int = MAX_LISTED) -> None:

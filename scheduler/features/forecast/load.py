@@ -12,6 +12,7 @@ from typing import Final
 from jobs.formats.durations import format_duration
 from jobs.policies.groups import ConcurrencyGroup
 from jobs.ports import Clock
+from scheduler.catalog.catalog import Query
 from scheduler.features.forecast.counting import DueJob, ForecastCounts, count_spans, iterate_runs
 from scheduler.features.forecast.grid import ForecastGrid, InstantCounter
 from scheduler.features.forecast.schedule_changes import MillisecondSpan
@@ -56,7 +57,7 @@ class _CachedDuration:
     until: float
 
 
-class DurationReader:
+class DurationReader(Query):
     """Raises StoreError."""
 
     def __init__(self, queries: JobAndRunQueries, stats: StatsReader, clock: Clock) -> None:

@@ -188,7 +188,7 @@ class _Reading:
     until: float = float("inf")
 
 
-class LoadReader:
+class LoadReader(Query):
     """Computes the load of a forecast once, and again while jobs have not finished a run yet."""
 
     def __init__(self, durations: DurationReader, clock: Clock) -> None:

@@ -23,6 +23,7 @@ from jobs.schedules import (
 from jobs.schedules.exclusions import DAY_SECONDS, ExcludedDates, PublicHolidays
 from jobs.schedules.protocol import LAST_MS
 from jobs.schedules.time_zones import OffsetSpan
+from scheduler.catalog.catalog import Query
 from scheduler.stores.gates import Pause
 
 _EPOCH = date(1970, 1, 1)
@@ -215,7 +216,7 @@ def group_by_source(found: Iterable[tuple[str, JobSuspensions]]) -> list[Suspend
     return sorted(groups, key=lambda each: (each.times[0].since, each.source, each.jobs))
 
 
-class SuspensionFinder:
+class SuspensionFinder(Query):
     """Finds the suspensions of jobs from `since` to `until`. `pauses`: those in force now, by job."""
 
     def __init__(

@@ -18,6 +18,7 @@ from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run
 from jobs.runs.outcomes import Outcome, Trigger
+from scheduler.catalog.catalog import Query
 from scheduler.features.objectives.run_counting import is_excluded
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def read_export(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         raise WrongInput("the export is incomplete: its last line does not report that it is complete; export again")
 
 
-class _StatementCounter:
+class _StatementCounter(Query):
     def __init__(self, statement: Mapping[str, Any]) -> None:
         self._statement = statement
         self._period = Span(parse_instant(statement["from"]), parse_instant(statement["to"]))

@@ -12,12 +12,8 @@ from jobs.running.run_factories import cancelled_run
 from jobs.runs import Outcome, Ticket
 from jobs.targets import Target
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.limited import hide_origin, show_run
-from scheduler.audit.recording import audited
-from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, Operation
-from scheduler.catalog.hidden_jobs import hide_origin, show_run
+from scheduler.catalog.limited import hide_origin, show_run
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.principal import Caller

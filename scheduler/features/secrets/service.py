@@ -21,7 +21,7 @@ from jobs.formats.instants import format_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
-from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Caller
 from scheduler.stores.findings import SecretExpiry, SecretVersions, SecretVersionStore
@@ -251,7 +251,7 @@ def describe_expiry(name: str, expiry: SecretExpiry) -> str:
     return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"
 
 
-class SecretRefresher:
+class SecretRefresher(Operation):
     def __init__(self, monitor: SecretMonitor, audit: AuditTrail) -> None:
         self._monitor = monitor
         self._audit = audit

@@ -23,12 +23,9 @@ from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.ports import Clock
 from jobs.runs.states import StateChange
-from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.features.incidents.visibility import SubjectVisibility
-from scheduler.catalog.catalog import Catalog, CatalogJob, Query
-from scheduler.queries.alerting.exclusions import ExclusionReader
-from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.stores.changes import StateChanges

@@ -17,9 +17,8 @@ from itertools import chain
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.histogram import Histogram
-from scheduler.catalog.catalog import Catalog
-from scheduler.features.jobs.selection import JobSelection
 from scheduler.catalog.catalog import Catalog, Query
+from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.periods import HOUR, Period, hour_of
 from scheduler.features.statistics.sums import (
     LONGEST_FROM_RUNS,
