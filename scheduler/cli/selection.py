@@ -1,5 +1,5 @@
 """Which jobs a command is about: the options that select jobs, actions on all of them with a result for each, the job
-of a name, the stored jobs beside job files, and the files of a set.
+of a name, the stored jobs with job files, and the files of a set.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The pages of a job's definition: /api/dashboard/jobs/{name}/definition with its versions and what each changed, the
-editor /api/dashboard/jobs/{name}/edit and /api/dashboard/new-job, and what the editor asks while a person types.
+editor /api/dashboard/jobs/{name}/edit and /api/dashboard/new-job, and what the editor requests while a person types.
 
 A job that the API stores is saved by PUT /api/jobs/{name}. For a job of a file the editor writes its text and a diff.
 A draft is not stored; /api/definitions/validate reports what is wrong with it.
