@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ZoneOption = Annotated[
     str | None, typer.Option("--timezone", metavar="ZONE", help="Of instants in the report. (default: UTC)")
 ]
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
 
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:

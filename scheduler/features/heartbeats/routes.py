@@ -44,7 +44,7 @@ _MAX_READ_BYTES = MAX_PING_BODY + 4096
 _MAX_DRAINED_BYTES = 1024 * 1024
 """Bytes that are received so that a client gets its response. A longer body is cut off."""
 
-_log = logging.getLogger("scheduler.features.heartbeats.queries")
+_log = logging.getLogger("scheduler.queries.heartbeats")
 
 # Unknown query parameters are accepted: some senders add their own.
 pings_router = ApiRouter("heartbeats", accepts_unknown_query=True)

@@ -42,7 +42,7 @@ FORCED_READS_PER_MINUTE = 100
 """Reads that bypass the secret cache because of unknown tokens. The limit is global: anyone can send an unknown token
 without a key, and each read can be a request to the vault."""
 
-_log = logging.getLogger("scheduler.features.heartbeats.queries")
+_log = logging.getLogger("scheduler.queries.heartbeats")
 
 
 class TokensUnavailable(Exception):

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import escape_controls, show_json
-from scheduler.cli.times import parse_end_options
-from scheduler.features.backtest.commands import UntilOption
-from scheduler.features.circuits.commands import ForOption
+from scheduler.cli.times import ForOption, UntilOption, parse_end_options
 
 if TYPE_CHECKING:
     from scheduler.features.incidents.queries import IncidentView

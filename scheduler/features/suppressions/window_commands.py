@@ -19,9 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
-from scheduler.cli.times import parse_end_options
-from scheduler.features.backtest.commands import UntilOption
-from scheduler.features.circuits.commands import ForOption
+from scheduler.cli.times import ForOption, UntilOption, parse_end_options
 from scheduler.features.suppressions.silence_commands import (
     STATE_STYLES,
     SelectOption,
