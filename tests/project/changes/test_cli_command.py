@@ -20,11 +20,11 @@ JOBS = "jobs:\n  checkout-api: {check: {url: 'http://127.0.0.1:9/'}}\n"
 
 def test_a_cli_command(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a CLI command")
-    change.write("scheduler/features/count/commands.py", COMMAND)
+    change.write("scheduler/features/jobs/count_commands.py", COMMAND)
     change.insert(
         "scheduler/cli/registry.py",
         after='"jobs": CommandEntry(',
-        text='    "count": CommandEntry("scheduler.features.count.commands", "count", Needs.USABLE),',
+        text='    "count": CommandEntry("scheduler.features.jobs.count_commands", "count", Needs.USABLE),',
     )
     jobs = change.folder.parent / "jobs.yaml"
     jobs.write_text(JOBS)
