@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench._parts import ROOT, percentile, show
 from tests.parts.hostile.files import hostile_file
-from tests.parts.hostile.runner import MOST_CPU_SECONDS, HostileResult, make_fixtures, run_hostile_files
+from tests.parts.hostile.runner import MAX_CPU_SECONDS, HostileResult, make_fixtures, run_hostile_files
 
 COMMANDS = (["validate", "{file}"], ["next", "j0"], ["jobs"], ["explain", "j0"])
 """Of these only the first takes a file; the others read the configured folder."""
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _within(result: HostileResult, slack: float) -> bool:
     """Whether only the CPU time is more than allowed, and within the slack."""
-    return MOST_CPU_SECONDS < result.cpu_seconds <= MOST_CPU_SECONDS * slack and not result.error
+    return MAX_CPU_SECONDS < result.cpu_seconds <= MAX_CPU_SECONDS * slack and not result.error
 
 
 def _show(results: list[HostileResult]) -> None:

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Sequence
 from bench._parts import finish, show
 from bench._steps_hour import Hour, Window, simulate
 
-MOST_CPU_DRIFT = 0.05
-MOST_GROWTH_MIB = 10.0
+MAX_CPU_DRIFT = 0.05
+MAX_GROWTH_MIB = 10.0
 
 
 def main() -> None:
@@ -49,10 +49,10 @@ def main() -> None:
 def judged(hour: Hour) -> Iterator[str]:
     """Yield what is not as it should be."""
     drift, mib = cpu_drift(hour.windows), growth(hour.windows)
-    if drift > MOST_CPU_DRIFT:
-        yield f"CPU a run rose by {drift:.1%} over the whole time, expected at most {MOST_CPU_DRIFT:.0%}"
-    if mib > MOST_GROWTH_MIB:
-        yield f"memory grew by {mib:.1f} MiB over the whole time, expected at most {MOST_GROWTH_MIB:g}"
+    if drift > MAX_CPU_DRIFT:
+        yield f"CPU a run rose by {drift:.1%} over the whole time, expected at most {MAX_CPU_DRIFT:.0%}"
+    if mib > MAX_GROWTH_MIB:
+        yield f"memory grew by {mib:.1f} MiB over the whole time, expected at most {MAX_GROWTH_MIB:g}"
     if hour.leaks:
         yield f"{len(hour.leaks)} texts have a token in them, such as {hour.leaks[0]}"
     if hour.windows[-1].held > hour.windows[0].held:

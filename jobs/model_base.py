@@ -18,7 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from jobs.formats.durations import DURATION_PATTERN, LONGEST_DURATION, format_duration, parse_duration
+from jobs.formats.durations import DURATION_PATTERN, MAX_DURATION, format_duration, parse_duration
 
 
 class FrozenModel(BaseModel):
@@ -36,7 +36,7 @@ class FrozenModel(BaseModel):
 
 _ALIKE: dict[frozenset[str], set[str]] = {}
 _NOTHING: dict[Any, Any] = {}
-_MOST_SHARED_NAMES = 30
+_MAX_SHARED_NAMES = 30
 """Instances of a class of which Python keeps names and values apart: at first it leaves room for so many names."""
 
 
@@ -62,7 +62,7 @@ def _names_of(model: type[BaseModel]) -> dict[str, Any]:
     """A mapping with the model's fields whose copies share the names: Python makes them so for attributes alone."""
     bearer = type("_Bearer", (), {})
     values: dict[str, Any] = {}
-    for _ in range(_MOST_SHARED_NAMES):
+    for _ in range(_MAX_SHARED_NAMES):
         one = bearer()
         for name in model.model_fields:
             setattr(one, name, None)
@@ -128,7 +128,7 @@ def read_seconds(value: Any, info: ValidationInfo) -> float:
 Duration = Annotated[
     float,
     BeforeValidator(read_seconds),
-    Field(ge=0.0, le=LONGEST_DURATION),
+    Field(ge=0.0, le=MAX_DURATION),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "10s", "2m"]}),
 ]

@@ -26,7 +26,7 @@ FIRST_FORCED_REFRESH_PAUSE = 2.0
 """Seconds between two forced refreshes after a target rejected a value: a target may reject a new value shortly before
 the source returns it. Doubled with each one, up to the longest pause."""
 
-LONGEST_FORCED_REFRESH_PAUSE = 60.0
+MAX_FORCED_REFRESH_PAUSE = 60.0
 
 FORCED_REFRESH_PAUSE_RESET = 600.0
 """Seconds without a forced refresh after which the pause starts from the beginning."""
@@ -145,7 +145,7 @@ class RefreshingCache:
         entry.pause = (
             FIRST_FORCED_REFRESH_PAUSE
             if since > FORCED_REFRESH_PAUSE_RESET
-            else min(2 * entry.pause, LONGEST_FORCED_REFRESH_PAUSE)
+            else min(2 * entry.pause, MAX_FORCED_REFRESH_PAUSE)
         )
         entry.doubted_at = now
         return True

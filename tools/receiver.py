@@ -10,12 +10,12 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT = 9000
-LARGEST_BODY = 1_000_000
+MAX_BODY = 1_000_000
 
 
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        length = min(int(self.headers.get("content-length", 0)), LARGEST_BODY)
+        length = min(int(self.headers.get("content-length", 0)), MAX_BODY)
         print(describe(self.rfile.read(length)), flush=True)
         self.send_response(204)
         self.end_headers()

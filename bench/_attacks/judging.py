@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from bench._attacks.harness import Attack, Scene, serving
 
 SIZE = 16 * 1024 * 1024
-MOST_ENTRIES = 50
+MAX_ENTRIES = 50
 
 _BODIES = {
     b"/text": lambda: b"a" * 20_000,
@@ -66,7 +66,7 @@ class ManyRegexes(_Judged):
 
     name = "many-regexes"
     path = "/text"
-    expect: ClassVar = [{"body_matches": f"(a|aa)+{number}"} for number in range(MOST_ENTRIES)]
+    expect: ClassVar = [{"body_matches": f"(a|aa)+{number}"} for number in range(MAX_ENTRIES)]
     says = "judgement: expected a decision on 50 entries"
 
 
@@ -75,7 +75,7 @@ class ManyJsonPaths(_Judged):
 
     name = "many-jsonpaths"
     path = "/objects"
-    expect: ClassVar = [{"json": f"$[?$..a{number}]", "exists": False} for number in range(MOST_ENTRIES)]
+    expect: ClassVar = [{"json": f"$[?$..a{number}]", "exists": False} for number in range(MAX_ENTRIES)]
     says = "judgement: expected a decision on 50 entries"
 
 
@@ -84,7 +84,7 @@ class ManyCel(_Judged):
 
     name = "many-cel"
     path = "/objects"
-    expect: ClassVar = [{"cel": f"json.all(x, size(json) + {number} == 0)"} for number in range(MOST_ENTRIES)]
+    expect: ClassVar = [{"cel": f"json.all(x, size(json) + {number} == 0)"} for number in range(MAX_ENTRIES)]
     says = "cel: expected"
 
 

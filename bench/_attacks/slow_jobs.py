@@ -14,7 +14,7 @@ from typing import Any
 
 from bench._attacks.harness import Attack, Scene, serving
 
-MOST_PLACES = 20
+MAX_PLACES = 20
 """The share of one job, of the usual 200 places."""
 BODY = 16 * 1024 * 1024
 
@@ -81,8 +81,8 @@ class OneSlowJob(Attack):
         return None
 
     def problems(self, scene: Scene) -> Iterator[str]:
-        if not 0 < self._places <= MOST_PLACES:
-            yield f"the slow job held {self._places} slots, expected 1 to {MOST_PLACES}"
+        if not 0 < self._places <= MAX_PLACES:
+            yield f"the slow job held {self._places} slots, expected 1 to {MAX_PLACES}"
 
 
 class SlowJobs(OneSlowJob):

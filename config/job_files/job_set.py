@@ -16,7 +16,7 @@ from config.documents.document import Document
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
-from jobs.problems import MOST_LISTED_PROBLEMS, Finding, KeyPath, Problem, dotted_path, validation_findings
+from jobs.problems import MAX_LISTED_PROBLEMS, Finding, KeyPath, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
@@ -144,9 +144,9 @@ def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, 
         except ValidationError as error:
             found = validation_findings(error.errors(include_url=False), GroupMembers)
             findings += [Finding((GROUPS_KEY, name, *one.path), one.message, one.hint) for one in found]
-    if len(findings) > MOST_LISTED_PROBLEMS:
-        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
-        findings[MOST_LISTED_PROBLEMS:] = [Finding((GROUPS_KEY,), more)]
+    if len(findings) > MAX_LISTED_PROBLEMS:
+        more = f"has {len(findings) - MAX_LISTED_PROBLEMS} more problems, which are not listed"
+        findings[MAX_LISTED_PROBLEMS:] = [Finding((GROUPS_KEY,), more)]
     return groups, tuple(findings)
 
 

@@ -42,9 +42,9 @@ from config.settings.fields import (
     to_lower,
 )
 from config.settings.http_settings import HttpSettings, RateLimitSettings
-from jobs.checks.body_memory import MOST_BODY_BYTES
+from jobs.checks.body_memory import MAX_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
-from jobs.policies.groups import LARGEST_CONCURRENCY_GROUP
+from jobs.policies.groups import MAX_CONCURRENCY_GROUP
 from jobs.policies.telemetry import find_label_collision, label_of_tag
 from jobs.running.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
@@ -193,7 +193,7 @@ class TargetSettings(FrozenModel):
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
     ca_folders: Folders = ()
     """Folders that may contain the `ca_file` of a target; empty: any folder."""
-    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BODY_BYTES)
+    body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MAX_BODY_BYTES)
     """Bytes of all bodies that are held at a time; see jobs.checks.body_memory."""
     traceparent: bool = True
     """Whether HTTP requests of checks carry the ids of the run's trace."""
@@ -220,7 +220,7 @@ class Settings(BaseModel):
     port: int = Field(default=7071, ge=0, le=65535)
     http: HttpSettings = HttpSettings()
     concurrency: int = Field(default=200, ge=1, le=10_000)
-    max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)
+    max_running: int | None = Field(default=None, ge=1, le=MAX_CONCURRENCY_GROUP)
     """Maximum over all instances together; None: no limit."""
     shares: ShareSettings = ShareSettings()
     shutdown_grace: Duration = 3.0

@@ -12,7 +12,7 @@ from importers.terraform.scope import Budget, HclScope, TooLarge, UnknownHclValu
 from importers.terraform.templates import Scanner
 from jobs.problems import KeyPath
 
-_MOST_PARTS = 100_000
+_MAX_PARTS = 100_000
 
 
 @dataclass
@@ -36,7 +36,7 @@ def parse_hcl(text: str, shown: str) -> HclBlock:
 
 def _parse_parts(scanner: Scanner, block: HclBlock, *, is_file: bool) -> None:
     scanner.enter()
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         scanner.skip_blanks()
         if scanner.is_at_end and is_file:
             break
@@ -82,8 +82,8 @@ def _take_label(scanner: Scanner) -> str:
     return label
 
 
-_MOST_INSTANCES = 500
-_LONGEST_SHOWN = 1000
+_MAX_INSTANCES = 500
+_MAX_SHOWN = 1000
 _STEPS_OF_LEAF = 10
 """What a value of a resource takes of the budget: each of its leaves is a line of the report."""
 
@@ -150,7 +150,7 @@ class TerraformConfiguration:
             if isinstance(number, bool) or not isinstance(number, int):
                 yield None, self._scope.with_names(count={"index": 0})
                 return
-            for index in range(min(number, _MOST_INSTANCES)):
+            for index in range(min(number, _MAX_INSTANCES)):
                 key = index if number > 1 else None
                 yield key, self._scope.with_names(count={"index": index})
         elif (each := block.attributes.get("for_each")) is not None:
@@ -168,7 +168,7 @@ class TerraformConfiguration:
         else:
             yield None, scope
             return
-        for key, one in entries[:_MOST_INSTANCES]:
+        for key, one in entries[:_MAX_INSTANCES]:
             yield key, scope.with_names(**{name: {"key": key, "value": one}})
 
     def _fill(
@@ -189,7 +189,7 @@ class TerraformConfiguration:
         try:
             size = self._budget.measure(value)
         except TooLarge as error:
-            size, value = 1, UnresolvedText(expression.text[:_LONGEST_SHOWN], str(error))
+            size, value = 1, UnresolvedText(expression.text[:_MAX_SHOWN], str(error))
         self._budget.spend(_STEPS_OF_LEAF * size)
         return value
 

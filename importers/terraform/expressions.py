@@ -106,7 +106,7 @@ def select_member(value: Evaluation, key: Evaluation) -> Evaluation:
 ParseExpression = Callable[[Scanner], Expression]
 
 _FOR = re.compile(r"for\b")
-_MOST_ENTRIES = 2000
+_MAX_ENTRIES = 2000
 
 
 def parse_list(scanner: Scanner, parse: ParseExpression) -> Evaluation:
@@ -171,7 +171,7 @@ def _for(scanner: Scanner, end: str, parse: ParseExpression) -> Evaluation:
         results: list[tuple[Any, Any]] = []
         entries = _entries(known(source(scope)))
         scope.budget.spend(len(entries) // 10)
-        for key, value in entries[:_MOST_ENTRIES]:
+        for key, value in entries[:_MAX_ENTRIES]:
             scope.budget.spend(1)
             inner = scope.with_names(**dict(zip(names, (key, value) if len(names) == 2 else (value,), strict=True)))
             if condition is None or known(condition(inner)):
@@ -191,7 +191,7 @@ def _entries(value: Any) -> list[tuple[Any, Any]]:
     raise UnknownHclValue("the source of a for expression")
 
 
-_LONGEST_NUMBER = 300
+_MAX_NUMBER_LENGTH = 300
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _OPERATORS: tuple[tuple[str, ...], ...] = (
     ("||",),
@@ -304,7 +304,7 @@ def _primary(scanner: Scanner) -> Evaluation:
     if scanner.peek(2) == "<<":
         return parse_heredoc(scanner, _conditional_in_template)
     if (number := scanner.take_match(_NUMBER)) is not None:
-        if len(number[0]) > _LONGEST_NUMBER:
+        if len(number[0]) > _MAX_NUMBER_LENGTH:
             scanner.fail("a number is too long")
         value = float(number[0]) if any(one in number[0] for one in ".eE") else int(number[0])
         return lambda scope: value

@@ -17,7 +17,7 @@ from importers.terraform.scope import HclScope, UnknownHclValue
 from jobs.problems import KeyPath
 
 _STAYS = "not a test: it stays in Terraform"
-_MOST_LEVELS = 50
+_MAX_LEVELS = 50
 
 
 def is_hcl(file: SourceFile) -> bool:
@@ -107,7 +107,7 @@ def _list_documents(value: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, 
     key = "values" if "values" in value else "planned_values"
     root = value.get(key)
     pending = [((key, "root_module"), root.get("root_module") if isinstance(root, dict) else None)]
-    for _ in range(_MOST_LEVELS * 100):
+    for _ in range(_MAX_LEVELS * 100):
         if not pending:
             return
         path, module = pending.pop(0)

@@ -13,7 +13,7 @@ from importers.terraform.scope import MAX_TEXT, HclScope, UnknownHclValue, write
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _SPACE = re.compile(r"(?:[ \t\r]|/\*[^\n]*?\*/)+")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
-_MOST_LEVELS = 40
+_MAX_LEVELS = 40
 """Each takes a dozen calls of functions, of which Python allows a thousand within each other."""
 
 
@@ -28,8 +28,8 @@ class Scanner:
 
     def enter(self) -> None:
         self.level += 1
-        if self.level > _MOST_LEVELS:
-            self.fail(f"has more than {_MOST_LEVELS} levels")
+        if self.level > _MAX_LEVELS:
+            self.fail(f"has more than {_MAX_LEVELS} levels")
 
     def leave(self) -> None:
         self.level -= 1

@@ -214,7 +214,7 @@ _NEAREST = "write the schedule as cron or monthly"
 _SPECIAL = re.compile(r"[L#]", re.IGNORECASE)
 _WEEK_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
-_MOST_TIMES = 48
+_MAX_TIMES = 48
 _UTC = ("", "UTC", "Etc/UTC", "GMT")
 
 
@@ -288,7 +288,7 @@ def _monthly(
         raise NotCarriedOver(f"its schedule cannot be read: {error}", _NEAREST) from None
     minutes, hours, _, months, _ = parsed.expressions[0].split()
     times = [f"{h:02d}:{m:02d}" for h, m in product(_list(hours, 23), _list(minutes, 59))]
-    if len(times) > _MOST_TIMES or seconds != "0":
+    if len(times) > _MAX_TIMES or seconds != "0":
         raise NotCarriedOver("its schedule is due too often for days such as the last of a month", _NEAREST)
     monthly: dict[str, Any] = {"day": days[0] if len(days) == 1 else days, "at": times[0] if len(times) == 1 else times}
     if months != "*":

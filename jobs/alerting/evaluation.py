@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.alerting.facts import LARGEST_WINDOW, AlertNeeds, Sample, SampleHistory, SubjectFacts
+from jobs.alerting.facts import MAX_WINDOW, AlertNeeds, Sample, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import Trigger
 
-_MASK = (1 << LARGEST_WINDOW) - 1
+_MASK = (1 << MAX_WINDOW) - 1
 
 
 def judge_rule(rule: AlertRule, alert: Alert, history: SampleHistory, facts: SubjectFacts, now: datetime) -> Verdict:

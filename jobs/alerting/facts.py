@@ -189,7 +189,7 @@ class AlertNeeds:
         )
 
 
-LARGEST_WINDOW = 100
+MAX_WINDOW = 100
 """Samples. They are bits of an integer that is held for each job."""
 _TEXT = re.compile(r"(\d{1,3})(?: of (\d{1,3}))?")
 _FORM = "write a number of consecutive runs, such as 3, or 3 of 5"
@@ -224,8 +224,8 @@ def parse_threshold(value: object) -> Threshold:
         raise ValueError(f"{value!r} is not a threshold: {_FORM}")
     count = int(found[1])
     window = int(found[2] or count)
-    if not 1 <= count <= window <= LARGEST_WINDOW:
-        raise ValueError(f"{value!r}: expected 1 to {LARGEST_WINDOW} runs, and not more than the runs that they are of")
+    if not 1 <= count <= window <= MAX_WINDOW:
+        raise ValueError(f"{value!r}: expected 1 to {MAX_WINDOW} runs, and not more than the runs that they are of")
     return Threshold(count, window)
 
 
@@ -244,7 +244,7 @@ ThresholdField = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": LARGEST_WINDOW},
+                {"type": "integer", "minimum": 1, "maximum": MAX_WINDOW},
                 {"type": "string", "pattern": r"^\s*\d{1,3}( of \d{1,3})?\s*$", "examples": ["3 of 5"]},
             ]
         }
@@ -263,12 +263,12 @@ class Thresholds:
     close_after: int | None = None
 
 
-_MASK = (1 << LARGEST_WINDOW) - 1
+_MASK = (1 << MAX_WINDOW) - 1
 
 
 @fast_frozen(frozen=True, slots=True)
 class Series:
-    """`bits`: one a bad sample, the newest lowest. `count`: samples, at most LARGEST_WINDOW."""
+    """`bits`: one a bad sample, the newest lowest. `count`: samples, at most MAX_WINDOW."""
 
     bits: int = 0
     count: int = 0
@@ -283,7 +283,7 @@ class Series:
         bits = ((self.bits << 1) | is_bad) & _MASK
         times = (*self.bad_times, sample.finished_at) if is_bad else self.bad_times
         held = (bits & ((1 << window) - 1)).bit_count()
-        return Series(bits, min(self.count + 1, LARGEST_WINDOW), sample.position, times[len(times) - held :])
+        return Series(bits, min(self.count + 1, MAX_WINDOW), sample.position, times[len(times) - held :])
 
     @property
     def is_last_bad(self) -> bool:

@@ -19,7 +19,7 @@ from jobs.formats.display_text import DisplayText, DisplayTexts
 from jobs.model_base import FrozenModel
 
 _GROUP_CONDITIONS = ("failed", "degraded")
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 class DownWhen(FrozenModel):
@@ -91,7 +91,7 @@ def judge_group(group: AlertGroup, members: Mapping[str, bool | None]) -> Verdic
     if not known:
         return Verdict(None, "no job of the group has a run that counts")
     bad = sorted(name for name in known if members[name])
-    names = ", ".join(bad[:_MOST_NAMED]) + (f" and {len(bad) - _MOST_NAMED} more" if len(bad) > _MOST_NAMED else "")
+    names = ", ".join(bad[:_MAX_NAMED]) + (f" and {len(bad) - _MAX_NAMED} more" if len(bad) > _MAX_NAMED else "")
     what = f"{len(bad)} of {len(known)} jobs fail" + (f": {names}" if bad else "")
     is_met = group.down_when.is_reached(len(bad), len(known))
     return Verdict(is_met, f"{what}; the group is down when {group.down_when} fail")

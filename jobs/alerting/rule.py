@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.conditions.failed import FailedCondition
 from jobs.alerting.conditions.union import Condition
-from jobs.alerting.facts import COUNTED_TRIGGERS, LARGEST_WINDOW, AlertNeeds, Threshold, ThresholdField, Thresholds
+from jobs.alerting.facts import COUNTED_TRIGGERS, MAX_WINDOW, AlertNeeds, Threshold, ThresholdField, Thresholds
 from jobs.alerting.selectors import AlertSelector
 from jobs.formats.display_text import DisplayText
 from jobs.formats.durations import format_duration
@@ -92,7 +92,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _NAME_DESCRIPTION = "letters, digits, dot, - and _, at most 100, the first a letter or a digit"
 MAX_RULES = 20
 """Of one job or selector."""
-LONGEST_ALERT_TIME = 30 * 86400.0
+MAX_ALERT_TIME = 30 * 86400.0
 _DEFAULT_TRIGGERS = (Trigger.SCHEDULE, Trigger.DEPENDENCY)
 assert frozenset(_DEFAULT_TRIGGERS) == COUNTED_TRIGGERS
 
@@ -116,7 +116,7 @@ ChannelNames = Annotated[
     AfterValidator(_each_once),
 ]
 AlertTrigger = Literal["schedule", "dependency", "manual", "backfill"]
-AlertTime = Annotated[Duration, Field(le=LONGEST_ALERT_TIME)]
+AlertTime = Annotated[Duration, Field(le=MAX_ALERT_TIME)]
 
 
 class Escalation(FrozenModel):
@@ -154,7 +154,7 @@ class AlertRule(FrozenModel):
     when: Condition = Field(default=FailedCondition(failed=True))
     open_after: ThresholdField | None = None
     """None: the default of the condition."""
-    close_after: int | None = Field(default=None, ge=1, le=LARGEST_WINDOW)
+    close_after: int | None = Field(default=None, ge=1, le=MAX_WINDOW)
     """Good samples in a row. None: the threshold is not reached and the latest sample is good."""
     for_: AlertTime = Field(default=0.0, alias="for")
     """For which the condition must be met before the alert fires."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jobs.checks.errors import BodyMemoryExhausted
 
-MOST_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
 UNCOUNTED_BYTES = 64 * 1024
 """Of each body: not counted, so that usual responses never wait. The concurrency limit bounds their number."""
 BODY_MEMORY_TIMEOUT = 5.0
@@ -32,7 +32,7 @@ class _PendingReservation:
 class BodyMemory:
     """The bytes that bodies hold, for one event loop. A body that is larger than a share is read alone."""
 
-    def __init__(self, most: int = MOST_BODY_BYTES) -> None:
+    def __init__(self, most: int = MAX_BODY_BYTES) -> None:
         self.most = most
         self.held = 0
         self._held: Counter[tuple[str, str]] = Counter()

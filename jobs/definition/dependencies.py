@@ -22,10 +22,10 @@ from jobs.runs import Outcome, Run
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
-LONGEST_DEPENDENCY_WAIT = 3600.0
+MAX_DEPENDENCY_WAIT = 3600.0
 """Maximum seconds that a run waits for its dependencies."""
-LONGEST_DEPENDENCY_NAME = 100
-_LONGEST_REASON = 400
+MAX_DEPENDENCY_NAME = 100
+_MAX_REASON = 400
 """Characters. Bounds a reason that is passed on through a chain of jobs."""
 
 
@@ -35,11 +35,11 @@ class Dependency(FrozenModel):
     `failed` includes timed out and rejected. `finished` is any of these or succeeded, but not skipped or cancelled.
     """
 
-    job: str = Field(min_length=1, max_length=LONGEST_DEPENDENCY_NAME, description="the name of another job")
+    job: str = Field(min_length=1, max_length=MAX_DEPENDENCY_NAME, description="the name of another job")
     condition: Literal["succeeded", "failed", "finished"] = "succeeded"
     within: Annotated[Duration, Field(gt=0)] | None = None
     """Maximum seconds since that run ended. None: no limit."""
-    wait: Annotated[Duration, Field(le=LONGEST_DEPENDENCY_WAIT)] = 0.0
+    wait: Annotated[Duration, Field(le=MAX_DEPENDENCY_WAIT)] = 0.0
     """Seconds after its due instant that a scheduled run waits for this dependency before it is skipped."""
 
     def __str__(self) -> str:
@@ -95,13 +95,13 @@ def describe_wait(depends_on: Sequence[Dependency], reason: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+    return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
 
 
 def _from_name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return _of_name(value) if 1 <= len(value) <= LONGEST_DEPENDENCY_NAME and value.isascii() else {"job": value}
+    return _of_name(value) if 1 <= len(value) <= MAX_DEPENDENCY_NAME and value.isascii() else {"job": value}
 
 
 # perf: memory of 10,000 jobs with ten dependencies each, 47 of 48 MiB of the dependencies

@@ -21,7 +21,7 @@ from jobs.redaction import Redact
 from jobs.runs import Observation
 from jobs.runs.details import HealthDetail
 
-MOST_JSON_VALUES = 1_000_000
+MAX_JSON_VALUES = 1_000_000
 """Values of a document, without keys."""
 
 _SEPARATORS = b",[{"
@@ -44,7 +44,7 @@ def _count_separators(text: bytes) -> int:
 
 
 _DEEPEST_OPERAND = 64
-_MOST_OPERAND_VALUES = 10_000
+_MAX_OPERAND_VALUES = 10_000
 
 
 def is_json_equal(one: Any, other: Any) -> bool:
@@ -70,7 +70,7 @@ def _json_value(value: Any) -> Any:
     while open_values:
         one, depth = open_values.pop()
         count += 1
-        if depth > _DEEPEST_OPERAND or count > _MOST_OPERAND_VALUES:
+        if depth > _DEEPEST_OPERAND or count > _MAX_OPERAND_VALUES:
             raise ValueError("is too large or nested too deeply")
         open_values.extend((child, depth + 1) for child in _children(one))
     return value
@@ -92,10 +92,10 @@ JsonField = Annotated[Any, AfterValidator(_json_value)]
 """A field of any JSON value."""
 
 
-MOST_SHOWN_CHARACTERS = 120
+MAX_SHOWN_CHARACTERS = 120
 """Characters of a value that a failure contains."""
 
-_MOST_REDACTED_CHARACTERS = 4096
+_MAX_REDACTED_CHARACTERS = 4096
 """Characters of a value that are redacted: more than are shown, because redaction shortens the text."""
 
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
@@ -142,8 +142,8 @@ class JudgedAnswer:
     def _document(self) -> tuple[Any, str]:
         if not self.observation.body.strip():
             return None, "an empty body"
-        if has_more_values(self.observation.body, MOST_JSON_VALUES):
-            return None, f"JSON with more than {MOST_JSON_VALUES} values: reduce the answer of the target"
+        if has_more_values(self.observation.body, MAX_JSON_VALUES):
+            return None, f"JSON with more than {MAX_JSON_VALUES} values: reduce the answer of the target"
         try:
             return json.loads(self.observation.body, parse_constant=_refuse_constant), ""
         except RecursionError:
@@ -183,12 +183,12 @@ class JudgedAnswer:
         return self._redact(text[:max_characters], cut=cut)
 
     def _shorten(self, text: str) -> str:
-        return shorten_redacted(self.redact(text, _MOST_REDACTED_CHARACTERS))
+        return shorten_redacted(self.redact(text, _MAX_REDACTED_CHARACTERS))
 
 
 def shorten_redacted(redacted: str) -> str:
     """Shorten a redacted text for a failure, and escape control characters."""
-    return make_printable(redacted[: MOST_SHOWN_CHARACTERS + 1], MOST_SHOWN_CHARACTERS)
+    return make_printable(redacted[: MAX_SHOWN_CHARACTERS + 1], MAX_SHOWN_CHARACTERS)
 
 
 def format_size(size: int) -> str:

@@ -97,7 +97,7 @@ class Comparison(SparseModel):
 
     def _describe_operand(self, name: str, answer: JudgedAnswer) -> str:
         if name == "one_of":
-            return ", ".join(self.format_operand(one, answer) for one in self._operand[:_MOST_LISTED_VALUES])
+            return ", ".join(self.format_operand(one, answer) for one in self._operand[:_MAX_LISTED_VALUES])
         if name in _JSON_COMPARISONS:
             return self.format_operand(self._operand, answer)
         if name == "age_below":
@@ -127,7 +127,7 @@ COMPARISONS = tuple(Comparison.model_fields)
 _NULLABLE_COMPARISONS = frozenset({"equals", "not_equals"})
 _JSON_COMPARISONS = frozenset({"equals", "contains"})
 """Comparisons whose operand is a JSON value."""
-_MOST_LISTED_VALUES = 10
+_MAX_LISTED_VALUES = 10
 """Values of `one_of` that a failure lists."""
 
 _PHRASES = {

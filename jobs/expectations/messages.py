@@ -18,7 +18,7 @@ _DECODED_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Content encodings that checks decode."""
 
 
-MOST_LISTED_FAILURES = 50
+MAX_LISTED_FAILURES = 50
 """Failures that a message lists, and that history stores of an attempt."""
 
 
@@ -82,7 +82,7 @@ def _describe_failure(failure: Failure) -> str:
 
 
 def _join_failures(failures: Sequence[Failure]) -> str:
-    more = len(failures) - MOST_LISTED_FAILURES
+    more = len(failures) - MAX_LISTED_FAILURES
     return "; ".join(
-        [*map(_describe_failure, failures[:MOST_LISTED_FAILURES]), *([f"and {more} more"] if more > 0 else [])]
+        [*map(_describe_failure, failures[:MAX_LISTED_FAILURES]), *([f"and {more} more"] if more > 0 else [])]
     )

@@ -66,21 +66,21 @@ else:
     ]
 """One entry of `expect`."""
 
-MOST_EXPECTATIONS = 50
+MAX_EXPECTATIONS = 50
 """Entries of one `expect`. They share one budget (budget.py)."""
 
 
 def _check_number_of_entries(value: Any) -> Any:
     # Before the entries are validated, as that takes time for each of them.
-    if isinstance(value, (list, tuple)) and len(value) > MOST_EXPECTATIONS:
+    if isinstance(value, (list, tuple)) and len(value) > MAX_EXPECTATIONS:
         raise ValueError(
-            f"has {len(value)} entries; at most {MOST_EXPECTATIONS} are allowed: "
+            f"has {len(value)} entries; at most {MAX_EXPECTATIONS} are allowed: "
             "combine some in one entry (cel, or a pattern with |), or split the job"
         )
     return value
 
 
 Expectations = Annotated[
-    tuple[Expectation, ...], Field(max_length=MOST_EXPECTATIONS), BeforeValidator(_check_number_of_entries)
+    tuple[Expectation, ...], Field(max_length=MAX_EXPECTATIONS), BeforeValidator(_check_number_of_entries)
 ]
 """A field `expect`."""

@@ -72,9 +72,9 @@ BOUND_PHRASES = {
 """How a failure describes a bound."""
 
 
-_LONGEST_NUMBER = 100
+_MAX_NUMBER_LENGTH = 100
 """Characters of a number; Python is slow with thousands of digits."""
-_LARGEST_NUMBER = 1e300
+_MAX_NUMBER = 1e300
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
@@ -86,7 +86,7 @@ def read_number(value: Any) -> int | float | None:
         return None
     if isinstance(value, (int, float)):
         return value
-    return _read(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_NUMBER else None
+    return _read(value.strip()) if isinstance(value, str) and len(value) <= _MAX_NUMBER_LENGTH else None
 
 
 def _read(text: str) -> int | float | None:
@@ -105,8 +105,8 @@ def _number(value: Any) -> int | float:
     number = read_number(value)
     if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
-    if abs(number) > _LARGEST_NUMBER:  # also infinity, and integers beyond the range of a float
-        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST_NUMBER:g}")
+    if abs(number) > _MAX_NUMBER:  # also infinity, and integers beyond the range of a float
+        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_MAX_NUMBER:g}")
     return number
 
 
@@ -116,7 +116,7 @@ NumberField = Annotated[
     WithJsonSchema(
         {
             "type": ["number", "string"],
-            "maxLength": _LONGEST_NUMBER,
+            "maxLength": _MAX_NUMBER_LENGTH,
             "pattern": r"^\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
             r"|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)\s*$",
         }
@@ -125,7 +125,7 @@ NumberField = Annotated[
 """A field of a number, or of a text that is one."""
 
 
-_LONGEST_INSTANT = 64
+_MAX_INSTANT = 64
 """Characters of an instant."""
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}.*)?", re.ASCII)
 _MILLISECONDS = 1e11
@@ -141,7 +141,7 @@ def age_seconds(value: Any) -> float | None:
 def _read_instant(value: Any) -> datetime | None:
     """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
     text = value.strip() if isinstance(value, str) else ""
-    if len(text) > _LONGEST_INSTANT:
+    if len(text) > _MAX_INSTANT:
         return None
     try:
         if (number := read_number(value)) is not None:

@@ -21,8 +21,8 @@ from jobs.flat.reading import (
     describe_unknown_flat_key,
 )
 from jobs.formats.durations import format_duration
-from jobs.policies import LONGEST_RUN_TIMEOUT, RetryPolicy, Timeouts
-from jobs.problems import MOST_LISTED_PROBLEMS, Finding, KeyPath
+from jobs.policies import MAX_RUN_TIMEOUT, RetryPolicy, Timeouts
+from jobs.problems import MAX_LISTED_PROBLEMS, Finding, KeyPath
 from jobs.problems.findings import fold_name, join_names
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class FlatForm:
             self.values[name], self._written[name] = value, key
 
     def _refuse(self, key: str, value: Any) -> None:
-        if len(self.findings) >= MOST_LISTED_PROBLEMS:
+        if len(self.findings) >= MAX_LISTED_PROBLEMS:
             self._unlisted_keys += 1
             return
         instead = LITERAL_SECRET_KEYS.get(fold_name(key))
@@ -103,7 +103,7 @@ class FlatForm:
             self.findings.append(Finding((), f"has {self._unlisted_keys} more unknown keys, which are not listed"))
 
 
-LONGEST_SECRET_NAME = 127
+MAX_SECRET_NAME = 127
 """Characters in the name of a Key Vault secret: letters, digits and dashes."""
 
 _VARIABLE_PREFIX = "SCHEDULER_SECRET_"
@@ -119,7 +119,7 @@ def default_secret_name(job: str, purpose: str) -> str:
     Valid in Key Vault for every name. A long name is cut, with a hash that keeps it unique.
     """
     kebab = "-".join(_WORD.findall(job)).lower() or f"job-{_hash(job)}"
-    longest = LONGEST_SECRET_NAME - len(purpose) - 1
+    longest = MAX_SECRET_NAME - len(purpose) - 1
     if len(kebab) > longest:
         kebab = f"{kebab[: longest - _HASH_LENGTH - 1].rstrip('-')}-{_hash(job)}"
     return f"{kebab}-{purpose}"
@@ -329,7 +329,7 @@ def _convert_deadlines(form: FlatForm, attempts: int, waits: float) -> None:
     attempt = form.read("TimeoutSeconds", reading.read_attempt_deadline)
     if attempt is not None:
         form.set_value(("timeout", "attempt"), format_duration(attempt), "TimeoutSeconds")
-    run = min(LONGEST_RUN_TIMEOUT, attempts * (attempt or Timeouts().attempt) + waits)
+    run = min(MAX_RUN_TIMEOUT, attempts * (attempt or Timeouts().attempt) + waits)
     form.set_value(("timeout", "run"), format_duration(run), "TimeoutSeconds")
 
 

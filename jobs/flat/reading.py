@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from jobs.errors import ScheduleError
 from jobs.formats.durations import format_duration
-from jobs.policies import LONGEST_RUN_TIMEOUT
+from jobs.policies import MAX_RUN_TIMEOUT
 from jobs.problems import describe_unknown_key, describe_wrong_choice, format_value
 from jobs.problems.findings import fold_name, suggest_name
 from jobs.schedules import load_time_zone
@@ -128,9 +128,9 @@ AUTH_TYPES = {
     "apikey": "api_key",
     "managedidentity": "managed_identity",
 }
-_LARGEST_NUMBER = 1e15
+_MAX_NUMBER = 1e15
 """Largest number, so that computed values stay finite."""
-_MOST_RETRIES = 19
+_MAX_RETRIES = 19
 """The limit of attempts in RetryPolicy, without the first one."""
 
 BACKOFFS = {"constant": "constant", "fixed": "constant", "linear": "linear", "exponential": "exponential"}
@@ -223,7 +223,7 @@ def read_number(value: Any) -> float:
         raise InvalidFlatValue(
             f"{format_value(value)} is not a number", "write the number without a unit" if has_unit else ""
         )
-    if abs(read) > _LARGEST_NUMBER:
+    if abs(read) > _MAX_NUMBER:
         raise InvalidFlatValue(f"{read:g} is too large")
     return read
 
@@ -251,15 +251,15 @@ def read_whole(value: Any) -> int:
 
 def read_retries(value: Any) -> int:
     read = read_whole(value)
-    if not 0 <= read <= _MOST_RETRIES:
-        raise InvalidFlatValue(f"{read} is out of range: 0 to {_MOST_RETRIES}")
+    if not 0 <= read <= _MAX_RETRIES:
+        raise InvalidFlatValue(f"{read} is out of range: 0 to {_MAX_RETRIES}")
     return read
 
 
 def read_attempt_deadline(value: Any) -> float:
     seconds = read_positive(value)
-    if seconds > LONGEST_RUN_TIMEOUT:
-        raise InvalidFlatValue(f"{seconds:g} is too large: at most {LONGEST_RUN_TIMEOUT:g} seconds, the limit of a run")
+    if seconds > MAX_RUN_TIMEOUT:
+        raise InvalidFlatValue(f"{seconds:g} is too large: at most {MAX_RUN_TIMEOUT:g} seconds, the limit of a run")
     return seconds
 
 

@@ -18,7 +18,7 @@ _WORDS = re.compile(
 _ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?([mM]?[sS]|[mMhHdD]))+\s*$"
 """The same in the syntax of JSON schemas."""
-LONGEST_DURATION = 999_999_999 * 86400.0
+MAX_DURATION = 999_999_999 * 86400.0
 """Seconds. The maximum of a timedelta."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
 
@@ -40,8 +40,8 @@ def parse_duration(value: object) -> float:
         meant = suggest_duration(text)
         raise ValueError(f"{value!r} is not a duration: {f'write {meant}' if meant else _EXAMPLES}")
     seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-    if seconds > LONGEST_DURATION:
-        raise ValueError(f"{value[:20]!r} is too long: the maximum is {LONGEST_DURATION / 86400:.0f} days")
+    if seconds > MAX_DURATION:
+        raise ValueError(f"{value[:20]!r} is too long: the maximum is {MAX_DURATION / 86400:.0f} days")
     return seconds
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_LONGEST_WAIT = 365 * 86400.0
+_MAX_WAIT = 365 * 86400.0
 
 
 def parse_retry_after(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
@@ -25,12 +25,12 @@ def parse_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the same for a response of any status."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:12]), _LONGEST_WAIT)
+        return min(float(text[:12]), _MAX_WAIT)
     until = _parse_date(text)
     if until is None:
         return None
     since = _parse_date(headers.get("date", "")) or now
-    return min(max((until - since).total_seconds(), 0.0), _LONGEST_WAIT)
+    return min(max((until - since).total_seconds(), 0.0), _MAX_WAIT)
 
 
 def _parse_date(text: str) -> datetime | None:

@@ -12,7 +12,7 @@ from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, IncidentStatus, TransitionKind
 
-LONGEST_NOTE = 2000
+MAX_NOTE = 2000
 """Characters."""
 
 
@@ -89,8 +89,8 @@ def _begin(incident: Incident, note: str) -> IncidentStep:
     if not incident.is_open:
         when = "" if incident.resolved_at is None else f" at {incident.resolved_at:%Y-%m-%d %H:%M:%S} UTC"
         raise ActionRefused(f"the incident {incident.id} was resolved{when}: only an open incident can be changed")
-    if len(note) > LONGEST_NOTE:
-        raise ActionRefused(f"the note has {len(note)} characters: write at most {LONGEST_NOTE}")
+    if len(note) > MAX_NOTE:
+        raise ActionRefused(f"the note has {len(note)} characters: write at most {MAX_NOTE}")
     return IncidentStep(incident, incident)
 
 

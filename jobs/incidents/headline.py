@@ -16,8 +16,8 @@ from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import Incident, Member, Transition
 from jobs.problems import make_printable
 
-_LONGEST_SUBJECT = 120
-_LONGEST_CAUSE = 80
+_MAX_SUBJECT = 120
+_MAX_CAUSE = 80
 _CAUSES = {"host": "on", "parent": "behind", "circuit": "with the circuit"}
 """Words before a cause that titles name; others are long, and among the facts of a message."""
 
@@ -88,7 +88,7 @@ def name_subjects(incident: Incident) -> str:
     Of an open incident the others are those of the same severity: describe_others is about the rest.
     """
     named = count_severities(incident)[0].subjects if incident.is_open else list_shown_subjects(incident)
-    lead = make_printable(incident.leading.key.subject, _LONGEST_SUBJECT)
+    lead = make_printable(incident.leading.key.subject, _MAX_SUBJECT)
     return f"{lead} and {len(named) - 1} more{describe_cause(incident)}" if len(named) > 1 else lead
 
 
@@ -98,7 +98,7 @@ def describe_others(incident: Incident, now: datetime) -> str:
     for count in count_severities(incident)[1:]:
         if count.first.parent == SCHEDULER:
             continue  # it does not describe its target
-        name = make_printable(count.subjects[0], _LONGEST_SUBJECT) if len(count.subjects) == 1 else ""
+        name = make_printable(count.subjects[0], _MAX_SUBJECT) if len(count.subjects) == 1 else ""
         length = describe_span(max(round((now - count.first.failing_since).total_seconds()), 0))
         texts.append(f"{name or len(count.subjects)} {count.severity} for {length}")
     return ", ".join(texts)
@@ -115,7 +115,7 @@ def describe_cause(incident: Incident) -> str:
     kind, _, name = incident.cause.partition(" ")
     if kind not in _CAUSES or not name or len(list_shown_subjects(incident)) == 1:
         return ""
-    return f" {_CAUSES[kind]} {make_printable(name, _LONGEST_CAUSE)}"
+    return f" {_CAUSES[kind]} {make_printable(name, _MAX_CAUSE)}"
 
 
 def find_keeping_open(incident: Incident) -> Member | None:

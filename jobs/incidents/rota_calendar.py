@@ -161,7 +161,7 @@ def _shown(text: str) -> str:
     return make_printable(text, 40)
 
 
-LONGEST_SHIFT = timedelta(days=366)
+MAX_SHIFT = timedelta(days=366)
 MAX_EXPANDED_OCCURRENCES = 20_000
 """Estimated, of all recurring events together, up to now."""
 
@@ -180,9 +180,9 @@ def check_events(events: Sequence[Any], now: datetime) -> None:
         title = f"event {str(event.get('SUMMARY', 'without a title'))[:60]!r}"
         if event.get("DTSTART") is None:
             raise RotaError(f"{title} has no DTSTART: remove it, or export the calendar again")
-        if event.duration > LONGEST_SHIFT:
-            raise RotaError(f"{title} lasts {event.duration.days} days, the maximum is {LONGEST_SHIFT.days}: split it")
-        days = max((now.date() - _date_of(event.start)).days, 0) + LONGEST_SHIFT.days
+        if event.duration > MAX_SHIFT:
+            raise RotaError(f"{title} lasts {event.duration.days} days, the maximum is {MAX_SHIFT.days}: split it")
+        days = max((now.date() - _date_of(event.start)).days, 0) + MAX_SHIFT.days
         cost += sum(days / _check_rule(rule, title) for rule in _list_values(event.get("RRULE")))
         if cost > MAX_EXPANDED_OCCURRENCES:
             raise RotaError(

@@ -1,6 +1,6 @@
 """The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure.
 
-A health document leaves the judging process as JSON. The entries that are stored anyway suffice (MOST_HEALTH_ENTRIES),
+A health document leaves the judging process as JSON. The entries that are stored anyway suffice (MAX_HEALTH_ENTRIES),
 those that count first.
 """
 

@@ -19,9 +19,9 @@ from jobs.judging.child import RedactionRecorder
 from jobs.judging.port import JudgingTask, ignore_part
 from jobs.judging.process import ProcessStartError, TaskDone, TaskExecutor, TaskFailed, TaskOutcome
 
-MOST_QUEUED_PER_JOB = 4
+MAX_QUEUED_PER_JOB = 4
 """Queued judgements of one job."""
-MOST_QUEUED_BYTES = 48 * 1024 * 1024
+MAX_QUEUED_BYTES = 48 * 1024 * 1024
 """Bytes of all queued answers."""
 
 _HALF_LIFE_SECONDS = 30.0
@@ -103,15 +103,15 @@ class FairQueue:
 
     def _judgement_to_drop(self, new: QueuedJudgement) -> tuple[QueuedJudgement, str] | None:
         """Return the judgement to drop and the reason; None: the queue is within its limits."""
-        if sum(one.job == new.job for one in self._waiting) > MOST_QUEUED_PER_JOB:
-            return new, f"{MOST_QUEUED_PER_JOB} earlier answers of the job are still queued"
+        if sum(one.job == new.job for one in self._waiting) > MAX_QUEUED_PER_JOB:
+            return new, f"{MAX_QUEUED_PER_JOB} earlier answers of the job are still queued"
         sizes: dict[str, int] = {}
         for one in self._waiting:
             sizes[one.job] = sizes.get(one.job, 0) + one.size
-        if sum(sizes.values()) <= MOST_QUEUED_BYTES:
+        if sum(sizes.values()) <= MAX_QUEUED_BYTES:
             return None
         largest = max(sizes, key=lambda job: (sizes[job], job == new.job))
-        why = f"more than {MOST_QUEUED_BYTES // 1024**2} MiB of answers are queued, most of them of this job"
+        why = f"more than {MAX_QUEUED_BYTES // 1024**2} MiB of answers are queued, most of them of this job"
         return next(one for one in reversed(self._waiting) if one.job == largest), why
 
 

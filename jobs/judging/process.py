@@ -26,7 +26,7 @@ START_TIMEOUT_SECONDS = 30.0
 TASK_TIMEOUT_SECONDS = 20.0
 """Wall-clock timeout of a task; the kernel ends a task that computes much earlier."""
 
-_LONGEST_LINE_BYTES = 64 * 1024 * 1024
+_MAX_LINE_BYTES = 64 * 1024 * 1024
 _INHERITED_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONDONTWRITEBYTECODE")
 """The only environment variables that the child gets: others contain secrets."""
 
@@ -240,7 +240,7 @@ def _send(value: Any, file: BinaryIO) -> None:
 
 def _read_line(file: BinaryIO) -> Any:
     """Read the value of the next line; None at the end."""
-    line = file.readline(_LONGEST_LINE_BYTES)
+    line = file.readline(_MAX_LINE_BYTES)
     return json.loads(line) if line.endswith(b"\n") else None
 
 

@@ -34,7 +34,7 @@ LOOP_TIME_SHARE = 0.1
 LOOP_BURST_SECONDS = 0.1
 """Seconds that can be used in one burst: the share of one second."""
 
-_MOST_REMEMBERED_JOBS = 10_000
+_MAX_REMEMBERED_JOBS = 10_000
 
 
 class EventLoopShare:
@@ -73,7 +73,7 @@ class EventLoopShare:
     def _send_to_process(self, job: str) -> None:
         self._process_until[job] = self._clock() + LOOP_RETRY_SECONDS
         self._process_until.move_to_end(job)
-        if len(self._process_until) > _MOST_REMEMBERED_JOBS:
+        if len(self._process_until) > _MAX_REMEMBERED_JOBS:
             self._process_until.popitem(last=False)
 
 

@@ -14,24 +14,24 @@ from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, Wit
 from jobs.formats.durations import DURATION_PATTERN, format_duration
 from jobs.model_base import Duration, FrozenModel, read_seconds
 
-LONGEST_CIRCUIT_WINDOW = 86400.0
+MAX_CIRCUIT_WINDOW = 86400.0
 
 SHORTEST_CIRCUIT_WINDOW = 0.1
 """Seconds."""
-MOST_WINDOW_RUNS = 1000
+MAX_WINDOW_RUNS = 1000
 
 
 def _window(value: Any, info: ValidationInfo) -> int | float:
     """Validate a number of runs (int) or of seconds (float)."""
     if isinstance(value, int) and not isinstance(value, bool):
-        if not 1 <= value <= MOST_WINDOW_RUNS:
-            raise ValueError(f"{value} runs: the window must be 1 to {MOST_WINDOW_RUNS} runs")
+        if not 1 <= value <= MAX_WINDOW_RUNS:
+            raise ValueError(f"{value} runs: the window must be 1 to {MAX_WINDOW_RUNS} runs")
         return value
     try:
         seconds = read_seconds(value, info)
     except ValueError:
         raise ValueError("the window must be a number of runs, such as 20, or a duration, such as 5m") from None
-    if not SHORTEST_CIRCUIT_WINDOW <= seconds <= LONGEST_CIRCUIT_WINDOW:
+    if not SHORTEST_CIRCUIT_WINDOW <= seconds <= MAX_CIRCUIT_WINDOW:
         raise ValueError(f"{format_duration(seconds)}: the window must be 100ms to 1d")
     return seconds
 
@@ -47,7 +47,7 @@ WindowLength = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MOST_WINDOW_RUNS},
+                {"type": "integer", "minimum": 1, "maximum": MAX_WINDOW_RUNS},
                 {"type": "string", "pattern": DURATION_PATTERN, "examples": ["5m"]},
             ]
         }
@@ -78,9 +78,9 @@ class CircuitPolicy(FrozenModel):
     slow_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     slow_call: Annotated[Duration, Field(gt=0)] | None = None
     window: WindowLength = 20
-    minimum_calls: int = Field(default=10, ge=1, le=MOST_WINDOW_RUNS)
+    minimum_calls: int = Field(default=10, ge=1, le=MAX_WINDOW_RUNS)
     """The default is at most the window, if that counts runs."""
-    open_for: Annotated[Duration, Field(gt=0, le=LONGEST_CIRCUIT_WINDOW)] = 60.0
+    open_for: Annotated[Duration, Field(gt=0, le=MAX_CIRCUIT_WINDOW)] = 60.0
     probes: int = Field(default=1, ge=1, le=100)
     group: str | None = Field(
         default=None,

@@ -28,7 +28,7 @@ RetryCondition = Annotated[
 ]
 """`connection`, `timeout`, `expectation`, a status (`503`) or a class of them (`5xx`)."""
 RETRIED_BY_DEFAULT: tuple[str, ...] = ("connection", "timeout", "408", "425", "429", "5xx")
-MOST_ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
 
 
@@ -74,7 +74,7 @@ class RetryPolicy(FrozenModel):
     or less, `500ms` up to that much more. At least `min`. A target's `Retry-After` extends the wait.
     """
 
-    attempts: Annotated[int, BeforeValidator(_attempts), Field(ge=1, le=MOST_ATTEMPTS)] = 3
+    attempts: Annotated[int, BeforeValidator(_attempts), Field(ge=1, le=MAX_ATTEMPTS)] = 3
     """The default with `delays` is one more than the number of delays."""
     backoff: Literal["constant", "linear", "exponential"] = "exponential"
     initial: Duration = 0.5
@@ -82,7 +82,7 @@ class RetryPolicy(FrozenModel):
     """For `linear`; the default is `initial`."""
     multiplier: float = Field(default=2.0, ge=1.0, le=10.0)
     """For `exponential`."""
-    delays: Annotated[tuple[Duration, ...] | None, Field(min_length=1, max_length=MOST_ATTEMPTS - 1)] = None
+    delays: Annotated[tuple[Duration, ...] | None, Field(min_length=1, max_length=MAX_ATTEMPTS - 1)] = None
     """Replaces `backoff` and its parameters."""
     min: Duration = 0.0
     max: Duration = 10.0
@@ -97,7 +97,7 @@ class RetryPolicy(FrozenModel):
     def _an_attempt_for_each_delay(cls, value: Any) -> Any:
         if isinstance(value, dict) and "attempts" not in value and isinstance(delays := value.get("delays"), list):
             # Too many delays are rejected as delays, not as attempts, which the file does not contain.
-            return {**value, "attempts": min(len(delays) + 1, MOST_ATTEMPTS)}
+            return {**value, "attempts": min(len(delays) + 1, MAX_ATTEMPTS)}
         return value
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ class RetryPolicy(FrozenModel):
         return self
 
 
-LONGEST_RUN_TIMEOUT = 480.0
+MAX_RUN_TIMEOUT = 480.0
 """Seconds. Less than functionTimeout of host.json (10 minutes), at which the Functions host ends its worker."""
 
 
@@ -124,7 +124,7 @@ class Timeouts(FrozenModel):
     """
 
     attempt: Annotated[Duration, Field(gt=0)] = 10.0
-    run: Annotated[Duration, Field(gt=0, le=LONGEST_RUN_TIMEOUT)] = 30.0
+    run: Annotated[Duration, Field(gt=0, le=MAX_RUN_TIMEOUT)] = 30.0
 
     @model_validator(mode="after")
     def _attempt_within_run(self) -> Self:

@@ -18,10 +18,10 @@ from jobs.model_base import Duration, FrozenModel
 
 GROUP_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
-LARGEST_CONCURRENCY_GROUP = 1000
+MAX_CONCURRENCY_GROUP = 1000
 """Maximum parallel runs of a group: one page of the store holds all its slots."""
 
-LONGEST_GROUP_WAIT = 3600.0
+MAX_GROUP_WAIT = 3600.0
 """Seconds."""
 
 
@@ -32,8 +32,8 @@ class ConcurrencyGroup(FrozenModel):
         pattern=GROUP_NAME_PATTERN.pattern,
         description="letters, digits, dot, - and _, at most 100, the first a letter or a digit",
     )
-    limit: int = Field(default=1, ge=1, le=LARGEST_CONCURRENCY_GROUP)
-    wait: Annotated[Duration, Field(le=LONGEST_GROUP_WAIT)] = 30.0
+    limit: int = Field(default=1, ge=1, le=MAX_CONCURRENCY_GROUP)
+    wait: Annotated[Duration, Field(le=MAX_GROUP_WAIT)] = 30.0
 
 
 _GroupName = Annotated[str, Field(pattern=GROUP_NAME_PATTERN.pattern)]

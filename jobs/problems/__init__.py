@@ -2,7 +2,7 @@
 
 from jobs.problems.error_formatting import validation_findings, validation_problems
 from jobs.problems.findings import (
-    MOST_LISTED_PROBLEMS,
+    MAX_LISTED_PROBLEMS,
     Finding,
     KeyPath,
     Problem,
@@ -16,7 +16,7 @@ from jobs.problems.findings import (
 )
 
 __all__ = [
-    "MOST_LISTED_PROBLEMS",
+    "MAX_LISTED_PROBLEMS",
     "Finding",
     "KeyPath",
     "Problem",

@@ -45,7 +45,7 @@ _RCODE = re.compile(r"\[?(?:dns_)?rcode\]?", re.IGNORECASE)
 _ANY = re.compile(r"any\((.+)\)", re.IGNORECASE)
 _PATTERN = re.compile(r"pat\((.+)\)", re.IGNORECASE)
 _HOLDS = re.compile(r"pat\(\*([^*?]+)\*\)", re.IGNORECASE)
-_MOST_CONDITION_CHARACTERS = 300
+_MAX_CONDITION_CHARACTERS = 300
 """Characters of a condition."""
 _EQUALS = ("==", "=", ":")
 _HIGHEST, _LOWEST = 599, 100
@@ -53,7 +53,7 @@ _HIGHEST, _LOWEST = 599, 100
 
 def read_condition(text: str) -> str | None:
     """Return the entry to write in a job file; None if the condition is not understood."""
-    if len(text) > _MOST_CONDITION_CHARACTERS:
+    if len(text) > _MAX_CONDITION_CHARACTERS:
         return None
     bare = read_status_condition(text)
     if bare is not None:

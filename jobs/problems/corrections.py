@@ -16,7 +16,7 @@ from jobs.problems.findings import fold_name
 _DURATION = re.compile(r"\s*\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5})")
-_MOST_OFFER_CHARACTERS = 200
+_MAX_OFFER_CHARACTERS = 200
 """Characters of a correction; longer ones are omitted."""
 _COMPARISONS = ("equals", "contains", "starts_with", "ends_with", "matches", "like", "one_of", "below", "above")
 _WITH_OTHERS = frozenset(
@@ -42,7 +42,7 @@ def correct_value(key: str | int, value: Any, parent: str | int = "") -> str | N
 
 
 def shorten_correction(text: str | None) -> str | None:
-    return text if text is not None and len(text) <= _MOST_OFFER_CHARACTERS and text.isprintable() else None
+    return text if text is not None and len(text) <= _MAX_OFFER_CHARACTERS and text.isprintable() else None
 
 
 def _retry(value: Any) -> str | None:

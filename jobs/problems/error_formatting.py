@@ -19,7 +19,7 @@ from jobs.formats.durations import format_duration
 from jobs.model_base import read_seconds
 from jobs.problems.corrections import correct_check_key, correct_job_key, correct_value
 from jobs.problems.findings import (
-    MOST_LISTED_PROBLEMS,
+    MAX_LISTED_PROBLEMS,
     Finding,
     KeyPath,
     Problem,
@@ -215,14 +215,14 @@ class ErrorDetail:
         if discriminator is None:
             keys = tuple(key for tag in tags.values() for key in known_keys(tag))
             choices = f"it must have one of the keys {join_names(tuple(tags))}"
-            for key in islice(self.value, MOST_LISTED_PROBLEMS):
+            for key in islice(self.value, MAX_LISTED_PROBLEMS):
                 if near := suggest_name(str(key), keys):
                     return Finding((*self.location.path, str(key)), f"unknown key, did you mean {near}?", choices)
             return Finding(self.location.path, "has no known key", choices)
         path = (*self.location.path, discriminator)
         if discriminator in self.value:
             return Finding(path, *describe_wrong_choice(self.value[discriminator], tuple(tags)))
-        for key in islice(self.value, MOST_LISTED_PROBLEMS):
+        for key in islice(self.value, MAX_LISTED_PROBLEMS):
             if suggest_name(str(key), (discriminator,)):
                 return Finding((*self.location.path, str(key)), f"unknown key, did you mean {discriminator}?")
         return Finding(path, "is missing", f"one of {join_names(tuple(tags))}")
@@ -268,7 +268,7 @@ class ErrorDetail:
 
     def _validator_message(self) -> str:
         """Return the message of our own validator, unless it contains a value that can be a secret."""
-        message = make_printable(str(self.context.get("error", self.text)), _MOST_MESSAGE_CHARACTERS)
+        message = make_printable(str(self.context.get("error", self.text)), _MAX_MESSAGE_CHARACTERS)
         may_leak = isinstance(self.value, str) and bool(self.value) and not self._can_show_value()
         return "has the wrong form" if may_leak and self.value in message else message
 
@@ -280,7 +280,7 @@ class ErrorDetail:
         return format_value(self.value) if self._can_show_value() else "the value"
 
 
-_MOST_MESSAGE_CHARACTERS = 400
+_MAX_MESSAGE_CHARACTERS = 400
 
 
 def validation_problems(error: ValidationError, model: Any, base: str = "") -> tuple[Problem, ...]:
@@ -291,8 +291,8 @@ def validation_problems(error: ValidationError, model: Any, base: str = "") -> t
 def validation_findings(errors: Iterable[ErrorDetails], model: Any) -> tuple[Finding, ...]:
     """Return the findings of pydantic's `error.errors()`. After the first hundred they are only counted."""
     details = list(errors)
-    unlisted = len(details) - MOST_LISTED_PROBLEMS
-    details = details[:MOST_LISTED_PROBLEMS]
+    unlisted = len(details) - MAX_LISTED_PROBLEMS
+    details = details[:MAX_LISTED_PROBLEMS]
     unknown = [ErrorDetail.from_pydantic(detail, model) for detail in details if detail["type"] == "extra_forbidden"]
     misspelt = {(*error.location.path, error.suggestion) for error in unknown}
     findings = []

@@ -46,7 +46,7 @@ class Finding:
         return Problem(dotted_path(base, *self.path), self.message, self.hint, file, line)
 
 
-MOST_LISTED_PROBLEMS = 100
+MAX_LISTED_PROBLEMS = 100
 """Problems that are listed of one kind at one place: a file can have a hundred thousand unknown keys."""
 
 
@@ -54,9 +54,9 @@ def list_key_findings(
     keys: Sequence[str], explain: Callable[[str], Finding], path: KeyPath = ()
 ) -> tuple[Finding, ...]:
     """Return the finding of each key below `path`; after the first hundred they are only counted."""
-    found = [explain(key) for key in keys[:MOST_LISTED_PROBLEMS]]
-    if len(keys) > MOST_LISTED_PROBLEMS:
-        found.append(Finding(path, f"has {len(keys) - MOST_LISTED_PROBLEMS} more problems, which are not listed"))
+    found = [explain(key) for key in keys[:MAX_LISTED_PROBLEMS]]
+    if len(keys) > MAX_LISTED_PROBLEMS:
+        found.append(Finding(path, f"has {len(keys) - MAX_LISTED_PROBLEMS} more problems, which are not listed"))
     return tuple(found)
 
 
@@ -89,7 +89,7 @@ def looks_secret(key: str | int) -> bool:
     return isinstance(key, str) and _SECRET_KEY.search(key) is not None
 
 
-_MOST_COMPARED_NAMES = 200
+_MAX_COMPARED_NAMES = 200
 """Names that a wrong one is compared with: a comparison with 10,000 names takes a second."""
 
 
@@ -121,7 +121,7 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
 def suggest_sorted_name(name: str, names: Sequence[str]) -> str | None:
     """Return the nearest of many sorted names, among those around the position of this one."""
     place = bisect_left(names, name)
-    return suggest_name(name, names[max(0, place - _MOST_COMPARED_NAMES // 2) : place + _MOST_COMPARED_NAMES // 2])
+    return suggest_name(name, names[max(0, place - _MAX_COMPARED_NAMES // 2) : place + _MAX_COMPARED_NAMES // 2])
 
 
 def did_you_mean(name: str | None) -> str:

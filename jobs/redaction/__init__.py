@@ -6,6 +6,6 @@ them.
 """
 
 from jobs.redaction.forms import SHORTEST_SECRET
-from jobs.redaction.redactor import MOST_RELEASED_CHARACTERS, MOST_RELEASED_VALUES, REDACTED, Redact, Redactor
+from jobs.redaction.redactor import MAX_RELEASED_CHARACTERS, MAX_RELEASED_VALUES, REDACTED, Redact, Redactor
 
-__all__ = ["MOST_RELEASED_CHARACTERS", "MOST_RELEASED_VALUES", "REDACTED", "SHORTEST_SECRET", "Redact", "Redactor"]
+__all__ = ["MAX_RELEASED_CHARACTERS", "MAX_RELEASED_VALUES", "REDACTED", "SHORTEST_SECRET", "Redact", "Redactor"]

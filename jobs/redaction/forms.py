@@ -19,10 +19,10 @@ _SHORTEST_LINE = 8
 _SHORTEST_IN_ANOTHER_CASE = 8
 """Characters of a value that is redacted in lower and upper case: shorter ones are ordinary words then."""
 
-_LONGEST_LINE, _PIECE, _MOST_OF_A_LINE = 128, 64, 4096
+_MAX_LINE, _PIECE, _MAX_OF_A_LINE = 128, 64, 4096
 """Characters of a line that is redacted as a whole; of the pieces of a longer one; of these together."""
 
-_LONGEST_WHOLE = 2048
+_MAX_WHOLE = 2048
 """Characters of a value that is redacted as a whole in every form. Longer ones are redacted by their pieces."""
 
 _SHORTEST_PIECE = 16
@@ -59,7 +59,7 @@ def secret_forms(value: str) -> SecretForms:
     plain: set[str] = set()
     inside: set[str] = set()
     for text in _text_variants(value):
-        if len(text) > _LONGEST_WHOLE:
+        if len(text) > _MAX_WHOLE:
             plain.update((text, *_wrapped_base64(text.encode("utf-8", "replace"))))
             continue
         _add(text, plain, inside)
@@ -113,13 +113,13 @@ def _text_variants(value: str) -> Iterator[str]:
 def _lines_and_pieces(value: str) -> Iterator[str]:
     """Yield the lines of a multi-line value, without PEM markers, and long ones in pieces."""
     lines = [line.strip() for line in value.splitlines()]
-    if len(lines) < 2 and len(value) <= _LONGEST_LINE:
+    if len(lines) < 2 and len(value) <= _MAX_LINE:
         return
     for line in lines:
         if _is_armour(line):
             continue
-        width = len(line) if len(line) <= _LONGEST_LINE else _PIECE
-        for at in range(0, min(len(line), _MOST_OF_A_LINE), width or 1):
+        width = len(line) if len(line) <= _MAX_LINE else _PIECE
+        for at in range(0, min(len(line), _MAX_OF_A_LINE), width or 1):
             if len(piece := line[at : at + width]) >= _SHORTEST_LINE:
                 yield piece
 

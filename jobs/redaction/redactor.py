@@ -25,10 +25,10 @@ _GRAM = SHORTEST_SECRET
 _FORMS_A_CHARACTER = 0.6
 """One search for a form costs as much as indexing this many characters of a text."""
 
-_MOST_SEARCHED = 1000
+_MAX_SEARCHED = 1000
 """Forms that are searched one by one: their order is recomputed after each change."""
 
-_MOST_NESTED = 8
+_MAX_NESTED = 8
 """Nested values that are searched at the end of a truncated text."""
 
 
@@ -90,7 +90,7 @@ class FormIndex:
         # A hundred searches one by one take a tenth of the time of one combined expression. With more forms, or for a
         # short text, it is faster to look up the pieces of the text.
         count = len(self)
-        if count <= _MOST_SEARCHED and count < len(text) * _FORMS_A_CHARACTER:
+        if count <= _MAX_SEARCHED and count < len(text) * _FORMS_A_CHARACTER:
             return self._longest_first()
         return self.find_by_grams(text)
 
@@ -103,7 +103,7 @@ class FormIndex:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
         whole = left = text.rstrip("\ufffd")
-        for _ in range(_MOST_NESTED):
+        for _ in range(_MAX_NESTED):
             at = self._find_partial_form(left)
             if at is None:
                 break
@@ -194,16 +194,16 @@ def _snapshot(entries: Mapping[_T, object]) -> tuple[_T, ...]:
 
 REDACTED = "***"
 
-MOST_RELEASED_VALUES = 1000
+MAX_RELEASED_VALUES = 1000
 """Values without a holder that are still redacted."""
 
-MOST_RELEASED_CHARACTERS = 8_000_000
+MAX_RELEASED_CHARACTERS = 8_000_000
 """Characters of all their forms: a hundred tokens of 1,200 characters, in 20 MiB of memory."""
 
 SHORTEST_BASE64_FORM = 8
 """Characters of a Base64 form that is found without checking the characters around it."""
 
-_SHORTEST_BROKEN, _LONGEST_BROKEN = 8, 256
+_SHORTEST_BROKEN, _MAX_BROKEN = 8, 256
 """Characters of a form that is found across line ends. Longer values are found by their pieces."""
 
 _END = r"[ \t]{0,8}(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)\s{0,80}"
@@ -234,7 +234,7 @@ class Redactor:
     """
 
     def __init__(
-        self, *, most_released: int = MOST_RELEASED_VALUES, most_characters: int = MOST_RELEASED_CHARACTERS
+        self, *, most_released: int = MAX_RELEASED_VALUES, most_characters: int = MAX_RELEASED_CHARACTERS
     ) -> None:
         self._most_released = most_released
         self._most_characters = most_characters
@@ -340,7 +340,7 @@ def _redact_across_lines(text: str, index: FormIndex) -> str:
     """Replace values that are broken across lines, at any position."""
     joined = _LINE_END.sub("", text)
     for form in index.find_by_grams(joined):
-        if _SHORTEST_BROKEN <= len(form) <= _LONGEST_BROKEN and form in joined:
+        if _SHORTEST_BROKEN <= len(form) <= _MAX_BROKEN and form in joined:
             broken = f"(?:{_END})?".join(map(re.escape, form))
             text = re.sub(broken, REDACTED, text)
     return text

@@ -13,7 +13,7 @@ from jobs.redaction.redactor import Redactor
 LONG_SECRET = 1024
 """Characters from which on the forms of a value are computed in a thread, because that takes milliseconds."""
 
-MOST_RUN_CHARACTERS = 131_072
+MAX_RUN_CHARACTERS = 131_072
 """Characters of all values that one run holds. Further ones, in a run of many attempts, release the oldest."""
 
 
@@ -41,7 +41,7 @@ class RunSecrets:
             return
         self._values[value] = redactor
         self._characters += len(value)
-        while self._characters > MOST_RUN_CHARACTERS and len(self._values) > 1:
+        while self._characters > MAX_RUN_CHARACTERS and len(self._values) > 1:
             self._release(next(iter(self._values)))
 
     def occur_in(self, text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.errors import JobsError
 
-MOST_GZIP_MEMBERS = 1000
+MAX_GZIP_MEMBERS = 1000
 """Members of a gzip body: each costs as much as ten thousand bytes of one member."""
 
 
@@ -27,10 +27,10 @@ class NotInEncoding(UndecodableBody):
 
 
 class TooManyMembers(UndecodableBody):
-    """The body has more than MOST_GZIP_MEMBERS gzip members."""
+    """The body has more than MAX_GZIP_MEMBERS gzip members."""
 
     def __init__(self) -> None:
-        super().__init__(f"its body has more than {MOST_GZIP_MEMBERS:,} gzip members")
+        super().__init__(f"its body has more than {MAX_GZIP_MEMBERS:,} gzip members")
 
 
 def make_inflater(encoding: str) -> Inflater | None:
@@ -74,7 +74,7 @@ class Inflater(ABC):
 
     def _count_member(self) -> None:
         self._members += 1
-        if self._members > MOST_GZIP_MEMBERS:
+        if self._members > MAX_GZIP_MEMBERS:
             raise TooManyMembers
 
     def finish(self) -> None:

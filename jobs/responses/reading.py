@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
 IDENTITY_HEADERS = {"accept-encoding": "identity"}
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 """Characters of an encoding in an error."""
 
 
@@ -175,7 +175,7 @@ def _refuse_encoding(encoding: str) -> str:
     name = encoding.strip().lower()
     if name in ("", "identity") or make_inflater(name) is not None:
         return ""
-    return f"its body is encoded as {make_printable(name, _MOST_SHOWN)}, but identity was requested"
+    return f"its body is encoded as {make_printable(name, _MAX_SHOWN)}, but identity was requested"
 
 
 def _received(response: httpx.Response, body: ReceivedBody) -> ReceivedResponse:

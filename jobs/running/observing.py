@@ -115,7 +115,7 @@ class TargetObserver:
 
 _REFUSED = frozenset({401, 403})
 
-LONGEST_CREDENTIAL_REFRESH = 5.0
+MAX_CREDENTIAL_REFRESH = 5.0
 """Maximum seconds for a refresh."""
 
 
@@ -131,7 +131,7 @@ async def refresh_credentials(
 
     The message starts with a capital letter and ends with a full stop.
     """
-    limit_s = min(left_s, LONGEST_CREDENTIAL_REFRESH)
+    limit_s = min(left_s, MAX_CREDENTIAL_REFRESH)
     renewals: list[CredentialRefresh] = []
 
     async def look() -> None:

@@ -43,7 +43,7 @@ RETRY_SHARE = 0.2
 _MINUTE = 60.0
 _IDLE = 2 * _MINUTE
 """A job without a request for this long has no share any more."""
-_MOST_HOSTS = 1000
+_MAX_HOSTS = 1000
 """Above this number, hosts without a request in the last minute are removed: their buckets are full again."""
 _ONE = 1 - 1e-9
 """One token, with tolerance for rounding of sums."""
@@ -205,5 +205,5 @@ class RetryBudget:
         return bucket
 
     def _forget_idle(self, now: float) -> None:
-        if len(self._buckets) >= _MOST_HOSTS:
+        if len(self._buckets) >= _MAX_HOSTS:
             self._buckets = {host: one for host, one in self._buckets.items() if now - one.filled_at < _MINUTE}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.messages import MOST_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.expectations.messages import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from jobs.redaction import Redactor
 
-MOST_STEP_DETAILS = 100
+MAX_STEP_DETAILS = 100
 """The maximum of a check, including its `cleanup`."""
-MOST_CERTIFICATE_NAMES = 5
+MAX_CERTIFICATE_NAMES = 5
 """Names of a certificate. Those of a content delivery network have a hundred."""
-LONGEST_CERTIFICATE_NAMES = 200
+MAX_CERTIFICATE_NAMES_LENGTH = 200
 """Characters of all names of a certificate."""
-LONGEST_DETAIL_NAME = 100
+MAX_DETAIL_NAME = 100
 """Characters of a subject, an issuer, a name or a step's name."""
-MOST_DNS_RECORDS = 20
-LONGEST_DNS_RECORD = 255
+MAX_DNS_RECORDS = 20
+MAX_DNS_RECORD = 255
 """Characters of a DNS record."""
-LONGEST_DNS_RECORDS = 500
+MAX_DNS_RECORDS_LENGTH = 500
 """Characters of all records."""
-LONGEST_HEALTH_TEXT = 200
+MAX_HEALTH_TEXT = 200
 """Characters of the text of an entry of a health document."""
-LONGEST_HEALTH_TEXTS = 2000
+MAX_HEALTH_TEXTS = 2000
 """Characters of all of them."""
 
 _CACHED_CERTIFICATES = 256
@@ -68,7 +68,7 @@ def build_details(seen: Observation, redact: Redact) -> Details | None:
         return None
     texts = _Texts(redact)
     return Details(
-        steps=tuple(_step(step, texts) for step in steps[:MOST_STEP_DETAILS]),
+        steps=tuple(_step(step, texts) for step in steps[:MAX_STEP_DETAILS]),
         tls=_tls(seen, texts) if has_tls else None,
         dns=_dns(facts, texts) if has_answer else None,
         health=None if seen.health is None else _health(seen.health, texts),
@@ -81,7 +81,7 @@ class _Texts:
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
 
-    def short(self, text: str, most: int = LONGEST_DETAIL_NAME) -> str:
+    def short(self, text: str, most: int = MAX_DETAIL_NAME) -> str:
         """Return at most `most` characters on one line; an ellipsis marks a shortened text."""
         cut = len(text) > most + _REDACTED_AHEAD
         return make_printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
@@ -108,7 +108,7 @@ def _certificate(certificate: Certificate, texts: _Texts) -> CertificateDetail:
     return CertificateDetail(
         subject=texts.short(certificate.subject),
         issuer=texts.short(certificate.issuer),
-        names=_first(map(texts.short, certificate.names[:MOST_CERTIFICATE_NAMES]), LONGEST_CERTIFICATE_NAMES),
+        names=_first(map(texts.short, certificate.names[:MAX_CERTIFICATE_NAMES]), MAX_CERTIFICATE_NAMES_LENGTH),
         name_count=len(certificate.names),
         expires_at=certificate.not_after.replace(microsecond=0),
     )
@@ -127,7 +127,7 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
     return DnsDetail(
         rcode=texts.short(str(facts["rcode"])),
         records=_first(
-            (texts.short(record, LONGEST_DNS_RECORD) for record in answers[:MOST_DNS_RECORDS]), LONGEST_DNS_RECORDS
+            (texts.short(record, MAX_DNS_RECORD) for record in answers[:MAX_DNS_RECORDS]), MAX_DNS_RECORDS_LENGTH
         ),
         record_count=len(answers),
         ttl_s=facts.get("ttl"),
@@ -136,10 +136,10 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
 
 
 def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
-    left = LONGEST_HEALTH_TEXTS
+    left = MAX_HEALTH_TEXTS
     entries = []
     for entry in first_entries(health.entries):
-        name, text = texts.short(entry.name), texts.short(entry.text, LONGEST_HEALTH_TEXT) if entry.text else ""
+        name, text = texts.short(entry.name), texts.short(entry.text, MAX_HEALTH_TEXT) if entry.text else ""
         if entry.status is EntryStatus.UP or len(text) > left:
             text = ""
         left -= len(text)
@@ -165,7 +165,7 @@ DEFAULT_EXCERPT_BYTES = 2048
 
 """Characters beyond the limit that are searched for secrets: redaction shortens the text."""
 
-_LONGEST_CHARACTER = 4
+_MAX_CHARACTER = 4
 """Bytes."""
 _AS_THEY_ARE = "\n\t"
 
@@ -175,7 +175,7 @@ def extract_excerpt(seen: Observation, limit: int, redact: Redact) -> str:
     if not (limit and seen.body):
         return ""
     # Enough bytes for any characters: a long body is not decoded as a whole.
-    begin = (limit + _REDACTED_AHEAD) * _LONGEST_CHARACTER
+    begin = (limit + _REDACTED_AHEAD) * _MAX_CHARACTER
     if len(seen.body) > begin:
         seen = replace(seen, body=seen.body[:begin], body_truncated=True)
     answer = JudgedAnswer(seen, redact)
@@ -241,10 +241,10 @@ def build_attempt(
 def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
     """Return the failures that history stores, in order: decisive ones before degrading ones. The message counts the
     others."""
-    if len(failures) <= MOST_LISTED_FAILURES:
+    if len(failures) <= MAX_LISTED_FAILURES:
         return failures
     ranked = sorted(range(len(failures)), key=lambda at: failures[at].severity is Severity.DEGRADED)
-    return tuple(failures[at] for at in sorted(ranked[:MOST_LISTED_FAILURES]))
+    return tuple(failures[at] for at in sorted(ranked[:MAX_LISTED_FAILURES]))
 
 
 def finished_run(

@@ -57,7 +57,7 @@ class HealthDetail:
     entry_count: int
 
 
-MOST_HEALTH_ENTRIES = 50
+MAX_HEALTH_ENTRIES = 50
 """Entries that history stores of a document."""
 
 _RANK = {EntryEffect.DOWN: 0, EntryEffect.DEGRADED: 1, EntryEffect.NONE: 2}
@@ -65,12 +65,12 @@ _RANK = {EntryEffect.DOWN: 0, EntryEffect.DEGRADED: 1, EntryEffect.NONE: 2}
 
 def first_entries(entries: tuple[ReportedEntry, ...]) -> tuple[ReportedEntry, ...]:
     """Return the entries that history stores, in order: those that count, then those that are not up."""
-    if len(entries) <= MOST_HEALTH_ENTRIES:
+    if len(entries) <= MAX_HEALTH_ENTRIES:
         return entries
     ranked = sorted(
         range(len(entries)), key=lambda at: (_RANK[entries[at].effect], entries[at].status is EntryStatus.UP)
     )
-    return tuple(entries[at] for at in sorted(ranked[:MOST_HEALTH_ENTRIES]))
+    return tuple(entries[at] for at in sorted(ranked[:MAX_HEALTH_ENTRIES]))
 
 
 _DAY = 86_400

@@ -16,9 +16,9 @@ from jobs.fast_frozen import fast_frozen
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.run import Run
 
-MOST_TRACKED_ENTRIES = 100
+MAX_TRACKED_ENTRIES = 100
 """Of a job, those that its documents do not have any more included."""
-MOST_ENTRY_CHANGES = 20
+MAX_ENTRY_CHANGES = 20
 """The last changes of an entry, its present state included."""
 
 
@@ -96,7 +96,7 @@ def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | N
     seen = {entry.name: _seen(known.get(entry.name), entry, run.id, at) for entry in health.entries}
     missing = [_missing(each, at) if is_complete else each for name, each in known.items() if name not in seen]
     missing.sort(key=lambda each: each.present.at, reverse=True)
-    entries = tuple([*seen.values(), *missing][:MOST_TRACKED_ENTRIES])
+    entries = tuple([*seen.values(), *missing][:MAX_TRACKED_ENTRIES])
     if history is not None and _states(entries) == _states(history.entries):
         return None
     return HealthHistory(run.job, entries, run.due_at, run.id)
@@ -120,4 +120,4 @@ def _missing(known: EntryHistory, at: datetime) -> EntryHistory:
 
 def _changed(known: EntryHistory, at: datetime, status: EntryStatus | None) -> tuple[EntryChange, ...]:
     # Changes are in order, also those of a run that finished late.
-    return (EntryChange(max(at, known.present.at), status), *known.changes)[:MOST_ENTRY_CHANGES]
+    return (EntryChange(max(at, known.present.at), status), *known.changes)[:MAX_ENTRY_CHANGES]

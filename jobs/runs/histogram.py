@@ -45,7 +45,7 @@ def one_at(place: int) -> int:
 GROWTH = 1.1
 MAX_RELATIVE_ERROR = (GROWTH - 1) / (GROWTH + 1)
 """4.8 %."""
-LARGEST_BUCKET = 400
+MAX_BUCKET = 400
 """Holds everything from 11,000 years on."""
 
 _BUCKETS_PER_E = 1 / log(GROWTH)
@@ -125,7 +125,7 @@ class Histogram:
 def bucket_of(milliseconds: float) -> int:
     """Return the bucket of a duration. A negative one counts as 0."""
     microseconds = milliseconds * _MICROSECONDS
-    return 0 if microseconds < 1 else min(int(log(microseconds) * _BUCKETS_PER_E) + 1, LARGEST_BUCKET)
+    return 0 if microseconds < 1 else min(int(log(microseconds) * _BUCKETS_PER_E) + 1, MAX_BUCKET)
 
 
 def _list_counts(counts: Mapping[int, int]) -> Sequence[int]:
@@ -148,4 +148,4 @@ def _middle(bucket: int) -> float:
     return 0.0 if bucket == 0 else 2 * GROWTH**bucket / (GROWTH + 1) / _MICROSECONDS
 
 
-_MIDDLES = [_middle(bucket) for bucket in range(LARGEST_BUCKET + 1)]
+_MIDDLES = [_middle(bucket) for bucket in range(MAX_BUCKET + 1)]

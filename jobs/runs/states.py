@@ -21,7 +21,7 @@ from jobs.runs.run import Run
 
 SUSPENSION_KNOWN_AFTER = timedelta(seconds=10)
 """A scheduled run that is due later than this after a pause shows that the pause has ended."""
-LONGEST_CAUSE = 1000
+MAX_CAUSE = 1000
 """Characters of a stored message."""
 
 
@@ -149,4 +149,4 @@ def _affects(current: StateChange, run: Run) -> bool:
 
 def _cause_of_run(run: Run, state: JobStatus) -> Cause:
     code = run.reason or run.error or (ErrorClass.EXPECTATION_FAILED if state is JobStatus.DEGRADED else run.outcome)
-    return Cause(str(code), run.message[:LONGEST_CAUSE])
+    return Cause(str(code), run.message[:MAX_CAUSE])

@@ -219,7 +219,7 @@ _LAST_NAMED = re.compile(r"([A-Z]{3,}|[0-7])L", re.IGNORECASE)
 _BEFORE_LAST = re.compile(r"L-([0-9]{1,2})", re.IGNORECASE)
 _NEAREST = re.compile(r"([0-9]{1,2})W", re.IGNORECASE)
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
-_MOST_TIMES = 24
+_MAX_TIMES = 24
 """Maximum number of times of day in a conversion."""
 
 
@@ -332,7 +332,7 @@ def _month_days(item: str) -> list[str]:
 
 
 def _times(seconds: int, minutes: int, hours: int) -> str | None:
-    if seconds.bit_count() * minutes.bit_count() * hours.bit_count() > _MOST_TIMES:
+    if seconds.bit_count() * minutes.bit_count() * hours.bit_count() > _MAX_TIMES:
         return None
     found = [
         f"'{hour:02}:{minute:02}" + (f":{second:02}'" if second else "'")

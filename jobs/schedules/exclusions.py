@@ -206,7 +206,7 @@ def _clock(time: int) -> str:
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _KINDS = ("dates", "weekly", "holidays")
 
-MOST_EXCLUSIONS = 100
+MAX_EXCLUSIONS = 100
 """Entries of a list."""
 
 
@@ -214,8 +214,8 @@ def read_exclusions(value: object) -> tuple[Exclusion, ...]:
     """Parse `except`. Raises ScheduleError, which names the entry."""
     if not isinstance(value, list):
         raise ScheduleError(f"except: a list is expected, like [{{dates: ['2026-12-24']}}], not {value!r:.40}")
-    if len(value) > MOST_EXCLUSIONS:
-        raise ScheduleError(f"except: {len(value)} entries are too many, the maximum is {MOST_EXCLUSIONS}")
+    if len(value) > MAX_EXCLUSIONS:
+        raise ScheduleError(f"except: {len(value)} entries are too many, the maximum is {MAX_EXCLUSIONS}")
     return _shared(tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value)))
 
 

@@ -122,7 +122,7 @@ def _is_single(item: CronRange) -> bool:
     return item.start == item.stop
 
 
-_MOST_TIMES = 4
+_MAX_TIMES = 4
 """Maximum number of times of day that are listed."""
 
 
@@ -144,7 +144,7 @@ def _times(second: FieldWords, minute: FieldWords, hour: FieldWords) -> str | No
     """Describe as `at 13:00 and 13:30` if the expression lists few times; otherwise None."""
     found = [words.values for words in (hour, minute, second)]
     hours, minutes, seconds = (values or [] for values in found)
-    if not 0 < len(hours) * len(minutes) * len(seconds) <= _MOST_TIMES:
+    if not 0 < len(hours) * len(minutes) * len(seconds) <= _MAX_TIMES:
         return None
     precise = seconds != [0]
     combined = product(sorted(hours), sorted(minutes), sorted(seconds))

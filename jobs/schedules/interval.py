@@ -17,7 +17,7 @@ from jobs.schedules.protocol import LAST_MS, from_milliseconds, to_milliseconds
 
 SHORTEST_INTERVAL = 0.1
 """Seconds. Below this, planning and recording cost more than the checks."""
-LONGEST_INTERVAL = 3650 * 86_400.0
+MAX_INTERVAL = 3650 * 86_400.0
 """Seconds, ten years."""
 
 _TIMESPAN = re.compile(
@@ -43,10 +43,10 @@ class IntervalSchedule:
     offset_ms: int = field(init=False)
 
     def __post_init__(self, every_seconds: float, offset_seconds: float) -> None:
-        if not SHORTEST_INTERVAL <= every_seconds <= LONGEST_INTERVAL:
+        if not SHORTEST_INTERVAL <= every_seconds <= MAX_INTERVAL:
             raise ScheduleError(
                 f"an interval of {_shown(every_seconds)} is out of range: "
-                f"{format_duration(SHORTEST_INTERVAL)} to {format_duration(LONGEST_INTERVAL)}"
+                f"{format_duration(SHORTEST_INTERVAL)} to {format_duration(MAX_INTERVAL)}"
             )
         if not 0 <= offset_seconds < every_seconds:
             raise ScheduleError(

@@ -289,7 +289,7 @@ _KEYS = ("day", "at", "months", "missing_day")
 _MISSING_DAY = ("skip", "last")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _EXAMPLE = "{day: last, at: '02:00'}"
-MOST_MONTHLY_ENTRIES = 100
+MAX_MONTHLY_ENTRIES = 100
 """Entries of a list."""
 
 
@@ -324,8 +324,8 @@ def _entries(value: object, path: str) -> list[tuple[object, str]]:
         value = value.split(",")
     if not isinstance(value, list):
         return [(value, path)]
-    if not 1 <= len(value) <= MOST_MONTHLY_ENTRIES:
-        raise ScheduleError(f"{path}: a list of 1 to {MOST_MONTHLY_ENTRIES} entries is expected, not {len(value)}")
+    if not 1 <= len(value) <= MAX_MONTHLY_ENTRIES:
+        raise ScheduleError(f"{path}: a list of 1 to {MAX_MONTHLY_ENTRIES} entries is expected, not {len(value)}")
     return [(one, f"{path}[{number}]") for number, one in enumerate(value)]
 
 

@@ -65,7 +65,7 @@ def _suggest_macro(macro: str) -> str:
 CRON_FIELDS = (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD)
 """In the order of the expression; an expression of five fields omits the first."""
 
-_LONGEST_TEXT = 1000
+_MAX_TEXT = 1000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 _ALL_DAYS = DAY_FIELD.full_mask
@@ -213,8 +213,8 @@ def _mend(error: CronFieldError, parts: list[str]) -> str:
 
 
 def _split(text: str) -> list[str]:
-    if len(text) > _LONGEST_TEXT:
-        raise ScheduleError(f"a schedule of {len(text)} characters is too long, the maximum is {_LONGEST_TEXT}")
+    if len(text) > _MAX_TEXT:
+        raise ScheduleError(f"a schedule of {len(text)} characters is too long, the maximum is {_MAX_TEXT}")
     stripped = text.strip()
     odd = next((character for character in stripped if character.isspace() and character != " "), None)
     if odd is not None:

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 from jobs.errors import ScheduleError
 from jobs.formats.durations import parse_duration, suggest_duration
 from jobs.schedules.exclusions import read_exclusions
-from jobs.schedules.interval import LONGEST_INTERVAL, IntervalSchedule
+from jobs.schedules.interval import MAX_INTERVAL, IntervalSchedule
 from jobs.schedules.monthly import MonthlySchedule, read_month_day, read_monthly
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.protocol import Schedule, refuse_unknown_keys
@@ -137,7 +137,7 @@ def _jitter(value: object) -> float:
         seconds = parse_duration(value)
     except ValueError as error:
         raise ScheduleError(f"jitter: {error}") from None
-    if not 0.001 <= seconds <= LONGEST_INTERVAL:
+    if not 0.001 <= seconds <= MAX_INTERVAL:
         raise ScheduleError(f"jitter: {value!r:.40} is out of range: 1ms to 3650d")
     return seconds
 
@@ -181,14 +181,14 @@ _DISTANCE = re.compile(r"(?:@?every\s+)?(\d+(?:\.\d+)?|[a-z]+)?\s*([a-z]+)", re.
 _DAY_AT = re.compile(r"(?:every\s+|on\s+)?([a-z]+)(?:\s+at\s+|\s+)(\d{1,2})(?::(\d{2}))?\s*(am|pm)?", re.IGNORECASE)
 _MONTH_DAY = re.compile(r"(?:every\s+|on\s+)?(?:the\s+)?(.+?)(?:\s+day)?\s+of\s+(?:the\s+|each\s+|every\s+)?month")
 _RATE = re.compile(r"rate\((.+)\)")
-_LONGEST_TEXT = 100
+_MAX_TEXT = 100
 """Characters. Longer texts are not converted."""
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def suggest_for_words(text: str) -> str | None:
     """Return the form to write; None if the words are not understood."""
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > _MAX_TEXT:
         return None
     words = " ".join(text.split()).lower()
     if macro := _MACROS.get(words):
@@ -239,7 +239,7 @@ def _daily(day: str, hour: int, minute: int, half: str) -> str | None:
     return f"'0 {minute} {hour} * * {days}'"
 
 
-MOST_SCHEDULES = 50
+MAX_SCHEDULES = 50
 """Maximum number of schedules of a job."""
 
 _EVERY_PREFIXES = ("every ", "@every ")
@@ -259,8 +259,8 @@ def parse_schedule(value: object) -> Schedule:
 
 
 def _several(values: list[object]) -> Schedule:
-    if not 1 <= len(values) <= MOST_SCHEDULES:
-        raise ScheduleError(f"a list of schedules must have 1 to {MOST_SCHEDULES} entries, not {len(values)}")
+    if not 1 <= len(values) <= MAX_SCHEDULES:
+        raise ScheduleError(f"a list of schedules must have 1 to {MAX_SCHEDULES} entries, not {len(values)}")
     return (
         _entry(0, values[0]) if len(values) == 1 else UnionSchedule(tuple(_entry(*pair) for pair in enumerate(values)))
     )

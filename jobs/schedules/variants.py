@@ -76,7 +76,7 @@ def _not_an_instant(key: str, value: object) -> ScheduleError:
     )
 
 
-MOST_EXCLUDED_PERIODS = 1000
+MAX_EXCLUDED_PERIODS = 1000
 """Consecutive excluded periods after which the search ends: nearly three years of days, nineteen of weekends."""
 
 
@@ -84,7 +84,7 @@ MOST_EXCLUDED_PERIODS = 1000
 class BoundedSchedule(WrappedSchedule):
     """Due when `schedule` is due within the bounds (both included) and outside of `exclusions`.
 
-    After MOST_EXCLUDED_PERIODS consecutive excluded periods the schedule counts as never due again.
+    After MAX_EXCLUDED_PERIODS consecutive excluded periods the schedule counts as never due again.
     """
 
     schedule: Schedule
@@ -122,7 +122,7 @@ class BoundedSchedule(WrappedSchedule):
     def next_after_ms(self, milliseconds: int) -> int | None:
         if self.start is not None:
             milliseconds = max(milliseconds, self.start.milliseconds - 1)
-        for _ in range(MOST_EXCLUDED_PERIODS):
+        for _ in range(MAX_EXCLUDED_PERIODS):
             due = self.schedule.next_after_ms(milliseconds)
             if due is None or (self.end is not None and due > self.end.milliseconds):
                 return None

@@ -55,7 +55,7 @@ Target = Annotated[
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by kind."""
 
-LONGEST_TARGET_NAME = 300
+MAX_TARGET_NAME = 300
 """Characters."""
 
 
@@ -65,7 +65,7 @@ def describe_target(target: Any, step: str = "", redact: Callable[[str], str] = 
     `step`: of a check of several steps, the one to name. `redact`: removes registered values, such as one in a path.
     """
     label = target.label_of_step(step) if step and isinstance(target, StepsTarget) else target.label
-    return make_printable(redact(label), LONGEST_TARGET_NAME)
+    return make_printable(redact(label), MAX_TARGET_NAME)
 
 
 KEYS_OF_OTHER_KINDS = (

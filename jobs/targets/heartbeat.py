@@ -15,13 +15,13 @@ from jobs.schedules import Schedule, parse_schedule
 from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.targets.endpoints import Destination
 
-LONGEST_WAIT = 366 * 86400.0
+MAX_WAIT = 366 * 86400.0
 """Seconds of a leap year."""
 
 
 def _check_wait(seconds: float) -> float:
-    if not 1.0 <= seconds <= LONGEST_WAIT:
-        raise ValueError(f"{format_duration(seconds)} is out of range: 1s to {format_duration(LONGEST_WAIT)}")
+    if not 1.0 <= seconds <= MAX_WAIT:
+        raise ValueError(f"{format_duration(seconds)} is out of range: 1s to {format_duration(MAX_WAIT)}")
     return seconds
 
 

@@ -80,14 +80,14 @@ def format_as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-MOST_STEPS = 50
-MOST_STEP_EXPECTATIONS = 300
+MAX_STEPS = 50
+MAX_STEP_EXPECTATIONS = 300
 """Entries of `expect` in all steps together, including `cleanup`."""
 
-MOST_SAVED_VALUES = 200
+MAX_SAVED_VALUES = 200
 """Values that all steps of a check can save."""
 
-MOST_SAVED_SECRETS = 50
+MAX_SAVED_SECRETS = 50
 """Secret ones among them: the redactor searches for each in about a hundred forms."""
 
 
@@ -201,17 +201,17 @@ class StepsTarget(FrozenModel):
     FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION})
 
     kind: Literal["steps"]
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST_STEPS)]
-    cleanup: Annotated[tuple[Step, ...], Field(max_length=MOST_STEPS)] = ()
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
+    cleanup: Annotated[tuple[Step, ...], Field(max_length=MAX_STEPS)] = ()
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
         if self.steps[0].url.startswith("/"):
             raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host, but the first step needs one")
         entries = sum(len(step.expect) for _, step in self._iter_steps())
-        if entries > MOST_STEP_EXPECTATIONS:
+        if entries > MAX_STEP_EXPECTATIONS:
             raise ValueError(
-                f"has {entries} entries of expect in all steps together; at most {MOST_STEP_EXPECTATIONS} are allowed: "
+                f"has {entries} entries of expect in all steps together; at most {MAX_STEP_EXPECTATIONS} are allowed: "
                 "combine some in one entry (cel, or a pattern with |), or split the job"
             )
         known: set[str] = set()
@@ -231,14 +231,14 @@ class StepsTarget(FrozenModel):
     def _check_saved_values(self) -> None:
         """Raises ValueError."""
         hidden = [step.is_secret_value(name) for _, step in self._iter_steps() for name in step.save]
-        if len(hidden) > MOST_SAVED_VALUES:
+        if len(hidden) > MAX_SAVED_VALUES:
             raise ValueError(
-                f"the steps save {len(hidden)} values; at most {MOST_SAVED_VALUES} are allowed: "
+                f"the steps save {len(hidden)} values; at most {MAX_SAVED_VALUES} are allowed: "
                 "save only values that later steps need"
             )
-        if sum(hidden) > MOST_SAVED_SECRETS:
+        if sum(hidden) > MAX_SAVED_SECRETS:
             raise ValueError(
-                f"the steps save {sum(hidden)} secret values; at most {MOST_SAVED_SECRETS} are allowed: "
+                f"the steps save {sum(hidden)} secret values; at most {MAX_SAVED_SECRETS} are allowed: "
                 "write `secret: false` for those that can be shown (names such as token count as secret)"
             )
 

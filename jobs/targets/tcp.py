@@ -15,7 +15,7 @@ from jobs.policies import Timeouts
 from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port
 from jobs.targets.http import TlsOptions
 
-MOST_DIALOGUE_LINES = 50
+MAX_DIALOGUE_LINES = 50
 
 
 class SendLine(FrozenModel):
@@ -64,7 +64,7 @@ class TcpTarget(FrozenModel):
     tls: TlsOptions | None = None
     server_name: Host | None = None
     ip_version: IpVersion | None = None
-    dialogue: Annotated[tuple[DialogueLine, ...], Field(max_length=MOST_DIALOGUE_LINES)] = ()
+    dialogue: Annotated[tuple[DialogueLine, ...], Field(max_length=MAX_DIALOGUE_LINES)] = ()
     read_limit: ByteSize = Field(default=ByteSize(16 * 1024), ge=1, le=64 * 1024)
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ _FUNCTION_KEY = re.compile(r"^code$", re.IGNORECASE)
 """The query parameter with the key of an Azure Function."""
 _SHORTEST_FUNCTION_KEY = 20
 """Characters of such a key. Shorter values are codes of countries, currencies and the like."""
-_LONGEST_TEXT = 64 * 1024
+_MAX_TEXT = 64 * 1024
 """Characters of a text body that is parsed as JSON."""
 _SENT_KEYS = frozenset(
     map(
@@ -109,7 +109,7 @@ def _mask(value: Any, name: str, *, is_sent: bool, is_json: bool) -> Any:
 
 def _mask_text(text: str) -> str:
     """Return a text without the credentials in its JSON, or in the query of its URL."""
-    if text.lstrip().startswith(("{", "[")) and len(text) <= _LONGEST_TEXT:
+    if text.lstrip().startswith(("{", "[")) and len(text) <= _MAX_TEXT:
         with suppress(ValueError, RecursionError):
             parsed = json.loads(text)
             masked = _mask(parsed, "", is_sent=True, is_json=True)
@@ -158,7 +158,7 @@ def _in_body(path: KeyPath, body: RequestBody) -> Iterator[Finding]:
                     yield _finding((*path, "form", name), name, _by_name(name))
         case JsonBody(json_=document):
             yield from _in_json((*path, "json"), document)
-        case TextBody(text=str() as text) if text.lstrip().startswith(("{", "[")) and len(text) <= _LONGEST_TEXT:
+        case TextBody(text=str() as text) if text.lstrip().startswith(("{", "[")) and len(text) <= _MAX_TEXT:
             with suppress(ValueError, RecursionError):
                 # Values inside a text have no path in the definition.
                 yield from (replace(one, path=(*path, "text")) for one in _in_json((), json.loads(text)))

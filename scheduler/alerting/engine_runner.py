@@ -40,7 +40,7 @@ IDLE_INTERVAL = 10.0
 """Seconds between passes that nothing in this process requires: another process may have ended before its pass."""
 MAX_CONFLICTS = 10
 """Decisions of one pass that other processes overtake."""
-_SHORTEST_RETRY, _LONGEST_RETRY = 1.0, 30.0
+_SHORTEST_RETRY, _MAX_RETRY = 1.0, 30.0
 """Seconds after a failure of the store."""
 
 
@@ -165,7 +165,7 @@ class EngineRunner:
             self._on_notifications(channels)
 
     def _fail(self, error: StoreError) -> None:
-        wait = min(_SHORTEST_RETRY * 2**self._failures, _LONGEST_RETRY)
+        wait = min(_SHORTEST_RETRY * 2**self._failures, _MAX_RETRY)
         self._failures = min(self._failures + 1, 10)
         self._retry_at = self._clock.monotonic() + wait
         self.error = str(error)

@@ -32,7 +32,7 @@ from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.stores.gates import Pauses
 from scheduler.stores.schedules import Cursors
 
-LONGEST_FIRST_WAIT = timedelta(minutes=15)
+MAX_FIRST_WAIT = timedelta(minutes=15)
 """After a start, for the first run of a job that is due later, or does not run."""
 _VERDICT_TIME = timedelta(seconds=2)
 """From the end of a run until its verdict is stored, at least."""
@@ -54,7 +54,7 @@ class FirstRuns:
         found = await self._cursors.find_start(now)
         if found != self.started_at:
             self.started_at, self._seen = found, {}
-        if found is None or now >= found + LONGEST_FIRST_WAIT:
+        if found is None or now >= found + MAX_FIRST_WAIT:
             return
         missing = [job for job in jobs if job not in self._seen]
         await self._due_times.read(missing if self._shares_runs else self._due_times.list_unknown(missing))
@@ -75,7 +75,7 @@ class FirstRuns:
         if seen is not None and now >= seen + _VERDICT_TIME:
             return None
         schedule, last = snapshot.schedule(job), self._due_times.find(job)
-        end = started_at + LONGEST_FIRST_WAIT
+        end = started_at + MAX_FIRST_WAIT
         if schedule is None:
             # A job that runs after others has no due instants.
             due = started_at if entry.job.depends_on and not is_missed else None

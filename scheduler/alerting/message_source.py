@@ -40,9 +40,9 @@ INCIDENT_PAGE = "/api/dashboard/incidents"
 """The path of the page of an incident, which scheduler.api.dashboard serves."""
 READ_TIMEOUT = 5.0
 """Seconds for the details of a message. What was not read then is omitted."""
-_LONGEST_CHANGE_SPAN = timedelta(hours=1)
+_MAX_CHANGE_SPAN = timedelta(hours=1)
 """Before the failure, for changes of a job without a good run."""
-_DECISIONS_PAGE, _MOST_PAGES = 200, 10
+_DECISIONS_PAGE, _MAX_PAGES = 200, 10
 _AT_ONCE = timedelta(seconds=2)
 
 _T = TypeVar("_T")
@@ -126,7 +126,7 @@ class DefinitionMessageSource:
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo
     ) -> tuple[str, ...]:
-        since = history.last_good_at or incident.failing_since - _LONGEST_CHANGE_SPAN
+        since = history.last_good_at or incident.failing_since - _MAX_CHANGE_SPAN
         reader = self._changes
         found: list[RecentChange] = []
         if reader is not None:
@@ -147,7 +147,7 @@ class DefinitionMessageSource:
         if not is_opening or at_once:
             return ""
         after = ""
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = await self._incidents.list_decisions(incident.id, limit=_DECISIONS_PAGE, after=after)
             for decision in page.entries:
                 if decision.code == "released" and decision.suppression is not None and decision.at >= transition.at:

@@ -25,7 +25,7 @@ from jobs.runs.states import Cause, JobStatus, StateChange, change_by_run, enter
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState
 from scheduler.stores.gates import Pause, Pauses
-from scheduler.stores.port import LARGEST_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
+from scheduler.stores.port import MAX_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
 
 _log = logging.getLogger("scheduler.changes")
 
@@ -129,9 +129,9 @@ class StateTracker:
         now = self._clock.monotonic()
         if self._refresh_at is not None and now < self._reload_at:
             since = self._clock.now() - REFRESHED_PERIOD
-            page = await self._changes.list_page(since=since, limit=LARGEST_PAGE)
+            page = await self._changes.list_page(since=since, limit=MAX_PAGE)
             self._changed_elsewhere |= {change.job for change in page.changes if self._is_newer(change)}
-            if len(page.changes) < LARGEST_PAGE:
+            if len(page.changes) < MAX_PAGE:
                 return
         states = await self._changes.read_states()
         # A change of this process may have been stored while they were read.

@@ -22,7 +22,7 @@ from typing import Final
 from limits.aio.storage import Storage
 
 from scheduler.stores.port import (
-    LARGEST_ATOMIC_GROUP,
+    MAX_ATOMIC_GROUP,
     Change,
     Delete,
     Insert,
@@ -272,7 +272,7 @@ class SharedWindows(Storage):
 async def prune_windows(store: Store, group: str, now: float) -> None:
     """Delete the rows of windows that have ended. Raises StoreError."""
     after = ""
-    while rows := await store.list_rows(RATE_LIMITS_TABLE, group, after=after, limit=LARGEST_ATOMIC_GROUP):
+    while rows := await store.list_rows(RATE_LIMITS_TABLE, group, after=after, limit=MAX_ATOMIC_GROUP):
         after = rows[-1].key
         ended = [row for row in rows if decode_json(row.body)["ends_at"] <= now]
         # A process that starts a new window in between finds no row and inserts one.

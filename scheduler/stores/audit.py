@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
 from scheduler.stores.rows import decode_json, encode_json, iterate_pages
 from scheduler.turns import compute
 
@@ -100,11 +100,11 @@ HEAD_ROW = _CHAIN_PARTITION, _HEAD_KEY
 _AFTER_ENTRIES = "a"
 """Greater than the key of each entry, less than that of the head."""
 _PAGE = 200
-_MAX_BATCH = LARGEST_ATOMIC_GROUP - 1
+_MAX_BATCH = MAX_ATOMIC_GROUP - 1
 _MAX_BATCH_CHARACTERS = 1_000_000
 MAX_APPEND_TRIES = 200
 """Each failed try means that another process has appended."""
-_LONGEST_PAUSE = 0.1
+_MAX_PAUSE = 0.1
 """Seconds between two tries."""
 PRUNE_SLACK = timedelta(days=1)
 """Entries are deleted when the oldest is this much older than the retention: at most once a day, because each deletion
@@ -181,8 +181,8 @@ class AuditLog:
         last = old[-1]
         after = {"through": sequence_of(last), "hash": _hash_of(last.body), "deleted": len(old)}
         await self.append({**content, "action": RETENTION_ACTION, "after": after})
-        for start in range(0, len(old), LARGEST_ATOMIC_GROUP):
-            group = old[start : start + LARGEST_ATOMIC_GROUP]
+        for start in range(0, len(old), MAX_ATOMIC_GROUP):
+            group = old[start : start + MAX_ATOMIC_GROUP]
             await self._store.apply(*(Delete(AUDIT_TABLE, _CHAIN_PARTITION, row.key) for row in group))
         return len(old)
 
@@ -241,7 +241,7 @@ class AuditLog:
                 )
             except RowExists:
                 self._head = await self._head_after_conflict(head)
-                await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2 ** min(number, 10))))
+                await asyncio.sleep(random.uniform(0, min(_MAX_PAUSE, 0.002 * 2 ** min(number, 10))))
             else:
                 self._head = ChainHead(last.sequence, last.hash)
                 return entries

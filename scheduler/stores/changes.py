@@ -11,7 +11,7 @@ Keys in table CHANGES_TABLE:
 ascending keys give the newest first. One partition: a change is one transaction on every store, and a page one request.
 
 A change replaces the row of the state, fenced by its etag, in the same transaction that adds the change. Of several
-processes one therefore writes it. A row of entries has at most MOST_TRACKED_ENTRIES of them with MOST_ENTRY_CHANGES
+processes one therefore writes it. A row of entries has at most MAX_TRACKED_ENTRIES of them with MAX_ENTRY_CHANGES
 changes each. It is written only if an entry changes, fenced by its etag, and deleted with the last change of a job that
 was removed.
 """
@@ -28,7 +28,7 @@ from jobs.formats.instants import parse_instant
 from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
 from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, list_all_rows
 from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
 
@@ -76,7 +76,7 @@ def end_of(prefix: str) -> str:
 
 
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
-_PRUNED_AT_ONCE = LARGEST_ATOMIC_GROUP // 4
+_PRUNED_AT_ONCE = MAX_ATOMIC_GROUP // 4
 """Changes. Each has two rows, the last one of a removed job four."""
 
 

@@ -21,7 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from jobs.formats.instants import format_run_instant, parse_run_instant
 from jobs.runs import Attempt, ErrorClass, Run, Ticket
-from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.runs.keys import (
     HISTORY_TABLE,
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("scheduler.stores")
 
-LONGEST_LETTER_MESSAGE = 100_000
+MAX_LETTER_MESSAGE = 100_000
 """Characters that are stored of a message, and of a traceback. A queue accepts 64 KiB."""
-LARGEST_LETTER_DEFINITION = 200_000
+MAX_LETTER_DEFINITION = 200_000
 """Characters of a definition as JSON. A larger one is omitted, because the row would be too large."""
 
 
@@ -89,7 +89,7 @@ class DeadLetter:
             tried=run.attempts,
             error=run.error,
             definition=_definition_to_store(job),
-            traceback=traceback[-LONGEST_LETTER_MESSAGE:],
+            traceback=traceback[-MAX_LETTER_MESSAGE:],
         )
 
     @staticmethod
@@ -109,7 +109,7 @@ class DeadLetter:
 
     @staticmethod
     def from_message(text: str, reason: str, at: datetime, attempts: int = 0) -> DeadLetter:
-        return DeadLetter(_letter_id(at, text), reason, at, message=text[:LONGEST_LETTER_MESSAGE], attempts=attempts)
+        return DeadLetter(_letter_id(at, text), reason, at, message=text[:MAX_LETTER_MESSAGE], attempts=attempts)
 
     @property
     def job(self) -> str | None:
@@ -125,7 +125,7 @@ class LetterPage:
 
 
 def _definition_to_store(job: JobDefinition) -> Mapping[str, Any] | None:
-    if len(job.model_dump_json(by_alias=True)) > LARGEST_LETTER_DEFINITION:
+    if len(job.model_dump_json(by_alias=True)) > MAX_LETTER_DEFINITION:
         return None
     return job.to_json()
 
@@ -333,9 +333,9 @@ async def _iterate_keys(
     store: Store, table: str, partition: str, after: str = "", until: str = ""
 ) -> AsyncIterator[Row]:
     for _ in range(MAX_COUNTED_PAGES):
-        rows = await store.list_rows(table, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=False)
+        rows = await store.list_rows(table, partition, after=after, until=until, limit=MAX_PAGE, bodies=False)
         for row in rows:
             yield row
-        if len(rows) < LARGEST_PAGE:
+        if len(rows) < MAX_PAGE:
             return
         after = rows[-1].key

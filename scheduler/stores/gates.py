@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
 from scheduler.stores.port import (
-    LARGEST_PAGE,
+    MAX_PAGE,
     Delete,
     Insert,
     Replace,
@@ -229,7 +229,7 @@ class Cancellations:
 
     async def list_requested(self, now: datetime) -> Mapping[str, str]:
         """Return the source of each request, by the run's id. Expired rows are removed."""
-        rows = await self._store.list_rows(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, limit=LARGEST_PAGE)
+        rows = await self._store.list_rows(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, limit=MAX_PAGE)
         requests: dict[str, str] = {}
         for row in rows:
             body = decode_json(row.body)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
+from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
 from scheduler.stores.rows import decode_json, encode_json
 
 IDEMPOTENCY_TABLE: Final = "idempotency"
@@ -107,7 +107,7 @@ class IdempotencyRecords:
         """Delete the records of days that are over for RESPONSE_RETENTION. Returns how many."""
         deleted = 0
         oldest = _day(now - RESPONSE_RETENTION)
-        for day in await self._store.list_rows(IDEMPOTENCY_TABLE, _DAYS, until=oldest, limit=LARGEST_PAGE):
+        for day in await self._store.list_rows(IDEMPOTENCY_TABLE, _DAYS, until=oldest, limit=MAX_PAGE):
             while rows := await self._store.list_rows(IDEMPOTENCY_TABLE, day.key, limit=_DELETED_AT_ONCE, bodies=False):
                 await self._store.apply(*_deletions(day.key, rows))
                 deleted += len(rows)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from scheduler.identity.principal import Tags
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store, Upsert
+from scheduler.stores.port import MAX_ATOMIC_GROUP, MAX_PAGE, Delete, Store, Upsert
 from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json
 from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
 
@@ -80,7 +80,7 @@ class DeploymentMarkers:
         limit = min(reverse_ms(instant_before(now, age_s)) + PREFIX_END, await self._find_last_allowed())
         deleted = 0
         while rows := await self._store.list_rows(
-            MARKERS_TABLE, _PARTITION, after=limit, until=PREFIX_END, limit=LARGEST_ATOMIC_GROUP, bodies=False
+            MARKERS_TABLE, _PARTITION, after=limit, until=PREFIX_END, limit=MAX_ATOMIC_GROUP, bodies=False
         ):
             await self._store.apply(*[Delete(MARKERS_TABLE, _PARTITION, row.key) for row in rows])
             deleted += len(rows)
@@ -89,9 +89,9 @@ class DeploymentMarkers:
     async def _find_last_allowed(self) -> str:
         """Return the key of the oldest marker that their number allows."""
         after = ""
-        for _ in range(MAX_STORED_MARKERS // LARGEST_PAGE):
-            rows = await self._store.list_rows(MARKERS_TABLE, _PARTITION, after=after, limit=LARGEST_PAGE, bodies=False)
-            if len(rows) < LARGEST_PAGE:
+        for _ in range(MAX_STORED_MARKERS // MAX_PAGE):
+            rows = await self._store.list_rows(MARKERS_TABLE, _PARTITION, after=after, limit=MAX_PAGE, bodies=False)
+            if len(rows) < MAX_PAGE:
                 return PREFIX_END
             after = rows[-1].key
         return after

@@ -108,11 +108,11 @@ Change = Insert | Replace | Upsert | Delete
 Etags = tuple[str, ...]
 """The new etag of each changed row, "" for a delete."""
 
-LARGEST_BODY = 900_000
+MAX_BODY = 900_000
 """Characters. Azure Tables accepts 1 MiB a row; every store rejects more than this."""
-LARGEST_ATOMIC_GROUP = 100
+MAX_ATOMIC_GROUP = 100
 """Changes of different rows of one partition that every store makes all or none. Set by Azure Tables."""
-LARGEST_PAGE = 1000
+MAX_PAGE = 1000
 """Rows of one `list_rows`."""
 
 
@@ -128,7 +128,7 @@ class Store(Protocol):
         """Make the changes in this order.
 
         When it returns, the changes survive the end of the process at any moment. If it raises, or if the process ends,
-        none of them is made, provided that they are at most LARGEST_ATOMIC_GROUP changes of different rows of one
+        none of them is made, provided that they are at most MAX_ATOMIC_GROUP changes of different rows of one
         partition. Of other changes, those before the failed one may be made: SQLite makes all or none, Azure Tables one
         partition after the other. Order such changes so that a crash between any two does no harm and repeating them is
         safe. A change that a store's own retry makes twice counts as made once.
@@ -156,7 +156,7 @@ class Store(Protocol):
     async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        """Return rows of a partition, ascending by key, at most `limit` (1 to LARGEST_PAGE).
+        """Return rows of a partition, ascending by key, at most `limit` (1 to MAX_PAGE).
 
         Their keys are greater than `after` and, unless it is "", less than `until`.
 
@@ -209,12 +209,12 @@ class StoreScan(Protocol):
 
 
 def split_into_atomic_groups(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Yield neighbours of one partition together, up to LARGEST_ATOMIC_GROUP changes of different rows."""
+    """Yield neighbours of one partition together, up to MAX_ATOMIC_GROUP changes of different rows."""
     for _, together in groupby(changes, key=lambda change: (change.table, change.partition)):
         step: list[Change] = []
         keys: set[str] = set()
         for change in together:
-            if len(step) == LARGEST_ATOMIC_GROUP or change.key in keys:
+            if len(step) == MAX_ATOMIC_GROUP or change.key in keys:
                 yield step
                 step, keys = [], set()
             step.append(change)

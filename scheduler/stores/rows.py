@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from scheduler.stores.port import LARGEST_PAGE, Delete, Row, Store, StoreUnavailable, Upsert
+from scheduler.stores.port import MAX_PAGE, Delete, Row, Store, StoreUnavailable, Upsert
 
 
 def encode_json(body: Any) -> str:
@@ -48,7 +48,7 @@ async def iterate_pages(
     """Yield the pages of the rows that `Store.list_rows` describes; no empty page.
 
     `size`: rows of a page, by default as many as possible. Raises StoreUnavailable."""
-    limit = size or LARGEST_PAGE
+    limit = size or MAX_PAGE
     while True:
         rows = await store.list_rows(table, partition, after=after, until=until, limit=limit, bodies=bodies)
         if rows:

@@ -193,7 +193,7 @@ STRANDED_CURSOR = "stranded-until"
 """The cursor of the queued runs that the Functions host has checked: those due until then are not sent again."""
 STARTED_CURSOR = "started-at"
 """The first tick after the latest gap in which the scheduler did not run."""
-LONGEST_TICK_GAP = timedelta(minutes=2)
+MAX_PLANNING_GAP = timedelta(minutes=2)
 """From the end of what a tick has planned to the next tick. After a longer gap, the scheduler has started again."""
 _INSTANT_KEY = "instant"
 
@@ -225,7 +225,7 @@ class Cursors:
     async def find_start(self, now: datetime) -> datetime | None:
         """Return the latest start, and record it if ticks have been missing until now. None: it is not known."""
         planned_until, started_at = await self.read(PLANNED_UNTIL_CURSOR), await self.read(STARTED_CURSOR)
-        is_gap = planned_until is not None and planned_until + LONGEST_TICK_GAP < now
+        is_gap = planned_until is not None and planned_until + MAX_PLANNING_GAP < now
         if planned_until is not None and is_gap and (started_at is None or started_at <= planned_until):
             await self.record_start(now)
             return now

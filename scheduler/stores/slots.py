@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from scheduler.stores.port import LARGEST_PAGE, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import MAX_PAGE, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows import decode_json, encode_json
 
 _log = logging.getLogger("scheduler.slots")
@@ -277,4 +277,4 @@ class Slots:
         return found.etag
 
     async def _list_rows(self, group: str) -> Sequence[SlotRow]:
-        return [SlotRow.from_row(row) for row in await self._store.list_rows(SLOTS_TABLE, group, limit=LARGEST_PAGE)]
+        return [SlotRow.from_row(row) for row in await self._store.list_rows(SLOTS_TABLE, group, limit=MAX_PAGE)]

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain, repeat
 
 from jobs.definition import JobDefinition
-from jobs.policies import LONGEST_RUN_TIMEOUT
+from jobs.policies import MAX_RUN_TIMEOUT
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import Catalog
@@ -45,7 +45,7 @@ _PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
 
 def job_lease_duration(job: JobDefinition | None) -> timedelta:
     """Return how long a claim of the job lasts. None: the job was removed, and no run will start."""
-    return lease_duration(LONGEST_RUN_TIMEOUT if job is None else job.timeout.run)
+    return lease_duration(MAX_RUN_TIMEOUT if job is None else job.timeout.run)
 
 
 class RunLeases:

@@ -29,7 +29,7 @@ WRITERS_OF_TWO = int(os.environ.get("WRITERS", "10"))
 """Clients of two processes, whose writes each cost several requests to Azurite."""
 PATH = "/api/jobs/counter"
 FIRST = {"name": "counter", **job("http://127.0.0.1:9/"), "tags": {"count": "0"}}
-LONGEST_PAUSE = 3.0
+MAX_PAUSE = 3.0
 """Seconds until a client repeats a change that came too late; the pauses grow."""
 
 
@@ -50,7 +50,7 @@ async def increment(client: httpx.AsyncClient, *, by_patch: bool, luck: random.R
             return lost
         assert answer.status_code == 412, answer.text
         lost += 1
-        await asyncio.sleep(luck.uniform(0, min(LONGEST_PAUSE, 0.1 * 2**lost)))
+        await asyncio.sleep(luck.uniform(0, min(MAX_PAUSE, 0.1 * 2**lost)))
 
 
 async def count_writes(clients: Sequence[httpx.AsyncClient], number: int) -> None:

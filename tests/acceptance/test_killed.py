@@ -181,7 +181,7 @@ PLATFORM = Platform(
 )
 FROZEN = 12.0
 """Seconds: the lease of a claim (timeout.run and its margin), and a little more than a message is hidden."""
-LONGEST_PLANNING = timedelta(seconds=60)
+MAX_PLANNING = timedelta(seconds=60)
 """A machine that is too slow for what is due would get further behind with each kill. The kills go on after it."""
 PROCESSES: tuple[Kind, ...] = ("worker", "worker", "worker", "ticker")
 
@@ -209,7 +209,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
                 await processes.kill(luck.choice(processes.numbers()))
                 if luck.random() < 0.1:
                     processes.freeze(luck.choice(processes.numbers()), FROZEN)
-                if until is None and datetime.now(UTC) - since > LONGEST_PLANNING:
+                if until is None and datetime.now(UTC) - since > MAX_PLANNING:
                     until = await stop_planning(store, processes)
             until = until or await stop_planning(store, processes)
             account = Account(JOBS, since, until, ONCE, LETTERED, FOLLOWERS)

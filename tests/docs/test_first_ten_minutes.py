@@ -17,7 +17,7 @@ from tests.parts.proc import Program, free_port, run
 from tools.receiver import describe
 
 PAGE = "docs/first-ten-minutes.md"
-MOST_COMMANDS = 6
+MAX_COMMANDS = 6
 COMMANDS: list[Printed] = list(printed_commands(PAGE))
 PORTS = {"7071": free_port(), "9000": free_port(), "8000": free_port()}
 
@@ -52,7 +52,7 @@ async def shown(program: Program, is_shown: Callable[[str], bool], within: float
 
 
 def test_the_page_has_few_commands() -> None:
-    assert len(COMMANDS) <= MOST_COMMANDS
+    assert len(COMMANDS) <= MAX_COMMANDS
 
 
 async def test_the_page_leads_to_a_message_that_is_delivered_and_acknowledged(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tools.image.import_graph import ImportGraph
 from tools.image.native_libraries import strip_library
 from tools.image.pruning import IMPORTED_BY_STATEMENTS, is_foreign, is_importable, unused_files
 
-MOST_MEGABYTES = 150
+MAX_MEGABYTES = 150
 """As infra/pipeline/image size has it."""
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 TESTS_OF_SDKS = (
@@ -99,7 +99,7 @@ def test_packages_and_program_stay_below_the_limit(
 
     total = (native + other + sum(file.stat().st_size for file in sources)) / 1e6
 
-    assert 90 < total < MOST_MEGABYTES
+    assert 90 < total < MAX_MEGABYTES
 
 
 def test_what_remains_at_the_top_is_a_module_of_its_distribution(

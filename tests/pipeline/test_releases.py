@@ -20,7 +20,7 @@ from tests.pipeline.azure.commands import Command, parse
 from tests.pipeline.azure.world import KEYS, NEW, OLD, START, Behaviour, Container, World
 
 PLATFORMS = ("functions", "container-apps")
-LONGEST_ROLLBACK = 120.0
+MAX_ROLLBACK = 120.0
 """Seconds from the finding until the old version serves."""
 
 
@@ -41,7 +41,7 @@ def release(world: World, record: Path) -> str:
         deploy(context, NEW, "2.0", record)
         verify(context, "2.0", record)
     except DeliveryError as error:
-        assert seconds_to_roll_back(world, record) <= LONGEST_ROLLBACK
+        assert seconds_to_roll_back(world, record) <= MAX_ROLLBACK
         return str(error)
     return ""
 

@@ -44,6 +44,16 @@ def test_a_constant_names_its_subject() -> None:
     assert [name for name in bare if name not in unfinished.BARE_CONSTANTS] == []
 
 
+def test_a_maximum_is_called_so() -> None:
+    others = [
+        f"{module.path}:{name}"
+        for module in modules()
+        for name in _constants(module.tree)
+        if re.match(r"_?(MOST|LONGEST|LARGEST)_", name)
+    ]
+    assert others == []
+
+
 def _constants(tree: ast.Module) -> Iterator[str]:
     members = {
         id(item) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _is_enum(node) for item in node.body

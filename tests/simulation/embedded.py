@@ -34,7 +34,7 @@ from tests.simulation.targets import ListenerOf, ScriptedTarget
 
 SLOW_SWEEP = 0.3
 """Share of the batches of a sweep that wait, as if thousands of runs were open: longer than the leases last."""
-LONGEST_WAIT = 200.0
+MAX_WAIT = 200.0
 """Seconds."""
 
 
@@ -47,7 +47,7 @@ class RunsOfSlowSweeps(Runs):
 
     async def read_finished(self, keys: Sequence[RunKey]) -> Sequence[Run]:
         if self._process.world.happens(SLOW_SWEEP):
-            await self._process.sleep(self._process.world.luck.uniform(0, LONGEST_WAIT))
+            await self._process.sleep(self._process.world.luck.uniform(0, MAX_WAIT))
         return await super().read_finished(keys)
 
 

@@ -36,9 +36,9 @@ from tests.simulation.targets import ListenerOf, ScriptedTarget
 Works = tuple[TimerHandler, QueueHandler]
 """What an instance's timer does, and what its queue triggers do."""
 
-LONGEST_FUNCTION = 600.0
+MAX_FUNCTION = 600.0
 """Seconds: functionTimeout of host.json. The platform then ends the whole process."""
-LONGEST_MESSAGE_LEASE = 600.0
+MAX_MESSAGE_LEASE = 600.0
 """Seconds for which the platform takes a message at a time."""
 A_MONTH = 30 * 86400.0
 
@@ -55,7 +55,7 @@ class Instances:
         self._alive: dict[Process, Works] = {}
         self._names = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-        lease = world.luck.choice((60.0, 300.0, LONGEST_MESSAGE_LEASE))
+        lease = world.luck.choice((60.0, 300.0, MAX_MESSAGE_LEASE))
         self.poison = Queue(world, lease, self._some_process)
         self.queue = Queue(world, lease, self._some_process, self.poison)
         self.queue.work, self.poison.work = self._work, self._bury
@@ -121,7 +121,7 @@ class Instances:
     async def _function(self, process: Process, function: Coroutine[Any, Any, object]) -> bool:
         """Whether it ended well."""
         task = asyncio.ensure_future(process.owns(function))
-        done, _ = await asyncio.wait((task,), timeout=LONGEST_FUNCTION)
+        done, _ = await asyncio.wait((task,), timeout=MAX_FUNCTION)
         if not done:
             process.kill()
             return False

@@ -19,7 +19,7 @@ T = TypeVar("T")
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-LONGEST_FREEZE = 150.0
+MAX_FREEZE = 150.0
 """Seconds: longer than any lease."""
 
 
@@ -121,7 +121,7 @@ class Process:
         if self.frozen is None and self.world.happens(self.world.troubles.frozen):
             self.world.freezes += 1
             self.frozen = []
-            seconds = self.world.luck.uniform(0, LONGEST_FREEZE)
+            seconds = self.world.luck.uniform(0, MAX_FREEZE)
             asyncio.get_running_loop().call_later(seconds, self._go_on, context=NOBODY)
             await asyncio.sleep(0)
 

@@ -13,7 +13,7 @@ from scheduler.dispatch.port import DispatchError
 from tests.simulation.loop import NOBODY
 from tests.simulation.process import Process, World, true_time
 
-MOST_DELIVERIES = 5
+MAX_DELIVERIES = 5
 """maxDequeueCount of host.json."""
 HIDDEN_AFTER_FAILURE = 30.0
 """Seconds: visibilityTimeout of host.json."""
@@ -70,7 +70,7 @@ class Queue:
         message.holder = None
         if self._poison is None:
             return  # the platform leaves it hidden until its lease ends
-        if message.deliveries >= MOST_DELIVERIES:
+        if message.deliveries >= MAX_DELIVERIES:
             self._give_up(message, self._poison)
         else:
             self._hide(message, HIDDEN_AFTER_FAILURE)
@@ -101,7 +101,7 @@ class Queue:
             return
         message.deliveries += 1
         self.redelivered += message.deliveries > 1
-        if self._poison is not None and message.deliveries > MOST_DELIVERIES:
+        if self._poison is not None and message.deliveries > MAX_DELIVERIES:
             self._give_up(message, self._poison)
             return
         if self._world.happens(self._world.troubles.doubled):

@@ -25,7 +25,7 @@ CALM_WITH_TICKS = 600.0
 CALM_WITHOUT_TICKS = 1500.0
 """Seconds after them: no message and no lease is hidden for longer."""
 
-LONGEST_RUN = timedelta(seconds=60)
+MAX_RUN = timedelta(seconds=60)
 """What fell due so long ago is over."""
 MANY_JOBS = 1000
 """From so many on what is long over is judged meanwhile, and forgotten."""
@@ -143,7 +143,7 @@ async def _embedded(seed: int, jobs: int, hours: float, frozen: float, progress:
     process.start()
     await _bad_time(world, process.kill, hours, oracle, progress)
     await asyncio.sleep(CALM_WITHOUT_TICKS)
-    oracle.judge(true_time() - LONGEST_RUN)
+    oracle.judge(true_time() - MAX_RUN)
     process.stop()
     return _result(seed, world, oracle)
 

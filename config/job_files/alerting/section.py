@@ -24,7 +24,7 @@ from jobs.definition.alerting_section import (
 )
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import (
-    MOST_LISTED_PROBLEMS,
+    MAX_LISTED_PROBLEMS,
     Finding,
     KeyPath,
     Problem,
@@ -113,10 +113,10 @@ def read_objectives(value: Any) -> SectionEntries:
 
 
 def _limit(findings: Sequence[Finding], path: KeyPath) -> tuple[Finding, ...]:
-    if len(findings) <= MOST_LISTED_PROBLEMS:
+    if len(findings) <= MAX_LISTED_PROBLEMS:
         return tuple(findings)
-    more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
-    return (*findings[:MOST_LISTED_PROBLEMS], Finding(path, more))
+    more = f"has {len(findings) - MAX_LISTED_PROBLEMS} more problems, which are not listed"
+    return (*findings[:MAX_LISTED_PROBLEMS], Finding(path, more))
 
 
 def _unknown_key(key: str, known: tuple[str, ...]) -> Finding:

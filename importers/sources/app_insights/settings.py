@@ -8,12 +8,12 @@ from importers.errors import NotCarriedOver
 from importers.job_draft import JobDraft, KeyHandler
 from importers.ledger import SourceNode, is_unresolved
 from importers.values.reading import read_boolean, read_integer, read_list, read_optional_text, write_duration
-from jobs.policies.execution import LONGEST_RUN_TIMEOUT
+from jobs.policies.execution import MAX_RUN_TIMEOUT
 
 DEFAULT_FREQUENCY = 300
 DEFAULT_TIMEOUT = 30
-_LONGEST_DESCRIPTION = 500
-_MOST_SECONDS = 366 * 86_400
+_MAX_DESCRIPTION = 500
+_MAX_SECONDS = 366 * 86_400
 _ATTEMPTS = 3
 _RETRY_AFTER = 20.0
 """Seconds between the attempts of Application Insights."""
@@ -34,15 +34,15 @@ def put_timing(
     seconds = _read_seconds(draft, frequency, DEFAULT_FREQUENCY)
     draft.put("schedule", {"every": write_duration(seconds)}, *_given(frequency))
     limit = _read_seconds(draft, timeout, default_timeout)
-    attempt = min(limit, LONGEST_RUN_TIMEOUT)
-    how = "" if attempt == limit else f"at most {write_duration(LONGEST_RUN_TIMEOUT)}"
+    attempt = min(limit, MAX_RUN_TIMEOUT)
+    how = "" if attempt == limit else f"at most {write_duration(MAX_RUN_TIMEOUT)}"
     draft.put("timeout.attempt", write_duration(attempt), *_given(timeout), how=how)
     _put_retry(draft, attempt, retry)
 
 
 def _put_retry(draft: JobDraft, attempt: float, node: SourceNode | None) -> None:
     is_retried = node is not None and node.value is not None and _is_true(node)
-    fitting = int((LONGEST_RUN_TIMEOUT + _RETRY_AFTER) // (attempt + _RETRY_AFTER))
+    fitting = int((MAX_RUN_TIMEOUT + _RETRY_AFTER) // (attempt + _RETRY_AFTER))
     attempts = min(_ATTEMPTS, fitting) if is_retried else 1
     retry: dict[str, Any] = {"attempts": attempts}
     if attempts > 1:
@@ -68,7 +68,7 @@ def _read_seconds(draft: JobDraft, node: SourceNode | None, default: float) -> f
     except NotCarriedOver as error:
         draft.drop(node, error.why, error.nearest)
         return default
-    if seconds > _MOST_SECONDS:
+    if seconds > _MAX_SECONDS:
         draft.drop(node, "the time is too long")
         return default
     return float(seconds) if seconds > 0 else default
@@ -90,8 +90,8 @@ def map_description(draft: JobDraft, node: SourceNode) -> None:
     if not text:
         draft.use(node)
         return
-    how = "" if len(text) <= _LONGEST_DESCRIPTION else f"shortened to {_LONGEST_DESCRIPTION} characters"
-    draft.put("description", text[:_LONGEST_DESCRIPTION], node, how=how)
+    how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
+    draft.put("description", text[:_MAX_DESCRIPTION], node, how=how)
 
 
 def map_locations(draft: JobDraft, node: SourceNode) -> None:

@@ -18,8 +18,8 @@ from jobs.problems import KeyPath
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[().,\[\]]))"
 )
-_MOST_CHARACTERS = 100_000
-_MOST_LEVELS_OF_EXPRESSION = 50
+_MAX_CHARACTERS = 100_000
+_MAX_LEVELS_OF_EXPRESSION = 50
 
 
 class UnknownValue(Exception):
@@ -39,7 +39,7 @@ class ArmExpressions:
 
     def evaluate(self, text: str) -> Any:
         """Return the value of an expression without its brackets. Raises UnknownValue."""
-        if len(text) > _MOST_CHARACTERS:
+        if len(text) > _MAX_CHARACTERS:
             raise UnknownValue("a very long expression")
         parser = _Parser(text, self)
         value = parser.parse(0)
@@ -66,7 +66,7 @@ class ArmExpressions:
             raise
         except Exception:  # whatever a function does not accept: the value is reported as unknown
             raise UnknownValue(f"function {name}") from None
-        if isinstance(result, str) and len(result) > _MOST_CHARACTERS:
+        if isinstance(result, str) and len(result) > _MAX_CHARACTERS:
             raise UnknownValue(f"function {name}")
         return result
 
@@ -78,7 +78,7 @@ class _Parser:
         self._expressions = expressions
 
     def parse(self, level: int) -> Any:
-        if level > _MOST_LEVELS_OF_EXPRESSION:
+        if level > _MAX_LEVELS_OF_EXPRESSION:
             raise UnknownValue("a deeply nested expression")
         token = self._next()
         if token["text"] is not None:
@@ -236,8 +236,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 WEB_TEST = "microsoft.insights/webtests"
 METRIC_ALERT = "microsoft.insights/metricalerts"
-_MOST_COPIES = 200
-_MOST_LEVELS = 30
+_MAX_COPIES = 200
+_MAX_LEVELS = 30
 _OTHER = "not a web test: it stays in the template"
 
 
@@ -277,7 +277,7 @@ class ArmTemplate:
         # Symbolic names (languageVersion 2.0) are a mapping.
         entries = listed.items() if isinstance(listed, dict) else enumerate(listed) if isinstance(listed, list) else ()
         for key, resource in entries:
-            if not isinstance(resource, dict) or level > _MOST_LEVELS:
+            if not isinstance(resource, dict) or level > _MAX_LEVELS:
                 continue
             kind = str(resource.get("type", "")).lower()
             if kind in (WEB_TEST, METRIC_ALERT):
@@ -298,7 +298,7 @@ class ArmTemplate:
             return
         count = self._fill(loop.get("count"), 0)
         number = count if isinstance(count, int) and not isinstance(count, bool) else 1
-        for index in range(min(max(number, 0), _MOST_COPIES)):
+        for index in range(min(max(number, 0), _MAX_COPIES)):
             if isinstance(count, int):
                 self._expressions.copy_indexes = {"": index, str(loop.get("name", "")): index}
             yield self._fill({key: value for key, value in resource.items() if key != "copy"}, 0)
@@ -306,7 +306,7 @@ class ArmTemplate:
 
     def _fill(self, value: Any, level: int) -> Any:
         """Return a value with the values of its expressions."""
-        if level > _MOST_LEVELS * 2:
+        if level > _MAX_LEVELS * 2:
             return value
         if isinstance(value, dict):
             return {self._fill_key(key): self._fill(one, level + 1) for key, one in value.items()}

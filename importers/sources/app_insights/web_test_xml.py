@@ -17,8 +17,8 @@ from importers.errors import UnreadableSource
 from importers.ledger import SourceNode, SourceTree
 from jobs.problems import KeyPath
 
-_MOST_ELEMENTS = 50_000
-_MOST_LEVELS = 100
+_MAX_ELEMENTS = 50_000
+_MAX_LEVELS = 100
 _TEXT = "#text"
 
 
@@ -133,8 +133,8 @@ class _Reader:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._count += 1
-        if self._count > _MOST_ELEMENTS or len(self._open) >= _MOST_LEVELS:
-            self._fail(f"has more than {_MOST_ELEMENTS} elements, or more than {_MOST_LEVELS} levels of them")
+        if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_LEVELS:
+            self._fail(f"has more than {_MAX_ELEMENTS} elements, or more than {_MAX_LEVELS} levels of them")
         element = _Element(tag.rpartition(":")[2], self._line(), attributes)
         if self._open:
             self._open[-1].children.append(element)

@@ -178,8 +178,8 @@ def _read_number(node: SourceNode) -> float:
         return 0.0
 
 
-_MOST_STEPS = 50
-_MOST_LEVELS = 20
+_MAX_STEPS = 50
+_MAX_LEVELS = 20
 _IDLE_OF_ELEMENT = (
     "Id",
     "CssProjectStructure",
@@ -215,8 +215,8 @@ def put_web_test(context: ImportContext, draft: JobDraft, root: SourceNode) -> N
     requests = _collect_requests(context, draft, find_element(test, "Items"), 0)
     if not requests:
         raise NotCarriedOver("the test has no requests")
-    if len(requests) > _MOST_STEPS:
-        raise NotCarriedOver(f"the test has more than {_MOST_STEPS} requests", "several jobs")
+    if len(requests) > _MAX_STEPS:
+        raise NotCarriedOver(f"the test has more than {_MAX_STEPS} requests", "several jobs")
     variables = TestVariables(context, draft.name, are_steps=len(requests) > 1)
     for _, parameter in child_elements(find_element(test, "ContextParameters")):
         variables.values[read_attribute(parameter, "Name")] = (
@@ -246,7 +246,7 @@ def _collect_requests(
     for tag, node in child_elements(items):
         if tag == "Request":
             requests.append(node)
-        elif tag == "TransactionTimer" and level < _MOST_LEVELS:
+        elif tag == "TransactionTimer" and level < _MAX_LEVELS:
             draft.use(*_leaves(node, "Name"), how="the steps are part of the sequence; their total is not measured")
             requests += _collect_requests(context, draft, find_element(node, "Items"), level + 1)
         elif tag == "Comment":

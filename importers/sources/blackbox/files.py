@@ -20,7 +20,7 @@ from importers.values.reading import read_optional_text, read_seconds, write_dur
 
 _OFFSET = 0.5
 """Seconds by which a probe ends before its scrape."""
-_LONGEST_RUN = 8 * 60.0
+_MAX_RUN = 8 * 60.0
 _PROBERS: dict[str, Callable[[ImportContext, JobDraft, ProbeTarget, SourceNode | None], None]] = {
     "http": put_http,
     "tcp": put_tcp,
@@ -73,7 +73,7 @@ def _put_probe(draft: JobDraft, probe: ProbeTarget, module: SourceNode) -> None:
     if timeout is not None and timeout.value not in (0, "0", "0s", ""):
         seconds = read_seconds(timeout)
         limit = min(seconds, limit) if probe.group else seconds
-    attempt = min(limit, _LONGEST_RUN)
+    attempt = min(limit, _MAX_RUN)
     draft.put("timeout", {"attempt": write_duration(attempt), "run": write_duration(attempt)}, *used)
     draft.put("retry", {"attempts": 1})
     draft.put(("tags", "module"), probe.module)

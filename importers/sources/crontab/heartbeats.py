@@ -223,7 +223,7 @@ def _make_name(part: _LineCommand, command: ShellCommand) -> str:
     return name or "command"
 
 
-_LONGEST_GRACE, _SHORTEST_GRACE = 3600.0, 60.0
+_MAX_GRACE, _SHORTEST_GRACE = 3600.0, 60.0
 _ADDRESS = "/api/ping/TOKEN of this scheduler"
 
 
@@ -283,5 +283,5 @@ def _read_due_rule(schedule: CronSchedule | int, variables: CronVariables) -> tu
 def _find_grace(schedule: CronSchedule | int, ping: CommandPing, variables: CronVariables) -> float:
     """Return how late a ping can be, in seconds: as long as the command can take, at most until the next ping."""
     gap = schedule if isinstance(schedule, int) else schedule.shortest_gap
-    longest = ping.timeout or min(gap, _LONGEST_GRACE)
+    longest = ping.timeout or min(gap, _MAX_GRACE)
     return max(longest, _SHORTEST_GRACE) + variables.delay

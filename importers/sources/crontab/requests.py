@@ -136,7 +136,7 @@ def read_number(text: str) -> float:
     return number
 
 
-LONGEST_RUN = 8 * 60.0
+MAX_RUN = 8 * 60.0
 """Seconds that a run can take."""
 
 
@@ -238,11 +238,11 @@ def _put_body(
 
 def _put_policies(draft: JobDraft, request: CommandRequest, command: ShellCommand, node: SourceNode) -> None:
     limits = [limit for limit in (request.timeout, command.timeout) if limit]
-    attempt = min([*limits, LONGEST_RUN])
+    attempt = min([*limits, MAX_RUN])
     if not limits:
         request.notes.append("an attempt takes at most 8 minutes")
     attempts = min(request.retries, 9) + 1
-    draft.put("timeout", {"attempt": write_duration(attempt), "run": write_duration(LONGEST_RUN)}, node)
+    draft.put("timeout", {"attempt": write_duration(attempt), "run": write_duration(MAX_RUN)}, node)
     retry: dict[str, object] = {"attempts": attempts}
     if attempts > 1:
         if request.retries > 9:

@@ -23,7 +23,7 @@ _COMPARISONS = {
 _NUMERIC = {"lessThan": "below", "lessThanOrEqual": "at_most", "moreThan": "above", "moreThanOrEqual": "at_least"}
 _MISSING = ("doesNotExist", "isUndefined")
 _NEAREST_OF_OPERATOR = "write an expectation for it, such as cel"
-_LEAST_STATUS, _MOST_STATUS = 100, 599
+_LEAST_STATUS, _MAX_STATUS = 100, 599
 
 
 def convert_comparison(operator: str, target: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def read_number(target: Any) -> float | int:
 
 def convert_statuses(operator: str, target: Any) -> list[Any]:
     """Return the statuses that an assertion accepts, as ranges. Raises NotCarriedOver."""
-    accepted = [status for status in range(_LEAST_STATUS, _MOST_STATUS + 1) if _accepts(operator, target, status)]
+    accepted = [status for status in range(_LEAST_STATUS, _MAX_STATUS + 1) if _accepts(operator, target, status)]
     if not accepted:
         raise NotCarriedOver("no status fulfils it", _NEAREST_OF_OPERATOR)
     ranges: list[list[int]] = []

@@ -218,8 +218,8 @@ def put_step_timeout(draft: JobDraft, node: SourceNode, step: str) -> None:
         draft.use(timeout)
 
 
-_MOST_STEPS = 50
-_LONGEST_NAME = 100
+_MAX_STEPS = 50
+_MAX_NAME = 100
 _WHOLE_BODY = "(?s)(.*)"
 _NO_EXTRACTION = "save the value by a JSONPath or a regular expression"
 
@@ -229,8 +229,8 @@ def map_steps(variables: TestVariables, draft: JobDraft, config: SourceNode, opt
     listed = config.child("steps")
     steps = list(listed.children()) if listed is not None else []
     requests = [node for node in steps if read_optional_text(node.child("subtype")) not in ("wait",)]
-    if not 0 < len(requests) <= _MOST_STEPS:
-        raise NotCarriedOver(f"the test has {len(requests)} steps with requests; 1 to {_MOST_STEPS} are possible")
+    if not 0 < len(requests) <= _MAX_STEPS:
+        raise NotCarriedOver(f"the test has {len(requests)} steps with requests; 1 to {_MAX_STEPS} are possible")
     draft.put("check.kind", "steps")
     draft.put("check.steps", [])
     names: set[str] = set()
@@ -259,10 +259,10 @@ def map_steps(variables: TestVariables, draft: JobDraft, config: SourceNode, opt
 def _put_name(draft: JobDraft, node: SourceNode, number: int, names: set[str], step: str) -> None:
     child = node.child("name")
     base = "".join(sign for sign in read_optional_text(child) if sign.isprintable()) or f"step {number + 1}"
-    name, attempt = base[:_LONGEST_NAME], 1
+    name, attempt = base[:_MAX_NAME], 1
     while name in names:
         attempt += 1
-        name = f"{base[: _LONGEST_NAME - 5]} ({attempt})"
+        name = f"{base[: _MAX_NAME - 5]} ({attempt})"
     names.add(name)
     how = "" if child is None or name == child.value else f"the step is named {name}"
     draft.put(f"{step}.name", name, *([child] if child is not None else []), how=how)

@@ -15,10 +15,10 @@ from importers.sources.datadog.requests import map_steps
 from importers.values.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
 from importers.values.sections import add_listed_entry
 from importers.values.test_variables import TestVariables
-from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
+from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 
 DEFAULT_TICK = 60
-_MOST_SECONDS = 366 * 86_400
+_MAX_SECONDS = 366 * 86_400
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]
 _SEVERITIES = {1: "down", 2: "down", 3: "degraded", 4: "degraded", 5: "info"}
@@ -32,10 +32,10 @@ def put_options(context: ImportContext, draft: JobDraft, options: SourceNode | N
     """Set schedule, timeouts, retries and the alert rule. `attempt`: seconds of the timeout of one attempt."""
     tick = _child(options, "tick_every")
     seconds = read_integer(tick) if tick is not None and tick.value else DEFAULT_TICK
-    if seconds > _MOST_SECONDS:
+    if seconds > _MAX_SECONDS:
         raise NotCarriedOver("its interval is too long")
     draft.put("schedule", {"every": write_duration(max(seconds, 1))}, *_given(tick))
-    _put_retry(draft, _child(options, "retry"), min(attempt, LONGEST_RUN_TIMEOUT))
+    _put_retry(draft, _child(options, "retry"), min(attempt, MAX_RUN_TIMEOUT))
     _put_alert(draft, options)
     _put_scheduling(context, draft, _child(options, "scheduling"))
     for child in options.children() if options is not None else ():
@@ -61,8 +61,8 @@ def _put_retry(draft: JobDraft, node: SourceNode | None, attempt: float) -> None
     count_node, interval_node = _child(node, "count"), _child(node, "interval")
     count = read_integer(count_node) if count_node is not None and count_node.value else 0
     wait = (read_integer(interval_node) if interval_node is not None and interval_node.value else 300) / 1000
-    fitting = int((LONGEST_RUN_TIMEOUT + wait) // (attempt + wait)) if attempt + wait > 0 else 1
-    attempts = max(min(count + 1, MOST_ATTEMPTS, fitting), 1)
+    fitting = int((MAX_RUN_TIMEOUT + wait) // (attempt + wait)) if attempt + wait > 0 else 1
+    attempts = max(min(count + 1, MAX_ATTEMPTS, fitting), 1)
     retry: dict[str, Any] = {"attempts": attempts}
     if attempts > 1:
         retry |= {"backoff": "constant", "initial": write_duration(wait), "jitter": "none", "on": _RETRIED}
@@ -125,7 +125,7 @@ _REFUSED_TYPES = {
     "network": ("paths of packets are not traced", "a job of the kind tcp"),
 }
 _STATE_OF_DATADOG = "state of Datadog, which the job does not need"
-_LONGEST_DESCRIPTION = 500
+_MAX_DESCRIPTION = 500
 
 
 def import_test(context: ImportContext, node: SourceNode, globals_: Mapping[str, tuple[str, SourceNode]]) -> None:
@@ -207,7 +207,7 @@ def _map_message(draft: JobDraft, node: SourceNode) -> None:
     if handles:
         how += f"; it does not notify ({', '.join(handles[:5])}): define channels, and name them in notify"
     printable = "".join(sign if sign.isprintable() or sign in "\n\t" else " " for sign in text)
-    draft.put("description", printable[:_LONGEST_DESCRIPTION], node, how=how)
+    draft.put("description", printable[:_MAX_DESCRIPTION], node, how=how)
 
 
 def _map_status(draft: JobDraft, node: SourceNode) -> None:

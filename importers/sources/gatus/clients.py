@@ -59,7 +59,7 @@ def _expand_text(text: str, variables: Mapping[str, str]) -> str:
 
 
 DEFAULT_TIMEOUT = 10.0
-LONGEST_RUN = 8 * 60.0
+MAX_RUN = 8 * 60.0
 
 
 def put_client(context: ImportContext, draft: JobDraft, client: SourceNode | None, kind: str) -> None:
@@ -93,7 +93,7 @@ def _handlers(context: ImportContext, kind: str) -> dict[str, KeyHandler]:
 
 
 def _timeouts(seconds: float) -> dict[str, str]:
-    return {"attempt": write_duration(seconds), "run": write_duration(max(seconds, min(seconds + 5, LONGEST_RUN)))}
+    return {"attempt": write_duration(seconds), "run": write_duration(max(seconds, min(seconds + 5, MAX_RUN)))}
 
 
 def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
@@ -101,8 +101,8 @@ def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
     if seconds < 0.001:
         draft.use(node, how="Gatus uses 10s for it")
         return
-    how = "" if seconds <= LONGEST_RUN else "a run takes at most 8 minutes"
-    draft.put("timeout", _timeouts(min(seconds, LONGEST_RUN)), node, how=how)
+    how = "" if seconds <= MAX_RUN else "a run takes at most 8 minutes"
+    draft.put("timeout", _timeouts(min(seconds, MAX_RUN)), node, how=how)
 
 
 def _put_insecure(kind: str, draft: JobDraft, node: SourceNode) -> None:

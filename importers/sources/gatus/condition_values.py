@@ -197,7 +197,7 @@ MakeEntry = Callable[[Entry], Entry]
 """Puts a comparison next to its key."""
 
 _JSON_WORDS = {"true": True, "false": False}
-_LONGEST_LIKE = 1000
+_MAX_LIKE = 1000
 
 
 def map_value(condition: Condition, make: MakeEntry, *, is_json: bool) -> list[Entry]:
@@ -281,7 +281,7 @@ def _json_number(text: str) -> int | float | None:
 
 def _pattern(pattern: str, *, is_negated: bool) -> Entry:
     name = "not_" if is_negated else ""
-    if not re.search(r"[?\[\\]", pattern) and len(pattern) <= _LONGEST_LIKE:
+    if not re.search(r"[?\[\\]", pattern) and len(pattern) <= _MAX_LIKE:
         return {f"{name}like": pattern}
     expression = glob_to_regex(pattern)
     if expression is None:

@@ -113,7 +113,7 @@ def _drop(why: str, draft: JobDraft, node: SourceNode) -> None:
 
 
 DEFAULT_INTERVAL, DEFAULT_TIMEOUT = "10m", 300.0
-LONGEST_RUN = 8 * 60.0
+MAX_RUN = 8 * 60.0
 _STORED = re.compile(r"\[BODY\]\.?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -143,8 +143,8 @@ def map_suite(suite: SourceNode, context: ImportContext, defaults: AlertDefaults
 
 def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
     seconds = read_seconds(node) or DEFAULT_TIMEOUT
-    limited = write_duration(min(seconds, LONGEST_RUN))
-    how = "" if seconds <= LONGEST_RUN else "a run takes at most 8 minutes"
+    limited = write_duration(min(seconds, MAX_RUN))
+    how = "" if seconds <= MAX_RUN else "a run takes at most 8 minutes"
     draft.put("timeout", {"attempt": limited, "run": limited}, node, how=how)
 
 

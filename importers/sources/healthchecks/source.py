@@ -25,7 +25,7 @@ from importers.values.reading import (
 )
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
-_LONGEST_DESCRIPTION = 500
+_MAX_DESCRIPTION = 500
 _STATE = "a state of the other service: this heartbeat is new until its first ping"
 _NO_MAIL = "pings cannot arrive as e-mail"
 _NO_KEYWORDS = "the text of a ping is stored, and not searched for keywords"
@@ -97,9 +97,9 @@ def _map_description(draft: JobDraft, node: SourceNode) -> None:
     text = read_optional_text(node)
     if not text:
         draft.use(node)
-    elif len(text) > _LONGEST_DESCRIPTION:
-        shortened = text[: _LONGEST_DESCRIPTION - 1] + "…"
-        draft.put("description", shortened, node, how=f"shortened to {_LONGEST_DESCRIPTION} characters")
+    elif len(text) > _MAX_DESCRIPTION:
+        shortened = text[: _MAX_DESCRIPTION - 1] + "…"
+        draft.put("description", shortened, node, how=f"shortened to {_MAX_DESCRIPTION} characters")
     else:
         draft.put("description", text, node)
 

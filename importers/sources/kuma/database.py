@@ -20,10 +20,10 @@ from urllib.parse import quote
 from importers.errors import UnreadableSource
 
 MAGIC = b"SQLite format 3\0"
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Rows of one table of definitions. Uptime Kuma itself is slow with a thousand monitors."""
-_MOST_BYTES_OF_VALUE = 1024 * 1024
-_MOST_BYTES_OF_COPY = 4 * 1024**3
+_MAX_BYTES_OF_VALUE = 1024 * 1024
+_MAX_BYTES_OF_COPY = 4 * 1024**3
 _READ_SECONDS = 30.0
 """For all queries: a hostile file can contain what takes hours to read."""
 _STEPS_BETWEEN_CHECKS = 100_000
@@ -49,9 +49,9 @@ class KumaDatabase:
         if not columns:
             return []
         order = " order by id" if "id" in columns else ""
-        rows = self._query(f"select * from {_quote(table)}{order} limit {MOST_ROWS + 1}")
-        if len(rows) > MOST_ROWS:
-            raise UnreadableSource(self.shown, f"has more than {MOST_ROWS} rows in the table {table}")
+        rows = self._query(f"select * from {_quote(table)}{order} limit {MAX_ROWS + 1}")
+        if len(rows) > MAX_ROWS:
+            raise UnreadableSource(self.shown, f"has more than {MAX_ROWS} rows in the table {table}")
         return [dict(zip(columns, map(_readable, row), strict=True)) for row in rows]
 
     def count(self, table: str) -> int:
@@ -133,7 +133,7 @@ def _read_in_place(path: Path) -> str:
 
 def _copy(path: Path, shown: str, folder: Path) -> str:
     """Copy the database with its logs, at one state of all of them."""
-    if sum(file.stat().st_size for file in (path, *_logs(path))) > _MOST_BYTES_OF_COPY:
+    if sum(file.stat().st_size for file in (path, *_logs(path))) > _MAX_BYTES_OF_COPY:
         raise UnreadableSource(shown, "is too large to be copied with its write-ahead log", _IN_USE)
     for _ in range(_COPIES):
         before = _state(path)
@@ -154,7 +154,7 @@ def _connect(uri: str, shown: str, monotonic: Callable[[], float]) -> sqlite3.Co
     except sqlite3.Error as error:
         raise UnreadableSource(shown, f"cannot be opened: {_explain(error)}") from None
     connection.text_factory = lambda text: text.decode(errors="replace")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES_OF_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_BYTES_OF_VALUE)
     connection.set_progress_handler(lambda: int(monotonic() > deadline), _STEPS_BETWEEN_CHECKS)
     # The file can contain views and generated columns: they must not call functions with side effects.
     connection.execute("pragma trusted_schema = off")

@@ -21,7 +21,7 @@ _COLUMNS = {
     "recurring-day-of-month": ("days_of_month", "start_time", "end_time", "cron", "duration"),
     "cron": ("cron", "duration"),
 }
-_LONGEST_REASON = 500
+_MAX_REASON = 500
 
 
 def import_maintenances(
@@ -56,7 +56,7 @@ def _import_maintenance(context: ImportContext, row: KumaRow, names: list[str], 
     zone = server_timezone if zone in ("", "SAME_AS_SERVER") else zone
     entry: dict[str, Any] = {**build(row, zone), "effect": "pause", "select": {"jobs": names}}
     if row.text("title"):
-        entry["reason"] = row.text("title")[:_LONGEST_REASON]
+        entry["reason"] = row.text("title")[:_MAX_REASON]
     name = add_listed_entry(context, "windows", row.text("title") or f"maintenance {row.identifier}", entry)
     for node in row.nodes("title"):
         context.use(node, "" if node.value == name else f"the window is named {name}")

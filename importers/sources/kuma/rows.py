@@ -135,7 +135,7 @@ COLUMNS_OF_TYPES = tuple(
 """Columns that only some types of monitors use."""
 
 
-_MOST_DEPTH = 50
+_MAX_DEPTH = 50
 EMPTY_VALUES: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -246,13 +246,13 @@ def parse_json_column(value: Any, file: str, place: str) -> Any:
     parsed = parse_json_text(value)
     if parsed is value and isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
-            is_too_deep = depth_exceeds(json.loads(value), _MOST_DEPTH - 1)
+            is_too_deep = depth_exceeds(json.loads(value), _MAX_DEPTH - 1)
         except ValueError:
             is_too_deep = False
         except RecursionError:
             is_too_deep = True
         if is_too_deep:
-            raise UnreadableSource(file, f"the JSON in {place} is nested more deeply than {_MOST_DEPTH} levels")
+            raise UnreadableSource(file, f"the JSON in {place} is nested more deeply than {_MAX_DEPTH} levels")
     return parsed
 
 
@@ -264,4 +264,4 @@ def parse_json_text(value: Any) -> Any:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    return parsed if isinstance(parsed, (dict, list)) and not depth_exceeds(parsed, _MOST_DEPTH - 1) else value
+    return parsed if isinstance(parsed, (dict, list)) and not depth_exceeds(parsed, _MAX_DEPTH - 1) else value

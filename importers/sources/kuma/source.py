@@ -142,7 +142,7 @@ _MARKS = {"monitor", "heartbeat", "setting", "notification"}
 _PARTS_OF_DATABASE = ("-wal", "-shm", "-journal")
 _EXPIRY_DAYS = (7, 14, 21)
 """When Uptime Kuma warns of a certificate, without a setting."""
-_MOST_WARNINGS = 10
+_MAX_WARNINGS = 10
 
 
 def detects(file: SourceFile) -> bool:
@@ -285,7 +285,7 @@ def _read_expiry_days(context: ImportContext, settings: dict[str, SourceNode]) -
         return sorted(_EXPIRY_DAYS, reverse=True)
     context.use(node)
     days = {day for day in node.value if isinstance(day, int) and 0 < day <= 3650}
-    return sorted(days, reverse=True)[:_MOST_WARNINGS]
+    return sorted(days, reverse=True)[:_MAX_WARNINGS]
 
 
 def _read_zone(context: ImportContext, node: SourceNode | None) -> str:

@@ -14,7 +14,7 @@ from container.commands import Commands
 from container.errors import InvalidUse, StepFailed
 from container.record import ImageRecord
 
-MOST_MEGABYTES = 150
+MAX_MEGABYTES = 150
 """Over the base, unpacked."""
 FIRST_OWN_STEP = "useradd "
 """In the first step of the last stage of both images."""

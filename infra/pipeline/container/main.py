@@ -161,7 +161,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("build", build, _add_build, _add_repository)
     add("sbom", sbom, lambda one: _add(one, "--output", SBOM_FILE, "file to write"))
     add("scan", scan, lambda one: _add(one, "--severity", "high", "lowest one that counts", ("high", "critical")))
-    add("size", size, lambda one: one.add_argument("--limit", type=float, default=layers.MOST_MEGABYTES))
+    add("size", size, lambda one: one.add_argument("--limit", type=float, default=layers.MAX_MEGABYTES))
     add("push", push, _add_repository)
     add("sign", sign, _add_sign)
     add("verify", verify, _add_verify)

@@ -27,7 +27,7 @@ from pydantic import (
 
 from jobs.alerting.alert import Verdict
 from jobs.alerting.facts import (
-    LARGEST_WINDOW,
+    MAX_WINDOW,
     AlertNeeds,
     Sample,
     SampleHistory,
@@ -103,8 +103,8 @@ class SampleCondition(AlertCondition):
         self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds
     ) -> Verdict:
         threshold = thresholds.open_after
-        held = LARGEST_WINDOW if threshold.is_consecutive else threshold.window
-        samples = history.samples[-LARGEST_WINDOW:]
+        held = MAX_WINDOW if threshold.is_consecutive else threshold.window
+        samples = history.samples[-MAX_WINDOW:]
         series = series_of([(sample, self.is_bad(sample)) for sample in samples], held)
         if not series.count:
             return Verdict(None, "no run counts yet")
@@ -197,9 +197,9 @@ def describe_expiry(expires_at: datetime, now: datetime) -> str:
     return f"expired {describe_span(-left)} ago, at {format_instant(expires_at)}"
 
 
-LONGEST_ALERT_WINDOW = 7 * 86400.0
+MAX_ALERT_WINDOW = 7 * 86400.0
 """Seconds. The runs of the window are read for each judgement."""
-AlertWindow = Annotated[Duration, Field(ge=1, le=LONGEST_ALERT_WINDOW)]
+AlertWindow = Annotated[Duration, Field(ge=1, le=MAX_ALERT_WINDOW)]
 
 
 class WindowCondition(AlertCondition):
@@ -208,7 +208,7 @@ class WindowCondition(AlertCondition):
     DEFAULT_SEVERITY: ClassVar[str] = "down"
 
     window: AlertWindow = 3600.0
-    minimum_runs: int = Field(default=10, ge=1, le=LARGEST_WINDOW)
+    minimum_runs: int = Field(default=10, ge=1, le=MAX_WINDOW)
 
     def select_measured(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples of which the number is computed."""

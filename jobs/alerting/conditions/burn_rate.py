@@ -18,8 +18,8 @@ from jobs.formats.durations import describe_span
 from jobs.model_base import Duration
 from jobs.objectives import SliCounts, burn_rate_of, error_ratio_of
 
-LONGEST_BURN_WINDOW = 7 * 86400.0
-_BurnWindow = Annotated[Duration, Field(ge=60, le=LONGEST_BURN_WINDOW)]
+MAX_BURN_WINDOW = 7 * 86400.0
+_BurnWindow = Annotated[Duration, Field(ge=60, le=MAX_BURN_WINDOW)]
 
 
 class BurnRateCondition(AlertCondition):

@@ -23,7 +23,7 @@ from jobs.checks.errors import CaFileUnusable, FileError, FileTooLarge, InvalidC
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.reading import FileSignature, read_regular_file, require_regular_file
 
-LARGEST_CA_FILE = 1024 * 1024
+MAX_CA_FILE = 1024 * 1024
 """Bytes. All authorities of an operating system together take some 250 KiB."""
 
 CA_FILE_CHECK_INTERVAL = 1.0
@@ -32,10 +32,10 @@ CA_FILE_CHECK_INTERVAL = 1.0
 CA_FILE_TIMEOUT = 2.0
 """Seconds that a caller waits for a file, such as one on a hanging share."""
 
-MOST_CONCURRENT_READS = 16
+MAX_CONCURRENT_READS = 16
 """Files that are read at a time; each takes a thread, for as long as its share hangs."""
 
-MOST_CACHED_CA_FILES = 1000
+MAX_CACHED_CA_FILES = 1000
 """Files whose content is cached."""
 
 SYSTEM_FOLDERS = tuple(
@@ -91,7 +91,7 @@ class CaFiles:
         self._known = (*self._own, *SYSTEM_FOLDERS)
         self._monotonic = monotonic
         self._cache: OrderedDict[str, _CachedCaFile] = OrderedDict()
-        self._read_slots = asyncio.Semaphore(MOST_CONCURRENT_READS)
+        self._read_slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
 
     async def load(self, path: str) -> CaFile:
         """Return the file as it was within the last second; while its share hangs, the version before. Raises
@@ -120,7 +120,7 @@ class CaFiles:
     def _entry(self, path: str) -> _CachedCaFile:
         seen = self._cache.setdefault(path, _CachedCaFile())
         self._cache.move_to_end(path)
-        if len(self._cache) > MOST_CACHED_CA_FILES:
+        if len(self._cache) > MAX_CACHED_CA_FILES:
             self._cache.popitem(last=False)
         return seen
 
@@ -168,7 +168,7 @@ class CaFiles:
     def _generic_reason(self) -> str:
         own = f"{_join_paths(self._own)} and " if self._own else ""
         return (
-            f"it must be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the "
+            f"it must be a regular file of at most {MAX_CA_FILE // 1024 // 1024} MiB that the "
             "program can read, with "
             f"certificates in PEM form; the exact reason is shown only for files in {own}the system's folders for them"
         )
@@ -186,11 +186,11 @@ def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSi
     """Return the content, None if its signature is the known one. Raises OSError, ValueError, InvalidCaFile."""
     try:
         require_regular_file(os.stat(path))  # before it is opened, which has effects on some devices
-        return read_regular_file(path, LARGEST_CA_FILE, known)
+        return read_regular_file(path, MAX_CA_FILE, known)
     except NotRegularFile as error:
         raise InvalidCaFile(str(error)) from None
     except FileTooLarge:
-        raise InvalidCaFile(f"it is larger than {LARGEST_CA_FILE // 1024 // 1024} MiB") from None
+        raise InvalidCaFile(f"it is larger than {MAX_CA_FILE // 1024 // 1024} MiB") from None
 
 
 def _parse_certificates(content: bytes) -> tuple[str, ...]:

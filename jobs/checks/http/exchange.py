@@ -15,7 +15,7 @@ from jobs.checks.clock import Peer, peer_of_url
 from jobs.checks.errors import ClientCertificateUnusable, TooManyHeaderLines, TooManyRedirects
 from jobs.checks.guard import Guard
 from jobs.checks.http.credential_loading import check_bindings
-from jobs.checks.http.redirects import MOST_COOKIES as MOST_COOKIES
+from jobs.checks.http.redirects import MAX_COOKIES as MAX_COOKIES
 from jobs.checks.http.redirects import (
     CookieJar,
     build_redirected_request,
@@ -25,7 +25,7 @@ from jobs.checks.http.redirects import (
 )
 from jobs.checks.http.request_cache import CachedRequest
 from jobs.checks.http.requests import RequestDraft, ResponseBody, may_reuse_connection, read_body
-from jobs.checks.http_transport.http1 import MOST_HEADER_LINES
+from jobs.checks.http_transport.http1 import MAX_HEADER_LINES
 from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions, request_options, response_details
 from jobs.checks.http_transport.transport import CheckTransport
 from jobs.checks.messages.error_mapping import RequestRoute
@@ -163,9 +163,9 @@ class HttpExchange:
         """Count header lines. Raises TooManyHeaderLines."""
         if (details := response_details(response)) is not None:
             self._lines += details.line_count
-        if self._lines > MOST_HEADER_LINES:
+        if self._lines > MAX_HEADER_LINES:
             await response.aclose()
-            raise TooManyHeaderLines(response.status_code, MOST_HEADER_LINES, redirected=True)
+            raise TooManyHeaderLines(response.status_code, MAX_HEADER_LINES, redirected=True)
 
     async def _tls_context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate
@@ -192,7 +192,7 @@ class HttpExchange:
         if "set-cookie" in headers_by_name(response):
             if self._cookies is None:
                 self._cookies = CookieJar()
-            self._cookie_lines += await self._cookies.store_from(response, MOST_COOKIES - self._cookie_lines)
+            self._cookie_lines += await self._cookies.store_from(response, MAX_COOKIES - self._cookie_lines)
 
 
 def _is_only_live(outgoing: RequestDraft | CachedRequest) -> bool:

@@ -41,7 +41,7 @@ from jobs.targets.http import OAuth2Auth
 DEFAULT_TOKEN_LIFETIME = 300.0
 """Seconds for which a token without `expires_in` is used."""
 
-LONGEST_TOKEN_LIFETIME = 24 * 3600.0
+MAX_TOKEN_LIFETIME = 24 * 3600.0
 """Seconds for which any token is used at most."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -132,22 +132,22 @@ def _lifetime(value: Any) -> float:
         seconds = 0.0
     if math.isnan(seconds) or seconds <= 0:
         return DEFAULT_TOKEN_LIFETIME
-    return min(seconds, LONGEST_TOKEN_LIFETIME)
+    return min(seconds, MAX_TOKEN_LIFETIME)
 
 
 TOKEN_FETCH_TIMEOUT = 20.0
 """Seconds for one token."""
 
-LARGEST_TOKEN_RESPONSE = 64 * 1024
+MAX_TOKEN_RESPONSE = 64 * 1024
 """Bytes."""
 
-MOST_CACHED_TOKENS = 1000
+MAX_CACHED_TOKENS = 1000
 """Tokens. More evict the least recently used, such as those of a rotated secret."""
 
 _RENEWED_BEFORE, _USED_UNTIL = 0.2, 0.05
 """The share of its lifetime that a token has left when it is renewed; and until when it is used if that fails."""
 
-_MOST_RENEWED_BEFORE, _MOST_USED_UNTIL = 300.0, 30.0
+_MAX_RENEWED_BEFORE, _MAX_USED_UNTIL = 300.0, 30.0
 """Seconds: the same, for a token with a long lifetime."""
 
 
@@ -231,7 +231,7 @@ class OAuthTokens:
         key = grant.key
         self._grants[key] = grant
         self._grants.move_to_end(key)
-        if len(self._grants) > MOST_CACHED_TOKENS and self._cache.evict(oldest := next(iter(self._grants))):
+        if len(self._grants) > MAX_CACHED_TOKENS and self._cache.evict(oldest := next(iter(self._grants))):
             del self._grants[oldest]
             self._in_use.remove(oldest)
         return key
@@ -240,8 +240,8 @@ class OAuthTokens:
         grant = self._grants[key]
         token = await self._request_token_in_time(grant)
         await self._register(key, token.value)
-        before = min(_RENEWED_BEFORE * token.lifetime_s, _MOST_RENEWED_BEFORE)
-        until = min(_USED_UNTIL * token.lifetime_s, _MOST_USED_UNTIL)
+        before = min(_RENEWED_BEFORE * token.lifetime_s, _MAX_RENEWED_BEFORE)
+        until = min(_USED_UNTIL * token.lifetime_s, _MAX_USED_UNTIL)
         return FetchedValue(token.value, token.lifetime_s - before, token.lifetime_s - until)
 
     async def _register(self, key: str, token: str) -> None:
@@ -288,11 +288,11 @@ class OAuthTokens:
         try:
             assert isinstance(response.stream, httpx.AsyncByteStream)
             encoding = response.headers.get("content-encoding", "")
-            body = await read_body(response.stream, encoding, LARGEST_TOKEN_RESPONSE)
+            body = await read_body(response.stream, encoding, MAX_TOKEN_RESPONSE)
         finally:
             await response.aclose()
         if body.truncated:
-            raise TokenResponseError(f"its answer has more than {LARGEST_TOKEN_RESPONSE // 1024} KiB: check token_url")
+            raise TokenResponseError(f"its answer has more than {MAX_TOKEN_RESPONSE // 1024} KiB: check token_url")
         return parse_token_response(response.status_code, body.content)
 
     def _build_request(self, grant: OAuthGrant) -> httpx.Request:

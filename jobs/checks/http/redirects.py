@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-LONGEST_LOCATION = 16 * 1024
+MAX_LOCATION = 16 * 1024
 """Characters. Servers accept 8 to 16 KiB; parsing a URL of 64 KiB blocks the event loop for 20 ms."""
 
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
@@ -76,8 +76,8 @@ def build_redirected_request(sent: RequestDraft, response: httpx.Response, value
 
 
 def _target_url(base: httpx.URL, location: str) -> httpx.URL:
-    if len(location) > LONGEST_LOCATION:
-        raise InvalidRedirect(f"to a URL of more than {LONGEST_LOCATION // 1024} KiB")
+    if len(location) > MAX_LOCATION:
+        raise InvalidRedirect(f"to a URL of more than {MAX_LOCATION // 1024} KiB")
     try:
         # Credentials in a location are not the job's: the target must not choose them.
         url = check_host_name(base.join(location).copy_with(fragment=None, userinfo=b""))
@@ -111,10 +111,10 @@ def may_share_credentials(before: httpx.URL, after: httpx.URL) -> bool:
     return (before.scheme == after.scheme and ports[0] == ports[1]) or ports == (80, 443)
 
 
-MOST_COOKIES = 100
+MAX_COOKIES = 100
 """Cookies that are stored, and Set-Cookie lines that are read; browsers store fewer for a host."""
 
-LONGEST_COOKIE_LINE = 8192
+MAX_COOKIE_LINE = 8192
 """Bytes of a Set-Cookie line that is read; browsers store 4096 bytes of a cookie."""
 
 _LINES_PER_STEP = 25
@@ -127,7 +127,7 @@ _FEW_COOKIES = 5
 class CookieJar(httpx.Cookies):
     """A jar that no cookie breaks; a malformed one does not affect the others."""
 
-    async def store_from(self, response: httpx.Response, most: int = MOST_COOKIES) -> int:
+    async def store_from(self, response: httpx.Response, most: int = MAX_COOKIES) -> int:
         """Store the cookies of the response, of its first `most` Set-Cookie lines; return how many lines were read."""
         if most <= 0:
             return 0
@@ -139,7 +139,7 @@ class CookieJar(httpx.Cookies):
             if len(lines) > _FEW_COOKIES:
                 await wait_for_turn()
             self._store(lines[begin : begin + _LINES_PER_STEP], request)
-        for cookie in list(self.jar)[:-MOST_COOKIES]:
+        for cookie in list(self.jar)[:-MAX_COOKIES]:
             self.jar.clear(cookie.domain, cookie.path, cookie.name)
         return len(lines)
 
@@ -164,7 +164,7 @@ class CookieJar(httpx.Cookies):
             warnings.simplefilter("ignore")
             for line in lines:
                 # One by one: a cookie that the library drops does not affect the others.
-                if len(line) <= LONGEST_COOKIE_LINE:
+                if len(line) <= MAX_COOKIE_LINE:
                     self.jar.extract_cookies(_response_with(line), request)
 
 

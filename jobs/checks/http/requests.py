@@ -21,7 +21,7 @@ from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
 from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
-from jobs.responses.bounded_body import MOST_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
+from jobs.responses.bounded_body import MAX_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.turns import wait_for_turn
@@ -71,7 +71,7 @@ async def read_body(
     except NotInEncoding:
         raise BadContentEncoding(encoding.strip().lower()) from None
     except TooManyMembers:
-        raise TooManyGzipMembers(MOST_GZIP_MEMBERS) from None
+        raise TooManyGzipMembers(MAX_GZIP_MEMBERS) from None
     return ResponseBody(body.content, truncated=False)
 
 

@@ -20,17 +20,17 @@ from jobs.checks.errors import (
     TooManyHeaderLines,
 )
 
-LARGEST_HEAD = 100 * 1024
+MAX_HEAD = 100 * 1024
 """Bytes of all heads of a response together, informational ones included; also of chunk extensions and trailers."""
 
-MOST_HEADER_LINES = 1000
+MAX_HEADER_LINES = 1000
 """Header lines of a response, and of a request's redirects and its response together. Parsing more of them takes the
 event loop longer than the request itself."""
 
-MOST_INTERIM_RESPONSES = 20
+MAX_INTERIM_RESPONSES = 20
 """Informational responses (100 Continue, 103 Early Hints) before the final one."""
 
-MOST_INTERIM_HEADER_LINES = 100
+MAX_INTERIM_HEADER_LINES = 100
 """Header lines of an informational response, whose headers are ignored."""
 
 
@@ -62,7 +62,7 @@ _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([^\r\n]*)")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
-def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = LARGEST_HEAD) -> int | None:
+def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = MAX_HEAD) -> int | None:
     """Return where the head of a response ends; None if more bytes are needed. `searched`: bytes of an earlier search.
 
     Raises:
@@ -71,7 +71,7 @@ def find_head_end(data: bytes | bytearray, searched: int = 0, room: int = LARGES
     found = _END.search(data, max(searched - 2, 0))
     end = found.end() if found else None
     if (end or len(data)) > room:
-        raise HeadTooLarge(LARGEST_HEAD)
+        raise HeadTooLarge(MAX_HEAD)
     return end
 
 
@@ -86,7 +86,7 @@ def parse_head(block: bytes) -> ResponseHead:
         raise MalformedResponse("illegal status line")
     version, status, reason = line.groups()
     is_interim = status[:1] == b"1"
-    lines, most = block[line.end() :], MOST_INTERIM_HEADER_LINES if is_interim else MOST_HEADER_LINES
+    lines, most = block[line.end() :], MAX_INTERIM_HEADER_LINES if is_interim else MAX_HEADER_LINES
     if lines.count(b"\n") > most + 1:  # the empty line at the end does not count
         raise TooManyHeaderLines(int(status), most)
     if b"\n " in lines or b"\n\t" in lines:
@@ -126,7 +126,7 @@ def decode_header(value: bytes) -> str:
 # --- bodies ---
 
 
-MOST_CHUNKS = 20_000
+MAX_CHUNKS = 20_000
 """Chunks of a body, and one more for each SMALL_CHUNK bytes of its content."""
 
 
@@ -254,10 +254,10 @@ class _ChunkedFraming(BodyFraming):
         self._chunks += len(self._parts)
         self._length += len(content)
         self._overhead += len(data) - len(content)
-        if self._chunks > MOST_CHUNKS + self._length // SMALL_CHUNK:
-            raise TooManyChunks(MOST_CHUNKS, SMALL_CHUNK)
-        if self._overhead > LARGEST_HEAD + _FRAMING_BYTES * self._chunks + self._length:
-            raise HeadTooLarge(LARGEST_HEAD)
+        if self._chunks > MAX_CHUNKS + self._length // SMALL_CHUNK:
+            raise TooManyChunks(MAX_CHUNKS, SMALL_CHUNK)
+        if self._overhead > MAX_HEAD + _FRAMING_BYTES * self._chunks + self._length:
+            raise HeadTooLarge(MAX_HEAD)
 
 
 HTTP1_PREFIX = b"HTTP/1."

@@ -18,10 +18,10 @@ from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import IncompleteResponse, MalformedHttp2, TooManyHeaderLines, TooManyInterimResponses
 from jobs.checks.http_transport.http1 import (
-    LARGEST_HEAD,
-    MOST_HEADER_LINES,
-    MOST_INTERIM_HEADER_LINES,
-    MOST_INTERIM_RESPONSES,
+    MAX_HEAD,
+    MAX_HEADER_LINES,
+    MAX_INTERIM_HEADER_LINES,
+    MAX_INTERIM_RESPONSES,
 )
 from jobs.checks.net.connection import TargetConnection
 from jobs.turns import wait_for_turn
@@ -43,7 +43,7 @@ _STEP_BYTES = 8 * 1024
 _STEP_FRAMES = 100
 """Frames that are parsed in one step, 25 microseconds each; of frames with headers, one."""
 
-MOST_FRAMES = 500
+MAX_FRAMES = 500
 """Frames of a response, and one more for each SMALL_FRAME bytes of its content."""
 
 SMALL_FRAME = 1024
@@ -106,12 +106,12 @@ class _ConnectionStream(httpcore.AsyncNetworkStream):
         end = self._frames.split_step(data)
         data, self._rest = data[:end], data[end:]
         self.overhead_bytes += len(data)
-        is_flooded = self._frames.count > MOST_FRAMES + self.content_bytes // SMALL_FRAME
-        if self.overhead_bytes > LARGEST_HEAD or (is_flooded and not self.content_bytes):
+        is_flooded = self._frames.count > MAX_FRAMES + self.content_bytes // SMALL_FRAME
+        if self.overhead_bytes > MAX_HEAD or (is_flooded and not self.content_bytes):
             raise MalformedHttp2("sends frames without any part of a response: check the service")
         if is_flooded:
             raise MalformedHttp2(
-                f"sent more than {MOST_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its response in each on "
+                f"sent more than {MAX_FRAMES:,} frames with less than {SMALL_FRAME} bytes of its response in each on "
                 "average: have the service buffer what it writes"
             )
         return data
@@ -140,11 +140,11 @@ class _StrictHttp2Connection(httpcore.AsyncHTTP2Connection):
         for event in events:
             if isinstance(event, h2.events.InformationalResponseReceived):
                 self._interim += 1
-                if self._interim > MOST_INTERIM_RESPONSES:
-                    raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
-                _check_lines(event.headers, MOST_INTERIM_HEADER_LINES)
+                if self._interim > MAX_INTERIM_RESPONSES:
+                    raise TooManyInterimResponses(MAX_INTERIM_RESPONSES)
+                _check_lines(event.headers, MAX_INTERIM_HEADER_LINES)
             elif isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
-                _check_lines(event.headers, MOST_HEADER_LINES)
+                _check_lines(event.headers, MAX_HEADER_LINES)
         return events
 
     async def _receive_stream_event(self, request: httpcore.Request, stream_id: int) -> Any:

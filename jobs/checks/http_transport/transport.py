@@ -21,8 +21,8 @@ import httpx
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses
 from jobs.checks.http_transport.http1 import (
-    LARGEST_HEAD,
-    MOST_INTERIM_RESPONSES,
+    MAX_HEAD,
+    MAX_INTERIM_RESPONSES,
     BodyFraming,
     ResponseHead,
     find_head_end,
@@ -48,10 +48,10 @@ from jobs.turns import wait_for_turn
 IDLE_SECONDS = 30.0
 """Seconds after which an unused connection is closed."""
 
-MOST_IDLE_PER_ORIGIN = 16
+MAX_IDLE_PER_ORIGIN = 16
 """Idle connections of one origin."""
 
-MOST_IDLE = 1024
+MAX_IDLE = 1024
 """Idle connections of all origins."""
 
 _SWEEP_INTERVAL = 5.0
@@ -82,14 +82,14 @@ class ConnectionPool:
 
     def release(self, place: PoolKey, connection: TargetConnection) -> None:
         """Pool a connection for the next request, or close it if the pool is full."""
-        if self._count >= MOST_IDLE or not connection.is_idle:
+        if self._count >= MAX_IDLE or not connection.is_idle:
             connection.close()
             return
         loop = asyncio.get_running_loop()
         idle = self._idle.setdefault(place, deque())
         idle.append((loop.time() + IDLE_SECONDS, connection))
         self._count += 1
-        if len(idle) > MOST_IDLE_PER_ORIGIN:
+        if len(idle) > MAX_IDLE_PER_ORIGIN:
             self._drop(idle)
         if self._sweeping is None:
             self._sweeping = loop.call_later(_SWEEP_INTERVAL, self._sweep)
@@ -137,9 +137,9 @@ class Http1Exchange(httpx.AsyncByteStream):
 
     async def read_head(self) -> ResponseHead:
         """Return the head of the final response, after any informational ones."""
-        room = LARGEST_HEAD
+        room = MAX_HEAD
         try:
-            for _ in range(MOST_INTERIM_RESPONSES + 1):
+            for _ in range(MAX_INTERIM_RESPONSES + 1):
                 block = await self._block(room)
                 room -= len(block)
                 head = parse_head(block)
@@ -154,7 +154,7 @@ class Http1Exchange(httpx.AsyncByteStream):
             if may_be_http1(self._connection.first_bytes):
                 raise
             raise not_http_error(self._connection.first_bytes) from error
-        raise TooManyInterimResponses(MOST_INTERIM_RESPONSES)
+        raise TooManyInterimResponses(MAX_INTERIM_RESPONSES)
 
     async def _block(self, room: int) -> bytes:
         """Return the next head as bytes, at most `room` of them."""

@@ -36,13 +36,13 @@ from jobs.checks.port import AttemptContext, Check
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
 
-MOST_DNS_RECORDS = 1000
+MAX_DNS_RECORDS = 1000
 """Records of an answer, in all its sections. A thread parses them, in some 60 microseconds each."""
 
 _INLINE_BYTES = 1500
 """Bytes of an answer that is parsed on the event loop, as nearly all are: faster than a thread."""
 
-_LARGEST_MESSAGE = 65_535
+_MAX_MESSAGE = 65_535
 """Bytes of an answer."""
 
 _HEADER = struct.Struct("!6H")
@@ -65,7 +65,7 @@ async def query_over_udp(question: dns.message.Message, server: str, port: int) 
     async with packets:
         await packets.sendto(question.to_wire(), place, None)
         while True:
-            wire, sender = await packets.recvfrom(_LARGEST_MESSAGE, None)
+            wire, sender = await packets.recvfrom(_MAX_MESSAGE, None)
             if _is_from(sender, place, family):
                 return await _parse_answer(wire, question, raise_on_truncation=True)
 
@@ -103,7 +103,7 @@ async def _parse_answer(
     wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
 ) -> dns.message.Message:
     # EDNS adds one record.
-    if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MOST_DNS_RECORDS + 1:
+    if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MAX_DNS_RECORDS + 1:
         raise TooManyDnsRecords
     if len(wire) <= _INLINE_BYTES:
         answer = dns.message.from_wire(wire, raise_on_truncation=raise_on_truncation)
@@ -222,7 +222,7 @@ def _classify_dns_error(error: Exception, peer: Peer, target: DnsTarget) -> tupl
         case TooManyDnsRecords():
             return (
                 ErrorClass.PROTOCOL_ERROR,
-                f"{peer} answered about {target.name} with more than {MOST_DNS_RECORDS:,} records: query a name or a "
+                f"{peer} answered about {target.name} with more than {MAX_DNS_RECORDS:,} records: query a name or a "
                 "type with fewer.",
             )
         case IncompleteDnsAnswer():

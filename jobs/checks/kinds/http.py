@@ -36,7 +36,7 @@ from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
 
 USER_AGENT = "scheduler"
-MOST_DERIVED_SECRETS = 1000
+MAX_DERIVED_SECRETS = 1000
 """Values computed from secrets, and tokens of the identity, that stay registered: the most recently used."""
 
 
@@ -85,9 +85,9 @@ class HttpCheck:
         self._publishes_spans = publishes_spans
         self._request_cache = RequestCache()
         self._client = client or StatelessClient(guard)
-        self._derived = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
+        self._derived = CurrentSecrets(redactor, MAX_DERIVED_SECRETS)
         self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
-        in_use = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
+        in_use = CurrentSecrets(redactor, MAX_DERIVED_SECRETS)
         self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
     async def observe(self, target: HttpTarget, call: AttemptContext) -> Observation:

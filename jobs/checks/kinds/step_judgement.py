@@ -22,16 +22,16 @@ from jobs.targets.steps import BodySource, CookieSource, HeaderSource, JsonSourc
 if TYPE_CHECKING:
     import httpx
 
-LONGEST_SAVED_VALUE = 64 * 1024
+MAX_SAVED_VALUE = 64 * 1024
 """Characters of a value, a JSON one as text."""
 
-MOST_SAVED_CHARACTERS = 1024 * 1024
+MAX_SAVED_CHARACTERS = 1024 * 1024
 """Of all values that an attempt saves."""
 
-MOST_SECRET_CHARACTERS = 16 * 1024
+MAX_SECRET_CHARACTERS = 16 * 1024
 """Of all secret values that an attempt saves: redaction searches texts for some hundred forms of each."""
 
-MOST_SECRET_LINES = 200
+MAX_SECRET_LINES = 200
 """Of the same: redaction searches for each line, too."""
 
 _INSTEAD = "save less of the response (by a narrower JSONPath or a regex), or write `secret: false` if it may be shown"
@@ -46,24 +46,24 @@ class SavedValueLimits:
     def count_value(self, text: str, *, hides: bool) -> None:
         """Count a value, as text. Raises ExtractionError if it exceeds a limit."""
         self._characters += len(text)
-        if self._characters > MOST_SAVED_CHARACTERS:
+        if self._characters > MAX_SAVED_CHARACTERS:
             raise ExtractionError(
                 f"with it the saved values would have {self._characters} characters; "
-                f"the limit is {MOST_SAVED_CHARACTERS}: save less of the responses"
+                f"the limit is {MAX_SAVED_CHARACTERS}: save less of the responses"
             )
         if not hides:
             return
         self._secret_characters += len(text)
-        if self._secret_characters > MOST_SECRET_CHARACTERS:
+        if self._secret_characters > MAX_SECRET_CHARACTERS:
             raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_characters} characters; "
-                f"the limit is {MOST_SECRET_CHARACTERS}: {_INSTEAD}"
+                f"the limit is {MAX_SECRET_CHARACTERS}: {_INSTEAD}"
             )
         self._secret_lines += len(text.splitlines())
-        if self._secret_lines > MOST_SECRET_LINES:
+        if self._secret_lines > MAX_SECRET_LINES:
             raise ExtractionError(
                 f"with it the saved secrets would have {self._secret_lines} lines; "
-                f"the limit is {MOST_SECRET_LINES}: {_INSTEAD}"
+                f"the limit is {MAX_SECRET_LINES}: {_INSTEAD}"
             )
 
 
@@ -74,8 +74,8 @@ def extract_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cook
         value = _select_value(source, answer, cookies)
     except (NotJson, LimitExceeded) as error:
         raise ExtractionError(f"{error}") from None
-    if _is_longer(value, LONGEST_SAVED_VALUE):
-        raise ExtractionError(f"the value has more than {LONGEST_SAVED_VALUE} characters")
+    if _is_longer(value, MAX_SAVED_VALUE):
+        raise ExtractionError(f"the value has more than {MAX_SAVED_VALUE} characters")
     return value
 
 

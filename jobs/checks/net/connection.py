@@ -25,11 +25,11 @@ _TLS_SHUTDOWN_TIMEOUT = 1.0
 """Seconds for the peer to end the TLS session; no caller waits for it."""
 
 
-_MOST_BUFFERED = 256 * 1024
+_MAX_BUFFERED = 256 * 1024
 """Bytes that arrived and were not read; beyond, the peer is slowed down."""
 
 
-_SMALL_READ, _MOST_SMALL_READS = 512, 200
+_SMALL_READ, _MAX_SMALL_READS = 512, 200
 """Bytes that a read returns on average, at least, after so many reads: below, the peer sends too slowly."""
 
 
@@ -75,7 +75,7 @@ class TargetConnection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """Return the data that arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
-        if self._reads >= _MOST_SMALL_READS and self._read_bytes < self._reads * _SMALL_READ:
+        if self._reads >= _MAX_SMALL_READS and self._read_bytes < self._reads * _SMALL_READ:
             await self._throttle_reading()
         while not (self._received or self._ended):
             await self._wait_for_change()
@@ -164,7 +164,7 @@ class TargetConnection(asyncio.Protocol):
                 self._clock.enter("body")
         self._received.append(data)
         self._size += len(data)
-        if self._size > _MOST_BUFFERED and self._reading and self._transport is not None:
+        if self._size > _MAX_BUFFERED and self._reading and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
         self._notify_reader()
@@ -196,7 +196,7 @@ class TargetConnection(asyncio.Protocol):
             self._reading = False
             self._transport.pause_reading()
         await asyncio.sleep(_THROTTLE_SECONDS)
-        if self._transport is not None and not self._transport.is_closing() and self._size < _MOST_BUFFERED:
+        if self._transport is not None and not self._transport.is_closing() and self._size < _MAX_BUFFERED:
             self._reading = True
             self._transport.resume_reading()
 
@@ -206,7 +206,7 @@ class TargetConnection(asyncio.Protocol):
         self._size = 0
         self._reads += 1
         self._read_bytes += len(data)
-        if not self._reading and self._size < _MOST_BUFFERED and self._transport is not None:
+        if not self._reading and self._size < _MAX_BUFFERED and self._transport is not None:
             self._reading = True
             self._transport.resume_reading()
         return data

@@ -28,12 +28,12 @@ from jobs.checks.files.reading import check_descriptors
 from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.net.connection import TargetConnection
 
-MOST_RESOLVER_THREADS = 256
+MAX_RESOLVER_THREADS = 256
 """Names that may be silent at a time before others wait, and seem silent, too: all of a zone that is down. A thread is
 started on demand, and takes some 20 KiB."""
 
 
-MOST_ADDRESSES = 100
+MAX_ADDRESSES = 100
 """Addresses of a name that are checked and tried; a DNS answer may have thousands."""
 
 
@@ -53,7 +53,7 @@ _Job = tuple[_Key, asyncio.AbstractEventLoop, "asyncio.Future[list[ResolvedAddre
 class Resolver:
     """Resolves names, for one event loop. Concurrent lookups of a name share one, so a bad name takes one thread."""
 
-    def __init__(self, threads: int = MOST_RESOLVER_THREADS) -> None:
+    def __init__(self, threads: int = MAX_RESOLVER_THREADS) -> None:
         self._most = threads
         self._threads = 0
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -113,7 +113,7 @@ def _look_up(host: str, port: int) -> list[ResolvedAddress]:
     except socket.gaierror:
         check_descriptors()
         raise
-    found = found[:MOST_ADDRESSES]
+    found = found[:MAX_ADDRESSES]
     return [ResolvedAddress(int(family), str(address[0]), port) for family, _, _, _, address in found]
 
 

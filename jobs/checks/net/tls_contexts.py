@@ -23,7 +23,7 @@ from jobs.checks.files.reading import check_descriptors
 from jobs.errors import SecretUnavailable
 from jobs.targets import TlsOptions
 
-MOST_TLS_RECORDS = 2000
+MAX_TLS_RECORDS = 2000
 """Records of a session, and one more for each SMALL_TLS_RECORD bytes."""
 
 SMALL_TLS_RECORD = 64
@@ -41,12 +41,12 @@ class CountingTlsObject(ssl.SSLObject):
         found = super().read(len, buffer)
         self._records += 1
         self._bytes += found if isinstance(found, int) else found.__len__()
-        if self._records > MOST_TLS_RECORDS + self._bytes // SMALL_TLS_RECORD:
-            raise TooManyTlsRecords(MOST_TLS_RECORDS, SMALL_TLS_RECORD)
+        if self._records > MAX_TLS_RECORDS + self._bytes // SMALL_TLS_RECORD:
+            raise TooManyTlsRecords(MAX_TLS_RECORDS, SMALL_TLS_RECORD)
         return found
 
 
-MOST_CACHED_CONTEXTS = 1000
+MAX_CACHED_CONTEXTS = 1000
 """Contexts; each takes some 100 KiB. Those of rotated certificates are evicted."""
 
 
@@ -87,7 +87,7 @@ class TlsContexts:
             async with self._making:
                 context = self._made.get(key)
                 if context is None:
-                    if len(self._made) >= MOST_CACHED_CONTEXTS:
+                    if len(self._made) >= MAX_CACHED_CONTEXTS:
                         self._made.popitem(last=False)
                     made = await asyncio.to_thread(_make_context, tls, http2, client_certificate, trusted)
                     context = self._made[key] = made
@@ -99,7 +99,7 @@ class TlsContexts:
         One with a CA file is left to `get_context`: it is made quickly, and its file may be on a hanging share.
         """
         key = (tls.verify, b"", http2, b"")
-        if tls.ca_file is None and key not in self._made and len(self._made) < MOST_CACHED_CONTEXTS:
+        if tls.ca_file is None and key not in self._made and len(self._made) < MAX_CACHED_CONTEXTS:
             self._made[key] = _make_context(tls, http2)
 
 

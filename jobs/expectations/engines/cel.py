@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.budget import ComputeAllowance
-from jobs.expectations.engines.regular_expressions import LONGEST_PATTERN, CompiledCache, LimitExceeded
+from jobs.expectations.engines.regular_expressions import MAX_PATTERN, CompiledCache, LimitExceeded
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 DEADLINE_FUNCTION = "_in_time"
 
-_MOST_CACHED_EXPRESSIONS = 4096
+_MAX_CACHED_EXPRESSIONS = 4096
 
 _TOKEN = re.compile(
     r"""
@@ -49,7 +49,7 @@ def inject_deadline_checks(expression: str) -> str:
     return "".join(_rewrite(iter(tokens)))
 
 
-@lru_cache(_MOST_CACHED_EXPRESSIONS)
+@lru_cache(_MAX_CACHED_EXPRESSIONS)
 def free_names(expression: str) -> frozenset[str]:
     """Return the names of its variables, without fields, texts and the loop variables of macros."""
     tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]
@@ -102,7 +102,7 @@ def _insert_check(macro: str, arguments: list[list[str]]) -> Iterator[str]:
     yield ", ".join(texts) + ")"
 
 
-MOST_CEL_VALUES = 200_000
+MAX_CEL_VALUES = 200_000
 """Values of all variables of an expression together; the library needs about a microsecond for each."""
 
 _VALUES_A_CHECK = 1024
@@ -115,7 +115,7 @@ class CelInputTooDeep(Exception):
 
 
 class CelInputTooLarge(Exception):
-    """There are more values than MOST_VALUES."""
+    """There are more values than MAX_VALUES."""
 
 
 class CelInputCopier:
@@ -133,7 +133,7 @@ class CelInputCopier:
         self._count += 1
         if self._count % _VALUES_A_CHECK == 0:
             self._check()
-            if self._count > MOST_CEL_VALUES:
+            if self._count > MAX_CEL_VALUES:
                 raise CelInputTooLarge
         if isinstance(value, str):
             return value if value.isascii() else value.encode("utf-8", "replace").decode()
@@ -174,10 +174,10 @@ _MAPS = ("headers", "facts", "certificate")
 
 EVALUATE_SECONDS = 0.25
 """Timeout of one evaluation: it blocks the thread."""
-MOST_BODY_CHARACTERS = 4 * 1024 * 1024
+MAX_BODY_CHARACTERS = 4 * 1024 * 1024
 """Characters of a body that an expression can read: each function reads all of it."""
 
-_MOST_BYTES_HELD = 64 * 1024 * 1024
+_MAX_BYTES_HELD = 64 * 1024 * 1024
 """Bytes of all cached expressions, as estimated by the two below."""
 _BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
 
@@ -212,7 +212,7 @@ def _compile(expression: str) -> tuple[cel.Expression, int]:
     return _environment().compile(inject_deadline_checks(expression)), size
 
 
-_expressions = CompiledCache(_compile, _MOST_BYTES_HELD)
+_expressions = CompiledCache(_compile, _MAX_BYTES_HELD)
 
 
 def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
@@ -223,8 +223,8 @@ def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
         LimitExceeded: the evaluation timed out, or the answer is too large for it.
         BudgetExceeded: the budget of the judgement is used up.
     """
-    if len(variables.get("body", "")) > MOST_BODY_CHARACTERS:
-        raise LimitExceeded(f"the body is larger than {MOST_BODY_CHARACTERS // 1024 // 1024} MiB: lower read_limit")
+    if len(variables.get("body", "")) > MAX_BODY_CHARACTERS:
+        raise LimitExceeded(f"the body is larger than {MAX_BODY_CHARACTERS // 1024 // 1024} MiB: lower read_limit")
     allowance = ComputeAllowance(EVALUATE_SECONDS)
     token = _allowance.set(allowance)
     too_long = LimitExceeded(_TOO_LONG)
@@ -233,7 +233,7 @@ def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
     except CelInputTooDeep:
         raise LimitExceeded("the document is nested too deeply") from None
     except CelInputTooLarge:
-        raise LimitExceeded(f"the document has more than {MOST_CEL_VALUES} values: lower read_limit") from None
+        raise LimitExceeded(f"the document has more than {MAX_CEL_VALUES} values: lower read_limit") from None
     except RuntimeError as error:
         raise _evaluation_error(str(error)) from None
     finally:
@@ -274,7 +274,7 @@ def _read_result(value: cel.Value) -> Any:
     return value.plain_value() if kind in ("INT", "UINT", "DOUBLE", "STRING") else f"a value of type {kind}"
 
 
-@lru_cache(_MOST_CACHED_EXPRESSIONS)
+@lru_cache(_MAX_CACHED_EXPRESSIONS)
 def _return_type(expression: str) -> str:
     """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()
@@ -304,5 +304,5 @@ def _explain_syntax(message: str) -> str:
     return f"at {place}: {what}{names}"
 
 
-CelField = Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_valid_expression)]
+CelField = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN), AfterValidator(_valid_expression)]
 """A field of an expression that is true or false."""

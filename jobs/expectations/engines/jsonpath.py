@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field
 
 from jobs.expectations.budget import ComputeAllowance
 from jobs.expectations.engines.regular_expressions import (
-    LONGEST_PATTERN,
+    MAX_PATTERN,
     CompiledCache,
     InvalidPattern,
     LimitExceeded,
@@ -153,15 +153,15 @@ def _read(literal: str) -> str:
     return text
 
 
-MOST_SELECTED_NODES = 10_000
+MAX_SELECTED_NODES = 10_000
 SELECT_SECONDS = 0.25
 """Timeout of one query: it blocks the thread."""
 
 _STEPS = 256
 """Steps through a document between two checks of the clock."""
-_MOST_CHARACTERS_HELD = 400_000
+_MAX_CHARACTERS_HELD = 400_000
 """Characters of all cached queries, at about 160 bytes each."""
-_MOST_ELEMENTS_HELD = 50_000
+_MAX_ELEMENTS_HELD = 50_000
 """Elements of the cached patterns in filters, which can come from documents; see pattern_size."""
 
 _GOING_THROUGH = ("?", "..", "*", ":")
@@ -245,15 +245,15 @@ def _plain(value: Any) -> Any:
 
 def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
     """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises LimitExceeded."""
-    if len(pattern) > LONGEST_PATTERN:
-        raise LimitExceeded(f"a pattern in it has more than {LONGEST_PATTERN} characters")
+    if len(pattern) > MAX_PATTERN:
+        raise LimitExceeded(f"a pattern in it has more than {MAX_PATTERN} characters")
     try:
         return _compile(pattern)
     except InvalidIRegexp:
         return None, 1
 
 
-_patterns: CompiledCache[regex.Pattern[str] | None] = CompiledCache(_compile_or_none, _MOST_ELEMENTS_HELD)
+_patterns: CompiledCache[regex.Pattern[str] | None] = CompiledCache(_compile_or_none, _MAX_ELEMENTS_HELD)
 
 
 def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
@@ -314,7 +314,7 @@ def _compile_query(query: str) -> tuple[JSONPathQuery, int]:
     return compiled, len(query)
 
 
-_queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
+_queries = CompiledCache(_compile_query, _MAX_CHARACTERS_HELD)
 
 
 def select_values(query: str, document: Any) -> list[Any]:
@@ -330,8 +330,8 @@ def select_values(query: str, document: Any) -> list[Any]:
         for node in _queries.get_compiled(query).finditer(document):
             deadline.step()
             found.append(_plain(node.value))
-            if len(found) > MOST_SELECTED_NODES:
-                raise LimitExceeded(f"it selects more than {MOST_SELECTED_NODES} values: make the path more specific")
+            if len(found) > MAX_SELECTED_NODES:
+                raise LimitExceeded(f"it selects more than {MAX_SELECTED_NODES} values: make the path more specific")
     except (jsonpath_rfc9535.JSONPathError, RecursionError):
         raise LimitExceeded("the document is nested too deeply") from None
     finally:
@@ -358,5 +358,5 @@ def _valid_query(query: str) -> str:
     return query
 
 
-JsonPathField = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_valid_query)]
+JsonPathField = Annotated[str, Field(max_length=MAX_PATTERN), AfterValidator(_valid_query)]
 """A field of a JSONPath query."""

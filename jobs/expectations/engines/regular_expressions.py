@@ -66,7 +66,7 @@ class CompiledCache(Generic[T]):
             self.size -= dropped
 
 
-MOST_PATTERN_ELEMENTS = 20_000
+MAX_PATTERN_ELEMENTS = 20_000
 """Elements of a pattern with its repeats expanded: about 5 MiB, compiled in 10 to 20 ms."""
 
 _FOLDED = 4
@@ -89,7 +89,7 @@ def pattern_size(pattern: str, flags: int = 0) -> int:
     """Return the number of elements of the pattern with its repeats expanded.
 
     Raises:
-        PatternTooLarge: it has more than MOST_PATTERN_ELEMENTS.
+        PatternTooLarge: it has more than MAX_PATTERN_ELEMENTS.
         regex.error: it is not valid.
     """
     tree, calls_groups = _parse(pattern, flags)
@@ -98,7 +98,7 @@ def pattern_size(pattern: str, flags: int = 0) -> int:
     while below:
         node, copies, counts = below.pop()
         total += copies * _elements(node)
-        if total > MOST_PATTERN_ELEMENTS:
+        if total > MAX_PATTERN_ELEMENTS:
             raise PatternTooLarge(_explain_size(counts))
         if (written := _count_copies(node)) != 1:
             copies, counts = copies * written, (*counts, max(2, written - 1))
@@ -166,24 +166,24 @@ def _count_copies(node: Any) -> int:
 
 
 def _explain_size(counts: tuple[int, ...]) -> str:
-    text = f"it has more than {MOST_PATTERN_ELEMENTS:,} elements when its repeats are expanded"
+    text = f"it has more than {MAX_PATTERN_ELEMENTS:,} elements when its repeats are expanded"
     if counts:
         text += f" (nested repeats: {' times '.join(f'{count:,}' for count in counts[:6])} copies"
         text += " and more)" if len(counts) > 6 else ")"
     return f"{text}; lower the counts, or start them at 0, as in a* or a{{0,9}}, which are not expanded"
 
 
-LONGEST_PATTERN = 1000
+MAX_PATTERN = 1000
 """Characters of a pattern, of a JSONPath and of an expression."""
 
 SEARCH_SECONDS = 0.1
 """Timeout of one search: catastrophic backtracking blocks the thread."""
 _NO_DECISION = f"no decision within {SEARCH_SECONDS * 1000:.0f} ms: simplify the pattern"
 
-_LONGEST_SHOWN = 100
+_MAX_SHOWN = 100
 """Characters of a pattern that an error shows."""
 
-_MOST_ELEMENTS_HELD = 250_000
+_MAX_ELEMENTS_HELD = 250_000
 """Elements of all cached patterns: about 70 MiB. A usual pattern has ten to a hundred."""
 
 # A partial match treats the end of the text as its end: a word boundary, a lookaround, a fuzzy or a recursive pattern
@@ -229,7 +229,7 @@ def compile_pattern(pattern: str, flags: int = 0) -> tuple[regex.Pattern[str], i
         raise InvalidPattern(str(error) or type(error).__name__) from None
 
 
-_patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
+_patterns = CompiledCache(compile_pattern, _MAX_ELEMENTS_HELD)
 
 
 def search(pattern: str, text: str) -> bool:
@@ -284,7 +284,7 @@ def find_first(pattern: str, text: str) -> str | None:
 
 def _valid_pattern(pattern: str) -> str:
     # A long pattern would leave no room for the reason.
-    shown = repr(pattern) if len(pattern) <= _LONGEST_SHOWN else "the pattern"
+    shown = repr(pattern) if len(pattern) <= _MAX_SHOWN else "the pattern"
     try:
         _patterns.get_compiled(pattern)
     except PatternTooLarge as error:
@@ -294,8 +294,8 @@ def _valid_pattern(pattern: str) -> str:
     return pattern
 
 
-PatternField = Annotated[str, Field(max_length=LONGEST_PATTERN), AfterValidator(_valid_pattern)]
+PatternField = Annotated[str, Field(max_length=MAX_PATTERN), AfterValidator(_valid_pattern)]
 """A field of a regular expression."""
 
-NonEmptyPatternField = Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_valid_pattern)]
+NonEmptyPatternField = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN), AfterValidator(_valid_pattern)]
 """A field of a regular expression that is not empty: the empty one matches every text."""

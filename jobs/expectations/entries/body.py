@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import MOST_SHOWN_CHARACTERS, JudgedAnswer
+from jobs.expectations.answer import MAX_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.engines.regular_expressions import NonEmptyPatternField, search
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry, Feature
@@ -45,7 +45,7 @@ class BodyNotContainsEntry(ExpectationEntry):
         if at < 0:
             return None
         # The text around it is not shown: a cut secret would not be recognised.
-        return answer.quote_text(answer.text) if at < MOST_SHOWN_CHARACTERS else f"this text at character {at}"
+        return answer.quote_text(answer.text) if at < MAX_SHOWN_CHARACTERS else f"this text at character {at}"
 
 
 class BodyMatchesEntry(ExpectationEntry):

@@ -16,9 +16,9 @@ from jobs.model_base import Duration
 from jobs.runs import Failure, Severity
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 
-_MOST_NAMES = 50
+_MAX_NAMES = 50
 _EntryName = Annotated[DisplayText, StringConstraints(min_length=1, max_length=200)]
-_EntryNames = Annotated[tuple[_EntryName, ...], Field(max_length=_MOST_NAMES)]
+_EntryNames = Annotated[tuple[_EntryName, ...], Field(max_length=_MAX_NAMES)]
 
 
 class HealthDocumentEntry(ExpectationEntry):
@@ -34,7 +34,7 @@ class HealthDocumentEntry(ExpectationEntry):
     health: HealthFormat
     ignore: _EntryNames = ()
     require: _EntryNames = ()
-    severities: Annotated[dict[_EntryName, Literal["degraded", "down"]], Field(max_length=_MOST_NAMES)] = Field(
+    severities: Annotated[dict[_EntryName, Literal["degraded", "down"]], Field(max_length=_MAX_NAMES)] = Field(
         default_factory=dict, description="what an entry counts whenever it is not up, by name"
     )
     max_duration: Annotated[Duration, Field(gt=0)] | None = None

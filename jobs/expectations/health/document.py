@@ -10,16 +10,16 @@ from typing import Any
 
 from jobs.runs.details import EntryStatus, ReportedEntry
 
-MOST_ENTRIES = 1000
+MAX_ENTRIES = 1000
 """Entries of a document."""
 DEEPEST_NESTING = 8
 """Levels of nested components."""
-LONGEST_NAME = 200
+MAX_NAME = 200
 """Characters of an entry's name with its path."""
-LONGEST_TEXT = 4096
+MAX_TEXT = 4096
 """Characters of a text before secrets are redacted and it is shortened."""
-_LONGEST_WORD = 40
-_MOST_PAIRS = 3
+_MAX_WORD = 40
+_MAX_PAIRS = 3
 """Values of a `data` object that replace a missing description."""
 
 _STATUS_OF_WORD = {
@@ -51,10 +51,8 @@ def make_document(word: Any, entries: Iterable[ReportedEntry] = (), text: str = 
     found: dict[str, ReportedEntry] = {}
     seen: dict[str, int] = {}
     for entry in entries:
-        if len(found) == MOST_ENTRIES:
-            raise NotHealthDocument(
-                f"a document with more than {MOST_ENTRIES} entries: reduce the answer of the target"
-            )
+        if len(found) == MAX_ENTRIES:
+            raise NotHealthDocument(f"a document with more than {MAX_ENTRIES} entries: reduce the answer of the target")
         named = entry
         while named.name in found:
             number = seen[entry.name] = seen.get(entry.name, 1) + 1
@@ -79,12 +77,12 @@ def status_of(word: str) -> EntryStatus:
 
 def read_word(value: Any) -> str:
     """Return a status as it was written, shortened; empty if the value is not a text."""
-    return value.strip()[:_LONGEST_WORD] if isinstance(value, str) else ""
+    return value.strip()[:_MAX_WORD] if isinstance(value, str) else ""
 
 
 def read_name(value: Any) -> str:
     name = value if isinstance(value, str) else ""
-    return name.strip()[:LONGEST_NAME] or "unnamed"
+    return name.strip()[:MAX_NAME] or "unnamed"
 
 
 def read_text(*sources: Any) -> str:
@@ -106,25 +104,25 @@ def lower_keys(source: Mapping[str, Any]) -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if isinstance(value, Mapping):  # a serialized exception
         value = next((text for key, text in value.items() if key.lower() == "message"), None)
-    return value.strip()[:LONGEST_TEXT] if isinstance(value, str) else ""
+    return value.strip()[:MAX_TEXT] if isinstance(value, str) else ""
 
 
 def _pairs(source: Mapping[str, Any]) -> str:
     # The data of frameworks is a flat object of values that the application chose.
     pairs = (
         f"{key}: {value}" if isinstance(value, str) else f"{key}: {value!r}"
-        for key, value in list(source.items())[:_MOST_PAIRS]
+        for key, value in list(source.items())[:_MAX_PAIRS]
         if isinstance(value, (str, int, float)) and key != "status"
     )
-    return ", ".join(pairs)[:LONGEST_TEXT]
+    return ", ".join(pairs)[:MAX_TEXT]
 
 
 _TIME_SPAN = re.compile(r"(?:(\d{1,6})\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,9})?)")
 """`[d.]hh:mm:ss[.fffffff]`, the form of .NET."""
 _ISO = re.compile(r"PT(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?")
 _WITH_UNIT = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|milliseconds|s|seconds)")
-_LONGEST_FORM = 40
-_LARGEST_MS = 1e12
+_MAX_FORM = 40
+_MAX_MS = 1e12
 
 _MILLISECOND_KEYS = ("durationms", "durationmilliseconds", "durationinms", "elapsedms", "elapsedmilliseconds")
 _ANY_KEYS = ("duration", "elapsed", "took", "responsetime")
@@ -148,7 +146,7 @@ def read_duration_ms(entry: Mapping[str, Any]) -> float | None:
 def parse_duration_ms(text: str) -> float | None:
     """Return the milliseconds of `00:00:23.1`, `PT23.1S`, `250 ms` or `23.1s`; None for any other text."""
     text = text.strip()
-    if len(text) > _LONGEST_FORM:
+    if len(text) > _MAX_FORM:
         return None
     if (span := _TIME_SPAN.fullmatch(text)) is not None:
         days, hours, minutes, seconds = span.groups()
@@ -164,4 +162,4 @@ def parse_duration_ms(text: str) -> float | None:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 <= value <= _LARGEST_MS and math.isfinite(value) else None
+    return float(value) if 0 <= value <= _MAX_MS and math.isfinite(value) else None

@@ -13,7 +13,7 @@ from jobs.expectations.health.health_json import read_health_json
 from jobs.expectations.health.microprofile import read_microprofile
 from jobs.expectations.health.spring import read_spring
 
-_LONGEST_PLAIN_ANSWER = 100
+_MAX_PLAIN_ANSWER = 100
 """Characters of an answer that can be a status alone."""
 
 
@@ -43,7 +43,7 @@ _READERS: Mapping[HealthFormat, Callable[[Any], HealthDocument | None]] = {
 
 def read_plain_status(text: str, expected: HealthFormat) -> HealthDocument | None:
     """Return the document of an answer that is a status of ASP.NET alone, such as `Unhealthy`; None for any other."""
-    if expected not in (HealthFormat.ASPNET, HealthFormat.AUTO) or len(text) > _LONGEST_PLAIN_ANSWER:
+    if expected not in (HealthFormat.ASPNET, HealthFormat.AUTO) or len(text) > _MAX_PLAIN_ANSWER:
         return None
     word = text.strip().strip('"')
     return make_document(word) if word.lower() in aspnet.WORDS else None

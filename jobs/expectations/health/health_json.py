@@ -20,7 +20,7 @@ from jobs.expectations.health.document import (
 from jobs.runs.details import ReportedEntry
 
 WORDS = ("pass", "warn", "fail", "ok", "error")
-_LONGEST_OBSERVED = 60
+_MAX_OBSERVED = 60
 
 
 def read_health_json(value: Any) -> HealthDocument | None:
@@ -52,4 +52,4 @@ def _observed(node: Mapping[str, Any]) -> str:
     if not isinstance(value, (str, int, float)):
         return ""
     shown = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return f"{shown} {unit if isinstance(unit, str) else ''}".strip()[:_LONGEST_OBSERVED]
+    return f"{shown} {unit if isinstance(unit, str) else ''}".strip()[:_MAX_OBSERVED]

@@ -15,7 +15,7 @@ from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 
 HEALTH_KEY = "health"
 """The key of the failure whose observed value is the whole verdict."""
-MOST_NAMED_ENTRIES = 5
+MAX_NAMED_ENTRIES = 5
 """Entries that a message names."""
 _SHOWN_DURATION_MS = 1000.0
 """A shorter duration does not explain a failure."""
@@ -82,7 +82,7 @@ def judge_document(document: HealthDocument, rules: EntryRules) -> HealthVerdict
 def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Callable[[str], str]) -> str:
     """Return `Unhealthy because of cosmosdb (timeout, 23.1 s)`. `show`: redacts and shortens a text of the target."""
     word = show(document.word)
-    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MOST_NAMED_ENTRIES]]
+    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
     more = len(verdict.reasons) - len(named)
     listed = ", ".join([*named, *([f"and {more} more"] if more else [])])
     if document.status is EntryStatus.UP:

@@ -20,7 +20,7 @@ from jobs.incidents.engine.facts import (
     BLIND,
     BLIND_MARGIN,
     IDENTITY,
-    LONGEST_PARENT_WAIT,
+    MAX_PARENT_WAIT,
     SCHEDULER,
     AlertFacts,
     AlertPolicy,
@@ -67,7 +67,7 @@ class Candidate:
         """Return when it becomes an incident by itself, if its parents are not checked again before."""
         if self.is_released or self.key.subject == SCHEDULER:
             return self.fired_at  # while the scheduler is blind, other alerts must find its incident
-        wait = max(facts.group_wait, LONGEST_PARENT_WAIT) if self.unchecked else facts.group_wait
+        wait = max(facts.group_wait, MAX_PARENT_WAIT) if self.unchecked else facts.group_wait
         return self.fired_at + wait
 
     def is_ready(self, facts: AlertFacts) -> bool:
@@ -198,7 +198,7 @@ def expires_at(incident: Incident, firing: Collection[Alert], facts: AlertFacts)
         return None
     policy = facts.policy_of(incident.lead)
     resolved_at = incident.resolved_at or incident.opened_at
-    longest_wait = max(facts.group_wait, LONGEST_PARENT_WAIT)
+    longest_wait = max(facts.group_wait, MAX_PARENT_WAIT)
     return resolved_at if policy is None else resolved_at + policy.reopen_within + longest_wait
 
 

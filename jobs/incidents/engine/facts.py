@@ -13,7 +13,7 @@ GROUP_WAIT = timedelta(seconds=10)
 """For which a firing alert waits for others that belong to it, unless the settings set another time."""
 GROUP_WINDOW = timedelta(minutes=2)
 """After the opening of an incident. Alerts with the same cause that fire within it join."""
-LONGEST_PARENT_WAIT = timedelta(seconds=90)
+MAX_PARENT_WAIT = timedelta(seconds=90)
 """For which an alert waits until the jobs that it depends on were checked after it began to fail."""
 SCHEDULER = "scheduler"
 """The subject of alerts about the scheduler itself."""
@@ -23,7 +23,7 @@ IDENTITY = "identity"
 """The rule of an alert of SCHEDULER which is not about the network or the clock: it explains no other alert."""
 BLIND_MARGIN = timedelta(minutes=1)
 """For which the scheduler may have been blind before its self-checks failed."""
-LONGEST_CONFIRMATION = timedelta(minutes=5)
+MAX_CONFIRMATION = timedelta(minutes=5)
 """For which an alert waits until its subject is checked again, after the parent that explained it has recovered, or
 after the blindness during which it fired."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from jobs.incidents.engine.facts import LONGEST_CONFIRMATION, AlertFacts
+from jobs.incidents.engine.facts import MAX_CONFIRMATION, AlertFacts
 from jobs.incidents.values import (
     AlertDecision,
     AlertKey,
@@ -101,14 +101,14 @@ def find_end_of(incident: Incident, subject: str) -> datetime | None:
 
 def is_unconfirmed(member: Member, end: datetime, facts: AlertFacts) -> bool:
     """Return whether a member waits for a run. `end`: of what explained it."""
-    return facts.now < end + LONGEST_CONFIRMATION and not facts.is_checked_since(member.key.subject, end)
+    return facts.now < end + MAX_CONFIRMATION and not facts.is_checked_since(member.key.subject, end)
 
 
 def confirmation_ends_at(incident: Incident, facts: AlertFacts) -> datetime | None:
     """Return when members of an incident stop to wait for a run; None if none waits."""
     parents = {member.parent for member in incident.open_members if member.parent}
     ends = [end for parent in parents if (end := find_end_of(incident, parent)) is not None]
-    return min((end + LONGEST_CONFIRMATION for end in ends), default=None)
+    return min((end + MAX_CONFIRMATION for end in ends), default=None)
 
 
 def first_runs_end(incident: Incident, facts: AlertFacts, *, is_missed: bool = False) -> datetime | None:

@@ -27,7 +27,7 @@ Tags = tuple[tuple[str, str], ...]
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
-LONGEST_LOOKBACK = timedelta(days=32)
+MAX_LOOKBACK = timedelta(days=32)
 """A window that began earlier counts as one that began then."""
 
 
@@ -96,7 +96,7 @@ def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -
 
 @fast_frozen(frozen=True, slots=True)
 class WindowPause:
-    """A window because of which a job does not run. `since`: its begin, at most LONGEST_LOOKBACK ago."""
+    """A window because of which a job does not run. `since`: its begin, at most MAX_LOOKBACK ago."""
 
     job: str
     since: datetime
@@ -120,7 +120,7 @@ def list_pauses(jobs: Iterable[AlertSubject], suppressions: SuppressionSet, now:
 
 def find_pause_end(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> datetime | None:
     """Return when the latest pause of a job because of windows ended; None while one lasts, and without any in
-    LONGEST_LOOKBACK.
+    MAX_LOOKBACK.
     """
     sources = _windows_of(job, suppressions, pauses=True)
     if not sources:
@@ -129,7 +129,7 @@ def find_pause_end(job: AlertSubject, suppressions: SuppressionSet, now: datetim
     state = state_at(periods, now)
     if state.is_inside:
         return None
-    at, end = now - LONGEST_LOOKBACK, None
+    at, end = now - MAX_LOOKBACK, None
     while (change := state_at(periods, at).changes_at) is not None and change <= now:
         at = change
         end = change if not state_at(periods, change).is_inside else end
@@ -194,7 +194,7 @@ def _find_active(sources: Sequence[_Source], now: datetime) -> Suppression | Non
 def _begin_of(sources: Sequence[_Source], now: datetime) -> datetime:
     """Return when the time began in which one of these sources is active."""
     periods = union_of([each.periods for each in _merge_only_then(sources)])
-    at = now - LONGEST_LOOKBACK
+    at = now - MAX_LOOKBACK
     while (change := state_at(periods, at).changes_at) is not None and change <= now:
         at = change
     return at

@@ -204,7 +204,7 @@ def _read_point(value: object, path: str) -> tuple[int | None, int]:
     return None, read_time_of_day(value, path)
 
 
-LONGEST_PERIOD = 366 * 86_400.0
+MAX_PERIOD = 366 * 86_400.0
 """Seconds of one period."""
 
 _FORMS = ("from_", "schedule", "weekly", "calendar")
@@ -264,7 +264,7 @@ class PeriodDefinition(FrozenModel):
     schedule: PeriodSchedule | None = None
     weekly: WeeklyField | None = None
     calendar: CalendarField | None = None
-    for_: Annotated[Duration, Field(gt=0, le=LONGEST_PERIOD)] | None = Field(default=None, alias="for")
+    for_: Annotated[Duration, Field(gt=0, le=MAX_PERIOD)] | None = Field(default=None, alias="for")
     timezone: ZoneField | None = None
     except_: CalendarField = Field(default=(), alias="except")
 

@@ -217,7 +217,7 @@ class RequestedWindow(FrozenModel):
         return state_at(self.periods, now).is_inside
 
 
-LONGEST_SILENCE = timedelta(days=366)
+MAX_SILENCE = timedelta(days=366)
 
 
 class Silence(FrozenModel):
@@ -244,8 +244,8 @@ class Silence(FrozenModel):
         if self.ends_at <= self.starts_at:
             start, end = format_instant(self.starts_at), format_instant(self.ends_at)
             raise ValueError(f"ends_at: {end} is not after starts_at, {start}: write a later instant")
-        if self.ends_at - self.starts_at > LONGEST_SILENCE:
-            raise ValueError(f"ends_at: a silence lasts at most {LONGEST_SILENCE.days} days: write an earlier instant")
+        if self.ends_at - self.starts_at > MAX_SILENCE:
+            raise ValueError(f"ends_at: a silence lasts at most {MAX_SILENCE.days} days: write an earlier instant")
         return self
 
     @property

@@ -18,7 +18,7 @@ from jobs.notifications.message import Message, choose_level, plain_text, shorte
 from jobs.notifications.port import ChannelResources, SentReference
 from jobs.targets.endpoints import HttpUrl
 
-_LONGEST_TITLE, _LONGEST_TEXT, _LONGEST_KEY = 500, 4000, 100
+_MAX_TITLE, _MAX_TEXT, _MAX_KEY = 500, 4000, 100
 _OLDEST_S = 17 * 3600
 """Seconds. Datadog refuses events that are older than 18 hours."""
 AlertType = Literal["error", "warning", "info"]
@@ -60,10 +60,10 @@ class DatadogEventSender:
         level = choose_level(self._channel.alert_types, message.severity, _ALERT_TYPES, "warning")
         tags = {**message.tags, **self._channel.tags, "job": message.subject, "severity": message.severity}
         return {
-            "title": shorten(message.title, _LONGEST_TITLE),
-            "text": shorten(plain_text(message), _LONGEST_TEXT),
+            "title": shorten(message.title, _MAX_TITLE),
+            "text": shorten(plain_text(message), _MAX_TEXT),
             "alert_type": "success" if message.is_resolution else level,
-            "aggregation_key": message.incident_key[-_LONGEST_KEY:],
+            "aggregation_key": message.incident_key[-_MAX_KEY:],
             "date_happened": int(max(message.at.timestamp(), self._clock() - _OLDEST_S)),
             "priority": "normal",
             "tags": [

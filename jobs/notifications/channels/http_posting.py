@@ -23,7 +23,7 @@ from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.responses.reading import ReceivedResponse, fetch
 
-LARGEST_RESPONSE = 64 * 1024
+MAX_RESPONSE = 64 * 1024
 """Bytes of a usual response, and of an excerpt before it is shortened."""
 
 _EXCERPT = 200
@@ -44,7 +44,7 @@ class Posting:
     method: str = "POST"
     accepted: frozenset[int] = frozenset()
     """Statuses that are success in addition to 2xx."""
-    largest_response: int = LARGEST_RESPONSE
+    largest_response: int = MAX_RESPONSE
     """Bytes of the response that are read; more are ignored."""
 
     @classmethod
@@ -159,7 +159,7 @@ class SecretHider:
 
     def __call__(self, text: str, limit: int = _EXCERPT) -> str:
         # Redacted before it is shortened, so that no part of a secret remains at the end.
-        return make_printable(" ".join(self._redactor.redact(text[:LARGEST_RESPONSE]).split()), limit)
+        return make_printable(" ".join(self._redactor.redact(text[:MAX_RESPONSE]).split()), limit)
 
 
 def _parts_of(secret: str) -> list[str]:

@@ -29,7 +29,7 @@ from jobs.notifications.port import SendFailed
 from jobs.problems import make_printable
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_SUBJECT = 400
+_MAX_SUBJECT = 400
 _CELL = "padding:4px 16px 4px 0;vertical-align:top"
 
 
@@ -46,7 +46,7 @@ def compose_mail(
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
-    mail["Subject"] = make_printable(message.title, _LONGEST_SUBJECT)
+    mail["Subject"] = make_printable(message.title, _MAX_SUBJECT)
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = make_message_id(message, sender)
     if first_id:

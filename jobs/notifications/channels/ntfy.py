@@ -15,7 +15,7 @@ from jobs.notifications.message import Message, is_quiet, links_of, plain_text
 from jobs.notifications.port import ChannelResources, SentReference
 from jobs.targets.endpoints import HttpUrl
 
-_LONGEST_TEXT = 3900
+_MAX_TEXT = 3900
 """Bytes; a longer message becomes an attachment (limit: 4096)."""
 
 _PRIORITIES = {"info": 2, "degraded": 3, "down": 5}
@@ -87,4 +87,4 @@ def _priority(message: Message) -> int:
 
 def _cut(text: str) -> str:
     encoded = text.encode("utf-8", "replace")
-    return text if len(encoded) <= _LONGEST_TEXT else encoded[:_LONGEST_TEXT].decode("utf-8", "ignore") + "…"
+    return text if len(encoded) <= _MAX_TEXT else encoded[:_MAX_TEXT].decode("utf-8", "ignore") + "…"

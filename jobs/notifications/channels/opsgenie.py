@@ -24,9 +24,9 @@ _URLS = {
     "jira": "https://api.atlassian.com/jsm/ops/integration",
 }
 _SOURCE = "scheduler"
-_LONGEST_MESSAGE, _LONGEST_DESCRIPTION, _LONGEST_NOTE = 130, 15_000, 25_000
-_LONGEST_ALIAS, _LONGEST_ENTITY = 512, 512
-_MAX_TAGS, _LONGEST_TAG = 20, 50
+_MAX_MESSAGE, _MAX_DESCRIPTION, _MAX_NOTE = 130, 15_000, 25_000
+_MAX_ALIAS, _MAX_ENTITY = 512, 512
+_MAX_TAGS, _MAX_TAG = 20, 50
 Priority = Literal["P1", "P2", "P3", "P4", "P5"]
 _PRIORITIES = {"info": "P5", "degraded": "P3", "down": "P1", "blind": "P2"}
 
@@ -58,7 +58,7 @@ class OpsgenieSender:
         is_new = reference is None or message.kind is TransitionKind.REOPENED
         if is_new:
             await self._request(key, "", self._alert(message))
-        note = {"source": _SOURCE, "note": shorten(f"{message.title}\n{plain_text(message)}", _LONGEST_NOTE)}
+        note = {"source": _SOURCE, "note": shorten(f"{message.title}\n{plain_text(message)}", _MAX_NOTE)}
         if message.is_resolution:
             await self._request(key, f"/{_alias_in_path(message)}/close", note)
         elif message.kind in ACKNOWLEDGING:
@@ -82,13 +82,13 @@ class OpsgenieSender:
         await post(self._resources, posting, [key], timeout_s=self._channel.timeout)
 
     def _alert(self, message: Message) -> dict[str, Any]:
-        tags = [shorten(f"{name}:{value}", _LONGEST_TAG) for name, value in message.tags.items()]
+        tags = [shorten(f"{name}:{value}", _MAX_TAG) for name, value in message.tags.items()]
         return {
-            "message": shorten(message.title, _LONGEST_MESSAGE),
+            "message": shorten(message.title, _MAX_MESSAGE),
             "alias": _alias(message),
-            "description": shorten(plain_text(message), _LONGEST_DESCRIPTION),
+            "description": shorten(plain_text(message), _MAX_DESCRIPTION),
             "details": list_details(message),
-            "entity": shorten(message.subject, _LONGEST_ENTITY),
+            "entity": shorten(message.subject, _MAX_ENTITY),
             "source": _SOURCE,
             "tags": tags[:_MAX_TAGS],
             "priority": self._priority(message),
@@ -99,7 +99,7 @@ class OpsgenieSender:
 
 
 def _alias(message: Message) -> str:
-    return message.incident_key[:_LONGEST_ALIAS]
+    return message.incident_key[:_MAX_ALIAS]
 
 
 def _alias_in_path(message: Message) -> str:

@@ -17,8 +17,8 @@ from jobs.notifications.port import ChannelResources, SentReference
 from jobs.targets.endpoints import HttpUrl
 
 _URLS = {"us": "https://events.pagerduty.com/v2/enqueue", "eu": "https://events.eu.pagerduty.com/v2/enqueue"}
-_LONGEST_SUMMARY = 1024
-_LONGEST_KEY = 255
+_MAX_SUMMARY = 1024
+_MAX_KEY = 255
 PagerDutySeverity = Literal["critical", "error", "warning", "info"]
 _SEVERITIES = {"info": "info", "degraded": "warning", "down": "critical", "blind": "error"}
 
@@ -71,7 +71,7 @@ class PagerDutySender:
             "event_action": "trigger",
             "dedup_key": _dedup_key(message),
             "payload": {
-                "summary": shorten(message.title, _LONGEST_SUMMARY),
+                "summary": shorten(message.title, _MAX_SUMMARY),
                 "source": message.subject or "scheduler",
                 "severity": choose_level(self._channel.severities, message.severity, _SEVERITIES, "error"),
                 "timestamp": format_iso_instant(message.at, precise=True),
@@ -91,4 +91,4 @@ def _choose_action(message: Message) -> str:
 
 
 def _dedup_key(message: Message) -> str:
-    return message.incident_key[:_LONGEST_KEY]
+    return message.incident_key[:_MAX_KEY]

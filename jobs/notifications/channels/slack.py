@@ -34,7 +34,7 @@ _REMEDIES = {
 _FIRST_MESSAGE_ERRORS = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The first message was deleted, or can no longer be edited."""
 
-_LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD, _MOST_FIELDS = 150, 2900, 1900, 10
+_MAX_HEADER, _MAX_SECTION, _MAX_FIELD, _MAX_FIELDS = 150, 2900, 1900, 10
 """Slack's limits are 150, 3000 and 2000 characters, and 10 fields a section."""
 
 
@@ -130,14 +130,14 @@ def slack_content(message: Message) -> dict[str, Any]:
     blocks = [_title_block(message.title)]
     if message.text:
         blocks.append(_section(_escape(message.text)))
-    fields = [_markdown(f"*{_escape(label)}*\n{_escape(value)}", _LONGEST_FIELD) for label, value in message.facts]
-    starts = range(0, len(fields), _MOST_FIELDS)
-    blocks += [{"type": "section", "fields": fields[start : start + _MOST_FIELDS]} for start in starts]
+    fields = [_markdown(f"*{_escape(label)}*\n{_escape(value)}", _MAX_FIELD) for label, value in message.facts]
+    starts = range(0, len(fields), _MAX_FIELDS)
+    blocks += [{"type": "section", "fields": fields[start : start + _MAX_FIELDS]} for start in starts]
     if links := links_of(message):
         text = " · ".join(f"<{_escape(url).replace('|', '%7C')}|{label}>" for label, url in links)
-        blocks.append({"type": "context", "elements": [_markdown(text, _LONGEST_SECTION)]})
+        blocks.append({"type": "context", "elements": [_markdown(text, _MAX_SECTION)]})
     return {
-        "text": shorten(_escape(message.title), _LONGEST_SECTION),
+        "text": shorten(_escape(message.title), _MAX_SECTION),
         "attachments": [
             {"color": color_of(message), "fallback": shorten(_escape(message.title), 500), "blocks": blocks}
         ],
@@ -147,13 +147,13 @@ def slack_content(message: Message) -> dict[str, Any]:
 
 def _title_block(title: str) -> dict[str, Any]:
     """Return the title as plain text, in which Slack formats nothing: a heading if it is short enough for one."""
-    text: dict[str, Any] = {"type": "plain_text", "text": shorten(_escape(title), _LONGEST_SECTION), "emoji": False}
-    is_short = len(text["text"]) <= _LONGEST_HEADER
+    text: dict[str, Any] = {"type": "plain_text", "text": shorten(_escape(title), _MAX_SECTION), "emoji": False}
+    is_short = len(text["text"]) <= _MAX_HEADER
     return {"type": "header", "text": text} if is_short else {"type": "section", "text": text}
 
 
 def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _markdown(text, _LONGEST_SECTION)}
+    return {"type": "section", "text": _markdown(text, _MAX_SECTION)}
 
 
 def _markdown(text: str, limit: int) -> dict[str, Any]:

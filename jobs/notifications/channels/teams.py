@@ -16,7 +16,7 @@ from jobs.notifications.channels.http_posting import Posting, encode_json, post
 from jobs.notifications.message import Message, links_of, shorten
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
 
-LARGEST_CARD = 27_000
+MAX_CARD = 27_000
 """Bytes; Teams accepts 28 KB."""
 
 _FAILED_INSIDE = re.compile(rb"endpoint returned HTTP error (\d{3})")
@@ -53,7 +53,7 @@ def teams_content(message: Message) -> dict[str, Any]:
     """Return the body of the request. A text that is too long for a card is shortened."""
     for longest in (10_000, 2_000, 200):
         content = _content(message, longest)
-        if len(encode_json(content)) <= LARGEST_CARD:
+        if len(encode_json(content)) <= MAX_CARD:
             break
     return content
 

@@ -57,9 +57,9 @@ class MessageDetails:
     covers: tuple[TransitionKind, ...] = ()
 
 
-_MOST_LISTED_SUBJECTS = 20
-_LONGEST_TITLE = 300
-_LONGEST_FACT = 1000
+_MAX_LISTED_SUBJECTS = 20
+_MAX_TITLE = 300
+_MAX_FACT = 1000
 
 
 def make_message(
@@ -110,7 +110,7 @@ def make_message(
 
 
 def _render_title(template: str, values: dict[str, object]) -> str:
-    return make_printable(" ".join(render_template(template, values).split()), _LONGEST_TITLE)
+    return make_printable(" ".join(render_template(template, values).split()), _MAX_TITLE)
 
 
 def incident_values(
@@ -206,7 +206,7 @@ def _facts(incident: Incident, transition: Transition, details: MessageDetails) 
     }
     for label, value in facts.items():
         if value:
-            yield label, make_printable(value, _LONGEST_FACT)
+            yield label, make_printable(value, _MAX_FACT)
 
 
 def _format_exact(incident: Incident, details: MessageDetails) -> str:
@@ -225,13 +225,13 @@ def _describe_joined(incident: Incident, transition: Transition, first: int) -> 
     others = [each for each in list_joined_subjects(incident, transition, first) if each != own] if first else []
     if not others:
         return ""
-    return f"{make_printable(name_several(others, _MOST_LISTED_SUBJECTS), _LONGEST_FACT)} joined shortly before."
+    return f"{make_printable(name_several(others, _MAX_LISTED_SUBJECTS), _MAX_FACT)} joined shortly before."
 
 
 def _list_notes(incident: Incident, transition: Transition) -> Iterator[str]:
     """Yield what the transition does not say: which rule keeps the incident open, and what a person left failing."""
     if (member := find_keeping_open(incident)) is not None:
-        evidence = f": {make_printable(member.evidence, _LONGEST_FACT)}" if member.evidence else ""
+        evidence = f": {make_printable(member.evidence, _MAX_FACT)}" if member.evidence else ""
         rule = make_printable(f"{member.key.rule} of {member.key.subject}", 200)
         yield f"Only the rule {rule} keeps the incident open{evidence}"
     if transition.kind is TransitionKind.RESOLVED and list_still_failing(incident):
@@ -243,9 +243,9 @@ def _list_subjects(incident: Incident) -> str:
     subjects = list_subjects(incident)
     if len(subjects) == 1:
         return ""
-    more = f" and {len(subjects) - _MOST_LISTED_SUBJECTS} more" if len(subjects) > _MOST_LISTED_SUBJECTS else ""
+    more = f" and {len(subjects) - _MAX_LISTED_SUBJECTS} more" if len(subjects) > _MAX_LISTED_SUBJECTS else ""
     counts = count_by_severity(incident)
-    return ", ".join(subjects[:_MOST_LISTED_SUBJECTS]) + more + (f" ({counts})" if counts else "")
+    return ", ".join(subjects[:_MAX_LISTED_SUBJECTS]) + more + (f" ({counts})" if counts else "")
 
 
 _SINCE = datetime(2026, 11, 28, 3, 1, tzinfo=UTC)

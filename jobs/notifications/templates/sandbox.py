@@ -18,12 +18,12 @@ from jobs.problems.findings import did_you_mean, join_names, suggest_name
 if TYPE_CHECKING:
     from jinja2 import Environment, Template, nodes
 
-LONGEST_TEMPLATE = 10_000
+MAX_TEMPLATE = 10_000
 """Characters."""
-LONGEST_OUTPUT = 50_000
+MAX_OUTPUT = 50_000
 """Characters of a rendered text, and of each value within it."""
-LONGEST_RENDERING_S = 1.0
-_LONGEST_PIECE = 100
+MAX_RENDERING_S = 1.0
+_MAX_PIECE = 100
 """Characters that `join` and `replace` insert."""
 
 _ALLOWED_NODES = frozenset(
@@ -38,16 +38,14 @@ class TemplateProblem(ValueError):
 
 
 def _join(values: Iterable[object], separator: str = ", ") -> str:
-    if len(separator) > _LONGEST_PIECE:
-        raise TemplateProblem(f"the separator of join has more than {_LONGEST_PIECE} characters")
+    if len(separator) > _MAX_PIECE:
+        raise TemplateProblem(f"the separator of join has more than {_MAX_PIECE} characters")
     return separator.join(str(each) for each in values)
 
 
 def _replace(text: object, old: str, new: str) -> str:
-    if not old or len(new) > _LONGEST_PIECE:
-        raise TemplateProblem(
-            f"replace requires a text to replace and a new one of at most {_LONGEST_PIECE} characters"
-        )
+    if not old or len(new) > _MAX_PIECE:
+        raise TemplateProblem(f"replace requires a text to replace and a new one of at most {_MAX_PIECE} characters")
     return str(text).replace(old, new)
 
 
@@ -95,17 +93,17 @@ def render_template(text: str, values: Mapping[str, object]) -> str:
     from jinja2 import TemplateError
 
     template = _compile(text, tuple(values))
-    ends_at = time.monotonic() + LONGEST_RENDERING_S
+    ends_at = time.monotonic() + MAX_RENDERING_S
     pieces: list[str] = []
     length = 0
     try:
         for piece in template.generate(values):
             pieces.append(piece)
             length += len(piece)
-            if length > LONGEST_OUTPUT:
-                raise TemplateProblem(f"the text has more than {LONGEST_OUTPUT:,} characters")
+            if length > MAX_OUTPUT:
+                raise TemplateProblem(f"the text has more than {MAX_OUTPUT:,} characters")
             if time.monotonic() > ends_at:
-                raise TemplateProblem(f"rendering takes longer than {LONGEST_RENDERING_S:g} s")
+                raise TemplateProblem(f"rendering takes longer than {MAX_RENDERING_S:g} s")
     except TemplateError as error:
         raise TemplateProblem(_describe(error.message or "it cannot be rendered", values)) from None
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
@@ -151,8 +149,8 @@ def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
 
     def bounded(*values: Any, **named: Any) -> Any:
         result = apply(*values, **named)
-        if isinstance(result, str) and len(result) > LONGEST_OUTPUT:
-            raise TemplateProblem(f"the filter {name} returns more than {LONGEST_OUTPUT:,} characters")
+        if isinstance(result, str) and len(result) > MAX_OUTPUT:
+            raise TemplateProblem(f"the filter {name} returns more than {MAX_OUTPUT:,} characters")
         return result
 
     return update_wrapper(bounded, apply)
@@ -163,8 +161,8 @@ def _compile(text: str, known: tuple[str, ...]) -> Template:
     """Compiled templates are cached: a process has as many as its job files."""
     from jinja2 import TemplateSyntaxError, meta
 
-    if len(text) > LONGEST_TEMPLATE:
-        raise TemplateProblem(f"a template has at most {LONGEST_TEMPLATE:,} characters, this one has {len(text):,}")
+    if len(text) > MAX_TEMPLATE:
+        raise TemplateProblem(f"a template has at most {MAX_TEMPLATE:,} characters, this one has {len(text):,}")
     environment = _environment()
     try:
         tree = environment.parse(text)

@@ -21,9 +21,9 @@ from jobs.incidents.values import Incident, Transition, TransitionKind
 from jobs.notifications.message import Message
 from jobs.problems import make_printable
 
-_LONGEST_EVIDENCE = 160
-_LONGEST_NOTE = 120
-_MOST_NAMED = 3
+_MAX_EVIDENCE = 160
+_MAX_NOTE = 120
+_MAX_NAMED = 3
 """Alerts that joined, in a title. The text has more."""
 
 
@@ -61,7 +61,7 @@ def make_title(
         case TransitionKind.SNOOZED:
             return f"SNOOZED {name}{_snoozed_until(incident, transition, zone)}{by}"
         case TransitionKind.NOTE_ADDED:
-            return f"NOTE {name}{by}: {make_printable(transition.text, _LONGEST_NOTE)}"
+            return f"NOTE {name}{by}: {make_printable(transition.text, _MAX_NOTE)}"
         case TransitionKind.JOINED:
             return f"{state} {name} since {since}{_joined(incident, transition, first)}"
         case TransitionKind.LEFT:
@@ -97,7 +97,7 @@ def _resolved_title(incident: Incident, transition: Transition, zone: tzinfo, ea
     if earlier:
         ended = leading.resolved_at or transition.at
         since, until = (format_clock(each, transition.at, zone) for each in (leading.failing_since, ended))
-        return f"{head} {since} to {until} (not delivered then: {make_printable(earlier, _LONGEST_EVIDENCE)})"
+        return f"{head} {since} to {until} (not delivered then: {make_printable(earlier, _MAX_EVIDENCE)})"
     return f"{head} {describe_length(incident, transition.at)}"
 
 
@@ -114,7 +114,7 @@ def _joined(incident: Incident, transition: Transition, first: int) -> str:
         return _evidence(incident) + _others(incident, transition)
     if len(subjects) == 1:
         return f": {make_printable(subjects[0], 80)} fails too"
-    return f": {name_several([make_printable(each, 80) for each in subjects], _MOST_NAMED)} fail too"
+    return f": {name_several([make_printable(each, 80) for each in subjects], _MAX_NAMED)} fail too"
 
 
 def _left(transition: Transition) -> str:
@@ -133,11 +133,11 @@ def _snoozed_until(incident: Incident, transition: Transition, zone: tzinfo) -> 
 
 def _evidence(incident: Incident) -> str:
     evidence = incident.leading.evidence
-    return f" ({make_printable(evidence, _LONGEST_EVIDENCE)})" if evidence else ""
+    return f" ({make_printable(evidence, _MAX_EVIDENCE)})" if evidence else ""
 
 
-_MOST_LISTED = 100
-_LONGEST_TARGET = 300
+_MAX_LISTED = 100
+_MAX_TARGET = 300
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -158,9 +158,9 @@ def make_digest(entries: Sequence[DigestEntry], channel: str, at: datetime, zone
     incidents = [each.incident for each in ordered]
     is_open = any(incident.is_open for incident in incidents)
     key = f"digest-{channel}-{int(at.timestamp())}"
-    lines = [_describe(each, at, zone) for each in ordered[:_MOST_LISTED]]
-    if len(ordered) > _MOST_LISTED:
-        lines.append(f"and {len(ordered) - _MOST_LISTED} more")
+    lines = [_describe(each, at, zone) for each in ordered[:_MAX_LISTED]]
+    if len(ordered) > _MAX_LISTED:
+        lines.append(f"and {len(ordered) - _MAX_LISTED} more")
     if earlier:
         lines.insert(0, f"This digest could not be delivered before: {earlier}.")
     return Message(
@@ -194,7 +194,7 @@ def _describe(entry: DigestEntry, now: datetime, zone: tzinfo) -> str:
     incident = entry.incident
     since = format_clock(incident.failing_since, now, zone)
     evidence = incident.leading.evidence
-    why = f" ({make_printable(evidence, _LONGEST_EVIDENCE)})" if evidence else ""
+    why = f" ({make_printable(evidence, _MAX_EVIDENCE)})" if evidence else ""
     if incident.is_open:
         others = describe_others(incident, now)
         why += f"; {others}" if others else ""
@@ -204,4 +204,4 @@ def _describe(entry: DigestEntry, now: datetime, zone: tzinfo) -> str:
     else:
         until = format_clock(incident.leading.resolved_at or now, now, zone)
         line = f"RESOLVED {name_subjects(incident)}, was {incident.severity} {since} to {until}{why}"
-    return "\n  ".join(each for each in (line, make_printable(entry.target, _LONGEST_TARGET), entry.link) if each)
+    return "\n  ".join(each for each in (line, make_printable(entry.target, _MAX_TARGET), entry.link) if each)

@@ -36,7 +36,7 @@ from jobs.running.clocks import run_with_deadline
 
 _log = logging.getLogger("jobs.running")
 
-_MOST_UPDATE_ATTEMPTS = 10
+_MAX_UPDATE_ATTEMPTS = 10
 """Attempts of a compare-and-swap that loses to other processes."""
 
 CIRCUIT_STORE_TIMEOUT = 2.0
@@ -119,7 +119,7 @@ class CircuitBreakers:
 
     async def _admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
         admission = ADMITTED_WITHOUT_STORE
-        for _ in range(_MOST_UPDATE_ATTEMPTS):
+        for _ in range(_MAX_UPDATE_ATTEMPTS):
             text, etag = await self._states.load(key)
             before = load_state(text)
             if before.consecutive_failures:
@@ -137,7 +137,7 @@ class CircuitBreakers:
         since, successes = self._unwritten.pop(key, (UNCOUNTED_PERIOD, EMPTY_WINDOW))
         settled = False
         try:
-            for _ in range(_MOST_UPDATE_ATTEMPTS):
+            for _ in range(_MAX_UPDATE_ATTEMPTS):
                 text, etag = await self._states.load(key)
                 before = load_state(text)
                 counts = before.condition is CircuitCondition.CLOSED and since == before.period
@@ -158,7 +158,7 @@ class CircuitBreakers:
         _log.warning(
             "could not record a result in the circuit of %s: %d concurrent updates; the result is lost",
             key,
-            _MOST_UPDATE_ATTEMPTS,
+            _MAX_UPDATE_ATTEMPTS,
         )
 
     def _put_back(self, key: str, policy: CircuitPolicy, now: datetime, period: int, successes: CircuitWindow) -> None:

@@ -27,7 +27,7 @@ from jobs.notifications.port import ChannelModel, ChannelResources, Sender
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.stores.port import StoreError
-from scheduler.stores.schedules import LONGEST_TICK_GAP
+from scheduler.stores.schedules import MAX_PLANNING_GAP
 
 
 class SenderDirectory:
@@ -88,7 +88,7 @@ class StartGate:
         for incident in dict.fromkeys(row.notification.incident for row in rows):
             kinds = {row.notification.kind for row in rows if row.notification.incident == incident}
             due_at = max(row.notification.due_at for row in rows if row.notification.incident == incident)
-            is_fresh = due_at >= self._began_at and due_at + LONGEST_TICK_GAP >= now
+            is_fresh = due_at >= self._began_at and due_at + MAX_PLANNING_GAP >= now
             if is_fresh or not kinds <= REPEATED_KINDS | _OPENINGS:
                 continue
             found = await self._incidents.find(incident)

@@ -15,7 +15,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert
-from jobs.alerting.conditions.burn_rate import LONGEST_BURN_WINDOW
+from jobs.alerting.conditions.burn_rate import MAX_BURN_WINDOW
 from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
 from jobs.alerting.facts import Sample, SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule
@@ -65,7 +65,7 @@ class RunCountReader:
         known = self._common
         if known is not None and timedelta() <= now - known[0] < EXCLUSIONS_AGE:
             return known[1]
-        common = await self._exclusions.read_common(Span(now - timedelta(seconds=LONGEST_BURN_WINDOW), now))
+        common = await self._exclusions.read_common(Span(now - timedelta(seconds=MAX_BURN_WINDOW), now))
         self._common = now, common
         return common
 

@@ -15,7 +15,7 @@ from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.evaluation import Activity, CompiledRules, judge_rule
-from jobs.alerting.facts import LARGEST_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
+from jobs.alerting.facts import MAX_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
 from jobs.alerting.groups import judge_group
 from jobs.alerting.rule import AlertRule
 from jobs.fast_frozen import fast_frozen
@@ -164,9 +164,9 @@ class JobAlerts:
             counted = SampleHistory(tuple(self._samples), self._counts_from).select_counted(
                 rule.triggers  # type: ignore[arg-type]
             )
-            series = series_of([(each, condition.is_bad(each)) for each in counted.samples], LARGEST_WINDOW)
+            series = series_of([(each, condition.is_bad(each)) for each in counted.samples], MAX_WINDOW)
         else:
-            series = series.add(sample, condition.is_bad(sample), LARGEST_WINDOW)
+            series = series.add(sample, condition.is_bad(sample), MAX_WINDOW)
         self._series[rule.name] = series
         return True
 
@@ -179,9 +179,9 @@ class JobAlerts:
             samples.sort(key=lambda each: each.position)
         else:
             samples.append(sample)
-        if len(samples) > 2 * LARGEST_WINDOW:
+        if len(samples) > 2 * MAX_WINDOW:
             begin = sample.finished_at - self._rules.needs.window
-            recent = len(samples) - LARGEST_WINDOW
+            recent = len(samples) - MAX_WINDOW
             self._samples = [each for at, each in enumerate(samples) if at >= recent or each.finished_at > begin]
 
 

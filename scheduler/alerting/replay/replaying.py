@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT
+from jobs.incidents.engine.facts import MAX_PARENT_WAIT
 from jobs.incidents.suppression.finding import counts_as_sample
 from jobs.incidents.values import AlertKey, Member, Suppression
 from scheduler.alerting.causes import find_causes
@@ -273,7 +273,7 @@ class _Replay:
         """Return whether a run that changes no alert can change what is decided: of a parent, or after blindness."""
         members = {each.key: each for incident in self._incidents.open for each in incident.open_members}
         failing = {alert.subject for alert in self._alerts.values() if alert.is_firing}
-        begin = self._now - LONGEST_PARENT_WAIT
+        begin = self._now - MAX_PARENT_WAIT
         return any(
             alert.is_firing and self._can_change_by_runs(alert, members.get(key), failing, begin)
             for key, alert in self._alerts.items()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scheduler.features.audit.verification import Verification
 
 _ANCHOR = re.compile(r"([0-9]{1,12}):([0-9A-Fa-f]{64})")
-_LONGEST_LINE = 2_000_000
+_MAX_LINE = 2_000_000
 """Characters. An entry has at most 800,000."""
 
 
@@ -54,7 +54,7 @@ def verify_file(path: Path, anchors: Mapping[int, str]) -> Verification:
     verifier = ChainVerifier(anchors)
     try:
         with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            while line := lines.readline(_LONGEST_LINE):
+            while line := lines.readline(_MAX_LINE):
                 verifier.add(line.removesuffix("\n"))
     except OSError as error:
         fail(f"--file: could not read {path}: {error.strerror or error}")

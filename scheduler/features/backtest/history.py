@@ -30,7 +30,7 @@ from scheduler.features.backtest.run_ranges import (
     merge_ranges,
 )
 from scheduler.stores.changes import StateChanges
-from scheduler.stores.port import LARGEST_PAGE
+from scheduler.stores.port import MAX_PAGE
 from scheduler.stores.runs.reading import RunReads
 
 _PAGE = 500
@@ -214,9 +214,9 @@ class HistoryReader:
         changes: list[StateChange] = []
         after = ""
         while True:
-            page = await self._changes.list_page(job, since=within.begin, limit=LARGEST_PAGE, after=after)
+            page = await self._changes.list_page(job, since=within.begin, limit=MAX_PAGE, after=after)
             changes += page.changes
-            if len(page.changes) < LARGEST_PAGE:
+            if len(page.changes) < MAX_PAGE:
                 return changes
             after = page.positions[-1]
 

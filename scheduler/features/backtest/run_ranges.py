@@ -133,7 +133,7 @@ def _time_of_runs(schedule: Schedule | None, at: datetime, runs: int) -> timedel
 
 
 _WITH_RUNS = frozenset({JobStatus.UP, JobStatus.DEGRADED, JobStatus.DOWN, JobStatus.SILENT})
-_LONGEST_ESTIMATE = timedelta(minutes=1)
+_MAX_ESTIMATE = timedelta(minutes=1)
 """Of the time between the due instant and the end of a run."""
 MAX_ESTIMATED = 20_000
 """Runs of one range."""
@@ -165,7 +165,7 @@ def _list_due(phase: StatePhase, schedule: Schedule | None, begin: datetime, end
 
 
 def _estimate(job: str, phase: StatePhase, due: datetime) -> ReplayRun:
-    took = min(max(phase.begin - phase.first_due, timedelta()), _LONGEST_ESTIMATE)
+    took = min(max(phase.begin - phase.first_due, timedelta()), _MAX_ESTIMATE)
     is_first = due == phase.first_due
     finished_at = phase.begin if is_first else due + took
     is_failed = phase.state in (JobStatus.DOWN, JobStatus.SILENT)

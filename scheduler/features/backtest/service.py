@@ -54,7 +54,7 @@ def pause_collector() -> Iterator[None]:
         gc.enable()
 
 
-LONGEST_READ = 12.0
+MAX_READ = 12.0
 """Seconds for which a backtest waits for calendars that the process has not read yet."""
 
 
@@ -81,7 +81,7 @@ async def read_rotas(
         return {}, ()
     found = await calendars.read(snapshot)
     if not names <= found.keys():
-        await calendars.prepare(snapshot, LONGEST_READ)
+        await calendars.prepare(snapshot, MAX_READ)
     found, errors = await calendars.read_for(snapshot, since, until)
     notes = dict.fromkeys(names - found.keys(), "the calendar could not be read in time; no channel is notified")
     notes |= {name: f"{error}; `otherwise` is notified" for name, error in errors.items()}

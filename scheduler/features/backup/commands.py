@@ -101,7 +101,7 @@ ReplaceOption = Annotated[
         help="Replace the rows of the store: a SQLite file is renamed, rows of Azure Tables are deleted.",
     ),
 ]
-_MOST_LISTED_KEYS = 100
+_MAX_LISTED_KEYS = 100
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -207,12 +207,12 @@ def _report_keys(keys: Sequence[ApiKey]) -> None:
     if not keys:
         return
     print_warning(f"the API accepts {format_count(len(keys), 'key')} of the backup; `keys revoke NAME` ends a key:")
-    for key in sorted(keys, key=lambda key: (key.role != "admin", key.name))[:_MOST_LISTED_KEYS]:
+    for key in sorted(keys, key=lambda key: (key.role != "admin", key.name))[:_MAX_LISTED_KEYS]:
         limits = f", limited to {', '.join(format_tag_limits(key.tags))}" if key.tags else ""
         until = f", until {format_iso_instant(key.expires_at)}" if key.expires_at else ""
         print_note(make_printable(f"  {key.name} ({key.role}{limits}{until})", 300))
-    if len(keys) > _MOST_LISTED_KEYS:
-        print_note(f"  and {len(keys) - _MOST_LISTED_KEYS} more: `keys list` has all of them")
+    if len(keys) > _MAX_LISTED_KEYS:
+        print_note(f"  and {len(keys) - _MAX_LISTED_KEYS} more: `keys list` has all of them")
 
 
 def _is_known(table: str) -> bool:

@@ -34,7 +34,7 @@ from scheduler.features.backup.tables import (
     is_included,
     read_included_tables,
 )
-from scheduler.stores.port import LARGEST_BODY, Row, StoreScan
+from scheduler.stores.port import MAX_BODY, Row, StoreScan
 from scheduler.stores.rows import ROW_SCHEMA, is_json
 from scheduler.version import VERSION
 
@@ -168,8 +168,8 @@ class DumpReader:
 
     def _check_row(self, table: str, row: Row) -> None:
         """Raise LineDamaged if no store accepts the row, no program can read it, or it is doubled."""
-        if len(row.body) > LARGEST_BODY:
-            raise LineDamaged(f"the row has {len(row.body)} characters, and a store accepts {LARGEST_BODY} at most")
+        if len(row.body) > MAX_BODY:
+            raise LineDamaged(f"the row has {len(row.body)} characters, and a store accepts {MAX_BODY} at most")
         if row.body and not is_json(row.body):
             raise LineDamaged("the body of the row is not JSON")
         place = row.partition, row.key

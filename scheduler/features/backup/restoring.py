@@ -16,7 +16,7 @@ from scheduler.features.backup.port import RestoreDiffers, RestoreTarget, RowPro
 from scheduler.features.backup.tables import TableDigest, TablePage, find_differences, is_included, read_included_tables
 from scheduler.identity.api_keys import ApiKey
 from scheduler.stores.identity import API_KEYS_TABLE, decode_keys
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, StoreScan, Upsert
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Row, Store, StoreError, StoreScan, Upsert
 from scheduler.stores.schedules import (
     CURSORS_TABLE,
     PLANNED_UNTIL_CURSOR,
@@ -142,7 +142,7 @@ def _split_into_groups(table: str, rows: Sequence[Row]) -> Iterator[list[Upsert]
         group: list[Upsert] = []
         size = 0
         for row in together:
-            if group and (len(group) == LARGEST_ATOMIC_GROUP or size + len(row.body) > _GROUP_CHARACTERS):
+            if group and (len(group) == MAX_ATOMIC_GROUP or size + len(row.body) > _GROUP_CHARACTERS):
                 yield group
                 group, size = [], 0
             group.append(Upsert(table, partition, row.key, row.body))

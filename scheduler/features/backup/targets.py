@@ -26,7 +26,7 @@ from scheduler.features.backup.tables import (
     is_included,
     read_included_tables,
 )
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError, StoreScan, StoreUnavailable
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Change, Delete, Store, StoreError, StoreScan, StoreUnavailable
 from scheduler.stores.rows import (
     HEALTH_TABLE,
     OLDER_PING_CHANGE,
@@ -239,9 +239,9 @@ class TableTarget:
                 for row in page:
                     groups.setdefault(row.partition, []).append(Delete(table, row.partition, row.key))
                 parts = [
-                    group[start : start + LARGEST_ATOMIC_GROUP]
+                    group[start : start + MAX_ATOMIC_GROUP]
                     for group in groups.values()
-                    for start in range(0, len(group), LARGEST_ATOMIC_GROUP)
+                    for start in range(0, len(group), MAX_ATOMIC_GROUP)
                 ]
                 for result in await self._store.apply_each(parts):
                     if isinstance(result, StoreError):

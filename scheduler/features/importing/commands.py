@@ -64,7 +64,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show each value,
 _STYLES = {"imported": "green", "changed": "yellow", "not carried over": "red"}
 _SHOWN = ("not carried over", "changed")
 _NO_JOB = "(no job)"
-_MOST_SUBJECTS, _MOST_FIELDS, _MOST_NAMES = 6, 3, 20
+_MAX_SUBJECTS, _MAX_FIELDS, _MAX_NAMES = 6, 3, 20
 _JOB_FILE_SUFFIXES = (".yaml", ".yml")
 
 
@@ -226,8 +226,8 @@ def show_report(result: ImportReport) -> None:
     for outcome, listed in groups.items():
         if listed:
             shown = [
-                ((join_names(group.subjects, _MOST_SUBJECTS), _STYLES[outcome]),
-                 join_names(group.fields, _MOST_FIELDS), group.detail)
+                ((join_names(group.subjects, _MAX_SUBJECTS), _STYLES[outcome]),
+                 join_names(group.fields, _MAX_FIELDS), group.detail)
                 for group in listed
             ]  # fmt: skip
             count = format_count(sum(group.count for group in listed), "value")
@@ -279,7 +279,7 @@ def show_summary(result: ImportReport, *, are_all_shown: bool) -> None:
 
 def _format_jobs(names: Iterable[str]) -> str:
     listed = list(names)
-    return f"{format_count(len(listed), 'job')} ({join_names(listed, _MOST_NAMES)})"
+    return f"{format_count(len(listed), 'job')} ({join_names(listed, _MAX_NAMES)})"
 
 
 def _group_by_job(result: ImportReport) -> dict[str, list[ReportEntry]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
-from jobs.alerting.rule import LONGEST_ALERT_TIME
+from jobs.alerting.rule import MAX_ALERT_TIME
 from jobs.definition import JobDefinition
 from jobs.incidents.downtime import ExcludedTime, ExclusionReason, list_blind_times, needs_transitions
 from jobs.incidents.engine.facts import SCHEDULER
@@ -27,7 +27,7 @@ MAX_WINDOWS_READ = 5000
 MAX_WINDOW_TIMES = 5000
 _INCIDENTS_AT_ONCE = 100
 _ROWS_AT_ONCE = 500
-_LATEST_BEGIN = timedelta(seconds=LONGEST_ALERT_TIME)
+_LATEST_BEGIN = timedelta(seconds=MAX_ALERT_TIME)
 """An alert can fire so long after it began to fail."""
 
 

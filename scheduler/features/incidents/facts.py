@@ -27,7 +27,7 @@ from scheduler.stores.runs.codec import RunRecord
 from scheduler.stores.runs.reading import RunReads
 from scheduler.stores.runs.repository import Runs
 
-_LONGEST_DESCRIPTION = 300
+_MAX_DESCRIPTION = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class DefinedSubject:
     def describe_job(self, redact: Callable[[str], str] = str) -> str:
         """Return the description of the job as one line."""
         text = "" if self.entry is None else self.entry.job.description
-        return make_printable(" ".join(redact(text).split()), _LONGEST_DESCRIPTION)
+        return make_printable(" ".join(redact(text).split()), _MAX_DESCRIPTION)
 
     @property
     def is_about_degraded_runs(self) -> bool:
@@ -77,8 +77,8 @@ def _find_rule(rules: tuple[AlertRule, ...], name: str) -> AlertRule | None:
 
 
 _PAGE = 20
-_MOST_FAILURES = 3
-_LONGEST_FAILURE = 500
+_MAX_FAILURES = 3
+_MAX_FAILURE = 500
 
 
 class ShownFailure(NamedTuple):
@@ -180,13 +180,11 @@ def describe_failure(run: Run | None) -> ShownFailure:
     failures = () if last is None else last.failures
     if not failures:
         message = run.message or f"the run {run.outcome.replace('_', ' ')}"
-        return ShownFailure("", make_printable(message, _LONGEST_FAILURE), answer, step)
-    shown = failures[:_MOST_FAILURES]
+        return ShownFailure("", make_printable(message, _MAX_FAILURE), answer, step)
+    shown = failures[:_MAX_FAILURES]
     expected = "; ".join(f"{each.expectation} {each.expected}" for each in shown)
     observed = "; ".join(each.observed for each in shown)
-    return ShownFailure(
-        make_printable(expected, _LONGEST_FAILURE), make_printable(observed, _LONGEST_FAILURE), answer, step
-    )
+    return ShownFailure(make_printable(expected, _MAX_FAILURE), make_printable(observed, _MAX_FAILURE), answer, step)
 
 
 def _find_step(attempt: Attempt) -> str:
@@ -275,8 +273,8 @@ def _explains(run: Run, member: Member, subject: DefinedSubject) -> bool:
 
 ENTRIES_READ = 500
 """The newest entries of the trail. Older ones are not considered."""
-MOST_LISTED = 5
-_LONGEST_CHANGE = 200
+MAX_LISTED = 5
+_MAX_CHANGE = 200
 
 DEFINITION_ACTIONS = frozenset({"job.create", "job.replace", "job.patch", "job.restore", "set.apply", "jobs.reload"})
 _ACTIONS = DEFINITION_ACTIONS | {
@@ -325,7 +323,7 @@ class RecentChanges(Query):
                 continue
             if fields.get("kind") == "change" and fields.get("action") in _ACTIONS:
                 found.append(RecentChange(at, fields["action"], _describe(fields)))
-        return found[-MOST_LISTED:]
+        return found[-MAX_LISTED:]
 
     async def _read_end(self) -> Sequence[Mapping[str, Any]]:
         head = await self._log.read_head()
@@ -358,4 +356,4 @@ def _describe(fields: Mapping[str, Any]) -> str:
     principal = str(fields.get("principal", ""))
     if principal and not principal.startswith(f"{PrincipalKind.PROGRAM}:"):
         text += f" by {principal}"
-    return make_printable(text, _LONGEST_CHANGE)
+    return make_printable(text, _MAX_CHANGE)

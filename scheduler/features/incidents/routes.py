@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
-from jobs.incidents.actions import LONGEST_NOTE
+from jobs.incidents.actions import MAX_NOTE
 from jobs.incidents.values import IncidentStatus
 from scheduler.api.list_filters import TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.model_base import Instant, Length, RequestModel, example
@@ -49,7 +49,7 @@ Severities = Annotated[
     list[Annotated[str, Field(max_length=100)]],
     Query(max_length=20, description="Severity of the incident, such as down. Repeatable: any of them"),
 ]
-Note = Annotated[str, Field(max_length=LONGEST_NOTE)]
+Note = Annotated[str, Field(max_length=MAX_NOTE)]
 
 
 class NoteRequest(RequestModel):

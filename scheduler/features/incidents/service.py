@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.actions import (
-    LONGEST_NOTE,
+    MAX_NOTE,
     ActionRefused,
     acknowledge,
     add_note,
@@ -33,7 +33,7 @@ from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import find_end
 from scheduler.stores.alerting.incident_log import IncidentLog
 
-LONGEST_SNOOZE: Final = timedelta(days=30)
+MAX_SNOOZE: Final = timedelta(days=30)
 
 
 class IncidentManager(Operation):
@@ -178,21 +178,21 @@ class IncidentManager(Operation):
 
     def _find_end(self, until: datetime | None, seconds: float | None) -> datetime:
         now = self._clock.now()
-        if seconds is not None and not 0 < seconds <= LONGEST_SNOOZE.total_seconds():
-            raise InvalidArgument("for", f"a snooze lasts more than 0 s and at most {LONGEST_SNOOZE.days} days")
+        if seconds is not None and not 0 < seconds <= MAX_SNOOZE.total_seconds():
+            raise InvalidArgument("for", f"a snooze lasts more than 0 s and at most {MAX_SNOOZE.days} days")
         end = find_end("until", until, seconds, now)
         if end <= now:
             raise InvalidArgument("until", f"{format_instant(end)} is in the past: it is {format_instant(now)}")
-        if end - now > LONGEST_SNOOZE:
+        if end - now > MAX_SNOOZE:
             raise InvalidArgument(
-                "until", f"a snooze lasts at most {LONGEST_SNOOZE.days} days: acknowledge the incident instead"
+                "until", f"a snooze lasts at most {MAX_SNOOZE.days} days: acknowledge the incident instead"
             )
         return end
 
 
 def _check_note(note: str) -> None:
-    if len(note) > LONGEST_NOTE:
-        raise InvalidArgument("note", f"{len(note)} characters, but at most {LONGEST_NOTE} are allowed")
+    if len(note) > MAX_NOTE:
+        raise InvalidArgument("note", f"{len(note)} characters, but at most {MAX_NOTE} are allowed")
 
 
 def _describe_state(incident: Incident) -> dict[str, object]:

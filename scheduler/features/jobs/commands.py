@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
-_LONGEST_REASON = 120
+_MAX_REASON = 120
 
 
 _NameOption = Annotated[
@@ -169,7 +169,7 @@ def _reason(view: JobView) -> str:
     """Return why a job is not well as one short line."""
     from jobs.problems import make_printable
 
-    return make_printable(view.wait or view.reason, _LONGEST_REASON)
+    return make_printable(view.wait or view.reason, _MAX_REASON)
 
 
 def _next(view: JobView, now: datetime) -> Cell:

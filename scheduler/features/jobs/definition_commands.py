@@ -198,7 +198,7 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
     print_note(f"{format_count(len(jobs), 'job')}, no problem{counted}")
 
 
-_LONGEST_CELL = 160
+_MAX_CELL = 160
 """Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
 
 _FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
@@ -235,8 +235,8 @@ def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
     else:
         next_run = format_instant(at, now), "cyan"
     when_text = job.runs_when or "-"
-    if len(when_text) > _LONGEST_CELL:
-        when_text = when_text[: _LONGEST_CELL - 1] + "…"
+    if len(when_text) > _MAX_CELL:
+        when_text = when_text[: _MAX_CELL - 1] + "…"
     return job.name, when_text, _check(job), next_run
 
 

@@ -24,7 +24,7 @@ LEVELS: Final = 2
 MAX_IN_COLUMN: Final = 8
 NODE_WIDTH, NODE_HEIGHT = 190, 48
 _COLUMN_GAP, _ROW_GAP = 56, 14
-_LONGEST_NAME: Final = 24
+_MAX_NAME: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _list_new(names: Iterable[str], known: set[str]) -> list[str]:
 
 
 def _place(name: str, column: int, row: int, free: int, is_center: bool) -> DiagramNode:
-    text = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    text = name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
     top = free // 2 + row * (NODE_HEIGHT + _ROW_GAP)
     return DiagramNode(name, text, column * (NODE_WIDTH + _COLUMN_GAP), top, is_center)
 

@@ -32,7 +32,7 @@ slo = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of an objective; `slo list` lists all.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")]
-_MOST_LISTED = 1000
+_MAX_LISTED = 1000
 
 
 @slo.command("list")
@@ -40,7 +40,7 @@ def list_objectives(as_json: JsonOption = False) -> None:
     """List the objectives with what is left of their error budgets, those that need attention first."""
     from scheduler.features.objectives.texts import LIST_COLUMNS, LIST_FIELDS, list_cells, list_values, order_by_need
 
-    page = _read(lambda objectives: objectives.read_page(limit=_MOST_LISTED))
+    page = _read(lambda objectives: objectives.read_page(limit=_MAX_LISTED))
     if as_json:
         from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel
 
@@ -55,7 +55,7 @@ def list_objectives(as_json: JsonOption = False) -> None:
     if not found:
         print_note("no job has slo, and no job file has a section objectives: see docs/objectives.md")
     if page.continuation:
-        print_note(f"only the first {_MOST_LISTED} by name are listed")
+        print_note(f"only the first {_MAX_LISTED} by name are listed")
 
 
 @slo.command("show")

@@ -29,7 +29,7 @@ LIST_FIELDS = (
     *("exhausted_in_seconds", "scope"),
 )
 _NEED = (BudgetStatus.EXHAUSTED, BudgetStatus.BURNING, BudgetStatus.NO_DATA, BudgetStatus.OK)
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 
 
 def order_by_need(states: Iterable[ObjectiveState]) -> Sequence[ObjectiveState]:
@@ -117,11 +117,11 @@ def describe_statement(statement: ObjectiveStatement) -> Iterator[str]:
     times = sorted(
         {(each.begin, each.end, each.reason, each.name) for job in statement.jobs for each in job.exclusions}
     )
-    for begin, end_at, reason, name in islice(times, _MOST_SHOWN):
+    for begin, end_at, reason, name in islice(times, _MAX_SHOWN):
         what = f"{reason.replace('_', ' ')} {name}".strip()
         yield f"  {format_iso_instant(begin)} to {format_iso_instant(end_at)}: {what}"
-    if len(times) > _MOST_SHOWN:
-        yield f"  and {len(times) - _MOST_SHOWN} more: --json lists all"
+    if len(times) > _MAX_SHOWN:
+        yield f"  and {len(times) - _MAX_SHOWN} more: --json lists all"
     if len(statement.jobs) > 1:
         yield "jobs:"
         for each in statement.jobs:

@@ -23,7 +23,7 @@ from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries
 from scheduler.features.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes import StateChanges
 from scheduler.stores.gates import Pause, Pauses
-from scheduler.stores.port import LARGEST_PAGE
+from scheduler.stores.port import MAX_PAGE
 from scheduler.turns import convert_each
 
 MAX_INCIDENTS: Final = 200
@@ -123,7 +123,7 @@ class OverviewQueries(Query):
     async def _count_changes(self) -> Mapping[str, int]:
         """Return the number of changes of the state of each job within a day, without those to wait and back."""
         if self._clock.monotonic() >= self._changes_until or self._changes_of is not self._catalog:
-            page = await self._changes.list_page(since=self._clock.now() - _DAY, limit=LARGEST_PAGE)
+            page = await self._changes.list_page(since=self._clock.now() - _DAY, limit=MAX_PAGE)
             self._changes_by_job = Counter(
                 change.job
                 for change in page.changes

@@ -22,7 +22,7 @@ from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, 
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 
 _FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.5
+_MAX_PAUSE = 0.5
 """Seconds between two reads of a run that another process has."""
 _LOCAL_RECHECK = 5.0
 """The same for a run of this process, which reports its end: another process may execute it meanwhile."""
@@ -91,7 +91,7 @@ class RunStarter(Operation):
                 await self._wait_for_any(min(_LOCAL_RECHECK, left), ended_here)
             else:
                 await self._wait_for_any(min(pause, left))
-                pause = min(_LONGEST_PAUSE, pause * 1.5)
+                pause = min(_MAX_PAUSE, pause * 1.5)
 
     async def _wait_for_any(self, seconds: float, *ended: asyncio.Future[None]) -> None:
         """Wait until one of them is done or the program stops, at most `seconds`."""

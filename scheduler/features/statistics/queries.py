@@ -21,7 +21,7 @@ from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.periods import HOUR, Period, hour_of
 from scheduler.features.statistics.sums import (
-    LONGEST_FROM_RUNS,
+    MAX_FROM_RUNS,
     HoursOfDay,
     RunSeries,
     StatsSums,
@@ -111,7 +111,7 @@ class StatsReader(Query):
     async def read_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
         """Return the counts of a job in equal spans of time. Raises UnknownJob."""
         self._catalog.get_job(job)
-        if until - since <= LONGEST_FROM_RUNS and (runs := await self._read_runs(job, since, until)) is not None:
+        if until - since <= MAX_FROM_RUNS and (runs := await self._read_runs(job, since, until)) is not None:
             return sum_runs_of_period(runs, since, until)
         period = Period.covering(since, until)
         span = span_of_rollups(until - since)

@@ -100,12 +100,12 @@ def quantiles(histogram: Histogram) -> tuple[float | None, float | None, float |
     return p50, p95, p99
 
 
-LONGEST_IN_HOURS = timedelta(days=8)
+MAX_IN_HOURS = timedelta(days=8)
 """A longer period has a point a day."""
-LONGEST_FROM_RUNS = timedelta(hours=6)
+MAX_FROM_RUNS = timedelta(hours=6)
 """A longer period is read from the rollups."""
 _DAY = timedelta(days=1)
-_MOST_POINTS = 80
+_MAX_POINTS = 80
 _SHORT_SPANS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300, 600))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -135,7 +135,7 @@ class RunSeries:
 
 def span_of_rollups(length: timedelta) -> timedelta:
     """Return the span of the points of a period that is read from rollups."""
-    return _HOUR if length <= LONGEST_IN_HOURS else _DAY
+    return _HOUR if length <= MAX_IN_HOURS else _DAY
 
 
 def list_dividing_instants(since: datetime, until: datetime) -> list[datetime]:
@@ -156,7 +156,7 @@ def sum_parts(parts: Iterable[RollupPart], since: datetime, until: datetime, spa
 
 def sum_runs_of_period(runs: Iterable[Run], since: datetime, until: datetime) -> RunSeries:
     """Return the series of a short period of its runs."""
-    span = next((one for one in _SHORT_SPANS if (until - since) / one <= _MOST_POINTS), _SHORT_SPANS[-1])
+    span = next((one for one in _SHORT_SPANS if (until - since) / one <= _MAX_POINTS), _SHORT_SPANS[-1])
     tallies = _create_tallies(since, until, span)
     for run in runs:
         tally = tallies.get(_floor(run.due_at, span))

@@ -232,7 +232,7 @@ async def _from_silence(uses: Services, view: SuppressionView[Silence]) -> Suppr
     )
 
 
-_LONGEST_FIELD: Final = 500
+_MAX_FIELD: Final = 500
 _TEXTS: Final = ("for", "from", "until", "reason", "change_id", "effect")
 _FORMS: Final = ("silence", "window", "recurring")
 
@@ -268,7 +268,7 @@ async def show_maintenance(request: Request, uses: ServicesDep, caller: CallerDe
 
 
 async def _read_draft(request: Request, uses: Services) -> Draft:
-    fields = {name: value.strip()[:_LONGEST_FIELD] for name, value in request.query_params.items()}
+    fields = {name: value.strip()[:_MAX_FIELD] for name, value in request.query_params.items()}
     form = fields.get("form", "")
     if form not in _FORMS:
         return Draft("", {})

@@ -22,7 +22,7 @@ from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.suppression.spans import state_at
 from jobs.incidents.suppression.windows import (
-    LONGEST_SILENCE,
+    MAX_SILENCE,
     AlertSubject,
     ExplicitSelector,
     MaintenanceWindow,
@@ -213,10 +213,8 @@ def _check_times(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
         raise InvalidArgument("ends_at", f"{format_instant(ends_at)} is in the past: it is {format_instant(now)}")
     if ends_at <= starts_at:
         raise InvalidArgument("ends_at", f"{format_instant(ends_at)} is not after starts_at: write a later instant")
-    if ends_at - starts_at > LONGEST_SILENCE:
-        raise InvalidArgument(
-            "ends_at", f"a silence lasts at most {LONGEST_SILENCE.days} days: write an earlier instant"
-        )
+    if ends_at - starts_at > MAX_SILENCE:
+        raise InvalidArgument("ends_at", f"a silence lasts at most {MAX_SILENCE.days} days: write an earlier instant")
 
 
 _TIME_KEYS = ("from", "schedule", "weekly", "calendar")

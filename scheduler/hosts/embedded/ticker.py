@@ -24,7 +24,7 @@ from scheduler.health import HealthProbe, HealthStatus, PartHealth
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import MissedSpan, PausedJob, Plan, plan_due
 from scheduler.stores.port import StoreError
-from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
+from scheduler.stores.schedules import MAX_PLANNING_GAP, PLANNED_UNTIL_CURSOR
 
 
 class TicketReceiver(Protocol):
@@ -238,7 +238,7 @@ async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
     while True:
         slept_from = program.clock.now()
         await program.clock.sleep(CURSOR_SAVE_INTERVAL)
-        if program.clock.now() - slept_from > LONGEST_TICK_GAP:
+        if program.clock.now() - slept_from > MAX_PLANNING_GAP:
             # The machine was suspended: for alerts, that is a start.
             with suppress(StoreError):
                 await program.repositories.cursors.record_start(program.clock.now())

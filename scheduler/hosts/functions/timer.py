@@ -26,7 +26,7 @@ from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from scheduler.stores.schedules import (
-    LONGEST_TICK_GAP,
+    MAX_PLANNING_GAP,
     PLANNED_UNTIL_CURSOR,
     STRANDED_CURSOR,
     Cursors,
@@ -101,7 +101,7 @@ class TimerHandler:
         now = self._clock.now()
         await self._record_activations(self._catalog.snapshot, now)
         planned_until = await self._planning_start(now)
-        if planned_until + LONGEST_TICK_GAP < now:
+        if planned_until + MAX_PLANNING_GAP < now:
             await self._cursors.find_start(now)
         await self._read_planned_at_change(planned_until)
         paused = await self._pauses.list_active(now, fresh=True)

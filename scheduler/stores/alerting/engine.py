@@ -58,7 +58,7 @@ from scheduler.stores.alerting.rows import (
     transition_key,
 )
 from scheduler.stores.port import (
-    LARGEST_ATOMIC_GROUP,
+    MAX_ATOMIC_GROUP,
     Change,
     Delete,
     Insert,
@@ -147,7 +147,7 @@ def _read_alert(row: Row) -> StoredAlert:
     return StoredAlert(ALERTS.decode(row.body), row.etag)
 
 
-LARGEST_TRANSACTION = 2_000_000
+MAX_TRANSACTION = 2_000_000
 """Characters. Azure Tables accepts 4 MiB."""
 _TEXTS_PER_ROW = 500
 """Transitions or decisions in a row."""
@@ -214,11 +214,9 @@ def _pack(units: Iterable[Unit]) -> Iterator[Unit]:
     size = 0
     for unit in units:
         length = sum(len(change.body) for change in unit if not isinstance(change, Delete))
-        if len(unit) >= LARGEST_ATOMIC_GROUP:
-            raise StoreError(
-                f"an incident has {len(unit)} rows, more than a transaction of {LARGEST_ATOMIC_GROUP} rows"
-            )
-        if together and (len(together) + len(unit) >= LARGEST_ATOMIC_GROUP or size + length > LARGEST_TRANSACTION):
+        if len(unit) >= MAX_ATOMIC_GROUP:
+            raise StoreError(f"an incident has {len(unit)} rows, more than a transaction of {MAX_ATOMIC_GROUP} rows")
+        if together and (len(together) + len(unit) >= MAX_ATOMIC_GROUP or size + length > MAX_TRANSACTION):
             yield together
             together, size = [], 0
         together.extend(unit)

@@ -34,7 +34,7 @@ from scheduler.stores.alerting.rows import (
     subject_key,
     subject_prefix,
 )
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Row, Store
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Row, Store
 from scheduler.stores.rows import InvalidContinuation, iterate_pages, list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before
 
@@ -174,8 +174,8 @@ class IncidentLog:
             found = await list_all_rows(self._store, *_PLACE, after=prefix, until=end_of(prefix), bodies=False)
             keys += [each.key for each in found]
         keys = [*dict.fromkeys(keys), row.key]
-        for start in range(0, len(keys), LARGEST_ATOMIC_GROUP):
-            await self._store.apply(*(Delete(*_PLACE, key) for key in keys[start : start + LARGEST_ATOMIC_GROUP]))
+        for start in range(0, len(keys), MAX_ATOMIC_GROUP):
+            await self._store.apply(*(Delete(*_PLACE, key) for key in keys[start : start + MAX_ATOMIC_GROUP]))
 
     async def _list_open(self, bounds: DueRange, limit: int, after: str) -> IncidentPage:
         rows = await list_all_rows(self._store, *_PLACE, after=LIVE_PREFIX, until=end_of(LIVE_PREFIX))

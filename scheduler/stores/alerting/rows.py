@@ -138,7 +138,7 @@ def end_of(prefix: str) -> str:
 
 INLINE_MEMBERS = 1000
 """Members in the row of an incident. Further ones are in rows of as many each."""
-LONGEST_EVIDENCE = 500
+MAX_EVIDENCE = 500
 """Characters of the evidence of a member: a row of members fits into a row of every store."""
 
 
@@ -210,6 +210,6 @@ def decode_head(text: str) -> tuple[int, str]:
 
 
 def _shorten(member: Member) -> Member:
-    if len(member.evidence) <= LONGEST_EVIDENCE:
+    if len(member.evidence) <= MAX_EVIDENCE:
         return member
-    return replace(member, evidence=member.evidence[: LONGEST_EVIDENCE - 1] + "…")
+    return replace(member, evidence=member.evidence[: MAX_EVIDENCE - 1] + "…")

@@ -20,13 +20,13 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from scheduler.stores.port import LARGEST_BODY, Change, Delete, Etags, Insert, Replace, Row, StoreError
+from scheduler.stores.port import MAX_BODY, Change, Delete, Etags, Insert, Replace, Row, StoreError
 
-_LONGEST_PLAIN_BODY = 15_000
+_MAX_PLAIN_BODY = 15_000
 """Characters: a text property holds 64 KiB of UTF-16."""
 _PIECE_BYTES = 60_000
 """Bytes: a binary property holds 64 KiB."""
-_LARGEST_ENTITY = 900_000
+_MAX_ENTITY = 900_000
 """Bytes of all pieces: an entity holds 1 MiB."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@~-]")
@@ -52,10 +52,10 @@ def unescape_key(key: str) -> str:
 def to_entity(partition: str, key: str, body: str, mark: str) -> dict[str, Any]:
     """Raises StoreError if the body is too large."""
     entity: dict[str, Any] = {"PartitionKey": escape_key(partition), "RowKey": escape_key(key), "Mark": mark}
-    if len(body) <= _LONGEST_PLAIN_BODY:
+    if len(body) <= _MAX_PLAIN_BODY:
         return entity | {"Body": body}
     packed = zlib.compress(body.encode())
-    if len(body) > LARGEST_BODY or len(packed) > _LARGEST_ENTITY:
+    if len(body) > MAX_BODY or len(packed) > _MAX_ENTITY:
         raise StoreError(f"row {partition!r}, {key!r} has {len(body)} characters, more than a store can hold")
     pieces = range(0, len(packed), _PIECE_BYTES)
     return entity | {f"Body{number}": packed[start : start + _PIECE_BYTES] for number, start in enumerate(pieces)}

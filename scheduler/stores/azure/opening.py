@@ -16,7 +16,7 @@ from scheduler.stores.azure.entities import azure_table_name, escape_key, to_row
 from scheduler.stores.azure.errors import http_status, to_store_error
 from scheduler.stores.azure.store import AzureTablesStore, connect_to_tables
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.port import LARGEST_PAGE, Row
+from scheduler.stores.port import MAX_PAGE, Row
 from scheduler.stores.rows import PING_ROW, ROW_SCHEMA, find_unfinished_restore, schema_of_ping
 from scheduler.stores.runs.rollups.upkeep import count_runs_again
 
@@ -136,7 +136,7 @@ class AzureTableScan:
     async def read_table(self, table: str) -> AsyncIterator[Sequence[Row]]:
         client = self._service.get_table_client(azure_table_name(self._prefix, table))
         try:
-            async for page in client.list_entities(results_per_page=LARGEST_PAGE).by_page():
+            async for page in client.list_entities(results_per_page=MAX_PAGE).by_page():
                 if rows := [to_row(entity, str(entity.metadata["etag"])) async for entity in page]:
                     yield rows
         except AzureError as error:

@@ -36,7 +36,7 @@ from scheduler.stores.azure.entities import (
 )
 from scheduler.stores.azure.errors import LostAnswers, MarkedRow, http_status, to_store_error
 from scheduler.stores.port import (
-    LARGEST_ATOMIC_GROUP,
+    MAX_ATOMIC_GROUP,
     Change,
     Delete,
     Etags,
@@ -47,7 +47,7 @@ from scheduler.stores.port import (
     StoreError,
 )
 
-_LARGEST_PAYLOAD = 1_000_000
+_MAX_PAYLOAD = 1_000_000
 """Characters of the bodies of one transaction; the service accepts 4 MiB, and a character has at most three bytes."""
 
 Entity = Mapping[str, Any]
@@ -77,7 +77,7 @@ class _MarkedWrite:
 
 @dataclass(slots=True)
 class AtomicGroup:
-    """Changes of different rows of one partition, at most LARGEST_ATOMIC_GROUP, and why they were not made."""
+    """Changes of different rows of one partition, at most MAX_ATOMIC_GROUP, and why they were not made."""
 
     writes: Sequence[_MarkedWrite]
     error: StoreError | None = None
@@ -116,7 +116,7 @@ def pack_transactions(steps: Iterable[AtomicGroup]) -> Iterator[Sequence[AtomicG
         keys: set[str] = set()
         size = 0
         for step in together:
-            full = len(keys) + len(step.writes) > LARGEST_ATOMIC_GROUP or size + step.size > _LARGEST_PAYLOAD
+            full = len(keys) + len(step.writes) > MAX_ATOMIC_GROUP or size + step.size > _MAX_PAYLOAD
             if pack and (full or not keys.isdisjoint(step.keys)):
                 yield pack
                 pack, keys, size = [], set(), 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Change, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
@@ -27,7 +27,7 @@ from scheduler.stores.runs.codec import (
 from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, RunKey, reverse_ms
 from scheduler.stores.runs.open_runs import AlreadyClaimed, Claim, decode_unfinished, list_history_between
 
-LONGEST_DUE_SPAN = timedelta(minutes=1)
+MAX_DUE_SPAN = timedelta(minutes=1)
 """Between the first and the last due instant: in a longer time, too many other runs may have finished."""
 
 
@@ -38,7 +38,7 @@ async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey,
     """
     requested = set(keys)
     instants = [key.due_at for key in requested]
-    if not requested or max(instants) - min(instants) > LONGEST_DUE_SPAN:
+    if not requested or max(instants) - min(instants) > MAX_DUE_SPAN:
         return {}
     newest, oldest = reverse_ms(max(instants)), reverse_ms(min(instants))
     shards = sorted({key.shard for key in requested})
@@ -61,7 +61,7 @@ async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey,
     return {key: record for key, record in found.items() if key in requested}
 
 
-CLAIMS_PER_TRANSACTION = LARGEST_ATOMIC_GROUP // 2
+CLAIMS_PER_TRANSACTION = MAX_ATOMIC_GROUP // 2
 """Runs that one transaction claims. A larger batch first checks which of its runs exist."""
 _MAX_TRIES = 4
 """Of one claim, when other processes change the run between the read and the write."""

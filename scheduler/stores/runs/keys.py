@@ -33,7 +33,7 @@ _LAST_MS = 9_999_999_999_999
 """Milliseconds: the year 2286."""
 _DIGITS = 13
 _STAMP_LENGTH = len("@20261125T015030.000Z")
-_LONGEST_KEY = 250
+_MAX_KEY = 250
 """Characters of a stored key."""
 
 
@@ -57,7 +57,7 @@ class RunKey:
             key = RunKey(job, reverse_ms(due_at) + run_id[len(job) + _STAMP_LENGTH :])
         except ValueError:
             return None
-        return key if key.run_id == run_id and len(key.run_key) <= _LONGEST_KEY else None
+        return key if key.run_id == run_id and len(key.run_key) <= _MAX_KEY else None
 
     @staticmethod
     def from_row_key(row_key: str) -> RunKey:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from scheduler.stores.port import LARGEST_PAGE, Row, Store
+from scheduler.stores.port import MAX_PAGE, Row, Store
 from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
@@ -120,7 +120,7 @@ class RunPager:
         after, until = max(after, due.after), first + due.end
         while scanned < RUN_PAGE_SCAN_LIMIT:
             # One more than the limit shows whether another page exists.
-            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            batch = _FILTER_BATCH if status is not None else min(MAX_PAGE, limit - len(chosen) + 1)
             rows = await self._store.list_rows(
                 HISTORY_TABLE, shard_of_job(job), after=first + after, until=until, limit=batch
             )
@@ -174,7 +174,7 @@ class RunPager:
         after = max(after, criteria.due.after)
         while scanned < RUN_PAGE_SCAN_LIMIT:
             # One more than the limit shows whether another page exists.
-            batch = _FILTER_BATCH if criteria.is_filter else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            batch = _FILTER_BATCH if criteria.is_filter else min(MAX_PAGE, limit - len(chosen) + 1)
             rows, is_all = await self._list_newest(after, criteria.due.end, batch)
             for row in rows:
                 if len(chosen) == limit:
@@ -195,7 +195,7 @@ class RunPager:
         Each shard is read for its part and a little more. Rows after the last one of a shard that may have more are
         left for the next call.
         """
-        batch = min(LARGEST_PAGE, number // SHARD_COUNT + number // 8 + 5)
+        batch = min(MAX_PAGE, number // SHARD_COUNT + number // 8 + 5)
         reading = (
             self._store.list_rows(HISTORY_TABLE, name, after=DONE_PREFIX + after, until=DONE_PREFIX + end, limit=batch)
             for name in SHARD_NAMES

@@ -23,7 +23,7 @@ from random import randrange
 from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
-from scheduler.stores.port import LARGEST_PAGE, Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import MAX_PAGE, Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.runs.claiming import RunClaims
 from scheduler.stores.runs.codec import (
     RunRecord,
@@ -169,7 +169,7 @@ class RunRetention:
         after = job_prefix(RUN_PREFIX, job)
         until = after + PREFIX_END
         while number > 0:
-            batch = min(number, LARGEST_PAGE)
+            batch = min(number, MAX_PAGE)
             rows = await self._store.list_rows(
                 HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=batch, bodies=False
             )

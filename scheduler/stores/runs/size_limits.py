@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from jobs.runs import Attempt, Failure, Run
 
-LARGEST_ROW_BYTES = 800_000
+MAX_ROW_BYTES = 800_000
 """Bytes of a row's text as UTF-8. The rest of the row is left for later additions."""
 
 _MAX_BYTES_PER_CHARACTER = 4
@@ -49,9 +49,9 @@ _L = TypeVar("_L", bound=_ShrinkableLetter)
 
 def fits_row(text: str) -> bool:
     """Return whether every store accepts the text as a row."""
-    if len(text) * _MAX_BYTES_PER_CHARACTER <= LARGEST_ROW_BYTES:
+    if len(text) * _MAX_BYTES_PER_CHARACTER <= MAX_ROW_BYTES:
         return True
-    return len(text) <= LARGEST_ROW_BYTES and len(text.encode("utf-8", "replace")) <= LARGEST_ROW_BYTES
+    return len(text) <= MAX_ROW_BYTES and len(text.encode("utf-8", "replace")) <= MAX_ROW_BYTES
 
 
 def shrink_run_to_fit(run: Run, encode: Callable[[Run], str]) -> tuple[str, str]:
@@ -84,7 +84,7 @@ def _shrink_to_fit(
         lost.append(what)
         words = (
             f"(Stored without {', '.join(lost)}: it has {size} characters, "
-            f"and a row holds {LARGEST_ROW_BYTES} bytes of UTF-8.)"
+            f"and a row holds {MAX_ROW_BYTES} bytes of UTF-8.)"
         )
         text = encode(saying(whole, words))
         if fits_row(text):

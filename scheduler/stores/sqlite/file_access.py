@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from scheduler.stores.port import (
-    LARGEST_BODY,
+    MAX_BODY,
     Change,
     Delete,
     Etags,
@@ -185,8 +185,8 @@ class SqliteWriter:
         if isinstance(change, Delete):
             self._delete(change)
             return ""
-        if len(change.body) > LARGEST_BODY:
-            raise StoreError(f"a row of {change.table} has {len(change.body)} characters; at most {LARGEST_BODY} fit")
+        if len(change.body) > MAX_BODY:
+            raise StoreError(f"a row of {change.table} has {len(change.body)} characters; at most {MAX_BODY} fit")
         etag = next(self._etags)
         if isinstance(change, Insert):
             if not self._cursor.execute(_INSERT, (*row, etag, change.body)).rowcount:

@@ -42,7 +42,7 @@ _log = logging.getLogger("scheduler.stores")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LARGEST_BATCH = 500
+MAX_BATCH = 500
 """Items. Limits how long one batch delays the others."""
 
 BatchItem = TypeVar("BatchItem")
@@ -113,7 +113,7 @@ class BatchingThread(Generic[BatchItem, BatchResult]):
             if group is None:
                 return
             number = _count_items(group)
-            while number < LARGEST_BATCH and not self._queue.empty():
+            while number < MAX_BATCH and not self._queue.empty():
                 more = self._queue.get()
                 if more is None:
                     open_ = False
@@ -219,11 +219,11 @@ class SqliteStore:
         return etags
 
     async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
-        if len(groups) <= LARGEST_BATCH:
+        if len(groups) <= MAX_BATCH:
             return await self._apply_groups(groups)
         answers: list[Etags | StoreError] = []
-        for start in range(0, len(groups), LARGEST_BATCH):
-            some = groups[start : start + LARGEST_BATCH]
+        for start in range(0, len(groups), MAX_BATCH):
+            some = groups[start : start + MAX_BATCH]
             answers += await self._apply_groups(some)
         return answers
 

@@ -22,8 +22,8 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from scheduler.stores.port import (
-    LARGEST_ATOMIC_GROUP,
-    LARGEST_PAGE,
+    MAX_ATOMIC_GROUP,
+    MAX_PAGE,
     Change,
     Delete,
     Insert,
@@ -165,7 +165,7 @@ class StoredJobs:
         prefix = version_prefix(entry.name)
         after, until = f"{prefix}{max(0, entry.number - MAX_VERSIONS):08d}~~", f"{prefix}~"
         rows = await self._store.list_rows(
-            STORED_JOBS_TABLE, bucket_of(entry.name), after=after, until=until, limit=LARGEST_PAGE
+            STORED_JOBS_TABLE, bucket_of(entry.name), after=after, until=until, limit=MAX_PAGE
         )
         found = {row.key: decode_version(row) for row in rows}
         versions: list[JobVersion] = []
@@ -178,9 +178,7 @@ class StoredJobs:
     async def _insert_all(self, groups: Sequence[Sequence[Change]]) -> None:
         """Insert the rows of each bucket; their keys are new."""
         steps = [
-            rows[start : start + LARGEST_ATOMIC_GROUP]
-            for rows in groups
-            for start in range(0, len(rows), LARGEST_ATOMIC_GROUP)
+            rows[start : start + MAX_ATOMIC_GROUP] for rows in groups for start in range(0, len(rows), MAX_ATOMIC_GROUP)
         ]
         for answer in await self._store.apply_each(steps):
             if isinstance(answer, StoreError):
@@ -347,8 +345,8 @@ class StoredJobSweeper:
     async def _delete(self, places: Sequence[tuple[str, str]]) -> None:
         for partition, together in groupby(places, key=lambda place: place[0]):
             keys = [key for _, key in together]
-            for start in range(0, len(keys), LARGEST_ATOMIC_GROUP):
-                some = keys[start : start + LARGEST_ATOMIC_GROUP]
+            for start in range(0, len(keys), MAX_ATOMIC_GROUP):
+                some = keys[start : start + MAX_ATOMIC_GROUP]
                 await self._store.apply(*(Delete(STORED_JOBS_TABLE, partition, key) for key in some))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import ConfigurationError
 from config.job_files.reader import JobFileReader
-from jobs.problems import MOST_LISTED_PROBLEMS, Problem
+from jobs.problems import MAX_LISTED_PROBLEMS, Problem
 from tests.parts.hostile.runner import run_hostile_files
 
 HTTP = {"url": "http://a.test"}
@@ -85,7 +85,7 @@ def test_thousands_of_problems_at_one_place_are_counted_after_the_first_hundred(
 ) -> None:
     found = problems(tmp_path, content)
 
-    assert len(found) == MOST_LISTED_PROBLEMS + 1
+    assert len(found) == MAX_LISTED_PROBLEMS + 1
     assert any("has 4900 more" in problem.message for problem in found)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.alerting.facts import LARGEST_WINDOW, Threshold, parse_threshold
+from jobs.alerting.facts import MAX_WINDOW, Threshold, parse_threshold
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_any_other_value_is_rejected_with_the_form(text: object) -> None:
         parse_threshold(text)
 
 
-@given(st.lists(st.booleans(), max_size=LARGEST_WINDOW), st.integers(1, 10), st.integers(0, 10))
+@given(st.lists(st.booleans(), max_size=MAX_WINDOW), st.integers(1, 10), st.integers(0, 10))
 def test_it_is_reached_by_as_many_of_the_last_samples(bad: list[bool], count: int, more: int) -> None:
     threshold = Threshold(count, count + more)
     bits = sum(1 << place for place, is_bad in enumerate(reversed(bad)) if is_bad)
@@ -31,5 +31,5 @@ def test_it_is_reached_by_as_many_of_the_last_samples(bad: list[bool], count: in
 
 @given(st.integers(1, 100), st.integers(0, 100))
 def test_its_text_is_read_back(count: int, more: int) -> None:
-    threshold = Threshold(count, min(count + more, LARGEST_WINDOW))
+    threshold = Threshold(count, min(count + more, MAX_WINDOW))
     assert parse_threshold(str(threshold)) == threshold

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.expectations import judge
-from jobs.expectations.answer import MOST_JSON_VALUES, has_more_values
+from jobs.expectations.answer import MAX_JSON_VALUES, has_more_values
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, ComputeAllowance, JudgementBudget, use_budget
 from jobs.expectations.engines.jsonpath import select_values
 from jobs.expectations.engines.regular_expressions import search
@@ -114,7 +114,7 @@ def test_values_of_a_document_in_utf_16_are_counted() -> None:
 
 
 def test_a_document_of_too_many_values_is_not_read() -> None:
-    body = b"[" + b"[]," * MOST_JSON_VALUES + b"[]]"
+    body = b"[" + b"[]," * MAX_JSON_VALUES + b"[]]"
     reported = failure(answer(body), {"json": "$[0]", "exists": False})
     assert reported.observed == "JSON with more than 1000000 values: reduce the answer of the target"
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.expectations.union import MOST_EXPECTATIONS
+from jobs.expectations.union import MAX_EXPECTATIONS
 from jobs.problems import validation_problems
 
 
@@ -29,7 +29,7 @@ def steps(*counts: int) -> dict[str, Any]:
 
 
 def test_as_many_entries_as_are_allowed_are_accepted() -> None:
-    JobDefinition.model_validate({"name": "a", "check": {"url": "http://a.test/"}, "expect": expect(MOST_EXPECTATIONS)})
+    JobDefinition.model_validate({"name": "a", "check": {"url": "http://a.test/"}, "expect": expect(MAX_EXPECTATIONS)})
 
 
 def test_more_entries_are_refused_with_a_remedy() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.judging.judging_thread import MOST_QUEUED_BYTES, MOST_QUEUED_PER_JOB, FairQueue, QueuedJudgement
+from jobs.judging.judging_thread import MAX_QUEUED_BYTES, MAX_QUEUED_PER_JOB, FairQueue, QueuedJudgement
 
 
 class Watch:
@@ -53,16 +53,16 @@ def test_what_was_used_is_forgotten_by_and_by() -> None:
 
 def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
     queue, _, refused = make()
-    for _ in range(MOST_QUEUED_PER_JOB + 1):
+    for _ in range(MAX_QUEUED_PER_JOB + 1):
         queue.add(waiting("a", refused=refused))
     queue.add(waiting("b", refused=refused))
     assert refused == ["a: 4 earlier answers of the job are still queued"]
-    assert acquired(queue, 9) == ["a"] * MOST_QUEUED_PER_JOB + ["b"]
+    assert acquired(queue, 9) == ["a"] * MAX_QUEUED_PER_JOB + ["b"]
 
 
 def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> None:
     queue, _, refused = make()
-    half = MOST_QUEUED_BYTES // 2
+    half = MAX_QUEUED_BYTES // 2
     queue.add(waiting("large", half, refused))
     queue.add(waiting("large", half, refused))
     queue.add(waiting("small", 10, refused))
@@ -73,7 +73,7 @@ def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> 
 
 def test_the_newest_goes_if_none_takes_up_more_than_it() -> None:
     queue, _, refused = make()
-    third = MOST_QUEUED_BYTES // 3
+    third = MAX_QUEUED_BYTES // 3
     for job in ("a", "b", "c", "d"):
         queue.add(waiting(job, third, refused))
     assert [one.split(":")[0] for one in refused] == ["d"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
 from jobs.redaction.forms import secret_forms
-from jobs.redaction.value_holders import MOST_RUN_CHARACTERS, CurrentSecrets, RunSecrets
+from jobs.redaction.value_holders import MAX_RUN_CHARACTERS, CurrentSecrets, RunSecrets
 
 _SETTING = "datadog-api-key-of-the-settings"
 _HEAD = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9."
@@ -169,7 +169,7 @@ def test_a_run_of_many_attempts_holds_a_bounded_number_of_characters() -> None:
     tokens = [token(16_000) for _ in range(20)]
     for each in tokens:
         run.add(each, redactor)
-    assert redactor.held_count == MOST_RUN_CHARACTERS // 16_000
+    assert redactor.held_count == MAX_RUN_CHARACTERS // 16_000
     assert redactor.redact(f"<{tokens[-1]}>") == "<***>"
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
 from jobs.running.run_factories import (
-    LONGEST_DETAIL_NAME,
-    LONGEST_DNS_RECORD,
-    LONGEST_DNS_RECORDS,
-    MOST_CERTIFICATE_NAMES,
-    MOST_DNS_RECORDS,
-    MOST_STEP_DETAILS,
+    MAX_CERTIFICATE_NAMES,
+    MAX_DETAIL_NAME,
+    MAX_DNS_RECORD,
+    MAX_DNS_RECORDS,
+    MAX_DNS_RECORDS_LENGTH,
+    MAX_STEP_DETAILS,
     build_attempt,
     build_details,
 )
@@ -69,7 +69,7 @@ def test_few_names_of_a_certificate_are_stored_and_all_are_counted() -> None:
     assert found is not None
     assert found.tls is not None
     assert found.tls.certificate is not None
-    assert (len(found.tls.certificate.names), found.tls.certificate.name_count) == (MOST_CERTIFICATE_NAMES, 100)
+    assert (len(found.tls.certificate.names), found.tls.certificate.name_count) == (MAX_CERTIFICATE_NAMES, 100)
 
 
 def test_long_names_of_a_certificate_are_fewer() -> None:
@@ -84,7 +84,7 @@ def test_long_names_of_a_certificate_are_fewer() -> None:
 def test_a_long_name_is_shortened() -> None:
     found = details({"steps": [{"name": "x" * 300, "outcome": "succeeded", "status": 200, "ms": 1.0}]})
     assert found is not None
-    assert found.steps[0].name == "x" * (LONGEST_DETAIL_NAME - 1) + "…"
+    assert found.steps[0].name == "x" * (MAX_DETAIL_NAME - 1) + "…"
 
 
 def test_steps_are_stored_with_name_status_time_and_outcome() -> None:
@@ -112,7 +112,7 @@ def test_steps_are_stored_with_name_status_time_and_outcome() -> None:
 def test_the_number_of_steps_is_limited() -> None:
     found = details({"steps": [{"name": "a", "outcome": "succeeded", "status": 200, "ms": 1.0}] * 1000})
     assert found is not None
-    assert len(found.steps) == MOST_STEP_DETAILS
+    assert len(found.steps) == MAX_STEP_DETAILS
 
 
 def test_a_deadline_before_the_first_step_leaves_no_details() -> None:
@@ -136,9 +136,9 @@ def test_records_are_few_short_and_printable_and_all_are_counted(records: list[s
     assert found.dns is not None
     stored = found.dns.records
     assert found.dns.record_count == len(records)
-    assert len(stored) <= MOST_DNS_RECORDS
-    assert sum(map(len, stored)) <= LONGEST_DNS_RECORDS
-    assert all(len(record) <= LONGEST_DNS_RECORD and record.isprintable() for record in stored)
+    assert len(stored) <= MAX_DNS_RECORDS
+    assert sum(map(len, stored)) <= MAX_DNS_RECORDS_LENGTH
+    assert all(len(record) <= MAX_DNS_RECORD and record.isprintable() for record in stored)
 
 
 @given(st.integers(0, 300))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from jobs.redaction import Redactor
-from jobs.running.run_factories import LONGEST_HEALTH_TEXT, LONGEST_HEALTH_TEXTS, build_details
+from jobs.running.run_factories import MAX_HEALTH_TEXT, MAX_HEALTH_TEXTS, build_details
 from jobs.runs import Observation, Phases
-from jobs.runs.details import MOST_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import MAX_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 
 
 def stored(*entries: ReportedEntry, redactor: Redactor | None = None) -> HealthDetail:
@@ -25,10 +25,10 @@ def test_an_entry_is_stored_as_it_was_reported() -> None:
 
 
 def test_of_many_entries_those_that_count_are_stored_in_their_order() -> None:
-    up = [ReportedEntry(f"up{number}", EntryStatus.UP, "Healthy") for number in range(MOST_HEALTH_ENTRIES)]
+    up = [ReportedEntry(f"up{number}", EntryStatus.UP, "Healthy") for number in range(MAX_HEALTH_ENTRIES)]
     found = stored(*up, down("last"))
-    assert (len(found.entries), found.entry_count) == (MOST_HEALTH_ENTRIES, MOST_HEALTH_ENTRIES + 1)
-    assert [entry.name for entry in found.entries[-2:]] == [f"up{MOST_HEALTH_ENTRIES - 2}", "last"]
+    assert (len(found.entries), found.entry_count) == (MAX_HEALTH_ENTRIES, MAX_HEALTH_ENTRIES + 1)
+    assert [entry.name for entry in found.entries[-2:]] == [f"up{MAX_HEALTH_ENTRIES - 2}", "last"]
 
 
 def test_texts_are_redacted_escaped_and_short() -> None:
@@ -37,10 +37,10 @@ def test_texts_are_redacted_escaped_and_short() -> None:
     (entry,) = stored(down("a\x1b[31m", "correct-horse-battery " + "x" * 4000), redactor=redactor).entries
     assert entry.name == "a\\x1b[31m"
     assert entry.text.startswith("*** xxx")
-    assert len(entry.text) == LONGEST_HEALTH_TEXT
+    assert len(entry.text) == MAX_HEALTH_TEXT
 
 
 def test_all_texts_together_are_short() -> None:
     found = stored(*(down(f"e{number}", "x" * 150) for number in range(40)))
-    assert sum(len(entry.text) for entry in found.entries) <= LONGEST_HEALTH_TEXTS
+    assert sum(len(entry.text) for entry in found.entries) <= MAX_HEALTH_TEXTS
     assert found.entries[0].text

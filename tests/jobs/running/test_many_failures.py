@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.expectations.messages import MOST_LISTED_FAILURES
+from jobs.expectations.messages import MAX_LISTED_FAILURES
 from jobs.redaction import Redactor
 from jobs.running.run_factories import build_attempt
 from jobs.runs import Attempt, Failure, Severity
@@ -26,7 +26,7 @@ def test_of_six_thousand_failures_fifty_are_stored_and_the_others_are_counted() 
 
 def test_fifty_failures_are_stored_as_they_are() -> None:
     made = attempt(*failures(50))
-    assert len(made.failures) == MOST_LISTED_FAILURES
+    assert len(made.failures) == MAX_LISTED_FAILURES
     assert "more" not in made.message
 
 
@@ -42,5 +42,5 @@ def test_what_decides_is_stored_rather_than_what_only_degrades() -> None:
 def test_failures_that_only_degrade_are_counted_likewise() -> None:
     made = attempt(*failures(60, Severity.DEGRADED))
     assert made.error is None
-    assert len(made.failures) == MOST_LISTED_FAILURES
+    assert len(made.failures) == MAX_LISTED_FAILURES
     assert made.message.endswith("; and 10 more.")

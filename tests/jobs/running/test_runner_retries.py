@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jobs.policies import LONGEST_RUN_TIMEOUT
-from jobs.policies.execution import MOST_ATTEMPTS
+from jobs.policies import MAX_RUN_TIMEOUT
+from jobs.policies.execution import MAX_ATTEMPTS
 from jobs.running.retry_budget import RetryBudget
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.run_parts import REFUSED, Hang, ScriptedCheck, Stage, answer, broken, job
@@ -28,8 +28,8 @@ def within_a_run() -> list[Any]:
     return [
         case
         for case in found
-        if 0 < case.values[0]["after_attempt"] < MOST_ATTEMPTS
-        and case.values[0]["after_attempt"] * case.values[0]["wait"] < LONGEST_RUN_TIMEOUT
+        if 0 < case.values[0]["after_attempt"] < MAX_ATTEMPTS
+        and case.values[0]["after_attempt"] * case.values[0]["wait"] < MAX_RUN_TIMEOUT
     ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket, Trigger
 from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
-from jobs.runs.health_history import MOST_ENTRY_CHANGES, MOST_TRACKED_ENTRIES, HealthHistory, update_history
+from jobs.runs.health_history import MAX_ENTRY_CHANGES, MAX_TRACKED_ENTRIES, HealthHistory, update_history
 
 NOON = datetime(2031, 1, 1, 12, tzinfo=UTC)
 UP, DEGRADED, DOWN = EntryStatus.UP, EntryStatus.DEGRADED, EntryStatus.DOWN
@@ -120,6 +120,6 @@ def test_the_history_equals_that_of_all_documents(documents: list[dict[str, Entr
 
 def test_a_row_stays_small() -> None:
     many = after(*(ended(minute, **{f"e{minute}-{number}": UP for number in range(50)}) for minute in range(4)))
-    assert len(many.entries) == MOST_TRACKED_ENTRIES
+    assert len(many.entries) == MAX_TRACKED_ENTRIES
     (flapping,) = after(*(ended(minute, db=[UP, DOWN][minute % 2]) for minute in range(50))).entries
-    assert len(flapping.changes) == MOST_ENTRY_CHANGES
+    assert len(flapping.changes) == MAX_ENTRY_CHANGES

@@ -24,7 +24,7 @@ from jobs.checks.guard import LOCAL_GUARD
 from jobs.incidents.rota_calendar import CALENDAR_BYTES
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskDone, TaskFailed
-from jobs.notifications.channels.http_posting import LARGEST_RESPONSE, Posting, post
+from jobs.notifications.channels.http_posting import MAX_RESPONSE, Posting, post
 from jobs.notifications.port import SendFailed
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
 from tests.jobs.checks.http_check import open_http_check
@@ -230,7 +230,7 @@ async def _report_of(sending: Awaitable[object]) -> str:
 
 async def _post(resources: GuardedChannelResources, url: str) -> None:
     response = await post(resources, Posting.of_json(url, {}), timeout_s=TIMEOUT)
-    if len(response.body) > LARGEST_RESPONSE:
+    if len(response.body) > MAX_RESPONSE:
         raise SendFailed(f"\0 {len(response.body)} bytes are held")
 
 

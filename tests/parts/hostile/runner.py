@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MOST_CPU_SECONDS = 2.0
-MOST_MIB = 200
+MAX_CPU_SECONDS = 2.0
+MAX_MIB = 200
 _HANGS_AFTER = 60
-_LARGEST_PROCESS = 1024 * 1024 * 1024
+_MAX_PROCESS = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class HostileResult:
             return self.error
         if self.exit_code not in (0, 2):
             return f"exit code {self.exit_code}"
-        if self.cpu_seconds > MOST_CPU_SECONDS:
+        if self.cpu_seconds > MAX_CPU_SECONDS:
             return f"{self.cpu_seconds:.1f} s of CPU time"
-        return f"{self.mib:.0f} MiB" if self.mib > MOST_MIB else ""
+        return f"{self.mib:.0f} MiB" if self.mib > MAX_MIB else ""
 
 
 def run_hostile_files(seeds: range) -> Iterator[HostileResult]:
@@ -165,7 +165,7 @@ def main() -> None:
     import resource
 
     first, stop, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-    resource.setrlimit(resource.RLIMIT_AS, (_LARGEST_PROCESS, _LARGEST_PROCESS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_PROCESS, _MAX_PROCESS))
     results = os.fdopen(os.dup(1), "w")
     for seed in range(first, stop):
         faulthandler.dump_traceback_later(_HANGS_AFTER, exit=True)

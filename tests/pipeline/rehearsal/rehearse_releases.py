@@ -18,7 +18,7 @@ import pytest
 
 from tests.pipeline.rehearsal.stage import NEW, OLD, Stage
 
-LONGEST_ROLLBACK = 120.0
+MAX_ROLLBACK = 120.0
 """Seconds from the finding until the old version serves."""
 PLATFORMS = ("functions", "container-apps")
 
@@ -41,7 +41,7 @@ def roll_back_and_account(stage: Stage, *, has_crashed: bool = False) -> None:
     started = time.monotonic()
     code, printed = stage.rollback()
     assert code == 0, printed
-    assert time.monotonic() - started < LONGEST_ROLLBACK
+    assert time.monotonic() - started < MAX_ROLLBACK
     assert stage.version() == "1.0"
     assert json.loads(stage.record.read_text())["state"] == "rolled_back"
     if stage.kind == "functions":

@@ -34,7 +34,7 @@ def test_a_circuit_rule(sample_change: SampleChangeFactory) -> None:
     change.insert(
         policy,
         after="    slow_rate: float | None",
-        text="    failures: int | None = Field(default=None, ge=1, le=MOST_WINDOW_RUNS)",
+        text="    failures: int | None = Field(default=None, ge=1, le=MAX_WINDOW_RUNS)",
     )
     change.insert(
         "docs/jobs.md", after="| `slow_rate: 0.8` with", text="| `failures: 5` | so many runs in the window failed |"

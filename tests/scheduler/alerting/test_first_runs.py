@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from scheduler.alerting.evaluation.silent_jobs import DueTimes
-from scheduler.alerting.facts import LONGEST_FIRST_WAIT, FirstRuns
+from scheduler.alerting.facts import MAX_FIRST_WAIT, FirstRuns
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.stores.schedules import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, Cursors
+from scheduler.stores.schedules import MAX_PLANNING_GAP, PLANNED_UNTIL_CURSOR, Cursors
 from tests.scheduler.alerting.evaluation.evaluator_world import START, ListedRuns, run_of
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore
@@ -56,7 +56,7 @@ async def test_a_job_is_waited_for_until_the_verdict_of_its_first_run() -> None:
 
 @pytest.mark.parametrize(
     ("job", "longest"),
-    [("often", 3 * MINUTE), ("daily", LONGEST_FIRST_WAIT), ("after", LONGEST_FIRST_WAIT), ("manual", None)],
+    [("often", 3 * MINUTE), ("daily", MAX_FIRST_WAIT), ("after", MAX_FIRST_WAIT), ("manual", None)],
 )
 async def test_the_wait_is_bounded(job: str, longest: timedelta | None) -> None:
     desk = Desk()
@@ -91,7 +91,7 @@ async def test_ticks_after_a_gap_are_a_start_and_those_each_minute_are_none() ->
     for minute in range(5):
         await cursors.advance(PLANNED_UNTIL_CURSOR, START + minute * MINUTE)
         assert await cursors.find_start(START + minute * MINUTE) is None
-    resumed_at = START + 4 * MINUTE + LONGEST_TICK_GAP + SECOND
+    resumed_at = START + 4 * MINUTE + MAX_PLANNING_GAP + SECOND
     assert await cursors.find_start(resumed_at) == resumed_at
     assert await cursors.find_start(resumed_at + SECOND) == resumed_at, "the gap is recorded once"
     await cursors.advance(PLANNED_UNTIL_CURSOR, resumed_at + MINUTE)

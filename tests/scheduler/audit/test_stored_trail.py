@@ -17,7 +17,7 @@ from scheduler.features.audit.verification import ChainVerifier
 from scheduler.stores import audit
 from scheduler.stores.audit import AuditEntry, AuditLog, digest_of, seal_entry
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES
+from scheduler.stores.runs.size_limits import MAX_ROW_BYTES
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryStore
@@ -122,7 +122,7 @@ async def test_an_entry_of_very_many_jobs_fits_a_row() -> None:
     await desk.trail.record(API_CALLER, change)
 
     (row,) = [row async for row in desk.log.stream_rows()]
-    assert len(row.body) < LARGEST_ROW_BYTES
+    assert len(row.body) < MAX_ROW_BYTES
     entry = json.loads(row.body)
     assert len(entry["jobs"]) + entry["jobs_omitted"] == 20_000
 

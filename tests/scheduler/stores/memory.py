@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from scheduler.stores.port import (
-    LARGEST_BODY,
+    MAX_BODY,
     Change,
     Delete,
     Etags,
@@ -98,7 +98,7 @@ class MemoryStore:
     def _check(self, change: Change) -> None:
         place = (change.table, change.partition, change.key)
         found = self.data.rows.get(place)
-        if not isinstance(change, Delete) and len(change.body) > LARGEST_BODY:
+        if not isinstance(change, Delete) and len(change.body) > MAX_BODY:
             raise StoreError("the row is too large")
         if isinstance(change, Insert) and found is not None:
             raise RowExists(*place)

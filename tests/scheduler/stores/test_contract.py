@@ -8,7 +8,7 @@ import json
 import pytest
 
 from scheduler.stores.port import (
-    LARGEST_BODY,
+    MAX_BODY,
     Delete,
     Insert,
     Replace,
@@ -154,7 +154,7 @@ async def test_each_of_many_groups_has_its_own_answer(store: Store) -> None:
             [Upsert("a", "p", "3", "1"), Insert("a", "p", "old", "3")],
             [],
             [Upsert("a", "p", "4", "1"), Replace("a", "p", "old", "3", old)],
-            [Upsert("a", "p", "5", "x" * (LARGEST_BODY + 1))],
+            [Upsert("a", "p", "5", "x" * (MAX_BODY + 1))],
             [Upsert("a", "q", "6", "1"), Upsert("b", "p", "7", "1")],
             [Delete("a", "p", "gone")],
         ]
@@ -269,7 +269,7 @@ async def test_keys_may_hold_any_character(store: Store) -> None:
         assert [row.key for row in await store.list_rows("a", key, limit=5)] == [key]
 
 
-@pytest.mark.parametrize("length", [14_999, 15_001, 40_000, LARGEST_BODY])
+@pytest.mark.parametrize("length", [14_999, 15_001, 40_000, MAX_BODY])
 async def test_a_large_body_is_kept_whole(store: Store, length: int) -> None:
     body = ("é🚦" + "".join(f"{number * 7919 % 99991:x}" for number in range(length // 4)))[:length].ljust(length, "x")
     (etag,) = await store.apply(Upsert("a", "p", "1", body))
@@ -278,7 +278,7 @@ async def test_a_large_body_is_kept_whole(store: Store, length: int) -> None:
 
 async def test_a_body_that_is_too_large_is_refused(store: Store) -> None:
     with pytest.raises(StoreError):
-        await store.apply(Upsert("a", "p", "1", "x" * (LARGEST_BODY + 1)))
+        await store.apply(Upsert("a", "p", "1", "x" * (MAX_BODY + 1)))
 
 
 async def test_a_small_body_may_follow_a_large_one(store: Store) -> None:

@@ -11,7 +11,7 @@ from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.circuit_breaker.state import CircuitAdmission
-from scheduler.stores.dead_letters import LONGEST_LETTER_MESSAGE, DeadLetter, DeadLetters
+from scheduler.stores.dead_letters import MAX_LETTER_MESSAGE, DeadLetter, DeadLetters
 from scheduler.stores.gates import StoredCircuits
 from scheduler.stores.port import Store
 from scheduler.stores.schedules import Cursors
@@ -121,7 +121,7 @@ async def test_of_a_huge_message_the_beginning_is_stored(store: Store) -> None:
     await DeadLetters(store).add(letter)
     found = await DeadLetters(store).find(letter.id)
     assert found is not None
-    assert found.message == "é" * LONGEST_LETTER_MESSAGE
+    assert found.message == "é" * MAX_LETTER_MESSAGE
 
 
 async def test_old_dead_letters_are_deleted(store: Store) -> None:

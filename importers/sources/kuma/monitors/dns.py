@@ -13,7 +13,7 @@ from importers.sources.kuma.monitors.monitor import KumaMonitor, put_common_part
 from importers.sources.kuma.rows import parse_json_text
 from jobs.targets.dns import RecordType
 
-_MOST_CONDITIONS = 200
+_MAX_CONDITIONS = 200
 _ERRORS = ("NXDOMAIN", "SERVFAIL", "REFUSED")
 _NO_ADDRESS = "a name server is an IP address: the first one of the machine is used"
 _TESTS = {
@@ -91,7 +91,7 @@ def _join(conditions: list[Any], count: list[int]) -> str:
     expression = ""
     for condition in conditions:
         count[0] += 1
-        if not isinstance(condition, dict) or count[0] > _MOST_CONDITIONS:
+        if not isinstance(condition, dict) or count[0] > _MAX_CONDITIONS:
             raise NotCarriedOver("its conditions cannot be read")
         test = _write_test(condition, count)
         operator = "||" if condition.get("andOr") == "or" else "&&"

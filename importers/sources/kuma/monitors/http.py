@@ -171,8 +171,8 @@ def _equal_text(expected: str, *, is_negated: bool) -> dict[str, Any]:
     return {"not_equals" if is_negated else "equals": expected}
 
 
-_MOST_REDIRECTS = 30
-_MOST_BODY = 16 * 1024
+_MAX_REDIRECTS = 30
+_MAX_BODY = 16 * 1024
 _BODY_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -210,8 +210,8 @@ def put_request(monitor: KumaMonitor, draft: JobDraft) -> None:
     put_credentials(monitor, draft)
     redirects = row.whole("maxredirects", 10)
     if redirects != 10:
-        how = "" if redirects <= _MOST_REDIRECTS else f"at most {_MOST_REDIRECTS}"
-        draft.put("check.redirects", min(max(redirects, 0), _MOST_REDIRECTS), *row.nodes("maxredirects"), how=how)
+        how = "" if redirects <= _MAX_REDIRECTS else f"at most {_MAX_REDIRECTS}"
+        draft.put("check.redirects", min(max(redirects, 0), _MAX_REDIRECTS), *row.nodes("maxredirects"), how=how)
     if row.is_set("ignore_tls"):
         draft.put("check.tls.verify", False, *row.nodes("ignore_tls"))
     put_proxy(monitor, draft)
@@ -314,7 +314,7 @@ def _put_stored_body(monitor: KumaMonitor, draft: JobDraft) -> None:
         draft.put("check.keep_body", 0, *row.nodes("save_error_response", "response_max_length"))
     elif row.nodes("response_max_length"):
         # 0 is unlimited there.
-        stored = min(length, _MOST_BODY) if length > 0 else _MOST_BODY
+        stored = min(length, _MAX_BODY) if length > 0 else _MAX_BODY
         how = "" if stored == length else "at most 16KiB"
         draft.put("check.keep_body", stored, *row.nodes("response_max_length"), how=how)
     for node in row.nodes("save_response"):

@@ -19,7 +19,7 @@ from importers.sources.kuma.rows import COLUMNS_OF_TYPES, KumaRow, KumaRows
 from importers.values.reading import join_tags, write_duration
 from importers.values.sections import add_named_entry
 
-_MOST_LEVELS = 100
+_MAX_LEVELS = 100
 
 
 def import_groups(
@@ -77,7 +77,7 @@ def _find_members(rows: KumaRows, group: KumaRow, jobs: Mapping[int, Sequence[st
     """Return the names of the jobs of all levels, and whether there is more than one level."""
     names: dict[str, None] = {}
     level, seen, is_nested = [group.identifier], {group.identifier}, False
-    for _ in range(_MOST_LEVELS):
+    for _ in range(_MAX_LEVELS):
         below: list[int] = []
         for parent in level:
             for child in rows.linked("monitor", "parent", parent):
@@ -94,7 +94,7 @@ def _find_members(rows: KumaRows, group: KumaRow, jobs: Mapping[int, Sequence[st
 def is_below_inactive_group(rows: KumaRows, row: KumaRow) -> bool:
     """Whether a group above the monitor is not active, so that Uptime Kuma does not check the monitor either."""
     current: KumaRow | None = row
-    for _ in range(_MOST_LEVELS):
+    for _ in range(_MAX_LEVELS):
         parent = current.values.get("parent") if current is not None else None
         current = rows.find("monitor", parent) if parent is not None else None
         if current is None:

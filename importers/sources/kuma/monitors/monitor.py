@@ -11,10 +11,10 @@ from importers.job_draft import JobDraft
 from importers.ledger import SourceNode
 from importers.sources.kuma.rows import KumaRow, KumaRows
 from importers.values.reading import write_duration
-from jobs.alerting.facts import LARGEST_WINDOW
-from jobs.policies.execution import LONGEST_RUN_TIMEOUT, MOST_ATTEMPTS
+from jobs.alerting.facts import MAX_WINDOW
+from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 
-_LONGEST_DESCRIPTION = 500
+_MAX_DESCRIPTION = 500
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]
 """Uptime Kuma retries whatever fails."""
 
@@ -66,9 +66,9 @@ def put_common_parts(monitor: KumaMonitor, draft: JobDraft, *, uses_timeout: boo
     _put_description(draft, row)
     if not row.is_set("active"):
         draft.put("enabled", False, *row.nodes("active"))
-    attempt = min(monitor.timeout, LONGEST_RUN_TIMEOUT)
+    attempt = min(monitor.timeout, MAX_RUN_TIMEOUT)
     if uses_timeout:
-        how = "" if attempt == monitor.timeout else f"at most {write_duration(LONGEST_RUN_TIMEOUT)}"
+        how = "" if attempt == monitor.timeout else f"at most {write_duration(MAX_RUN_TIMEOUT)}"
         draft.put("timeout.attempt", write_duration(attempt), *row.nodes("timeout"), how=how)
         draft.put("timeout.run", write_duration(attempt))
     put_retries(monitor, draft, attempt if uses_timeout else 5.0)
@@ -76,9 +76,9 @@ def put_common_parts(monitor: KumaMonitor, draft: JobDraft, *, uses_timeout: boo
 
 def _put_description(draft: JobDraft, row: KumaRow) -> None:
     text = row.text("description")
-    how = "" if len(text) <= _LONGEST_DESCRIPTION else f"shortened to {_LONGEST_DESCRIPTION} characters"
+    how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
     if text:
-        draft.put("description", text[:_LONGEST_DESCRIPTION], *row.nodes("description"), how=how)
+        draft.put("description", text[:_MAX_DESCRIPTION], *row.nodes("description"), how=how)
 
 
 def put_retries(monitor: KumaMonitor, draft: JobDraft, attempt: float) -> None:
@@ -92,12 +92,7 @@ def put_retries(monitor: KumaMonitor, draft: JobDraft, attempt: float) -> None:
     nodes = row.nodes("maxretries", "retry_interval")
     only_status = row.is_set("retry_only_on_status_code_failure")
     lasts = (retries + 1) * attempt + retries * wait
-    if (
-        retries
-        and (wait != monitor.interval or only_status)
-        and retries < MOST_ATTEMPTS
-        and lasts <= LONGEST_RUN_TIMEOUT
-    ):
+    if retries and (wait != monitor.interval or only_status) and retries < MAX_ATTEMPTS and lasts <= MAX_RUN_TIMEOUT:
         retry: dict[str, Any] = {"attempts": retries + 1, "backoff": "constant", "initial": write_duration(wait)}
         retry |= {"jitter": "none", "on": [one for one in _RETRIED if not (only_status and one == "expectation")]}
         if draft.get("check.method") in ("POST", "PATCH"):
@@ -114,7 +109,7 @@ def put_retries(monitor: KumaMonitor, draft: JobDraft, attempt: float) -> None:
         put_alerts(monitor, draft, 1, ())
         return
     draft.put("retry", {"attempts": 1})
-    opening = min(retries + 1, LARGEST_WINDOW)
+    opening = min(retries + 1, MAX_WINDOW)
     how = "so many runs in a row must fail before the alert opens" if retries else ""
     if wait != monitor.interval and retries:
         how += f", each {write_duration(monitor.interval)}, as the retries would last longer than a run can"

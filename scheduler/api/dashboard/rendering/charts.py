@@ -16,7 +16,7 @@ from jobs.runs.states import JobStatus
 _DAY = timedelta(days=1)
 _CLOCK_STEPS = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720))
 _DAY_STEPS = (1, 2, 7, 14, 28, 56, 112)
-_MOST_TIME_TICKS = 8
+_MAX_TIME_TICKS = 8
 _VALUE_TICKS = 4
 _PERCENT_FLOORS = (0.999, 0.99, 0.95, 0.9, 0.8, 0.5)
 
@@ -60,9 +60,9 @@ class TimeAxis:
     def _iterate_ticks(self) -> Iterator[datetime]:
         length = self.until - self.since
         for step in _CLOCK_STEPS:
-            if length / step <= _MOST_TIME_TICKS:
+            if length / step <= _MAX_TIME_TICKS:
                 return self._iterate_clock_times(step)
-        days = next((days for days in _DAY_STEPS if length / (days * _DAY) <= _MOST_TIME_TICKS), _DAY_STEPS[-1])
+        days = next((days for days in _DAY_STEPS if length / (days * _DAY) <= _MAX_TIME_TICKS), _DAY_STEPS[-1])
         return (midnight for midnight in self._iterate_midnights() if not midnight.toordinal() % days)
 
     def _iterate_clock_times(self, step: timedelta) -> Iterator[datetime]:

@@ -162,7 +162,7 @@ def _deflate(text: bytes, *, is_last: bool = False) -> bytes:
 _MAX_PAGES: Final = 64
 _MAX_BYTES: Final = 250_000
 """Of one page, compressed if the browser accepts that."""
-_LONGEST_GAP: Final = timedelta(minutes=5)
+_MAX_GAP: Final = timedelta(minutes=5)
 _MAX_FAILED: Final = 64
 _MAIN: Final = '<main id="main">'
 
@@ -191,7 +191,7 @@ class PageOutage:
 
     def record_failure(self, address: str, now: datetime) -> datetime:
         """Return since when pages fail: now if this is the first one."""
-        if self._since is None or now - self._failed_at > _LONGEST_GAP:
+        if self._since is None or now - self._failed_at > _MAX_GAP:
             self._since = now
             self._failed.clear()
         self._failed_at = now

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from jobs.runs import Run
 from jobs.runs.uptime import Uptime, UptimeSegment
-from scheduler.stores.port import LARGEST_PAGE, Replace, Row, RowChanged, RowExists, Store, Upsert
+from scheduler.stores.port import MAX_PAGE, Replace, Row, RowChanged, RowExists, Store, Upsert
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 from scheduler.stores.runs.codec import COUNTED, RunState, decode_record, mark_counted
@@ -98,7 +98,7 @@ class UncountedRuns:
     async def move_old_hours(self, shard: str) -> None:
         """Add the uptime samples of runs that older versions deleted to the days."""
         while rows := await self._store.list_rows(
-            HISTORY_TABLE, shard, after=OLD_HOUR_PREFIX, until=OLD_HOUR_PREFIX + PREFIX_END, limit=LARGEST_PAGE
+            HISTORY_TABLE, shard, after=OLD_HOUR_PREFIX, until=OLD_HOUR_PREFIX + PREFIX_END, limit=MAX_PAGE
         ):
             for (job, day), some in groupby(rows, lambda row: (job_of(row.key), hour_of(row.key)[:8])):
                 together = [*some]

@@ -14,7 +14,7 @@ import trustme
 
 from jobs.checks.errors import CaFileUnusable
 from jobs.checks.files import ca_files
-from jobs.checks.files.ca_files import LARGEST_CA_FILE, MOST_CONCURRENT_READS, CaFiles
+from jobs.checks.files.ca_files import MAX_CA_FILE, MAX_CONCURRENT_READS, CaFiles
 from jobs.checks.files.reading import FileSignature
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.targets.http import TlsOptions
@@ -42,7 +42,7 @@ def make_pipe(path: Path) -> None:
 
 
 def make_large(path: Path) -> None:
-    path.write_bytes(trustme.CA().cert_pem.bytes() + b"#" * LARGEST_CA_FILE)
+    path.write_bytes(trustme.CA().cert_pem.bytes() + b"#" * MAX_CA_FILE)
 
 
 def make_damaged(path: Path) -> None:
@@ -160,10 +160,10 @@ async def test_shares_that_hang_take_a_bounded_number_of_threads_and_none_of_eve
 ) -> None:
     files, before = CaFiles(), threading.active_count()
     for _ in range(2):
-        requested = (files.load(str(tmp_path / f"{number}.pem")) for number in range(3 * MOST_CONCURRENT_READS))
+        requested = (files.load(str(tmp_path / f"{number}.pem")) for number in range(3 * MAX_CONCURRENT_READS))
         results = await asyncio.gather(*requested, return_exceptions=True)
         assert {type(result) for result in results} == {CaFileUnusable}
-    assert threading.active_count() - before <= MOST_CONCURRENT_READS
+    assert threading.active_count() - before <= MAX_CONCURRENT_READS
     assert await asyncio.to_thread(sum, [1, 2]) == 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from jobs.checks.http.redirects import LONGEST_COOKIE_LINE, MOST_COOKIES, CookieJar
+from jobs.checks.http.redirects import MAX_COOKIE_LINE, MAX_COOKIES, CookieJar
 from tests.parts.turns import counted_turns
 
 URL = "http://checkout.internal/"
@@ -43,15 +43,15 @@ async def test_a_cookie_that_is_not_ascii_returns_as_it_came() -> None:
 
 
 async def test_no_more_are_stored_of_an_answer_than_browsers_keep() -> None:
-    assert (await sent_after(*(b"c%d=1" % number for number in range(2 * MOST_COOKIES)))).count(b"=") == MOST_COOKIES
+    assert (await sent_after(*(b"c%d=1" % number for number in range(2 * MAX_COOKIES)))).count(b"=") == MAX_COOKIES
 
 
 async def test_the_oldest_cookies_make_room_for_those_of_later_answers() -> None:
     jar = CookieJar()
-    await jar.store_from(answer(*(b"c%d=1" % number for number in range(MOST_COOKIES))))
+    await jar.store_from(answer(*(b"c%d=1" % number for number in range(MAX_COOKIES))))
     await jar.store_from(answer(b"session=1", b"session=2"))
     names = [cookie.name for cookie in jar.jar]
-    assert (len(names), names[-1], "c0" in names, jar["session"]) == (MOST_COOKIES, "session", False, "2")
+    assert (len(names), names[-1], "c0" in names, jar["session"]) == (MAX_COOKIES, "session", False, "2")
 
 
 async def test_no_more_lines_are_read_than_are_left_to_the_visit() -> None:
@@ -61,10 +61,10 @@ async def test_no_more_lines_are_read_than_are_left_to_the_visit() -> None:
 
 
 async def test_a_line_that_is_longer_than_any_cookie_is_not_read() -> None:
-    assert await sent_after(b"long=" + b"x" * LONGEST_COOKIE_LINE, b"session=1") == b"session=1"
+    assert await sent_after(b"long=" + b"x" * MAX_COOKIE_LINE, b"session=1") == b"session=1"
 
 
 async def test_others_have_their_turn_between_the_cookies_of_an_answer() -> None:
     async with counted_turns() as turns:
-        await sent_after(*(b"c%d=1" % number for number in range(MOST_COOKIES)))
+        await sent_after(*(b"c%d=1" % number for number in range(MAX_COOKIES)))
     assert turns.number >= 3

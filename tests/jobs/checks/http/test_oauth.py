@@ -257,7 +257,7 @@ async def test_a_failure_is_remembered_for_some_seconds(
 async def test_tokens_that_no_one_used_for_long_are_released(
     run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oauth, "MOST_CACHED_TOKENS", 2)
+    monkeypatch.setattr(oauth, "MAX_CACHED_TOKENS", 2)
     for scope in ("a", "b", "c", "b", "a"):
         await run_check(target.url, auth=auth(endpoint, scope=scope))
     assert sent(target)[3:] == ["Bearer token-2", "Bearer token-4"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from jobs.checks.errors import TooManyHeaderLines
 from jobs.checks.http_transport.http1 import (
-    MOST_CHUNKS,
-    MOST_HEADER_LINES,
-    MOST_INTERIM_HEADER_LINES,
+    MAX_CHUNKS,
+    MAX_HEADER_LINES,
+    MAX_INTERIM_HEADER_LINES,
     SMALL_CHUNK,
     parse_head,
 )
@@ -70,12 +70,12 @@ async def test_an_answer_that_costs_too_much_is_refused_early(
 
 
 def test_a_head_may_have_as_many_lines_as_the_bound_reports() -> None:
-    lines = ["a: b"] * MOST_HEADER_LINES
-    assert len(parse_head(answers.head(*lines)).fields) == MOST_HEADER_LINES
+    lines = ["a: b"] * MAX_HEADER_LINES
+    assert len(parse_head(answers.head(*lines)).fields) == MAX_HEADER_LINES
     with pytest.raises(TooManyHeaderLines, match="200 with more than 1,000 header lines"):
         parse_head(answers.head("a: b", *lines))
     with pytest.raises(TooManyHeaderLines, match="103 with more than 100 header lines"):
-        parse_head(answers.head(*["a: b"] * (MOST_INTERIM_HEADER_LINES + 1), status="HTTP/1.1 103 Early Hints"))
+        parse_head(answers.head(*["a: b"] * (MAX_INTERIM_HEADER_LINES + 1), status="HTTP/1.1 103 Early Hints"))
 
 
 def test_the_headers_of_an_informational_answer_are_not_built() -> None:
@@ -89,7 +89,7 @@ async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(run_check: HttpChec
     async with bad.answering(answers.chunks(chunk * 50_000 + b"0\r\n\r\n")) as server:
         observed = await run_check(server.url)
     assert (observed.error, len(observed.body)) == (None, 1_000_000)
-    assert MOST_CHUNKS + 1_000_000 // SMALL_CHUNK > 50_000
+    assert MAX_CHUNKS + 1_000_000 // SMALL_CHUNK > 50_000
 
 
 async def test_others_have_their_turn_while_chunks_are_parsed(run_check: HttpCheckDriver) -> None:

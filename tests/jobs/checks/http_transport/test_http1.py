@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
-from jobs.checks.http_transport.http1 import LARGEST_HEAD, find_head_end, parse_head, select_framing
+from jobs.checks.http_transport.http1 import MAX_HEAD, find_head_end, parse_head, select_framing
 from tests.parts import bad_answers as answers
 
 
@@ -109,7 +109,7 @@ def test_a_head_reports_whether_the_connection_stays(status: str, lines: tuple[s
     assert parse_head(answers.head(*lines, status=status)).closes_connection is closes
 
 
-@pytest.mark.parametrize("wire", [answers.ONE_HUGE_HEADER, answers.MANY_SMALL_HEADERS, b"x" * (LARGEST_HEAD + 1)])
+@pytest.mark.parametrize("wire", [answers.ONE_HUGE_HEADER, answers.MANY_SMALL_HEADERS, b"x" * (MAX_HEAD + 1)])
 def test_a_head_has_a_limit(wire: bytes) -> None:
     with pytest.raises(HeadTooLarge):
         find_head_end(wire)

@@ -139,7 +139,7 @@ async def test_idle_connections_are_closed_in_time(
 async def test_of_one_origin_only_so_many_are_stored(
     run_check: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_module, "MOST_IDLE_PER_ORIGIN", 2)
+    monkeypatch.setattr(kept_module, "MAX_IDLE_PER_ORIGIN", 2)
     await asyncio.gather(*(run_check(target.url, **STORED) for _ in range(5)))
     await wait_until(lambda: target.open_connections == 2)
 
@@ -147,7 +147,7 @@ async def test_of_one_origin_only_so_many_are_stored(
 async def test_of_all_origins_only_so_many_are_stored(
     run_check: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_module, "MOST_IDLE", 1)
+    monkeypatch.setattr(kept_module, "MAX_IDLE", 1)
     await asyncio.gather(*(run_check(target.url, **STORED) for _ in range(3)))
     await wait_until(lambda: target.open_connections == 1)
 

@@ -11,7 +11,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoNameServer
 from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
 from jobs.checks.kinds import dns as dns_module
-from jobs.checks.kinds.dns import MOST_DNS_RECORDS, DnsCheck
+from jobs.checks.kinds.dns import MAX_DNS_RECORDS, DnsCheck
 from jobs.checks.port import AttemptContext
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
@@ -62,16 +62,16 @@ def addresses(count: int) -> list[str]:
 
 
 async def test_as_many_records_are_reported_as_the_bound_reports() -> None:
-    async with DnsServer({("many.test", "A"): addresses(MOST_DNS_RECORDS)}) as server:
+    async with DnsServer({("many.test", "A"): addresses(MAX_DNS_RECORDS)}) as server:
         observed = await run_check(server.port, name="many.test", protocol="tcp")
-    assert (observed.error, len(observed.facts["answers"])) == (None, MOST_DNS_RECORDS)
+    assert (observed.error, len(observed.facts["answers"])) == (None, MAX_DNS_RECORDS)
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 async def test_an_answer_of_more_records_is_refused_before_it_is_parsed(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with DnsServer({("many.test", "A"): addresses(MOST_DNS_RECORDS + 1)}) as server:
+    async with DnsServer({("many.test", "A"): addresses(MAX_DNS_RECORDS + 1)}) as server:
         monkeypatch.setattr(dns_module.dns.message, "from_wire", _only_small(dns_module.dns.message.from_wire))
         observed = await run_check(server.port, name="many.test", protocol=protocol)
     assert observed.error is ErrorClass.PROTOCOL_ERROR

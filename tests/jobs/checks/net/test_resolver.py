@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.net.network import MOST_ADDRESSES, ResolvedAddress, Resolver
+from jobs.checks.net.network import MAX_ADDRESSES, ResolvedAddress, Resolver
 from tests.jobs.checks.http_check import wait_until
 
 
@@ -128,4 +128,4 @@ async def test_of_a_name_with_thousands_of_addresses_some_are_checked(
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: many)
     found = await resolver.resolve("many.test", 80)
-    assert [address.host for address in found] == [place[0] for *_, place in many[:MOST_ADDRESSES]]
+    assert [address.host for address in found] == [place[0] for *_, place in many[:MAX_ADDRESSES]]

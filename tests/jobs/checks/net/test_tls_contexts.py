@@ -171,7 +171,7 @@ async def test_a_client_certificate_leaves_no_file(
 
 
 async def test_only_so_many_contexts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls_module, "MOST_CACHED_CONTEXTS", 1)
+    monkeypatch.setattr(tls_module, "MAX_CACHED_CONTEXTS", 1)
     contexts = TlsContexts()
     first = await contexts.get_context(TlsOptions())
     await contexts.get_context(TlsOptions(verify=False))

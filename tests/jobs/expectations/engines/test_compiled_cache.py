@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from jobs.expectations.engines.regular_expressions import MOST_PATTERN_ELEMENTS, CompiledCache, _patterns, search
+from jobs.expectations.engines.regular_expressions import MAX_PATTERN_ELEMENTS, CompiledCache, _patterns, search
 
 
 def made(capacity: int) -> tuple[CompiledCache[str], list[str]]:
@@ -56,6 +56,6 @@ def test_a_text_that_fails_is_not_held() -> None:
 
 def test_a_thousand_of_the_largest_patterns_do_not_stay_in_memory() -> None:
     for number in range(100):
-        search(f"{number}[ab]{{{MOST_PATTERN_ELEMENTS // 2 - 100}}}", "a")
+        search(f"{number}[ab]{{{MAX_PATTERN_ELEMENTS // 2 - 100}}}", "a")
 
     assert _patterns.size <= 250_000

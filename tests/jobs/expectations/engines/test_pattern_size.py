@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.definition import JobDefinition
 from jobs.expectations.engines.regular_expressions import (
-    MOST_PATTERN_ELEMENTS,
+    MAX_PATTERN_ELEMENTS,
     InvalidPattern,
     PatternField,
     PatternTooLarge,
@@ -22,8 +22,8 @@ from jobs.expectations.engines.regular_expressions import (
 from jobs.problems import validation_findings
 from tests.parts.pattern_compiler import PatternCompiler
 
-MOST_MIB = 32
-MOST_MS = 400
+MAX_MIB = 32
+MAX_MS = 400
 
 NESTED_20 = 20
 BOMBS = {
@@ -105,7 +105,7 @@ def test_honest_patterns_are_accepted(pattern: str) -> None:
     compiled, size = compile_pattern(pattern)
 
     assert compiled.pattern == pattern
-    assert size <= MOST_PATTERN_ELEMENTS
+    assert size <= MAX_PATTERN_ELEMENTS
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ PATTERNS = st.tuples(FLAGS, st.recursive(LEAVES, _larger, max_leaves=12)).map(""
 
 @pytest.fixture(scope="module")
 def compiler() -> Iterator[PatternCompiler]:
-    compiler = PatternCompiler(MOST_MIB)
+    compiler = PatternCompiler(MAX_MIB)
     yield compiler
     compiler.close()
 
@@ -227,4 +227,4 @@ def test_whatever_is_accepted_compiles_in_little_memory_and_time(compiler: Patte
     answer, _, ms = compiler.compile(pattern).partition(" ")
 
     assert answer in ("refused", "compiled")
-    assert int(ms or 0) < MOST_MS
+    assert int(ms or 0) < MAX_MS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.expectations.health.document import MOST_ENTRIES, NotHealthDocument
+from jobs.expectations.health.document import MAX_ENTRIES, NotHealthDocument
 from jobs.expectations.health.formats import HealthFormat, read_document
 from jobs.expectations.health.verdicts import EntryRules, describe_verdict, judge_document
 
@@ -33,7 +33,7 @@ def test_any_json_is_read_or_refused(value: Any, expected: HealthFormat) -> None
     except NotHealthDocument:
         return
     names = [entry.name for entry in document.entries]
-    assert len(set(names)) == len(names) <= MOST_ENTRIES
+    assert len(set(names)) == len(names) <= MAX_ENTRIES
     verdict = judge_document(document, EntryRules(max_duration_s=1))
     if verdict.effect != "none":
         assert describe_verdict(document, verdict, str)
@@ -48,7 +48,7 @@ def test_of_entries_with_one_name_none_is_lost(entries: list[tuple[str, str]]) -
 
 
 def test_too_many_entries_are_refused() -> None:
-    checks = [{"name": str(number), "status": "UP"} for number in range(MOST_ENTRIES + 1)]
+    checks = [{"name": str(number), "status": "UP"} for number in range(MAX_ENTRIES + 1)]
     with pytest.raises(NotHealthDocument, match="more than 1000 entries"):
         read_document({"status": "UP", "checks": checks}, "", HealthFormat.MICROPROFILE)
 

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from scheduler.stores.azure.transactions import TRANSACTIONS_PER_PARTITION, AtomicGroup, TransactionQueues
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Upsert
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Upsert
 from tests.jobs.running.virtual_time import virtual_time
 
 MARKS = (f"m{number}" for number in count())
@@ -44,7 +44,7 @@ async def test_what_comes_while_a_partition_is_busy_shares_the_next_transaction(
 
     await asyncio.gather(*(lanes.submit([step(f"{number:03}")]) for number in range(150)))
 
-    assert [len(keys) for keys in service.transactions] == [LARGEST_ATOMIC_GROUP, 50]
+    assert [len(keys) for keys in service.transactions] == [MAX_ATOMIC_GROUP, 50]
     assert service.most == TRANSACTIONS_PER_PARTITION
 
 

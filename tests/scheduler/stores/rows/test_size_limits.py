@@ -14,7 +14,7 @@ from scheduler.stores.port import Store
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.open_runs import RunResult
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.runs.size_limits import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
+from scheduler.stores.runs.size_limits import MAX_ROW_BYTES, fits_row, shrink_run_to_fit
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.samples import at, run_of, ticket
 
@@ -107,5 +107,5 @@ def test_no_more_is_cut_than_has_to_be() -> None:
     run = large(body=letters(16_000), failures=50)
     text, cut = shrink_run_to_fit(run, encode_finished)
     assert fits_row(text)
-    assert len(text.encode()) > LARGEST_ROW_BYTES / 8
+    assert len(text.encode()) > MAX_ROW_BYTES / 8
     assert cut.startswith("(Stored without the answers of all attempts but the last: it has ")

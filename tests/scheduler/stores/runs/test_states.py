@@ -21,7 +21,7 @@ async def finished(runs: Runs, ticket: Ticket) -> str:
 
 
 async def test_runs_of_an_interval_are_reported_with_its_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LARGEST_PAGE", 2)
+    monkeypatch.setattr(rows, "MAX_PAGE", 2)
     runs = Runs(store)
     ids = [await finished(runs, ticket(seconds=second)) for second in range(6)]
     await finished(runs, ticket("other", 2))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.stores.sqlite.store import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
+from scheduler.stores.sqlite.store import MAX_BATCH, BatchingThread, BatchingThreadClosed
 
 
 async def test_what_waits_while_the_thread_is_busy_is_one_group() -> None:
@@ -44,11 +44,11 @@ async def test_a_group_has_a_bound() -> None:
     lane: BatchingThread[int, int] = BatchingThread("test", work)
     answers = []
     for turn in range(8):
-        answers += [lane.submit(turn) for _ in range(LARGEST_BATCH // 2)]
+        answers += [lane.submit(turn) for _ in range(MAX_BATCH // 2)]
         await asyncio.sleep(0)
     await asyncio.gather(*answers)
     await lane.aclose()
-    assert max(sizes) < LARGEST_BATCH * 1.5
+    assert max(sizes) < MAX_BATCH * 1.5
 
 
 async def test_an_answer_that_is_an_error_is_raised_for_its_item_alone() -> None:
