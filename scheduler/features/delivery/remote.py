@@ -29,6 +29,8 @@ _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MAX_LISTED: Final = 20
 _PAGE: Final = 500
+MAX_PAGES: Final = 2000
+"""Pages of one list: a million items. A server that answers with another page each time would be read for ever."""
 
 
 class RemoteError(Exception):
@@ -118,9 +120,12 @@ class RemoteApi:
     async def iterate(
         self, path: str, member: str, params: Mapping[str, Any] | None = None
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield the items of all pages of a list. `member`: its name in the response."""
+        """Yield the items of all pages of a list. `member`: its name in the response.
+
+        Raises RemoteError: a page is not a list, or there are more than MAX_PAGES.
+        """
         query = {"limit": _PAGE, **(params or {})}
-        while True:
+        for _ in range(MAX_PAGES):
             page = await self.get(path, query)
             try:
                 items, continuation = list(page[member]), page["continuation"]
@@ -131,6 +136,7 @@ class RemoteApi:
             if continuation is None:
                 return
             query["continuation"] = continuation
+        raise RemoteError(f"{self.place}{path}: more than {MAX_PAGES:,} pages: check --url")
 
     async def _send(
         self, method: str, path: str, *, timeout_s: float | None = None, **options: Any

@@ -115,6 +115,15 @@ async def test_all_pages_of_a_list() -> None:
     assert exchange.requests[2].url.params["view"] == "full"
 
 
+async def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.features.delivery.remote.MAX_PAGES", 3)
+    exchange = Exchange(httpx.Response(200, json={"jobs": [1], "continuation": "c"}))
+
+    with pytest.raises(RemoteError, match=r"more than 3 pages: check --url"):
+        _ = [each async for each in exchange.api.iterate("/api/jobs", "jobs")]
+    assert len(exchange.requests) == 3
+
+
 @pytest.mark.parametrize("text", ["", '{"a":1}\n', '{"a":1}\n{"complete":false,"rows":1}\n', '{"a":'])
 async def test_an_incomplete_export_is_an_error(text: str) -> None:
     with pytest.raises(RemoteError, match="the export is incomplete"):
