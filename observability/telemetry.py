@@ -51,10 +51,6 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.redaction import Redactor
 
-if TYPE_CHECKING:
-    pass
-
-
 # Their warnings are about sending telemetry, which must not become telemetry.
 _UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
 

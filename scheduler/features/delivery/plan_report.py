@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from scheduler.features.forecast.load import RunDuration
     from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
-if TYPE_CHECKING:
-    from jobs.definition import JobDefinition
-    from scheduler.features.delivery.port import AlertReplay
-    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
-
 LOAD_RANGE: Final = ForecastRange.DAY
 _RANGE_MARGIN: Final = timedelta(hours=1)
 MAX_FIELDS: Final = 200

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.overview.job_view import JobView
-
-if TYPE_CHECKING:
-    from scheduler.app import ReadOnlyProgram
-    from scheduler.features.jobs.selection import JobSelection
-    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
