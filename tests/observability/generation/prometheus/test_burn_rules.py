@@ -12,7 +12,7 @@ from observability.generation.prometheus import BurnObjective, make_burn_group, 
 from tests.observability.generation.prometheus.burn_histories import find_firing, make_history, write_promtool_test
 from tests.parts.prometheus import promtool
 
-HISTORIES = int(os.environ.get("BURN_HISTORIES", "20"))
+HISTORIES = int(os.environ.get("BURN_HISTORIES", "10"))
 """More than 20 are four times as long, and take some minutes."""
 LENGTH = 1.0 if HISTORIES <= 20 else 4.0
 
