@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
+from scheduler.stores.circuits import StoredCircuits
+from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters import DeadLetters
-from scheduler.stores.gates import Pauses, StoredCircuits
 from scheduler.stores.heartbeats import Heartbeats
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs import RUN_FILTERS, Runs
-from scheduler.stores.schedules import Cursors
 from scheduler.stores.sqlite import open_sqlite
 
 NOW = datetime(2026, 11, 27, 21, tzinfo=UTC)
@@ -85,7 +86,7 @@ async def write(store: Any) -> Sequence[str]:
 
 async def main() -> None:
     if sys.argv[1].startswith("azure:"):
-        from scheduler.stores.azure.opening import open_azure_tables
+        from scheduler.stores.azure_tables import open_azure_tables
 
         prefix = sys.argv[1].removeprefix("azure:")
         store: Any = await open_azure_tables(connection_string=os.environ["CONNECTION"], prefix=prefix)
