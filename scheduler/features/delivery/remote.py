@@ -30,7 +30,7 @@ _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MAX_LISTED: Final = 20
 _PAGE: Final = 500
 MAX_PAGES: Final = 2000
-"""Pages of one list: a million items. A server that answers with another page each time would be read for ever."""
+"""Pages of one list: a million items. A server that answers with another page each time would be read without end."""
 
 
 class RemoteError(Exception):
