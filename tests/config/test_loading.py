@@ -191,7 +191,7 @@ def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root
         ("PORTS", "80, 0", "'0' is not a port from 1 to 65535: write it like 443, or 8000-8999"),
         ("PORTS", "9000-8000", "'9000-8000' is not a port"),
         ("SCHEMES", "http,ftp", "'ftp' is not allowed; allowed: http, https"),
-        ("MAX_BODY", "0", "'0' is too small: at least 1"),
+        ("LARGEST_BODY", "0", "'0' is too small: at least 1"),
     ],
 )
 def test_a_wrong_item_of_a_list_is_reported_with_the_variable(root: Path, name: str, value: str, message: str) -> None:
