@@ -12,10 +12,10 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from scheduler.api.model_base import RETRY_AFTER, ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.health import HealthReport, HealthStatus, PartHealth
 from scheduler.identity.principal import Principal
+from scheduler.model_base import RETRY_AFTER, ResponseModel, example_values
 from scheduler.services import Services
 from scheduler.version import VERSION
 

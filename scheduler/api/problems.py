@@ -24,7 +24,6 @@ from jobs.definition import NAME_PATTERN, JobDefinition
 from jobs.formats.counts import format_count
 from jobs.problems import Finding, KeyPath, Problem, dotted_path, validation_findings
 from jobs.request_id import current_request_id
-from scheduler.api.model_base import RETRY_AFTER, ResponseModel
 from scheduler.api.negotiation import create_problem_page
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
@@ -39,6 +38,7 @@ from scheduler.errors import (
     PreconditionFailed,
     ReadOnlyJob,
 )
+from scheduler.model_base import RETRY_AFTER, ResponseModel
 from scheduler.stores.port import StoreError
 from scheduler.stores.rows import InvalidContinuation
 

@@ -23,11 +23,11 @@ from jobs.formats.durations import format_duration, parse_duration
 from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
 from scheduler.api.declared_routes import JSON_TYPE, MAX_BODY_BYTES, BodyRule, DeclaredRoute
 from scheduler.api.middleware.requests import find_client_address
-from scheduler.api.model_base import ResponseModel
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.scopes import Scope
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Caller, ChangeSource, Principal
+from scheduler.model_base import ResponseModel
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 from scheduler.turns import convert_each

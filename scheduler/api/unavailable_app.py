@@ -17,9 +17,9 @@ from starlette.routing import Route
 from jobs.problems import Problem
 from scheduler.api.middleware.guard import ANY_HOST
 from scheduler.api.middleware.stack import add_common_middleware
-from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.problems import InvalidInput, problem_response
 from scheduler.api.scopes import HEALTH_PATH, LIVE_BODY, LIVE_PATH, PING_PATH_PREFIX, mask_token
+from scheduler.model_base import RETRY_AFTER
 
 MAX_LISTED_PROBLEMS = 100
 """Problems in a response. The detail contains their total number."""

@@ -118,7 +118,7 @@ COMMANDS = {
         },
     ),
     "silences": CommandEntry(
-        "scheduler.features.suppressions.silence_commands",
+        "scheduler.features.suppressions.commands",
         "silences",
         Needs.NOTHING,
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
@@ -130,7 +130,7 @@ COMMANDS = {
         {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
     ),
     "windows": CommandEntry(
-        "scheduler.features.suppressions.window_commands",
+        "scheduler.features.suppressions.commands",
         "windows",
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},

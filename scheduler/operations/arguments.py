@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 from jobs.formats.display_text import refuse_control_characters
 from jobs.formats.instants import format_instant
 from scheduler.errors import InvalidArgument
-
-MAX_REASON_LENGTH = 500
-"""Characters."""
+from scheduler.model_base import MAX_REASON_LENGTH
 
 
 def check_reason(reason: str) -> None:

@@ -16,10 +16,10 @@ from pydantic.json_schema import models_json_schema
 from scheduler.api.description.examples import ExampleBuilder
 from scheduler.api.description.headers import HEADERS, describe_headers
 from scheduler.api.description.problem_responses import describe_problem_responses, problem_components
-from scheduler.api.model_base import EXAMPLE_VALUES
 from scheduler.api.problems import ProblemDetails
 from scheduler.api.routing import SCOPE
 from scheduler.api.scopes import Scope
+from scheduler.model_base import EXAMPLE_VALUES
 
 LINKED_FIELDS: Final = {
     "RunModel": ("run_id", "id"),

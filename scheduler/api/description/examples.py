@@ -1,6 +1,6 @@
 """Examples of requests and responses, built from their schemas, and an example request of each operation.
 
-A model gives its whole example (`examples`), or some fields of it (scheduler.api.model_base.example_values). Of the
+A model gives its whole example (`examples`), or some fields of it (scheduler.model_base.example_values). Of the
 others each gets a value by its name and type. Tests validate every example by its model, and send the requests.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from scheduler.api.model_base import EXAMPLE_VALUES
+from scheduler.model_base import EXAMPLE_VALUES
 
 _REF = "#/components/schemas/"
 

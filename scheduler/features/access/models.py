@@ -7,11 +7,11 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.authentication.port import Authenticated, Authentication
 from scheduler.features.access.service import CreatedKey
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role, format_tag_limits
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.identity import Session
 
 

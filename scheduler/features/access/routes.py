@@ -18,7 +18,6 @@ from scheduler.api.access import CHALLENGE, INVALID_CHALLENGE
 from scheduler.api.middleware.idempotency import mark_secret_response
 from scheduler.api.middleware.request_limits import is_suspect
 from scheduler.api.middleware.requests import find_client_address
-from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep, create_caller
 from scheduler.audit.trail import AuditedChange, Refusal, audited
@@ -47,6 +46,7 @@ from scheduler.features.access.service import (
     NewKey,
 )
 from scheduler.identity.principal import TAG_LIMIT_PATTERN, Role, parse_tag_limits
+from scheduler.model_base import Instant, RequestModel, example
 from scheduler.services import Services
 
 # A caller that is limited to tags manages the keys that are limited to these tags.

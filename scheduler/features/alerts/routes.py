@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 from fastapi import Query
 
 from jobs.alerting.alert import Alert, AlertStatus
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import ApiRouter, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.features.alerts.explanation import AlertExplanation, explanation_fields
 from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.incidents.texts import EVIDENCE
 from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
+from scheduler.model_base import ResponseModel, example_values
 
 
 class AlertModel(ResponseModel):

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.audit.queries import DAMAGED_SUMMARY, AuditView, TrailHead
+from scheduler.model_base import ResponseModel, example_values
 
 
 class AuditEntryModel(ResponseModel):

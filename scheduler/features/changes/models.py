@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from jobs.runs.details import EntryEffect
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import StateChange
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.runs.models import run_path
 from scheduler.identity.principal import format_tag_limits
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.markers import DeploymentMarker
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from fastapi import Query
 from pydantic import Field
 
 from scheduler.api.list_filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.model_base import Instant, RequestModel, example
 from scheduler.api.period_parameters import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.features.changes.markers import MAX_MARKER_TAGS, MAX_MARKER_TEXT
@@ -23,6 +22,7 @@ from scheduler.features.changes.models import (
 )
 from scheduler.features.changes.queries import ChangeFilter, ChangeList
 from scheduler.identity.principal import Principal
+from scheduler.model_base import Instant, RequestModel, example
 from scheduler.services import Services
 
 router = ApiRouter("changes", by_tag=True)

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import Field
 
-from scheduler.api.model_base import RequestModel, example
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.features.channels.models import (
     LETTER_ID,
@@ -19,6 +18,7 @@ from scheduler.features.channels.models import (
     UndeliveredList,
     UndeliveredModel,
 )
+from scheduler.model_base import RequestModel, example
 
 router = ApiRouter("channels")
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from jobs.running.circuit_breaker.state import ManualOverride
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.circuits.queries import CircuitView
+from scheduler.model_base import ResponseModel, example_values
 
 
 class CircuitOverrideModel(ResponseModel):

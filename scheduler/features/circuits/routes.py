@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.model_base import Instant, Reason, RequestModel, example
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.features.circuits.models import CircuitList, CircuitModel
+from scheduler.model_base import Instant, Reason, RequestModel, example
 
 router = ApiRouter("circuits", by_tag=True)
 

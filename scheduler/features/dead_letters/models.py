@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.dead_letters.service import ReplayResult, find_letter_state
 from scheduler.features.runs.models import AttemptModel
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.dead_letters import DeadLetter, LetterPage
 
 

@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
-from scheduler.api.model_base import Instant, Reason, RequestModel
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import POLL_RETRY_AFTER, ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.dead_letters.service import LetterFilter
 from scheduler.features.runs.models import RunModel, run_path
+from scheduler.model_base import Instant, Reason, RequestModel
 
 router = ApiRouter("dead letters", by_tag=True)
 

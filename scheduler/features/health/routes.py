@@ -13,11 +13,11 @@ from typing import Any
 from fastapi import Request, Response
 
 from scheduler.api.health import HealthModel, LiveModel, create_health_response, shows_messages
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.negotiation import accepts_gzip, compress, find_best
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.dispatch.port import QueueDepth
 from scheduler.metrics.families import ExpositionFormat
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.dead_letters import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.places import PlacesReport

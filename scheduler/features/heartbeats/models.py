@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.heartbeats.queries import HeartbeatView
+from scheduler.model_base import ResponseModel, example_values
 
 
 class PingModel(ResponseModel):

@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 
 from jobs.heartbeat import PingSignal
 from scheduler.api.middleware.requests import find_client_address
-from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.problems import problem_response
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.heartbeats.service import MAX_PING_BODY, IncomingPing, TokensUnavailable
+from scheduler.model_base import RETRY_AFTER
 from scheduler.stores.heartbeats import PINGS_PER_JOB
 from scheduler.stores.port import StoreError
 

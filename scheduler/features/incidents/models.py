@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from jobs.incidents.headline import sort_members
 from jobs.incidents.values import AlertDecision, Member, Transition
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.incidents.facts import MemberFacts
 from scheduler.features.incidents.queries import IncidentDetails, IncidentView
 from scheduler.features.incidents.texts import EVIDENCE, INCIDENT_ID, TransitionName
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.alerting.incident_log import EntryPage
 
 

@@ -11,7 +11,6 @@ from pydantic import Field
 from jobs.incidents.actions import MAX_NOTE
 from jobs.incidents.values import IncidentStatus
 from scheduler.api.list_filters import TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.model_base import Instant, Length, RequestModel, example
 from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.incidents.models import (
@@ -23,6 +22,7 @@ from scheduler.features.incidents.models import (
 )
 from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.incidents.texts import INCIDENT_ID
+from scheduler.model_base import Instant, Length, RequestModel, example
 
 router = ApiRouter("incidents", by_tag=True)
 

@@ -20,7 +20,6 @@ from jobs.schedules import TimeZone, zone_of
 from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.description.headers import describe_body
 from scheduler.api.list_filters import KindsParameter, NamesParameter, StatesParameter, TagsParameter, parse_job_filters
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableValue, describe_problem
 from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
@@ -28,6 +27,7 @@ from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat,
 from scheduler.features.jobs.queries import next_due_instants
 from scheduler.features.runs.models import RunModel
 from scheduler.identity.literals import show_definition
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.turns import SharedTurns
 
 

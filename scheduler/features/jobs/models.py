@@ -9,7 +9,6 @@ from jobs.definition.dependencies import Dependency
 from jobs.runs import Ticket
 from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.circuits.models import CircuitModel
 from scheduler.features.circuits.queries import CircuitView
@@ -20,6 +19,7 @@ from scheduler.features.stored_jobs.models import DefinitionProblem
 from scheduler.features.stored_jobs.queries import DeclaredJob
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.gates import Pause
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from scheduler.api.list_filters import (
     TagsParameter,
     parse_job_filters,
 )
-from scheduler.api.model_base import Instant, Reason, RequestModel, example
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
 from scheduler.api.requests.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.routing import (
@@ -57,6 +56,7 @@ from scheduler.features.jobs.selection import (
 )
 from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
+from scheduler.model_base import Instant, Reason, RequestModel, example
 from scheduler.stores.runs.repository import RunState
 
 ViewParameter = Annotated[Literal["summary", "full"], Query(description="`full`: the declared definitions")]

@@ -13,9 +13,9 @@ from pydantic import AliasChoices, Field
 from jobs.definition.job_alerts import NamedObjective
 from jobs.formats.durations import format_duration
 from jobs.objectives import BudgetStatus, SliCounts, burn_rate_of
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
 from scheduler.features.statistics.models import ExclusionModel
+from scheduler.model_base import ResponseModel, example_values
 
 _DIGITS = 6
 

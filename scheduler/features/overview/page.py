@@ -27,12 +27,12 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.model_base import RETRY_AFTER
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import SortOrder, Standing, count_standings
 from scheduler.features.overview.timelines import TimeWindow, WindowBounds
 from scheduler.health import HealthReport
+from scheduler.model_base import RETRY_AFTER
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 

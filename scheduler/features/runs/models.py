@@ -24,7 +24,7 @@ from jobs.runs.details import (
     TlsDetail,
 )
 from jobs.runs.outcomes import ReasonCode
-from scheduler.api.model_base import ResponseModel, example_values
+from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 

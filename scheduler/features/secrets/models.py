@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.secrets.service import SecretView
+from scheduler.model_base import ResponseModel, example_values
 
 
 class SecretModel(ResponseModel):

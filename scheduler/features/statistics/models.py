@@ -10,8 +10,8 @@ from pydantic import AliasChoices, ConfigDict, Field
 from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from scheduler.api.model_base import ResponseModel, example_values
 from scheduler.features.statistics.sums import StatsSums, quantiles
+from scheduler.model_base import ResponseModel, example_values
 
 if TYPE_CHECKING:
     from scheduler.features.statistics.downtime import JobDowntime

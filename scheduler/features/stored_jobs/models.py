@@ -12,8 +12,8 @@ from pydantic_core import to_json
 
 from jobs.definition import NAME_PATTERN
 from jobs.problems import Problem
-from scheduler.api.model_base import RequestModel, ResponseModel, example
 from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, SetPage, SetSummary
+from scheduler.model_base import RequestModel, ResponseModel, example
 from scheduler.stores.stored_jobs.tree import JobVersion
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Request and response models of silences and maintenance windows."""
+"""Silences and maintenance windows as the API, the commands and the page show them, and requests of new ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from jobs.alerting.selectors import MAX_SELECTED_TEXTS
-from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow, Silence
-from scheduler.api.model_base import Instant, Length, Reason, RequestModel, ResponseModel, example, example_values
-from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionView
+from jobs.incidents.suppression.windows import MAX_CHANGE_ID
+from scheduler.model_base import (
+    Instant,
+    Length,
+    ListModel,
+    Reason,
+    RequestModel,
+    ResponseModel,
+    example,
+    example_values,
+)
 
 SUPPRESSION_ID = "1795856400000-5f2c1d9b"
 StateName = Literal["pending", "active", "ended"]
@@ -106,35 +114,14 @@ class SilenceModel(ResponseModel):
     limited_to: list[str]
     url: str
 
-    @classmethod
-    def from_view(cls, view: SuppressionView[Silence]) -> SilenceModel:
-        silence = view.value
-        return cls(
-            id=silence.id,
-            title=silence.title,
-            state=view.state.value,
-            select=silence.select.model_dump(mode="json", exclude_defaults=True),
-            starts_at=silence.starts_at,
-            ends_at=silence.ends_at,
-            author=silence.author,
-            created_at=silence.created_at,
-            reason=silence.reason,
-            limited_to=_show_tags(silence.limited_to),
-            url=f"/api/silences/{silence.id}",
-        )
-
 
 class CreatedSilenceModel(SilenceModel):
     """A new silence. `jobs`: those that it selects now. None: it selects nothing."""
 
     jobs: list[str]
 
-    @classmethod
-    def from_created(cls, view: SuppressionView[Silence], jobs: tuple[str, ...]) -> CreatedSilenceModel:
-        return cls(**SilenceModel.from_view(view).model_dump(), jobs=list(jobs))
 
-
-class SilenceListModel(ResponseModel):
+class SilenceListModel(ListModel[SilenceModel]):
     """Silences, oldest first. `continuation` fetches the next page; null on the last."""
 
     silences: list[SilenceModel]
@@ -179,67 +166,16 @@ class WindowModel(ResponseModel):
     limited_to: list[str]
     url: str
 
-    @classmethod
-    def from_view(cls, view: SuppressionView[RequestedWindow]) -> WindowModel:
-        requested, window = view.value, view.value.window
-        return cls(
-            id=requested.id,
-            name=requested.name,
-            state=view.state.value,
-            effect=window.effect.value,
-            begins_at=view.begins_at,
-            ends_at=view.ends_at,
-            reason=window.reason,
-            change_id=window.change_id,
-            author=requested.author,
-            created_at=requested.created_at,
-            origin="",
-            definition=window.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            limited_to=_show_tags(requested.limited_to),
-            url=f"/api/windows/{requested.id}",
-        )
-
-    @classmethod
-    def from_defined(cls, view: DefinedWindowView) -> WindowModel:
-        window = view.window
-        definition = window.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        if view.jobs is not None:
-            definition["select"] = {"jobs": list(view.jobs)}
-        return cls(
-            id=None,
-            name=window.name,
-            state=view.state.value,
-            effect=window.effect.value,
-            begins_at=view.begins_at,
-            ends_at=view.ends_at,
-            reason=window.reason,
-            change_id=window.change_id,
-            author=None,
-            created_at=None,
-            origin=view.origin,
-            definition=definition,
-            limited_to=[],
-            url=f"/api/windows/{window.name}",
-        )
-
 
 class CreatedWindowModel(WindowModel):
     """A new window. `jobs`: those that it selects now. None: it selects nothing."""
 
     jobs: list[str]
 
-    @classmethod
-    def from_created(cls, view: SuppressionView[RequestedWindow], jobs: tuple[str, ...]) -> CreatedWindowModel:
-        return cls(**WindowModel.from_view(view).model_dump(), jobs=list(jobs))
 
-
-class WindowListModel(ResponseModel):
+class WindowListModel(ListModel[WindowModel]):
     """Maintenance windows: on the first page those of job files, then those of requests, oldest first. `continuation`
     fetches more of the latter; null on the last page."""
 
     windows: list[WindowModel]
     continuation: str | None
-
-
-def _show_tags(tags: tuple[tuple[str, str], ...]) -> list[str]:
-    return [f"{key}={value}" for key, value in tags]

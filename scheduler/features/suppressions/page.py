@@ -16,26 +16,21 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from jobs.formats.durations import format_duration
+from jobs.formats.durations import format_duration, parse_duration
 from jobs.formats.instants import format_iso_instant
-from jobs.incidents.suppression.periods import PeriodDefinition
 from jobs.incidents.suppression.spans import Span
-from jobs.incidents.suppression.windows import (
-    MaintenanceWindow,
-    RequestedWindow,
-    Silence,
-    SubjectSelector,
-    WindowEffect,
-)
+from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import validation_problems
 from jobs.schedules.explanations import explain_schedule
+from jobs.schedules.parsing import parse_schedule
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import MAINTENANCE_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.features.suppressions.models import SilenceModel, WindowModel
-from scheduler.features.suppressions.queries import DefinedWindowView, SuppressionState, SuppressionView
+from scheduler.features.suppressions.queries import dump_window, format_tags
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
 
@@ -68,17 +63,18 @@ def preview_window(definition: Mapping[str, Any], now: datetime) -> WindowPrevie
     return WindowPreview(window, problems, spans)
 
 
-def describe_recurrence(period: PeriodDefinition) -> str:
-    """Return when it recurs, such as `Sundays at 02:00 Europe/Berlin, for 3h`; empty for a single period."""
-    length = f", for {format_duration(period.for_)}" if period.for_ else ""
-    if period.schedule is not None:
-        return f"{explain_schedule(period.schedule)}{length}"
-    if period.weekly is not None:
-        spec = dict(period.weekly.spec)
+def describe_recurrence(definition: Mapping[str, Any]) -> str:
+    """Return when a window with these keys recurs, such as `Sundays at 02:00 Europe/Berlin, for 3h`; empty: once."""
+    length = f", for {format_duration(parse_duration(definition['for']))}" if "for" in definition else ""
+    zone = definition.get("timezone", "UTC")
+    if "schedule" in definition:
+        return f"{explain_schedule(parse_schedule(definition['schedule']))}{length}"
+    if "weekly" in definition:
+        spec = definition["weekly"]
         days = f"{spec['days']} " if "days" in spec else ""
         end = f" to {spec['to']}" if "to" in spec else ""
-        return f"each week {days}{spec['from']}{end}{length} ({period.zone.name})"
-    return f"whole days of a calendar ({period.zone.name})" if period.calendar is not None else ""
+        return f"each week {days}{spec['from']}{end}{length} ({zone})"
+    return f"whole days of a calendar ({zone})" if "calendar" in definition else ""
 
 
 def describe_selector(select: SubjectSelector) -> str:
@@ -96,32 +92,38 @@ MAX_ENDED = 50
 
 @dataclass(frozen=True, slots=True)
 class SuppressionEntry:
-    """`call`: the path of the API, empty for a window of a job file, whose place is `origin`. `recreate`: the body that
-    creates it anew. `jobs`: those that it concerns now.
+    """A silence or a window on the page. `jobs`: those that it concerns now. `recreate`: the body that creates it anew.
+
+    `begins_at`, `ends_at`: of the current or the next period. `only_then`: its effect is outside of its periods.
     """
 
     kind: str
+    view: SilenceModel | WindowModel
     name: str
-    state: SuppressionState
     begins_at: datetime | None
     ends_at: datetime | None
     scope: str
-    recurrence: str
     jobs: tuple[str, ...]
-    reason: str
-    change_id: str = ""
-    author: str = ""
-    origin: str = ""
-    pauses: bool = False
+    recreate: dict[str, Any]
+    recurrence: str = ""
     only_then: bool = False
-    limited_to: str = ""
-    call: str = ""
-    recreate: dict[str, Any] | None = None
 
     @property
     def holds_back(self) -> bool:
         """Return whether it holds notifications back now."""
-        return (self.state is SuppressionState.ACTIVE) is not self.only_then
+        return (self.view.state == "active") is not self.only_then
+
+    @property
+    def pauses(self) -> bool:
+        return isinstance(self.view, WindowModel) and self.view.effect == "pause"
+
+    @property
+    def origin(self) -> str:
+        return self.view.origin if isinstance(self.view, WindowModel) else ""
+
+    @property
+    def change_id(self) -> str:
+        return self.view.change_id if isinstance(self.view, WindowModel) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,101 +136,74 @@ class SuppressionLists:
     is_cut: bool
 
 
-async def read_suppressions(uses: Services, principal: Principal, *, ended: bool) -> SuppressionLists:
+async def read_suppressions(services: Services, principal: Principal, *, ended: bool) -> SuppressionLists:
     """Return the windows and silences that have not ended. `ended`: those that have, in addition. Raises StoreError."""
-    queries = uses.suppressions
+    queries = services.suppressions
     windows, silences = await asyncio.gather(
         queries.list_windows(principal, limit=MAX_LISTED), queries.list_silences(principal, limit=MAX_LISTED)
     )
-    entries = [await _from_defined(uses, each) for each in queries.list_defined_windows()]
-    entries += [await _from_window(uses, each) for each in windows.found]
-    entries += [await _from_silence(uses, each) for each in silences.found]
-    over = [each for each in entries if each.state is SuppressionState.ENDED]
+    entries = [await _show_window(services, window) for window in windows.windows]
+    entries += [await _show_silence(services, silence) for silence in silences.silences]
+    over = [entry for entry in entries if entry.view.state == "ended"]
     if ended:
         older_windows, older_silences = await asyncio.gather(
             queries.list_ended_windows(principal, MAX_ENDED), queries.list_ended_silences(principal, MAX_ENDED)
         )
-        over += [await _from_window(uses, each) for each in older_windows]
-        over += [await _from_silence(uses, each) for each in older_silences]
+        over += [await _show_window(services, window) for window in older_windows]
+        over += [await _show_silence(services, silence) for silence in older_silences]
     return SuppressionLists(
-        _sort((each for each in entries if each.state is SuppressionState.ACTIVE), lambda each: each.ends_at),
-        _sort((each for each in entries if each.state is SuppressionState.PENDING), lambda each: each.begins_at),
-        _sort(over, lambda each: each.ends_at)[::-1],
+        _sort((entry for entry in entries if entry.view.state == "active"), lambda entry: entry.ends_at),
+        _sort((entry for entry in entries if entry.view.state == "pending"), lambda entry: entry.begins_at),
+        _sort(over, lambda entry: entry.ends_at)[::-1],
         windows.continuation is not None or silences.continuation is not None,
     )
 
 
 def _sort(entries: Iterable[SuppressionEntry], key: Any) -> tuple[SuppressionEntry, ...]:
     """Sort by an instant; without one last."""
-    return tuple(sorted(entries, key=lambda each: (key(each) is None, key(each) or 0, each.name)))
+    return tuple(sorted(entries, key=lambda entry: (key(entry) is None, key(entry) or 0, entry.name)))
 
 
-async def _from_defined(uses: Services, view: DefinedWindowView) -> SuppressionEntry:
-    window = view.window
-    jobs = view.jobs if view.jobs is not None else await uses.suppression_coverage.list_jobs(window.select)
-    return SuppressionEntry(
-        "window",
-        window.name,
-        view.state,
-        view.begins_at,
-        view.ends_at,
-        describe_selector(window.select) if view.jobs is None else "some of your jobs",
-        describe_recurrence(window),
-        jobs,
-        window.reason,
-        window.change_id,
-        origin=view.origin,
-        pauses=window.effect is WindowEffect.PAUSE,
-        only_then=window.only_then,
-    )
-
-
-async def _from_window(uses: Services, view: SuppressionView[RequestedWindow]) -> SuppressionEntry:
-    requested, window, model = view.value, view.value.window, WindowModel.from_view(view)
-    recurrence = describe_recurrence(window)
-    recreate = dict(model.definition)
-    if not recurrence and view.state is SuppressionState.ACTIVE and view.ends_at is not None:
+async def _show_window(services: Services, window: WindowModel) -> SuppressionEntry:
+    definition = window.definition
+    select = ExplicitSelector.model_validate(definition["select"])
+    recurrence = describe_recurrence(definition)
+    recreate = dict(definition)
+    if not recurrence and window.state == "active" and window.ends_at is not None:
         # What has started is created anew from now on.
         recreate = {name: value for name, value in recreate.items() if name not in ("from", "for", "timezone")}
-        recreate["until"] = view.ends_at.isoformat()
+        recreate["until"] = window.ends_at.isoformat()
+    # Of a window of the job files a limited caller sees only which of its own jobs are selected.
+    is_limited = window.id is None and isinstance(services.catalog, LimitedCatalog)
+    jobs = select.jobs if is_limited else await services.suppression_coverage.list_jobs(select, window.limited_to)
     return SuppressionEntry(
         "window",
-        requested.name,
-        view.state,
-        view.begins_at,
-        view.ends_at,
-        describe_selector(window.select),
+        window,
+        window.name,
+        window.begins_at,
+        window.ends_at,
+        "some of your jobs" if is_limited else describe_selector(select),
+        jobs,
+        recreate,
         recurrence,
-        await uses.suppression_coverage.list_jobs(window.select, requested.limited_to),
-        window.reason,
-        window.change_id,
-        requested.author,
-        pauses=window.effect is WindowEffect.PAUSE,
-        limited_to=", ".join(model.limited_to),
-        call=model.url,
-        recreate=recreate,
+        bool(definition.get("only_then")),
     )
 
 
-async def _from_silence(uses: Services, view: SuppressionView[Silence]) -> SuppressionEntry:
-    silence, model = view.value, SilenceModel.from_view(view)
-    recreate = {"select": model.select, "ends_at": silence.ends_at.isoformat(), "reason": silence.reason}
-    if view.state is SuppressionState.PENDING:
+async def _show_silence(services: Services, silence: SilenceModel) -> SuppressionEntry:
+    select = ExplicitSelector.model_validate(silence.select)
+    recreate = {"select": silence.select, "ends_at": silence.ends_at.isoformat(), "reason": silence.reason}
+    if silence.state == "pending":
         recreate["starts_at"] = silence.starts_at.isoformat()
     return SuppressionEntry(
         "silence",
+        silence,
         silence.title,
-        view.state,
-        view.begins_at,
-        view.ends_at,
-        describe_selector(silence.select),
-        "",
-        await uses.suppression_coverage.list_jobs(silence.select, silence.limited_to),
-        silence.reason,
-        author=silence.author,
-        limited_to=", ".join(model.limited_to),
-        call=model.url,
-        recreate=recreate,
+        silence.starts_at if silence.state == "pending" else None,
+        silence.ends_at,
+        describe_selector(select),
+        await services.suppression_coverage.list_jobs(select, silence.limited_to),
+        recreate,
     )
 
 
@@ -277,8 +252,8 @@ async def _read_draft(request: Request, uses: Services) -> Draft:
     if window is None:
         return Draft(form, fields, preview)
     principal = request.scope["state"]["principal"]
-    jobs = await uses.suppression_coverage.list_jobs(window.select, principal.tags)
-    return Draft(form, fields, preview, describe_recurrence(window), jobs)
+    jobs = await uses.suppression_coverage.list_jobs(window.select, format_tags(principal.tags))
+    return Draft(form, fields, preview, describe_recurrence(dump_window(window)), jobs)
 
 
 def _to_definition(fields: Mapping[str, str]) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any
 
+from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.suppression.spans import Periods, state_at
 from jobs.incidents.suppression.windows import (
     AlertSubject,
@@ -20,11 +20,10 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
-from scheduler.identity.principal import Principal, Tags
-from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions
+from scheduler.features.suppressions.models import SilenceListModel, SilenceModel, WindowListModel, WindowModel
+from scheduler.identity.principal import Principal
+from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.turns import convert_each
-
-S = TypeVar("S", Silence, RequestedWindow)
 
 
 class SuppressionState(StrEnum):
@@ -34,43 +33,8 @@ class SuppressionState(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressionView(Generic[S]):
-    """`begins_at`: when it begins next, None if it does not, or not in sight. `ends_at`: the end of the current period,
-    or of the next one; of one that has ended, when it did.
-    """
-
-    value: S
-    etag: str
-    state: SuppressionState
-    begins_at: datetime | None
-    ends_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class DefinedWindowView:
-    """A window of the job files. `origin`: such as `jobs/alerting.yaml:12`. `jobs`: the names of those that it selects,
-    if the caller is limited to tags, for which nothing else of the selector is shown; else None.
-    """
-
-    window: MaintenanceWindow
-    origin: str
-    state: SuppressionState
-    begins_at: datetime | None
-    ends_at: datetime | None
-    jobs: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class SuppressionViews(Generic[S]):
-    """Oldest first. `continuation`: None on the last page. A page may have fewer entries than its limit."""
-
-    found: tuple[SuppressionView[S], ...]
-    continuation: str | None
-
-
 class SuppressionQueries(Query):
-    """All methods raise StoreError."""
+    """All methods raise StoreError. A caller that is limited to tags sees the silences and windows that it may end."""
 
     def __init__(
         self,
@@ -86,80 +50,136 @@ class SuppressionQueries(Query):
 
     async def list_silences(
         self, principal: Principal, *, ended: bool = False, limit: int = 100, after: str = ""
-    ) -> SuppressionViews[Silence]:
+    ) -> SilenceListModel:
         """Return a page of the current silences, or of those that ended some time ago. Raises InvalidContinuation."""
         page = await self._silences.list_page(ended=ended, limit=limit, after=after)
-        return SuppressionViews(_views(page.found, principal, self._clock.now()), page.continuation)
+        now = self._clock.now()
+        silences = [view_silence(each.value, now) for each in page.found if principal.manages(each.value.limited_to)]
+        return SilenceListModel(silences=silences, continuation=page.continuation)
 
     async def list_windows(
         self, principal: Principal, *, ended: bool = False, limit: int = 100, after: str = ""
-    ) -> SuppressionViews[RequestedWindow]:
-        """Return the same of requested windows."""
+    ) -> WindowListModel:
+        """Return a page of windows: first those of the job files, in addition to `limit`, then requested ones.
+
+        `ended`: only requested windows that ended some time ago. Raises InvalidContinuation.
+        """
         page = await self._windows.list_page(ended=ended, limit=limit, after=after)
-        return SuppressionViews(_views(page.found, principal, self._clock.now()), page.continuation)
+        now = self._clock.now()
+        windows = [] if ended or after else self.list_defined_windows()
+        windows += [view_window(each.value, now) for each in page.found if principal.manages(each.value.limited_to)]
+        return WindowListModel(windows=windows, continuation=page.continuation)
 
     async def list_current_windows(self) -> tuple[RequestedWindow, ...]:
         """Return the requested windows that have not ended, of all users: to compute what they pause."""
         return await self._windows.list_current()
 
-    async def list_ended_silences(self, principal: Principal, limit: int) -> tuple[SuppressionView[Silence], ...]:
+    async def list_ended_silences(self, principal: Principal, limit: int) -> list[SilenceModel]:
         """Return the newest silences that ended some time ago, newest first."""
-        return _views(await self._silences.list_newest_ended(limit), principal, self._clock.now())
+        stored, now = await self._silences.list_newest_ended(limit), self._clock.now()
+        return [view_silence(each.value, now) for each in stored if principal.manages(each.value.limited_to)]
 
-    async def list_ended_windows(
-        self, principal: Principal, limit: int
-    ) -> tuple[SuppressionView[RequestedWindow], ...]:
-        """Return the same of requested windows."""
-        return _views(await self._windows.list_newest_ended(limit), principal, self._clock.now())
+    async def list_ended_windows(self, principal: Principal, limit: int) -> list[WindowModel]:
+        """Return the newest requested windows that ended some time ago, newest first."""
+        stored, now = await self._windows.list_newest_ended(limit), self._clock.now()
+        return [view_window(each.value, now) for each in stored if principal.manages(each.value.limited_to)]
 
-    def list_defined_windows(self) -> tuple[DefinedWindowView, ...]:
-        """Return the windows of the job files, in order: for a limited caller those that select one of its jobs."""
+    def list_defined_windows(self) -> list[WindowModel]:
+        """Return the windows of the job files, in order.
+
+        A limited caller sees those that select one of its jobs, and of their selector only these jobs.
+        """
         now, is_limited = self._clock.now(), isinstance(self._catalog, LimitedCatalog)
-        found = []
+        windows = []
         for entry in self._catalog.snapshot.alerting.entries_of("windows"):
             jobs = self._select_jobs(entry.value) if is_limited else None
             if jobs is None or jobs:
-                times = _find_times(entry.value.periods, now)
-                found.append(DefinedWindowView(entry.value, entry.origin, *times, jobs))
-        return tuple(found)
+                windows.append(_view_defined(entry, jobs, now))
+        return windows
 
-    def find_defined_window(self, name: str) -> DefinedWindowView | None:
-        """Return the window of the job files with this name; None if the caller sees none."""
-        return next((each for each in self.list_defined_windows() if each.window.name == name), None)
-
-    def _select_jobs(self, window: MaintenanceWindow) -> tuple[str, ...]:
+    def _select_jobs(self, window: MaintenanceWindow) -> list[str]:
         subjects = (AlertSubject(each.job.name, each.job.check.kind, "", each.job.tags) for each in self._catalog)
-        return tuple(sorted(each.name for each in subjects if window.select.matches_any_severity_of(each)))
+        return sorted(each.name for each in subjects if window.select.matches_any_severity_of(each))
 
-    async def get_silence(self, principal: Principal, silence_id: str) -> SuppressionView[Silence]:
+    async def get_silence(self, principal: Principal, silence_id: str) -> SilenceModel:
         """Return a silence, also one that has ended. Raises NotFound."""
         stored = await self._silences.find(silence_id)
-        views = _views([] if stored is None else [stored], principal, self._clock.now())
-        if not views:
+        if stored is None or not principal.manages(stored.value.limited_to):
             raise NotFound(f"there is no silence with the id {silence_id!r}")
-        return views[0]
+        return view_silence(stored.value, self._clock.now())
 
-    async def get_window(self, principal: Principal, window_id: str) -> SuppressionView[RequestedWindow]:
-        """Return a requested window, also one that has ended. Raises NotFound."""
-        stored = await self._windows.find(window_id)
-        views = _views([] if stored is None else [stored], principal, self._clock.now())
-        if not views:
-            raise NotFound(f"there is no maintenance window with the id {window_id!r}")
-        return views[0]
+    async def get_window(self, principal: Principal, window: str) -> WindowModel:
+        """Return a window of the job files by its name, or a requested one by its id, also one that has ended.
+
+        Raises NotFound.
+        """
+        defined = next((each for each in self.list_defined_windows() if each.name == window), None)
+        if defined is not None:
+            return defined
+        stored = await self._windows.find(window)
+        if stored is None or not principal.manages(stored.value.limited_to):
+            raise NotFound(f"there is no maintenance window with the id {window!r}")
+        return view_window(stored.value, self._clock.now())
 
 
-def _views(
-    stored: Sequence[StoredSuppression[S]], principal: Principal, now: datetime
-) -> tuple[SuppressionView[S], ...]:
-    return tuple(view_suppression(each, now) for each in stored if principal.manages(each.value.limited_to))
+def view_silence(silence: Silence, now: datetime) -> SilenceModel:
+    """Return a silence with its state at an instant."""
+    return SilenceModel.from_object(
+        silence,
+        state=_find_times(silence.periods, now)[0],
+        select=silence.select.model_dump(mode="json", exclude_defaults=True),
+        limited_to=format_tags(silence.limited_to),
+        url=f"/api/silences/{silence.id}",
+    )
 
 
-def view_suppression(stored: StoredSuppression[S], now: datetime) -> SuppressionView[S]:
-    """Return it with its state at an instant."""
-    state, begins_at, ends_at = _find_times(stored.value.periods, now)
-    if state is SuppressionState.ENDED:
-        ends_at = stored.value.ends_at
-    return SuppressionView(stored.value, stored.etag, state, begins_at, ends_at)
+def view_window(requested: RequestedWindow, now: datetime) -> WindowModel:
+    """Return a requested window with its state at an instant."""
+    state, begins_at, ends_at = _find_times(requested.periods, now)
+    return WindowModel.from_object(
+        requested.window,
+        id=requested.id,
+        state=state,
+        begins_at=begins_at,
+        ends_at=requested.ends_at if state is SuppressionState.ENDED else ends_at,
+        author=requested.author,
+        created_at=requested.created_at,
+        origin="",
+        definition=dump_window(requested.window),
+        limited_to=format_tags(requested.limited_to),
+        url=f"/api/windows/{requested.id}",
+    )
+
+
+def _view_defined(entry: DefinedEntry, jobs: list[str] | None, now: datetime) -> WindowModel:
+    window: MaintenanceWindow = entry.value
+    state, begins_at, ends_at = _find_times(window.periods, now)
+    definition = dump_window(window)
+    if jobs is not None:
+        definition["select"] = {"jobs": jobs}
+    return WindowModel.from_object(
+        window,
+        id=None,
+        state=state,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        author=None,
+        created_at=None,
+        origin=entry.origin,
+        definition=definition,
+        limited_to=[],
+        url=f"/api/windows/{window.name}",
+    )
+
+
+def dump_window(window: MaintenanceWindow) -> dict[str, Any]:
+    """Return the keys of job files."""
+    return window.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def format_tags(tags: Iterable[tuple[str, str]]) -> list[str]:
+    """Return `key=value` of each tag."""
+    return [f"{key}={value}" for key, value in tags]
 
 
 def _find_times(periods: Periods, now: datetime) -> tuple[SuppressionState, datetime | None, datetime | None]:
@@ -183,20 +203,20 @@ class SuppressionCoverage(Query):
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._snapshot: JobSnapshot | None = None
-        self._names: dict[tuple[str, Tags], tuple[str, ...]] = {}
+        self._names: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
-    async def list_jobs(self, select: SubjectSelector, limited_to: Tags = ()) -> tuple[str, ...]:
-        """Return the names of the jobs that are selected now, in order. `limited_to`: see RequestedWindow."""
+    async def list_jobs(self, select: SubjectSelector, limited_to: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the names of the jobs that are selected now, in order. `limited_to`: of SilenceModel."""
         snapshot = self._catalog.snapshot
         if snapshot is not self._snapshot or len(self._names) >= MAX_CACHED_SELECTORS:
             self._snapshot, self._names = snapshot, {}
-        key = select.model_dump_json(exclude_defaults=True), limited_to
+        key = select.model_dump_json(exclude_defaults=True), tuple(limited_to)
         names = self._names
         if key not in names:
 
             def find_name(entry: CatalogJob) -> str:
                 job = entry.job
-                is_limited = limited_to and not any(job.tags.get(name) == value for name, value in limited_to)
+                is_limited = limited_to and not any(tag in limited_to for tag in format_tags(job.tags.items()))
                 return "" if is_limited or not select.selects(job.name, job.tags, job.check.kind) else job.name
 
             names[key] = tuple(sorted(filter(None, await convert_each(find_name, snapshot))))

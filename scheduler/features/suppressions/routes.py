@@ -43,11 +43,8 @@ async def list_silences(
     continuation: Continuation = None,
 ) -> SilenceListModel:
     """List silences, oldest first. A page can contain fewer than `limit`. Only the last page has no continuation."""
-    page = await services.suppressions.list_silences(
+    return await services.suppressions.list_silences(
         caller.principal, ended=ended, limit=limit, after=continuation or ""
-    )
-    return SilenceListModel(
-        silences=[SilenceModel.from_view(view) for view in page.found], continuation=page.continuation
     )
 
 
@@ -61,23 +58,20 @@ async def create_silence(
     """
     new = NewSilence(parse_selector(body.select), body.ends_at, body.starts_at, body.reason, parse_length(body.length))
     created = await services.operations.silences.create(new, caller)
-    silence_id = created.stored.value.id
-    response.headers["Location"] = f"/api/silences/{silence_id}"
-    view = await services.suppressions.get_silence(caller.principal, silence_id)
-    return CreatedSilenceModel.from_created(view, created.jobs)
+    response.headers["Location"] = created.url
+    return created
 
 
 @silences_router.read("/api/silences/{silence_id}")
 async def get_silence(services: ServicesDep, caller: CallerDep, silence_id: SilenceId) -> SilenceModel:
     """Return a silence, also one that has ended."""
-    return SilenceModel.from_view(await services.suppressions.get_silence(caller.principal, silence_id))
+    return await services.suppressions.get_silence(caller.principal, silence_id)
 
 
 @silences_router.operate("/api/silences/{silence_id}/end", problems=_CONFLICT)
 async def end_silence(services: ServicesDep, caller: CallerDep, silence_id: SilenceId) -> SilenceModel:
     """End a silence now. 409 if it has ended, or has not started: then delete it."""
-    await services.operations.silences.end(silence_id, caller)
-    return SilenceModel.from_view(await services.suppressions.get_silence(caller.principal, silence_id))
+    return await services.operations.silences.end(silence_id, caller)
 
 
 @silences_router.manage("/api/silences/{silence_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
@@ -113,12 +107,9 @@ async def list_windows(
 
     `ended`: requested ones only. A page can contain fewer than `limit`. Only the last page has no continuation.
     """
-    page = await services.suppressions.list_windows(
+    return await services.suppressions.list_windows(
         caller.principal, ended=ended, limit=limit, after=continuation or ""
     )
-    defined = () if ended or continuation else services.suppressions.list_defined_windows()
-    windows = [*map(WindowModel.from_defined, defined), *map(WindowModel.from_view, page.found)]
-    return WindowListModel(windows=windows, continuation=page.continuation)
 
 
 @windows_router.operate("/api/windows", status_code=HTTPStatus.CREATED, problems=_CONFLICT)
@@ -132,19 +123,14 @@ async def start_window(
     """
     definition = body.model_dump(by_alias=True, exclude_none=True)
     created = await services.operations.windows.create(definition, caller)
-    window_id = created.stored.value.id
-    response.headers["Location"] = f"/api/windows/{window_id}"
-    view = await services.suppressions.get_window(caller.principal, window_id)
-    return CreatedWindowModel.from_created(view, created.jobs)
+    response.headers["Location"] = created.url
+    return created
 
 
 @windows_router.read("/api/windows/{window_id}")
 async def get_window(services: ServicesDep, caller: CallerDep, window_id: WindowId) -> WindowModel:
     """Return a maintenance window by its id, also one that has ended, or one of a job file by its name."""
-    defined = services.suppressions.find_defined_window(window_id)
-    if defined is not None:
-        return WindowModel.from_defined(defined)
-    return WindowModel.from_view(await services.suppressions.get_window(caller.principal, window_id))
+    return await services.suppressions.get_window(caller.principal, window_id)
 
 
 @windows_router.operate("/api/windows/{window_id}/end", problems=_CONFLICT)
@@ -153,8 +139,7 @@ async def end_window(services: ServicesDep, caller: CallerDep, window_id: Window
 
     409 if it has ended, has not started (then delete it), or is defined in a job file.
     """
-    ended = await services.operations.windows.end(window_id, caller)
-    return WindowModel.from_view(await services.suppressions.get_window(caller.principal, ended.id))
+    return await services.operations.windows.end(window_id, caller)
 
 
 @windows_router.manage("/api/windows/{window_id}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)

@@ -10,11 +10,11 @@ What a caller that is limited to tags creates concerns only jobs that have one o
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,7 +28,6 @@ from jobs.incidents.suppression.windows import (
     MaintenanceWindow,
     RequestedWindow,
     Silence,
-    SubjectSelector,
 )
 from jobs.model_base import FILE_CONTEXT
 from jobs.ports import Clock
@@ -36,6 +35,8 @@ from jobs.problems import validation_problems
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
+from scheduler.features.suppressions.models import CreatedSilenceModel, CreatedWindowModel, SilenceModel, WindowModel
+from scheduler.features.suppressions.queries import format_tags, view_silence, view_window
 from scheduler.identity.principal import Caller
 from scheduler.operations.arguments import check_reason, find_end
 from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
@@ -44,25 +45,132 @@ from scheduler.stores.port import RowChanged
 MAX_CURRENT_SUPPRESSIONS = 1000
 """Silences, and windows, that have not ended: each pass of the engine considers all of them."""
 
+S = TypeVar("S", Silence, RequestedWindow)
+ModelT = TypeVar("ModelT", SilenceModel, WindowModel)
 
-def select_jobs(catalog: Catalog, selector: SubjectSelector) -> tuple[str, ...]:
-    """Return the names of the jobs of a catalog that are selected, by name. Severities do not matter."""
-    return tuple(
-        sorted(
-            entry.job.name
-            for entry in catalog.snapshot
-            if selector.matches_any_severity_of(AlertSubject(entry.job.name, entry.job.check.kind, "", entry.job.tags))
+
+class _SuppressionManager(Operation, Generic[S, ModelT]):
+    """What silences and windows have in common: to end one, and to delete one that has not started.
+
+    All methods raise StoreError: then nothing was changed.
+    """
+
+    noun: str
+    """As in messages, such as `maintenance window`."""
+    action_prefix: str
+    """Of the actions in the audit trail, such as `window`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        stored: StoredSuppressions[S],
+        clock: Clock,
+        audit: AuditTrail,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_change`: called after each change, which a pass of the engine should observe soon."""
+        self._catalog = catalog
+        self._stored: StoredSuppressions[S] = stored
+        self._clock = clock
+        self._audit = audit
+        self._on_change = on_change
+
+    async def end(self, reference: str, caller: Caller) -> ModelT:
+        """End it now, by its id; a window also by its name if it has not ended. One that recurs does not begin again.
+
+        Raises NotFound; Conflict: it has ended, or it has not started.
+        """
+        stored = await self._get(reference, caller)
+        before, now = stored.value, self._clock.now()
+        if before.ends_at is not None and now >= before.ends_at:
+            raise Conflict(f"{self.noun} {before.name} ended at {format_instant(before.ends_at)}")
+        if not self._has_started(before, now):
+            raise Conflict(f"{self.noun} {before.name} {self._describe_start(before, now)}: delete it instead")
+        after = self._cut(before, now)
+        change = self._describe("end", f"{self.noun} {before.name} was ended", before, after)
+        try:
+            async with audited(self._audit, caller, change):
+                await self._stored.replace(stored, after)
+        except RowChanged:
+            raise self._changed_meanwhile() from None
+        self._on_change()
+        return self._view(after, now)
+
+    async def delete(self, reference: str, caller: Caller) -> None:
+        """Delete one that has not started; others are part of the history. Raises NotFound, Conflict."""
+        stored = await self._get(reference, caller)
+        before, now = stored.value, self._clock.now()
+        if self._has_started(before, now):
+            is_over = before.ends_at is not None and now >= before.ends_at
+            advice = "it is retained as part of the history" if is_over else "end it instead"
+            raise Conflict(f"{self.noun} {before.name} {self._describe_start(before, now)}: {advice}")
+        change = self._describe("delete", f"{self.noun} {before.name} was deleted", before, None)
+        try:
+            async with audited(self._audit, caller, change):
+                await self._stored.delete(stored)
+        except RowChanged:
+            raise self._changed_meanwhile() from None
+        self._on_change()
+
+    async def _insert(self, new: S, text: str, caller: Caller) -> tuple[str, ...]:
+        """Store a new one and return the names of the jobs that it selects now. `text`: its end in the audit trail."""
+        jobs = self._select_jobs(new)
+        summary = f"{self.noun} {new.name} of {format_count(len(jobs), 'job')}{text} was created"
+        change = AuditedChange(f"{self.action_prefix}.create", new.id, summary, jobs, after=self._to_fields(new))
+        async with audited(self._audit, caller, change):
+            await self._stored.insert(new)
+        self._on_change()
+        return jobs
+
+    async def _list_current(self, now: datetime) -> list[S]:
+        """Return those that have not ended. Raises Conflict: there are too many for another one."""
+        stored = await self._stored.list_unarchived()
+        current = [each.value for each in stored if each.value.ends_at is None or now < each.value.ends_at]
+        if len(current) >= MAX_CURRENT_SUPPRESSIONS:
+            raise Conflict(f"{len(current)} {self.noun}s are in force or planned, the maximum: end others")
+        return current
+
+    def _select_jobs(self, value: S) -> tuple[str, ...]:
+        """Return the names of the jobs of the catalog that it selects, by name. Severities do not matter."""
+        select = self._selector_of(value)
+        jobs = (entry.job for entry in self._catalog.snapshot)
+        subjects = (AlertSubject(job.name, job.check.kind, "", job.tags) for job in jobs)
+        return tuple(sorted(subject.name for subject in subjects if select.matches_any_severity_of(subject)))
+
+    def _describe(self, action: str, summary: str, before: S, after: S | None) -> AuditedChange:
+        return AuditedChange(
+            f"{self.action_prefix}.{action}",
+            before.id,
+            summary,
+            self._select_jobs(before),
+            self._to_fields(before),
+            None if after is None else self._to_fields(after),
         )
-    )
 
+    def _changed_meanwhile(self) -> Conflict:
+        return Conflict(f"the {self.noun} was changed by another request at the same time: retry")
 
-@asynccontextmanager
-async def conflict_if_changed(what: str) -> AsyncIterator[None]:
-    """Turn RowChanged into Conflict. `what`: such as `the silence`."""
-    try:
-        yield
-    except RowChanged:
-        raise Conflict(f"{what} was changed by another request at the same time: retry") from None
+    @abstractmethod
+    async def _get(self, reference: str, caller: Caller) -> StoredSuppression[S]: ...
+
+    @abstractmethod
+    def _selector_of(self, value: S) -> ExplicitSelector: ...
+
+    @abstractmethod
+    def _has_started(self, value: S, now: datetime) -> bool: ...
+
+    @abstractmethod
+    def _describe_start(self, value: S, now: datetime) -> str: ...
+
+    @abstractmethod
+    def _cut(self, value: S, now: datetime) -> S: ...
+
+    @abstractmethod
+    def _view(self, value: S, now: datetime) -> ModelT: ...
+
+    @abstractmethod
+    def _to_fields(self, value: S) -> dict[str, object]:
+        """Return its members for the audit trail."""
 
 
 _PAST_START = timedelta(minutes=5)
@@ -83,33 +191,10 @@ class NewSilence:
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedSilence:
-    """`jobs`: those that it selects now; none if it selects nothing, which is most likely an error of the caller."""
+class SilenceManager(_SuppressionManager[Silence, SilenceModel]):
+    noun = action_prefix = "silence"
 
-    stored: StoredSuppression[Silence]
-    jobs: tuple[str, ...]
-
-
-class SilenceManager(Operation):
-    """All methods raise StoreError: then nothing was changed."""
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        silences: StoredSuppressions[Silence],
-        clock: Clock,
-        audit: AuditTrail,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`on_change`: called after each change, which a pass of the engine should observe soon."""
-        self._catalog = catalog
-        self._on_change = on_change
-        self._silences = silences
-        self._clock = clock
-        self._audit = audit
-
-    async def create(self, new: NewSilence, caller: Caller) -> CreatedSilence:
+    async def create(self, new: NewSilence, caller: Caller) -> CreatedSilenceModel:
         """Create a silence. For a caller that is limited to tags it is limited to jobs with one of these tags.
 
         Raises:
@@ -121,72 +206,40 @@ class SilenceManager(Operation):
         ends_at = find_end("ends_at", new.ends_at, new.seconds, starts_at)
         _check_times(starts_at, ends_at, now)
         check_reason(new.reason)
-        current = [each for each in await self._silences.list_unarchived() if now < each.value.ends_at]
-        if len(current) >= MAX_CURRENT_SUPPRESSIONS:
-            raise Conflict(f"{len(current)} silences are in force or planned, the maximum: end others")
+        await self._list_current(now)
         silence = _create_silence(new, starts_at, ends_at, caller, now)
-        jobs = select_jobs(self._catalog, new.select)
-        count = format_count(len(jobs), "job")
-        summary = f"silence {silence.id} of {count} until {format_instant(silence.ends_at)} was created"
-        change = AuditedChange("silence.create", silence.id, summary, jobs, after=describe_silence(silence))
-        async with audited(self._audit, caller, change):
-            stored = await self._silences.insert(silence)
-        self._on_change()
-        return CreatedSilence(stored, jobs)
+        jobs = await self._insert(silence, f" until {format_instant(silence.ends_at)}", caller)
+        return CreatedSilenceModel.from_object(self._view(silence, now), jobs=jobs)
 
-    async def end(self, silence_id: str, caller: Caller) -> Silence:
-        """End a silence now. Raises NotFound; Conflict: it is not in force."""
-        stored = await self._get(silence_id, caller)
-        before, now = stored.value, self._clock.now()
-        if now >= before.ends_at:
-            raise Conflict(f"silence {before.id} ended at {format_instant(before.ends_at)}")
-        if now <= before.starts_at:
-            raise Conflict(f"silence {before.id} starts at {format_instant(before.starts_at)}: delete it instead")
-        after = Silence(**{**dict(before), "ends_at": now})
-        change = self._describe("silence.end", f"silence {before.id} was ended", before, after)
-        async with audited(self._audit, caller, change), conflict_if_changed("the silence"):
-            await self._silences.replace(stored, after)
-        self._on_change()
-        return after
-
-    async def delete(self, silence_id: str, caller: Caller) -> None:
-        """Delete a silence that has not started; others are part of the history. Raises NotFound, Conflict."""
-        stored = await self._get(silence_id, caller)
-        silence, now = stored.value, self._clock.now()
-        if now > silence.starts_at:
-            advice = "end it instead" if now < silence.ends_at else "it is retained as part of the history"
-            raise Conflict(f"silence {silence.id} started at {format_instant(silence.starts_at)}: {advice}")
-        change = self._describe("silence.delete", f"silence {silence.id} was deleted", silence, None)
-        async with audited(self._audit, caller, change), conflict_if_changed("the silence"):
-            await self._silences.delete(stored)
-        self._on_change()
-
-    async def _get(self, silence_id: str, caller: Caller) -> StoredSuppression[Silence]:
-        stored = await self._silences.find(silence_id)
+    async def _get(self, reference: str, caller: Caller) -> StoredSuppression[Silence]:
+        stored: StoredSuppression[Silence] | None = await self._stored.find(reference)
         if stored is None or not caller.principal.manages(stored.value.limited_to):
-            raise NotFound(f"there is no silence with the id {silence_id!r}")
+            raise NotFound(f"there is no silence with the id {reference!r}")
         return stored
 
-    def _describe(self, action: str, summary: str, before: Silence, after: Silence | None) -> AuditedChange:
-        return AuditedChange(
-            action,
-            before.id,
-            summary,
-            select_jobs(self._catalog, before.select),
-            describe_silence(before),
-            None if after is None else describe_silence(after),
-        )
+    def _selector_of(self, value: Silence) -> ExplicitSelector:
+        return value.select
 
+    def _has_started(self, value: Silence, now: datetime) -> bool:
+        return now > value.starts_at
 
-def describe_silence(silence: Silence) -> dict[str, object]:
-    """Return its members for the audit trail."""
-    return {
-        "select": silence.select.model_dump(mode="json", exclude_defaults=True),
-        "starts_at": format_iso_instant(silence.starts_at),
-        "ends_at": format_iso_instant(silence.ends_at),
-        "reason": silence.reason,
-        "limited_to": [f"{key}={value}" for key, value in silence.limited_to],
-    }
+    def _describe_start(self, value: Silence, now: datetime) -> str:
+        return f"{'started' if now > value.starts_at else 'starts'} at {format_instant(value.starts_at)}"
+
+    def _cut(self, value: Silence, now: datetime) -> Silence:
+        return Silence(**{**dict(value), "ends_at": now})
+
+    def _view(self, value: Silence, now: datetime) -> SilenceModel:
+        return view_silence(value, now)
+
+    def _to_fields(self, value: Silence) -> dict[str, object]:
+        return {
+            "select": value.select.model_dump(mode="json", exclude_defaults=True),
+            "starts_at": format_iso_instant(value.starts_at),
+            "ends_at": format_iso_instant(value.ends_at),
+            "reason": value.reason,
+            "limited_to": format_tags(value.limited_to),
+        }
 
 
 def _create_silence(new: NewSilence, starts_at: datetime, ends_at: datetime, caller: Caller, now: datetime) -> Silence:
@@ -220,33 +273,11 @@ def _check_times(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
 _TIME_KEYS = ("from", "schedule", "weekly", "calendar")
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedWindow:
-    """`jobs`: those that it selects now; none if it selects nothing, which is most likely an error of the caller."""
+class WindowManager(_SuppressionManager[RequestedWindow, WindowModel]):
+    noun = "maintenance window"
+    action_prefix = "window"
 
-    stored: StoredSuppression[RequestedWindow]
-    jobs: tuple[str, ...]
-
-
-class WindowManager(Operation):
-    """All methods raise StoreError: then nothing was changed."""
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        windows: StoredSuppressions[RequestedWindow],
-        clock: Clock,
-        audit: AuditTrail,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`on_change`: see SilenceManager."""
-        self._catalog = catalog
-        self._on_change = on_change
-        self._windows = windows
-        self._clock = clock
-        self._audit = audit
-
-    async def create(self, definition: Mapping[str, Any], caller: Caller) -> CreatedWindow:
+    async def create(self, definition: Mapping[str, Any], caller: Caller) -> CreatedWindowModel:
         """Create a window by the keys of job files; without a time it begins now, and requires `for` or `until`.
         Without a name it gets that of its change, such as `CHG0042-5f2c1d9b`.
 
@@ -259,45 +290,12 @@ class WindowManager(Operation):
         """
         now = self._clock.now()
         requested = self._read(definition, caller, now)
-        await self._require_room(requested, caller, now)
-        jobs = select_jobs(self._catalog, requested.window.select)
-        summary = f"maintenance window {requested.name} of {format_count(len(jobs), 'job')} was created"
-        change = AuditedChange("window.create", requested.id, summary, jobs, after=describe_window(requested))
-        async with audited(self._audit, caller, change):
-            stored = await self._windows.insert(requested)
-        self._on_change()
-        return CreatedWindow(stored, jobs)
-
-    async def end(self, window: str, caller: Caller) -> RequestedWindow:
-        """End a window now, by its id, or by its name if it has not ended. A window that recurs does not begin again.
-
-        Raises NotFound; Conflict: it has ended, or it has not started.
-        """
-        stored = await self._get(window, caller)
-        before, now = stored.value, self._clock.now()
-        if before.ends_at is not None and now >= before.ends_at:
-            raise Conflict(f"maintenance window {before.name} ended at {format_instant(before.ends_at)}")
-        if not _has_started(before, now):
-            raise Conflict(f"maintenance window {before.name} has not started: delete it instead")
-        after = RequestedWindow(**{**dict(before), "ended_at": now})
-        change = self._describe("window.end", f"maintenance window {before.name} was ended", before, after)
-        async with audited(self._audit, caller, change), conflict_if_changed("the maintenance window"):
-            await self._windows.replace(stored, after)
-        self._on_change()
-        return after
-
-    async def delete(self, window: str, caller: Caller) -> None:
-        """Delete a window that has not started; others are part of the history. Raises NotFound, Conflict."""
-        stored = await self._get(window, caller)
-        found, now = stored.value, self._clock.now()
-        if _has_started(found, now):
-            is_over = found.ends_at is not None and now >= found.ends_at
-            advice = "it is retained as part of the history" if is_over else "end it instead"
-            raise Conflict(f"maintenance window {found.name} has started: {advice}")
-        change = self._describe("window.delete", f"maintenance window {found.name} was deleted", found, None)
-        async with audited(self._audit, caller, change), conflict_if_changed("the maintenance window"):
-            await self._windows.delete(stored)
-        self._on_change()
+        current = await self._list_current(now)
+        same = next((window for window in current if window.name == requested.name), None)
+        if same is not None and caller.principal.manages(same.limited_to):
+            raise Conflict(f"maintenance window {same.name} ({same.id}) has not ended: end it, or choose another name")
+        jobs = await self._insert(requested, "", caller)
+        return CreatedWindowModel.from_object(self._view(requested, now), jobs=jobs)
 
     def _read(self, definition: Mapping[str, Any], caller: Caller, now: datetime) -> RequestedWindow:
         given, window_id = dict(definition), create_suppression_id(now)
@@ -321,29 +319,17 @@ class WindowManager(Operation):
             raise InvalidArgument("until", f"the window has no time after now: it is {format_instant(now)}")
         return requested
 
-    async def _require_room(self, requested: RequestedWindow, caller: Caller, now: datetime) -> None:
-        current = [
-            each.value
-            for each in await self._windows.list_unarchived()
-            if each.value.ends_at is None or now < each.value.ends_at
-        ]
-        if len(current) >= MAX_CURRENT_SUPPRESSIONS:
-            raise Conflict(f"{len(current)} maintenance windows are in force or planned, the maximum: end others")
-        same = next((each for each in current if each.name == requested.name), None)
-        if same is not None and caller.principal.manages(same.limited_to):
-            raise Conflict(f"maintenance window {same.name} ({same.id}) has not ended: end it, or choose another name")
-
-    async def _get(self, window: str, caller: Caller) -> StoredSuppression[RequestedWindow]:
+    async def _get(self, reference: str, caller: Caller) -> StoredSuppression[RequestedWindow]:
         now = self._clock.now()
-        stored = await self._windows.find(window)
+        stored = await self._stored.find(reference)
         if stored is None:
-            named = [each for each in await self._windows.list_unarchived() if each.value.name == window]
+            named = [each for each in await self._stored.list_unarchived() if each.value.name == reference]
             visible = [each for each in named if caller.principal.manages(each.value.limited_to)]
             current = [each for each in visible if each.value.ends_at is None or now < each.value.ends_at]
             stored = next(iter(current or reversed(visible)), None)
         if stored is None or not caller.principal.manages(stored.value.limited_to):
-            self._refuse_defined(window, caller)
-            raise NotFound(f"there is no maintenance window {window!r} that a request has created")
+            self._refuse_defined(reference, caller)
+            raise NotFound(f"there is no maintenance window {reference!r} that a request has created")
         return stored
 
     def _refuse_defined(self, window: str, caller: Caller) -> None:
@@ -352,35 +338,32 @@ class WindowManager(Operation):
             if entry.value.name == window:
                 raise Conflict(f"maintenance window {window} is defined in {entry.origin}: change it there")
 
-    def _describe(
-        self, action: str, summary: str, before: RequestedWindow, after: RequestedWindow | None
-    ) -> AuditedChange:
-        return AuditedChange(
-            action,
-            before.id,
-            summary,
-            select_jobs(self._catalog, before.window.select),
-            describe_window(before),
-            None if after is None else describe_window(after),
-        )
+    def _selector_of(self, value: RequestedWindow) -> ExplicitSelector:
+        return value.window.select
 
+    def _has_started(self, value: RequestedWindow, now: datetime) -> bool:
+        """Return whether one of its periods has started since its creation."""
+        since = state_at(value.window.periods, value.created_at)
+        return since.is_inside or (since.changes_at is not None and since.changes_at <= now)
 
-def describe_window(requested: RequestedWindow) -> dict[str, object]:
-    """Return its members for the audit trail."""
-    return {
-        **requested.window.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "ended_at": None if requested.ended_at is None else format_iso_instant(requested.ended_at),
-        "limited_to": [f"{key}={value}" for key, value in requested.limited_to],
-    }
+    def _describe_start(self, value: RequestedWindow, now: datetime) -> str:
+        return "has started" if self._has_started(value, now) else "has not started"
+
+    def _cut(self, value: RequestedWindow, now: datetime) -> RequestedWindow:
+        return RequestedWindow(**{**dict(value), "ended_at": now})
+
+    def _view(self, value: RequestedWindow, now: datetime) -> WindowModel:
+        return view_window(value, now)
+
+    def _to_fields(self, value: RequestedWindow) -> dict[str, object]:
+        return {
+            **value.window.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+            "ended_at": None if value.ended_at is None else format_iso_instant(value.ended_at),
+            "limited_to": format_tags(value.limited_to),
+        }
 
 
 def _create_name(change_id: object, window_id: str) -> str:
     """Return a name that no other window has."""
     change = re.sub(r"[^A-Za-z0-9._-]+", "-", change_id).strip("-._") if isinstance(change_id, str) else ""
     return f"{change[:80] or 'window'}-{window_id.rpartition('-')[2]}"
-
-
-def _has_started(requested: RequestedWindow, now: datetime) -> bool:
-    """Return whether one of its periods has started since its creation."""
-    since = state_at(requested.window.periods, requested.created_at)
-    return since.is_inside or (since.changes_at is not None and since.changes_at <= now)

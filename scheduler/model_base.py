@@ -1,19 +1,26 @@
-"""Base classes of all request and response models, and the types that request bodies share."""
+"""Base classes of what services return and take, and the types that requests share.
+
+What a service returns is what the API serves, `--json` prints and a page shows. No model depends on FastAPI.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
-from scheduler.operations.arguments import MAX_REASON_LENGTH
+
+Item = TypeVar("Item")
 
 EXAMPLE_VALUES = "x-example-values"
 """Member of a schema, removed from the document: names and values of fields of the model's example."""
+
+MAX_REASON_LENGTH = 500
+"""Characters."""
 
 RETRY_AFTER = "5"
 """Seconds after which a client should retry while a part is down."""
@@ -26,6 +33,33 @@ class ResponseModel(BaseModel):
     """
 
     model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
+
+    @classmethod
+    def from_object(cls, source: object, **members: object) -> Self:
+        """Return the model with these members; each other one is the attribute of `source` of the same name."""
+        return cls(
+            **{name: members.get(name) if name in members else getattr(source, name) for name in cls.model_fields}
+        )
+
+
+class ListModel(ResponseModel, Generic[Item]):
+    """A page of a list: its first field are the items. `continuation`, if it has one, fetches the next page."""
+
+    @classmethod
+    def items_field(cls) -> str:
+        """Return the name of the field with the items."""
+        return next(iter(cls.model_fields))
+
+    @property
+    def items(self) -> list[Item]:
+        items: list[Item] = getattr(self, self.items_field())
+        return items
+
+    @property
+    def next_page(self) -> str | None:
+        """Return the continuation; None on the last page, and of a list without pages."""
+        continuation: str | None = getattr(self, "continuation", None)
+        return continuation
 
 
 def example_values(**fields: JsonValue) -> ConfigDict:
