@@ -1,6 +1,6 @@
 """The id of the API request that the code runs for.
 
-Set by scheduler.api.middleware.responses, read by observability.logs and by problems.
+Set by scheduler.api.middleware.stack, read by observability.logs and by problems.
 """
 
 from __future__ import annotations

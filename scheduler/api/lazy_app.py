@@ -59,7 +59,7 @@ class LazyApi:
         """
         api = await self._full_app()
         if not self._is_requested:
-            from scheduler.api.dashboard.warm_up import prepare_overview
+            from scheduler.api.dashboard.readers import prepare_overview
 
             await prepare_overview(api, self._services)
 

@@ -190,7 +190,7 @@ class ApiRouter(APIRouter):
 
     The name of the function is the operationId. Options in addition to FastAPI's: `accepts`, the media types of the
     body (default: JSON); `max_body`, its largest size in bytes (default: 64 KiB); `problems`, statuses that only this
-    route knows, mostly 409. Others follow from its kind, see scheduler.api.description.problem_responses.
+    route knows, mostly 409. Others follow from its kind, see scheduler.api.description.document.
 
     `by_tag`: see DeclaredRoute; the default of its routes.
     """

@@ -17,7 +17,7 @@ from fastapi import Depends, Query
 
 from scheduler.api.dashboard.rendering.page_caches import SharedPages
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.list_filters import parse_job_filters
+from scheduler.api.parameters import parse_job_filters
 from scheduler.api.routing import parse_choice
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError

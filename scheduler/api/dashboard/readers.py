@@ -5,22 +5,27 @@ Each Services has its own readers, so that a caller that is limited to tags neve
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 
-from scheduler.api.dashboard.overview import OverviewReader
+from scheduler.api.dashboard.overview import OverviewReader, OverviewView
 from scheduler.api.dashboard.rendering.page import error_page_response
 from scheduler.api.dashboard.rendering.page_caches import KnownPages
+from scheduler.api.dashboard.rendering.templates import compile_template
 from scheduler.api.negotiation import register_problem_pages
 from scheduler.features.changes.job_markers import JobMarkerReader
 from scheduler.features.circuits.queries import OpenCircuitFinder
 from scheduler.features.forecast.load import DurationReader
 from scheduler.features.forecast.queries import ForecastReader, LoadReader
 from scheduler.features.jobs.availability import AvailabilityReader
+from scheduler.features.overview.summaries import OverviewCriteria
 from scheduler.features.runs.queries import OutageReader
 from scheduler.services import Services
+from scheduler.stores.port import StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +70,13 @@ def readers_of(request: Request, services: Services) -> Readers:
     """Return the readers of these services."""
     readers: PageReaders = request.app.state.readers
     return readers.of(services)
+
+
+async def prepare_overview(api: FastAPI, services: Services) -> None:
+    """Compile its templates, in a thread, and read the jobs of its first page into the caches of the readers."""
+    await asyncio.to_thread(compile_template, "overview.html")
+    readers: PageReaders = api.state.readers
+    reader, view = readers.of(services).overview, OverviewView(OverviewCriteria())
+    with suppress(StoreError):  # the page itself reports it
+        overview = await reader.read_overview()
+        await reader.read_rows(overview, await reader.select(overview, view), view)

@@ -28,7 +28,7 @@ def header_reader(scope: Scope) -> partial[list[str]]:
 
 _MAX_LENGTH = 60
 BEHIND_PROXY = "behind_proxy"
-"""Member of the state of a request, set by scheduler.api.middleware.responses."""
+"""Member of the state of a request, set by scheduler.api.middleware.stack."""
 FUNCTION_NAME: str = "azure_functions.function_name"
 """Key of the ASGI scope in the Functions host; a client cannot set it."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.list_filters import parse_due_range
+from scheduler.api.parameters import parse_due_range
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.audit.models import AuditEntryModel, AuditHeadModel, AuditList
 from scheduler.features.audit.queries import AuditFilter

@@ -14,8 +14,8 @@ from fastapi.responses import JSONResponse
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.declared_routes import JSON_TYPE
+from scheduler.api.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.features.backtest.comparison import ComparedMessage

@@ -8,8 +8,15 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from scheduler.api.list_filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.period_parameters import AtOrAfter, AtOrBefore, EnteredStates
+from scheduler.api.parameters import (
+    AtOrAfter,
+    AtOrBefore,
+    EnteredStates,
+    KindsParameter,
+    TagsParameter,
+    parse_due_range,
+    parse_job_filters,
+)
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.features.changes.markers import MAX_MARKER_TAGS, MAX_MARKER_TEXT
 from scheduler.features.changes.models import (

@@ -18,7 +18,7 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
-from scheduler.api.list_filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
+from scheduler.api.parameters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.features.forecast.charts import create_heat_map, create_load_view, format_cell_time, parse_cell
 from scheduler.features.forecast.counting import CellJob

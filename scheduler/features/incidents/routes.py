@@ -10,8 +10,7 @@ from pydantic import Field
 
 from jobs.incidents.actions import MAX_NOTE
 from jobs.incidents.values import IncidentStatus
-from scheduler.api.list_filters import TagsParameter, parse_due_range, parse_job_filters
-from scheduler.api.requests.lengths import parse_length
+from scheduler.api.parameters import TagsParameter, parse_due_range, parse_job_filters, parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.incidents.models import (
     DecisionListModel,

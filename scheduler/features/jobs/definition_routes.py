@@ -18,10 +18,10 @@ from jobs.formats.instants import parse_instant
 from jobs.problems import Problem
 from jobs.schedules import TimeZone, zone_of
 from scheduler.api.declared_routes import JSON_TYPE
+from scheduler.api.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.description.headers import describe_body
-from scheduler.api.list_filters import KindsParameter, NamesParameter, StatesParameter, TagsParameter, parse_job_filters
+from scheduler.api.parameters import KindsParameter, NamesParameter, StatesParameter, TagsParameter, parse_job_filters
 from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableValue, describe_problem
-from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat, write_job_file
 from scheduler.features.jobs.queries import next_due_instants

@@ -13,8 +13,9 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
+from scheduler.api.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.description.headers import response_headers
-from scheduler.api.list_filters import (
+from scheduler.api.parameters import (
     KindsParameter,
     LatestOutcomesParameter,
     NamesParameter,
@@ -23,7 +24,6 @@ from scheduler.api.list_filters import (
     parse_job_filters,
 )
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
-from scheduler.api.requests.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.routing import (
     POLL_RETRY_AFTER,
     ApiRouter,

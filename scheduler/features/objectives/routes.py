@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from starlette.responses import Response
 
-from scheduler.api.period_parameters import answer_invalid
+from scheduler.api.parameters import answer_invalid
 from scheduler.api.routing import ApiRouter, Continuation, Limit, ServicesDep
 from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
 from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows

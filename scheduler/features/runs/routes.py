@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import Response
 
 from scheduler.api.description.headers import response_headers
-from scheduler.api.list_filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
+from scheduler.api.parameters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import (
     POLL_RETRY_AFTER,

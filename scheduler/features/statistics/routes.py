@@ -10,23 +10,21 @@ from typing import Annotated, Literal
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.list_filters import (
-    FromParameter,
-    KindsParameter,
-    NamesParameter,
-    TagsParameter,
-    ToParameter,
-    parse_job_filters,
-    parse_name_filter,
-)
-from scheduler.api.period_parameters import (
+from scheduler.api.parameters import (
     AtOrAfter,
     AtOrBefore,
     EnteredStates,
+    FromParameter,
+    KindsParameter,
     MonthParameter,
+    NamesParameter,
+    TagsParameter,
+    ToParameter,
     WindowParameter,
     ZoneParameter,
     answer_invalid,
+    parse_job_filters,
+    parse_name_filter,
     parse_zone_parameter,
 )
 from scheduler.api.routing import (

@@ -23,7 +23,7 @@ from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.declared_routes import JSON_TYPE
-from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
+from scheduler.api.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound

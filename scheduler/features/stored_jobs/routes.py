@@ -10,7 +10,7 @@ from fastapi import Path, Query, Request, Response
 
 from jobs.definition import NAME_PATTERN
 from scheduler.api.declared_routes import JSON_TYPE, MERGE_PATCH_TYPE
-from scheduler.api.requests.definition_requests import (
+from scheduler.api.definition_requests import (
     DEFINITION_BODY,
     MAX_DEFINITION_BODY,
     PATCH_BODY,

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from jobs.incidents.suppression.windows import ExplicitSelector
 from jobs.problems import Problem, validation_problems
+from scheduler.api.parameters import parse_length
 from scheduler.api.problems import UnusableValue, describe_problem
-from scheduler.api.requests.lengths import parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep
 from scheduler.features.suppressions.models import (
     SUPPRESSION_ID,

@@ -14,7 +14,7 @@ import pytest
 from jinja2 import Environment
 
 from scheduler.api.app import create_api
-from scheduler.api.dashboard import warm_up
+from scheduler.api.dashboard import readers
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.lazy_app import LazyApi
 from scheduler.health import HealthStatus
@@ -121,7 +121,7 @@ async def test_a_request_that_came_first_does_not_share_the_processor_with_the_p
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled: list[str] = []
-    monkeypatch.setattr(warm_up, "compile_template", compiled.append)
+    monkeypatch.setattr(readers, "compile_template", compiled.append)
     async with both() as apis:
         response, _ = await asyncio.gather(apis.early.get("/api/dashboard"), apis.lazy.warm_up())
         assert (response.status_code, apis.times_made, compiled) == (200, 1, [])

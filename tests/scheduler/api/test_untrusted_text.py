@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from jobs.runs import ErrorClass
-from scheduler.api.middleware.responses import escape_json
+from scheduler.api.middleware.stack import escape_json
 from scheduler.stores.gates import Pause
 from tests.jobs.running.run_parts import broken
 from tests.scheduler.api.api_client import ApiClient

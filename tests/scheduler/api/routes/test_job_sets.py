@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.problems import Problem
-from scheduler.api.requests import definition_requests
+from scheduler.api import definition_requests
 from scheduler.catalog import composition
 from scheduler.features.stored_jobs import committing, routes, sets
 from scheduler.features.stored_jobs.models import SetPlanModel, serialize_plan
