@@ -49,8 +49,8 @@ class BodyRule:
         declared = [int(text) for text in lengths if text.strip().isdecimal()]
         return self.max_bytes > MAX_BODY_BYTES and not (declared and max(declared) <= MAX_BODY_BYTES)
 
-    def too_large_text(self, found: str) -> str:
-        return f"The body is too large: at most {self.max_bytes} bytes are allowed, found {found}."
+    def too_large_text(self, size: str) -> str:
+        return f"The body is too large: at most {self.max_bytes} bytes are allowed, found {size}."
 
     def find_type_error(self, types: Sequence[str], encodings: Sequence[str]) -> str:
         """Return why Content-Type or Content-Encoding is rejected; empty if they are accepted."""

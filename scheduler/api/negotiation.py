@@ -52,13 +52,13 @@ def find_best(header: str, types: Iterable[str]) -> float:
     `types`: as `text/plain`, or with a parameter that must not differ: `a/b;version=1.0.0` matches `a/b` as well.
     """
     expected = [_parse(each) for each in types]
-    found = [
+    weights = [
         weight
         for name, parameters, weight in _items(header)
         for other, required in expected
         if name == other and all(parameters.get(key, value) == value for key, value in required.items())
     ]
-    return max(found, default=0.0)
+    return max(weights, default=0.0)
 
 
 def accepts_gzip(header: str) -> bool:
@@ -84,15 +84,15 @@ def _parse(item: str) -> tuple[str, Mapping[str, str]]:
 
 def _media_weights(accept: str) -> dict[str, float]:
     """Return the weight (RFC 9110) of each media range; 0 for an invalid weight."""
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))
         weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
         try:
-            found[name] = float(weight)
+            weights[name] = float(weight)
         except ValueError:
-            found[name] = 0.0
-    return found
+            weights[name] = 0.0
+    return weights
 
 
 _LEVEL: Final = 1

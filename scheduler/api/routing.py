@@ -93,14 +93,14 @@ async def reject_unknown_query(request: Request) -> None:
         return
     route = request.scope["route"]
     parameters = _list_query_parameters(route.dependant) if isinstance(route, APIRoute) else []
-    known = [parameter.alias for parameter in parameters]
+    names = [parameter.alias for parameter in parameters]
     given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
-    if given.total() == len(given) and given.keys() <= {*known}:
+    if given.total() == len(given) and given.keys() <= {*names}:
         return
     lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
     errors = [
-        *_unknown_parameters(given, known),
-        *(_repeated_parameter(name) for name in known if given[name] > 1 and name not in lists),
+        *_unknown_parameters(given, names),
+        *(_repeated_parameter(name) for name in names if given[name] > 1 and name not in lists),
     ]
     if errors:
         raise InvalidRequest(*errors)
@@ -112,10 +112,10 @@ def _list_query_parameters(dependant: Dependant) -> list[Any]:
     return [*dependant.query_params, *inherited]
 
 
-def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[InvalidInput]:
+def _unknown_parameters(given: Iterable[str], names: list[str]) -> Iterable[InvalidInput]:
     for name in given:
-        if name not in known:
-            message, hint = describe_unknown_key(name, known, noun="parameter")
+        if name not in names:
+            message, hint = describe_unknown_key(name, names, noun="parameter")
             yield InvalidInput(location=f"query.{make_printable(name)}", message=message, hint=hint or None)
 
 

@@ -60,8 +60,8 @@ def create_unavailable_api(detail: str, problems: Sequence[Problem] = (), *, is_
     return api
 
 
-def _invalid_input(found: Problem) -> InvalidInput:
+def _invalid_input(problem: Problem) -> InvalidInput:
     """Return the problem with a location of file, line and key, as far as they are known."""
-    file = f"{found.file}:{found.line}" if found.file and found.line is not None else found.file
-    where = ": ".join(part for part in (file, found.key) if part)
-    return InvalidInput(location=where, message=found.message, hint=found.hint or None)
+    file = f"{problem.file}:{problem.line}" if problem.file and problem.line is not None else problem.file
+    where = ": ".join(part for part in (file, problem.key) if part)
+    return InvalidInput(location=where, message=problem.message, hint=problem.hint or None)

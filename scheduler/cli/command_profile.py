@@ -20,7 +20,7 @@ class CommandProfile(HostProfile):
     prepares_each_run = True
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
-        """See HostProfile.own_places."""
+        """Return the endpoints of the server of this configuration, which a check must not call."""
         return server_endpoints(settings)
 
     def log_stream(self) -> TextIO:

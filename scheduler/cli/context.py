@@ -62,7 +62,7 @@ def load_for_command(
 
     load = load_configuration if find_needs(command) is Needs.EVERYTHING else load_usable_configuration
     try:
-        found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
+        configuration = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
     except ConfigurationError as wrong:
         problems = format_problems(wrong.problems)
         try:
@@ -70,10 +70,10 @@ def load_for_command(
         finally:
             if on_failure is not None:
                 on_failure(problems)
-    if found.problems:
-        print_error(format_problems(found.problems))
+    if configuration.problems:
+        print_error(format_problems(configuration.problems))
         print_warning(_INCOMPLETE if find_needs(command) is Needs.ALL_JOBS else _CONTINUES)
-    return found
+    return configuration
 
 
 def exit_if_incomplete(configuration: Configuration) -> None:
@@ -93,7 +93,7 @@ def run_in_program(
 
 
 def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
-    """The same for work that only reads, which starts faster."""
+    """Open the store only to read, which starts faster than the program, do the work, and close it."""
 
     async def compose_and_work(program: ReadOnlyProgram, sources: JobSources) -> T:
         _warn_of_rejected_jobs([one for one in sources.stored.values() if not one.is_in_force])
@@ -117,7 +117,10 @@ def run_with_sources(
     *,
     on_failure: str = "",
 ) -> T:
-    """The same with the jobs of the files and the stored jobs. `on_failure`: the message before that of the store."""
+    """Open the store only to read, and do the work with the jobs of the files and of the store.
+
+    `on_failure`: a text before the message of a store that fails.
+    """
     from scheduler.app import open_read_only
 
     async def compose_and_work(program: ReadOnlyProgram) -> T:
@@ -128,7 +131,7 @@ def run_with_sources(
 
 
 def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
-    """The same for work that needs no jobs: job files are not read, which takes half of the time."""
+    """Open the store only to read, without reading job files, which takes half of the time, and do the work."""
     from config.errors import ConfigurationError, format_problems
     from config.loading import load_usable_settings
     from scheduler.app import open_read_only
@@ -209,7 +212,10 @@ def run_changing(
     listener: RunListener | None = None,
     locate: Callable[[Iterable[Problem]], Iterable[Problem]] | None = None,
 ) -> T:
-    """The same with a loaded configuration. `locate`: adds files and lines to the problems of definitions."""
+    """Do work that changes something, in the program of a loaded configuration. Errors: as in run_operation.
+
+    `locate`: adds files and lines to the problems of definitions.
+    """
     from scheduler.errors import InvalidArgument, InvalidDefinition, NotFound, OperationError
 
     try:

@@ -218,14 +218,14 @@ def fit_columns(
         if columns[place].is_optional and _total_width(widths, gap) > available:
             widths[place] = None
     sizes = {place: width for place, width in enumerate(widths) if width is not None}
-    left = available - _total_width(widths, gap)
-    while left > 0 and (narrow := [place for place in sizes if sizes[place] < natural_widths[place]]):
+    free = available - _total_width(widths, gap)
+    while free > 0 and (narrow := [place for place in sizes if sizes[place] < natural_widths[place]]):
         sizes[max(narrow, key=lambda place: natural_widths[place] - sizes[place])] += 1
-        left -= 1
-    while left < 0 and (wide := [place for place in sizes if sizes[place] > word_widths[place]]):
+        free -= 1
+    while free < 0 and (wide := [place for place in sizes if sizes[place] > word_widths[place]]):
         sizes[max(wide, key=sizes.__getitem__)] -= 1
-        left += 1
-    return None if left < 0 else [sizes.get(place) for place in range(len(columns))]
+        free += 1
+    return None if free < 0 else [sizes.get(place) for place in range(len(columns))]
 
 
 def find_line_breaks(text: str, width: int) -> list[int]:

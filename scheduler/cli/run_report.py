@@ -37,7 +37,7 @@ def outcome_text(record: RunRecord) -> str:
 
 
 def outcome_cell(record: RunRecord) -> tuple[str, str]:
-    """The same with its colour, and whether it is degraded."""
+    """Return the outcome with its colour, and whether it is degraded."""
     word = outcome_text(record)
     if record.run is not None and record.run.degraded:
         return f"{word}, degraded", "yellow"

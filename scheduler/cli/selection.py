@@ -246,13 +246,13 @@ def _describe_rejected(stored: StoredJob) -> str:
 def _describe_unknown_job(name: str, configuration: Configuration, stored: Sequence[str]) -> str:
     from jobs.problems.findings import did_you_mean, suggest_name
 
-    known = [*configuration.jobs.jobs, *stored]
+    names = [*configuration.jobs.jobs, *stored]
     if configuration.problems:
         return f"there is no job named {name!r} among the jobs without problems: fix the problems above, and try again"
     sentence = f"there is no job named {name!r}"
-    if not known:
+    if not names:
         return f"{sentence}: there are no jobs, check SCHEDULER_JOBS"
-    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists all jobs")
+    return sentence + (did_you_mean(suggest_name(name, names)) or "; `jobs` lists all jobs")
 
 
 def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:

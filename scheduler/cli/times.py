@@ -76,12 +76,12 @@ def format_instant(instant: datetime, now: datetime) -> str:
     """Return an instant with its distance and both times: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is
     today's.
     """
-    here, today = instant.astimezone(), now.astimezone().date()
+    local, today = instant.astimezone(), now.astimezone().date()
     words = [
         describe_distance((instant - now).total_seconds()),
-        f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant),
+        f"{local:%H:%M:%S %Z}" if local.date() == today else format_local(instant),
     ]
-    if here.utcoffset():
+    if local.utcoffset():
         words.append(format_iso_instant(instant) if instant.date() != now.date() else format_iso_instant(instant)[11:])
     return ", ".join(words)
 

@@ -40,16 +40,16 @@ PAUSE_SPANS: Final = (
 
 
 async def respond_job(
-    request: Request, uses: Services, view: JobView, tab: str, *, status: int = HTTPStatus.OK, **values: Any
+    request: Request, services: Services, view: JobView, tab: str, *, status: int = HTTPStatus.OK, **values: Any
 ) -> Response:
     """Return a page of a job. `tab`: its key in JOB_TABS; the template has that name."""
     name = view.entry.job.name
     standing, circuits = await asyncio.gather(
-        readers_of(request, uses).availability.read_availability(name), uses.circuits.circuits_of_jobs([name])
+        readers_of(request, services).availability.read_availability(name), services.circuits.circuits_of_jobs([name])
     )
     return await respond(
         request,
-        uses,
+        services,
         f"job/{tab}.html",
         page="overview",
         status=status,

@@ -206,14 +206,14 @@ def list_choices(summaries: Sequence[OverviewJob]) -> FilterChoices:
 
 def _cut(groups: Sequence[JobGroup], before: int, size: int) -> list[ShownGroup]:
     """Return the groups with the jobs from number `before` on."""
-    found: list[ShownGroup] = []
+    shown: list[ShownGroup] = []
     begin = 0
     for group in groups:
         jobs = group.summaries[max(0, before - begin) : max(0, before + size - begin)]
         if jobs:
-            found.append(ShownGroup(group.value, len(group.summaries), count_standings(group.summaries), jobs))
+            shown.append(ShownGroup(group.value, len(group.summaries), count_standings(group.summaries), jobs))
         begin += len(group.summaries)
-    return found
+    return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +236,14 @@ class _CachedSelection:
 class OverviewReader:
     """Of the callers that see the same jobs. All methods that await raise StoreError."""
 
-    def __init__(self, uses: Services) -> None:
-        self._overviews, self._timelines = uses.overview, uses.timelines
-        self._queries, self._heartbeats, self._circuits = uses.queries, uses.heartbeats, uses.circuits
-        self._health, self._clock = uses.health, uses.clock
-        self.is_limited = uses.is_limited
-        self.pages = SharedPages(uses.clock)
+    def __init__(self, services: Services) -> None:
+        self._overviews, self._timelines = services.overview, services.timelines
+        self._queries, self._heartbeats, self._circuits = services.queries, services.heartbeats, services.circuits
+        self._health, self._clock = services.health, services.clock
+        self.is_limited = services.is_limited
+        self.pages = SharedPages(services.clock)
         self._known: Overview | None = None
-        self._known_at = uses.clock.now()
+        self._known_at = services.clock.now()
         self._selections: dict[OverviewView, _CachedSelection] = {}
         self._choices: tuple[object, FilterChoices] | None = None
         self._report: HealthReport | None = None
@@ -271,15 +271,15 @@ class OverviewReader:
         """Return the jobs of a page. The result is cached until the state of a job changes, for a minute at most."""
         now = self._clock.now()
         minute = now.replace(second=0, microsecond=0)
-        known = self._selections.get(view)
-        if known is not None and (known.revision, known.minute) == (overview.revision, minute):
-            return known.selection
-        found = await self._select(overview, view, now)
+        cached = self._selections.get(view)
+        if cached is not None and (cached.revision, cached.minute) == (overview.revision, minute):
+            return cached.selection
+        selection = await self._select(overview, view, now)
         self._selections.pop(view, None)
-        self._selections[view] = _CachedSelection(overview.revision, minute, found)
+        self._selections[view] = _CachedSelection(overview.revision, minute, selection)
         while len(self._selections) > MAX_CACHED_SELECTIONS:
             del self._selections[next(iter(self._selections))]
-        return found
+        return selection
 
     async def _select(self, overview: Overview, view: OverviewView, now: datetime) -> OverviewSelection:
         if view.criteria.order is not SortOrder.LATENCY:

@@ -45,10 +45,10 @@ class PageReaders:
         self._readers: WeakKeyDictionary[Services, Readers] = WeakKeyDictionary()
 
     def of(self, services: Services) -> Readers:
-        found = self._readers.get(services)
-        if found is None:
+        readers = self._readers.get(services)
+        if readers is None:
             outages = OutageReader(services.queries)
-            found = self._readers[services] = Readers(
+            readers = self._readers[services] = Readers(
                 OverviewReader(services),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
                 JobMarkerReader(services.audit_queries, services.markers),
@@ -56,7 +56,7 @@ class PageReaders:
                 OpenCircuitFinder(services.circuits, services.clock),
                 LoadReader(DurationReader(services.queries, services.stats, services.clock), services.clock),
             )
-        return found
+        return readers
 
 
 def prepare_dashboard(api: FastAPI) -> None:

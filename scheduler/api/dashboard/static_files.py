@@ -48,14 +48,14 @@ class StaticFiles:
 @cache
 def load_static_files() -> StaticFiles:
     """Read the files, once a process: some 100 kB."""
-    found = {
+    files = {
         path.relative_to(_FOLDER).as_posix(): path.read_bytes() for path in sorted(_FOLDER.rglob("*")) if path.is_file()
     }
-    sheets = {name: found.pop(name) for name in list(found) if name.startswith("css/")}
+    sheets = {name: files.pop(name) for name in list(files) if name.startswith("css/")}
     ordered = [f"css/{name}.css" for name in _STYLES]
-    found[STYLE_SHEET] = b"\n".join(sheets[name] for name in (*ordered, *sorted(set(sheets) - set(ordered))))
-    digest = hashlib.sha256(b"".join(name.encode() + content for name, content in sorted(found.items())))
-    return StaticFiles(found, digest.hexdigest()[:16])
+    files[STYLE_SHEET] = b"\n".join(sheets[name] for name in (*ordered, *sorted(set(sheets) - set(ordered))))
+    digest = hashlib.sha256(b"".join(name.encode() + content for name, content in sorted(files.items())))
+    return StaticFiles(files, digest.hexdigest()[:16])
 
 
 def static_path(name: str) -> str:
@@ -66,8 +66,8 @@ def static_path(name: str) -> str:
 @router.sign_in("GET", f"{STATIC_PATH}/{{digest}}/{{path:path}}")
 async def get_static_file(request: Request, digest: str, path: str) -> Response:
     """Return a style sheet, a script or an icon. Only the files of this version are cached."""
-    found = load_static_files()
-    content = found.files.get(path)
+    static = load_static_files()
+    content = static.files.get(path)
     if content is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     key = request.query_params.get(FUNCTION_KEY)
@@ -76,7 +76,7 @@ async def get_static_file(request: Request, digest: str, path: str) -> Response:
     headers = {"Vary": "Accept-Encoding"}
     if accepts_gzip(request.headers.get("accept-encoding", "")):
         content, headers["Content-Encoding"] = await compress(content), "gzip"
-    if digest == found.digest:
+    if digest == static.digest:
         request.scope["state"]["cache_control"] = _CACHED
     media_type = "text/javascript" if path.endswith(".js") else guess_type(path)[0]
     return Response(content, headers=headers, media_type=media_type or "application/octet-stream")

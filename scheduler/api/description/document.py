@@ -191,24 +191,24 @@ def add_links(document: dict[str, Any]) -> None:
 
 def _link(response: dict[str, Any], field: tuple[str, str], targets: list[tuple[str, str]], own_id: str) -> None:
     parameter, pointer = field
-    found = {
+    links = {
         operation_id: {"operationId": operation_id, "parameters": {parameter: f"$response.body#/{pointer}"}}
         for name, operation_id in targets
         if name == parameter and operation_id != own_id
     }
-    if found:
-        response["links"] = found
+    if links:
+        response["links"] = links
 
 
 def _linkable_operations(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the operations with one path parameter: its name and the operation's id."""
-    found = []
+    operations = []
     for path, methods in document["paths"].items():
         for operation in methods.values():
             names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"]
             if len(names) == 1 and not path.startswith(_OTHER_NAMES):
-                found.append((names[0], operation["operationId"]))
-    return found
+                operations.append((names[0], operation["operationId"]))
+    return operations
 
 
 def _models_of(response: dict[str, Any]) -> list[str]:

@@ -100,9 +100,9 @@ def read_sections(document: dict[str, Any]) -> Iterator[TagSection]:
             tag["name"],
             _code(tag["description"]),
             [
-                _read_operation(document, each, requests[each["operationId"]])
-                for each in operations
-                if tag["name"] in each["tags"]
+                _read_operation(document, operation, requests[operation["operationId"]])
+                for operation in operations
+                if tag["name"] in operation["tags"]
             ],
         )
 

@@ -115,9 +115,9 @@ def _is_own_origin(value: str, hosts: Sequence[str]) -> bool:
     return origin is not None and any(place is not None and matches_host(origin, place) for place in places)
 
 
-def _error_text(header: str, found: str, expected: str) -> str:
+def _error_text(header: str, value: str, expected: str) -> str:
     return (
-        f"Cross-site requests are not allowed: {header} is {make_printable(found, 100)!r}, "
+        f"Cross-site requests are not allowed: {header} is {make_printable(value, 100)!r}, "
         f"expected {make_printable(expected, 200)}."
     )
 

@@ -53,12 +53,12 @@ def find_client_network(scope: Scope) -> str:
     """Return the address, or the /64 network of an IPv6 address: one client can send from each address of it."""
     address = find_client_address(scope)
     try:
-        known = ip_address(address.strip("[]").partition("%")[0])
+        ip = ip_address(address.strip("[]").partition("%")[0])
     except ValueError:
         return address
-    if known.version == 4:
+    if ip.version == 4:
         return address
-    return str(known.ipv4_mapped or ip_network(f"{known}/64", strict=False))
+    return str(ip.ipv4_mapped or ip_network(f"{ip}/64", strict=False))
 
 
 def _strip_port(place: str) -> str:

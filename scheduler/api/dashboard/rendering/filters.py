@@ -56,12 +56,12 @@ def read_period(since: str, until: str, now: datetime) -> PeriodFilter:
 
 async def read_period_filter(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     since: Annotated[str, Query(alias="from", max_length=50)] = "",
     until: Annotated[str, Query(alias="to", max_length=50)] = "",
 ) -> PeriodFilter:
     """Return the period of a request, in the time zone of its preferences."""
-    return read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
+    return read_period(since, until, services.clock.now().astimezone(find_preferences(request).zone))
 
 
 PeriodDep = Annotated[PeriodFilter, Depends(read_period_filter)]

@@ -47,25 +47,27 @@ _VOLATILE: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*|(?<= data-relati
 """The time of the page, and texts relative to it."""
 
 
-def render_page(template: str, request: Request, uses: Services, *, page: str = "", **values: Any) -> str:
+def render_page(template: str, request: Request, services: Services, *, page: str = "", **values: Any) -> str:
     """Return the HTML. `page`: its name in the navigation, empty for a page that is not part of it."""
-    return get_templates().get_template(template).render(_common_values(request, uses, page) | values)
+    return get_templates().get_template(template).render(_common_values(request, services, page) | values)
 
 
-async def render_large_page(template: str, request: Request, uses: Services, *, page: str = "", **values: Any) -> str:
-    """Return the same in short steps, so that due runs start in between."""
-    found = get_templates().get_template(template)
-    return "".join(await convert_each(str, found.generate(_common_values(request, uses, page) | values)))
+async def render_large_page(
+    template: str, request: Request, services: Services, *, page: str = "", **values: Any
+) -> str:
+    """Return the HTML of a page, rendered in short steps so that due runs start in between."""
+    parts = get_templates().get_template(template)
+    return "".join(await convert_each(str, parts.generate(_common_values(request, services, page) | values)))
 
 
-def _common_values(request: Request, uses: Services, page: str) -> dict[str, Any]:
+def _common_values(request: Request, services: Services, page: str) -> dict[str, Any]:
     preferences = find_preferences(request)
     return {
-        "environment": uses.environment,
+        "environment": services.environment,
         "function_key": request.query_params.get(FUNCTION_KEY, ""),
         "link": make_link(request),
         "may": lambda scope: _has_role(request, Scope(scope)),
-        "now": uses.clock.now().astimezone(preferences.zone),
+        "now": services.clock.now().astimezone(preferences.zone),
         "page": page,
         "path": request.url.path + (f"?{query}" if (query := _query_without_key(request)) else ""),
         "preferences": preferences,
@@ -73,13 +75,13 @@ def _common_values(request: Request, uses: Services, page: str) -> dict[str, Any
         "role_of": lambda scope: str(ROLE_OF_SCOPE[Scope(scope)]),
         "signed_in": _find_session(request),
         "static": static_path,
-        "version": uses.version,
+        "version": services.version,
     }
 
 
 async def respond(
     request: Request,
-    uses: Services,
+    services: Services,
     template: str,
     *,
     page: str = "",
@@ -88,13 +90,13 @@ async def respond(
     **values: Any,
 ) -> Response:
     """Return the page, or 304 if the browser has the same: apart from the texts of times, which its script updates."""
-    html = render_page(template, request, uses, page=page, **values)
+    html = render_page(template, request, services, page=page, **values)
     return await create_response(request, html, status, headers)
 
 
 async def respond_shared(
     request: Request,
-    uses: Services,
+    services: Services,
     pages: SharedPages,
     facts: object,
     render: Callable[[], Awaitable[str]],
@@ -118,7 +120,7 @@ async def respond_shared(
     headers = {"ETag": page.etag, "Vary": _VARY}
     if request.headers.get("if-none-match") == page.etag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    now, zone = uses.clock.now().astimezone(preferences.zone), preferences.zone_name
+    now, zone = services.clock.now().astimezone(preferences.zone), preferences.zone_name
     if accepts_gzip(request.headers.get("accept-encoding", "")):
         return HTMLResponse(page.gzip_at(now, zone), headers=headers | {"Content-Encoding": "gzip"})
     return HTMLResponse(page.body_at(now, zone), headers=headers)
@@ -131,16 +133,16 @@ async def create_response(
     if status == HTTPStatus.OK:
         record_success(request)
     etag = _make_etag(html)
-    found = {**(headers or {}), "ETag": etag, "Vary": _VARY}
+    sent_headers = {**(headers or {}), "ETag": etag, "Vary": _VARY}
     if status == HTTPStatus.OK and request.headers.get("if-none-match") == etag:
         remember(request, None)
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=found)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=sent_headers)
     body = html.encode()
     if len(body) >= _MIN_COMPRESSED and accepts_gzip(request.headers.get("accept-encoding", "")):
-        body, found["Content-Encoding"] = await compress(body), "gzip"
+        body, sent_headers["Content-Encoding"] = await compress(body), "gzip"
     if status == HTTPStatus.OK:
-        remember(request, body, is_compressed="Content-Encoding" in found)
-    return HTMLResponse(body, status, found)
+        remember(request, body, is_compressed="Content-Encoding" in sent_headers)
+    return HTMLResponse(body, status, sent_headers)
 
 
 def _make_etag(html: str) -> str:

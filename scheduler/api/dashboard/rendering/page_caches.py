@@ -215,16 +215,16 @@ class KnownPages:
 
 def remember(request: Request, body: bytes | None, *, is_compressed: bool = False) -> None:
     """Store the page that is sent. `body` None: the browser has the same page as before."""
-    known: KnownPages = request.app.state.known_pages
+    shown_pages: KnownPages = request.app.state.known_pages
     key, now = _key_of(request), request.app.state.services.clock.now()
-    found = known.pages.get(key)
-    if body is None and found is not None:
-        known.pages[key] = replace(found, shown_at=now)
+    shown = shown_pages.pages.get(key)
+    if body is None and shown is not None:
+        shown_pages.pages[key] = replace(shown, shown_at=now)
     elif body is not None and len(body) <= _MAX_BYTES:
-        known.pages[key] = KnownPage(body, is_compressed, now)
-        known.pages.move_to_end(key)
-        while len(known.pages) > _MAX_PAGES:
-            known.pages.popitem(last=False)
+        shown_pages.pages[key] = KnownPage(body, is_compressed, now)
+        shown_pages.pages.move_to_end(key)
+        while len(shown_pages.pages) > _MAX_PAGES:
+            shown_pages.pages.popitem(last=False)
 
 
 def record_failure(request: Request) -> datetime:
@@ -245,14 +245,14 @@ def recall(request: Request, detail: str, since: datetime) -> str | None:
 
     `since`: when pages began to fail, in the time zone of the preferences.
     """
-    known: KnownPages = request.app.state.known_pages
+    shown_pages: KnownPages = request.app.state.known_pages
     now = request.app.state.services.clock.now().astimezone(since.tzinfo)
-    found = known.pages.get(_key_of(request))
-    if found is None:
+    shown = shown_pages.pages.get(_key_of(request))
+    if shown is None:
         return None
     notice = get_templates().get_template("last_known.html")
-    text = notice.render(now=now, since=since, shown_at=found.shown_at, detail=detail)
-    html = (gzip.decompress(found.body) if found.is_compressed else found.body).decode()
+    text = notice.render(now=now, since=since, shown_at=shown.shown_at, detail=detail)
+    html = (gzip.decompress(shown.body) if shown.is_compressed else shown.body).decode()
     return html.replace(_MAIN, _MAIN + text, 1).replace("<title>", "<title>store unavailable · ", 1)
 
 
