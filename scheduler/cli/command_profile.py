@@ -20,7 +20,7 @@ class CommandProfile(HostProfile):
     prepares_each_run = True
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
-        """Return the endpoints of the server of this configuration, which a check must not call."""
+        """Return where the API of the server is, which no check may request."""
         return server_endpoints(settings)
 
     def log_stream(self) -> TextIO:
