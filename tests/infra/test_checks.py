@@ -47,6 +47,15 @@ def write_program(path: Path, script: str) -> Path:
     return path
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one file of parameters, and without manifests, which kustomize would build."""
+    (tmp_path / "infra" / "kubernetes" / "overlays").mkdir(parents=True)
+    (tmp_path / "infra" / "bicep" / "parameters").mkdir(parents=True)
+    (tmp_path / "infra" / "bicep" / "parameters" / "prod.bicepparam").touch()
+    return tmp_path
+
+
 def a_checkov(folder: Path, answer: str, grammar: int = 0) -> Path:
     write_program(folder / "python", f"echo a place; exit {grammar}")
     return write_program(folder / "checkov", f"echo '{answer}'")
@@ -68,8 +77,8 @@ def test_the_stage_fails_with_a_finding(
     assert "checkov bicep bicep" in printed
 
 
-def test_the_stage_fails_with_an_error_of_the_grammar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert not check_templates(ROOT, a_checkov(tmp_path, CLEAN, grammar=1))
+def test_the_stage_fails_with_an_error_of_the_grammar(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not check_templates(root, a_checkov(root, CLEAN, grammar=1))
     assert "grammar of Bicep                FAILED\na place\n" in capsys.readouterr().out
 
 
@@ -79,7 +88,7 @@ def test_the_stage_fails_with_an_error_of_the_grammar(tmp_path: Path, capsys: py
         (
             "echo a warning >&2",
             True,
-            "az bicep build                  ok\na warning\naz bicep container-apps         ok",
+            "az bicep build                  ok\na warning\naz bicep prod                   ok",
         ),
         ('case "$*" in *prod.bicepparam*) exit 1;; esac', False, "az bicep prod                   FAILED"),
         ("exit 1", True, "az bicep build                  MISSING on this machine"),
@@ -90,11 +99,11 @@ def test_the_stage_fails_with_an_error_of_the_compiler(
     script: str,
     succeeds: bool,
     text: str,
-    tmp_path: Path,
+    root: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_program(tmp_path / "az", script)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert check_templates(ROOT, a_checkov(tmp_path, CLEAN)) is succeeds
+    write_program(root / "az", script)
+    monkeypatch.setenv("PATH", f"{root}:/usr/bin:/bin")
+    assert check_templates(root, a_checkov(root, CLEAN)) is succeeds
     assert text in capsys.readouterr().out
