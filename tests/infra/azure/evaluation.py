@@ -44,6 +44,13 @@ def is_later(value: Any) -> bool:
     return isinstance(value, Later) or (isinstance(value, str) and "<" in value and ">" in value)
 
 
+def is_in_range(value: Any, limits: Mapping[str, Any]) -> bool:
+    """Return whether the length of a text, an array or an object, or a number, is within `minLength`, `maxValue` ..."""
+    size = len(value) if isinstance(value, str | list | dict) else value
+    least, most = limits.get("minLength", limits.get("minValue")), limits.get("maxLength", limits.get("maxValue"))
+    return (least is None or size >= least) and (most is None or size <= most)
+
+
 @dataclass
 class Deployment:
     resources: list[dict[str, Any]] = field(default_factory=list)
@@ -96,9 +103,7 @@ class _Evaluator:
             return value
         if value not in limits.get("allowed", [value]):
             raise self._fail(f"{name} is not allowed: {value!r}", declared.line)
-        size = value if isinstance(value, int) else len(value)
-        least, most = limits.get("minLength", limits.get("minValue")), limits.get("maxLength", limits.get("maxValue"))
-        if (least is not None and size < least) or (most is not None and size > most):
+        if not is_in_range(value, limits):
             raise self._fail(f"{name} is out of range: {value!r}", declared.line)
         return value
 

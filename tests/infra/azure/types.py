@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.infra.azure.deployments import ENVELOPE, used_properties
-from tests.infra.azure.evaluation import Later, is_later
+from tests.infra.azure.evaluation import Later, is_in_range, is_later
 from tests.project import ROOT
 
 TYPES_FILE = ROOT / "tests" / "data" / "azure" / "resource_types.json"
@@ -103,9 +103,7 @@ def _check_simple(kind: str, limits: Mapping[str, Any], value: Any, path: str) -
         return
     if is_later(value):
         return
-    size = len(value) if isinstance(value, str) else value
-    least, most = limits.get("minLength", limits.get("minValue")), limits.get("maxLength", limits.get("maxValue"))
-    if (least is not None and size < least) or (most is not None and size > most):
+    if not is_in_range(value, limits):
         yield path, f"is out of range: {value!r}"
     if "pattern" in limits and not re.search(limits["pattern"], str(value)):
         yield path, f"{value!r} does not have the form {limits['pattern']}"
