@@ -202,6 +202,9 @@ def test_a_wrong_use_of_a_module_is_refused(old: str, new: str, message: str, tm
     ("text", "message"),
     [
         ("output x string = y\n", "y is not declared"),
+        ("output x array = [for a in a: a]\n", "a is not declared"),
+        ("output x array = [[for a in []: a], a]\n", "a is not declared"),
+        ("output x string = 'a'.b()\n", "the method b is not supported"),
         ("param y string\n", "not used: y"),
         ("var a = 'x'\nvar b = a\n", "not used: b"),
         ("var a = 'x'\nparam a string\noutput x string = a\n", "declared twice: a"),
