@@ -1,5 +1,4 @@
 // Everything that a deployment of the scheduler on Azure needs, in one resource group: docs/infrastructure.md.
-// infra/arm/main.json is the same as ARM JSON; `./dev infra write` makes it of these files.
 
 targetScope = 'resourceGroup'
 

@@ -49,7 +49,7 @@ NOT_RUN = (
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
     ),
     (r"openssl ", "makes a key in the reader's folder"),
-    (r"\./dev infra ", "writes files of the project, or installs checkov; tests/infra tests both"),
+    (r"\./dev infra ", "installs checkov; tests/infra tests it"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),
     (r"infra/pipeline/", "needs a subscription of Azure; tests/pipeline runs the scripts"),
     (r"(TEST_AXE=all )?\./dev (test|check|image)\b", "runs tests or checks"),

@@ -1,9 +1,7 @@
-"""What counts as a finding of checkov."""
+"""What counts as a finding of checkov, the grammar and the compiler."""
 
 from __future__ import annotations
 
-import stat
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,35 +38,72 @@ def test_problems(found: dict[str, Any], problems: list[str]) -> None:
     assert list(list_problems(found)) == problems
 
 
-def a_checkov(folder: Path, answer: str) -> Path:
-    program = folder / "checkov"
-    program.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    python = folder / "python"
-    python.write_text("#!/bin/sh\nexit ${GRAMMAR:-0}\n")
-    for each in (program, python):
-        each.chmod(each.stat().st_mode | stat.S_IXUSR)
-    return program
+CLEAN = '{"summary": {"passed": 1, "skipped": 0}, "results": {"failed_checks": [], "parsing_errors": []}}'
+
+
+def write_program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one file of parameters, and without manifests, which kustomize would build."""
+    (tmp_path / "infra" / "kubernetes" / "overlays").mkdir(parents=True)
+    (tmp_path / "infra" / "bicep" / "parameters").mkdir(parents=True)
+    (tmp_path / "infra" / "bicep" / "parameters" / "prod.bicepparam").touch()
+    return tmp_path
+
+
+def a_checkov(folder: Path, answer: str, grammar: int = 0) -> Path:
+    write_program(folder / "python", f"echo a place; exit {grammar}")
+    return write_program(folder / "checkov", f"echo '{answer}'")
 
 
 @pytest.mark.parametrize(
     ("answer", "succeeds"),
     [
-        ('{"summary": {"passed": 1, "skipped": 0}, "results": {"failed_checks": [], "parsing_errors": []}}', True),
+        (CLEAN, True),
         ('{"summary": {"passed": 1}, "results": {"parsing_errors": ["/modules/a.bicep"]}}', False),
     ],
 )
 def test_the_stage_fails_with_a_finding(
     answer: str, succeeds: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert check_templates(ROOT, Path(sys.executable), a_checkov(tmp_path, answer)) is succeeds
+    assert check_templates(ROOT, a_checkov(tmp_path, answer)) is succeeds
     printed = capsys.readouterr().out
     assert ("FAILED" in printed) is not succeeds
     assert "checkov bicep bicep" in printed
 
 
-def test_the_stage_fails_with_an_error_of_the_grammar(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_stage_fails_with_an_error_of_the_grammar(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not check_templates(root, a_checkov(root, CLEAN, grammar=1))
+    assert "grammar of Bicep                FAILED\na place\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("script", "succeeds", "text"),
+    [
+        (
+            "echo a warning >&2",
+            True,
+            "az bicep build                  ok\na warning\naz bicep prod                   ok",
+        ),
+        ('case "$*" in *prod.bicepparam*) exit 1;; esac', False, "az bicep prod                   FAILED"),
+        ("exit 1", True, "az bicep build                  MISSING on this machine"),
+    ],
+    ids=["warning", "error", "no compiler"],
+)
+def test_the_stage_fails_with_an_error_of_the_compiler(
+    script: str,
+    succeeds: bool,
+    text: str,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("GRAMMAR", "1")
-    assert not check_templates(ROOT, Path(sys.executable), a_checkov(tmp_path, '{"summary": {"passed": 1}}'))
-    assert "grammar of Bicep                FAILED" in capsys.readouterr().out
+    write_program(root / "az", script)
+    monkeypatch.setenv("PATH", f"{root}:/usr/bin:/bin")
+    assert check_templates(root, a_checkov(root, CLEAN)) is succeeds
+    assert text in capsys.readouterr().out

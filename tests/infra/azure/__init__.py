@@ -1,1 +1,1 @@
-"""Tests of the templates below infra/bicep and infra/arm."""
+"""Tests of the templates below infra/bicep."""

@@ -10,21 +10,16 @@ import pytest
 from config.settings.loading import load_settings
 from scheduler.api.scopes import ANONYMOUS, HTTP_FUNCTIONS, MANAGE_POST_FUNCTIONS
 from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
+from tests.infra.azure.deployments import all_deployments, deployment_of, the
+from tests.infra.azure.evaluation import Later
 from tests.infra.images import read_image_variables
 from tests.project import ROOT
-from tools.infra.arm.builtins import Later
-from tools.infra.azure_types.used import all_deployments, deployment_of
 
 SITE, SLOT, APP = "Microsoft.Web/sites", "Microsoft.Web/sites/slots", "Microsoft.App/containerApps"
 DISABLED = tuple(f"AzureWebJobs.{name}.Disabled" for name in ("tick", "work", "bury"))
 STICKY = {"SCHEDULER_STORAGE__PREFIX", *DISABLED}
 ON_FUNCTIONS = [name for name in all_deployments() if deployment_of(name).of_type(SITE)]
 ON_CONTAINER_APPS = [name for name in all_deployments() if deployment_of(name).of_type(APP)]
-
-
-def the(kind: str, deployment: str) -> dict[str, Any]:
-    (found,) = deployment_of(deployment).of_type(kind)
-    return found
 
 
 def settings_of(resource: dict[str, Any]) -> dict[str, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
 
 import pytest
 
 from observability.generation.kql.scheduler import GAUGE_PREFIX, TICK_GAP
+from tests.infra.azure.deployments import all_deployments, deployment_of, environments, parameters_of, the
 from tests.project import ROOT
-from tools.infra.azure_types.used import all_deployments, deployment_of, parameters_of
 
 ROLES = {
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
@@ -23,11 +22,6 @@ ROLES = {
 DEPLOYER = "33333333-3333-3333-3333-333333333333"
 PRIVATE = [name for name in all_deployments() if deployment_of(name).of_type("Microsoft.Network/virtualNetworks")]
 PUBLIC = [name for name in all_deployments() if name not in PRIVATE]
-
-
-def the(kind: str, deployment: str) -> dict[str, Any]:
-    (found,) = deployment_of(deployment).of_type(kind)
-    return found
 
 
 WITHOUT_APP = "what a container app uses"
@@ -116,17 +110,7 @@ def test_the_pipeline_may_push_images_and_change_the_app_only(name: str, on_app:
 
 def test_instances_are_limited(deployment: str) -> None:
     found = deployment_of(deployment)
-    most = (
-        parameters_of({"all options": "dev"}.get(deployment, deployment)).get("maxInstances")
-        if deployment
-        in (
-            "dev",
-            "test",
-            "prod",
-            "container-apps",
-        )
-        else None
-    )
+    most = parameters_of(deployment)["maxInstances"] if deployment in environments() else None
     for site in found.of_type("Microsoft.Web/sites"):
         config, plan = site["properties"]["siteConfig"], the("Microsoft.Web/serverfarms", deployment)
         if plan["kind"] == "elastic":

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tools.infra.azure_types.checking import find_problems, load_types
-from tools.infra.azure_types.used import all_deployments, deployment_of, used_properties
+from tests.infra.azure.deployments import all_deployments, deployment_of, used_properties
+from tests.infra.azure.types import find_problems, load_types
 
 Resource = dict[str, Any]
 
@@ -89,4 +89,4 @@ def test_a_slip_in_a_kind_of_destination_is_found() -> None:
 def test_a_type_that_is_not_known_is_a_problem() -> None:
     resource = the("Microsoft.KeyVault/vaults")
     resource["apiVersion"] = "2015-06-01"
-    assert "is not in azure.json" in find_problems(resource)[0]
+    assert "is not in resource_types.json" in find_problems(resource)[0]

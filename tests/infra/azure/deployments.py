@@ -1,7 +1,4 @@
-"""The resources that deployments of infra/bicep send, and the properties in them.
-
-Used by tools.infra.azure_types.extraction and tests/infra/azure.
-"""
+"""The deployments of infra/bicep that the tests evaluate, and the properties of their resources."""
 
 from __future__ import annotations
 
@@ -9,49 +6,58 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from tools.infra.arm.documents import BICEP, environments
-from tools.infra.arm.evaluation import Deployment, evaluate
-from tools.infra.arm.template import compile_parameters, compile_template
+from tests.infra.azure.bicep import BicepFile
+from tests.infra.azure.evaluation import Deployment, evaluate, evaluate_parameters
+from tests.project import ROOT
 
-ENVELOPE = ("type", "apiVersion", "scope", "dependsOn", "resourceGroup", "metadata")
-"""Keys of a resource in a template that are not properties of its type."""
+BICEP = ROOT / "infra" / "bicep"
+ENVELOPE = ("type", "apiVersion", "scope")
+"""Keys of a resource that are not properties of its type."""
 
+_DEPLOYER = {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"}
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "all options": ("dev", {"deployRegistry": True, "subscribeToVault": True, "privateNetworking": True}),
     "a private API": ("prod", {"publicApi": False}),
     "a private container app": ("container-apps", {"publicApi": False, "deployRegistry": True}),
     "events of the container app": ("container-apps", {"subscribeToVault": True}),
     "what a container app uses": ("container-apps", {"deployApp": False}),
-    "a deployer": ("dev", {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"}),
-    "a deployer of a container app": (
-        "container-apps",
-        {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"},
-    ),
+    "a deployer": ("dev", _DEPLOYER),
+    "a deployer of a container app": ("container-apps", _DEPLOYER),
     "a dedicated plan": ("prod", {"planSku": "P1v3", "stagingSlot": False}),
 }
 """Further deployments: an environment with other parameters."""
 
 
+def environments() -> list[str]:
+    """Return the names of the environments with parameters."""
+    return sorted(path.stem for path in (BICEP / "parameters").glob("*.bicepparam"))
+
+
+def all_deployments() -> list[str]:
+    return [*environments(), *VARIANTS]
+
+
 @cache
-def template() -> dict[str, Any]:
-    return compile_template(BICEP / "main.bicep")
+def main_file() -> BicepFile:
+    return BicepFile(BICEP / "main.bicep")
 
 
 @cache
 def parameters_of(environment: str) -> dict[str, Any]:
-    document = compile_parameters(BICEP / "parameters" / f"{environment}.bicepparam")
-    return {name: each["value"] for name, each in document["parameters"].items()}
+    return evaluate_parameters(BICEP / "parameters" / f"{environment}.bicepparam")
 
 
 @cache
 def deployment_of(name: str) -> Deployment:
     """Return what a deployment of an environment, or of a variant, sends."""
     environment, changes = VARIANTS.get(name, (name, {}))
-    return evaluate(template(), {**parameters_of(environment), **changes})
+    return evaluate(main_file(), {**parameters_of(environment), **changes})
 
 
-def all_deployments() -> list[str]:
-    return [*environments(), *VARIANTS]
+def the(kind: str, deployment: str) -> dict[str, Any]:
+    """Return the resource of this type, of which the deployment has one."""
+    (resource,) = deployment_of(deployment).of_type(kind)
+    return resource
 
 
 def used_properties() -> dict[str, dict[str, Any]]:

@@ -1,1 +1,0 @@
-"""Tests of the compiler from Bicep to ARM JSON."""
