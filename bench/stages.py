@@ -1,4 +1,4 @@
-"""CPU of each stage of a run beside its budget, from samples of one process, and a bare httpx request of the same minute.
+"""CPU of each stage of a run beside its budget, from samples of one process, and of a bare httpx request.
 
 A timer of CPU time interrupts the program each millisecond; a sample counts for the innermost function that belongs to
 a stage. `--full` lists the functions with the most samples.
@@ -28,7 +28,7 @@ RESULT: Final = "BENCH_SAMPLES"
 
 STAGES: Final[dict[str, tuple[float, str]]] = {
     "plan": (10, r"scheduler/(planning|hosts)/|jobs/schedules/"),
-    "claim": (20, r"scheduler/worker/(batches|claims|worker|skipping)|scheduler/stores/runs/(claiming|keys|codec|pages)"),
+    "claim": (20, r"scheduler/worker/(batches|claims|worker|skipping)|scheduler/stores/runs/(claiming|keys|codec)"),
     "admit": (15, r"scheduler/worker/(execution|place|cancellation)|scheduler/gates/|scheduler/catalog/"),
     "connect": (50, r"jobs/checks/(net|guard|body_memory)|asyncio/(selector_events|sslproto|base_events.*connect)"),
     "request": (45, r"jobs/checks/"),
@@ -89,7 +89,7 @@ def serve_sampled(file: Path) -> None:
     samples: Counter[str] = Counter()
 
     def take_sample(number: int, frame: FrameType | None) -> None:
-        names = []
+        names: list[str] = []
         while frame is not None and len(names) < 40:
             names.append(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno} {frame.f_code.co_name}")
             frame = frame.f_back
