@@ -100,8 +100,10 @@ def target() -> Iterator[str]:
 
 
 @contextmanager
-def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`python -m scheduler serve` over these jobs; gives the process and its URL once it is ready."""
+def program(
+    folder: Path, jobs: Mapping[str, Any], command: Sequence[str] = (), **environ: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`python -m scheduler serve`, or another command that serves, over these jobs; its process and URL once ready."""
     job_folder = folder / "jobs"
     job_folder.mkdir(parents=True, exist_ok=True)
     (job_folder / "bench.json").write_text(json.dumps({"jobs": jobs}))
@@ -112,7 +114,7 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
         "SCHEDULER_STORE": f"sqlite:///{folder / 'bench.db'}",
         "SCHEDULER_PORT": str(port),
     }
-    command = [sys.executable, "-m", "scheduler", "serve"]
+    command = command or [sys.executable, "-m", "scheduler", "serve"]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=settings_removed(os.environ) | settings | environ, stdout=log, stderr=log

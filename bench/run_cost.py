@@ -46,7 +46,7 @@ def main() -> None:
         print(asyncio.run(_bare(chosen.bare, chosen.jobs)))
         return
     with target() as url:
-        rounds = [(_whole_runs(url, chosen.jobs), _bare_requests(url, chosen.jobs)) for _ in range(chosen.rounds)]
+        rounds = [(_whole_runs(url, chosen.jobs), bare_requests(url, chosen.jobs)) for _ in range(chosen.rounds)]
     ratios = [whole / bare for whole, bare in rounds]
     memory = _memory(chosen.registered)
     show(
@@ -103,7 +103,7 @@ def _whole_runs(url: str, count: int) -> float:
         for number in range(count)
     }
     with tempfile.TemporaryDirectory() as folder, program(Path(folder), jobs) as (process, api):
-        _sleep_until_between()
+        sleep_until_between()
         cpu, runs = cpu_seconds(process.pid), len(get_json(f"{url}/arrivals").get("/cost", []))
         time.sleep(3 * EVERY)
         cpu, runs = cpu_seconds(process.pid) - cpu, len(get_json(f"{url}/arrivals")["/cost"]) - runs
@@ -114,12 +114,12 @@ def _whole_runs(url: str, count: int) -> float:
     return cpu / runs
 
 
-def _sleep_until_between() -> None:
+def sleep_until_between() -> None:
     """To the middle between two due instants, after at least one of them: everything is imported and warm then."""
     time.sleep(EVERY - time.time() % EVERY + EVERY / 2)
 
 
-def _bare_requests(url: str, count: int) -> float:
+def bare_requests(url: str, count: int) -> float:
     command = [sys.executable, "-m", "bench.run_cost", "--bare", f"{url}/bare", "--jobs", str(3 * count)]
     return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 

@@ -1,11 +1,12 @@
-"""The system clock, and deadlines, also for work that ignores its cancellation."""
+"""The system clock, the time for which the process did not run, and deadlines, also for work that ignores them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -26,6 +27,61 @@ class SystemClock:
         await asyncio.sleep(seconds + _ROUNDING)
 
 
+BEAT_INTERVAL = 0.1
+"""Seconds between two beats of the event loop."""
+USUAL_DELAY = 0.1
+"""Seconds by which a beat may be late: a loop with many runs is that busy. What exceeds it is lost."""
+
+
+class LostTime:
+    """The time for which this process did not run: stopped, on a machine that was paused or moved, or without CPU.
+
+    It is nobody's timeout: deadlines of attempts count only the time in which the process ran, and response times
+    exclude the rest. While runs are under way, a timer of the event loop shows how late the loop is. In seconds;
+    `read` returns monotonic ones.
+    """
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
+        self._lost = 0.0
+        self._watchers = 0
+        self._next_beat: float | None = None
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Measure meanwhile. Runs share one timer."""
+        self._watchers += 1
+        if self._next_beat is None:
+            self._schedule(self._read())
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+
+    def total(self) -> float:
+        """Return the seconds lost so far, also those of a stop that ended just now, before the next beat."""
+        return self._lost + self._excess(self._read())
+
+    def running_time(self) -> float:
+        """Return monotonic seconds that stand still while the process does not run."""
+        now = self._read()
+        return now - self._lost - self._excess(now)
+
+    def _excess(self, now: float) -> float:
+        return 0.0 if self._next_beat is None else max(0.0, now - self._next_beat - USUAL_DELAY)
+
+    def _beat(self) -> None:
+        now = self._read()
+        self._lost += self._excess(now)
+        self._next_beat = None
+        if self._watchers:
+            self._schedule(now)
+
+    def _schedule(self, now: float) -> None:
+        self._next_beat = now + BEAT_INTERVAL
+        asyncio.get_running_loop().call_later(BEAT_INTERVAL, self._beat)
+
+
 T = TypeVar("T")
 
 CANCEL_GRACE = 1.0
@@ -41,13 +97,23 @@ class SelfCancelled(Exception):
     """The work ended as cancelled, although neither its deadline nor its caller cancelled it."""
 
 
+def _none() -> float:
+    return 0.0
+
+
 async def run_with_deadline(
-    work: Coroutine[Any, Any, T], seconds: float, on_timeout: Callable[[], T], *, grace: float = CANCEL_GRACE
+    work: Coroutine[Any, Any, T],
+    seconds: float,
+    on_timeout: Callable[[], T],
+    *,
+    grace: float = CANCEL_GRACE,
+    lost_time: Callable[[], float] = _none,
 ) -> T:
     """Return the result of `work`, or `on_timeout()` if it is not done after `seconds`.
 
     `on_timeout` is called at the deadline, before the work is cancelled, and may raise. Takes at most `seconds` plus
-    `grace`. When the caller is cancelled, the work is cancelled too, with the same grace.
+    `grace`. When the caller is cancelled, the work is cancelled too, with the same grace. `lost_time`: returns seconds
+    for which the process did not run so far; they extend the deadline.
 
     Raises:
         SelfCancelled: the work cancelled itself.
@@ -58,10 +124,15 @@ async def run_with_deadline(
     task = loop.create_task(work)
     # As asyncio.wait, at half the cost: every attempt uses it.
     over: asyncio.Future[None] = loop.create_future()
+    lost = lost_time()
     timer = loop.call_later(seconds, _set, over)
     task.add_done_callback(lambda _: _set(over))
     try:
         await over
+        while not task.done() and (extension := lost_time() - lost) > 0:
+            lost, over = lost + extension, loop.create_future()
+            timer = loop.call_later(extension, _set, over)
+            await over
     except asyncio.CancelledError:
         await _end(task, grace)
         raise

@@ -21,7 +21,7 @@ from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock, CredentialRefresh, SelfChecks
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.clocks import run_with_deadline
+from jobs.running.clocks import LostTime, run_with_deadline
 from jobs.running.retry_budget import RetryBudget
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
 from jobs.runs.events import RunListener
@@ -41,6 +41,7 @@ class RunnerDependencies:
     bodies: BodyMemory
     judges: Judge
     self_checks: SelfChecks | None
+    lost_time: LostTime
 
 
 _log = logging.getLogger("jobs.running")
@@ -74,7 +75,9 @@ class TargetObserver:
         observation: Observation | None = None
         try:
             check = self._dependencies.checks[job.check.kind]
-            observation = await run_with_deadline(check.observe(job.check, call), limit_s, on_timeout)
+            lost_time = self._dependencies.lost_time.total
+            work = check.observe(job.check, call)
+            observation = await run_with_deadline(work, limit_s, on_timeout, lost_time=lost_time)
             if observation.error is not None and not is_expected_error(observation.error, job.expect):
                 return observation, ()
             verdict = await self._judge(observation)

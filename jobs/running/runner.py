@@ -16,13 +16,14 @@ from jobs.checks.clock import UNLIMITED, PhaseClock, SendPermission
 from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
+from jobs.formats.durations import format_duration
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.circuit_breaker.state import CircuitAdmission
-from jobs.running.clocks import CANCEL_GRACE
+from jobs.running.clocks import CANCEL_GRACE, LostTime
 from jobs.running.observing import RunnerDependencies, TargetObserver, has_rejected_credentials, refresh_credentials
 from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget, describe_no_time_left, host_with_port
 from jobs.running.retry_loop import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
@@ -37,11 +38,13 @@ from jobs.running.run_factories import (
     rejected_run,
     skipped_run,
 )
-from jobs.runs import Attempt, Outcome, Run, Ticket
+from jobs.runs import Attempt, ErrorClass, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunListener, RunStarted
 from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.targets import Target
 
+EXCUSING_SHARE = 0.1
+"""Of the time limit of an attempt: lost time of so much makes a run unable to judge its target."""
 _LEASE_MARGIN = 10.0
 """Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
 
@@ -58,6 +61,9 @@ class RunExecution:
         self._ticket = ticket
         self._started_at = dependencies.clock.now()
         self._ends_at = 0.0
+        self._lost_before = 0.0
+        self._lost_s = 0.0
+        """Seconds of the last attempt for which the process did not run."""
         self._attempts: list[Attempt] = []
         self._note = ""
         self._pending = ""
@@ -78,7 +84,8 @@ class RunExecution:
             LeaseEnded: nothing may be sent any more; the run has no result.
         """
         try:
-            return await self._run()
+            with self._dependencies.lost_time.watch():
+                return await self._run()
         finally:
             self._values.close()  # everything that leaves this run is redacted by now
 
@@ -94,6 +101,7 @@ class RunExecution:
         )
         dependencies.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = dependencies.clock.monotonic() + self._job.timeout.run
+        self._lost_before = dependencies.lost_time.total()
         try:
             last = await self._run_attempts()
         except LeaseEnded:
@@ -112,6 +120,9 @@ class RunExecution:
 
     async def _skip_if_blind(self, run: Run) -> Run:
         """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
+        if self._is_excused_by_lost_time(run):
+            lost = format_duration(round(self._lost_s, 1))
+            return blind_run(run, f"the scheduler itself did not run for {lost} meanwhile")
         checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
         if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
             checks.record(endpoint, run.error)
@@ -119,6 +130,13 @@ class RunExecution:
             return run
         cause = await checks.explain(run.error, run.started_at, endpoint)
         return run if cause is None else blind_run(run, cause)
+
+    def _is_excused_by_lost_time(self, run: Run) -> bool:
+        """Return whether the process stood still for so long that a timeout or a lost connection may be its own."""
+        if run.error is None or not run.outcome.down or self._job.effect == "once":
+            return False
+        is_own = run.error.is_timeout or run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
+        return is_own and self._lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
 
     # --- circuit ---
 
@@ -175,7 +193,7 @@ class RunExecution:
         call = AttemptContext(
             self._ticket.id,
             number,
-            PhaseClock(permission=self._permission),
+            PhaseClock(self._dependencies.lost_time.running_time, self._permission),
             values=self._values,
             tags=job.tags,
             telemetry=job.telemetry,
@@ -191,7 +209,9 @@ class RunExecution:
 
     async def _observe_attempt(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
         """Make one attempt and record it, without holding the answer's body."""
+        lost_before = self._dependencies.lost_time.total()
         observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, left))
+        self._lost_s = self._dependencies.lost_time.total() - lost_before
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(
             call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes
@@ -222,7 +242,9 @@ class RunExecution:
         return await self._make_attempt()
 
     def _time_left(self) -> float:
-        return self._ends_at - self._dependencies.clock.monotonic()
+        """Return the seconds left of the run; time in which the process did not run does not count."""
+        lost = self._dependencies.lost_time.total() - self._lost_before
+        return self._ends_at + lost - self._dependencies.clock.monotonic()
 
     def _publish_retry(self, result: AttemptResult, wait_s: float) -> None:
         attempt = replace(result.attempt, wait_ms=round(wait_s * 1000, 3))
@@ -289,6 +311,7 @@ class Runner:
             bodies or BodyMemory(),
             judges or InlineJudge(),
             self_checks,
+            LostTime(clock.monotonic),
         )
 
     def prepare(self, jobs: Iterable[JobDefinition]) -> None:

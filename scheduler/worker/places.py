@@ -110,11 +110,12 @@ class FifoSemaphore:
     ) -> None:
         shares = shares or Shares()
         self._size = size
-        self._limits = {"job": _limit(size, shares.job), "host": _limit(size, shares.host)}
+        self._job_limit, self._host_limit = _limit(size, shares.job), _limit(size, shares.host)
         self._monotonic = monotonic
         self._free = size
         self._full_since: float | None = None
-        self._held_by_key: dict[_Key, int] = {}
+        self._held_by_job: Counter[str] = Counter()
+        self._held_by_host: Counter[str] = Counter()
         self._places: dict[HeldPlace, None] = {}
         self._waiting: Counter[str] = Counter()
         self._queues = _WaitQueues()
@@ -147,17 +148,13 @@ class FifoSemaphore:
                 self.release(waiter.granted.result())  # granted in the same moment
             raise
         finally:
-            self._waiting[job] -= 1
-            if not self._waiting[job]:
-                del self._waiting[job]
+            _decrement(self._waiting, job)
 
     def release(self, place: HeldPlace) -> None:
         """Release a place, and grant free places to waiters."""
         del self._places[place]
-        for key in _keys(place.job, place.host):
-            self._held_by_key[key] -= 1
-            if not self._held_by_key[key]:
-                del self._held_by_key[key]
+        _decrement(self._held_by_job, place.job)
+        _decrement(self._held_by_host, place.host)
         self._free += 1
         while self._free and self._queues and (waiter := self._pop_next_waiter()) is not None:
             waiter.granted.set_result(self._grant(waiter.job, waiter.host))
@@ -168,9 +165,9 @@ class FifoSemaphore:
         """Return why this job on this host has to wait, without a full stop."""
         match self._limit_that_blocks(job, host):
             case "job", _:
-                return f"its job holds {self._limits['job']} of {self._size} places, the share of a job"
+                return f"its job holds {self._job_limit} of {self._size} places, the share of a job"
             case "host", _:
-                return f"the jobs of {host} hold {self._limits['host']} of {self._size} places, the share of a host"
+                return f"the jobs of {host} hold {self._host_limit} of {self._size} places, the share of a host"
         return f"all {self._size} places are in use"
 
     def usage(self) -> PlacesReport:
@@ -192,8 +189,8 @@ class FifoSemaphore:
     def _grant(self, job: str, host: str) -> HeldPlace:
         place = HeldPlace(job, host, self._monotonic())
         self._places[place] = None
-        for key in _keys(job, host):
-            self._held_by_key[key] = self._held_by_key.get(key, 0) + 1
+        self._held_by_job[job] += 1
+        self._held_by_host[host] += 1
         self._free -= 1
         if not self._free and self._full_since is None:
             self._full_since = place.since
@@ -201,12 +198,19 @@ class FifoSemaphore:
 
     def _limit_that_blocks(self, job: str, host: str) -> _Key | None:
         """Return the limit that excludes this job on this host from a free place; None: no limit does."""
-        return next((key for key in _keys(job, host) if self._is_reached(key)), None)
+        # perf: run-cost, several times for each run that waits
+        if self._is_job_full(job):
+            return "job", job
+        return ("host", host) if self._is_host_full(host) else None
+
+    def _is_job_full(self, job: str) -> bool:
+        return self._held_by_job.get(job, 0) >= self._job_limit
+
+    def _is_host_full(self, host: str) -> bool:
+        return self._free * 2 <= self._size and self._held_by_host.get(host, 0) >= self._host_limit
 
     def _is_reached(self, key: _Key) -> bool:
-        if key[0] == "host" and self._free * 2 > self._size:
-            return False
-        return self._held_by_key.get(key, 0) >= self._limits[key[0]]
+        return self._is_job_full(key[1]) if key[0] == "job" else self._is_host_full(key[1])
 
     def _pop_next_waiter(self) -> _PlaceWaiter | None:
         """Remove and return the first waiter that may have a place."""
@@ -251,8 +255,11 @@ class FifoSemaphore:
             yield f"{kind} {name}", waiting
 
 
-def _keys(job: str, host: str) -> tuple[_Key, _Key]:
-    return ("job", job), ("host", host)
+def _decrement(counts: Counter[str], key: str) -> None:
+    """Count one less, and forget a key with none."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _limit(number: int, share: float) -> int:

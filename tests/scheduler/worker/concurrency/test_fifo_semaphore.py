@@ -209,7 +209,7 @@ def test_no_limit_is_ever_exceeded_and_no_one_waits_who_could_have_a_place(
             held += [task.result() for *_, task in waiting if task.done() and not task.cancelled()]
             waiting = [one for one in waiting if not one[2].done()]
             assert len(held) == places.usage().used <= number
-            assert max(Counter(place.job for place in held).values(), default=0) <= places._limits["job"]
+            assert max(Counter(place.job for place in held).values(), default=0) <= places._job_limit
             for name, host, _ in waiting:
                 assert not places._free or places._limit_that_blocks(name, host) is not None
             assert places.usage().waiting == len(waiting)
