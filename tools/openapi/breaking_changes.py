@@ -1,7 +1,7 @@
 """Finds the changes of the API that break its clients, and those that CHANGELOG.md does not name.
 
 `./dev check` runs `python -m tools.openapi.breaking_changes`. It compares docs/openapi.json with the document of the
-last release, docs/openapi-VERSION.json.
+last release, tests/data/releases/VERSION/openapi.json.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tools.openapi.documents import DOCUMENT, ROOT
@@ -125,12 +126,18 @@ def _without_names(path: str) -> str:
     return re.sub(r"{\w+}", "{}", path)
 
 
+def find_released_document() -> Path:
+    """Return the document of the last release."""
+    documents = (ROOT / "tests/data/releases").glob("*/openapi.json")
+    return max(documents, key=lambda document: [int(part) for part in document.parent.name.split(".")])
+
+
 def main() -> int:
-    (released,) = (ROOT / "docs").glob("openapi-*.json")
+    released = find_released_document()
     old, new = (json.loads(each.read_text(encoding="utf-8")) for each in (released, DOCUMENT))
     unnamed = find_unnamed_changes(old, new, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     for change in unnamed:
-        print(f"breaks clients of {released.stem}, but CHANGELOG.md does not name `{change.name}`: {change}")
+        print(f"breaks clients of {released.parent.name}, but CHANGELOG.md does not name `{change.name}`: {change}")
     return 1 if unnamed else 0
 
 
