@@ -28,7 +28,7 @@ from jobs.definition import JobDefinition
 from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor

@@ -15,8 +15,7 @@ from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import ShareField, format_share
 from jobs.alerting.rule import AlertRule, AlertRules
 from jobs.alerting.selectors import AlertSelector
-from jobs.formats.display_text import DisplayText, DisplayTexts
-from jobs.model_base import FrozenModel
+from jobs.model_base import DisplayText, DisplayTexts, FrozenModel
 
 _GROUP_CONDITIONS = ("failed", "degraded")
 _MAX_NAMED = 5

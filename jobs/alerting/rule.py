@@ -23,9 +23,8 @@ from jobs.alerting.conditions.failed import FailedCondition
 from jobs.alerting.conditions.union import Condition
 from jobs.alerting.facts import COUNTED_TRIGGERS, MAX_WINDOW, AlertNeeds, Threshold, ThresholdField, Thresholds
 from jobs.alerting.selectors import AlertSelector
-from jobs.formats.display_text import DisplayText
-from jobs.formats.durations import format_duration
-from jobs.model_base import Duration, FrozenModel
+from jobs.formats import format_duration
+from jobs.model_base import DisplayText, Duration, FrozenModel
 from jobs.runs.outcomes import Trigger
 
 SEVERITY_PATTERN = r"^[a-z][a-z0-9_-]{0,39}$"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from jobs.errors import LeaseEnded
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.host_ports import format_host_port, host_and_port
+from jobs.formats import format_host_port, host_and_port
 from jobs.runs import ErrorClass, Phases
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from jobs.checks.addresses import LIVE_PATH, AddressPolicy, ClassifiedAddress, IPNetwork, OwnEndpoint, classify_address
 from jobs.checks.errors import TargetDenied
-from jobs.formats.host_ports import effective_port, format_host_port, host_and_port
+from jobs.formats import effective_port, format_host_port, host_and_port
 from jobs.problems import make_printable
 
 _OWN_API = "serves this program's own API"

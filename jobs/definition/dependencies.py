@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.model_base import Duration, FrozenModel
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from jobs.runs import Outcome, Run

@@ -27,9 +27,8 @@ from jobs.alerting.rule import AlertRules
 from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
 from jobs.definition.objective import JobObjective
 from jobs.expectations import Expectation, Expectations, check_applicable
-from jobs.formats.display_text import DisplayText, DisplayTexts
-from jobs.formats.durations import format_duration
-from jobs.model_base import FrozenModel, intern_state
+from jobs.formats import format_duration
+from jobs.model_base import DisplayText, DisplayTexts, FrozenModel, intern_state
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
 from jobs.policies.groups import ConcurrencyGroupField
 from jobs.policies.telemetry import TelemetryPolicy

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from jobs.alerting.conditions.base import TargetField
 from jobs.alerting.rule import SEVERITY_PATTERN, AlertTime, ChannelNames, Escalation, check_runbook
 from jobs.alerting.selectors import AlertSelector
-from jobs.formats.display_text import DisplayText, DisplayTexts
-from jobs.model_base import FrozenModel
+from jobs.model_base import DisplayText, DisplayTexts, FrozenModel
 from jobs.objectives import ObjectiveWindow
 
 

@@ -15,8 +15,7 @@ from jobs.expectations.answer import JsonField, JudgedAnswer, is_json_equal, to_
 from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, SparseModel
 from jobs.expectations.value_types import BOUND_PHRASES, CountBounds, NumberField, age_seconds, read_number
-from jobs.formats.durations import format_duration
-from jobs.formats.wildcards import matches_wildcard
+from jobs.formats import format_duration, matches_wildcard
 from jobs.model_base import Duration
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]

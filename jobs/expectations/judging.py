@@ -14,7 +14,7 @@ from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, Judgemen
 from jobs.expectations.entries.dns import default_rcode_failure
 from jobs.expectations.entries.status import default_status_failure
 from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
 from jobs.runs.details import HealthDetail

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.expectations.health.verdicts import HEALTH_KEY
-from jobs.formats.durations import describe_seconds
+from jobs.formats import describe_seconds
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 

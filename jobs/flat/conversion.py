@@ -20,7 +20,7 @@ from jobs.flat.reading import (
     InvalidFlatValue,
     describe_unknown_flat_key,
 )
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.policies import MAX_RUN_TIMEOUT, RetryPolicy, Timeouts
 from jobs.problems import MAX_LISTED_PROBLEMS, Finding, KeyPath
 from jobs.problems.findings import fold_name, join_names

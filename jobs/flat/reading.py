@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.policies import MAX_RUN_TIMEOUT
 from jobs.problems import describe_unknown_key, describe_wrong_choice, format_value
 from jobs.problems.findings import fold_name, suggest_name

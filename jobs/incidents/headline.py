@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import Incident, Member, Transition
 from jobs.problems import make_printable

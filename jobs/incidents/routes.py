@@ -39,11 +39,10 @@ from pydantic import (
 )
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.display_text import DisplayText
 from jobs.incidents.suppression.periods import PeriodDefinition, ZoneField
 from jobs.incidents.suppression.spans import Periods, union_of
 from jobs.incidents.suppression.windows import SubjectSelector, SuppressionName
-from jobs.model_base import FrozenModel
+from jobs.model_base import DisplayText, FrozenModel
 from jobs.schedules.exclusions import DAY_SECONDS, read_time_of_day
 from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.schedules.parsing import parse_schedule

@@ -10,7 +10,7 @@ from dataclasses import field
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.incidents.routes import OnCall, Rota, Route
 from jobs.incidents.suppression.spans import Periods, state_at, union_of
 from jobs.incidents.suppression.windows import AlertSubject

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, model_validator
 
-from jobs.formats.durations import DURATION_PATTERN, format_duration
+from jobs.formats import DURATION_PATTERN, format_duration
 from jobs.model_base import Duration, FrozenModel, read_seconds
 
 MAX_CIRCUIT_WINDOW = 86400.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from jobs.formats.durations import format_duration, parse_duration
+from jobs.formats import format_duration, parse_duration
 from jobs.model_base import Duration, FrozenModel
 
 

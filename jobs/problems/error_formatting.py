@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator, ByteSize
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import format_duration
+from jobs.formats import format_count, format_duration
 from jobs.model_base import read_seconds
 from jobs.problems.corrections import correct_check_key, correct_job_key, correct_value
 from jobs.problems.findings import (

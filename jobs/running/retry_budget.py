@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobs.checks.messages.timeouts import host_and_endpoint
-from jobs.formats.durations import describe_seconds as seconds
+from jobs.formats import describe_seconds as seconds
 
 
 def describe_no_time_left(wait_s: float, retry_after_s: float | None, left_s: float) -> str:

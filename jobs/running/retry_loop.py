@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import parse_duration
+from jobs.formats import parse_duration
 from jobs.policies import RetryPolicy
 from jobs.policies.execution import jitter_share
 from jobs.runs import Attempt, ErrorClass

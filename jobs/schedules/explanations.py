@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.schedules.cron_fields import DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD, CronField, CronRange
 from jobs.schedules.exclusions import ExcludedDates, Exclusion, PublicHolidays, WeeklyWindow
 from jobs.schedules.interval import IntervalSchedule

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import isfinite
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.schedules.protocol import LAST_MS, from_milliseconds, to_milliseconds
 
 SHORTEST_INTERVAL = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.formats.durations import DURATION_PATTERN
+from jobs.formats import DURATION_PATTERN
 
 Schema = dict[str, Any]
 

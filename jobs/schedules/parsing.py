@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, cast, get_args
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import parse_duration, suggest_duration
+from jobs.formats import parse_duration, suggest_duration
 from jobs.schedules.exclusions import read_exclusions
 from jobs.schedules.interval import MAX_INTERVAL, IntervalSchedule
 from jobs.schedules.monthly import MonthlySchedule, read_month_day, read_monthly

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.schedules.exclusions import Exclusion
 from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.protocol import FIRST_MS, LAST_MS, MillisecondSchedule, Schedule, spec_as_mapping, to_milliseconds

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.schemas.conditions import TAGS, Schema, list_parts, resolve_unions
 
 _PERIOD_TEXTS: Final = {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from jobs.expectations.entry import Feature
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule

@@ -15,9 +15,8 @@ from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
 from jobs.expectations.entry import Feature
 from jobs.expectations.placeholders import compared_values
-from jobs.formats.counts import format_count
-from jobs.formats.display_text import DisplayText
-from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
+from jobs.formats import format_count
+from jobs.model_base import HEADER_NAME_PATTERN, DisplayText, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
 from jobs.targets.endpoints import Destination, strip_user, validate_http_url

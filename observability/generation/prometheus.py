@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.objectives import BurnPair, error_ratio_of, list_possible_pairs
 from jobs.policies.telemetry import label_of_tag
 from observability.generation.document import GeneratedDocument

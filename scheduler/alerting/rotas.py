@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.reading import FileSignature, UnusableFile, read_file_below
 from jobs.definition.alerting_section import DefinedEntry
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES, RotaError
 from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable

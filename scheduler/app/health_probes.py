@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from config.effective_settings import EffectiveSetting, list_settings, read_descriptions
 from config.settings.loading import LoadedSettings
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers

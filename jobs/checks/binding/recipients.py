@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from jobs.checks.binding.names import Recipient
 from jobs.checks.port import Credential
-from jobs.formats.host_ports import effective_port, host_and_port
+from jobs.formats import effective_port, host_and_port
 from jobs.model_base import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth

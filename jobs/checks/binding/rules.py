@@ -23,7 +23,7 @@ from jobs.checks.binding.names import (
 )
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
-from jobs.formats.wildcards import matches_wildcard
+from jobs.formats import matches_wildcard
 from jobs.problems import make_printable
 
 

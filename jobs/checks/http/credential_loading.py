@@ -15,7 +15,7 @@ from jobs.checks.errors import ClientRejected
 from jobs.checks.http.oauth import OAuthGrant, OAuthTokens
 from jobs.checks.http.requests import NO_CREDENTIALS, ResolvedCredentials, parse_url, resolve_proxy
 from jobs.checks.port import AttemptContext, register_value
-from jobs.formats.host_ports import effective_port
+from jobs.formats import effective_port
 from jobs.model_base import SecretRef
 from jobs.ports import CredentialRefresh, Secrets, Tokens
 from jobs.redaction import Redactor

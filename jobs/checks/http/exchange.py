@@ -32,7 +32,7 @@ from jobs.checks.messages.error_mapping import RequestRoute
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.checks.port import AttemptContext
-from jobs.formats.host_ports import effective_port
+from jobs.formats import effective_port
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget
 

@@ -29,14 +29,14 @@ from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.errors import TokenUnavailable
-from jobs.formats.instants import format_instant
-from jobs.formats.trace_ids import TRACE_HEADER
+from jobs.formats import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
 from jobs.refreshing_cache import FetchedValue, RefreshingCache
 from jobs.targets import TlsOptions
 from jobs.targets.http import OAuth2Auth
+from jobs.trace_ids import TRACE_HEADER
 
 DEFAULT_TOKEN_LIFETIME = 300.0
 """Seconds for which a token without `expires_in` is used."""

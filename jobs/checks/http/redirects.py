@@ -18,7 +18,7 @@ from jobs.checks.errors import InvalidRedirect
 from jobs.checks.http.requests import RequestDraft, check_host_name
 from jobs.checks.http_transport.http1 import decode_header, join_fields
 from jobs.checks.http_transport.options import response_details
-from jobs.formats.host_ports import DEFAULT_PORTS, effective_port
+from jobs.formats import DEFAULT_PORTS, effective_port
 from jobs.redaction.value_holders import RunSecrets
 from jobs.turns import wait_for_turn
 

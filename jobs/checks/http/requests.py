@@ -16,14 +16,14 @@ from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions
 from jobs.errors import SecretUnavailable
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.host_ports import host_and_port
-from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
+from jobs.formats import host_and_port
 from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
-from jobs.responses.bounded_body import MAX_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
+from jobs.responses import MAX_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
+from jobs.trace_ids import TRACE_HEADER as TRACE_PARENT
 from jobs.turns import wait_for_turn
 
 ACCEPTED_ENCODINGS = "gzip, deflate"

@@ -16,7 +16,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import IncompleteResponse, TunnelRefused
 from jobs.checks.http_transport.http1 import find_head_end, may_be_http1, not_http_error, parse_head
 from jobs.checks.net.connection import TargetConnection
-from jobs.formats.host_ports import format_host_port
+from jobs.formats import format_host_port
 
 
 @dataclass(frozen=True, slots=True)

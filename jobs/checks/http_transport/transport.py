@@ -42,7 +42,7 @@ from jobs.checks.http_transport.options import (
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
 from jobs.checks.preloading import HTTP2_MODULE
-from jobs.formats.host_ports import effective_port
+from jobs.formats import effective_port
 from jobs.turns import wait_for_turn
 
 IDLE_SECONDS = 30.0

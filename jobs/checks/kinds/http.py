@@ -27,13 +27,13 @@ from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_http2, preload_idna, preload_tls
-from jobs.formats.retry_after import parse_retry_after
-from jobs.formats.trace_ids import TRACE_HEADER, format_trace_parent
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
+from jobs.responses import parse_retry_after
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
+from jobs.trace_ids import TRACE_HEADER, format_trace_parent
 
 USER_AGENT = "scheduler"
 MAX_DERIVED_SECRETS = 1000

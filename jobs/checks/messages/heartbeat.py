@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.formats.durations import format_duration
-from jobs.formats.instants import format_instant
+from jobs.formats import format_duration, format_instant
 from jobs.heartbeat import (
     HeartbeatRecord,
     HeartbeatState,

@@ -6,8 +6,8 @@ Called by jobs.running.observing for an attempt, and by jobs.checks.kinds.step_s
 from __future__ import annotations
 
 from jobs.checks.clock import Phase, PhaseClock
-from jobs.formats.durations import describe_seconds as seconds
-from jobs.formats.host_ports import format_host_port, host_and_port
+from jobs.formats import describe_seconds as seconds
+from jobs.formats import format_host_port, host_and_port
 from jobs.runs import ErrorClass
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {

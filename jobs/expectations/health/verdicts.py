@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from jobs.expectations.health.document import HealthDocument
-from jobs.formats.durations import describe_milliseconds, describe_seconds
-from jobs.formats.wildcards import matches_wildcard
+from jobs.formats import describe_milliseconds, describe_seconds, matches_wildcard
 from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 
 HEALTH_KEY = "health"

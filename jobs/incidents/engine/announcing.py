@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, DueChannel, EscalationStep
 from jobs.incidents.engine.step import IncidentStep, hold_at_start
 from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.incidents.engine.announcing import (
     describe_channel,
     describe_suppression,

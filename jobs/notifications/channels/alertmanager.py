@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.model_base import Duration
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post

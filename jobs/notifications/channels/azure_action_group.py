@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.channels.http_posting import Posting, post

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, shorten

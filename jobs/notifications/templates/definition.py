@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.suppression.periods import ZoneField
 from jobs.incidents.values import Notification, TransitionKind
 from jobs.model_base import FrozenModel

@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.headline import (
     count_by_severity,
     find_keeping_open,

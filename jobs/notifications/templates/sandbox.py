@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.display_text import escape_control_characters
+from jobs.model_base import escape_control_characters
 from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span, format_count
 from jobs.incidents.headline import (
     describe_others,
     list_joined_subjects,

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Strict
 from pydantic.types import NonNegativeInt
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 
 _BUCKETS = 10
 _SHORTEST_DIVIDED = 0.2

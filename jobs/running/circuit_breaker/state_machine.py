@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.running.circuit_breaker.state import (
     EMPTY_WINDOW,
     UNCOUNTED_PERIOD,

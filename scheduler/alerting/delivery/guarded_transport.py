@@ -13,7 +13,7 @@ from jobs.checks.http_transport.options import RequestOptions
 from jobs.checks.http_transport.transport import CheckTransport
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.formats.host_ports import effective_port
+from jobs.formats import effective_port
 from jobs.targets import TlsOptions
 
 

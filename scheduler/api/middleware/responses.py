@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.request_id import run_for_request
+from jobs.trace_ids import run_for_request
 from scheduler.api.middleware.requests import BEHIND_PROXY
 from scheduler.api.scopes import STATIC_PATH
 
@@ -48,7 +48,7 @@ class CachedFiles:
 
 
 _CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
-"""DEL, C1, U+2028 to U+202E, U+2066 to U+2069 in UTF-8, as in jobs.formats.display_text. JSON escapes C0 itself."""
+"""DEL, C1, U+2028 to U+202E, U+2066 to U+2069 in UTF-8, as in jobs.model_base. JSON escapes C0 itself."""
 
 
 def escape_json(body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.formats.durations import parse_duration
+from jobs.formats import parse_duration
 from jobs.problems import make_printable
 from scheduler.api.problems import InvalidInput, UnusableValue
 

@@ -18,7 +18,7 @@ from jobs.alerting.evaluation import judge_rule
 from jobs.alerting.facts import SampleHistory, SubjectFacts, history_of, sample_of_run
 from jobs.alerting.rule import AlertRule
 from jobs.definition.job_alerts import find_selecting_entry
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.running.circuit_breaker.state import (
     EMPTY_WINDOW,

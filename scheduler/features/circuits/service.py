@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_instant, format_iso_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.findings import suggest_sorted_name
 from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state

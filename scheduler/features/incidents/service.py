@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_instant, format_iso_instant
 from jobs.incidents.actions import (
     MAX_NOTE,
     ActionRefused,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
+from jobs.trace_ids import TRACE_HEADER as TRACE_PARENT
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_filters import (
     KindsParameter,

@@ -16,8 +16,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from jobs.formats.durations import format_duration
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_duration, format_iso_instant
 from jobs.incidents.suppression.periods import PeriodDefinition
 from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import (

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_count, format_iso_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,

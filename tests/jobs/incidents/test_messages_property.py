@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.incidents.actions import acknowledge, resolve_by_hand
 from jobs.incidents.engine.facts import AlertPolicy, EscalationStep, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep

@@ -1,11 +1,16 @@
-"""The ids of a run's trace (W3C Trace Context), derived from the run's id. Pure.
+"""The ids of a run's trace (W3C Trace Context), derived from the run's id, and the id of an API request in progress.
 
-The checks send them to their targets, and telemetry creates the run's spans with them, without passing them around.
+The checks send the ids of a trace to their targets, and telemetry creates the run's spans with them, without passing
+them around. The API sets the id of its request, which logs and problems show.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
@@ -51,3 +56,30 @@ def parse_trace_parent(text: str) -> tuple[int, int] | None:
 
 def _digest(text: str) -> bytes:
     return sha256(text.partition(_STEP_SEPARATOR)[0].encode()).digest()
+
+
+@dataclass(slots=True)
+class _Request:
+    id: str
+    is_running: bool = True
+
+
+_current: ContextVar[_Request | None] = ContextVar("api_request", default=None)
+
+
+def current_request_id() -> str:
+    """Return the id; empty outside of a request, and in tasks that outlive theirs."""
+    request = _current.get()
+    return request.id if request is not None and request.is_running else ""
+
+
+@contextmanager
+def run_for_request(request_id: str) -> Iterator[None]:
+    """Mark the block, and the tasks that it starts, as part of the request until the block ends."""
+    request = _Request(request_id)
+    token = _current.set(request)
+    try:
+        yield
+    finally:
+        request.is_running = False
+        _current.reset(token)
