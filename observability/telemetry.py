@@ -20,7 +20,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from jobs.formats import format_instant
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 from jobs.runs import Ticket
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.trace_ids import current_request_id, parse_trace_parent

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.fast_frozen import fast_frozen
-from jobs.policies.telemetry import TelemetryPolicy
+from jobs.policies.execution import TelemetryPolicy
 from jobs.ports import CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.forms import secret_forms

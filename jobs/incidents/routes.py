@@ -44,8 +44,7 @@ from jobs.incidents.suppression.spans import Periods, union_of
 from jobs.incidents.suppression.windows import SubjectSelector, SuppressionName
 from jobs.model_base import DisplayText, FrozenModel
 from jobs.schedules.exclusions import DAY_SECONDS, read_time_of_day
-from jobs.schedules.json_schema import SCHEDULE_SCHEMA
-from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.parsing import SCHEDULE_SCHEMA, parse_schedule
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.time_zones import TimeZone, load_time_zone
 from jobs.targets.endpoints import UrlOrSecret

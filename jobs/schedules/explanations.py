@@ -10,10 +10,9 @@ from itertools import product
 from jobs.formats import format_count
 from jobs.schedules.cron_fields import DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD, CronField, CronRange
 from jobs.schedules.exclusions import ExcludedDates, Exclusion, PublicHolidays, WeeklyWindow
-from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.monthly import MonthDay, MonthlySchedule
 from jobs.schedules.ncrontab import CRON_FIELDS, MACROS, Ncrontab
-from jobs.schedules.protocol import Schedule
+from jobs.schedules.protocol import IntervalSchedule, Schedule
 from jobs.schedules.time_zones import DstPolicy, ZonedSchedule
 from jobs.schedules.variants import BoundedSchedule, DefaultSchedule, JitteredSchedule, UnionSchedule
 

@@ -11,8 +11,15 @@ from typing import Any
 from jobs.errors import ScheduleError
 from jobs.formats import format_duration
 from jobs.schedules.exclusions import Exclusion
-from jobs.schedules.interval import IntervalSchedule
-from jobs.schedules.protocol import FIRST_MS, LAST_MS, MillisecondSchedule, Schedule, spec_as_mapping, to_milliseconds
+from jobs.schedules.protocol import (
+    FIRST_MS,
+    LAST_MS,
+    IntervalSchedule,
+    MillisecondSchedule,
+    Schedule,
+    spec_as_mapping,
+    to_milliseconds,
+)
 from jobs.schedules.time_zones import TimeZone, ZonedSchedule
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from jobs.definition import JobDefinition
 from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
-from jobs.schemas.conditions import Schema, has_any_key, has_value, list_parts, require_if_known
 from jobs.schemas.forms import (
     create_alerting_section,
     create_flat_form,
@@ -20,7 +19,7 @@ from jobs.schemas.forms import (
     create_objectives_section,
     require_flat,
 )
-from jobs.schemas.generator import create_model_schema
+from jobs.schemas.generator import Schema, create_model_schema, has_any_key, has_value, list_parts, require_if_known
 
 _OWN: Final = ("description", "default")
 """Keywords that stay next to a reference."""

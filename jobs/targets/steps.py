@@ -1,11 +1,17 @@
-"""The target of a check of several steps: a sequence of requests, and `${name}`, a saved value of an earlier step."""
+"""The target of a check of several steps: a sequence of requests, and `${name}`, a saved value of an earlier step.
+
+Also decides whether a request would send secrets over plain http, readable for others on the network: for definitions
+(jobs.warnings), and for URLs from earlier answers (jobs.checks.kinds).
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -20,7 +26,7 @@ from jobs.model_base import HEADER_NAME_PATTERN, DisplayText, Duration, FrozenMo
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
 from jobs.targets.endpoints import Destination, strip_user, validate_http_url
-from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets.http import FormBody, HttpTarget, JsonBody, NoAuth, TextBody
 
 VALUE_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 _PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
@@ -291,3 +297,45 @@ def _explain_placeholder(known: set[str], name: str) -> str:
     if not re.fullmatch(VALUE_NAME, name):
         return "; write $$ for a dollar sign"
     return f"; saved names: {', '.join(sorted(known))}" if known else "; add a save to an earlier step"
+
+
+def exposes_secrets(request: HttpTarget, url: str, saved_secrets: Set[str] = frozenset()) -> bool:
+    """Return whether the request to this URL sends a secret without TLS, and the job does not allow it.
+
+    `saved_secrets`: names of secret values that earlier steps saved.
+    """
+    return not request.allow_plain_http and is_plain_http(url) and sends_secrets(request, saved_secrets)
+
+
+def is_plain_http(url: str) -> bool:
+    """Return whether a request to this URL crosses a network without TLS. Loopback is not a network."""
+    if url.startswith("https://"):
+        return False
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def sends_secrets(request: HttpTarget, saved_secrets: Set[str] = frozenset()) -> bool:
+    """Return whether the request contains a secret, in auth, headers, query or body."""
+    texts: list[object] = [*request.headers.values(), *request.query.values()]
+    match request.body:
+        case TextBody(text=text):
+            texts.append(text)
+        case FormBody(form=form):
+            texts += form.values()
+    if not isinstance(request.auth, NoAuth) or any(isinstance(text, SecretRef) for text in texts):
+        return True
+    return (
+        bool(saved_secrets) and isinstance(request, Step) and not saved_secrets.isdisjoint(request.placeholder_names())
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """RFC 6761, section 6.3: localhost and the names below it are always loopback."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,5 +1,5 @@
 """Rules about credentials in plain text in the job file, and about secrets over plain http. Messages never contain the
-value. jobs.targets.plain_http decides what counts as plain http.
+value. jobs.targets.steps decides what counts as plain http.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from jobs.problems.findings import fold_name
 from jobs.redaction.redactor import REDACTED
 from jobs.targets import FormBody, HttpTarget, JsonBody, StepsTarget, TextBody
 from jobs.targets.http import OAuth2Auth, RequestBody
-from jobs.targets.plain_http import exposes_secrets, is_plain_http
-from jobs.targets.steps import Step
+from jobs.targets.steps import Step, exposes_secrets, is_plain_http
 
 
 def iter_requests(job: JobDefinition) -> Iterator[tuple[KeyPath, HttpTarget]]:

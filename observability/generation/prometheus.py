@@ -20,7 +20,7 @@ from typing import Any
 
 from jobs.formats import format_duration
 from jobs.objectives import BurnPair, error_ratio_of, list_possible_pairs
-from jobs.policies.telemetry import label_of_tag
+from jobs.policies.execution import label_of_tag
 from observability.generation.document import GeneratedDocument
 from observability.generation.portfolio import OWNER_TAGS, Portfolio
 from observability.names import series

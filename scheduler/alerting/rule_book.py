@@ -29,7 +29,7 @@ from scheduler.catalog.catalog import JobSnapshot
 if TYPE_CHECKING:  # loads pydantic models
     from jobs.alerting.groups import AlertGroup
     from jobs.alerting.selectors import AlertSelector
-    from jobs.definition.objective import SelectedObjective
+    from jobs.definition.job import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""

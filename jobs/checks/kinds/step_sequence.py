@@ -35,8 +35,16 @@ from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 from jobs.runs.details import HealthDetail
 from jobs.targets.endpoints import validate_http_url
 from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
-from jobs.targets.plain_http import exposes_secrets
-from jobs.targets.steps import CookieSource, Step, fill_json, fill_text, find_names, format_as_text, has_placeholders
+from jobs.targets.steps import (
+    CookieSource,
+    Step,
+    exposes_secrets,
+    fill_json,
+    fill_text,
+    find_names,
+    format_as_text,
+    has_placeholders,
+)
 from jobs.turns import wait_for_turn
 
 

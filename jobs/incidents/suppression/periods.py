@@ -36,8 +36,7 @@ from jobs.schedules.exclusions import (
     read_weekday,
     read_weekdays,
 )
-from jobs.schedules.json_schema import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA
-from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.parsing import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA, parse_schedule
 from jobs.schedules.protocol import EPOCH, Schedule, from_milliseconds, refuse_unknown_keys
 from jobs.schedules.time_zones import TimeZone, load_time_zone
 

@@ -5,7 +5,7 @@ Closed admits every run and counts failures; open rejects runs until `open_for` 
 the period that admitted its run, so a late result cannot close or open the circuit. An operator's override takes
 precedence.
 
-A new rule is a function here with its line in OPENING_RULES, and its key in jobs.policies.circuit.
+A new rule is a function here with its line in OPENING_RULES, and its key in jobs.policies.execution.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
 from jobs.fast_frozen import fast_frozen
-from jobs.policies.telemetry import NO_TRACE_CONTEXT
+from jobs.policies.execution import NO_TRACE_CONTEXT
 from jobs.ports import Clock
 from jobs.running.clocks import run_with_deadline
 from jobs.runs import ErrorClass, Observation, Phases

@@ -27,7 +27,7 @@ print(state.condition, state.opened_reason)
 
 def test_a_circuit_rule(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a circuit rule")
-    rules, policy = "jobs/running/circuit_breaker/state_machine.py", "jobs/policies/circuit.py"
+    rules, policy = "jobs/running/circuit_breaker/state_machine.py", "jobs/policies/execution.py"
     change.insert(rules, before="def _is_reached(", text=f"{RULE.strip()}\n\n")
     change.insert(rules, after="    _slow_rate,", text="    _failures,")
     change.insert(policy, after='    "slow_rate",', text='    "failures",')

@@ -10,7 +10,7 @@ import pytest
 from jobs.checks.clock import PhaseClock
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext
-from jobs.policies.telemetry import TelemetryPolicy
+from jobs.policies.execution import TelemetryPolicy
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget, StepsTarget
 from jobs.trace_ids import format_trace_parent

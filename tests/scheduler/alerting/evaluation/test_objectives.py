@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.definition.job_alerts import OBJECTIVES_PART
-from jobs.definition.objective import SelectedObjective
 from jobs.incidents.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey
