@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.messages import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.expectations.judging import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket

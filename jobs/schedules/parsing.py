@@ -1,7 +1,4 @@
-"""Parses the `schedule` of a job in each of its forms: an expression, an interval, plain words, a mapping, a list.
-
-The forms have no model, so the JSON schema for editors stands here, too.
-"""
+"""Parses each form of `schedule`: an expression, an interval, words, a mapping, a list; and its JSON schema."""
 
 from __future__ import annotations
 
@@ -335,7 +332,7 @@ def _duration(*examples: str, description: str) -> Schema:
 
 
 _TIME: Schema = {"type": "string", "examples": ["22:00"]}
-_WEEKLY = _mapping(
+WEEKLY_SCHEMA = _mapping(
     **{
         "days": {
             "type": ["string", "array"],
@@ -358,7 +355,7 @@ EXCLUSIONS_SCHEMA: Schema = {
             "minItems": 1,
             "description": "days such as 2026-12-24",
         },
-        weekly={**_WEEKLY, "description": "times of the week"},
+        weekly={**WEEKLY_SCHEMA, "description": "times of the week"},
         holidays={"type": "string", "description": "a country's code", "examples": ["DE"]},
         subdivision={"type": "string", "description": "a part of that country", "examples": ["BE"]},
     ),
@@ -401,4 +398,3 @@ SCHEDULE_SCHEMA: Schema = _ONE_SCHEDULE | {
     "maxItems": 50,
 }
 """A text, a mapping, or a list of these."""
-WEEKLY_SCHEMA: Schema = _WEEKLY

@@ -20,7 +20,7 @@ from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
 from jobs.expectations.entry import Feature
-from jobs.expectations.placeholders import compared_values
+from jobs.expectations.judging import compared_values
 from jobs.formats import format_count
 from jobs.model_base import HEADER_NAME_PATTERN, DisplayText, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts

@@ -24,8 +24,7 @@ from jobs.checks.port import AttemptContext, Credential, register_value
 from jobs.expectations import Expectation, ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import JUDGEMENT_SECONDS
-from jobs.expectations.messages import describe_unmet
-from jobs.expectations.placeholders import compared_values, fill_compared_values
+from jobs.expectations.judging import compared_values, describe_unmet, fill_compared_values
 from jobs.judging import Judge, Judgement, JudgingUnavailable
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable, validation_problems

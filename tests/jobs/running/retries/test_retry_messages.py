@@ -6,7 +6,7 @@ import pytest
 
 from jobs.checks.clock import Phase
 from jobs.checks.messages.timeouts import describe_timeout
-from jobs.expectations.messages import describe_unmet
+from jobs.expectations.judging import describe_unmet
 from jobs.running.retry_budget import describe_no_time_left, seconds
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 
