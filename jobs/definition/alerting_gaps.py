@@ -21,7 +21,7 @@ from jobs.definition.alerting_section import AlertingDefinitions
 from jobs.definition.job_alerts import OBJECTIVES_PART, add_burn_rules, list_burn_rules
 from jobs.formats import format_count, format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
-from jobs.incidents.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
+from jobs.incidents.routes import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.finding import SuppressionSet, find_unmatched
 from jobs.incidents.suppression.windows import AlertSubject
 

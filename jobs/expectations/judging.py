@@ -1,4 +1,4 @@
-"""Judge an answer by the entries of `expect`, describe what does not hold, and fill placeholders in compared values. Pure.
+"""Judge an answer by the entries of `expect`, describe what does not hold, and fill placeholders in entries. Pure.
 
 A judgement that stopped before it decided all entries, because the budget was used up or its process ended, is a
 failure, too. A placeholder stands in a value that an entry compares with: `{json: $.id, equals: "${order}"}`.

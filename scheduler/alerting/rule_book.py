@@ -17,8 +17,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import AlertRule, CompiledRules
 from jobs.definition import JobDefinition
 from jobs.definition.job_alerts import list_burn_rules, rules_of
 from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit

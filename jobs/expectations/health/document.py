@@ -1,4 +1,4 @@
-"""A health document of any framework: its words, limits and durations, and its judgement by the rules of a job. Pure."""
+"""A health document of any framework: words, limits, durations, and its judgement by the rules of a job. Pure."""
 
 from __future__ import annotations
 

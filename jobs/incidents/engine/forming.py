@@ -11,16 +11,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.candidates import Candidate, CandidateGroups
 from jobs.incidents.engine.facts import (
     GROUP_WINDOW,
     SCHEDULER,
     AlertFacts,
+    IncidentStep,
+    find_end_of,
     find_failing_ancestor,
+    is_unconfirmed,
     list_unchecked_ancestors,
 )
-from jobs.incidents.engine.joining import collect_joined, hold_back_joined, record_change
-from jobs.incidents.engine.step import IncidentStep, find_end_of, is_unconfirmed
+from jobs.incidents.engine.joining import Candidate, CandidateGroups, collect_joined, hold_back_joined, record_change
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 
 

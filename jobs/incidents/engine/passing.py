@@ -20,11 +20,20 @@ from jobs.incidents.engine.announcing import (
     notify_announced,
     remind,
 )
-from jobs.incidents.engine.candidates import Candidate, FactsWithParents, list_candidates, list_expired
-from jobs.incidents.engine.facts import AlertFacts
+from jobs.incidents.engine.facts import AlertFacts, IncidentStep, confirmation_ends_at, first_runs_end
 from jobs.incidents.engine.forming import form_incidents, release_members, resolve_members
-from jobs.incidents.engine.joining import announce_joined, notify_joined, record_change, released_at, settle, stable_at
-from jobs.incidents.engine.step import IncidentStep, confirmation_ends_at, first_runs_end
+from jobs.incidents.engine.joining import (
+    Candidate,
+    FactsWithParents,
+    announce_joined,
+    list_candidates,
+    list_expired,
+    notify_joined,
+    record_change,
+    released_at,
+    settle,
+    stable_at,
+)
 from jobs.incidents.headline import list_shown_subjects, name_subjects
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
 

@@ -17,7 +17,7 @@ from jobs.incidents.headline import (
     name_subjects,
 )
 from jobs.incidents.values import Incident, Transition, TransitionKind
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.problems import make_printable
 
 _MAX_EVIDENCE = 160

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import format_count, format_duration
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 
 
 class ChannelCondition(StrEnum):

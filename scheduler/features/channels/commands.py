@@ -266,7 +266,7 @@ def send_test(
 
 def _show_test(result: ChannelTestResult) -> None:
     """Print the message as people see it, then the answer."""
-    from jobs.notifications.message import plain_text
+    from jobs.notifications.port import plain_text
 
     message = result.messages[0]
     if result.template_problem:

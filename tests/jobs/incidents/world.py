@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
-from jobs.incidents.engine.facts import AlertPolicy, DueChannel
+from jobs.incidents.engine.facts import AlertPolicy, DueChannel, IncidentStep
 from jobs.incidents.engine.passing import PassResult, run_pass
-from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.actions import acknowledge, resolve_by_hand
+from jobs.incidents.engine.announcing import acknowledge, resolve_by_hand
 from jobs.incidents.rota_calendar import evaluate_calendar
 from jobs.incidents.routes import Rota, Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
