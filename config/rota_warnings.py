@@ -19,7 +19,7 @@ from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, Ta
 from jobs.problems import Problem
 
 if TYPE_CHECKING:
-    from jobs.incidents.routes import RotaDefinition
+    from jobs.incidents.rotas import RotaDefinition
 
 _MAX_NAMED = 5
 """Titles of shifts that a warning names."""
@@ -61,7 +61,7 @@ def _find_unknown_titles(
     definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
 ) -> tuple[str, ...] | str:
     """Return the titles of shifts that name no person, or why the calendar cannot be used."""
-    from jobs.incidents.routes import HANDOVER_IN_SIGHT
+    from jobs.incidents.rotas import HANDOVER_IN_SIGHT
     from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
 
     task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)

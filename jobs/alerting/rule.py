@@ -1,4 +1,4 @@
-"""An alert rule: a condition, when it opens and closes an alert, its severity, and what is done then; its evaluation. Pure.
+"""An alert rule: a condition, when it opens and closes an alert, its severity, what is done then; its evaluation. Pure.
 
 A rule belongs to a job (`alerts`), or to a selector in the section `alerting` of job files. Its notifications are
 decided by jobs.incidents. Four severities are built in. The section `alerting.severities` of job files adds others, or

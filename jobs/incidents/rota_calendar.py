@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from jobs.errors import JobsError
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.routes import HANDOVER_IN_SIGHT, OnCallTable
+from jobs.incidents.rotas import HANDOVER_IN_SIGHT, OnCallTable
 from jobs.incidents.suppression.periods import read_local_instant
 from jobs.problems import make_printable
 from jobs.schedules.time_zones import TimeZone

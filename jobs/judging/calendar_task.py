@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.incidents.rota_calendar import EvaluatedCalendar, RotaError, evaluate_calendar
-from jobs.incidents.routes import OnCallTable, RotaDefinition
+from jobs.incidents.rotas import OnCallTable, RotaDefinition
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.schedules.time_zones import load_time_zone

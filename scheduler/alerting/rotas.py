@@ -29,7 +29,7 @@ from jobs.checks.files.reading import FileSignature, UnusableFile, read_file_bel
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.formats import format_instant
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES, RotaError
-from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
+from jobs.incidents.rotas import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable
 from jobs.judging.process import JudgingProcess
 from jobs.judging.service import JudgingService
@@ -40,7 +40,7 @@ from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:
     from jobs.incidents.rota_calendar import EvaluatedCalendar
-    from jobs.incidents.routes import RotaDefinition
+    from jobs.incidents.rotas import RotaDefinition
 
 LOG = logging.getLogger(__name__)
 
