@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.job_files.job_set import JobSet
-from jobs.checks.files.reading import UnusableFile, read_file_below
+from jobs.checks.files import UnusableFile, read_file_below
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
 from jobs.judging.judging_thread import perform_in_thread

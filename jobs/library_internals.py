@@ -29,7 +29,7 @@ LIBRARY_INTERNALS = (
     ),
     LibraryInternal(
         "httpx.Request._content",
-        "jobs/checks/http/request_cache.py",
+        "jobs/checks/http/requests.py",
         "the public constructor copies the URL and the headers, which takes longer than sending them",
     ),
     LibraryInternal(
@@ -47,9 +47,9 @@ LIBRARY_INTERNALS = (
         "jobs/checks/net/network.py",
         "before Python 3.13 there is no public chain of certificates that were not verified",
     ),
-    LibraryInternal("anyio._backends._asyncio", "jobs/checks/preloading.py", "imported before an attempt is measured"),
-    LibraryInternal("encodings.idna", "jobs/checks/preloading.py", "imported before an attempt is measured"),
-    LibraryInternal("_strptime", "jobs/checks/preloading.py", "imported before an attempt is measured"),
+    LibraryInternal("anyio._backends._asyncio", "jobs/checks/port.py", "imported before an attempt is measured"),
+    LibraryInternal("encodings.idna", "jobs/checks/port.py", "imported before an attempt is measured"),
+    LibraryInternal("_strptime", "jobs/checks/port.py", "imported before an attempt is measured"),
     LibraryInternal(
         "pydantic.BaseModel.__pydantic_fields_set__", "jobs/model_base.py", "equal models share their state in memory"
     ),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.messages.timeouts import describe_deadline
+from jobs.checks.clock import describe_deadline
 from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.checks.messages.timeouts import host_and_endpoint
+from jobs.checks.clock import host_and_endpoint
 from jobs.formats import describe_seconds as seconds
 
 

@@ -24,8 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.reading import FileSignature, UnusableFile, read_file_below
+from jobs.checks.files import FileSignature, UnusableFile, read_file_below, run_in_daemon_thread
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.formats import format_instant
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES, RotaError

@@ -29,9 +29,9 @@ import dns.resolver
 
 from jobs.checks.clock import Peer
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
 from jobs.checks.guard import Guard
-from jobs.checks.messages.error_mapping import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.port import AttemptContext, Check
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget

@@ -13,13 +13,12 @@ from urllib.parse import quote, urljoin
 
 from pydantic import ValidationError
 
-from jobs.checks.binding.recipients import iter_credentials
-from jobs.checks.clock import PhaseClock, peer_of_url
+from jobs.checks.binding.rules import iter_credentials
+from jobs.checks.clock import PhaseClock, describe_deadline, peer_of_url
 from jobs.checks.errors import BadSubstitution, ExtractionError
-from jobs.checks.http.redirects import CookieJar
+from jobs.checks.http.responses import CookieJar
 from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.step_judgement import SavedValueLimits, StepJudgement, StepResult, extract_value
-from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext, Credential, register_value
 from jobs.expectations import Expectation, ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer

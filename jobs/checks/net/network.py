@@ -24,7 +24,7 @@ from typing import Any
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoAddressOfVersion
-from jobs.checks.files.reading import check_descriptors
+from jobs.checks.files import check_descriptors
 from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.net.connection import TargetConnection
 

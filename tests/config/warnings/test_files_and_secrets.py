@@ -14,7 +14,7 @@ from config.errors import ConfigurationError, format_warning
 from config.job_files.reader import JobFile, JobFileReader, JobSet
 from config.settings.model import Settings
 from config.warnings import warnings_of_unusable_files, warnings_of_unusable_secrets
-from jobs.checks.files.ca_files import CaFiles
+from jobs.checks.net.tls_contexts import CaFiles
 from jobs.problems import Problem
 from jobs.schedules import parse_schedule
 

@@ -13,10 +13,9 @@ import pytest
 import trustme
 
 from jobs.checks.errors import CaFileUnusable
-from jobs.checks.files import ca_files
-from jobs.checks.files.ca_files import MAX_CA_FILE, MAX_CONCURRENT_READS, CaFiles
-from jobs.checks.files.reading import FileSignature
-from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.files import FileSignature
+from jobs.checks.net import tls_contexts as ca_files
+from jobs.checks.net.tls_contexts import MAX_CA_FILE, MAX_CONCURRENT_READS, CaFiles, TlsContexts
 from jobs.targets.http import TlsOptions
 from tests.parts.tls import authority
 

@@ -15,9 +15,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from jobs.checks.errors import CaFileUnusable, ClientCertificateUnusable
-from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.net import tls_contexts as tls_module
-from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.net.tls_contexts import CaFiles, TlsContexts
 from jobs.runs import ErrorClass
 from jobs.targets import TlsOptions
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check

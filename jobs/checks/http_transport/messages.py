@@ -1,16 +1,22 @@
-"""HTTP/1 responses: parse the head, find where the body ends, and detect a server that speaks another protocol. Pure.
+"""What the transport and its callers exchange beyond httpx, and HTTP/1 responses: head, end of the body. Pure.
 
-The head by regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line
+The options of a request and the details of a response are typed values in one extension of httpx's classes. A head is
+parsed by regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line
 feeds, the same length twice, a length with chunks), and its errors cannot be distinguished.
 """
 
 from __future__ import annotations
 
 import re
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httptools
+import httpx
 
+from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import (
     HeadTooLarge,
     IncompleteResponse,
@@ -288,3 +294,78 @@ def not_http_error(first: bytes) -> NotHttp:
 def may_be_http1(first: bytes) -> bool:
     """Return whether a response that begins with these bytes, which may be few, can be HTTP/1."""
     return first.startswith(HTTP1_PREFIX) or (len(first) < len(HTTP1_PREFIX) and HTTP1_PREFIX.startswith(first))
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyEndpoint:
+    """A proxy. `authorization`: the value of Proxy-Authorization, or empty."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+
+_EXTENSION = "scheduler"
+
+
+@dataclass(slots=True)
+class RequestOptions:
+    """How a request is sent."""
+
+    clock: PhaseClock
+    tls: ssl.SSLContext | None = None
+    """Required for https."""
+    server_name: str = ""
+    """The name in the TLS handshake, if it is not the host."""
+    ip_version: int | None = None
+    """The only version of IP to connect by."""
+    is_pooled: bool = False
+    """Whether it may use an idle connection."""
+    http2: bool = False
+    only_live: bool = False
+    """Whether it requests nothing but LIVE_PATH, see Guard.check_endpoint."""
+    proxy: ProxyEndpoint | None = None
+    on_peer_change: Callable[[str, int], None] | None = None
+    """Called with the peer that the following errors are about; set with `proxy`."""
+    base_url: httpx.URL | None = None
+    """The URL without path and query, of a request whose URL is built only on demand. The next three belong to it."""
+    origin: str = ""
+    path: bytes = b""
+    head: bytes = b""
+    """The complete head as bytes."""
+
+    def as_extensions(self) -> dict[str, Any]:
+        """Return the extensions of the request."""
+        return {_EXTENSION: self, "timeout": {}}
+
+
+@dataclass(slots=True)
+class ResponseDetails:
+    """What a response shows beyond httpx."""
+
+    headers: dict[str, str]
+    """By lower-case name."""
+    line_count: int
+    """Header lines."""
+    remote_address: str
+    tls_version: str | None = None
+    """None without TLS, as are the certificates empty."""
+    certificates: tuple[bytes, ...] = ()
+
+    def as_extensions(self, http_version: bytes, reason: bytes | None = None) -> dict[str, Any]:
+        """Return the extensions of the response."""
+        extensions: dict[str, Any] = {_EXTENSION: self, "http_version": http_version}
+        if reason is not None:
+            extensions["reason_phrase"] = reason
+        return extensions
+
+
+def request_options(request: httpx.Request) -> RequestOptions:
+    """Return the options of a request of the checks."""
+    options: RequestOptions = request.extensions[_EXTENSION]
+    return options
+
+
+def response_details(response: httpx.Response) -> ResponseDetails | None:
+    """Return the details of a response; None if another transport made it."""
+    return response.extensions.get(_EXTENSION)

@@ -1,7 +1,7 @@
 """Read regular files of a bounded size, also by a path relative to the folder of a job file.
 
-Blocking: call it in a thread. It neither waits for a named pipe nor reads a device. A path, or a link, that leaves the
-folder is refused: job files cannot read other files.
+Blocking: call it in a thread (`run_in_daemon_thread`), as a file system may hang. It neither waits for a named pipe nor
+reads a device. A path, or a link, that leaves the folder is refused: job files cannot read other files.
 
 A lack of file descriptors looks like a fault of the target: without one, the C library reports an unknown name, and
 OpenSSL does not trust a certificate whose authority it could not open.
@@ -9,10 +9,15 @@ OpenSSL does not trust a certificate whose authority it could not open.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from jobs.checks.errors import FileTooLarge, NotRegularFile
 from jobs.errors import JobsError
@@ -93,3 +98,36 @@ def check_descriptors() -> None:
     except OSError as error:
         if error.errno in _NONE_LEFT:
             raise
+
+
+_T = TypeVar("_T")
+
+
+async def run_in_daemon_thread(work: Callable[..., _T], *arguments: object) -> _T:
+    """Run as `asyncio.to_thread` does, for work that may never return, such as access to a hanging share.
+
+    The few threads of `to_thread` are shared, and the program waits for them at exit; this thread is used once, and the
+    program exits without it. Callers limit how many of them hang at a time.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def settle(result: _T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # None only if `work` returns it
+
+    def worked() -> None:
+        result, error = None, None
+        try:
+            result = work(*arguments)
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: there is no waiter left
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=worked, name=f"own-{work.__name__}", daemon=True).start()
+    return await done

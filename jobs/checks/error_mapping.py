@@ -1,7 +1,8 @@
 """Map exceptions to error classes and messages, in one table; messages for errors with many causes, and routes.
 
 Many causes have DNS, routes of the network, certificates and handshakes. The route of an HTTP request is through a
-proxy or redirects.
+proxy or redirects. An operator reads the messages at an alert: what went wrong, who did it, and what to check. They
+never contain more of a URL than host and port, nor bytes that a target sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Build the request that a response redirects to, without what only the first target may receive. Pure.
+"""Read the body of a response up to a limit, and build the request that it redirects to with its cookies.
 
-Cookies belong to one sequence of requests: redirects until a page accepts, or several steps. httpx's jar is the
-standard library's, which trusts what a server sends.
+The redirected request is without what only the first target may receive. Cookies belong to one sequence of requests:
+redirects until a page accepts, or several steps. httpx's jar is the standard library's, which trusts what a server
+sends.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import re
 import urllib.request
 import warnings
+from collections.abc import AsyncIterable, Awaitable, Callable
 from email.message import Message
 from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from jobs.checks.errors import InvalidRedirect
+from jobs.checks.body_memory import UNCOUNTED_BYTES
+from jobs.checks.errors import BadContentEncoding, InvalidRedirect, TooManyGzipMembers
 from jobs.checks.http.requests import RequestDraft, check_host_name
-from jobs.checks.http_transport.http1 import decode_header, join_fields
-from jobs.checks.http_transport.options import response_details
+from jobs.checks.http_transport.messages import decode_header, join_fields, response_details
+from jobs.fast_frozen import fast_frozen
 from jobs.formats import DEFAULT_PORTS, effective_port
 from jobs.redaction.value_holders import RunSecrets
+from jobs.responses import MAX_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
 from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:
@@ -181,3 +185,48 @@ class _SetCookieResponse:
 
 def _response_with(line: bytes) -> HTTPResponse:
     return cast("HTTPResponse", _SetCookieResponse(decode_header(line)))
+
+
+@fast_frozen(frozen=True, slots=True)
+class ResponseBody:
+    """`truncated`: there was more than the limit."""
+
+    content: bytes
+    truncated: bool
+
+
+async def _no_reservation() -> None:
+    """Reserve nothing: the limit is so small that the body is not counted."""
+
+
+async def read_body(
+    parts: AsyncIterable[bytes],
+    encoding: str,
+    limit: int,
+    reserve_memory: Callable[[], Awaitable[None]] = _no_reservation,
+) -> ResponseBody:
+    """Return the body, at most `limit` bytes of it. `encoding`: the Content-Encoding, or empty.
+
+    `reserve_memory`: called once before more than UNCOUNTED_BYTES are held, see jobs.checks.body_memory.
+
+    Raises:
+        BadContentEncoding: it cannot be decompressed, or is incomplete.
+        TooManyGzipMembers
+        Exception: what reading the parts raises.
+    """
+    body, has_room = BoundedBody(encoding, limit), False
+    try:
+        async for part in parts:
+            for _ in body.add(part):
+                await wait_for_turn()
+            if body.is_truncated:
+                return ResponseBody(body.content, truncated=True)
+            if not has_room and len(body) > UNCOUNTED_BYTES:
+                await reserve_memory()
+                has_room = True
+        body.end()
+    except NotInEncoding:
+        raise BadContentEncoding(encoding.strip().lower()) from None
+    except TooManyMembers:
+        raise TooManyGzipMembers(MAX_GZIP_MEMBERS) from None
+    return ResponseBody(body.content, truncated=False)
