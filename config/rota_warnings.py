@@ -14,8 +14,8 @@ from config.job_files.job_set import JobSet
 from jobs.checks.files import UnusableFile, read_file_below
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
-from jobs.judging.judging_thread import perform_in_thread
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
+from jobs.judging.service import perform_in_thread
 from jobs.problems import Problem
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The parent's side of the judging process: starts it with the first task, and again after it ended.
 
-Called only by the thread of judging_thread.py, because it blocks.
+Called only by the thread of service.py, because it blocks.
 """
 
 from __future__ import annotations

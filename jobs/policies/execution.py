@@ -207,7 +207,7 @@ WINDOW_RULE_KEYS = (
     "failure_rate",
     "slow_rate",
 )
-"""The keys of the rules that need the window. A rule itself is in jobs.running.circuit_breaker.state_machine."""
+"""The keys of the rules that need the window. A rule itself is in jobs.running.circuit_state_machine."""
 
 
 class CircuitPolicy(FrozenModel):

@@ -20,12 +20,21 @@ from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state import CircuitAdmission
+from jobs.running.attempts import (
+    SHORTEST_ATTEMPT,
+    AttemptResult,
+    RetryRules,
+    RunnerDependencies,
+    TargetObserver,
+    has_rejected_credentials,
+    refresh_credentials,
+    retry_until_decided,
+    should_retry,
+)
+from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.circuit_state import CircuitAdmission
 from jobs.running.clocks import CANCEL_GRACE
-from jobs.running.observing import RunnerDependencies, TargetObserver, has_rejected_credentials, refresh_credentials
 from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget, describe_no_time_left, host_with_port
-from jobs.running.retry_loop import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
 from jobs.running.run_factories import (
     DEFAULT_EXCERPT_BYTES,
     ERRORS_UNRELATED_TO_TARGET,

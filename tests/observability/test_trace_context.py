@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Run

@@ -27,7 +27,7 @@ from jobs.definition import JobDefinition
 from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit_breaker.state import CircuitCondition, load_state
+from jobs.running.circuit_state import CircuitCondition, load_state
 from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.burn_rates import RunCountReader

@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     CircuitCondition,
     CircuitPermit,
     CircuitState,
     ManualOverride,
 )
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
+from jobs.running.circuit_state_machine import admit_run, record_result, reset_circuit, with_override
 from tests.jobs.running.circuit_breaker.circuit_steps import look, look_at_counts, steered
 from tests.jobs.running.running_cases import cases
 

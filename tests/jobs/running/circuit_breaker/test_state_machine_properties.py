@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     UNCOUNTED_PERIOD,
     CircuitCondition,
@@ -19,7 +19,7 @@ from jobs.running.circuit_breaker.state import (
     dump_state,
     load_state,
 )
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
+from jobs.running.circuit_state_machine import admit_run, record_result, reset_circuit, with_override
 
 LEASE = 20.0
 

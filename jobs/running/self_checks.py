@@ -1,6 +1,7 @@
 """All self-checks of the scheduler, and whether it obtains any credentials when a run failed because of one.
 
-A token of the app's identity, or a secret, that one job alone lacks is about that job; so others are requested.
+Consulted for each run that failed. While a self-check fails, such runs do not describe their targets. A token of the
+app's identity, or a secret, that one job alone lacks is about that job; so others are requested.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     EMPTY_WINDOW,
     UNCOUNTED_PERIOD,
@@ -31,7 +31,7 @@ from jobs.running.circuit_breaker.state import (
     load_state,
     merge_successes,
 )
-from jobs.running.circuit_breaker.state_machine import add_successes, admit_run, record_result
+from jobs.running.circuit_state_machine import add_successes, admit_run, record_result
 from jobs.running.clocks import run_with_deadline
 
 _log = logging.getLogger("jobs.running")

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.formats import format_count, format_instant
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     EMPTY_WINDOW,
     UNCOUNTED_PERIOD,
     CircuitAdmission,
