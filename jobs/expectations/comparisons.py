@@ -26,9 +26,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from jobs.expectations.answer import JsonField, JudgedAnswer, is_json_equal, to_json_text
 from jobs.expectations.engines.regular_expressions import PatternField, search
-from jobs.expectations.entry import ExpectationEntry, SparseModel
+from jobs.expectations.entry import ExpectationEntry, JsonField, JudgedAnswer, SparseModel, is_json_equal, to_json_text
 from jobs.formats import format_duration, matches_wildcard
 from jobs.model_base import Duration, FrozenModel
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, JudgementBudget, current_budget, use_budget
 from jobs.expectations.entries.body import BodyEntry
 from jobs.expectations.entries.dns import default_rcode_failure
 from jobs.expectations.entries.status import default_status_failure
-from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry, SparseModel
+from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry, JudgedAnswer, SparseModel
 from jobs.expectations.health.document import HEALTH_KEY
 from jobs.formats import describe_seconds, format_count
 from jobs.problems import make_printable

@@ -24,8 +24,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from jobs.expectations.answer import shorten_redacted
 from jobs.expectations.budget import JudgementBudget, use_budget
+from jobs.expectations.entry import shorten_redacted
 from jobs.judging.port import JudgingTask
 from jobs.redaction import Redact
 

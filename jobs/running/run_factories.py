@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import JudgedAnswer
 from jobs.expectations.judging import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
 from jobs.problems import make_printable
 from jobs.redaction import Redact

@@ -12,18 +12,24 @@ from collections.abc import Callable, Iterator
 
 from jobs.definition import JobDefinition
 from jobs.problems import Finding
-from jobs.warnings import credentials, placeholders, schedules
+from jobs.warnings.credentials import (
+    find_literal_credentials,
+    find_proxy_password_without_tls,
+    find_secrets_without_tls,
+)
+from jobs.warnings.placeholders import find_unknown_placeholders
+from jobs.warnings.schedules import find_never_due, find_odd_fields
 
 WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 
-_REFUSALS: tuple[WarningRule, ...] = (credentials.find_secrets_without_tls,)
+_REFUSALS: tuple[WarningRule, ...] = (find_secrets_without_tls,)
 """Each finding is a problem: the job is refused."""
 
 _WARNINGS: tuple[WarningRule, ...] = (
-    schedules.find_odd_fields,
-    placeholders.find_unknown_placeholders,
-    credentials.find_literal_credentials,
-    credentials.find_proxy_password_without_tls,
+    find_odd_fields,
+    find_unknown_placeholders,
+    find_literal_credentials,
+    find_proxy_password_without_tls,
 )
 """Each finding is a warning: the job is used, but `validate --strict` fails."""
 
@@ -36,4 +42,4 @@ def find_refusals(job: JobDefinition) -> tuple[Finding, ...]:
 def find_warnings(job: JobDefinition, now_ms: int) -> tuple[Finding, ...]:
     """Return the warnings about this job. `now_ms`: the current time, in milliseconds since the epoch."""
     found = [finding for rule in _WARNINGS for finding in rule(job)]
-    return (*schedules.find_never_due(job, now_ms), *found)
+    return (*find_never_due(job, now_ms), *found)

@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from jobs.expectations.answer import JudgedAnswer, NotJson
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, ExpectationEntry, Feature
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, ExpectationEntry, Feature, JudgedAnswer, NotJson
 from jobs.expectations.health.document import (
     HEALTH_KEY,
     EntryRules,

@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
 from jobs.expectations.engines.jsonpath import JsonPathField, select_values
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, Feature
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, Feature, JudgedAnswer
 
 
 class JsonEntry(OptionalValueEntry):

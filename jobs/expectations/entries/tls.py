@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from jobs.certificates import UnreadableCertificate, read_certificate
-from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry, Feature
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer
 from jobs.formats import format_duration
 from jobs.model_base import Duration
 

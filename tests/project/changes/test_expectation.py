@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import JudgedAnswer
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
 from jobs.expectations.entry import Feature
 from jobs.expectations.comparisons import CountBounds
