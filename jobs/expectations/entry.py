@@ -1,4 +1,4 @@
-"""The base class of all entries of `expect`, a frozen model that compares an answer with its own fields; and the answer.
+"""The base class of all entries of `expect`, a frozen model that compares an answer with its own fields; the answer.
 
 Each target class lists the features of its observations, each entry needs one: entries that do not fit the kind of
 check are found at load.
