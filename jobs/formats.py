@@ -133,13 +133,13 @@ def parse_duration(value: object) -> float:
 
 def suggest_duration(text: str) -> str | None:
     """Convert `10 seconds` or `PT10S` to `10s`; None for any other text."""
-    found = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
-    if found is None or not any(found.groups()):
+    match = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
+    if match is None or not any(match.groups()):
         return None
-    if "number" in found.groupdict():
-        unit = found["unit"]
-        return f"{found['number']}{'ms' if unit.startswith(('ms', 'milli')) else unit[0]}"
-    return "".join(f"{number}{unit}" for number, unit in zip(found.groups(), "dhms", strict=True) if number)
+    if "number" in match.groupdict():
+        unit = match["unit"]
+        return f"{match['number']}{'ms' if unit.startswith(('ms', 'milli')) else unit[0]}"
+    return "".join(f"{number}{unit}" for number, unit in zip(match.groups(), "dhms", strict=True) if number)
 
 
 def format_duration(seconds: float) -> str:

@@ -100,10 +100,10 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 """The types of most values, skipped first: a catalog may contain ten thousand jobs."""
 
 
-def _add_secret_names(value: object, found: set[str]) -> None:
+def _add_secret_names(value: object, names: set[str]) -> None:
     inner: Iterable[object] = ()
     if isinstance(value, SecretRef):
-        found.add(value.secret)
+        names.add(value.secret)
     elif isinstance(value, BaseModel):
         inner = vars(value).values()
     elif isinstance(value, (tuple, list, frozenset)):
@@ -112,7 +112,7 @@ def _add_secret_names(value: object, found: set[str]) -> None:
         inner = value.values()
     for each in inner:
         if type(each) not in _PLAIN:
-            _add_secret_names(each, found)
+            _add_secret_names(each, names)
 
 
 def _text_or_secret(value: object) -> str:
@@ -173,12 +173,12 @@ def escape_control_characters(text: str) -> str:
 
 def refuse_control_characters(text: str) -> str:
     """Return the text unchanged. Raises ValueError: it contains a control character."""
-    found = _CONTROL.search(text)
-    if found is None:
+    match = _CONTROL.search(text)
+    if match is None:
         return text
-    kind = "changes the direction of text" if _ORDER.match(found[0]) else "is a control character"
+    kind = "changes the direction of text" if _ORDER.match(match[0]) else "is a control character"
     raise ValueError(
-        f"contains U+{ord(found[0]):04X} at character {found.start() + 1}, which {kind}: remove it "
+        f"contains U+{ord(match[0]):04X} at character {match.start() + 1}, which {kind}: remove it "
         "(letters of all scripts, tabs and line breaks are allowed)"
     )
 

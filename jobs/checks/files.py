@@ -26,14 +26,14 @@ FileSignature = tuple[int, ...]
 """Of a file's state; a different one means that the file may have changed."""
 
 
-def require_regular_file(found: os.stat_result) -> None:
+def require_regular_file(status: os.stat_result) -> None:
     """Raises NotRegularFile."""
-    if not stat.S_ISREG(found.st_mode):
-        raise NotRegularFile(is_folder=stat.S_ISDIR(found.st_mode))
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularFile(is_folder=stat.S_ISDIR(status.st_mode))
 
 
 def read_regular_file(
-    path: str | Path, most: int, known: FileSignature = (), *, flags: int = 0
+    path: str | Path, most: int, known_signature: FileSignature = (), *, flags: int = 0
 ) -> tuple[bytes | None, FileSignature]:
     """Return a file's content and signature; None as its content if the signature is the known one.
 
@@ -45,11 +45,11 @@ def read_regular_file(
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | flags)
     with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        require_regular_file(found)
-        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if signature == known:
-            return None, known
+        status = os.fstat(descriptor)
+        require_regular_file(status)
+        signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if signature == known_signature:
+            return None, known_signature
         content = file.read(most + 1)
     if len(content) > most:
         raise FileTooLarge
@@ -60,7 +60,9 @@ class UnusableFile(JobsError, ValueError):
     """The file cannot be read. The message has the reason."""
 
 
-def read_file_below(folder: str, path: str, most: int, known: FileSignature = ()) -> tuple[bytes | None, FileSignature]:
+def read_file_below(
+    folder: str, path: str, most: int, known_signature: FileSignature = ()
+) -> tuple[bytes | None, FileSignature]:
     """Return content and signature of a file, as read_regular_file. Raises UnusableFile.
 
     `folder`: empty if the job files are in no folder of this machine. `most`: bytes.
@@ -72,7 +74,7 @@ def read_file_below(folder: str, path: str, most: int, known: FileSignature = ()
         # A mounted ConfigMap has links within its folder.
         if not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(folder)):
             raise UnusableFile("it is outside the folder of the job file")
-        return read_regular_file(full, most, known)
+        return read_regular_file(full, most, known_signature)
     except NotRegularFile:
         raise UnusableFile("it is not a file") from None
     except FileTooLarge:

@@ -213,11 +213,11 @@ class Comparison(SparseModel):
     def is_existence_check(self) -> bool:
         return self._name == "exists"
 
-    def holds_for_all(self, found: Sequence[Any]) -> bool:
+    def holds_for_all(self, values: Sequence[Any]) -> bool:
         """Whether there is a value, and the comparison holds for all of them. Raises LimitExceeded."""
         if self.is_existence_check:
-            return bool(found) is self._operand
-        return bool(found) and all(map(self.holds, found))
+            return bool(values) is self._operand
+        return bool(values) and all(map(self.holds, values))
 
     def holds(self, value: Any) -> bool:
         """Whether the comparison holds for this value. Raises LimitExceeded."""
@@ -258,10 +258,10 @@ class OptionalValueEntry(Comparison, ExpectationEntry):
     def _omitted_keys(self) -> set[str]:
         return super()._omitted_keys() | ({"missing"} if self.missing == "fail" else set())
 
-    def holds_for_all(self, found: Sequence[Any]) -> bool:
-        if not found and self.missing == "ok" and not self.is_existence_check:
+    def holds_for_all(self, values: Sequence[Any]) -> bool:
+        if not values and self.missing == "ok" and not self.is_existence_check:
             return True
-        return super().holds_for_all(found)
+        return super().holds_for_all(values)
 
 
 COMPARISONS = tuple(Comparison.model_fields)

@@ -54,15 +54,15 @@ _DEEPEST_OPERAND = 64
 _MAX_OPERAND_VALUES = 10_000
 
 
-def is_json_equal(one: Any, other: Any) -> bool:
+def is_json_equal(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal: 1 equals 1.0, but true does not equal 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(is_json_equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(is_json_equal, one, other))
-    return bool(one == other)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(is_json_equal(value, second[key]) for key, value in first.items())
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(is_json_equal, first, second))
+    return bool(first == second)
 
 
 def to_json_text(value: Any) -> str:

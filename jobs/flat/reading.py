@@ -191,15 +191,15 @@ def read_tags(value: Any) -> dict[str, Any]:
     """Read a mapping, or texts such as `team:payments`."""
     if not isinstance(value, list):
         return read_texts(value)
-    found = {}
+    tags = {}
     for one in value:
         name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
         if not separator or not name:
             raise InvalidFlatValue(
                 f"{format_value(one)} is not a tag", "write it like team:payments, or write a mapping"
             )
-        found[name.strip()] = rest.strip()
-    return found
+        tags[name.strip()] = rest.strip()
+    return tags
 
 
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

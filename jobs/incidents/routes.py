@@ -226,16 +226,16 @@ def find_unmatched_routes(table: RoutingTable, incidents: Sequence[AlertSubject]
     `incidents`: every job and group with each of its severities. Times do not matter: a route that matches at certain
     times only lets the later ones be reached.
     """
-    found: list[UnmatchedRoute] = []
-    left = list(incidents)
+    unmatched: list[UnmatchedRoute] = []
+    remaining = list(incidents)
     for position, route in enumerate(table.routes):
-        if not any(route.match.matches(each) for each in left):
+        if not any(route.match.matches(each) for each in remaining):
             is_hidden = any(route.match.matches(each) for each in incidents)
             reason = "earlier routes match all that it matches" if is_hidden else "it matches no alert"
-            found.append(UnmatchedRoute(position, route.label(position), reason))
+            unmatched.append(UnmatchedRoute(position, route.label(position), reason))
         if not route.continue_ and not route.time.only:
-            left = [each for each in left if not route.match.matches(each)]
-    return found
+            remaining = [each for each in remaining if not route.match.matches(each)]
+    return unmatched
 
 
 def find_uncovered_since(table: RoutingTable, incident: AlertSubject, now: datetime) -> tuple[bool, datetime | None]:

@@ -274,7 +274,7 @@ class CircuitConflict:
 def find_circuit_conflicts(circuits: Iterable[tuple[str, CircuitPolicy | None]]) -> list[CircuitConflict]:
     """Return each job whose policy differs from that of the first job of its group."""
     first: dict[str, tuple[str, CircuitPolicy]] = {}
-    found = []
+    conflicts = []
     for job, policy in circuits:
         if policy is None or policy.group is None:
             continue
@@ -282,8 +282,8 @@ def find_circuit_conflicts(circuits: Iterable[tuple[str, CircuitPolicy | None]])
         if policy != agreed:
             fields = type(policy).model_fields
             differs = next(field for field in fields if getattr(policy, field) != getattr(agreed, field))
-            found.append(CircuitConflict(job, name, policy.group, differs))
-    return found
+            conflicts.append(CircuitConflict(job, name, policy.group, differs))
+    return conflicts
 
 
 RowSelection = Literal["all", "failures", "none"]

@@ -130,13 +130,13 @@ def _is_size(at: Any) -> bool:
 
 def _metadata(at: Any) -> list[Any]:
     """Return the metadata of the type, and of each member of a union."""
-    found: list[Any] = []
+    metadata_of_members: list[Any] = []
     if get_origin(at) is Annotated:
         inner, *metadata = get_args(at)
         return [*metadata, *_metadata(inner)]
     for member in get_args(at):
-        found += _metadata(member) if get_origin(member) is Annotated else []
-    return found
+        metadata_of_members += _metadata(member) if get_origin(member) is Annotated else []
+    return metadata_of_members
 
 
 def _is_in_check(path: KeyPath) -> bool:

@@ -260,13 +260,13 @@ async def retry_until_decided(
 
     `again()` makes an attempt; None means that the run's time ended before the attempt could start.
     """
-    made: AttemptResult | None = first
+    pending: AttemptResult | None = first
 
     async def attempt() -> AttemptResult | None:
-        nonlocal made
-        if made is None:
+        nonlocal pending
+        if pending is None:
             return await again()
-        tried, made = made, None
+        tried, pending = pending, None
         return tried
 
     retrying = AsyncRetrying(

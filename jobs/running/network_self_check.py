@@ -87,10 +87,10 @@ def is_clock_confirmed(results: Sequence[ReferenceResult]) -> bool:
 
 def _describe_clock(results: Sequence[ReferenceResult]) -> str | None:
     """Return the cause if the clocks of most references that show one agree that this clock is wrong."""
-    known = sorted(each.clock_error for each in results if each.clock_error is not None)
-    if not known:
+    clock_errors = sorted(each.clock_error for each in results if each.clock_error is not None)
+    if not clock_errors:
         return None
-    middle = known[len(known) // 2]
+    middle = clock_errors[len(clock_errors) // 2]
     if abs(middle) <= MAX_CLOCK_ERROR:
         return None
     direction = "ahead of" if middle > timedelta() else "behind"

@@ -111,12 +111,12 @@ class _Bucket:
         """Spend one token, starting with those that expire first. Return whether one was available."""
         if self.earned_before + self.earned + self.common + part.tokens < _ONE:
             return False
-        left = 1.0
+        missing = 1.0
         for pool in ("earned_before", "earned", "common"):
-            spent = min(getattr(self, pool), left)
+            spent = min(getattr(self, pool), missing)
             setattr(self, pool, getattr(self, pool) - spent)
-            left -= spent
-        own = min(left, part.tokens)
+            missing -= spent
+        own = min(missing, part.tokens)
         part.tokens -= own
         self.owned -= own
         return True

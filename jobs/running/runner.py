@@ -175,8 +175,8 @@ class RunExecution:
 
     async def _make_attempt(self) -> AttemptResult | None:
         """Make one attempt; repeat it at once if its credentials were rejected and new ones are available."""
-        left = self._time_left()
-        if left <= 0:
+        time_left = self._time_left()
+        if time_left <= 0:
             return None
         started_at = self._dependencies.clock.now()
         room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
@@ -191,16 +191,16 @@ class RunExecution:
             body_reservation=room,
         )
         try:
-            result = await self._observe_attempt(call, started_at, left)
+            result = await self._observe_attempt(call, started_at, time_left)
         finally:
             room.close()
         if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
             return result
         return await self._retry_with_new_credentials(result, call)
 
-    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
+    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, time_left: float) -> AttemptResult:
         """Make one attempt and record it, without holding the answer's body."""
-        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, left))
+        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, time_left))
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(
             call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes

@@ -44,12 +44,12 @@ class FieldWords:
     @staticmethod
     def from_text(field: CronField, text: str) -> FieldWords:
         """Parse the field's text, which must be valid."""
-        found: dict[CronRange, None] = {}
+        ranges: dict[CronRange, None] = {}
         for item in field.parse_ranges(text):
             pair = item.step == 1 and item.stop == item.start + 1
             halves = [CronRange(value, value, 1) for value in (item.start, item.stop)] if pair else [item]
-            found.update(dict.fromkeys(halves))
-        return FieldWords(field, tuple(found))
+            ranges.update(dict.fromkeys(halves))
+        return FieldWords(field, tuple(ranges))
 
     @property
     def covers_all(self) -> bool:
@@ -310,17 +310,17 @@ def _jitter(schedule: JitteredSchedule) -> str:
 
 
 def _limits(schedule: BoundedSchedule) -> list[str]:
-    found = []
+    limits = []
     if schedule.start is not None:
-        found.append(f"from {schedule.start.text} on")
+        limits.append(f"from {schedule.start.text} on")
     if schedule.end is not None:
-        found.append(f"until {schedule.end.text}")
+        limits.append(f"until {schedule.end.text}")
     if schedule.exclusions:
         clock = (
             f" ({schedule.zone.name} time)" if schedule.zone and isinstance(schedule.schedule, IntervalSchedule) else ""
         )
-        found.append(f"except {join_words(map(_exclusion, schedule.exclusions))}{clock}")
-    return found
+        limits.append(f"except {join_words(map(_exclusion, schedule.exclusions))}{clock}")
+    return limits
 
 
 def _exclusion(exclusion: Exclusion) -> str:

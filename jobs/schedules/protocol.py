@@ -104,12 +104,14 @@ class SecondSchedule(MillisecondSchedule):
         return None if second is None else second * 1000
 
 
-def refuse_unknown_keys(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
+def refuse_unknown_keys(value: Mapping[Any, Any], known_keys: tuple[str, ...], owner: str, prefix: str = "") -> None:
     """Raise ScheduleError for the first unknown key; the message suggests the closest known one."""
     for key in value:
-        if key not in known:
-            near = get_close_matches(str(key).lower(), known, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"{owner} has {', '.join(known[:-1])} or {known[-1]}"
+        if key not in known_keys:
+            near = get_close_matches(str(key).lower(), known_keys, n=1)
+            meant = (
+                f"did you mean {near[0]}?" if near else f"{owner} has {', '.join(known_keys[:-1])} or {known_keys[-1]}"
+            )
             raise ScheduleError(f"{prefix}{str(key)[:40]}: unknown key, {meant}")
 
 

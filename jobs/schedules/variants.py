@@ -257,8 +257,8 @@ def bind_to_job(schedule: Schedule, job: str) -> Schedule:
     return schedule
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other
+def _same(value: object, other: object) -> bool:
+    return value is other
 
 
 def zone_of(schedule: Schedule) -> TimeZone | None:

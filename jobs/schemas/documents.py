@@ -229,14 +229,17 @@ def _has_key_of_job() -> Schema:
 def _at_top(sections: list[str]) -> Schema:
     """Return the schema of a file whose jobs are at its top. Without any, another key is unknown."""
     has_jobs = {"not": {"additionalProperties": {"not": _ref("is_job")}}}
-    known: Schema = {"properties": {name: {} for name in sections}}
+    sections_schema: Schema = {"properties": {name: {} for name in sections}}
     or_job = {name: {"if": _ref("is_job"), "else": _ref(f"section_{name}")} for name in sections}
     return {
         "properties": or_job,
         **_select(
-            ({"not": has_jobs}, {"properties": {"jobs": {}, **known["properties"]}, "additionalProperties": False}),
-            (_HAS_DEFAULT_CHECK, {**known, "additionalProperties": _ref("partial_job")}),
-            otherwise={**known, "additionalProperties": _ref("job")},
+            (
+                {"not": has_jobs},
+                {"properties": {"jobs": {}, **sections_schema["properties"]}, "additionalProperties": False},
+            ),
+            (_HAS_DEFAULT_CHECK, {**sections_schema, "additionalProperties": _ref("partial_job")}),
+            otherwise={**sections_schema, "additionalProperties": _ref("job")},
         ),
     }
 

@@ -146,10 +146,10 @@ class _Unions:
         return [found] if isinstance(found, str) else list(found)
 
 
-def _merge(one: Schema, other: Schema) -> Schema:
+def _merge(first: Schema, second: Schema) -> Schema:
     """Return both keywords. Of a keyword that both have, examples are joined, and another one is of the second."""
-    examples = [*other.get("examples", ()), *one.get("examples", ())]
-    return one | other | ({"examples": examples} if examples else {})
+    examples = [*second.get("examples", ()), *first.get("examples", ())]
+    return first | second | ({"examples": examples} if examples else {})
 
 
 def _by_key(choices: dict[str, Schema], keys: list[str]) -> Schema:

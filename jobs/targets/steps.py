@@ -48,19 +48,19 @@ def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, item in value.items():
             yield from _texts_in(key)
-            yield from _texts_in(one)
+            yield from _texts_in(item)
     elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _texts_in(one)
+        for item in value:
+            yield from _texts_in(item)
 
 
 def fill_text(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
     """Replace the placeholders of a text by the values; `quote` encodes each value."""
 
-    def value_of(found: re.Match[str]) -> str:
-        return "$" if found[1] is None else quote(format_as_text(values[found[1]]))
+    def value_of(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else quote(format_as_text(values[match[1]]))
 
     return _PLACEHOLDER.sub(value_of, text) if "$" in text else text
 
@@ -219,17 +219,17 @@ class StepsTarget(FrozenModel):
                 f"has {entries} entries of expect in all steps together; at most {MAX_STEP_EXPECTATIONS} are allowed: "
                 "combine some in one entry (cel, or a pattern with |), or split the job"
             )
-        known: set[str] = set()
+        saved: set[str] = set()
         seen: set[str] = set()
         for place, step in self._iter_steps():
             if step.name in seen:
                 raise ValueError(f"{place}.name: {step.name!r} is the name of two steps: rename one")
             seen.add(step.name)
-            for name in sorted(step.placeholder_names() - known):
+            for name in sorted(step.placeholder_names() - saved):
                 raise ValueError(
-                    f"{place}: ${{{name}}} is not saved by an earlier step{_explain_placeholder(known, name)}"
+                    f"{place}: ${{{name}}} is not saved by an earlier step{_explain_placeholder(saved, name)}"
                 )
-            known |= step.save.keys()
+            saved |= step.save.keys()
         self._check_saved_values()
         return self
 
@@ -293,10 +293,10 @@ def _origin_of(url: str) -> str:
     return "" if found is None else found[0]
 
 
-def _explain_placeholder(known: set[str], name: str) -> str:
+def _explain_placeholder(saved: set[str], name: str) -> str:
     if not re.fullmatch(VALUE_NAME, name):
         return "; write $$ for a dollar sign"
-    return f"; saved names: {', '.join(sorted(known))}" if known else "; add a save to an earlier step"
+    return f"; saved names: {', '.join(sorted(saved))}" if saved else "; add a save to an earlier step"
 
 
 def exposes_secrets(request: HttpTarget, url: str, saved_secrets: Set[str] = frozenset()) -> bool:

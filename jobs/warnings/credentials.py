@@ -165,14 +165,14 @@ def _in_body(path: KeyPath, body: RequestBody) -> Iterator[Finding]:
 
 def _in_json(path: KeyPath, value: object) -> Iterator[Finding]:
     if isinstance(value, dict):
-        for name, one in value.items():
-            if _is_credential(name, one):
+        for name, item in value.items():
+            if _is_credential(name, item):
                 yield _finding((*path, name), name, "send it in a form, a header or auth, which can reference a secret")
             else:
-                yield from _in_json((*path, name), one)
+                yield from _in_json((*path, name), item)
     elif isinstance(value, (list, tuple)):
-        for index, one in enumerate(value):
-            yield from _in_json((*path, index), one)
+        for index, item in enumerate(value):
+            yield from _in_json((*path, index), item)
 
 
 def _finding(path: KeyPath, name: str, hint: str) -> Finding:

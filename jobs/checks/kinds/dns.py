@@ -90,13 +90,13 @@ def _is_from(sender: Any, place: Any, family: int) -> bool:
 
 
 async def _read_exactly(stream: Any, count: int) -> bytes:
-    found = bytearray()
-    while len(found) < count:
-        more = await stream.recv(count - len(found), None)
+    received = bytearray()
+    while len(received) < count:
+        more = await stream.recv(count - len(received), None)
         if not more:
             raise EOFError
-        found += more
-    return bytes(found)
+        received += more
+    return bytes(received)
 
 
 async def _parse_answer(

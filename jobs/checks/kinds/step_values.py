@@ -100,17 +100,17 @@ def extract_value(source: ValueSource, answer: JudgedAnswer, cookies: httpx.Cook
 
 def _is_longer(value: Any, most: int) -> bool:
     """Return whether a JSON value has more characters as text, approximately; reads no more of it than that."""
-    left = [value]
-    while left and most >= 0:
-        match left.pop():
+    unread = [value]
+    while unread and most >= 0:
+        match unread.pop():
             case str() as text:
                 most -= len(text)
             case list() as items:
                 most -= 2 + len(items)
-                left += items if most >= 0 else ()
+                unread += items if most >= 0 else ()
             case dict() as entries:
                 most -= 2 + 4 * len(entries)
-                left += (*entries.keys(), *entries.values()) if most >= 0 else ()
+                unread += (*entries.keys(), *entries.values()) if most >= 0 else ()
             case number:
                 most -= len(str(number))
     return most < 0

@@ -213,7 +213,7 @@ class StepSequence:
         number, call.clock.current_peer = len(self.step_facts) + 1, peer_of_url(target.url)
         # A separate key: for the target it is a different request from that of the step before.
         names = {name for value in step.sent_values() for name in find_names(value) if self._got_with.get(name)}
-        one = replace(
+        step_call = replace(
             call,
             run_id=f"{call.run_id}/{number}",
             inherited_credentials=self._carried(names, target),
@@ -222,7 +222,7 @@ class StepSequence:
         self._sent |= frozenset(iter_credentials(step))
         try:
             async with asyncio.timeout(step.timeout):
-                return await self._http.observe_with_cookies(target, one, self._cookies)
+                return await self._http.observe_with_cookies(target, step_call, self._cookies)
         except TimeoutError:
             error, message = describe_deadline(call.clock, target.endpoint, step.timeout or 0)
             return Observation(call.clock.stop(), error=error, message=self._redactor.redact(message))

@@ -103,13 +103,13 @@ class CaFiles:
     def __init__(
         self,
         folders: Sequence[Path] = (),
-        known: Sequence[Path] = (),
+        explained: Sequence[Path] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folders`: where CA files must be; empty: anywhere. `known`: folders whose files may be explained, in
+        """`folders`: where CA files must be; empty: anywhere. `explained`: folders whose files may be explained, in
         addition to these and those of the system."""
         self._folders = tuple(folders)
-        self._own = (*folders, *known)
+        self._own = (*folders, *explained)
         self._known = (*self._own, *SYSTEM_FOLDERS)
         self._monotonic = monotonic
         self._cache: OrderedDict[str, _CachedCaFile] = OrderedDict()
@@ -156,16 +156,18 @@ class CaFiles:
         finally:
             seen.refresh = None
 
-    def _read(self, path: str, known: FileSignature) -> tuple[CaFile | None, FileSignature, str]:
+    def _read(self, path: str, known_signature: FileSignature) -> tuple[CaFile | None, FileSignature, str]:
         """Return the file (None if its signature is the known one), its signature, and the problem with it or ""."""
         if not self._is_allowed(path):
             return None, (), f"it is outside the folders of targets.ca_folders ({_join_paths(self._folders)})"
         try:
-            content, signature = _read_ca_file(path, known)
-            found = None if content is None else CaFile(_parse_certificates(content), hashlib.sha256(content).digest())
+            content, signature = _read_ca_file(path, known_signature)
+            ca_file = (
+                None if content is None else CaFile(_parse_certificates(content), hashlib.sha256(content).digest())
+            )
         except (OSError, ValueError, FileError) as error:
             return None, (), self._reason(path, error)
-        return found, signature, ""
+        return ca_file, signature, ""
 
     def _is_allowed(self, path: str) -> bool:
         # By the text first: outside the folders, not even a link is followed.
@@ -204,11 +206,11 @@ class CaFiles:
         return f"The CA file {path} of this target cannot be used: {reason}."
 
 
-def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+def _read_ca_file(path: str, known_signature: FileSignature) -> tuple[bytes | None, FileSignature]:
     """Return the content, None if its signature is the known one. Raises OSError, ValueError, InvalidCaFile."""
     try:
         require_regular_file(os.stat(path))  # before it is opened, which has effects on some devices
-        return read_regular_file(path, MAX_CA_FILE, known)
+        return read_regular_file(path, MAX_CA_FILE, known_signature)
     except NotRegularFile as error:
         raise InvalidCaFile(str(error)) from None
     except FileTooLarge:
@@ -217,17 +219,17 @@ def _read_ca_file(path: str, known: FileSignature) -> tuple[bytes | None, FileSi
 
 def _parse_certificates(content: bytes) -> tuple[str, ...]:
     """Return each certificate in PEM form. Raises InvalidCaFile."""
-    found = tuple(
+    certificates = tuple(
         f"-----BEGIN CERTIFICATE-----{match[1].decode('ascii')}-----END CERTIFICATE-----\n"
         for match in _CERTIFICATE.finditer(content)
     )
-    if not found:
+    if not certificates:
         raise InvalidCaFile("it contains no certificate in PEM form")
     try:
-        add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found)
+        add_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificates)
     except ssl.SSLError:
         raise InvalidCaFile("it contains a damaged certificate") from None
-    return found
+    return certificates
 
 
 def add_certificates(context: ssl.SSLContext, certificates: Sequence[str]) -> None:
@@ -263,12 +265,12 @@ class CountingTlsObject(ssl.SSLObject):
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """See ssl.SSLObject.read; returns the content of one record at most. Raises TooManyTlsRecords."""
-        found = super().read(len, buffer)
+        content = super().read(len, buffer)
         self._records += 1
-        self._bytes += found if isinstance(found, int) else found.__len__()
+        self._bytes += content if isinstance(content, int) else content.__len__()
         if self._records > MAX_TLS_RECORDS + self._bytes // SMALL_TLS_RECORD:
             raise TooManyTlsRecords(MAX_TLS_RECORDS, SMALL_TLS_RECORD)
-        return found
+        return content
 
 
 MAX_CACHED_CONTEXTS = 1000

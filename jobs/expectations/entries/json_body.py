@@ -27,11 +27,11 @@ class JsonEntry(OptionalValueEntry):
         return f"json {self.json_}"
 
     def find_mismatch(self, answer: JudgedAnswer) -> str | None:
-        found = select_values(self.json_, answer.parse_json())
-        if self.holds_for_all(found):
+        values = select_values(self.json_, answer.parse_json())
+        if self.holds_for_all(values):
             return None
-        if not found:
+        if not values:
             return "no value"
-        wrong = found[0] if self.is_existence_check else next(one for one in found if not self.holds(one))
-        among = f" (one of {len(found)} values)" if len(found) > 1 else ""
+        wrong = values[0] if self.is_existence_check else next(one for one in values if not self.holds(one))
+        among = f" (one of {len(values)} values)" if len(values) > 1 else ""
         return answer.format_json(wrong) + among

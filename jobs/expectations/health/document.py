@@ -49,18 +49,18 @@ class HealthDocument:
 
 def make_document(word: Any, entries: Iterable[ReportedEntry] = (), text: str = "") -> HealthDocument:
     """Return a document whose entries have different names. Raises NotHealthDocument: it has too many."""
-    found: dict[str, ReportedEntry] = {}
+    entries_by_name: dict[str, ReportedEntry] = {}
     seen: dict[str, int] = {}
     for entry in entries:
-        if len(found) == MAX_ENTRIES:
+        if len(entries_by_name) == MAX_ENTRIES:
             raise NotHealthDocument(f"a document with more than {MAX_ENTRIES} entries: reduce the answer of the target")
         named = entry
-        while named.name in found:
+        while named.name in entries_by_name:
             number = seen[entry.name] = seen.get(entry.name, 1) + 1
             named = replace(entry, name=f"{entry.name} ({number})")
-        found[named.name] = named
+        entries_by_name[named.name] = named
     shown = read_word(word)
-    return HealthDocument(shown, status_of(shown), tuple(found.values()), text)
+    return HealthDocument(shown, status_of(shown), tuple(entries_by_name.values()), text)
 
 
 def make_entry(
@@ -135,12 +135,12 @@ def read_duration_ms(entry: Mapping[str, Any]) -> float | None:
     A bare number is milliseconds. A bare number in a text can be seconds as well, and is not read.
     """
     for key in _MILLISECOND_KEYS:
-        if (found := _number(entry.get(key))) is not None:
-            return found
+        if (milliseconds := _number(entry.get(key))) is not None:
+            return milliseconds
     for key in _ANY_KEYS:
         value = entry.get(key)
-        if (found := parse_duration_ms(value) if isinstance(value, str) else _number(value)) is not None:
-            return found
+        if (milliseconds := parse_duration_ms(value) if isinstance(value, str) else _number(value)) is not None:
+            return milliseconds
     return None
 
 

@@ -85,12 +85,12 @@ def _find_next_digest(channel: str, incident: Incident, facts: AlertFacts) -> da
 
 def list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
     """Return each channel once. One that is notified at once needs no digest."""
-    found: dict[str, DueChannel] = {}
+    due_by_channel: dict[str, DueChannel] = {}
     for each in channels:
         due = DueChannel(each) if isinstance(each, str) else each
-        if due.channel not in found or due.due_at is None:
-            found[due.channel] = due
-    return found.values()
+        if due.channel not in due_by_channel or due.due_at is None:
+            due_by_channel[due.channel] = due
+    return due_by_channel.values()
 
 
 def describe_channel(announced: Announcement) -> str:
@@ -100,7 +100,7 @@ def describe_channel(announced: Announcement) -> str:
 
 def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | None:
     """Return what holds back an incident: that of its lead, if each open member that no parent explains has one."""
-    found: Suppression | None = None
+    chosen: Suppression | None = None
     open_members = incident.open_members or (incident.lead_member,)
     subjects = {member.key.subject for member in open_members}
     for member in open_members:
@@ -109,9 +109,9 @@ def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | Non
         suppression = facts.suppression_of(member.key)
         if suppression is None:
             return None
-        if found is None or member.key == incident.lead:
-            found = suppression
-    return found
+        if chosen is None or member.key == incident.lead:
+            chosen = suppression
+    return chosen
 
 
 def describe_suppression(suppression: Suppression) -> str:

@@ -154,8 +154,8 @@ def _is_announced_itself(transition: Transition, incident: Incident, facts: Aler
     return member is not None and not member.parent and facts.suppression_of(transition.key) is None
 
 
-def _is_missing(due: DueChannel, known: Mapping[str, Announcement], now: datetime) -> bool:
-    announced = known.get(due.channel)
+def _is_missing(due: DueChannel, announced_by_channel: Mapping[str, Announcement], now: datetime) -> bool:
+    announced = announced_by_channel.get(due.channel)
     if announced is None:
         return True
     return due.due_at is None and announced.due_at is not None and announced.due_at > now
@@ -279,7 +279,7 @@ def list_candidates(
     held = {member.key for step in steps for member in step.incident.open_members}
     ended = {each for incident in (*resolved, *(step.incident for step in steps)) for each in list_ended(incident)}
     failing, blind_since = {alert.subject for alert in firing}, find_blind_since(firing, facts)
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for alert in firing:
         key, fired_at = AlertKey(alert.subject, alert.rule), alert.changed_at or facts.now
         if key in held or (key, alert.number, fired_at) in ended:
@@ -287,8 +287,10 @@ def list_candidates(
         is_blind = blind_since is not None and fired_at >= blind_since and key.subject != SCHEDULER
         ancestor = SCHEDULER if is_blind else find_failing_ancestor(key.subject, failing, facts)
         unchecked = list_unchecked_ancestors(key.subject, alert.failing_since or fired_at, facts)
-        found.append(Candidate(key, alert, fired_at, ancestor, unchecked, key in released))
-    return sorted(found, key=lambda each: (each.alert.failing_since or each.fired_at, each.key.subject, each.key.rule))
+        candidates.append(Candidate(key, alert, fired_at, ancestor, unchecked, key in released))
+    return sorted(
+        candidates, key=lambda each: (each.alert.failing_since or each.fired_at, each.key.subject, each.key.rule)
+    )
 
 
 def list_ended(incident: Incident) -> list[Firing]:
@@ -322,13 +324,13 @@ class CandidateGroups:
         """
         group, shared = [ready], ""
         for cause in self._causes[ready.key]:
-            found = [
+            ready_group = [
                 each
                 for each in self._by_cause[cause]
                 if each.key in self.left and (each.unchecked <= ready.unchecked or each.is_ready(self._facts))
             ]
-            if len(found) > 1:
-                group, shared = found, cause
+            if len(ready_group) > 1:
+                group, shared = ready_group, cause
                 break
         for each in group:
             del self.left[each.key]

@@ -234,7 +234,7 @@ def with_ca(folder: Path, ca_file: str) -> JobSet:
 
 def unusable(jobs: JobSet) -> list[Problem]:
     """Of jobs that may be told everything about the disk."""
-    return list(warnings_of_unusable_files(jobs, CaFiles(known=[Path("/")])))
+    return list(warnings_of_unusable_files(jobs, CaFiles(explained=[Path("/")])))
 
 
 def test_a_ca_file_that_is_missing_is_reported_at_each_key_that_names_it(folder: Path) -> None:

@@ -88,7 +88,7 @@ async def test_an_unusable_ca_file_is_named_with_the_reason(
     else:
         file.write_bytes(content)
     with pytest.raises(CaFileUnusable) as caught:
-        await TlsContexts(CaFiles(known=[tmp_path])).get_context(TlsOptions(ca_file=str(file)))
+        await TlsContexts(CaFiles(explained=[tmp_path])).get_context(TlsOptions(ca_file=str(file)))
     assert str(caught.value) == f"The CA file {file} of this target cannot be used: {expected}."
 
 
