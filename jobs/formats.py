@@ -103,7 +103,7 @@ _WORDS = re.compile(
 )
 _ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?([mM]?[sS]|[mMhHdD]))+\s*$"
-"""The same in the syntax of JSON schemas."""
+"""A duration in the syntax of JSON schemas."""
 MAX_DURATION = 999_999_999 * 86400.0
 """Seconds. The maximum of a timedelta."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"

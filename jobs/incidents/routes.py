@@ -91,7 +91,7 @@ PeriodList = Annotated[
 
 
 class RouteTimes(FrozenModel):
-    """See the module."""
+    """When a route matches (`only`), and when its notifications are held back (`mute`)."""
 
     only: PeriodList = ()
     mute: PeriodList = ()

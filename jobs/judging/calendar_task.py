@@ -16,7 +16,7 @@ from jobs.schedules.time_zones import load_time_zone
 
 @dataclass(frozen=True, slots=True)
 class CalendarTask:
-    """See JudgingTask. The result is the evaluated calendar, or why it cannot be used.
+    """Evaluate the calendar of a rota as a judging task. The result is the calendar, or why it cannot be used.
 
     `zone`: the name of that of times without one. `people`: the names of those who can be on call.
     """

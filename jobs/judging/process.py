@@ -89,7 +89,7 @@ class _ProcessEnded(Exception):
 
 
 class JudgingProcess:
-    """See TaskExecutor."""
+    """Performs tasks in a child process, which it starts with the first one and again after it was killed."""
 
     def __init__(self, task_bytes: int = TASK_MEMORY_BYTES) -> None:
         """`task_bytes`: memory for a task, in addition to the program itself."""

@@ -281,7 +281,7 @@ class JudgingFailed(Exception):
 
 
 class JudgingService:
-    """See Judge. For one event loop at a time."""
+    """Judges on the event loop or in the judging process. For one event loop at a time."""
 
     def __init__(self, executor: TaskExecutor | None = None) -> None:
         """`executor`: performs long judgements; default: a JudgingProcess."""

@@ -264,7 +264,7 @@ class OutboxRow:
 
     @property
     def dedup_key(self) -> str:
-        """The same for each attempt, and another one than that of the fallback channel's own message."""
+        """Equal for all attempts of a message, and different from that of the fallback channel's own message."""
         return ":for:".join((self.notification.dedup_key, *self.instead_of))
 
 

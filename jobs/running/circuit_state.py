@@ -230,10 +230,6 @@ class CircuitAdmission:
     def is_allowed(self) -> bool:
         return self.permit is not None
 
-    @property
-    def is_probe(self) -> bool:
-        return self.permit is not None and self.permit.lease is not None
-
 
 def _parse_bits(value: object) -> int:
     if not isinstance(value, str):

@@ -303,7 +303,7 @@ class PeerChecks:
         self._consensus.record(endpoint, error, self._clock.monotonic())
 
     async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
-        """See SelfChecks."""
+        """Return why the scheduler itself causes such errors, by the references or by the errors of other hosts."""
         if error is ErrorClass.TLS_CERTIFICATE and self._references:
             return find_blindness(error, await self._probe(since))
         if error not in EXPLAINED or (endpoint and not find_remote_host(endpoint)):
@@ -316,11 +316,11 @@ class PeerChecks:
         return cause
 
     async def confirms_clock(self, since: datetime) -> bool:
-        """See SelfChecks."""
+        """Return whether the clocks of most references agree with this one."""
         return bool(self._references) and is_clock_confirmed(await self._probe(since))
 
     async def confirms_way(self, since: datetime) -> bool:
-        """See SelfChecks."""
+        """Return whether a reference answers now."""
         return any(each.error is None for each in await self._probe(since))
 
     async def _probe(self, since: datetime) -> Sequence[ReferenceResult]:

@@ -171,7 +171,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class StepJudgement:
-    """See jobs.judging.port.
+    """Judge the response of a step and extract the values that it saves, as a judging task.
 
     `save`: name and source of each value of the response itself; cookies are not among them.
     """

@@ -96,7 +96,7 @@ class StepSequence:
         self._sent: frozenset[Credential] = frozenset()
         """Sent so far: later responses may contain what was obtained with it."""
         self._got_with: dict[str, frozenset[Credential]] = {}
-        """The same by saved value."""
+        """What was sent to obtain each saved value."""
         self.step_facts: list[dict[str, Any]] = []
         """The result of each step, as JSON."""
         self.tls_facts: dict[str, Any] = {}

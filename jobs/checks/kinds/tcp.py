@@ -42,7 +42,7 @@ class PatternSearchResult:
 
 @dataclass(frozen=True, slots=True)
 class PatternSearch:
-    """See jobs.judging.port."""
+    """Search a pattern in what the target sent, as a judging task."""
 
     pattern: str
     received: bytes

@@ -264,7 +264,7 @@ class CountingTlsObject(ssl.SSLObject):
     _bytes = 0
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """See ssl.SSLObject.read; returns the content of one record at most. Raises TooManyTlsRecords."""
+        """Read like ssl.SSLObject, the content of one record at most. Raises TooManyTlsRecords."""
         content = super().read(len, buffer)
         self._records += 1
         self._bytes += content if isinstance(content, int) else content.__len__()

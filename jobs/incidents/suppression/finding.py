@@ -89,11 +89,6 @@ def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: d
     return _find_active([each for each in suppressions.sources if each.covers(subject)], now)
 
 
-def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
-    """Return the window with `effect: pause` because of which the job does not run, as find_suppression."""
-    return _find_active(_windows_of(job, suppressions, pauses=True), now)
-
-
 @fast_frozen(frozen=True, slots=True)
 class WindowPause:
     """A window because of which a job does not run. `since`: its begin, at most MAX_LOOKBACK ago."""

@@ -256,7 +256,7 @@ ZoneField = Annotated[
 
 
 class PeriodDefinition(FrozenModel):
-    """See the module. Instants without an offset are local times of `timezone`."""
+    """One period as job files and requests write it. Instants without an offset are local times of `timezone`."""
 
     from_: str | None = Field(default=None, alias="from")
     until: str | None = None

@@ -262,7 +262,9 @@ def test_a_circuit_continues_as_before_once_no_one_holds_it_any_more() -> None:
     held = with_override(opened, ManualOverride(False, NOON, at(30)))
     assert admit_run(held, THREE, at(29), LEASE).is_allowed
     assert not admit_run(held, THREE, at(30), LEASE).is_allowed
-    assert admit_run(held, THREE, at(60), LEASE).is_probe
+    probe = admit_run(held, THREE, at(60), LEASE).permit
+    assert probe is not None
+    assert probe.lease is not None
 
 
 def test_a_run_that_was_let_through_by_force_does_not_count() -> None:

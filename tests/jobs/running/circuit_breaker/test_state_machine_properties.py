@@ -94,7 +94,8 @@ class AnyOrder(RuleBasedStateMachine):
             due = before.opened_at + timedelta(seconds=self.policy.open_for)
             assert admission.is_allowed is (self.now >= due), "open admits when open_for is over, and not before"
         assert admission.is_allowed is not bool(admission.reason)
-        assert admission.is_probe is (admission.is_allowed and before.condition is not CircuitCondition.CLOSED)
+        is_probe = admission.permit is not None and admission.permit.lease is not None
+        assert is_probe is (admission.is_allowed and before.condition is not CircuitCondition.CLOSED)
         self.state = admission.state
         if admission.permit is not None:
             self.going.append(admission.permit)
