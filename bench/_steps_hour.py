@@ -27,7 +27,7 @@ from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from observability.logs import configure_logging
 from observability.telemetry import Telemetry

@@ -21,7 +21,7 @@ from bench._parts import finish, rss_mib, show
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.routes import Route
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from jobs.runs.states import StateChange, change_by_run

@@ -27,7 +27,7 @@ from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._operations import HOST
 from bench._parts import cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
-from jobs.formats.instants import format_run_instant
+from jobs.formats import format_run_instant
 from jobs.runs import Run
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import Runs

@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 
 from bench._parts import ROOT, finish, rss_mib, show
 from jobs.definition import JobDefinition
-from jobs.formats.instants import format_run_instant
+from jobs.formats import format_run_instant
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.planning.due_heap import DueHeap

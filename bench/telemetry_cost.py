@@ -27,7 +27,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from bench._parts import ROOT, show
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from observability.events import TelemetryEvent

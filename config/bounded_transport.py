@@ -11,7 +11,7 @@ import aiohttp
 from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 
-from jobs.responses.reading import read_body
+from jobs.responses import read_body
 
 MAX_BYTES = 256 * 1024
 """Of a token, or of a secret, which has at most 25 KB."""

@@ -18,8 +18,8 @@ from jobs.checks.binding.names import (
     parse_tag,
 )
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
-from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.net.tls_contexts import CaFiles
 
 
 def build_bindings(settings: Settings) -> Bindings:

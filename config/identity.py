@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.problems import make_printable
 from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache

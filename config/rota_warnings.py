@@ -11,15 +11,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.job_files.job_set import JobSet
-from jobs.checks.files.reading import UnusableFile, read_file_below
+from jobs.checks.files import UnusableFile, read_file_below
 from jobs.definition.alerting_section import DefinedEntry
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
-from jobs.judging.judging_thread import perform_in_thread
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
+from jobs.judging.service import perform_in_thread
 from jobs.problems import Problem
 
 if TYPE_CHECKING:
-    from jobs.incidents.routes import RotaDefinition
+    from jobs.incidents.rotas import RotaDefinition
 
 _MAX_NAMED = 5
 """Titles of shifts that a warning names."""
@@ -61,7 +61,7 @@ def _find_unknown_titles(
     definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
 ) -> tuple[str, ...] | str:
     """Return the titles of shifts that name no person, or why the calendar cannot be used."""
-    from jobs.incidents.routes import HANDOVER_IN_SIGHT
+    from jobs.incidents.rotas import HANDOVER_IN_SIGHT
     from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
 
     task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)

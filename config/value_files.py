@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.settings.variables import CLIENT_SECRET_VARIABLE, SECRET_PREFIX, secret_setting_variables
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.reading import FileSignature, read_regular_file
+from jobs.checks.files import FileSignature, read_regular_file
 from jobs.problems import Problem
 
 MAX_SECRET_BYTES = 64 * 1024

@@ -18,17 +18,15 @@ from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
-from jobs.checks.binding.recipients import find_deliveries
-from jobs.checks.binding.rules import Bindings, format_rule
+from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
 from jobs.checks.errors import CredentialDenied
-from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
-from jobs.checks.net.tls_contexts import is_client_certificate
+from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor

@@ -27,8 +27,7 @@ from jobs.definition import JobDefinition
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import Finding, KeyPath, Problem, dotted_path, validation_findings
 from jobs.targets.http import HttpTarget
-from jobs.targets.plain_http import exposes_secrets
-from jobs.targets.steps import StepsTarget
+from jobs.targets.steps import StepsTarget, exposes_secrets
 
 _MAX_REMOVED = 100
 """Parts that are removed from one job; more means that the job is not like its source any more."""

@@ -1,7 +1,6 @@
 """Base errors of the jobs package. Errors of the checks are in jobs.checks.errors.
 
 JobsError
- ├─ DefinitionError     a job definition is invalid; carries every problem found
  ├─ ScheduleError       a schedule is invalid (also a ValueError)
  ├─ LeaseEnded          a run must not send anything any more: another process may execute it
  ├─ SecretUnavailable   a secret's value is temporarily or permanently unavailable
@@ -12,22 +11,9 @@ A fault of a target is not an exception: the check returns it in its `Observatio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from jobs.problems import Problem
-
 
 class JobsError(Exception):
     """Base class of the errors of this package; messages are written for operators."""
-
-
-class DefinitionError(JobsError):
-    """A job definition is invalid. `problems` lists every problem found."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(str(problem) for problem in problems))
-        self.problems = problems
 
 
 class ScheduleError(JobsError, ValueError):

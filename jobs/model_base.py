@@ -1,12 +1,21 @@
-"""The base class of all definition models, and shared field types. Used by the models of jobs, config and settings."""
+"""The base class of all definition models, shared field types, and texts without control characters.
+
+A control character here is one that a terminal interprets or that changes the display order of a line: C0 except tab
+and line breaks, DEL, C1, the separators U+2028 and U+2029, and the bidirectional embeddings, overrides and isolates.
+Letters of every script are allowed, including right-to-left scripts with their marks (U+200E, U+200F, U+061C), and the
+joiners of Persian, Indic scripts and emoji (U+200C, U+200D). Models refuse them; pages, the command line and messages
+escape those of targets and callers.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +27,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from jobs.formats.durations import DURATION_PATTERN, MAX_DURATION, format_duration, parse_duration
+from jobs.formats import DURATION_PATTERN, MAX_DURATION, format_duration, parse_duration
 
 
 class FrozenModel(BaseModel):
@@ -91,10 +100,10 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 """The types of most values, skipped first: a catalog may contain ten thousand jobs."""
 
 
-def _add_secret_names(value: object, found: set[str]) -> None:
+def _add_secret_names(value: object, names: set[str]) -> None:
     inner: Iterable[object] = ()
     if isinstance(value, SecretRef):
-        found.add(value.secret)
+        names.add(value.secret)
     elif isinstance(value, BaseModel):
         inner = vars(value).values()
     elif isinstance(value, (tuple, list, frozenset)):
@@ -103,7 +112,7 @@ def _add_secret_names(value: object, found: set[str]) -> None:
         inner = value.values()
     for each in inner:
         if type(each) not in _PLAIN:
-            _add_secret_names(each, found)
+            _add_secret_names(each, names)
 
 
 def _text_or_secret(value: object) -> str:
@@ -149,3 +158,43 @@ def discriminate_by_key(*keys: str) -> Callable[[Any], str | None]:
         return next((key for key in keys if key in names), None)
 
     return choose
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+
+_ORDER = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""The characters that change the direction of text."""
+
+
+def escape_control_characters(text: str) -> str:
+    """Replace each control character with an escape such as `\\x1b`; tabs and line breaks stay."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def refuse_control_characters(text: str) -> str:
+    """Return the text unchanged. Raises ValueError: it contains a control character."""
+    match = _CONTROL.search(text)
+    if match is None:
+        return text
+    kind = "changes the direction of text" if _ORDER.match(match[0]) else "is a control character"
+    raise ValueError(
+        f"contains U+{ord(match[0]):04X} at character {match.start() + 1}, which {kind}: remove it "
+        "(letters of all scripts, tabs and line breaks are allowed)"
+    )
+
+
+def _refuse_controls_in_mapping(texts: dict[str, str]) -> dict[str, str]:
+    for name, value in texts.items():
+        for what, text in (("name", name), ("value", value)):
+            try:
+                refuse_control_characters(text)
+            except ValueError as error:
+                raise ValueError(f"the {what} of {name[:40]!r} {error}") from None
+    return texts
+
+
+DisplayText = Annotated[str, AfterValidator(refuse_control_characters)]
+"""A displayed text as a field of a model."""
+
+DisplayTexts = Annotated[dict[str, str], AfterValidator(_refuse_controls_in_mapping)]
+"""Displayed texts by name, such as tags, as a field of a model."""

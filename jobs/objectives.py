@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.runs.outcomes import Outcome, Trigger
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds
 from jobs.runs import Attempt, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
 from observability import names

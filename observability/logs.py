@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from jobs.request_id import current_request_id
+from jobs.trace_ids import current_request_id
 from observability import names
 from observability.events import Fields, LogEvent
 from observability.invocations import InvocationFilter

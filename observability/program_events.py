@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import Incident, Transition, TransitionKind
 from observability import names
 from observability.events import EventStatus, LogEvent, LogLine, ProgramEvent, ServiceEvent, TelemetryEvent

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
 
-from jobs.policies.telemetry import MetricDetail, Reporting, RowSelection
+from jobs.policies.execution import MetricDetail, Reporting, RowSelection
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from observability.invocations import Invocation
 

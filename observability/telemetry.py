@@ -19,12 +19,11 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from jobs.formats.instants import format_instant
-from jobs.formats.trace_ids import parse_trace_parent
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
-from jobs.request_id import current_request_id
+from jobs.formats import format_instant
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 from jobs.runs import Ticket
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.trace_ids import current_request_id, parse_trace_parent
 from observability import names
 from observability.events import (
     DeadLettered,

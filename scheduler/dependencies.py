@@ -20,7 +20,7 @@ from typing import Protocol
 
 from jobs.definition import JobDefinition
 from jobs.definition.dependencies import Dependency
-from jobs.formats.instants import format_run_instant
+from jobs.formats import format_run_instant
 from jobs.ports import Clock
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome, Run, Ticket, Trigger, split_run_id

@@ -11,7 +11,7 @@ from typing import Annotated, Generic, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict, JsonValue
 
-from jobs.formats.instants import parse_instant as parse_iso_instant
+from jobs.formats import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
 
 Item = TypeVar("Item")

@@ -19,7 +19,7 @@ from typing import Any
 from config.documents import json_text, yaml_text
 from config.documents.parse_result import ParseError
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.reading import read_regular_file
+from jobs.checks.files import read_regular_file
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 

@@ -13,7 +13,7 @@ from config.job_files.job_set import DeclaredGroup, ExternalUse, JobSet, Located
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import AlertingDefinitions
 from jobs.definition.dependencies import DependencyGraph, DependencyProblem
-from jobs.policies.circuit import CircuitConflict, find_circuit_conflicts
+from jobs.policies.execution import CircuitConflict, find_circuit_conflicts
 from jobs.policies.groups import ConcurrencyGroup, GroupConflict, find_group_conflicts
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath

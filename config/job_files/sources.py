@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from config.errors import ConfigurationError
 from config.job_files.reader import JobSet, is_job_file
 from config.loading import JobLoader
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files import run_in_daemon_thread
 
 if TYPE_CHECKING:
     from config.identity import AppIdentity

@@ -19,7 +19,7 @@ from config.secrets.key_vault import KeyVault
 from config.settings.layers import is_unresolved, unresolved_message
 from config.settings.model import Settings
 from jobs.errors import SecretUnavailable
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 
 from config.settings.fields import LOOPBACK_HOSTS, PositiveDuration, ServiceUrl, split_list, to_lower
 from jobs.model_base import Duration, FrozenModel
-from jobs.policies.telemetry import Reporting
+from jobs.policies.execution import Reporting
 from jobs.problems.findings import strip_url_secrets
 
 _HEADER_PAIR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[\x20-\x7e]+")

@@ -44,8 +44,8 @@ from config.settings.fields import (
 from config.settings.http_settings import HttpSettings, RateLimitSettings
 from jobs.checks.body_memory import MAX_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
+from jobs.policies.execution import find_label_collision, label_of_tag
 from jobs.policies.groups import MAX_CONCURRENCY_GROUP
-from jobs.policies.telemetry import find_label_collision, label_of_tag
 from jobs.running.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
 

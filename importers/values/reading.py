@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from importers.errors import NotCarriedOver
 from importers.ledger import SourceNode
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _FALSE = frozenset({"false", "no", "off", "n"})

@@ -1,6 +1,6 @@
 """What rules judge: samples of runs and facts about a subject, what a condition reads of them, and counts of bad ones.
 
-Pure values, filled by the caller of jobs.alerting.evaluation, who reads only what `AlertNeeds` requires. Without a
+Pure values, filled by the caller of jobs.alerting.rule, who reads only what `AlertNeeds` requires. Without a
 fact, the verdict of a condition about it is not known.
 
 A sample takes one place in the window of a rule. A rejected run is bad, because an open circuit must not hide an

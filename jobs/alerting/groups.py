@@ -15,8 +15,7 @@ from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import ShareField, format_share
 from jobs.alerting.rule import AlertRule, AlertRules
 from jobs.alerting.selectors import AlertSelector
-from jobs.formats.display_text import DisplayText, DisplayTexts
-from jobs.model_base import FrozenModel
+from jobs.model_base import DisplayText, DisplayTexts, FrozenModel
 
 _GROUP_CONDITIONS = ("failed", "degraded")
 _MAX_NAMED = 5
@@ -35,12 +34,12 @@ class DownWhen(FrozenModel):
             raise ValueError("expected one of any, all, {at_least: 2} and {share: 50%}")
         return self
 
-    def is_reached(self, bad: int, known: int) -> bool:
+    def is_reached(self, bad: int, counted: int) -> bool:
         if not bad:
             return False
         if self.at_least is not None:
             return bad >= self.at_least
-        return bad == known if self.share is None else bad / known >= self.share
+        return bad == counted if self.share is None else bad / counted >= self.share
 
     def __str__(self) -> str:
         if self.at_least is not None:
@@ -87,11 +86,11 @@ def judge_group(group: AlertGroup, members: Mapping[str, bool | None]) -> Verdic
     `members`: each job of the group -> whether it is bad, which means that its latest counted sample is bad by the
     condition of the rule; None if it has no sample, or is paused. Such jobs are not counted.
     """
-    known = [name for name, is_bad in members.items() if is_bad is not None]
-    if not known:
+    counted = [name for name, is_bad in members.items() if is_bad is not None]
+    if not counted:
         return Verdict(None, "no job of the group has a run that counts")
-    bad = sorted(name for name in known if members[name])
+    bad = sorted(name for name in counted if members[name])
     names = ", ".join(bad[:_MAX_NAMED]) + (f" and {len(bad) - _MAX_NAMED} more" if len(bad) > _MAX_NAMED else "")
-    what = f"{len(bad)} of {len(known)} jobs fail" + (f": {names}" if bad else "")
-    is_met = group.down_when.is_reached(len(bad), len(known))
+    what = f"{len(bad)} of {len(counted)} jobs fail" + (f": {names}" if bad else "")
+    is_met = group.down_when.is_reached(len(bad), len(counted))
     return Verdict(is_met, f"{what}; the group is down when {group.down_when} fail")

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from jobs.formats.wildcards import matches_wildcard
+from jobs.formats import matches_wildcard
 from jobs.model_base import FrozenModel
 from jobs.problems import describe_wrong_choice
 

@@ -74,7 +74,7 @@ class BodyMemory:
 
     def describe_exhaustion(self, room: BodyReservation, number: int) -> str:
         """Return why a reservation cannot hold so many more bytes, as a sentence."""
-        from jobs.expectations.answer import format_size  # the settings import this module only for a constant
+        from jobs.expectations.entry import format_size  # the settings import this module only for a constant
 
         whose, held, most = "of all jobs", self.held, self.most
         for (kind, name), limit in self._limits(room):

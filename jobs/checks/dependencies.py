@@ -10,9 +10,8 @@ from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.guard import Guard
 
 if TYPE_CHECKING:
-    from jobs.checks.files.ca_files import CaFiles
     from jobs.checks.net.network import Network
-    from jobs.checks.net.tls_contexts import TlsContexts
+    from jobs.checks.net.tls_contexts import CaFiles, TlsContexts
     from jobs.judging import Judge
     from jobs.ports import Clock, HeartbeatSource, Secrets, Tokens
     from jobs.redaction import Redactor

@@ -1,4 +1,4 @@
-"""Every error that checks raise. jobs.checks.messages turns them into error classes and run messages.
+"""Every error that checks raise. jobs.checks.error_mapping turns them into error classes and run messages.
 
 CheckError                        base; a JobsError
  ├─ TargetDenied                  the guard does not allow a connection; the message is a sentence

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from jobs.checks.addresses import LIVE_PATH, AddressPolicy, ClassifiedAddress, IPNetwork, OwnEndpoint, classify_address
 from jobs.checks.errors import TargetDenied
-from jobs.formats.host_ports import effective_port, format_host_port, host_and_port
+from jobs.formats import effective_port, format_host_port, host_and_port
 from jobs.problems import make_printable
 
 _OWN_API = "serves this program's own API"
@@ -79,20 +79,20 @@ class Guard:
         the allowed networks is skipped, as long as another one remains.
         """
         self.check_endpoint(host, port, only_live=only_live)
-        left: list[str] = []
+        allowed: list[str] = []
         denied: TargetDenied | None = None
         for address in addresses:
-            found = classify_address(address)
-            self._check_forbidden(host, port, address, found)
+            forms = classify_address(address)
+            self._check_forbidden(host, port, address, forms)
             if not only_live:
-                self._check_own_endpoints(host, port, address, found)
-            problem = self._network_denial(host, port, address, found)
+                self._check_own_endpoints(host, port, address, forms)
+            problem = self._network_denial(host, port, address, forms)
             if problem is None:
-                left.append(address)
+                allowed.append(address)
             denied = denied or problem
-        if not left and denied is not None:
+        if not allowed and denied is not None:
             raise denied
-        return left
+        return allowed
 
     def explain_denial(self, url: str) -> str:
         """Return why a URL is denied, as far as its text shows without the DNS; empty if it is allowed."""
@@ -125,34 +125,34 @@ class Guard:
         if any(endpoint.matches_name(name, port) for endpoint in self._identity):
             raise _denial(f"{_endpoint_text(host, port)} is where the platform issues this app's tokens")
 
-    def _check_forbidden(self, host: str, port: int, address: str, found: Iterable[ClassifiedAddress]) -> None:
-        for each in found:
-            if each.kind.policy is AddressPolicy.NEVER:
-                raise _denial(f"{_address_text(host, port, address, each)} is {each.kind.description}")
-            if any(endpoint.matches_address(each, port) for endpoint in self._identity):
+    def _check_forbidden(self, host: str, port: int, address: str, forms: Iterable[ClassifiedAddress]) -> None:
+        for form in forms:
+            if form.kind.policy is AddressPolicy.NEVER:
+                raise _denial(f"{_address_text(host, port, address, form)} is {form.kind.description}")
+            if any(endpoint.matches_address(form, port) for endpoint in self._identity):
                 raise _denial(
-                    f"{_address_text(host, port, address, each)} is where the platform issues this app's tokens"
+                    f"{_address_text(host, port, address, form)} is where the platform issues this app's tokens"
                 )
 
-    def _check_own_endpoints(self, host: str, port: int, address: str, found: Iterable[ClassifiedAddress]) -> None:
-        for each in found:
-            if any(place.matches_address(each.address, port) for place in self._rules.own_endpoints):
-                raise _denial(f"port {port} of {_address_text(host, port, address, each)} {_OWN_API}")
+    def _check_own_endpoints(self, host: str, port: int, address: str, forms: Iterable[ClassifiedAddress]) -> None:
+        for form in forms:
+            if any(place.matches_address(form.address, port) for place in self._rules.own_endpoints):
+                raise _denial(f"port {port} of {_address_text(host, port, address, form)} {_OWN_API}")
 
     def _network_denial(
-        self, host: str, port: int, address: str, found: Iterable[ClassifiedAddress]
+        self, host: str, port: int, address: str, forms: Iterable[ClassifiedAddress]
     ) -> TargetDenied | None:
-        for each in found:
-            if each.kind.policy is AddressPolicy.NEEDS_NETWORK and not self._is_in_allowed_network(each):
+        for form in forms:
+            if form.kind.policy is AddressPolicy.NEEDS_NETWORK and not self._is_in_allowed_network(form):
                 text = (
-                    f"{_address_text(host, port, address, each)} is {each.kind.description} "
+                    f"{_address_text(host, port, address, form)} is {form.kind.description} "
                     "outside the allowed networks"
                 )
                 return _denial(text, "networks", "add its network to")
         return None
 
-    def _is_in_allowed_network(self, found: ClassifiedAddress) -> bool:
-        return any(found.address in network for network in self._rules.networks)
+    def _is_in_allowed_network(self, form: ClassifiedAddress) -> bool:
+        return any(form.address in network for network in self._rules.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +173,8 @@ class _TokenEndpoint:
     def matches_name(self, host: str, port: int) -> bool:
         return port == self.port and host == self.host
 
-    def matches_address(self, found: ClassifiedAddress, port: int) -> bool:
-        return port == self.port and (found.address.is_loopback or str(found.address) == self.host)
+    def matches_address(self, form: ClassifiedAddress, port: int) -> bool:
+        return port == self.port and (form.address.is_loopback or str(form.address) == self.host)
 
 
 def _denial(reason: str, setting: str = "", remedy: str = "add it to") -> TargetDenied:
@@ -184,9 +184,9 @@ def _denial(reason: str, setting: str = "", remedy: str = "add it to") -> Target
     return TargetDenied(f"{reason}. To allow it, {remedy} the setting targets.{setting} ({variable}).")
 
 
-def _address_text(host: str, port: int, address: str, found: ClassifiedAddress) -> str:
+def _address_text(host: str, port: int, address: str, form: ClassifiedAddress) -> str:
     """Return the address with the one embedded in it, and the host that resolved to it."""
-    text, place = str(found.address), _endpoint_text(host, port)
+    text, place = str(form.address), _endpoint_text(host, port)
     if text != address:
         text = f"{text} (in {make_printable(address)})"
     return text if host == address else f"{text}, an address of {place},"

@@ -1,6 +1,7 @@
 """The contract of a check: it observes a target once, and registers what it fetches or saves with the redactor.
 
-Each kind is a module in jobs.checks.kinds.
+Each kind is a module in jobs.checks.kinds. As it prepares a target, it loads what connections need on their first use:
+libraries load some of it deep inside an attempt, and a test fails if something is missing here.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
+from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol
 
+from jobs.certificates import preload_certificate_reader
 from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.fast_frozen import fast_frozen
-from jobs.policies.telemetry import TelemetryPolicy
+from jobs.policies.execution import TelemetryPolicy
 from jobs.ports import CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.forms import secret_forms
@@ -42,7 +45,7 @@ class AttemptContext:
     clock: PhaseClock
     credential_refreshes: list[Callable[[], Awaitable[CredentialRefresh]]] = field(default_factory=list, repr=False)
     """One for each secret and token that the check sends: looks for another value if the target rejects this one. The
-    check adds them, see jobs.checks.http.credential_loading."""
+    check adds them, see jobs.checks.http.exchange."""
     values: RunSecrets = field(default_factory=RunSecrets, repr=False)
     """Hides the values that the check fetches and saves from all texts, until the run ends."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -87,3 +90,29 @@ async def register_value(value: str, call: AttemptContext, redactor: Redactor) -
     if len(value) > LONG_SECRET and not redactor.is_registered(value):
         forms = await asyncio.to_thread(secret_forms, value)
     call.values.add(value, redactor, forms)
+
+
+HTTP2_MODULE = "jobs.checks.http_transport.http2"
+
+
+def preload_idna() -> None:
+    """Load the codec that resolving a host or naming it in a handshake needs."""
+    import_module("encodings.idna")
+
+
+def preload_run_ids() -> None:
+    """Load what parsing the instant in a run's id needs: `datetime.strptime` imports its module on its first call."""
+    import_module("_strptime")
+
+
+def preload_tls() -> None:
+    """Load what reading a target's certificate needs."""
+    preload_idna()
+    preload_certificate_reader()
+
+
+def preload_http2() -> None:
+    """Load httpcore and h2: half a second, and few targets need them."""
+    import_module(HTTP2_MODULE)
+    # httpcore's locks are anyio's, which imports its asyncio part when the first one is made.
+    import_module("anyio._backends._asyncio")

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting_section import AlertingDefinitions
 from jobs.definition.job_alerts import OBJECTIVES_PART, add_burn_rules, list_burn_rules
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
-from jobs.incidents.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
+from jobs.incidents.routes import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.finding import SuppressionSet, find_unmatched
 from jobs.incidents.suppression.windows import AlertSubject
 
@@ -48,12 +47,12 @@ class SubjectClasses:
     """`key_of` returns equal keys for subjects that each of the selectors selects alike."""
 
     def __init__(self, selectors: Iterable[Selector]) -> None:
-        found = list(selectors)
-        names = {name for each in found for name in each.jobs}
+        selector_list = list(selectors)
+        names = {name for each in selector_list for name in each.jobs}
         patterns = sorted(name for name in names if "*" in name or "?" in name)
         self._names = names.difference(patterns)
         self._pattern = re.compile("|".join(map(translate, patterns))) if patterns else None
-        self._tags = tuple(sorted({key for each in found for key in each.tags}))
+        self._tags = tuple(sorted({key for each in selector_list for key in each.tags}))
 
     def key_of(self, subject: AlertSubject) -> Hashable:
         tags = subject.tags
@@ -115,18 +114,20 @@ class AlertingGaps:
 
     def sentences(self) -> Sequence[str]:
         """Return one sentence for each kind of gap that exists."""
-        found = list(self.unknown_names[:MAX_NAMED])
+        sentences = list(self.unknown_names[:MAX_NAMED])
         if len(self.unknown_names) > MAX_NAMED:
-            found.append(f"{len(self.unknown_names) - MAX_NAMED} more names of alerts do not exist.")
+            sentences.append(f"{len(self.unknown_names) - MAX_NAMED} more names of alerts do not exist.")
         if self.jobs_without_rules:
-            found.append(describe_jobs_without_rules(self.jobs_without_rules))
+            sentences.append(describe_jobs_without_rules(self.jobs_without_rules))
         always = [rule for rule in self.unrouted_rules if rule.since is None]
         sometimes = [rule for rule in self.unrouted_rules if rule.since is not None]
-        found += [describe_unrouted_rules(rules) for rules in (always, sometimes) if rules]
-        found += [f"{route}." for route in self.unmatched_routes]
-        found += [f"the window {name} selects no job and no group." for name in self.unmatched_windows]
-        found += [f"the channel {name} is used by no rule, route, rota or fallback." for name in self.unused_channels]
-        return found
+        sentences += [describe_unrouted_rules(rules) for rules in (always, sometimes) if rules]
+        sentences += [f"{route}." for route in self.unmatched_routes]
+        sentences += [f"the window {name} selects no job and no group." for name in self.unmatched_windows]
+        sentences += [
+            f"the channel {name} is used by no rule, route, rota or fallback." for name in self.unused_channels
+        ]
+        return sentences
 
 
 def find_alerting_gaps(jobs: Iterable[JobDefinition], alerting: AlertingDefinitions, now: datetime) -> AlertingGaps:
@@ -210,14 +211,14 @@ class _GapFinder:
         """Return what finds the rules by selector; None if no entry selects the job."""
         entries = self.alerting.rules
         classes = SubjectClasses(entry.select for entry in entries)
-        known: dict[object, tuple[AlertRule, ...] | None] = {}
+        rules_by_class: dict[object, tuple[AlertRule, ...] | None] = {}
 
         def find(subject: AlertSubject) -> tuple[AlertRule, ...] | None:
             key = classes.key_of(subject)
-            if key not in known:
+            if key not in rules_by_class:
                 selecting = (one for one in entries if one.select.selects(subject.name, subject.tags, subject.kind))
-                known[key] = next((one.alerts for one in selecting), None)
-            return known[key]
+                rules_by_class[key] = next((one.alerts for one in selecting), None)
+            return rules_by_class[key]
 
         return find
 
@@ -225,25 +226,27 @@ class _GapFinder:
         groups = [group.jobs for group in self.alerting.groups.values() if group.alerts]
         groups += [objective.select for objective in self.alerting.alerted_objectives.values()]
         classes = SubjectClasses(groups)
-        known: dict[object, bool] = {}
+        is_member_by_class: dict[object, bool] = {}
 
         def is_member(subject: AlertSubject) -> bool:
             key = classes.key_of(subject)
-            if key not in known:
-                known[key] = any(group.selects(subject.name, subject.tags, subject.kind) for group in groups)
-            return known[key]
+            if key not in is_member_by_class:
+                is_member_by_class[key] = any(
+                    group.selects(subject.name, subject.tags, subject.kind) for group in groups
+                )
+            return is_member_by_class[key]
 
         return is_member
 
     def _find_unrouted(self, table: RoutingTable, classes: SubjectClasses) -> Iterator[UnroutedRule]:
-        known: dict[object, tuple[bool, datetime | None]] = {}
+        gaps_by_class: dict[object, tuple[bool, datetime | None]] = {}
         for subject, rule in self._rules:
             if rule.notify:
                 continue
             key = classes.key_of(subject)
-            if key not in known:
-                known[key] = find_uncovered_since(table, subject, self.now)
-            is_uncovered, since = known[key]
+            if key not in gaps_by_class:
+                gaps_by_class[key] = find_uncovered_since(table, subject, self.now)
+            is_uncovered, since = gaps_by_class[key]
             if is_uncovered:
                 yield UnroutedRule(subject.name, rule.name, since)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from jobs.alerting.groups import AlertGroup
 from jobs.alerting.rule import SEVERITY_PATTERN, SelectedRules, SeverityDefinition
 from jobs.definition.alerting_section import SectionPart
-from jobs.incidents.routes import MAX_ROUTES, RotaDefinition, Route
+from jobs.incidents.rotas import RotaDefinition
+from jobs.incidents.routes import MAX_ROUTES, Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.notifications.channels import Channel
 from jobs.notifications.templates.definition import TemplatesSection

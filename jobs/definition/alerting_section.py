@@ -17,8 +17,9 @@ from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertSeverity, SelectedRules
 
 if TYPE_CHECKING:
     from jobs.alerting.groups import AlertGroup
-    from jobs.definition.objective import SelectedObjective
-    from jobs.incidents.routes import RotaDefinition, Route
+    from jobs.definition.job import SelectedObjective
+    from jobs.incidents.rotas import RotaDefinition
+    from jobs.incidents.routes import Route
     from jobs.incidents.suppression.windows import MaintenanceWindow
     from jobs.notifications.channels import Channel
     from jobs.notifications.templates.definition import TemplatesSection

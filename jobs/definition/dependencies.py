@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.model_base import Duration, FrozenModel
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 from jobs.runs import Outcome, Run
@@ -181,12 +181,12 @@ class DependencyGraph:
 
     def root_jobs(self, job: str) -> tuple[str, ...]:
         """Return those of them that no other job starts, sorted by name."""
-        found = self._roots.get(job)
-        if found is None:
-            found = self._roots[job] = tuple(
+        roots = self._roots.get(job)
+        if roots is None:
+            roots = self._roots[job] = tuple(
                 sorted(name for name in self.all_starting_jobs(job) if name not in self._above)
             )
-        return found
+        return roots
 
     @cached_property
     def _started(self) -> Mapping[str, tuple[str, ...]]:
@@ -200,14 +200,14 @@ class DependencyGraph:
         return {job: tuple(one.job for one in self._all[job].depends_on) for job in started}
 
     def _reached(self, job: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
-        found: set[str] = set()
+        reached: set[str] = set()
         rest = [job]
         while rest:
             for name in edges.get(rest.pop(), ()):
-                if name not in found:
-                    found.add(name)
+                if name not in reached:
+                    reached.add(name)
                     rest.append(name)
-        return found
+        return reached
 
     def find_problems(self, unreadable_jobs: Iterable[str] = ()) -> list[DependencyProblem]:
         """Return every problem: names without a job, and cycles. Empty if the dependencies are valid.

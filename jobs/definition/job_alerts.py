@@ -13,9 +13,8 @@ from functools import lru_cache
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting_section import AlertingDefinitions, SectionPart
-from jobs.definition.job import JobDefinition
-from jobs.definition.objective import BurnAlerts, JobObjective, SelectedObjective
-from jobs.formats.durations import format_duration
+from jobs.definition.job import BurnAlerts, JobDefinition, JobObjective, SelectedObjective
+from jobs.formats import format_duration
 from jobs.objectives import BurnPair, list_possible_pairs
 
 _PAGE_SEVERITY, _TICKET_SEVERITY = "down", "degraded"

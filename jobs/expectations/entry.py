@@ -1,21 +1,224 @@
-"""The base class of all entries of `expect`: a frozen model that compares an answer with its own fields.
+"""The base class of all entries of `expect`, a frozen model that compares an answer with its own fields; the answer.
 
 Each target class lists the features of its observations, each entry needs one: entries that do not fit the kind of
 check are found at load.
+
+An answer is an observation whose body is decoded and parsed once, and whose values are shortened and redacted for
+messages. The values of a JSON document are counted before it is parsed: each needs up to a hundred bytes of memory.
 """
 
 from __future__ import annotations
 
+import codecs
+import json
+import math
+import re
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, NoReturn
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer
 
-from jobs.expectations.answer import JudgedAnswer, NotJson
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.model_base import FrozenModel
-from jobs.runs import Failure, Severity
+from jobs.problems import make_printable
+from jobs.redaction import Redact
+from jobs.runs import Failure, Observation, Severity
+from jobs.runs.details import HealthDetail
+
+MAX_JSON_VALUES = 1_000_000
+"""Values of a document, without keys."""
+
+_SEPARATORS = b",[{"
+"""One of these precedes each value or its key."""
+_OTHER_BYTES = bytes(code for code in range(256) if code not in b',[{"')
+_QUOTED_TEXT = re.compile(rb'"[^"]*+"?')
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Whether a document has more values than `most`."""
+    if len(body) <= most or _count_separators(body) <= most:
+        return False
+    # Remove texts, which can contain these characters. (In UTF-16 each character has a NUL next to it.)
+    bare = body.replace(b"\0", b"").replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER_BYTES)
+    return _count_separators(_QUOTED_TEXT.sub(b"", bare.replace(b'""', b""))) > most
+
+
+def _count_separators(text: bytes) -> int:
+    return sum(text.count(sign) for sign in _SEPARATORS)
+
+
+_DEEPEST_OPERAND = 64
+_MAX_OPERAND_VALUES = 10_000
+
+
+def is_json_equal(first: Any, second: Any) -> bool:
+    """Whether two JSON values are equal: 1 equals 1.0, but true does not equal 1."""
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(is_json_equal(value, second[key]) for key, value in first.items())
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(is_json_equal, first, second))
+    return bool(first == second)
+
+
+def to_json_text(value: Any) -> str:
+    """Return the value as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_value(value: Any) -> Any:
+    """Refuse values that JSON cannot express, and cyclic ones (YAML can write both)."""
+    open_values = [(value, 0)]
+    count = 0
+    while open_values:
+        one, depth = open_values.pop()
+        count += 1
+        if depth > _DEEPEST_OPERAND or count > _MAX_OPERAND_VALUES:
+            raise ValueError("is too large or nested too deeply")
+        open_values.extend((child, depth + 1) for child in _children(one))
+    return value
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("has a key that is not a text: write the key in quotes")
+        return list(value.values())
+    if isinstance(value, list):
+        return value
+    if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return []
+    raise ValueError(f"{str(value)[:40]} is not a JSON value: write it in quotes to compare with the text")
+
+
+JsonField = Annotated[Any, AfterValidator(_json_value)]
+"""A field of any JSON value."""
+
+
+MAX_SHOWN_CHARACTERS = 120
+"""Characters of a value that a failure contains."""
+
+_MAX_REDACTED_CHARACTERS = 4096
+"""Characters of a value that are redacted: more than are shown, because redaction shortens the text."""
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
+_ALLOWED_CODECS = re.compile(
+    r"ascii|utf-(?:8|16|32)(?:-[a-z]+)?|iso8859-\d+|cp\d+|koi8-[ru]|euc_\w+|shift_jis\w*|gb\w+|big5\w*"
+)
+"""Text codecs by Python's names. Others (idna, unicode_escape, ...) are slow or are not charsets."""
+
+
+class NotJson(Exception):
+    """The body is not a JSON document; the message is a clause with the reason."""
+
+
+class JudgedAnswer:
+    """One answer and its redaction."""
+
+    def __init__(self, observation: Observation, redact: Redact) -> None:
+        self.observation = observation
+        self._redact = redact
+        self.health: HealthDetail | None = None
+        """The health document, once an entry has read it. Its texts are not redacted."""
+
+    @cached_property
+    def text(self) -> str:
+        """The body, decoded by its charset or as UTF-8 with replacements; of a TCP check, the received text."""
+        received = self.observation.facts.get("received")
+        if not self.observation.body and isinstance(received, str):
+            return received
+        return self.observation.body.decode(_codec_name(self.observation.headers.get("content-type", "")), "replace")
+
+    @cached_property
+    def now(self) -> datetime:
+        """The time of the judgement."""
+        return datetime.now(UTC)
+
+    def parse_json(self) -> Any:
+        """Return the parsed body. Raises NotJson."""
+        document, problem = self._document
+        if problem:
+            raise NotJson(problem)
+        return document
+
+    @cached_property
+    def _document(self) -> tuple[Any, str]:
+        if not self.observation.body.strip():
+            return None, "an empty body"
+        if has_more_values(self.observation.body, MAX_JSON_VALUES):
+            return None, f"JSON with more than {MAX_JSON_VALUES} values: reduce the answer of the target"
+        try:
+            return json.loads(self.observation.body, parse_constant=_refuse_constant), ""
+        except RecursionError:
+            return None, "JSON that is nested too deeply"
+        except ValueError:
+            if self.observation.body_truncated:
+                return (
+                    None,
+                    f"incomplete JSON: reading stopped after {format_size(len(self.observation.body))} (read_limit)",
+                )
+            return None, f"not JSON: {self.quote_text(self.text)}"
+
+    def quote_text(self, text: str) -> str:
+        """Quote a text for a failure: on one line, short, without secrets."""
+        return f"'{self._shorten(text)}'"
+
+    def format_json(self, value: Any) -> str:
+        """Write a value for a failure as JSON: on one line, short, without secrets."""
+        return self._shorten(to_json_text(value))
+
+    def shorten(self, text: str) -> str:
+        """Prepare a message that contains values of the target: on one line, short, without secrets."""
+        return self._shorten(text)
+
+    def describe_missing_text(self) -> str:
+        """Describe the body for an entry whose text or pattern was not match."""
+        if not self.text:
+            return "an empty body"
+        if self.observation.body_truncated:
+            return f"not in the first {format_size(len(self.observation.body))}, where reading stopped (read_limit)"
+        return self.quote_text(self.text)
+
+    def redact(self, text: str, max_characters: int) -> str:
+        """Cut a text of the answer and redact it, including a secret that the cut leaves incomplete."""
+        # A truncated body, and the text that a TCP check received, can end within a secret.
+        cut = len(text) > max_characters or self.observation.body_truncated or "connected" in self.observation.facts
+        return self._redact(text[:max_characters], cut=cut)
+
+    def _shorten(self, text: str) -> str:
+        return shorten_redacted(self.redact(text, _MAX_REDACTED_CHARACTERS))
+
+
+def shorten_redacted(redacted: str) -> str:
+    """Shorten a redacted text for a failure, and escape control characters."""
+    return make_printable(redacted[: MAX_SHOWN_CHARACTERS + 1], MAX_SHOWN_CHARACTERS)
+
+
+def format_size(size: int) -> str:
+    """Format a number of bytes: `300 bytes`, `64 KiB`, `1.5 MiB`."""
+    for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{size} bytes"
+
+
+def _codec_name(content_type: str) -> str:
+    match = _CHARSET.search(content_type)
+    if match is None:
+        return "utf-8"
+    try:
+        name = codecs.lookup(match[1]).name
+    except LookupError:
+        return "utf-8"
+    return name if _ALLOWED_CODECS.fullmatch(name) else "utf-8"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 class Feature(StrEnum):

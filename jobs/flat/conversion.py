@@ -20,7 +20,7 @@ from jobs.flat.reading import (
     InvalidFlatValue,
     describe_unknown_flat_key,
 )
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.policies import MAX_RUN_TIMEOUT, RetryPolicy, Timeouts
 from jobs.problems import MAX_LISTED_PROBLEMS, Finding, KeyPath
 from jobs.problems.findings import fold_name, join_names
@@ -107,7 +107,7 @@ MAX_SECRET_NAME = 127
 """Characters in the name of a Key Vault secret: letters, digits and dashes."""
 
 _VARIABLE_PREFIX = "SCHEDULER_SECRET_"
-"""The same as in config.settings.layers; a test compares them."""
+"""Must equal the prefix in config.settings.layers; a test compares them."""
 _HASH_LENGTH = 8
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 """An acronym (without the capital that starts the next word) or a word, with trailing digits, or digits."""

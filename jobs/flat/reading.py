@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.policies import MAX_RUN_TIMEOUT
 from jobs.problems import describe_unknown_key, describe_wrong_choice, format_value
 from jobs.problems.findings import fold_name, suggest_name
@@ -191,15 +191,15 @@ def read_tags(value: Any) -> dict[str, Any]:
     """Read a mapping, or texts such as `team:payments`."""
     if not isinstance(value, list):
         return read_texts(value)
-    found = {}
+    tags = {}
     for one in value:
         name, separator, rest = one.partition(":") if isinstance(one, str) else ("", "", "")
         if not separator or not name:
             raise InvalidFlatValue(
                 f"{format_value(one)} is not a tag", "write it like team:payments, or write a mapping"
             )
-        found[name.strip()] = rest.strip()
-    return found
+        tags[name.strip()] = rest.strip()
+    return tags
 
 
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

@@ -228,14 +228,14 @@ def _describe_spans(
     down: Sequence[Span], clipped: Sequence[tuple[CountedFailure, Span]], until: datetime
 ) -> Iterator[DowntimeSpan]:
     begins = [span.begin for span in down]
-    found: list[list[CountedFailure]] = [[] for _ in down]
+    failures_by_span: list[list[CountedFailure]] = [[] for _ in down]
     for failure, span in sorted(clipped, key=lambda each: (each[0].begin, each[0].incident, each[0].rule)):
         number = max(bisect_right(begins, span.begin) - 1, 0)
         while number < len(down) and down[number].begin < span.end:
             if down[number].end > span.begin:
-                found[number].append(failure)
+                failures_by_span[number].append(failure)
             number += 1
-    for span, failures in zip(down, found, strict=True):
+    for span, failures in zip(down, failures_by_span, strict=True):
         yield DowntimeSpan(
             span.begin,
             span.end,

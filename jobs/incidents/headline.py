@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import Incident, Member, Transition
 from jobs.problems import make_printable
@@ -49,12 +49,12 @@ def count_severities(incident: Incident) -> list[SeverityCount]:
     of_subject: dict[str, Member] = {}
     for member in incident.shown_members:
         of_subject.setdefault(member.key.subject, member)
-    found: dict[str, list[Member]] = {}
+    members_by_severity: dict[str, list[Member]] = {}
     for member in of_subject.values():
-        found.setdefault(member.severity, []).append(member)
+        members_by_severity.setdefault(member.severity, []).append(member)
     first, *others = (
         SeverityCount(severity, min(members, key=_begin_of), tuple(each.key.subject for each in members))
-        for severity, members in found.items()
+        for severity, members in members_by_severity.items()
     )
     return [first, *sorted(others, key=lambda each: -each.first.rank)]
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from jobs.errors import JobsError
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.routes import HANDOVER_IN_SIGHT, OnCallTable
+from jobs.incidents.rotas import HANDOVER_IN_SIGHT, OnCallTable
 from jobs.incidents.suppression.periods import read_local_instant
 from jobs.problems import make_printable
 from jobs.schedules.time_zones import TimeZone
@@ -275,9 +275,11 @@ def evaluate_calendar(
     """
     with _named_as_rota_error():
         shifts = list_shifts(parse_calendar(content, now), zone, since, until)
-    found = {title: _people_of(title, people) for title in {shift.title for shift in shifts}}
+    people_by_title = {title: _people_of(title, people) for title in {shift.title for shift in shifts}}
     seen = [shift.title for shift in shifts if shift.begin < now + HANDOVER_IN_SIGHT and now < shift.end]
-    unknown = dict.fromkeys(make_printable(title[: 2 * _MAX_TITLE], _MAX_TITLE) for title in seen if not found[title])
+    unknown = dict.fromkeys(
+        make_printable(title[: 2 * _MAX_TITLE], _MAX_TITLE) for title in seen if not people_by_title[title]
+    )
     most = MAX_SHIFTS * math.ceil((until - since) / SHIFTS_PERIOD)
     if len(shifts) > most:
         until, shifts = max(shifts[most].begin, since), shifts[:most]
@@ -285,7 +287,7 @@ def evaluate_calendar(
         raise RotaError(f"the calendar has more than {most} shifts at one time: export fewer")
     instants, on_call = [since], [dict[str, None]()]
     for instant, current in _list_handovers(shifts, since, until):
-        entry = dict.fromkeys(person for shift in current for person in found[shift.title])
+        entry = dict.fromkeys(person for shift in current for person in people_by_title[shift.title])
         if instant == since:
             on_call[0] = entry
         else:

@@ -1,4 +1,4 @@
-"""Routes, digests and rotas as job files define them, and who is on call by the table of a rota. Pure.
+"""Routes and digests as job files define them, and the channels of an incident by them. Pure.
 
     routes:
       - {match: {severities: degraded}, notify: [mail], digest: "08:00 Europe/Berlin"}
@@ -14,22 +14,17 @@
 
 The first route that matches decides; with `continue: true` the later ones are tried in addition. `time.only`: the
 route matches at these times only. `time.mute`: it matches, but its notifications are held back at these times.
-
-The caller reads the calendar of a rota; jobs.incidents.rota_calendar makes a table of handovers of it for a limited
-time, so that a lookup costs nothing and runs no foreign rule.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from datetime import datetime
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -39,27 +34,16 @@ from pydantic import (
 )
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.display_text import DisplayText
-from jobs.incidents.suppression.periods import PeriodDefinition, ZoneField
-from jobs.incidents.suppression.spans import Periods, union_of
-from jobs.incidents.suppression.windows import SubjectSelector, SuppressionName
+from jobs.formats import format_instant
+from jobs.incidents.rotas import ChannelNames, OnCall, Rota, as_list
+from jobs.incidents.suppression.periods import PeriodDefinition
+from jobs.incidents.suppression.spans import Periods, state_at, union_of
+from jobs.incidents.suppression.windows import AlertSubject, SubjectSelector, SuppressionName
+from jobs.incidents.values import Suppression, SuppressionKind
 from jobs.model_base import FrozenModel
 from jobs.schedules.exclusions import DAY_SECONDS, read_time_of_day
-from jobs.schedules.json_schema import SCHEDULE_SCHEMA
-from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.parsing import SCHEDULE_SCHEMA, parse_schedule
 from jobs.schedules.protocol import Schedule
-from jobs.schedules.time_zones import TimeZone, load_time_zone
-from jobs.targets.endpoints import UrlOrSecret
-
-
-def check_path_below(path: str) -> str:
-    """Return a relative path that stays below its folder by its text. Raises ValueError."""
-    parts = PurePosixPath(path)
-    if "\\" in path or ":" in path or "\0" in path or parts.is_absolute() or ".." in parts.parts or not parts.name:
-        raise ValueError(
-            f"{path!r:.80} is not a path below the folder of the job file: write it like rotas/primary.ics"
-        )
-    return path
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -96,29 +80,18 @@ DigestField = Annotated[
 
 
 MAX_ROUTES = 500
-MAX_CHANNELS_OF_ROUTE = 50
 MAX_PERIODS_OF_ROUTE = 50
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, (str, dict)) else value
-
-
-ChannelNames = Annotated[
-    tuple[SuppressionName, ...],
-    BeforeValidator(_as_list),
-    Field(max_length=MAX_CHANNELS_OF_ROUTE),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
 PeriodList = Annotated[
     tuple[PeriodDefinition, ...],
-    BeforeValidator(_as_list, json_schema_input_type=PeriodDefinition | tuple[PeriodDefinition, ...]),
+    BeforeValidator(as_list, json_schema_input_type=PeriodDefinition | tuple[PeriodDefinition, ...]),
     Field(max_length=MAX_PERIODS_OF_ROUTE),
 ]
 
 
 class RouteTimes(FrozenModel):
-    """See the module."""
+    """When a route matches (`only`), and when its notifications are held back (`mute`)."""
 
     only: PeriodList = ()
     mute: PeriodList = ()
@@ -156,86 +129,172 @@ class Route(FrozenModel):
         return self.name or f"route {position + 1}"
 
 
-HANDOVER_IN_SIGHT = timedelta(days=62)
-"""A later end of a shift counts as unknown."""
-
-
 @fast_frozen(frozen=True, slots=True)
-class OnCall:
-    """`people`: titles of the shifts. `channels`: theirs, or those of `otherwise`. `changes_at`: the next handover."""
+class RoutedChannel:
+    """`due_at`: when its digest is sent; None for at once. `held_until`: the end of the route's mute time, if known.
 
-    people: tuple[str, ...]
-    channels: tuple[str, ...]
-    changes_at: datetime | None
-
-
-@fast_frozen(frozen=True, slots=True)
-class OnCallTable:
-    """Who is on call from the first of `instants`, inclusive, to `until`, exclusive.
-
-    `instants`: ascending. `people`: for each instant, those on call from it to the next one.
+    `is_held`: the route is muted now, so the channel must not be notified yet.
     """
 
-    instants: tuple[datetime, ...]
-    people: tuple[tuple[str, ...], ...]
-    until: datetime
-
-    def find(self, now: datetime) -> tuple[tuple[str, ...], datetime | None]:
-        """Return who is on call and until when, if that is in sight. Outside of the table no person is known."""
-        index = bisect_right(self.instants, now)
-        if index == 0 or now >= self.until:
-            return (), None
-        later = self.instants[index] if index < len(self.instants) else None
-        return self.people[index - 1], later if later is not None and later <= now + HANDOVER_IN_SIGHT else None
+    channel: str
+    route: str
+    due_at: datetime | None = None
+    is_held: bool = False
+    held_until: datetime | None = None
 
 
-class Rota:
-    """`table`: None for a rota without a calendar. `people`: channels by person. `otherwise`: while none is on call."""
+@fast_frozen(frozen=True, slots=True)
+class RouteVerdict:
+    """Whether a route matched, and why: for the decisions of the incident."""
 
-    def __init__(
-        self, table: OnCallTable | None, people: Mapping[str, tuple[str, ...]], otherwise: tuple[str, ...]
-    ) -> None:
-        self.table = table
-        self._people = people
-        self._otherwise = otherwise
-
-    def on_call_at(self, now: datetime) -> OnCall:
-        """Return who is on call."""
-        people, changes_at = ((), None) if self.table is None else self.table.find(now)
-        channels = dict.fromkeys(channel for person in people for channel in self._people.get(person, ()))
-        return OnCall(people, tuple(channels) or self._otherwise, changes_at)
+    route: str
+    is_match: bool
+    reason: str
 
 
-MAX_PEOPLE = 200
+@fast_frozen(frozen=True, slots=True)
+class RoutingResult:
+    """`channels`: each once, of the first route that names it without a hold. `verdicts`: of the routes in order, up to
+    the one that ended the search. `changes_at`: when the result may differ although the incident does not."""
 
-PersonName = Annotated[DisplayText, Field(min_length=1, max_length=100)]
-
-
-class RotaDefinition(FrozenModel):
-    """`file`: below the folder of the job file. `otherwise`: channels while no person of `people` is on call."""
-
-    file: Annotated[str, AfterValidator(check_path_below)] | None = Field(default=None, min_length=1, max_length=500)
-    url: UrlOrSecret | None = None
-    people: dict[PersonName, ChannelNames] = Field(min_length=1, max_length=MAX_PEOPLE)
-    otherwise: ChannelNames
-    timezone: ZoneField | None = None
-
-    @model_validator(mode="after")
-    def _can_be_read_and_used(self) -> Self:
-        if (self.file is None) == (self.url is None):
-            raise ValueError("one of file and url is required: file: rota.ics, or url: {secret: rota-url}")
-        if not self.otherwise:
-            raise ValueError("otherwise: is empty: name a channel for times at which no person is on call")
-        empty = next((person for person, channels in self.people.items() if not channels), None)
-        if empty is not None:
-            raise ValueError(f"people.{empty}: is empty: name a channel")
-        return self
+    channels: tuple[RoutedChannel, ...]
+    verdicts: tuple[RouteVerdict, ...]
+    changes_at: datetime | None = None
 
     @property
-    def zone(self) -> TimeZone:
-        """The zone of times without one."""
-        return self.timezone or load_time_zone("UTC")
+    def notified(self) -> tuple[RoutedChannel, ...]:
+        return tuple(each for each in self.channels if not each.is_held)
 
-    def make_rota(self, table: OnCallTable | None) -> Rota:
-        """Return the rota with this table; with None no person is on call, so that `otherwise` is notified."""
-        return Rota(table, self.people, self.otherwise)
+    @property
+    def mute(self) -> Suppression | None:
+        """The mute time that holds back all channels; None if one is not held, or without any channel."""
+        if not self.channels or self.notified:
+            return None
+        ends = [each.held_until for each in self.channels if each.held_until is not None]
+        return Suppression(SuppressionKind.MUTE_TIME, self.channels[0].route, until=min(ends, default=None))
+
+    @property
+    def reason(self) -> str:
+        """One sentence a route: `route 1: the severity is down, not degraded; night: matched`."""
+        return "; ".join(f"{each.route}: {each.reason}" for each in self.verdicts)
+
+
+@fast_frozen(frozen=True, slots=True)
+class RoutingTable:
+    """`rotas`: by name. A route whose rota is missing notifies its other channels, and its verdict reports that."""
+
+    routes: Sequence[Route] = ()
+    rotas: Mapping[str, Rota] = field(default_factory=dict)
+
+
+def channels_of(incident: AlertSubject, table: RoutingTable, now: datetime) -> RoutingResult:
+    """Return the channels for an incident: the subject of its lead, with the severity of the incident."""
+    channels: dict[str, RoutedChannel] = {}
+    verdicts: list[RouteVerdict] = []
+    changes: list[datetime] = []
+    for position, route in enumerate(table.routes):
+        label = route.label(position)
+        mismatch = route.match.find_mismatch(incident) or _time_mismatch(route, now, changes)
+        if mismatch:
+            verdicts.append(RouteVerdict(label, False, mismatch))
+            continue
+        found, reason = _channels_of_route(route, label, table.rotas, now, changes)
+        for each in found:
+            if each.channel not in channels or (channels[each.channel].is_held and not each.is_held):
+                channels[each.channel] = each
+        verdicts.append(RouteVerdict(label, True, reason))
+        if not route.continue_:
+            break
+    return RoutingResult(tuple(channels.values()), tuple(verdicts), min(changes, default=None))
+
+
+@fast_frozen(frozen=True, slots=True)
+class UnmatchedRoute:
+    """A route that no incident can reach. `position`: among the routes, from 0."""
+
+    position: int
+    label: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.reason}"
+
+
+def find_unmatched_routes(table: RoutingTable, incidents: Sequence[AlertSubject]) -> Sequence[UnmatchedRoute]:
+    """Return the routes that no incident can reach, such as `route 3: it matches no alert of any job or group`.
+
+    `incidents`: every job and group with each of its severities. Times do not matter: a route that matches at certain
+    times only lets the later ones be reached.
+    """
+    unmatched: list[UnmatchedRoute] = []
+    remaining = list(incidents)
+    for position, route in enumerate(table.routes):
+        if not any(route.match.matches(each) for each in remaining):
+            is_hidden = any(route.match.matches(each) for each in incidents)
+            reason = "earlier routes match all that it matches" if is_hidden else "it matches no alert"
+            unmatched.append(UnmatchedRoute(position, route.label(position), reason))
+        if not route.continue_ and not route.time.only:
+            remaining = [each for each in remaining if not route.match.matches(each)]
+    return unmatched
+
+
+def find_uncovered_since(table: RoutingTable, incident: AlertSubject, now: datetime) -> tuple[bool, datetime | None]:
+    """Return whether there is a time at which no route matches, and its begin if some route matches at other times."""
+    times: list[Periods] = []
+    for route in table.routes:
+        if route.match.matches(incident):
+            if route.time.only_periods is None:
+                return False, None
+            times.append(route.time.only_periods)
+    if not times:
+        return True, None
+    state = state_at(union_of(times), now)
+    if not state.is_inside:
+        return True, now
+    return state.changes_at is not None, state.changes_at
+
+
+def _time_mismatch(route: Route, now: datetime, changes: list[datetime]) -> str:
+    periods = route.time.only_periods
+    if periods is None:
+        return ""
+    state = state_at(periods, now)
+    if state.changes_at is not None:
+        changes.append(state.changes_at)
+    if state.is_inside:
+        return ""
+    return f"its time begins at {format_instant(state.changes_at)}" if state.changes_at else "its time is over"
+
+
+def _channels_of_route(
+    route: Route, label: str, rotas: Mapping[str, Rota], now: datetime, changes: list[datetime]
+) -> tuple[list[RoutedChannel], str]:
+    reasons = ["matched"]
+    names = list(route.notify)
+    if route.on_call is not None:
+        rota = rotas.get(route.on_call)
+        on_call = OnCall((), (), None) if rota is None else rota.on_call_at(now)
+        names += on_call.channels
+        reasons.append(_describe_on_call(route.on_call, rota, on_call))
+        if on_call.changes_at is not None:
+            changes.append(on_call.changes_at)
+    held_until, is_held = None, False
+    if route.time.mute_periods is not None:
+        state = state_at(route.time.mute_periods, now)
+        is_held, held_until = state.is_inside, state.changes_at if state.is_inside else None
+        if state.changes_at is not None:
+            changes.append(state.changes_at)
+        if is_held:
+            reasons.append(f"muted until {format_instant(held_until)}" if held_until else "muted")
+    due_at = None if route.digest is None else route.digest.next_after(now)
+    if due_at is not None:
+        reasons.append(f"digest at {format_instant(due_at)}")
+    if not names:
+        reasons.append("it names no channel")
+    return [RoutedChannel(each, label, due_at, is_held, held_until) for each in names], ", ".join(reasons)
+
+
+def _describe_on_call(name: str, rota: Rota | None, on_call: OnCall) -> str:
+    if rota is None:
+        return f"there is no rota {name}"
+    return f"on call by {name}: {', '.join(on_call.people) or 'without a person, so its fallback'}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.incidents.rota_calendar import EvaluatedCalendar, RotaError, evaluate_calendar
-from jobs.incidents.routes import OnCallTable, RotaDefinition
+from jobs.incidents.rotas import OnCallTable, RotaDefinition
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.schedules.time_zones import load_time_zone
@@ -16,7 +16,7 @@ from jobs.schedules.time_zones import load_time_zone
 
 @dataclass(frozen=True, slots=True)
 class CalendarTask:
-    """See JudgingTask. The result is the evaluated calendar, or why it cannot be used.
+    """Evaluate the calendar of a rota as a judging task. The result is the calendar, or why it cannot be used.
 
     `zone`: the name of that of times without one. `people`: the names of those who can be on call.
     """

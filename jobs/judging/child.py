@@ -24,8 +24,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from jobs.expectations.answer import shorten_redacted
 from jobs.expectations.budget import JudgementBudget, use_budget
+from jobs.expectations.entry import shorten_redacted
 from jobs.judging.port import JudgingTask
 from jobs.redaction import Redact
 
@@ -47,8 +47,8 @@ def make_completer(nonce: str, texts: Sequence[tuple[str, bool]], redact: Redact
     """Return a function that replaces the marks in a text by the redacted and shortened texts."""
     mark = re.compile(rf"<{re.escape(nonce)}:(\d+)>")
 
-    def shown(found: re.Match[str]) -> str:
-        text, cut = texts[int(found[1])]
+    def shown(placeholder: re.Match[str]) -> str:
+        text, cut = texts[int(placeholder[1])]
         return shorten_redacted(redact(complete(text), cut=cut))
 
     def complete(text: str) -> str:

@@ -51,7 +51,10 @@ class ExpectationVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """See JudgingTask. `observation`: the answer. `__reduce__` copies its mappings, which can be read-only views."""
+    """Judge an answer by the entries of `expect`, as a judging task.
+
+    `__reduce__` copies the mappings of the observation, which can be read-only views.
+    """
 
     observation: Observation
     expect: tuple[ExpectationEntry, ...]

@@ -46,7 +46,7 @@ class JudgingTask(Protocol[R]):
         ...
 
     def unpack(self, packed: Any, complete: Callable[[str], str]) -> R:
-        """Return the result of a JSON value. `complete`: replaces the marks in a text (see deferred_redaction.py)."""
+        """Return the result of a JSON value. `complete`: replaces the marks in a text (see child.py)."""
         ...
 
     def undecided(self, part: int, why: str) -> R:
@@ -81,7 +81,7 @@ def ignore_part(part: int) -> None:
 
 
 class InlineJudge:
-    """See Judge."""
+    """Judges in the calling thread, for tests and commands without a judging process."""
 
     async def perform(
         self,
@@ -92,7 +92,7 @@ class InlineJudge:
         seconds: float = JUDGEMENT_SECONDS,
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
-        """See Judge.perform; never waits."""
+        """Judge at once, without a queue."""
         started = time.thread_time()
         with use_budget(JudgementBudget(seconds)):
             result = task.perform(redact, ignore_part)

@@ -1,6 +1,6 @@
 """The parent's side of the judging process: starts it with the first task, and again after it ended.
 
-Called only by the thread of judging_thread.py, because it blocks.
+Called only by the thread of service.py, because it blocks.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _ProcessEnded(Exception):
 
 
 class JudgingProcess:
-    """See TaskExecutor."""
+    """Performs tasks in a child process, which it starts with the first one and again after it was killed."""
 
     def __init__(self, task_bytes: int = TASK_MEMORY_BYTES) -> None:
         """`task_bytes`: memory for a task, in addition to the program itself."""

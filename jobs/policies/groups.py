@@ -66,14 +66,14 @@ def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None, st
     `groups`: with the name of the job, and the file to which its group is private, or "".
     """
     first: dict[tuple[str, str], tuple[str, int]] = {}
-    found = []
+    conflicts = []
     for job, group, source in groups:
         if group is None:
             continue
         name, limit = first.setdefault((group.name, source), (job, group.limit))
         if limit != group.limit:
-            found.append(GroupConflict(job, name, group.name, group.limit, limit))
-    return found
+            conflicts.append(GroupConflict(job, name, group.name, group.limit, limit))
+    return conflicts
 
 
 def _as_list(value: object) -> object:

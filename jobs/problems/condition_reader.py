@@ -118,8 +118,8 @@ def _body(_: str, sign: str, right: str) -> dict[str, Any] | None:
     return {"body": {"equals": right}} if sign in _EQUALS else None
 
 
-def _json(left: str, sign: str, right: str) -> dict[str, Any] | None:
-    found = _VALUE.fullmatch(left)
+def _json(path_text: str, sign: str, right: str) -> dict[str, Any] | None:
+    found = _VALUE.fullmatch(path_text)
     assert found is not None, "the subject was matched by the same pattern"
     path = f"${found['path']}"
     several, holds = _ANY.fullmatch(right), _HOLDS.fullmatch(right)

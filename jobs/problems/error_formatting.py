@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator, ByteSize
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import format_duration
+from jobs.formats import format_count, format_duration
 from jobs.model_base import read_seconds
 from jobs.problems.corrections import correct_check_key, correct_job_key, correct_value
 from jobs.problems.findings import (
@@ -131,13 +130,13 @@ def _is_size(at: Any) -> bool:
 
 def _metadata(at: Any) -> list[Any]:
     """Return the metadata of the type, and of each member of a union."""
-    found: list[Any] = []
+    metadata_of_members: list[Any] = []
     if get_origin(at) is Annotated:
         inner, *metadata = get_args(at)
         return [*metadata, *_metadata(inner)]
     for member in get_args(at):
-        found += _metadata(member) if get_origin(member) is Annotated else []
-    return found
+        metadata_of_members += _metadata(member) if get_origin(member) is Annotated else []
+    return metadata_of_members
 
 
 def _is_in_check(path: KeyPath) -> bool:

@@ -98,7 +98,7 @@ def fold_name(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
 
 
-def suggest_name(name: str, known: Iterable[str]) -> str | None:
+def suggest_name(name: str, known_names: Iterable[str]) -> str | None:
     """Return the known name nearest to `name`; None if there is no similar one.
 
     A known name can be a path (`check.url`), which is suggested for its last part.
@@ -106,16 +106,16 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
     folded = fold_name(name)
     if not folded or len(folded) > 100:
         return None
-    here: dict[str, str] = {}
+    last_parts: dict[str, str] = {}
     below: dict[str, str] = {}
-    for one in known:
-        level = below if "." in one else here
+    for one in known_names:
+        level = below if "." in one else last_parts
         level.setdefault(fold_name(one.rpartition(".")[2]), one)
-    if exact := here.get(folded) or below.get(folded):
+    if exact := last_parts.get(folded) or below.get(folded):
         return exact
-    completed = [one for one in here if len(folded) > 2 and one.startswith(folded)]
-    near = completed or difflib.get_close_matches(folded, here, n=1, cutoff=0.6)
-    return here[near[0]] if near else None
+    completed = [one for one in last_parts if len(folded) > 2 and one.startswith(folded)]
+    near = completed or difflib.get_close_matches(folded, last_parts, n=1, cutoff=0.6)
+    return last_parts[near[0]] if near else None
 
 
 def suggest_sorted_name(name: str, names: Sequence[str]) -> str | None:
@@ -134,9 +134,9 @@ def join_names(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(name for name in names if "." not in name))
 
 
-def describe_unknown_key(key: str, known: Iterable[str], *, noun: str = "key") -> tuple[str, str]:
+def describe_unknown_key(key: str, known_keys: Iterable[str], *, noun: str = "key") -> tuple[str, str]:
     """Return message and hint for an unknown key; `noun`: what the messages call it."""
-    names = tuple(known)
+    names = tuple(known_keys)
     near = suggest_name(key, names)
     hint = "" if near or not names else f"known {noun}s: {join_names(names)}"
     return f"unknown {noun}{did_you_mean(near)}", hint

@@ -60,13 +60,13 @@ def known_keys(at: Any) -> tuple[str, ...]:
     model = _model(at)
     if model is None:
         return ()
-    here = tuple(_field_names(model))
+    own_names = tuple(_field_names(model))
     below = tuple(
         f"{name}.{key}"
         for name, field in model.model_fields.items()
         for key in dict.fromkeys(_keys_of_members(field.annotation))
     )
-    return here + below
+    return own_names + below
 
 
 def union_tags(at: Any) -> tuple[dict[str, Any], str | None]:

@@ -162,8 +162,8 @@ def _escaped(text: str) -> set[str]:
 def _dotnet_json(text: str) -> str:
     """Escape like System.Text.Json: more characters, and upper-case digits."""
 
-    def escaped(found: re.Match[str]) -> str:
-        match found[0]:
+    def escaped(matched: re.Match[str]) -> str:
+        match matched[0]:
             case '\\"':
                 return "\\u0022"
             case longer if len(longer) > 2:

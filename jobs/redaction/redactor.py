@@ -102,27 +102,27 @@ class FormIndex:
     def strip_partial_form(self, text: str) -> str:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
-        whole = left = text.rstrip("\ufffd")
+        whole = kept = text.rstrip("\ufffd")
         for _ in range(_MAX_NESTED):
-            at = self._find_partial_form(left)
+            at = self._find_partial_form(kept)
             if at is None:
                 break
-            left = left[:at]
-        return text if left is whole else left
+            kept = kept[:at]
+        return text if kept is whole else kept
 
     def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)
         for at in range(max(len(text) - longest, 0), len(text) - _GRAM + 1):
             if (gram := text[at : at + _GRAM]) not in self._buckets:
                 continue
-            size, found = len(text) - at, False
+            size, is_form = len(text) - at, False
             for form in _forms_in(self._buckets, gram):
                 # Compare cheaply first, as many forms can have the same start.
                 if len(form) >= size and form[size - 1] == text[-1] and form.startswith(text[at:]):
-                    found = True
+                    is_form = True
                     if self.is_inside_base64(form) and re.fullmatch(NEIGHBOUR, text[max(at - 1, 0) : at]):
                         return max(at - 1, 0)
-            if found:
+            if is_form:
                 return at
         return None
 

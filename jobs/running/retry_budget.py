@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.checks.messages.timeouts import host_and_endpoint
-from jobs.formats.durations import describe_seconds as seconds
+from jobs.checks.clock import host_and_endpoint
+from jobs.formats import describe_seconds as seconds
 
 
 def describe_no_time_left(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
@@ -111,12 +111,12 @@ class _Bucket:
         """Spend one token, starting with those that expire first. Return whether one was available."""
         if self.earned_before + self.earned + self.common + part.tokens < _ONE:
             return False
-        left = 1.0
+        missing = 1.0
         for pool in ("earned_before", "earned", "common"):
-            spent = min(getattr(self, pool), left)
+            spent = min(getattr(self, pool), missing)
             setattr(self, pool, getattr(self, pool) - spent)
-            left -= spent
-        own = min(left, part.tokens)
+            missing -= spent
+        own = min(missing, part.tokens)
         part.tokens -= own
         self.owned -= own
         return True

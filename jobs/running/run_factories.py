@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
-from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.messages import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
+from jobs.expectations.entry import JudgedAnswer
+from jobs.expectations.judging import MAX_LISTED_FAILURES, describe_degraded, describe_unmet
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
@@ -136,13 +136,13 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
 
 
 def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
-    left = MAX_HEALTH_TEXTS
+    characters_left = MAX_HEALTH_TEXTS
     entries = []
     for entry in first_entries(health.entries):
         name, text = texts.short(entry.name), texts.short(entry.text, MAX_HEALTH_TEXT) if entry.text else ""
-        if entry.status is EntryStatus.UP or len(text) > left:
+        if entry.status is EntryStatus.UP or len(text) > characters_left:
             text = ""
-        left -= len(text)
+        characters_left -= len(text)
         # Words and units of the frameworks are short; others can contain anything.
         word, observed = texts.short(entry.word), texts.short(entry.observed) if entry.observed else ""
         entries.append(replace(entry, name=name, word=word, text=text, observed=observed))
@@ -151,13 +151,13 @@ def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
 
 def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
     """Return the leading texts that have at most `most` characters in total."""
-    found: list[str] = []
+    leading: list[str] = []
     for text in texts:
         most -= len(text)
         if most < 0:
             break
-        found.append(text)
-    return tuple(found)
+        leading.append(text)
+    return tuple(leading)
 
 
 DEFAULT_EXCERPT_BYTES = 2048

@@ -16,17 +16,26 @@ from jobs.checks.clock import UNLIMITED, PhaseClock, SendPermission
 from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state import CircuitAdmission
+from jobs.running.attempts import (
+    SHORTEST_ATTEMPT,
+    AttemptResult,
+    RetryRules,
+    RunnerDependencies,
+    TargetObserver,
+    has_rejected_credentials,
+    refresh_credentials,
+    retry_until_decided,
+    should_retry,
+)
+from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.circuit_state import CircuitAdmission
 from jobs.running.clocks import CANCEL_GRACE, LostTime
-from jobs.running.observing import RunnerDependencies, TargetObserver, has_rejected_credentials, refresh_credentials
 from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget, describe_no_time_left, host_with_port
-from jobs.running.retry_loop import SHORTEST_ATTEMPT, AttemptResult, RetryRules, retry_until_decided, should_retry
 from jobs.running.run_factories import (
     DEFAULT_EXCERPT_BYTES,
     ERRORS_UNRELATED_TO_TARGET,
@@ -184,8 +193,8 @@ class RunExecution:
 
     async def _make_attempt(self) -> AttemptResult | None:
         """Make one attempt; repeat it at once if its credentials were rejected and new ones are available."""
-        left = self._time_left()
-        if left <= 0:
+        time_left = self._time_left()
+        if time_left <= 0:
             return None
         started_at = self._dependencies.clock.now()
         room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
@@ -200,17 +209,17 @@ class RunExecution:
             body_reservation=room,
         )
         try:
-            result = await self._observe_attempt(call, started_at, left)
+            result = await self._observe_attempt(call, started_at, time_left)
         finally:
             room.close()
         if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
             return result
         return await self._retry_with_new_credentials(result, call)
 
-    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
+    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, time_left: float) -> AttemptResult:
         """Make one attempt and record it, without holding the answer's body."""
         lost_before = self._dependencies.lost_time.total()
-        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, left))
+        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, time_left))
         self._lost_s = self._dependencies.lost_time.total() - lost_before
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(

@@ -89,12 +89,14 @@ def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | N
     health = health_of_run(run)
     if health is None or (history is not None and not history.precedes(run)):
         return None
-    known = {} if history is None else {each.entry.name: each for each in history.entries}
+    entries_by_name = {} if history is None else {each.entry.name: each for each in history.entries}
     at = run.finished_at.replace(microsecond=run.finished_at.microsecond // 1000 * 1000)
     # A document that was shortened does not show which entries are missing.
     is_complete = health.entry_count <= len(health.entries)
-    seen = {entry.name: _seen(known.get(entry.name), entry, run.id, at) for entry in health.entries}
-    missing = [_missing(each, at) if is_complete else each for name, each in known.items() if name not in seen]
+    seen = {entry.name: _seen(entries_by_name.get(entry.name), entry, run.id, at) for entry in health.entries}
+    missing = [
+        _missing(each, at) if is_complete else each for name, each in entries_by_name.items() if name not in seen
+    ]
     missing.sort(key=lambda each: each.present.at, reverse=True)
     entries = tuple([*seen.values(), *missing][:MAX_TRACKED_ENTRIES])
     if history is not None and _states(entries) == _states(history.entries):
@@ -106,18 +108,18 @@ def _states(entries: Iterable[EntryHistory]) -> set[tuple[str, EntryChange, Entr
     return {(each.entry.name, each.present, each.entry.effect) for each in entries}
 
 
-def _seen(known: EntryHistory | None, entry: ReportedEntry, run: str, at: datetime) -> EntryHistory:
-    if known is None:
+def _seen(tracked: EntryHistory | None, entry: ReportedEntry, run: str, at: datetime) -> EntryHistory:
+    if tracked is None:
         return EntryHistory(entry, run, (EntryChange(at, entry.status),))
-    if known.present.status is entry.status:
-        return known if known.entry.effect is entry.effect else replace(known, entry=entry)
-    return EntryHistory(entry, run, _changed(known, at, entry.status))
+    if tracked.present.status is entry.status:
+        return tracked if tracked.entry.effect is entry.effect else replace(tracked, entry=entry)
+    return EntryHistory(entry, run, _changed(tracked, at, entry.status))
 
 
-def _missing(known: EntryHistory, at: datetime) -> EntryHistory:
-    return known if known.present.status is None else replace(known, changes=_changed(known, at, None))
+def _missing(tracked: EntryHistory, at: datetime) -> EntryHistory:
+    return tracked if tracked.present.status is None else replace(tracked, changes=_changed(tracked, at, None))
 
 
-def _changed(known: EntryHistory, at: datetime, status: EntryStatus | None) -> tuple[EntryChange, ...]:
+def _changed(tracked: EntryHistory, at: datetime, status: EntryStatus | None) -> tuple[EntryChange, ...]:
     # Changes are in order, also those of a run that finished late.
-    return (EntryChange(max(at, known.present.at), status), *known.changes)[:MAX_ENTRY_CHANGES]
+    return (EntryChange(max(at, tracked.present.at), status), *tracked.changes)[:MAX_ENTRY_CHANGES]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_run_instant, parse_run_instant
+from jobs.formats import format_run_instant, parse_run_instant
 from jobs.runs.details import Details, HealthDetail
 from jobs.runs.outcomes import ErrorClass, Outcome, ReasonCode, Trigger
 

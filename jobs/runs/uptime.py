@@ -99,16 +99,16 @@ class UptimeSegment:
 
     def __add__(self, other: UptimeSegment) -> UptimeSegment:
         """Join two segments, in any order."""
-        one, two = (self, other) if self.first <= other.first else (other, self)
-        between = max(0.0, (two.first - one.last).total_seconds()) if one.ends_down else 0.0
+        earlier, later = (self, other) if self.first <= other.first else (other, self)
+        between = max(0.0, (later.first - earlier.last).total_seconds()) if earlier.ends_down else 0.0
         return UptimeSegment(
-            one.first,
-            max(one.last, two.last),
-            one.starts_down,
-            (one if one.last > two.last else two).ends_down,
-            one.seconds + between + two.seconds,
-            one.outages + two.outages - (one.ends_down and two.starts_down),
-            one.uptime + two.uptime,
+            earlier.first,
+            max(earlier.last, later.last),
+            earlier.starts_down,
+            (earlier if earlier.last > later.last else later).ends_down,
+            earlier.seconds + between + later.seconds,
+            earlier.outages + later.outages - (earlier.ends_down and later.starts_down),
+            earlier.uptime + later.uptime,
         )
 
 

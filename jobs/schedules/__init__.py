@@ -13,11 +13,10 @@ Due instants are always in UTC. A schedule may be wrapped in others: a jitter, s
 exclusions, a union of several.
 """
 
-from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.monthly import MonthlySchedule
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import parse_schedule
-from jobs.schedules.protocol import Schedule, from_milliseconds, to_milliseconds
+from jobs.schedules.protocol import IntervalSchedule, Schedule, from_milliseconds, to_milliseconds
 from jobs.schedules.time_zones import DstPolicy, TimeZone, ZonedSchedule, load_time_zone
 from jobs.schedules.variants import (
     BoundedSchedule,

@@ -334,13 +334,13 @@ def _month_days(item: str) -> list[str]:
 def _times(seconds: int, minutes: int, hours: int) -> str | None:
     if seconds.bit_count() * minutes.bit_count() * hours.bit_count() > _MAX_TIMES:
         return None
-    found = [
+    times = [
         f"'{hour:02}:{minute:02}" + (f":{second:02}'" if second else "'")
         for hour in _values(hours, HOUR_FIELD)
         for minute in _values(minutes, MINUTE_FIELD)
         for second in _values(seconds, SECOND_FIELD)
     ]
-    return _listed(found)
+    return _listed(times)
 
 
 def _months(mask: int) -> str:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.schedules.cron_fields import DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD, CronField, CronRange
 from jobs.schedules.exclusions import ExcludedDates, Exclusion, PublicHolidays, WeeklyWindow
-from jobs.schedules.interval import IntervalSchedule
 from jobs.schedules.monthly import MonthDay, MonthlySchedule
 from jobs.schedules.ncrontab import CRON_FIELDS, MACROS, Ncrontab
-from jobs.schedules.protocol import Schedule
+from jobs.schedules.protocol import IntervalSchedule, Schedule
 from jobs.schedules.time_zones import DstPolicy, ZonedSchedule
 from jobs.schedules.variants import BoundedSchedule, DefaultSchedule, JitteredSchedule, UnionSchedule
 
@@ -45,12 +44,12 @@ class FieldWords:
     @staticmethod
     def from_text(field: CronField, text: str) -> FieldWords:
         """Parse the field's text, which must be valid."""
-        found: dict[CronRange, None] = {}
+        ranges: dict[CronRange, None] = {}
         for item in field.parse_ranges(text):
             pair = item.step == 1 and item.stop == item.start + 1
             halves = [CronRange(value, value, 1) for value in (item.start, item.stop)] if pair else [item]
-            found.update(dict.fromkeys(halves))
-        return FieldWords(field, tuple(found))
+            ranges.update(dict.fromkeys(halves))
+        return FieldWords(field, tuple(ranges))
 
     @property
     def covers_all(self) -> bool:
@@ -311,17 +310,17 @@ def _jitter(schedule: JitteredSchedule) -> str:
 
 
 def _limits(schedule: BoundedSchedule) -> list[str]:
-    found = []
+    limits = []
     if schedule.start is not None:
-        found.append(f"from {schedule.start.text} on")
+        limits.append(f"from {schedule.start.text} on")
     if schedule.end is not None:
-        found.append(f"until {schedule.end.text}")
+        limits.append(f"until {schedule.end.text}")
     if schedule.exclusions:
         clock = (
             f" ({schedule.zone.name} time)" if schedule.zone and isinstance(schedule.schedule, IntervalSchedule) else ""
         )
-        found.append(f"except {join_words(map(_exclusion, schedule.exclusions))}{clock}")
-    return found
+        limits.append(f"except {join_words(map(_exclusion, schedule.exclusions))}{clock}")
+    return limits
 
 
 def _exclusion(exclusion: Exclusion) -> str:

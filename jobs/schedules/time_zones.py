@@ -129,13 +129,13 @@ class TimeZone:
 
     def _find_spans(self, start: int, end: int) -> tuple[OffsetSpan, ...]:
         """Compute the spans of a chunk. Samples the offset once a day: no zone ever changed twice within a week."""
-        known = start - _CHUNK_MARGIN
-        offset = self._offset(known)
+        first_second = start - _CHUNK_MARGIN
+        offset = self._offset(first_second)
         if end < _FIRST_CHANGE:
-            return (OffsetSpan(known, end, offset, offset),)
+            return (OffsetSpan(first_second, end, offset, offset),)
         spans: list[OffsetSpan] = []
-        since, before = known, offset
-        for day in range(known, end, _DAY):
+        since, before = first_second, offset
+        for day in range(first_second, end, _DAY):
             last = min(day + _DAY, end) - 1
             later = self._offset(last)
             if later != offset:

@@ -9,10 +9,17 @@ from hashlib import blake2b
 from typing import Any
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.schedules.exclusions import Exclusion
-from jobs.schedules.interval import IntervalSchedule
-from jobs.schedules.protocol import FIRST_MS, LAST_MS, MillisecondSchedule, Schedule, spec_as_mapping, to_milliseconds
+from jobs.schedules.protocol import (
+    FIRST_MS,
+    LAST_MS,
+    IntervalSchedule,
+    MillisecondSchedule,
+    Schedule,
+    spec_as_mapping,
+    to_milliseconds,
+)
 from jobs.schedules.time_zones import TimeZone, ZonedSchedule
 
 
@@ -250,8 +257,8 @@ def bind_to_job(schedule: Schedule, job: str) -> Schedule:
     return schedule
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other
+def _same(value: object, other: object) -> bool:
+    return value is other
 
 
 def zone_of(schedule: Schedule) -> TimeZone | None:

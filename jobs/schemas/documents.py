@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from jobs.definition import JobDefinition
 from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
-from jobs.schemas.conditions import Schema, has_any_key, has_value, list_parts, require_if_known
 from jobs.schemas.forms import (
     create_alerting_section,
     create_flat_form,
@@ -20,7 +19,7 @@ from jobs.schemas.forms import (
     create_objectives_section,
     require_flat,
 )
-from jobs.schemas.generator import create_model_schema
+from jobs.schemas.generator import Schema, create_model_schema, has_any_key, has_value, list_parts, require_if_known
 
 _OWN: Final = ("description", "default")
 """Keywords that stay next to a reference."""
@@ -230,14 +229,17 @@ def _has_key_of_job() -> Schema:
 def _at_top(sections: list[str]) -> Schema:
     """Return the schema of a file whose jobs are at its top. Without any, another key is unknown."""
     has_jobs = {"not": {"additionalProperties": {"not": _ref("is_job")}}}
-    known: Schema = {"properties": {name: {} for name in sections}}
+    sections_schema: Schema = {"properties": {name: {} for name in sections}}
     or_job = {name: {"if": _ref("is_job"), "else": _ref(f"section_{name}")} for name in sections}
     return {
         "properties": or_job,
         **_select(
-            ({"not": has_jobs}, {"properties": {"jobs": {}, **known["properties"]}, "additionalProperties": False}),
-            (_HAS_DEFAULT_CHECK, {**known, "additionalProperties": _ref("partial_job")}),
-            otherwise={**known, "additionalProperties": _ref("job")},
+            (
+                {"not": has_jobs},
+                {"properties": {"jobs": {}, **sections_schema["properties"]}, "additionalProperties": False},
+            ),
+            (_HAS_DEFAULT_CHECK, {**sections_schema, "additionalProperties": _ref("partial_job")}),
+            otherwise={**sections_schema, "additionalProperties": _ref("job")},
         ),
     }
 

@@ -23,9 +23,8 @@ from jobs.flat.reading import (
     LITERAL_SECRET_KEYS,
     UNMISTAKABLE,
 )
-from jobs.schedules.json_schema import SCHEDULE_SCHEMA
-from jobs.schemas.conditions import Schema, closed, has_any_key, select_by_kind
-from jobs.schemas.generator import create_model_schema
+from jobs.schedules.parsing import SCHEDULE_SCHEMA
+from jobs.schemas.generator import Schema, closed, create_model_schema, has_any_key, select_by_kind
 from jobs.targets import KEYS_OF_OTHER_KINDS, TARGETS_BY_KIND
 from jobs.targets.http import HttpMethod
 

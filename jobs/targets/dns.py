@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.entry import Feature
-from jobs.formats.host_ports import format_host_port
+from jobs.formats import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
 from jobs.targets.endpoints import Destination, HostPort, Port, refuse_placeholder

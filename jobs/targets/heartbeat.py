@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from jobs.expectations.entry import Feature
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
-from jobs.schedules.json_schema import SCHEDULE_SCHEMA
+from jobs.schedules.parsing import SCHEDULE_SCHEMA
 from jobs.targets.endpoints import Destination
 
 MAX_WAIT = 366 * 86400.0

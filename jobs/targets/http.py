@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.expectations.entry import Feature
-from jobs.formats.host_ports import host_and_port
+from jobs.formats import host_and_port
 from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.endpoints import (

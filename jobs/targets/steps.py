@@ -1,11 +1,17 @@
-"""The target of a check of several steps: a sequence of requests, and `${name}`, a saved value of an earlier step."""
+"""The target of a check of several steps: a sequence of requests, and `${name}`, a saved value of an earlier step.
+
+Also decides whether a request would send secrets over plain http, readable for others on the network: for definitions
+(jobs.warnings), and for URLs from earlier answers (jobs.checks.kinds).
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -14,14 +20,13 @@ from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
 from jobs.expectations.entry import Feature
-from jobs.expectations.placeholders import compared_values
-from jobs.formats.counts import format_count
-from jobs.formats.display_text import DisplayText
-from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
+from jobs.expectations.judging import compared_values
+from jobs.formats import format_count
+from jobs.model_base import HEADER_NAME_PATTERN, DisplayText, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
 from jobs.targets.endpoints import Destination, strip_user, validate_http_url
-from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
+from jobs.targets.http import FormBody, HttpTarget, JsonBody, NoAuth, TextBody
 
 VALUE_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 _PLACEHOLDER = re.compile(r"\$(?:\$|\{([^{}]*)\})")
@@ -43,19 +48,19 @@ def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, item in value.items():
             yield from _texts_in(key)
-            yield from _texts_in(one)
+            yield from _texts_in(item)
     elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _texts_in(one)
+        for item in value:
+            yield from _texts_in(item)
 
 
 def fill_text(text: str, values: Mapping[str, Any], quote: Callable[[str], str] = str) -> str:
     """Replace the placeholders of a text by the values; `quote` encodes each value."""
 
-    def value_of(found: re.Match[str]) -> str:
-        return "$" if found[1] is None else quote(format_as_text(values[found[1]]))
+    def value_of(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else quote(format_as_text(values[match[1]]))
 
     return _PLACEHOLDER.sub(value_of, text) if "$" in text else text
 
@@ -214,17 +219,17 @@ class StepsTarget(FrozenModel):
                 f"has {entries} entries of expect in all steps together; at most {MAX_STEP_EXPECTATIONS} are allowed: "
                 "combine some in one entry (cel, or a pattern with |), or split the job"
             )
-        known: set[str] = set()
+        saved: set[str] = set()
         seen: set[str] = set()
         for place, step in self._iter_steps():
             if step.name in seen:
                 raise ValueError(f"{place}.name: {step.name!r} is the name of two steps: rename one")
             seen.add(step.name)
-            for name in sorted(step.placeholder_names() - known):
+            for name in sorted(step.placeholder_names() - saved):
                 raise ValueError(
-                    f"{place}: ${{{name}}} is not saved by an earlier step{_explain_placeholder(known, name)}"
+                    f"{place}: ${{{name}}} is not saved by an earlier step{_explain_placeholder(saved, name)}"
                 )
-            known |= step.save.keys()
+            saved |= step.save.keys()
         self._check_saved_values()
         return self
 
@@ -288,7 +293,49 @@ def _origin_of(url: str) -> str:
     return "" if found is None else found[0]
 
 
-def _explain_placeholder(known: set[str], name: str) -> str:
+def _explain_placeholder(saved: set[str], name: str) -> str:
     if not re.fullmatch(VALUE_NAME, name):
         return "; write $$ for a dollar sign"
-    return f"; saved names: {', '.join(sorted(known))}" if known else "; add a save to an earlier step"
+    return f"; saved names: {', '.join(sorted(saved))}" if saved else "; add a save to an earlier step"
+
+
+def exposes_secrets(request: HttpTarget, url: str, saved_secrets: Set[str] = frozenset()) -> bool:
+    """Return whether the request to this URL sends a secret without TLS, and the job does not allow it.
+
+    `saved_secrets`: names of secret values that earlier steps saved.
+    """
+    return not request.allow_plain_http and is_plain_http(url) and sends_secrets(request, saved_secrets)
+
+
+def is_plain_http(url: str) -> bool:
+    """Return whether a request to this URL crosses a network without TLS. Loopback is not a network."""
+    if url.startswith("https://"):
+        return False
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def sends_secrets(request: HttpTarget, saved_secrets: Set[str] = frozenset()) -> bool:
+    """Return whether the request contains a secret, in auth, headers, query or body."""
+    texts: list[object] = [*request.headers.values(), *request.query.values()]
+    match request.body:
+        case TextBody(text=text):
+            texts.append(text)
+        case FormBody(form=form):
+            texts += form.values()
+    if not isinstance(request.auth, NoAuth) or any(isinstance(text, SecretRef) for text in texts):
+        return True
+    return (
+        bool(saved_secrets) and isinstance(request, Step) and not saved_secrets.isdisjoint(request.placeholder_names())
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """RFC 6761, section 6.3: localhost and the names below it are always loopback."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

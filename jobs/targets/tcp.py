@@ -9,7 +9,7 @@ from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entry import Feature
-from jobs.formats.host_ports import format_host_port
+from jobs.formats import format_host_port
 from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from jobs.expectations.entry import Feature
-from jobs.formats.host_ports import format_host_port
+from jobs.formats import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
 from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port

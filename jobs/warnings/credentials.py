@@ -1,5 +1,5 @@
 """Rules about credentials in plain text in the job file, and about secrets over plain http. Messages never contain the
-value. jobs.targets.plain_http decides what counts as plain http.
+value. jobs.targets.steps decides what counts as plain http.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from jobs.problems.findings import fold_name
 from jobs.redaction.redactor import REDACTED
 from jobs.targets import FormBody, HttpTarget, JsonBody, StepsTarget, TextBody
 from jobs.targets.http import OAuth2Auth, RequestBody
-from jobs.targets.plain_http import exposes_secrets, is_plain_http
-from jobs.targets.steps import Step
+from jobs.targets.steps import Step, exposes_secrets, is_plain_http
 
 
 def iter_requests(job: JobDefinition) -> Iterator[tuple[KeyPath, HttpTarget]]:
@@ -166,14 +165,14 @@ def _in_body(path: KeyPath, body: RequestBody) -> Iterator[Finding]:
 
 def _in_json(path: KeyPath, value: object) -> Iterator[Finding]:
     if isinstance(value, dict):
-        for name, one in value.items():
-            if _is_credential(name, one):
+        for name, item in value.items():
+            if _is_credential(name, item):
                 yield _finding((*path, name), name, "send it in a form, a header or auth, which can reference a secret")
             else:
-                yield from _in_json((*path, name), one)
+                yield from _in_json((*path, name), item)
     elif isinstance(value, (list, tuple)):
-        for index, one in enumerate(value):
-            yield from _in_json((*path, index), one)
+        for index, item in enumerate(value):
+            yield from _in_json((*path, index), item)
 
 
 def _finding(path: KeyPath, name: str, hint: str) -> Finding:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.responses.reading import IDENTITY_HEADERS, ReceivedBody, read_blocking
+from jobs.responses import IDENTITY_HEADERS, ReceivedBody, read_blocking
 
 if TYPE_CHECKING:
     import requests

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.policies.telemetry import MetricDetail
+from jobs.policies.execution import MetricDetail
 from jobs.runs import Outcome, Run
 from observability import names
 from observability.events import Measurement

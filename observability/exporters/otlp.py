@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.runs import Attempt, Run
+from jobs.trace_ids import span_id_of, trace_id_of
 from observability import names
 from observability.events import (
     DeadLettered,

@@ -43,8 +43,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from jobs.formats.display_text import escape_control_characters
-from jobs.responses.reading import BlockingClient, ReceivedResponse
+from jobs.model_base import escape_control_characters
+from jobs.responses import BlockingClient, ReceivedResponse
 from observability import names
 from observability.exporters.background import Pace
 from observability.exporters.outbox import SendResult, read_required_wait

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from jobs.formats.retry_after import parse_wait
+from jobs.responses import parse_wait
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest

@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from jobs.formats.host_ports import effective_port
-from jobs.formats.instants import format_run_instant
-from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
+from jobs.formats import effective_port, format_run_instant
 from jobs.runs import Attempt, Phases, Run
+from jobs.trace_ids import parse_trace_parent, span_id_of, trace_id_of
 from observability import names
 from observability.events import Fields, JobPerformance, LogLine, RunRequested, failure_fields
 from observability.invocations import Invocation

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jobs.definition.job_alerts import list_objectives, members_of
 from jobs.objectives import MONTH_WINDOW
-from jobs.policies.telemetry import Reporting, resolve_reporting
+from jobs.policies.execution import Reporting, resolve_reporting
 from jobs.schedules import IntervalSchedule
 from observability.service_name import DEFAULT_SERVICE_NAME, find_cloud_role, find_datadog_service
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from config.settings.model import Settings
     from jobs.definition import JobDefinition
-    from jobs.definition.objective import JobObjective
+    from jobs.definition.job import JobObjective
     from jobs.schedules import Schedule
 
 OWNER_TAGS = ("owner", "team")

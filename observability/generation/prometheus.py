@@ -18,9 +18,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.objectives import BurnPair, error_ratio_of, list_possible_pairs
-from jobs.policies.telemetry import label_of_tag
+from jobs.policies.execution import label_of_tag
 from observability.generation.document import GeneratedDocument
 from observability.generation.portfolio import OWNER_TAGS, Portfolio
 from observability.names import series

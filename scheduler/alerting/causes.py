@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jobs.alerting.facts import Sample
 from jobs.definition import JobDefinition
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.runs.outcomes import ErrorClass
 
 _MAX_TEXT = 120

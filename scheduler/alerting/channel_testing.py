@@ -17,9 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.incidents.values import Incident, Notification, TransitionKind
-from jobs.notifications.message import Message
-from jobs.notifications.outbox import ChannelState, OutboxChanges
-from jobs.notifications.port import Sender, SendFailed, collect_answers
+from jobs.notifications.port import ChannelState, Message, OutboxChanges, Sender, SendFailed, collect_answers
 from jobs.notifications.templates.incident_message import SAMPLE_DETAILS, make_message, sample_transition
 from jobs.notifications.templates.sandbox import TemplateProblem
 from jobs.ports import Clock

@@ -9,8 +9,8 @@ A pass reads the stored state, decides (jobs.incidents.engine.passing), and writ
 has read. If another process has written meanwhile, it reads and decides again. A process that ends at any line leaves
 what the next pass completes.
 
-A person's change of an incident is fenced like a pass. The functions of jobs.incidents.actions decide it; the caller
-records it in the audit trail before.
+A person's change of an incident is fenced like a pass. The functions of jobs.incidents.engine.announcing decide it; the
+caller records it in the audit trail before.
 
     changed = await changes.apply(incident, lambda found, now: acknowledge(found, actor, now, note))
 """
@@ -24,9 +24,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from jobs.incidents.engine.facts import AlertFacts
+from jobs.incidents.engine.facts import AlertFacts, IncidentStep
 from jobs.incidents.engine.passing import PassResult, run_pass
-from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from jobs.problems import format_value

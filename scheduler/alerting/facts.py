@@ -17,10 +17,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel, ancestors_of
-from jobs.incidents.engine.step import first_runs_end
-from jobs.incidents.routes import Rota
-from jobs.incidents.routing import RoutingResult, RoutingTable, channels_of
+from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel, ancestors_of, first_runs_end
+from jobs.incidents.rotas import Rota
+from jobs.incidents.routes import RoutingResult, RoutingTable, channels_of
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow, Silence
 from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind

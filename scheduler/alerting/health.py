@@ -19,7 +19,7 @@ from jobs.definition.alerting_gaps import (
     find_alerting_gaps,
 )
 from jobs.incidents.suppression.finding import SuppressionSet, find_unmatched
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 from jobs.ports import Clock
 from scheduler.alerting.delivery.health import ChannelCondition, ChannelHealth, judge_channel
 from scheduler.alerting.facts import DefinedFactsSource

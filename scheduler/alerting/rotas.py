@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.reading import FileSignature, UnusableFile, read_file_below
+from jobs.checks.files import FileSignature, UnusableFile, read_file_below, run_in_daemon_thread
 from jobs.definition.alerting_section import DefinedEntry
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES, RotaError
-from jobs.incidents.routes import HANDOVER_IN_SIGHT, Rota
+from jobs.incidents.rotas import HANDOVER_IN_SIGHT, Rota
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable
 from jobs.judging.process import JudgingProcess
 from jobs.judging.service import JudgingService
@@ -40,7 +39,7 @@ from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:
     from jobs.incidents.rota_calendar import EvaluatedCalendar
-    from jobs.incidents.routes import RotaDefinition
+    from jobs.incidents.rotas import RotaDefinition
 
 LOG = logging.getLogger(__name__)
 

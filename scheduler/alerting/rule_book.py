@@ -17,8 +17,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import AlertRule, CompiledRules
 from jobs.definition import JobDefinition
 from jobs.definition.job_alerts import list_burn_rules, rules_of
 from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
@@ -29,7 +28,7 @@ from scheduler.catalog.catalog import JobSnapshot
 if TYPE_CHECKING:  # loads pydantic models
     from jobs.alerting.groups import AlertGroup
     from jobs.alerting.selectors import AlertSelector
-    from jobs.definition.objective import SelectedObjective
+    from jobs.definition.job import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import Query
 
-from jobs.formats.durations import parse_duration
+from jobs.formats import parse_duration
 from jobs.problems import make_printable
 from jobs.runs.states import JobStatus
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue

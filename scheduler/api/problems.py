@@ -21,9 +21,9 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.definition import NAME_PATTERN, JobDefinition
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.problems import Finding, KeyPath, Problem, dotted_path, validation_findings
-from jobs.request_id import current_request_id
+from jobs.trace_ids import current_request_id
 from scheduler.api.negotiation import create_problem_page
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob

@@ -19,7 +19,7 @@ from starlette.routing import Match
 from starlette.types import Scope as RequestScope
 
 from jobs.definition import NAME_PATTERN
-from jobs.formats.durations import format_duration, parse_duration
+from jobs.formats import format_duration, parse_duration
 from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
 from scheduler.api.declared_routes import JSON_TYPE, MAX_BODY_BYTES, BodyRule, DeclaredRoute
 from scheduler.api.middleware.requests import find_client_address
@@ -42,7 +42,7 @@ _MAX_WAIT_TEXT = format_duration(MAX_WAIT)
 _SECONDS_PATTERN = r"(?:[01]?[0-9]{1,5}|200000)ms|(?:[01]?[0-9]{1,2}(?:\.[0-9]+)?|200)s"
 _MINUTES_PATTERN = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
 WAIT_PATTERN = f"^(?:{_SECONDS_PATTERN}|{_MINUTES_PATTERN})$"
-"""Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats.durations parses."""
+"""Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats parses."""
 
 FUNCTION_KEY = "code"
 """Query parameter with the key of the Functions host, which passes it to the app."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from config.own_services import list_own_services
 from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
-from jobs.notifications.outbox import UndeliveredNotification
+from jobs.notifications.port import UndeliveredNotification
 from jobs.ports import SelfChecks
-from jobs.running.self_checks.network import PeerChecks, ReferenceChecks, parse_references
-from jobs.running.self_checks.own_checks import CredentialChecks, OwnChecks
+from jobs.running.network_self_check import PeerChecks, ReferenceChecks, parse_references
+from jobs.running.self_checks import CredentialChecks, OwnChecks
 from jobs.targets import Target
 from observability.telemetry import Telemetry
 from scheduler.alerting.alerting import Alerting, Notified

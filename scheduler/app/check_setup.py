@@ -22,9 +22,9 @@ from jobs.checks import Checks
 from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.files.ca_files import CaFiles
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.guard import Guard
+from jobs.checks.net.tls_contexts import CaFiles
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
 from jobs.ports import Clock, HeartbeatSource

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from config.effective_settings import EffectiveSetting, list_settings, read_descriptions
 from config.settings.loading import LoadedSettings
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check
 from scheduler.features.heartbeats.service import PingReceiver

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.checks.body_memory import BodyMemory
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener

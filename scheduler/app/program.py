@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from config.loading import Configuration
     from config.settings.model import Settings
-    from jobs.policies.telemetry import TelemetryPolicy
+    from jobs.policies.execution import TelemetryPolicy
     from jobs.ports import Clock, SelfChecks
     from jobs.runs.events import RunListener
     from observability.telemetry import Telemetry

@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs.ports import Clock
-from jobs.responses.reading import fetch
+from jobs.responses import fetch
 from scheduler.authentication.port import Authenticated, AuthenticationUnavailable, InvalidCredential, RoleMissing
 from scheduler.identity.principal import Principal, PrincipalKind, Role, Tags
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from jobs.checks.guard import Guard
 from jobs.definition import JobDefinition
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.problems import Problem
 from jobs.targets import Target
 

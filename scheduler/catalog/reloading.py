@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from config.errors import ConfigurationError
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.trail import AuditedChange, ChangeRecorder, log_change

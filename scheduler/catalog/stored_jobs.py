@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.ports import Clock
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.reloading import BackgroundReads

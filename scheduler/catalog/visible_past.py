@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping
-from jobs.running.circuit_breaker.state import CircuitState, dump_state, load_state
+from jobs.running.circuit_state import CircuitState, dump_state, load_state
 from jobs.runs import Run
 from jobs.runs.health_history import EntryHistory, HealthHistory
 from jobs.runs.states import Cause, StateChange

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from jobs.formats.printable import escape_controls
+from jobs.formats import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.runs.events import AttemptRetried, NullListener, RunFinished, RunStarted
 from scheduler.cli.output import escape_controls
 from scheduler.cli.run_report import outcome_style

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.durations import describe_distance, describe_milliseconds
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import describe_distance, describe_milliseconds, format_iso_instant, parse_instant
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
 
 def parse_duration_option(name: str, text: str | None) -> float | None:
     """Seconds, from `30m` or `1h30m`."""
-    from jobs.formats.durations import parse_duration
+    from jobs.formats import parse_duration
 
     if text is None:
         return None

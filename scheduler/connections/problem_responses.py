@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from jobs.request_id import current_request_id
+from jobs.trace_ids import current_request_id
 
 _NEWER_PHRASES = {
     413: "Content Too Large",

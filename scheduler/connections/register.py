@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 
 RESERVED_CONNECTIONS = 16
 """Connections beyond the limit if no connection can be closed: they serve health requests only."""

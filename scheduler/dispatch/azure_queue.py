@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.runs import Ticket
 from scheduler.dispatch.batches import InvalidBatchMessage, TicketBatch, decode_batch, encode_batch, split_into_batches
 from scheduler.dispatch.port import DispatchError, QueueDepth

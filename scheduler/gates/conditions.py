@@ -11,7 +11,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from jobs.definition.dependencies import Dependency
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode

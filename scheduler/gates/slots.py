@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode

@@ -25,7 +25,7 @@ from datetime import datetime
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 
 API_KEY_PREFIX: Final = "sch_"

@@ -9,7 +9,7 @@ from functools import partial
 from math import log
 from typing import Final, Literal
 
-from jobs.policies.telemetry import label_of_tag
+from jobs.policies.execution import label_of_tag
 from jobs.runs import Outcome
 from jobs.runs.histogram import GROWTH, Histogram, upper_edge
 from observability.names import series

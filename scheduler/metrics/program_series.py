@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.definition.job_alerts import NamedObjective
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
 from observability.names.catalogue import MetricSeries

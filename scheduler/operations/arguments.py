@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jobs.formats.display_text import refuse_control_characters
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
+from jobs.model_base import refuse_control_characters
 from scheduler.errors import InvalidArgument
 from scheduler.model_base import MAX_REASON_LENGTH
 

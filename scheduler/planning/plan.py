@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.formats.instants import format_instant, format_run_instant
+from jobs.formats import format_instant, format_run_instant
 from jobs.policies import CatchUp
 from jobs.runs import Ticket
 from jobs.runs.outcomes import Reason, ReasonCode

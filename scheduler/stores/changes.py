@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.formats.instants import parse_instant
+from jobs.formats import parse_instant
 from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from jobs.formats.instants import format_run_instant, parse_run_instant
+from jobs.formats import format_run_instant, parse_run_instant
 from jobs.runs import Attempt, ErrorClass, Run, Ticket
 from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows import InvalidContinuation

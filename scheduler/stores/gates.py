@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from scheduler.stores.port import (
     MAX_PAGE,
     Delete,

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.schedules import Schedule
 from scheduler.dispatch.port import QueueDepth
 from scheduler.health import HealthStatus, PartHealth

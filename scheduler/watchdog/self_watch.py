@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
-from jobs.policies.telemetry import NO_TRACE_CONTEXT
+from jobs.policies.execution import NO_TRACE_CONTEXT
 from jobs.ports import Clock
 from jobs.running.clocks import run_with_deadline
 from jobs.runs import ErrorClass, Observation, Phases

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.definition import JobDefinition
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.ports import Clock
 from jobs.running.retry_budget import host_with_port
 from jobs.runs import Ticket, Trigger

@@ -18,7 +18,7 @@ from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket

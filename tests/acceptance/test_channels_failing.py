@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
 from scheduler.stores.alerting.outbox import UndeliveredRows

@@ -23,7 +23,7 @@ from config.secrets.key_vault import KeyVault
 from config.settings.model import Settings
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.redaction import Redactor
-from jobs.responses.reading import BlockingClient
+from jobs.responses import BlockingClient
 from jobs.running.clocks import SystemClock
 from observability.exporters import datadog as datadog_client
 from observability.exporters import otlp_sdk as otlp_client

@@ -30,7 +30,7 @@ from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket

@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import pytest
 
-from jobs.library_internals import LIBRARY_INTERNALS, LibraryInternal
+from tests.jobs.library_internals import LIBRARY_INTERNALS, LibraryInternal
 from tests.project import ROOT
 
 _SIGNATURES = {

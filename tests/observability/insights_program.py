@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings.model import ApplicationInsightsSettings, Settings
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
 from observability.exporters.application_insights import build_application_insights_exporter

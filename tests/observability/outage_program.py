@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from config.settings.model import Settings
-from jobs.policies.telemetry import REPORT_EVERYTHING
+from jobs.policies.execution import REPORT_EVERYTHING
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
 from observability.telemetry import build_telemetry

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting
 from jobs.runs import Outcome, Run, Trigger
 from observability.sampling import SAMPLE_INTERVAL, Sampler
 from tests.observability import runs

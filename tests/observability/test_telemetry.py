@@ -11,7 +11,7 @@ import pytest
 
 from config.settings.exporter_settings import OtlpSettings, SpoolSettings, TelemetrySettings
 from config.settings.model import ApplicationInsightsSettings, DatadogSettings, Settings
-from jobs.policies.telemetry import Reporting, TelemetryPolicy
+from jobs.policies.execution import Reporting, TelemetryPolicy
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener

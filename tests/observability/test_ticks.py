@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from jobs.formats.trace_ids import span_id_of, trace_id_of
-from jobs.policies.telemetry import Reporting, RowSelection
+from jobs.policies.execution import Reporting, RowSelection
 from jobs.runs import Ticket
+from jobs.trace_ids import span_id_of, trace_id_of
 from observability.exporters.tracing import TickSpanEmitter
 from observability.sampling import MAX_LINKED_RUNS, TickPlanned
 from observability.telemetry import Telemetry

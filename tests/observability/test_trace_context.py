@@ -11,12 +11,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from jobs.definition import JobDefinition
-from jobs.formats.trace_ids import format_trace_id, parse_trace_parent
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import Run
+from jobs.trace_ids import format_trace_id, parse_trace_parent
 from observability.exporters.application_insights import make_attempt_span
 from observability.exporters.tracing import SpanEmitter, make_run_fields
 from tests.jobs.checks.http_check import open_http_check

@@ -26,8 +26,7 @@ from urllib.parse import urlsplit
 from config.loading import load_configuration
 from jobs.checks.port import AttemptContext
 from jobs.incidents.values import AlertDecision, Incident
-from jobs.notifications.message import Message
-from jobs.notifications.port import Sender, SentReference
+from jobs.notifications.port import Message, Sender, SentReference
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.targets import Target
 from scheduler.alerting.delivery.delivery import SenderDirectory

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
 from jobs.incidents.values import (
     AlertKey,
@@ -18,7 +18,7 @@ from jobs.incidents.values import (
     Notification,
     TransitionKind,
 )
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from scheduler.api.description.examples import RequestExample
 from scheduler.stores.alerting.engine import EngineMoved
 from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE

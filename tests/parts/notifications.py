@@ -20,8 +20,7 @@ import httpx
 from jobs.incidents.values import TransitionKind
 from jobs.model_base import FILE_CONTEXT, FrozenModel
 from jobs.notifications.channels import Channel
-from jobs.notifications.message import Message
-from jobs.notifications.port import SendFailed
+from jobs.notifications.port import Message, SendFailed
 from jobs.notifications.templates.incident_message import sample_message
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.tls import TlsKind, client_context

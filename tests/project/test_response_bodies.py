@@ -9,7 +9,7 @@ import pytest
 
 from tests.project.product import modules
 
-READERS = frozenset({"jobs/responses/reading.py"})
+READERS = frozenset({"jobs/responses.py"})
 STREAMS = frozenset(
     {
         *("aread", "aiter_bytes", "iter_bytes", "aiter_raw", "iter_raw"),
@@ -29,7 +29,7 @@ def test_bodies_of_responses_are_read_by_the_bounded_reader_alone() -> None:
         if module.path not in READERS and not module.path.startswith("infra/")  # has no httpx
         for problem in unbounded_reads(module.tree)
     ]
-    assert found == [], "use jobs.responses.reading.fetch or fetch_blocking"
+    assert found == [], "use jobs.responses.fetch or fetch_blocking"
 
 
 def unbounded_reads(tree: ast.Module) -> Iterator[str]:

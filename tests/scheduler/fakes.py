@@ -18,7 +18,7 @@ from jobs.errors import SecretUnavailable
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener

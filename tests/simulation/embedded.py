@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog

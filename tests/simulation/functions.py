@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies import DependencyTrigger

@@ -31,8 +31,7 @@ from jobs.problems.findings import did_you_mean, suggest_sorted_name
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
     from jobs.definition.alerting_gaps import UnroutedRule
-    from jobs.definition.job import JobDefinition
-    from jobs.definition.objective import JobObjective
+    from jobs.definition.job import JobDefinition, JobObjective
     from jobs.incidents.suppression.windows import AlertSubject
 
 

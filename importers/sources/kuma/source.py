@@ -35,7 +35,7 @@ from importers.sources.kuma.rows import (
     parse_json_column,
     prune_row,
 )
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 
 _IRREGULAR = {"accepted_statuscodes": "accepted_statuscodes_json"}
 _OF_API = frozenset(

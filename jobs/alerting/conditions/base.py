@@ -37,9 +37,7 @@ from jobs.alerting.facts import (
     Thresholds,
     series_of,
 )
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_instant
+from jobs.formats import describe_span, format_count, format_instant
 from jobs.model_base import Duration, FrozenModel
 
 _MAX_CAUSE_LENGTH = 200

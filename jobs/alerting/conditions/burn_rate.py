@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import AlertCondition, TargetField
 from jobs.alerting.facts import AlertNeeds, Sample, SampleHistory, SubjectFacts, Thresholds
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.model_base import Duration
 from jobs.objectives import SliCounts, burn_rate_of, error_ratio_of
 

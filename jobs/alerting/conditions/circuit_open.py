@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 
 
 class CircuitOpenCondition(AlertCondition):

@@ -10,8 +10,7 @@ from pydantic import Field
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import AlertCondition, AlertWindow
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span, format_count
 
 
 class DeadLettersCondition(AlertCondition):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from jobs.alerting.conditions.base import SampleCondition
 from jobs.alerting.facts import Sample
-from jobs.formats.durations import describe_milliseconds, describe_seconds
+from jobs.formats import describe_milliseconds, describe_seconds
 from jobs.model_base import Duration
 
 

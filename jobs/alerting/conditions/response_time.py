@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from jobs.alerting.conditions.base import WindowCondition
 from jobs.alerting.facts import Sample
-from jobs.formats.durations import describe_milliseconds, format_duration
+from jobs.formats import describe_milliseconds, format_duration
 from jobs.model_base import Duration
 
 

@@ -10,8 +10,7 @@ from pydantic import Field
 from jobs.alerting.alert import Verdict
 from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_instant
+from jobs.formats import describe_span, format_instant
 from jobs.model_base import Duration
 
 

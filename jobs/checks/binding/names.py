@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from jobs.checks.addresses import IPNetwork
-from jobs.formats.wildcards import matches_wildcard
+from jobs.formats import matches_wildcard
 
 ANY_HOST = "*"
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::(.*))?")

@@ -22,21 +22,22 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from jobs.checks.clock import Peer, PhaseClock, peer_of_url
+from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenResponseError
 from jobs.checks.guard import Guard
-from jobs.checks.http.requests import ACCEPTED_ENCODINGS, basic_authorization, parse_url, read_body
-from jobs.checks.http_transport.options import ProxyEndpoint, RequestOptions
-from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.http.requests import ACCEPTED_ENCODINGS, basic_authorization, parse_url
+from jobs.checks.http.responses import read_body
+from jobs.checks.http_transport.messages import ProxyEndpoint, RequestOptions
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.errors import TokenUnavailable
-from jobs.formats.instants import format_instant
-from jobs.formats.trace_ids import TRACE_HEADER
+from jobs.formats import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
 from jobs.refreshing_cache import FetchedValue, RefreshingCache
 from jobs.targets import TlsOptions
 from jobs.targets.http import OAuth2Auth
+from jobs.trace_ids import TRACE_HEADER
 
 DEFAULT_TOKEN_LIFETIME = 300.0
 """Seconds for which a token without `expires_in` is used."""

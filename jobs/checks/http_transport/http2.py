@@ -17,7 +17,7 @@ from hpack.hpack import DEFAULT_MAX_HEADER_LIST_SIZE
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import IncompleteResponse, MalformedHttp2, TooManyHeaderLines, TooManyInterimResponses
-from jobs.checks.http_transport.http1 import (
+from jobs.checks.http_transport.messages import (
     MAX_HEAD,
     MAX_HEADER_LINES,
     MAX_INTERIM_HEADER_LINES,

@@ -4,7 +4,8 @@ Used by the client in jobs.checks.http.exchange. A request carries RequestOption
 own transport hides the phases, and costs several times as much.
 
 The pool has a stack for each origin: the connection used last is the likeliest to be alive, and unused ones age at the
-bottom. Acquiring and releasing cost the same for any number of connections.
+bottom. Acquiring and releasing cost the same for any number of connections. A tunnel through a proxy is opened by
+CONNECT (RFC 9110, section 9.3.6).
 """
 
 from __future__ import annotations
@@ -19,31 +20,62 @@ from importlib import import_module
 import httpx
 
 from jobs.checks.clock import PhaseClock
-from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses
-from jobs.checks.http_transport.http1 import (
+from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses, TunnelRefused
+from jobs.checks.http_transport.messages import (
     MAX_HEAD,
     MAX_INTERIM_RESPONSES,
     BodyFraming,
+    ProxyEndpoint,
+    RequestOptions,
+    ResponseDetails,
     ResponseHead,
     find_head_end,
     join_fields,
     may_be_http1,
     not_http_error,
     parse_head,
-    select_framing,
-)
-from jobs.checks.http_transport.options import (
-    ProxyEndpoint,
-    RequestOptions,
-    ResponseDetails,
-    open_tunnel,
     request_options,
+    select_framing,
 )
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
-from jobs.checks.preloading import HTTP2_MODULE
-from jobs.formats.host_ports import effective_port
+from jobs.checks.port import HTTP2_MODULE
+from jobs.formats import effective_port, format_host_port
 from jobs.turns import wait_for_turn
+
+
+async def open_tunnel(connection: TargetConnection, proxy: ProxyEndpoint, host: str, port: int) -> None:
+    """Let the proxy at the other end of this connection forward it to the host.
+
+    Raises:
+        TunnelRefused: the proxy refuses.
+        ProtocolViolation: it is not a proxy.
+        Exception: what reading raises.
+    """
+    place = format_host_port(host, port)
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    connection.marks_first_byte = False
+    await connection.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+    data = b""
+    while (end := find_head_end(data)) is None:
+        if data and not may_be_http1(data[:8]):
+            raise not_http_error(connection.first_bytes)
+        more = await connection.read()
+        if not more:
+            raise IncompleteResponse
+        data += more
+    if not may_be_http1(data[:8]):
+        raise not_http_error(connection.first_bytes)
+    head = parse_head(data[:end])
+    if not 200 <= head.status < 300:
+        raise TunnelRefused(head.status, place)
+    connection.marks_first_byte = True
+    connection.expect_response()
+    if rest := data[end:]:
+        connection.data_received(rest)  # the host behind the tunnel may send first, as in HTTP/2
+
 
 IDLE_SECONDS = 30.0
 """Seconds after which an unused connection is closed."""

@@ -29,9 +29,9 @@ import dns.resolver
 
 from jobs.checks.clock import Peer
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
 from jobs.checks.guard import Guard
-from jobs.checks.messages.error_mapping import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.port import AttemptContext, Check
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
@@ -90,13 +90,13 @@ def _is_from(sender: Any, place: Any, family: int) -> bool:
 
 
 async def _read_exactly(stream: Any, count: int) -> bytes:
-    found = bytearray()
-    while len(found) < count:
-        more = await stream.recv(count - len(found), None)
+    received = bytearray()
+    while len(received) < count:
+        more = await stream.recv(count - len(received), None)
         if not more:
             raise EOFError
-        found += more
-    return bytes(found)
+        received += more
+    return bytes(received)
 
 
 async def _parse_answer(

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.checks.port import AttemptContext, Check
-from jobs.checks.preloading import preload_run_ids
+from jobs.checks.port import AttemptContext, Check, preload_run_ids
 from jobs.errors import SecretUnavailable
 from jobs.heartbeat import (
     HeartbeatRecord,
     HeartbeatState,
     PingSchedule,
+    describe_heartbeat,
     due_at,
     ping_schedule_of,
     run_end_deadline,

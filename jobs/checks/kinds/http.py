@@ -14,26 +14,32 @@ import httpx
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import TunnelRefused
 from jobs.checks.guard import LOCAL_GUARD, Guard
-from jobs.checks.http.credential_loading import CredentialSources, resolve_credentials
-from jobs.checks.http.exchange import HttpExchange, StatelessClient
+from jobs.checks.http.exchange import CredentialSources, HttpExchange, StatelessClient, resolve_credentials
 from jobs.checks.http.oauth import OAuthTokens
-from jobs.checks.http.redirects import CookieJar, headers_by_name
-from jobs.checks.http.request_cache import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
-from jobs.checks.http.requests import NO_CREDENTIALS, RequestDraft, ResponseBody, build_request, resolve_proxy
-from jobs.checks.http_transport.options import request_options, response_details
-from jobs.checks.messages.error_mapping import classify_error
+from jobs.checks.http.requests import (
+    NO_CREDENTIALS,
+    RUN_ID_PLACEHOLDER,
+    CachedRequest,
+    RequestCache,
+    RequestDraft,
+    build_request,
+    origin_text,
+    resolve_proxy,
+)
+from jobs.checks.http.responses import CookieJar, ResponseBody, headers_by_name
+from jobs.checks.http_transport.messages import request_options, response_details
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.checks.port import AttemptContext, Check
-from jobs.checks.preloading import preload_http2, preload_idna, preload_tls
-from jobs.formats.retry_after import parse_retry_after
-from jobs.formats.trace_ids import TRACE_HEADER, format_trace_parent
+from jobs.checks.port import AttemptContext, Check, preload_http2, preload_idna, preload_tls
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
+from jobs.responses import parse_retry_after
 from jobs.runs import Observation, Phases
 from jobs.targets import HttpTarget
+from jobs.trace_ids import TRACE_HEADER, format_trace_parent
 
 USER_AGENT = "scheduler"
 MAX_DERIVED_SECRETS = 1000

@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.checks.binding.recipients import deliveries_of_dialogue
-from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings, deliveries_of_dialogue
 from jobs.checks.clock import Peer, PhaseClock
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import ExpectedDataMissing
-from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, session_facts, shown_certificates
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.checks.port import AttemptContext, Check, register_value
-from jobs.checks.preloading import preload_idna, preload_tls
+from jobs.checks.port import AttemptContext, Check, preload_idna, preload_tls, register_value
 from jobs.expectations.budget import BudgetExceeded, current_budget
 from jobs.expectations.engines.regular_expressions import LimitExceeded, can_still_match, search
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES
@@ -44,7 +42,7 @@ class PatternSearchResult:
 
 @dataclass(frozen=True, slots=True)
 class PatternSearch:
-    """See jobs.judging.port."""
+    """Search a pattern in what the target sent, as a judging task."""
 
     pattern: str
     received: bytes

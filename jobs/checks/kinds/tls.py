@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from jobs.certificates import Certificate
 from jobs.checks.clock import Peer, PhaseClock
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import TargetDenied
-from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.network import (
     Network,
     certificate_facts,
@@ -21,8 +21,7 @@ from jobs.checks.net.network import (
     shown_certificates,
 )
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.checks.port import AttemptContext, Check
-from jobs.checks.preloading import preload_tls
+from jobs.checks.port import AttemptContext, Check, preload_tls
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.http import TlsOptions

@@ -12,7 +12,7 @@ from typing import cast
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoResponse
-from jobs.checks.files.reading import check_descriptors
+from jobs.checks.files import check_descriptors
 
 DETECTION_BYTES = 16
 """First bytes of the peer that are retained, enough to detect its protocol."""

@@ -24,7 +24,7 @@ from typing import Any
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoAddressOfVersion
-from jobs.checks.files.reading import check_descriptors
+from jobs.checks.files import check_descriptors
 from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.net.connection import TargetConnection
 
@@ -99,31 +99,31 @@ class Resolver:
         while (job := self._queue.get()) is not None:
             key, loop, future = job
             try:
-                found: list[ResolvedAddress] | Exception = _look_up(*key)
+                outcome: list[ResolvedAddress] | Exception = _look_up(*key)
             except Exception as error:
-                found = error
+                outcome = error
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is no waiter
-                loop.call_soon_threadsafe(_set_outcome, future, found)
-            del job, future, found
+                loop.call_soon_threadsafe(_set_outcome, future, outcome)
+            del job, future, outcome
 
 
 def _look_up(host: str, port: int) -> list[ResolvedAddress]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror:
         check_descriptors()
         raise
-    found = found[:MAX_ADDRESSES]
-    return [ResolvedAddress(int(family), str(address[0]), port) for family, _, _, _, address in found]
+    addresses = addresses[:MAX_ADDRESSES]
+    return [ResolvedAddress(int(family), str(address[0]), port) for family, _, _, _, address in addresses]
 
 
-def _set_outcome(future: asyncio.Future[list[ResolvedAddress]], found: list[ResolvedAddress] | Exception) -> None:
+def _set_outcome(future: asyncio.Future[list[ResolvedAddress]], outcome: list[ResolvedAddress] | Exception) -> None:
     if future.done():
         return
-    if isinstance(found, Exception):
-        future.set_exception(found)
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
     else:
-        future.set_result(found)
+        future.set_result(outcome)
 
 
 CONNECT_TIMEOUT_PER_ADDRESS = 2.0

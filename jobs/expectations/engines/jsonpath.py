@@ -76,16 +76,16 @@ def translate_iregexp(pattern: str) -> str:
     at = depth = 0
     may_repeat = False
     while at < len(pattern):
-        found = _PATTERN_TOKEN.match(pattern, at)
-        if found is None:
+        token = _PATTERN_TOKEN.match(pattern, at)
+        if token is None:
             raise _invalid_part(pattern, at)
-        kind, text = found.lastgroup, found[0]
+        kind, text = token.lastgroup, token[0]
         depth += {"open": 1, "close": -1}.get(str(kind), 0)
         if depth < 0 or (kind == "count" and not may_repeat):
             raise _invalid_part(pattern, at)
         may_repeat = kind in ("atom", "dot", "set", "close")
         parts.append(_translate_token(str(kind), text))
-        at = found.end()
+        at = token.end()
     if depth:
         raise InvalidIRegexp("a group is not closed: add )")
     return "".join(parts)
@@ -325,18 +325,18 @@ def select_values(query: str, document: Any) -> list[Any]:
     token = _current_deadline.set(deadline)
     if any(sign in query for sign in _GOING_THROUGH):
         document = _wrap(document, deadline)
-    found: list[Any] = []
+    values: list[Any] = []
     try:
         for node in _queries.get_compiled(query).finditer(document):
             deadline.step()
-            found.append(_plain(node.value))
-            if len(found) > MAX_SELECTED_NODES:
+            values.append(_plain(node.value))
+            if len(values) > MAX_SELECTED_NODES:
                 raise LimitExceeded(f"it selects more than {MAX_SELECTED_NODES} values: make the path more specific")
     except (jsonpath_rfc9535.JSONPathError, RecursionError):
         raise LimitExceeded("the document is nested too deeply") from None
     finally:
         _current_deadline.reset(token)
-    return found
+    return values
 
 
 def _valid_query(query: str) -> str:

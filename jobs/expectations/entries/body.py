@@ -6,10 +6,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import MAX_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
 from jobs.expectations.engines.regular_expressions import NonEmptyPatternField, search
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry, Feature
+from jobs.expectations.entry import (
+    BRIEF_SEARCH_BYTES,
+    BRIEF_TEXT_BYTES,
+    MAX_SHOWN_CHARACTERS,
+    ExpectationEntry,
+    Feature,
+    JudgedAnswer,
+)
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 

@@ -7,8 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer, format_size
-from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry, Feature
+from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry, Feature, JudgedAnswer, format_size
 from jobs.model_base import FrozenModel
 
 _SHOWN = 16

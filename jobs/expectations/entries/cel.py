@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.certificates import UnreadableCertificate, read_certificate
-from jobs.expectations.answer import JudgedAnswer, NotJson
 from jobs.expectations.engines.cel import CelField, ExpressionError, evaluate_expression, free_names
 from jobs.expectations.engines.regular_expressions import LimitExceeded
-from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry
+from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry, JudgedAnswer, NotJson
 from jobs.runs import Severity
 
 _NAME_PATTERN = re.compile(r"[A-Za-z_]\w*")

@@ -6,9 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from jobs.expectations.answer import JudgedAnswer, is_json_equal
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.entry import ExpectationEntry, Feature
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer, is_json_equal
 from jobs.runs import Failure, Observation
 
 _OF_ALL = frozenset({"equals", "not_equals", "contains", "not_contains", "length", "exists"})

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry, Feature
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer
 from jobs.runs import ErrorClass
 
 ExpectedError = Literal[

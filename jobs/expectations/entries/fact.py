@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
+from jobs.expectations.entry import JudgedAnswer
 
 _NOTHING = object()
 

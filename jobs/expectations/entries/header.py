@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
-from jobs.expectations.entry import Feature
+from jobs.expectations.entry import Feature, JudgedAnswer
 from jobs.model_base import HEADER_NAME_PATTERN
 
 

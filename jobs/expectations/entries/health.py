@@ -6,13 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from jobs.expectations.answer import JudgedAnswer, NotJson
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, ExpectationEntry, Feature
-from jobs.expectations.health.document import HealthDocument, NotHealthDocument
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, ExpectationEntry, Feature, JudgedAnswer, NotJson
+from jobs.expectations.health.document import (
+    HEALTH_KEY,
+    EntryRules,
+    HealthDocument,
+    HealthVerdict,
+    NotHealthDocument,
+    describe_verdict,
+    judge_document,
+)
 from jobs.expectations.health.formats import FORMAT_NAMES, HealthFormat, read_document, read_plain_status
-from jobs.expectations.health.verdicts import HEALTH_KEY, EntryRules, HealthVerdict, describe_verdict, judge_document
-from jobs.formats.display_text import DisplayText
-from jobs.model_base import Duration
+from jobs.model_base import DisplayText, Duration
 from jobs.runs import Failure, Severity
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 

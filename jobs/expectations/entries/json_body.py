@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
 from jobs.expectations.engines.jsonpath import JsonPathField, select_values
-from jobs.expectations.entry import BRIEF_SEARCH_BYTES, Feature
+from jobs.expectations.entry import BRIEF_SEARCH_BYTES, Feature, JudgedAnswer
 
 
 class JsonEntry(OptionalValueEntry):
@@ -28,11 +27,11 @@ class JsonEntry(OptionalValueEntry):
         return f"json {self.json_}"
 
     def find_mismatch(self, answer: JudgedAnswer) -> str | None:
-        found = select_values(self.json_, answer.parse_json())
-        if self.holds_for_all(found):
+        values = select_values(self.json_, answer.parse_json())
+        if self.holds_for_all(values):
             return None
-        if not found:
+        if not values:
             return "no value"
-        wrong = found[0] if self.is_existence_check else next(one for one in found if not self.holds(one))
-        among = f" (one of {len(found)} values)" if len(found) > 1 else ""
+        wrong = values[0] if self.is_existence_check else next(one for one in values if not self.holds(one))
+        among = f" (one of {len(values)} values)" if len(values) > 1 else ""
         return answer.format_json(wrong) + among

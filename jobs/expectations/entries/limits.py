@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ByteSize, Field
 
-from jobs.expectations.answer import JudgedAnswer, format_size
-from jobs.expectations.entry import ExpectationEntry, Feature
-from jobs.expectations.value_types import CountBounds
+from jobs.expectations.comparisons import CountBounds
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer, format_size
 from jobs.model_base import Duration
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, PlainSerializer, SkipValidation, WithJsonSchema
 
-from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry, Feature
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer
 from jobs.runs import Failure
 
 StatusRanges = tuple[tuple[int, int], ...]

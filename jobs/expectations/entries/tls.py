@@ -8,9 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from jobs.certificates import UnreadableCertificate, read_certificate
-from jobs.expectations.answer import JudgedAnswer
-from jobs.expectations.entry import ExpectationEntry, Feature
-from jobs.formats.durations import format_duration
+from jobs.expectations.entry import ExpectationEntry, Feature, JudgedAnswer
+from jobs.formats import format_duration
 from jobs.model_base import Duration
 
 _DAY = 86_400

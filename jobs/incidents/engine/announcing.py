@@ -1,17 +1,18 @@
-"""When an open incident is announced, reminded of and escalated, and what holds that back.
+"""When an open incident is announced, reminded of and escalated, what holds that back, and what people do with it.
 
-Reminders and escalations follow the clock, so that a late pass sends each once.
+Reminders and escalations follow the clock, so that a late pass sends each once. The channels that were sent the opening
+are notified of each action of a person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from jobs.formats.durations import format_duration
-from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, DueChannel, EscalationStep
-from jobs.incidents.engine.step import IncidentStep, hold_at_start
-from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind
+from jobs.formats import format_duration
+from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, DueChannel, EscalationStep, IncidentStep, hold_at_start
+from jobs.incidents.values import Announcement, Incident, IncidentStatus, Suppression, SuppressionKind, TransitionKind
 
 
 def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> None:
@@ -84,12 +85,12 @@ def _find_next_digest(channel: str, incident: Incident, facts: AlertFacts) -> da
 
 def list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
     """Return each channel once. One that is notified at once needs no digest."""
-    found: dict[str, DueChannel] = {}
+    due_by_channel: dict[str, DueChannel] = {}
     for each in channels:
         due = DueChannel(each) if isinstance(each, str) else each
-        if due.channel not in found or due.due_at is None:
-            found[due.channel] = due
-    return found.values()
+        if due.channel not in due_by_channel or due.due_at is None:
+            due_by_channel[due.channel] = due
+    return due_by_channel.values()
 
 
 def describe_channel(announced: Announcement) -> str:
@@ -99,7 +100,7 @@ def describe_channel(announced: Announcement) -> str:
 
 def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | None:
     """Return what holds back an incident: that of its lead, if each open member that no parent explains has one."""
-    found: Suppression | None = None
+    chosen: Suppression | None = None
     open_members = incident.open_members or (incident.lead_member,)
     subjects = {member.key.subject for member in open_members}
     for member in open_members:
@@ -108,9 +109,9 @@ def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | Non
         suppression = facts.suppression_of(member.key)
         if suppression is None:
             return None
-        if found is None or member.key == incident.lead:
-            found = suppression
-    return found
+        if chosen is None or member.key == incident.lead:
+            chosen = suppression
+    return chosen
 
 
 def describe_suppression(suppression: Suppression) -> str:
@@ -222,3 +223,91 @@ def next_due(incident: Incident, facts: AlertFacts) -> datetime | None:
     moments += [opened_at + each.after for each in _steps_of(incident, facts)[incident.escalations :]]
     # What is due and held back is due again when the suppression ends.
     return min((moment for moment in moments if moment is not None and moment > facts.now), default=None)
+
+
+MAX_NOTE = 2000
+"""Characters."""
+
+
+class ActionRefused(ValueError):
+    """The action cannot be done with this incident now. The message gives the reason and what to change."""
+
+
+def acknowledge(incident: Incident, actor: str, at: datetime, note: str = "") -> IncidentStep:
+    """Hold back reminders and escalations until the incident is resolved. Ends a snooze.
+
+    Raises ActionRefused: the incident is resolved, or acknowledged by this actor.
+    """
+    step = _begin(incident, note)
+    if incident.acknowledged_by == actor and incident.snoozed_until is None and not note:
+        raise ActionRefused(f"the incident {incident.id} was acknowledged by {actor} before")
+    step.set(acknowledged_by=actor, acknowledged_at=at, snoozed_until=None)
+    return _finish(step, TransitionKind.ACKNOWLEDGED, at, f"acknowledged by {actor}", note, actor)
+
+
+def snooze(incident: Incident, actor: str, at: datetime, until: datetime, note: str = "") -> IncidentStep:
+    """Hold back reminders and escalations until an instant; replaces an acknowledgement.
+
+    Raises ActionRefused: the incident is resolved, or the instant has passed.
+    """
+    step = _begin(incident, note)
+    if until <= at:
+        raise ActionRefused(f"{until:%Y-%m-%d %H:%M:%S} UTC has passed: snooze the incident until a later time")
+    step.set(acknowledged_by=actor, acknowledged_at=None, snoozed_until=until)
+    text = f"snoozed by {actor} until {until:%Y-%m-%d %H:%M:%S} UTC"
+    return _finish(step, TransitionKind.SNOOZED, at, text, note, actor)
+
+
+def unacknowledge(incident: Incident, actor: str, at: datetime, note: str = "") -> IncidentStep:
+    """Withdraw the acknowledgement or the snooze: reminders and escalations that are due are sent.
+
+    Raises ActionRefused: the incident is resolved, or neither acknowledged nor snoozed.
+    """
+    step = _begin(incident, note)
+    if not incident.is_handled:
+        raise ActionRefused(f"the incident {incident.id} is neither acknowledged nor snoozed")
+    what = "acknowledgement" if incident.snoozed_until is None else "snooze"
+    step.set(acknowledged_by="", acknowledged_at=None, snoozed_until=None)
+    text = f"the {what} by {incident.acknowledged_by} was withdrawn by {actor}"
+    return _finish(step, TransitionKind.UNACKNOWLEDGED, at, text, note, actor)
+
+
+def add_note(incident: Incident, actor: str, at: datetime, note: str) -> IncidentStep:
+    """Add a text to the history of the incident. Raises ActionRefused: it is resolved, or the text is empty."""
+    step = _begin(incident, note)
+    if not note.strip():
+        raise ActionRefused("the note is empty: write at least one character")
+    return _finish(step, TransitionKind.NOTE_ADDED, at, note.strip(), "", actor)
+
+
+def resolve_by_hand(incident: Incident, actor: str, at: datetime, note: str = "") -> IncidentStep:
+    """Resolve the incident although alerts fire. Each of them opens an incident again only when it fires anew.
+
+    Raises ActionRefused: the incident is resolved.
+    """
+    step = _begin(incident, note)
+    # What has recovered in this instant did not fail when it was resolved: see Incident.shown_members.
+    ends = [each.resolved_at for each in incident.members if each.resolved_at is not None]
+    at = max([at, *(end + timedelta(microseconds=1) for end in ends)])
+    members = tuple(replace(each, resolved_at=each.resolved_at or at) for each in incident.members)
+    step.set(members=members, status=IncidentStatus.RESOLVED, resolved_at=at, resolved_by=actor)
+    step.set(suppression=None, flapping_since=None, changes=())
+    _finish(step, TransitionKind.RESOLVED, at, f"resolved by {actor}", note, actor)
+    if not incident.is_announced:
+        step.decide("resolved_unannounced", at, "no channel received the opening: none receives the end")
+    return step
+
+
+def _begin(incident: Incident, note: str) -> IncidentStep:
+    if not incident.is_open:
+        when = "" if incident.resolved_at is None else f" at {incident.resolved_at:%Y-%m-%d %H:%M:%S} UTC"
+        raise ActionRefused(f"the incident {incident.id} was resolved{when}: only an open incident can be changed")
+    if len(note) > MAX_NOTE:
+        raise ActionRefused(f"the note has {len(note)} characters: write at most {MAX_NOTE}")
+    return IncidentStep(incident, incident)
+
+
+def _finish(step: IncidentStep, kind: TransitionKind, at: datetime, text: str, note: str, actor: str) -> IncidentStep:
+    step.add_transition(kind, at, f"{text}: {note}" if note else text, actor=actor)
+    notify_announced(step, kind, at)
+    return step

@@ -11,16 +11,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.candidates import Candidate, CandidateGroups
 from jobs.incidents.engine.facts import (
     GROUP_WINDOW,
     SCHEDULER,
     AlertFacts,
+    IncidentStep,
+    find_end_of,
     find_failing_ancestor,
+    is_unconfirmed,
     list_unchecked_ancestors,
 )
-from jobs.incidents.engine.joining import collect_joined, hold_back_joined, record_change
-from jobs.incidents.engine.step import IncidentStep, find_end_of, is_unconfirmed
+from jobs.incidents.engine.joining import Candidate, CandidateGroups, collect_joined, hold_back_joined, record_change
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 
 
@@ -147,20 +148,20 @@ class _Forming:
     def join_open(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Add candidates to the open incidents that they belong to. Return the others."""
         joining: dict[str, list[Candidate]] = {}
-        left = []
-        for each in candidates:
-            own = None if each.is_released else self._members.get(each.key)
-            if own is not None and each.is_ready(self._facts):
-                _join(own, [each], "{} fails again", self._facts)
-                if own.incident.lead == each.key:
+        unjoined = []
+        for candidate in candidates:
+            own = None if candidate.is_released else self._members.get(candidate.key)
+            if own is not None and candidate.is_ready(self._facts):
+                _join(own, [candidate], "{} fails again", self._facts)
+                if own.incident.lead == candidate.key:
                     record_change(own, self._facts)
-            elif own is None and (same := self._find_same_cause(each)) is not None:
-                joining.setdefault(same.incident.id, []).append(each)
+            elif own is None and (same := self._find_same_cause(candidate)) is not None:
+                joining.setdefault(same.incident.id, []).append(candidate)
             else:
-                left.append(each)
+                unjoined.append(candidate)
         for step in self._steps:
             self._join_same_cause(step, joining.get(step.incident.id, ()))
-        return left
+        return unjoined
 
     def open_groups(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Open an incident for each ready candidate with those that share its cause. Return those that wait."""
@@ -191,52 +192,54 @@ class _Forming:
             for cause in [incident.cause] if incident.cause else self._facts.causes_of(incident.lead):
                 self._causes.setdefault(cause, step)
 
-    def _find_same_cause(self, one: Candidate) -> IncidentStep | None:
-        for cause in () if one.is_released else self._facts.causes_of(one.key):
+    def _find_same_cause(self, candidate: Candidate) -> IncidentStep | None:
+        for cause in () if candidate.is_released else self._facts.causes_of(candidate.key):
             step = self._causes.get(cause)
-            if step is not None and step.incident.cause in ("", cause) and self._can_join(one, step):
+            if step is not None and step.incident.cause in ("", cause) and self._can_join(candidate, step):
                 step.set(cause=cause)
                 return step
         return None
 
-    def _can_join(self, one: Candidate, step: IncidentStep) -> bool:
+    def _can_join(self, candidate: Candidate, step: IncidentStep) -> bool:
         """Return whether a candidate waits for no parent, or only for those that the lead has waited for, too."""
-        if not one.unchecked or one.is_ready(self._facts):
+        if not candidate.unchecked or candidate.is_ready(self._facts):
             return True
         lead = step.incident.lead_member
-        return one.unchecked <= list_unchecked_ancestors(lead.key.subject, lead.failing_since, self._facts)
+        return candidate.unchecked <= list_unchecked_ancestors(lead.key.subject, lead.failing_since, self._facts)
 
-    def _reopen(self, one: Candidate, cause: str) -> IncidentStep | None:
-        facts, incident, policy = self._facts, self._resolved.get(one.key), self._facts.policy_of(one.key)
+    def _reopen(self, candidate: Candidate, cause: str) -> IncidentStep | None:
+        facts, incident, policy = self._facts, self._resolved.get(candidate.key), self._facts.policy_of(candidate.key)
         if incident is None or policy is None or incident.resolved_at is None:
             return None
-        if one.fired_at - incident.resolved_at > policy.reopen_within:
+        if candidate.fired_at - incident.resolved_at > policy.reopen_within:
             return None
         step = IncidentStep(incident, incident)
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
         step.set(announced=(), escalations=0, notified_at=None, suppression=None, cause=cause or incident.cause)
         step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None, held_at_start=None)
         step.set(joins_due_at=None, joins_from=0)
-        replaced = _find_replaced(step, [one])
-        _add_members(step, [one], facts)
-        text = f"{one.key.subject} fails again: {one.alert.evidence}"
-        step.add_transition(TransitionKind.REOPENED, facts.now, text, key=one.key, replaced=replaced.get(one.key))
+        replaced = _find_replaced(step, [candidate])
+        _add_members(step, [candidate], facts)
+        text = f"{candidate.key.subject} fails again: {candidate.alert.evidence}"
+        step.add_transition(
+            TransitionKind.REOPENED, facts.now, text, key=candidate.key, replaced=replaced.get(candidate.key)
+        )
         record_change(step, facts)
         return step
 
-    def _open(self, one: Candidate, cause: str) -> IncidentStep:
+    def _open(self, candidate: Candidate, cause: str) -> IncidentStep:
         incident = Incident(
-            id=incident_id(one.key, one.alert.number, one.fired_at),
+            id=incident_id(candidate.key, candidate.alert.number, candidate.fired_at),
             number=0,
             status=IncidentStatus.OPEN,
             opened_at=self._facts.now,
-            members=(create_member(one.alert, self._facts),),
-            lead=one.key,
+            members=(create_member(candidate.alert, self._facts),),
+            lead=candidate.key,
             cause=cause,
         )
         step = IncidentStep(None, incident)
-        text = f"{one.key.subject}: {one.alert.evidence}"
-        step.add_transition(TransitionKind.OPENED, self._facts.now, text, key=one.key)
+        text = f"{candidate.key.subject}: {candidate.alert.evidence}"
+        step.add_transition(TransitionKind.OPENED, self._facts.now, text, key=candidate.key)
         record_change(step, self._facts)
         return step
 
@@ -248,26 +251,26 @@ def _join_ancestors(behind: Sequence[Candidate], steps: Iterable[IncidentStep], 
         for member in step.incident.open_members:
             holders.setdefault(member.key.subject, step)
     joining: defaultdict[str, list[Candidate]] = defaultdict(list)
-    for each in behind:
-        joining[each.ancestor].append(each)
+    for candidate in behind:
+        joining[candidate.ancestor].append(candidate)
     waiting = []
     for ancestor, group in joining.items():
         if ancestor not in holders:
             waiting += group
             continue
         _join(holders[ancestor], group, f"{{}} fails behind {ancestor}", facts, parent=ancestor)
-        for each in group:
-            _decide_held_back(holders[ancestor], each, facts)
+        for candidate in group:
+            _decide_held_back(holders[ancestor], candidate, facts)
     return waiting
 
 
-def _decide_held_back(step: IncidentStep, one: Candidate, facts: AlertFacts) -> None:
-    if one.ancestor == SCHEDULER:
-        text = f"the scheduler is blind: the alert of {one.key.subject} does not describe its target"
-        step.decide("held_back_blind", facts.now, text, key=one.key, parent=SCHEDULER)
+def _decide_held_back(step: IncidentStep, candidate: Candidate, facts: AlertFacts) -> None:
+    if candidate.ancestor == SCHEDULER:
+        text = f"the scheduler is blind: the alert of {candidate.key.subject} does not describe its target"
+        step.decide("held_back_blind", facts.now, text, key=candidate.key, parent=SCHEDULER)
     else:
-        text = f"{one.ancestor}, on which {one.key.subject} depends, fails: no separate notification"
-        step.decide("held_back_parent", facts.now, text, key=one.key, parent=one.ancestor)
+        text = f"{candidate.ancestor}, on which {candidate.key.subject} depends, fails: no separate notification"
+        step.decide("held_back_parent", facts.now, text, key=candidate.key, parent=candidate.ancestor)
 
 
 def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: AlertFacts, parent: str = "") -> None:
@@ -280,23 +283,27 @@ def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: Aler
     first = rank = max(member.rank for member in step.incident.open_members or step.incident.members)
     collected: dict[AlertKey, int] = {}
     replaced = _find_replaced(step, group)
-    for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
+    for candidate, added in zip(group, _add_members(step, group, facts, parent), strict=True):
         kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
         rank = max(rank, added)
-        is_further = each.key.subject in subjects
-        sentence = f"the rule {each.key.rule} of {{}} is met, too" if is_further else text
+        is_further = candidate.key.subject in subjects
+        sentence = f"the rule {candidate.key.rule} of {{}} is met, too" if is_further else text
         step.add_transition(
-            kind, facts.now, sentence.format(each.key.subject), key=each.key, replaced=replaced.get(each.key)
+            kind,
+            facts.now,
+            sentence.format(candidate.key.subject),
+            key=candidate.key,
+            replaced=replaced.get(candidate.key),
         )
-        if parent or hold_back_joined(step, each.key, facts):
+        if parent or hold_back_joined(step, candidate.key, facts):
             continue
         if is_further and kind is TransitionKind.JOINED:
-            _join_silently(step, each.key, facts)
+            _join_silently(step, candidate.key, facts)
         else:
-            collected[each.key] = step.incident.number
+            collected[candidate.key] = step.incident.number
             step.is_raised |= added > first
     if collected and step.incident.is_announced and not step.incident.is_flapping:
-        fired_at = min(each.fired_at for each in group if each.key in collected)
+        fired_at = min(candidate.fired_at for candidate in group if candidate.key in collected)
         collect_joined(step, collected, fired_at, facts)
 
 

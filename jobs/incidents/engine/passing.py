@@ -6,7 +6,7 @@ nothing has happened since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
@@ -20,13 +20,41 @@ from jobs.incidents.engine.announcing import (
     notify_announced,
     remind,
 )
-from jobs.incidents.engine.candidates import Candidate, FactsWithParents, list_candidates, list_expired
-from jobs.incidents.engine.facts import AlertFacts
+from jobs.incidents.engine.facts import MAX_PARENT_WAIT, AlertFacts, IncidentStep, confirmation_ends_at, first_runs_end
 from jobs.incidents.engine.forming import form_incidents, release_members, resolve_members
-from jobs.incidents.engine.joining import announce_joined, notify_joined, record_change, released_at, settle, stable_at
-from jobs.incidents.engine.step import IncidentStep, confirmation_ends_at, first_runs_end
+from jobs.incidents.engine.joining import (
+    Candidate,
+    FactsWithParents,
+    announce_joined,
+    list_candidates,
+    list_ended,
+    notify_joined,
+    record_change,
+    released_at,
+    settle,
+    stable_at,
+)
 from jobs.incidents.headline import list_shown_subjects, name_subjects
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
+
+
+def expires_at(incident: Incident, firing: Collection[Alert], facts: AlertFacts) -> datetime | None:
+    """Return when a resolved incident cannot be reopened any more; None while an alert that was resolved by hand
+    fires, which must not open an incident. An alert that fires in time reopens it when it has waited for others.
+    """
+    ended = frozenset(list_ended(incident))
+    if any((AlertKey(each.subject, each.rule), each.number, each.changed_at) in ended for each in firing):
+        return None
+    policy = facts.policy_of(incident.lead)
+    resolved_at = incident.resolved_at or incident.opened_at
+    longest_wait = max(facts.group_wait, MAX_PARENT_WAIT)
+    return resolved_at if policy is None else resolved_at + policy.reopen_within + longest_wait
+
+
+def list_expired(resolved: Iterable[Incident], firing: Collection[Alert], facts: AlertFacts) -> tuple[str, ...]:
+    """Return the ids of incidents that have expired."""
+    moments = ((each.id, expires_at(each, firing, facts)) for each in resolved)
+    return tuple(incident for incident, moment in moments if moment is not None and moment < facts.now)
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -89,11 +89,6 @@ def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: d
     return _find_active([each for each in suppressions.sources if each.covers(subject)], now)
 
 
-def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
-    """Return the window with `effect: pause` because of which the job does not run, as find_suppression."""
-    return _find_active(_windows_of(job, suppressions, pauses=True), now)
-
-
 @fast_frozen(frozen=True, slots=True)
 class WindowPause:
     """A window because of which a job does not run. `since`: its begin, at most MAX_LOOKBACK ago."""
@@ -106,14 +101,14 @@ class WindowPause:
 def list_pauses(jobs: Iterable[AlertSubject], suppressions: SuppressionSet, now: datetime) -> Iterator[WindowPause]:
     """Yield the jobs that do not run now because of a window with `effect: pause`."""
     pausing = [each for each in suppressions.sources if each.window and each.window.effect is WindowEffect.PAUSE]
-    found: dict[tuple[int, ...], tuple[Suppression | None, datetime]] = {}
+    pause_by_windows: dict[tuple[int, ...], tuple[Suppression | None, datetime]] = {}
     for job in jobs if pausing else ():
         covering = tuple(number for number, each in enumerate(pausing) if each.covers(job, any_severity=True))
-        if covering and covering not in found:
+        if covering and covering not in pause_by_windows:
             sources = [pausing[number] for number in covering]
             active = _find_active(sources, now)
-            found[covering] = active, now if active is None else _begin_of(sources, now)
-        suppression, since = found.get(covering, (None, now))
+            pause_by_windows[covering] = active, now if active is None else _begin_of(sources, now)
+        suppression, since = pause_by_windows.get(covering, (None, now))
         if suppression is not None:
             yield WindowPause(job.name, since, suppression)
 
@@ -146,12 +141,12 @@ def list_window_times(
     job: AlertSubject, suppressions: SuppressionSet, since: datetime, until: datetime, *, pauses: bool
 ) -> Iterator[tuple[Suppression, Span]]:
     """Yield the times from `since` to `until` in which windows pause a job, or else in which its runs do not count."""
-    found = [
+    window_sources = [
         each
         for each in _windows_of(job, suppressions, pauses=pauses)
         if pauses or (each.window is not None and not each.window.counts)
     ]
-    for source in _merge_only_then(found):
+    for source in _merge_only_then(window_sources):
         suppression = source.as_suppression()
         for span in takewhile(lambda each: each.begin < until, source.periods.spans_from(since)):
             yield suppression, span

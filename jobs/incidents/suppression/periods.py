@@ -36,8 +36,7 @@ from jobs.schedules.exclusions import (
     read_weekday,
     read_weekdays,
 )
-from jobs.schedules.json_schema import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA
-from jobs.schedules.parsing import parse_schedule
+from jobs.schedules.parsing import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA, parse_schedule
 from jobs.schedules.protocol import EPOCH, Schedule, from_milliseconds, refuse_unknown_keys
 from jobs.schedules.time_zones import TimeZone, load_time_zone
 
@@ -257,7 +256,7 @@ ZoneField = Annotated[
 
 
 class PeriodDefinition(FrozenModel):
-    """See the module. Instants without an offset are local times of `timezone`."""
+    """One period as job files and requests write it. Instants without an offset are local times of `timezone`."""
 
     from_: str | None = Field(default=None, alias="from")
     until: str | None = None

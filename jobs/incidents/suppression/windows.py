@@ -25,11 +25,10 @@ from pydantic import Field, field_validator, model_validator
 
 from jobs.alerting.selectors import DeliberateSelector, SelectedTexts, SelectorBase, matches_tag_pattern
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.display_text import DisplayText
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.incidents.suppression.periods import PeriodDefinition
 from jobs.incidents.suppression.spans import CutAt, Once, Periods, Span, state_at
-from jobs.model_base import FrozenModel
+from jobs.model_base import DisplayText, FrozenModel
 from jobs.problems import make_printable
 
 _MAX_LISTED = 3

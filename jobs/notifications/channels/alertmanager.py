@@ -16,12 +16,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.model_base import Duration
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message, list_details
-from jobs.notifications.port import ChannelResources, SentReference
+from jobs.notifications.port import ChannelResources, Message, SentReference, list_details
 from jobs.targets.endpoints import HttpUrl
 
 _NOT_IN_LABELS = re.compile(r"[^a-zA-Z0-9_]")

@@ -19,8 +19,7 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import SecretHider
-from jobs.notifications.message import Message, plain_text
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import ChannelResources, Message, SendFailed, SentReference, plain_text
 
 if TYPE_CHECKING:
     from apprise.plugins.base import NotifyBase

@@ -16,12 +16,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message, choose_level, list_details, plain_text
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import (
+    ChannelResources,
+    Message,
+    SendFailed,
+    SentReference,
+    choose_level,
+    list_details,
+    plain_text,
+)
 from jobs.targets.endpoints import HttpUrl
 
 _API_VERSION = "2023-01-01"

@@ -14,8 +14,7 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message, choose_level, plain_text, shorten
-from jobs.notifications.port import ChannelResources, SentReference
+from jobs.notifications.port import ChannelResources, Message, SentReference, choose_level, plain_text, shorten
 from jobs.targets.endpoints import HttpUrl
 
 _MAX_TITLE, _MAX_TEXT, _MAX_KEY = 500, 4000, 100

@@ -16,8 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from jobs.model_base import SecretRef, TextOrSecret
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
-from jobs.notifications.message import Message
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference, add_answer
+from jobs.notifications.port import ChannelResources, Message, SendFailed, SentReference, add_answer
 from jobs.problems import make_printable
 
 if TYPE_CHECKING:

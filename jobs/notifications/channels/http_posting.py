@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from jobs.formats.durations import describe_seconds
-from jobs.formats.retry_after import parse_retry_after
+from jobs.formats import describe_seconds
 from jobs.notifications.port import ChannelResources, SendFailed, add_answer
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
-from jobs.responses.reading import ReceivedResponse, fetch
+from jobs.responses import ReceivedResponse, fetch, parse_retry_after
 
 MAX_RESPONSE = 64 * 1024
 """Bytes of a usual response, and of an excerpt before it is shortened."""

@@ -24,8 +24,7 @@ from html import escape
 from typing import BinaryIO, Literal
 
 from jobs.notifications.channels.http_posting import SecretHider
-from jobs.notifications.message import Message, color_of, is_quiet, links_of, plain_text
-from jobs.notifications.port import SendFailed
+from jobs.notifications.port import Message, SendFailed, color_of, is_quiet, links_of, plain_text
 from jobs.problems import make_printable
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._-]+")

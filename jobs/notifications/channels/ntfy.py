@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message, is_quiet, links_of, plain_text
-from jobs.notifications.port import ChannelResources, SentReference
+from jobs.notifications.port import ChannelResources, Message, SentReference, is_quiet, links_of, plain_text
 from jobs.targets.endpoints import HttpUrl
 
 _MAX_TEXT = 3900

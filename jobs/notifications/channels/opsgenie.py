@@ -14,8 +14,16 @@ from pydantic import Field
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, plain_text, shorten
-from jobs.notifications.port import ChannelResources, SentReference
+from jobs.notifications.port import (
+    ACKNOWLEDGING,
+    ChannelResources,
+    Message,
+    SentReference,
+    choose_level,
+    list_details,
+    plain_text,
+    shorten,
+)
 from jobs.targets.endpoints import HttpUrl
 
 _URLS = {

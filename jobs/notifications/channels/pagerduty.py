@@ -9,11 +9,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import ACKNOWLEDGING, Message, choose_level, list_details, shorten
-from jobs.notifications.port import ChannelResources, SentReference
+from jobs.notifications.port import (
+    ACKNOWLEDGING,
+    ChannelResources,
+    Message,
+    SentReference,
+    choose_level,
+    list_details,
+    shorten,
+)
 from jobs.targets.endpoints import HttpUrl
 
 _URLS = {"us": "https://events.pagerduty.com/v2/enqueue", "eu": "https://events.eu.pagerduty.com/v2/enqueue"}

@@ -14,8 +14,16 @@ from pydantic import Field, model_validator
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import PostedResponse, Posting, post
-from jobs.notifications.message import Message, color_of, is_quiet, links_of, shorten
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import (
+    ChannelResources,
+    Message,
+    SendFailed,
+    SentReference,
+    color_of,
+    is_quiet,
+    links_of,
+    shorten,
+)
 from jobs.problems import make_printable
 from jobs.targets.endpoints import HttpUrl
 

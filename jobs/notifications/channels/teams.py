@@ -13,8 +13,7 @@ from pydantic import Field
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, encode_json, post
-from jobs.notifications.message import Message, links_of, shorten
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import ChannelResources, Message, SendFailed, SentReference, links_of, shorten
 
 MAX_CARD = 27_000
 """Bytes; Teams accepts 28 KB."""

@@ -20,8 +20,7 @@ from pydantic import AfterValidator, Field
 from jobs.model_base import SecretRef
 from jobs.notifications.channels.base import ChannelBase, OnlySecret, UrlOrSecret
 from jobs.notifications.channels.http_posting import Posting, encode_json, post
-from jobs.notifications.message import Message
-from jobs.notifications.port import ChannelResources, SendFailed, SentReference
+from jobs.notifications.port import ChannelResources, Message, SendFailed, SentReference
 from jobs.notifications.templates.definition import (
     check_message_templates,
     message_values,

@@ -19,11 +19,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.suppression.periods import ZoneField
 from jobs.incidents.values import Notification, TransitionKind
 from jobs.model_base import FrozenModel
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.templates.incident_message import (
     SAMPLE_DETAILS,
     SAMPLE_MESSAGE,

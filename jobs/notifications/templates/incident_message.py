@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.incidents.headline import (
     count_by_severity,
     find_keeping_open,
@@ -20,7 +20,7 @@ from jobs.incidents.headline import (
     name_several,
 )
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, Notification, Transition, TransitionKind
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.templates.sandbox import TagValues, render_template
 from jobs.notifications.templates.titles import describe_length, describe_state, format_clock, make_title
 from jobs.problems import make_printable

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.display_text import escape_control_characters
+from jobs.model_base import escape_control_characters
 from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ def has_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def check_template(text: str, known: Iterable[str]) -> None:
+def check_template(text: str, known_names: Iterable[str]) -> None:
     """Check the syntax and the names of a template.
 
     Raises:
         TemplateProblem: with the line and, for an unknown name, the nearest known one.
     """
-    _compile(text, tuple(known))
+    _compile(text, tuple(known_names))
 
 
 def render_template(text: str, values: Mapping[str, object]) -> str:
@@ -157,7 +157,7 @@ def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cache
-def _compile(text: str, known: tuple[str, ...]) -> Template:
+def _compile(text: str, known_names: tuple[str, ...]) -> Template:
     """Compiled templates are cached: a process has as many as its job files."""
     from jinja2 import TemplateSyntaxError, meta
 
@@ -167,9 +167,9 @@ def _compile(text: str, known: tuple[str, ...]) -> Template:
     try:
         tree = environment.parse(text)
         _check_nodes(tree)
-        unknown = sorted(meta.find_undeclared_variables(tree) - set(known))
+        unknown = sorted(meta.find_undeclared_variables(tree) - set(known_names))
         if unknown:
-            raise _explain_unknown(tree, unknown[0], known)
+            raise _explain_unknown(tree, unknown[0], known_names)
         return environment.from_string(text)
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"line {error.lineno}: {error.message}") from None
@@ -177,11 +177,11 @@ def _compile(text: str, known: tuple[str, ...]) -> Template:
         raise TemplateProblem("it is nested too deeply") from None
 
 
-def _explain_unknown(tree: nodes.Template, name: str, known: Iterable[str]) -> TemplateProblem:
+def _explain_unknown(tree: nodes.Template, name: str, known_names: Iterable[str]) -> TemplateProblem:
     from jinja2 import nodes
 
     line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 1)
-    hint = did_you_mean(suggest_name(name, known)) or f"; known names: {join_names(sorted(known))}"
+    hint = did_you_mean(suggest_name(name, known_names)) or f"; known names: {join_names(sorted(known_names))}"
     return TemplateProblem(f"line {line}: {name!r} is not a name of messages{hint}")
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span, format_count
 from jobs.incidents.headline import (
     describe_others,
     list_joined_subjects,
@@ -18,7 +17,7 @@ from jobs.incidents.headline import (
     name_subjects,
 )
 from jobs.incidents.values import Incident, Transition, TransitionKind
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.problems import make_printable
 
 _MAX_EVIDENCE = 160

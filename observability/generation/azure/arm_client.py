@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from jobs.formats.retry_after import parse_wait
 from jobs.problems import make_printable
-from jobs.responses.reading import BlockingClient, ReceivedResponse
+from jobs.responses import BlockingClient, ReceivedResponse, parse_wait
 from observability.generation.document import ToolError
 
 _TIMEOUT_S = 60.0

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from jobs.responses.reading import BlockingClient
+from jobs.responses import BlockingClient
 from observability.generation.azure.arm_client import ArmClient, fetch_access_token
 from observability.generation.azure.documents import RULE_KIND, WORKBOOK_KIND, generate_documents
 from observability.generation.azure.resources import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.policies.telemetry import label_of_tag
+from jobs.policies.execution import label_of_tag
 from observability.generation.document import GeneratedDocument
 from observability.generation.grafana.panels import (
     DashboardDescription,

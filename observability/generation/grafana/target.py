@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.value_files import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
-from jobs.responses.reading import BlockingClient, ReceivedResponse
+from jobs.responses import BlockingClient, ReceivedResponse
 from observability.generation.document import GeneratedDocument, GenerationTarget, Json, ToolDocument, ToolError
 from observability.generation.grafana.insights_dashboard import make_insights_dashboard
 from observability.generation.grafana.prometheus_dashboard import make_prometheus_dashboard

@@ -15,8 +15,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jobs.incidents.values import TransitionKind
-from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
-from jobs.notifications.port import Sender, SendFailed, SentReference
+from jobs.notifications.port import (
+    ChannelState,
+    ChannelThread,
+    OutboxChanges,
+    OutboxRow,
+    Sender,
+    SendFailed,
+    SentReference,
+)
 from jobs.ports import Clock
 from scheduler.alerting.delivery.outcomes import (
     DeliveryPolicy,

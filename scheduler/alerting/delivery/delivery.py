@@ -22,8 +22,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.incidents.values import Incident, TransitionKind
-from jobs.notifications.outbox import REPEATED_KINDS, OutboxRow
-from jobs.notifications.port import ChannelModel, ChannelResources, Sender
+from jobs.notifications.port import REPEATED_KINDS, ChannelModel, ChannelResources, OutboxRow, Sender
 from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.stores.port import StoreError

@@ -9,11 +9,11 @@ import httpx
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.guard import Guard
-from jobs.checks.http_transport.options import RequestOptions
+from jobs.checks.http_transport.messages import RequestOptions
 from jobs.checks.http_transport.transport import CheckTransport
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.formats.host_ports import effective_port
+from jobs.formats import effective_port
 from jobs.targets import TlsOptions
 
 

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.counts import format_count
-from jobs.formats.durations import format_duration
-from jobs.notifications.outbox import ChannelState
+from jobs.formats import format_count, format_duration
+from jobs.notifications.port import ChannelState
 
 
 class ChannelCondition(StrEnum):

@@ -8,15 +8,15 @@ from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertDecision, TransitionKind
-from jobs.notifications.outbox import (
+from jobs.notifications.port import (
     REPEATED_KINDS,
     ChannelState,
     ChannelThread,
     OutboxChanges,
     OutboxRow,
+    SendFailed,
     UndeliveredNotification,
 )
-from jobs.notifications.port import SendFailed
 from scheduler.alerting.delivery.rendering import Batch, list_incidents
 
 BACKOFF_S = (1.0, 5.0, 30.0, 120.0, 300.0)

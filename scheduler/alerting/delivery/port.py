@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobs.incidents.values import Notification, TransitionKind
-from jobs.notifications.message import Message
-from jobs.notifications.outbox import (
+from jobs.notifications.port import (
     ChannelState,
     ChannelThread,
+    Message,
     OutboxChanges,
     OutboxRow,
+    Sender,
     UndeliveredNotification,
 )
-from jobs.notifications.port import Sender
 
 
 class OutboxStore(Protocol):

@@ -14,9 +14,7 @@ from typing import Protocol
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
-from jobs.notifications.message import Message
-from jobs.notifications.outbox import REPEATED_KINDS, ChannelState, ChannelThread, OutboxRow
-from jobs.notifications.port import SendFailed
+from jobs.notifications.port import REPEATED_KINDS, ChannelState, ChannelThread, Message, OutboxRow, SendFailed
 from jobs.notifications.templates.incident_message import MessageDetails, make_message
 from jobs.notifications.templates.sandbox import TemplateProblem
 from jobs.notifications.templates.titles import DigestEntry, make_digest

@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock, SelfChecks
-from jobs.running.self_checks.own_checks import CREDENTIAL_ERRORS, NO_CREDENTIALS
+from jobs.running.self_checks import CREDENTIAL_ERRORS, NO_CREDENTIALS
 from jobs.runs import Run
 from jobs.runs.outcomes import ErrorClass
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts

@@ -16,9 +16,8 @@ from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert
 from jobs.alerting.conditions.burn_rate import MAX_BURN_WINDOW
-from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
 from jobs.alerting.facts import Sample, SampleHistory, SubjectFacts
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import Activity, AlertRule, CompiledRules, evaluate
 from jobs.definition import JobDefinition
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.facts import (
     AlertNeeds,
     CircuitFact,
@@ -23,11 +22,12 @@ from jobs.alerting.facts import (
     history_of,
     sample_of_run,
 )
+from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit_breaker.state import CircuitCondition, load_state
+from jobs.running.circuit_state import CircuitCondition, load_state
 from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.burn_rates import RunCountReader

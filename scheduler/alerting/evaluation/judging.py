@@ -11,9 +11,8 @@ from weakref import WeakValueDictionary
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
 from jobs.alerting.conditions.silent import SilentCondition
-from jobs.alerting.evaluation import CompiledRules, evaluate
 from jobs.alerting.facts import Sample, SampleHistory, SubjectFacts
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import AlertRule, CompiledRules, evaluate
 from jobs.definition import JobDefinition
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock

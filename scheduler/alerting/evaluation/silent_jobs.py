@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from jobs.alerting.conditions.silent import SilentCondition
-from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.facts import SubjectFacts
+from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from jobs.fast_frozen import fast_frozen
 from jobs.runs import Run, Trigger

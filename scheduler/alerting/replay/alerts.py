@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
-from jobs.alerting.evaluation import Activity, CompiledRules, judge_rule
 from jobs.alerting.facts import MAX_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
 from jobs.alerting.groups import judge_group
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import Activity, AlertRule, CompiledRules, judge_rule
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import Trigger
 from scheduler.alerting.replay.history import ReplayRun

@@ -15,11 +15,17 @@ from enum import StrEnum
 from jobs.alerting.alert import Alert
 from jobs.alerting.facts import Sample
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze, unacknowledge
-from jobs.incidents.engine.facts import GROUP_WAIT, AlertFacts
+from jobs.incidents.engine.announcing import (
+    ActionRefused,
+    acknowledge,
+    add_note,
+    resolve_by_hand,
+    snooze,
+    unacknowledge,
+)
+from jobs.incidents.engine.facts import GROUP_WAIT, AlertFacts, IncidentStep
 from jobs.incidents.engine.passing import PassResult, run_pass
-from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.routes import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
 from scheduler.alerting.rule_book import RuleBook

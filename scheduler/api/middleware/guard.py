@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.formats.host_ports import DEFAULT_PORTS
+from jobs.formats import DEFAULT_PORTS
 from jobs.problems import make_printable
 from scheduler.api.declared_routes import MAX_BODY_BYTES, BodyRule, BodyRules
 from scheduler.api.middleware.requests import RequestRejected, header_reader, reject

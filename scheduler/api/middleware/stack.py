@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.request_id import run_for_request
+from jobs.trace_ids import run_for_request
 from scheduler.api.access import AccessControl
 from scheduler.api.declared_routes import BodyRules, DeclaredRoute, RouteTable
 from scheduler.api.middleware.guard import RequestGuard

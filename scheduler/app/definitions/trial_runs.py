@@ -9,7 +9,7 @@ from config.identity import AppIdentity
 from config.settings.model import Settings
 from jobs.checks.body_memory import BodyMemory
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs.events import RunListener

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request, Response
 from pydantic import Field
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from scheduler.api.access import CHALLENGE, INVALID_CHALLENGE
 from scheduler.api.middleware.idempotency import mark_secret_response
 from scheduler.api.middleware.request_limits import is_suspect

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Operation

@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, fires_at
-from jobs.alerting.evaluation import judge_rule
 from jobs.alerting.facts import SampleHistory, SubjectFacts, history_of, sample_of_run
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import AlertRule, judge_rule
 from jobs.definition.job_alerts import find_selecting_entry
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.routing import channels_of
+from jobs.incidents.routes import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run

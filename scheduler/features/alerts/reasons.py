@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.routes import Route, RouteTimes
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.routes import Route, RouteTimes, RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertDecision, Member, Suppression, SuppressionKind, Transition, TransitionKind
 from jobs.runs import Outcome, Run, Trigger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from scheduler.cli.output import EXIT_CHANGES, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jobs.alerting.conditions.error_share import ErrorShareCondition
-from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.facts import Sample
+from jobs.alerting.rule import CompiledRules
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import ErrorClass
 from jobs.runs.states import JobStatus, StateChange

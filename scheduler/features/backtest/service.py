@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
-from jobs.incidents.routes import Rota
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.rotas import Rota
+from jobs.incidents.routes import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.incidents.values import AlertKey

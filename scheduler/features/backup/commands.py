@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 import typer
 
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, print_warning, show_json
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
 
 def _report_keys(keys: Sequence[ApiKey]) -> None:
     """Name the API keys that the backup made valid: a file from elsewhere can contain one more."""
-    from jobs.formats.counts import format_count
-    from jobs.formats.instants import format_iso_instant
+    from jobs.formats import format_count, format_iso_instant
     from jobs.problems import make_printable
     from scheduler.identity.principal import format_tag_limits
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from zlib import crc32
 
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import format_iso_instant, parse_instant
 from jobs.problems import make_printable
 from scheduler.features.backup.port import DumpDamaged, DumpFileError
 from scheduler.features.backup.tables import TableDigest

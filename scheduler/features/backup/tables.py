@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from scheduler.rate_limits.windows import RATE_LIMITS_TABLE
 from scheduler.stores.alerting.rows import ALERTING_TABLE
 from scheduler.stores.alerting.suppressions import SUPPRESSIONS_TABLE

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from jobs.formats.display_text import refuse_control_characters
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_instant, format_iso_instant
+from jobs.model_base import refuse_control_characters
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation, Query

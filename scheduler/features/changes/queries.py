@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, Query, UnknownJob

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -266,7 +266,7 @@ def send_test(
 
 def _show_test(result: ChannelTestResult) -> None:
     """Print the message as people see it, then the answer."""
-    from jobs.notifications.message import plain_text
+    from jobs.notifications.port import plain_text
 
     message = result.messages[0]
     if result.template_problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from jobs.problems import format_value

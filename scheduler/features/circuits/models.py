@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from jobs.running.circuit_breaker.state import ManualOverride
+from jobs.running.circuit_state import ManualOverride
 from scheduler.features.circuits.queries import CircuitView
 from scheduler.model_base import ResponseModel, example_values
 

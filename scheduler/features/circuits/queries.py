@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import CircuitStateStore, Clock
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     EMPTY_WINDOW,
     CircuitCondition,
     CircuitState,
@@ -20,7 +20,7 @@ from jobs.running.circuit_breaker.state import (
     count_window,
     load_state,
 )
-from jobs.running.circuit_breaker.state_machine import retry_at
+from jobs.running.circuit_state_machine import retry_at
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 
 if TYPE_CHECKING:

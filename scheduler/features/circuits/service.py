@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_instant, format_iso_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.findings import suggest_sorted_name
-from jobs.running.circuit_breaker.state import CircuitState, ManualOverride, dump_state, load_state
-from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
+from jobs.running.circuit_state import CircuitState, ManualOverride, dump_state, load_state
+from jobs.running.circuit_state_machine import reset_circuit, with_override
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound

@@ -13,7 +13,7 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import Response
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited, log_change, recorded

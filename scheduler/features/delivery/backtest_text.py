@@ -7,9 +7,7 @@ from collections import Counter
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import format_duration
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_count, format_duration, format_iso_instant
 from scheduler.cli.output import Column, is_terminal, print_note, show_table, show_tabs
 
 if TYPE_CHECKING:

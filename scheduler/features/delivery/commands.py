@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_count, format_iso_instant
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.output import (
     EXIT_CHANGES,

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from jobs.formats.counts import format_count
-from jobs.formats.printable import escape_controls
+from jobs.formats import escape_controls, format_count
 
 MAX_COMMENT: Final = 60_000
 """Characters; a comment on GitHub has 65,536 at most."""

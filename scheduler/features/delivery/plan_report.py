@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jobs.formats.counts import format_count
-from jobs.formats.definition_yaml import write_definition
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds, format_count, write_definition
 from jobs.schedules import to_milliseconds
 from scheduler.features.delivery.markdown import cell, code, details, fenced, format_in_zone, join_sections, table
 from scheduler.features.forecast.counting import ForecastCounts, count_due

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from jobs.responses.reading import ReceivedResponse, fetch
+from jobs.responses import ReceivedResponse, fetch
 
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""

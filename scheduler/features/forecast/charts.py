@@ -11,8 +11,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Final
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds, format_count
 from jobs.schedules import from_milliseconds
 from scheduler.features.forecast.grid import ForecastGrid, ForecastRange, GridCell, GridRow
 from scheduler.features.forecast.load import GroupContention, Lane

@@ -9,7 +9,7 @@ from datetime import timedelta
 from heapq import heappop, heappush, heapreplace, merge, nlargest
 from typing import Final
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.policies.groups import ConcurrencyGroup
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Query

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_FAILED,
@@ -278,7 +278,7 @@ def normalize_tag(tag: str) -> str:
 
 
 def _parse_seconds(option: str, text: str, longest: float) -> float:
-    from jobs.formats.durations import format_duration
+    from jobs.formats import format_duration
     from scheduler.cli.times import parse_duration_option
 
     seconds = parse_duration_option(option, text) or 0.0

@@ -16,8 +16,7 @@ from enum import StrEnum
 from math import ceil, exp, fsum, lgamma, log, log1p, sqrt
 from typing import Final
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds, format_count
 
 RISK: Final = 0.01
 """Of all findings together: how often a deployment that changes nothing is refused."""

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds, describe_span
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_milliseconds, describe_span, format_count, format_iso_instant
 from scheduler.features.delivery.markdown import cell, code, format_in_zone, join_sections, table
 from scheduler.features.gate.judgement import find_quantile
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from jobs.targets import HeartbeatTarget

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from observability.generation.targets import TARGETS
 from scheduler.cli.output import (
     EXIT_CHANGES,

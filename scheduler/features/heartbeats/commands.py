@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_span, format_iso_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -72,7 +71,7 @@ def heartbeat(
 
 def find_base_url(settings: Settings, environ: Mapping[str, str]) -> str:
     """Return where the API is: at the running server, at this Functions app, or else at the address of the settings."""
-    from jobs.formats.host_ports import format_host_port
+    from jobs.formats import format_host_port
     from scheduler.stores.sqlite.file_lock import read_api_address
 
     if settings.sqlite_path is not None and (recorded := read_api_address(settings.sqlite_path)) is not None:

@@ -9,8 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, down_at, due_at, ping_schedule_of, state_at
+from jobs.heartbeat import (
+    HeartbeatRecord,
+    HeartbeatState,
+    Ping,
+    describe_heartbeat,
+    down_at,
+    due_at,
+    ping_schedule_of,
+    state_at,
+)
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog, Query

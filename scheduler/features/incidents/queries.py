@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
 from jobs.ports import Clock

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import Field
 
-from jobs.incidents.actions import MAX_NOTE
+from jobs.incidents.engine.announcing import MAX_NOTE
 from jobs.incidents.values import IncidentStatus
 from scheduler.api.parameters import TagsParameter, parse_due_range, parse_job_filters, parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from jobs.formats.instants import format_instant, format_iso_instant
-from jobs.incidents.actions import (
+from jobs.formats import format_instant, format_iso_instant
+from jobs.incidents.engine.announcing import (
     MAX_NOTE,
     ActionRefused,
     acknowledge,
@@ -20,7 +20,7 @@ from jobs.incidents.actions import (
     snooze,
     unacknowledge,
 )
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.alerting.engine_runner import Action, IncidentChanges, UnknownIncident

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
 from scheduler.cli.selection import (
     AllOption,

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_distance
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_distance, format_count, format_iso_instant
 from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
 from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 from scheduler.cli.times import describe_no_next, describe_pause, format_instant

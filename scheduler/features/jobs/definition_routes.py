@@ -14,7 +14,7 @@ from fastapi import Query
 from starlette.responses import StreamingResponse
 
 from jobs.definition import JobDefinition
-from jobs.formats.instants import parse_instant
+from jobs.formats import parse_instant
 from jobs.problems import Problem
 from jobs.schedules import TimeZone, zone_of
 from scheduler.api.declared_routes import JSON_TYPE

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.formats.definition_yaml import write_definition
+from jobs.formats import write_definition
 from jobs.model_base import FILE_CONTEXT
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 

@@ -14,8 +14,7 @@ from typing import Annotated, Final
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds, describe_span
+from jobs.formats import describe_milliseconds, describe_span, format_count
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
 from jobs.runs.histogram import Histogram

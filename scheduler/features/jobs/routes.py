@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request, Response
 from pydantic import Field
 
-from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
+from jobs.trace_ids import TRACE_HEADER as TRACE_PARENT
 from scheduler.api.definition_requests import NOT_MODIFIED, IfNoneMatch, not_modified
 from scheduler.api.description.headers import response_headers
 from scheduler.api.parameters import (

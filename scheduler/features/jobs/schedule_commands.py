@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import describe_span, format_iso_instant, parse_instant
 from jobs.schedules import (
     IntervalSchedule,
     MonthlySchedule,

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_count, format_instant, format_iso_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import format_iso_instant, parse_instant
 from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.spans import Span
 from jobs.objectives import NO_COUNTS, SliCounts, count_run

@@ -7,8 +7,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from jobs.formats.durations import describe_span, format_duration
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_span, format_duration, format_iso_instant
 from jobs.objectives import (
     BURN_PAIRS,
     BudgetStatus,

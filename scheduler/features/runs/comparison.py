@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds
 from jobs.runs import Attempt, Run
 from jobs.runs.details import Details, StepDetail
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from jobs.runs.details import (
     CertificateDetail,
@@ -24,6 +23,7 @@ from jobs.runs.details import (
     TlsDetail,
 )
 from jobs.runs.outcomes import ReasonCode
+from jobs.trace_ids import format_trace_id
 from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited

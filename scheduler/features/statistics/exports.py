@@ -19,7 +19,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
 from scheduler.features.jobs.queries import JobAndRunQueries

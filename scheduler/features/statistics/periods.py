@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.errors import ScheduleError
-from jobs.formats.durations import parse_duration
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import format_iso_instant, parse_duration, parse_instant
 from jobs.incidents.suppression.spans import Span
 from jobs.problems import make_printable
 from jobs.schedules.time_zones import load_time_zone

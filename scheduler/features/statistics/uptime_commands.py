@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_span, format_iso_instant
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 from scheduler.cli.times import format_local, format_milliseconds
 from scheduler.features.statistics.period_options import MonthOption, PeriodOptions, ZoneOption

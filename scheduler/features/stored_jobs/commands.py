@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,

@@ -18,7 +18,7 @@ from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from jobs.flat import is_flat_job
-from jobs.formats.definition_yaml import write_definition
+from jobs.formats import write_definition
 from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH

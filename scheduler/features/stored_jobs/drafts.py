@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.errors import ScheduleError
 from jobs.flat import is_flat_job
-from jobs.formats.definition_yaml import write_definition
+from jobs.formats import write_definition
 from scheduler.catalog.written_jobs import (
     InvalidJson,
     InvalidYaml,

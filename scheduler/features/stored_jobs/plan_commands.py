@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_CHANGES,

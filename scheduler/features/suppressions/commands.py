@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_count, format_iso_instant
 from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, show_list, show_model
 from scheduler.cli.output import Cell, Column, escape_controls, fail, print_warning
 from scheduler.cli.times import ForOption, UntilOption, parse_end_options, parse_instant_option

@@ -16,8 +16,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from jobs.formats.durations import format_duration, parse_duration
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_duration, format_iso_instant, parse_duration
 from jobs.incidents.suppression.spans import Span
 from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, SubjectSelector
 from jobs.model_base import FILE_CONTEXT

@@ -18,8 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant, format_iso_instant
+from jobs.formats import format_count, format_instant, format_iso_instant
 from jobs.incidents.suppression.spans import state_at
 from jobs.incidents.suppression.windows import (
     MAX_SILENCE,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds, format_count
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,

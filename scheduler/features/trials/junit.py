@@ -12,8 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
-from jobs.formats.durations import describe_milliseconds
-from jobs.formats.printable import escape_controls
+from jobs.formats import describe_milliseconds, escape_controls
 
 if TYPE_CHECKING:
     from jobs.runs import Attempt

@@ -23,7 +23,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 from scheduler.catalog.reloading import JobReloader
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.schedules import Schedule, from_milliseconds

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.errors import ConfigurationError
-from jobs.formats.trace_ids import TRACE_HEADER
+from jobs.trace_ids import TRACE_HEADER
 from scheduler.api.unavailable_app import create_unavailable_api
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.port import StoreError

@@ -26,8 +26,8 @@ from itertools import chain
 from typing import ParamSpec, TypeVar
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.formats.instants import parse_instant
-from jobs.incidents.engine.step import IncidentStep
+from jobs.formats import parse_instant
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Incident
 from scheduler.stores.alerting.rows import (
     ALERT_PREFIX,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobs.incidents.values import AlertDecision
-from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
+from jobs.notifications.port import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
 from scheduler.stores.alerting.rows import (
     ALERTING_PARTITION,
     ALERTING_TABLE,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_run_instant
+from jobs.formats import format_run_instant
 from jobs.runs import Run, Ticket, split_run_id
 
 HISTORY_TABLE = "history"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import Row, Store, StoreError
 from scheduler.stores.rows import list_all_rows

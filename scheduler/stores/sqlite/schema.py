@@ -26,7 +26,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from jobs.formats.durations import describe_span
+from jobs.formats import describe_span
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.keys import shard_of_job
 

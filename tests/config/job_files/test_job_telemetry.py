@@ -9,7 +9,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
-from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
+from jobs.policies.execution import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 
 JOB = """\
 jobs:

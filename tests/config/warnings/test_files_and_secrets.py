@@ -14,7 +14,7 @@ from config.errors import ConfigurationError, format_warning
 from config.job_files.reader import JobFile, JobFileReader, JobSet
 from config.settings.model import Settings
 from config.warnings import warnings_of_unusable_files, warnings_of_unusable_secrets
-from jobs.checks.files.ca_files import CaFiles
+from jobs.checks.net.tls_contexts import CaFiles
 from jobs.problems import Problem
 from jobs.schedules import parse_schedule
 
@@ -234,7 +234,7 @@ def with_ca(folder: Path, ca_file: str) -> JobSet:
 
 def unusable(jobs: JobSet) -> list[Problem]:
     """Of jobs that may be told everything about the disk."""
-    return list(warnings_of_unusable_files(jobs, CaFiles(known=[Path("/")])))
+    return list(warnings_of_unusable_files(jobs, CaFiles(explained=[Path("/")])))
 
 
 def test_a_ca_file_that_is_missing_is_reported_at_each_key_that_names_it(folder: Path) -> None:

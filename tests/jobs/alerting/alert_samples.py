@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.alerting.alert import Alert, Verdict
-from jobs.alerting.evaluation import evaluate, judge_rule
 from jobs.alerting.facts import Sample, SubjectFacts, history_of
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.rule import AlertRule, evaluate, judge_rule
 from jobs.model_base import FILE_CONTEXT
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.alerting.evaluation import Activity, CompiledRules, evaluate
 from jobs.alerting.facts import history_of
+from jobs.alerting.rule import Activity, CompiledRules, evaluate
 from jobs.runs.outcomes import Trigger
 from tests.jobs.alerting.alert_samples import MINUTE, NO_FACTS, START, judge, rule_of, sample, samples, states_after
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from jobs.alerting.alert import Alert
-from jobs.alerting.evaluation import evaluate
 from jobs.alerting.facts import history_of
 from jobs.alerting.groups import AlertGroup, judge_group
+from jobs.alerting.rule import evaluate
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.runs.outcomes import Trigger
 from tests.jobs.alerting.alert_samples import MINUTE, NO_FACTS, START, rule_of, sample, samples, states_after

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from jobs.checks import body_memory
 from jobs.checks.body_memory import BODY_MEMORY_TIMEOUT, UNCOUNTED_BYTES, BodyMemory, BodyReservation
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.checks.errors import BodyMemoryExhausted
-from jobs.checks.http.requests import read_body
+from jobs.checks.http.responses import read_body
 from jobs.checks.kinds.http import HttpCheck
-from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation

@@ -11,8 +11,8 @@ from jobs.definition import JobDefinition
 from jobs.definition.alerting_gaps import AlertingGaps, SubjectClasses, find_alerting_gaps
 from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.definition.job_alerts import OBJECTIVES_PART
-from jobs.definition.objective import SelectedObjective
 from jobs.incidents.suppression.windows import AlertSubject, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 

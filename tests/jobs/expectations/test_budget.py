@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from jobs.expectations import judge
-from jobs.expectations.answer import MAX_JSON_VALUES, has_more_values
 from jobs.expectations.budget import JUDGEMENT_SECONDS, BudgetExceeded, ComputeAllowance, JudgementBudget, use_budget
 from jobs.expectations.engines.jsonpath import select_values
 from jobs.expectations.engines.regular_expressions import search
+from jobs.expectations.entry import MAX_JSON_VALUES, has_more_values
 from jobs.expectations.judging import is_brief
 from jobs.runs import Severity
 from tests.jobs.expectations.helpers import answer, entries, failure, failures

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.value_types import read_number
-from jobs.formats.wildcards import matches_wildcard
+from jobs.expectations.comparisons import read_number
+from jobs.formats import matches_wildcard
 from tests.jobs.expectations.helpers import answer, entries, failure, failures
 
 

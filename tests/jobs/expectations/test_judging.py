@@ -150,7 +150,7 @@ def test_secrets_are_accepted_out_before_a_value_is_cut() -> None:
 
 def test_a_body_is_parsed_once_however_many_entries_check_it() -> None:
     expect = entries({"json": "$.a", "equals": 1}, {"json": "$.b", "exists": False}, {"json": "$", "exists": True})
-    with patch("jobs.expectations.answer.json.loads", wraps=json.loads) as loads:
+    with patch("jobs.expectations.entry.json.loads", wraps=json.loads) as loads:
         assert judge(answer('{"a": 1}'), expect) == ()
     assert loads.call_count == 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.formats.counts import format_count
+from jobs.formats import format_count
 
 
 def test_a_count_agrees_with_its_noun() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.formats.display_text import escape_control_characters, refuse_control_characters
+from jobs.model_base import escape_control_characters, refuse_control_characters
 from jobs.problems import validation_findings
 
 CONTROLS = [*map(chr, [*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0x2028, 0x2029]), "\r"]

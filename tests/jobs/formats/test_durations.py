@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.formats.durations import (
+from jobs.formats import (
     MAX_DURATION,
     describe_distance,
     describe_milliseconds,

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from jobs.formats.trace_ids import format_trace_parent, parse_trace_parent, span_id_of, trace_id_of
+from jobs.trace_ids import format_trace_parent, parse_trace_parent, span_id_of, trace_id_of
 
 RUN = "checkout@20310101T120000.000Z"
 

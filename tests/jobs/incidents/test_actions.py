@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze, unacknowledge
-from jobs.incidents.engine.facts import AlertPolicy, EscalationStep
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.announcing import (
+    ActionRefused,
+    acknowledge,
+    add_note,
+    resolve_by_hand,
+    snooze,
+    unacknowledge,
+)
+from jobs.incidents.engine.facts import AlertPolicy, EscalationStep, IncidentStep
 from jobs.incidents.headline import list_still_failing
 from jobs.incidents.values import AlertKey, Incident
 from tests.jobs.incidents.world import HOUR, MINUTE, START, World

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.incidents.actions import resolve_by_hand
+from jobs.incidents.engine.announcing import resolve_by_hand
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.values import Incident, Suppression, SuppressionKind
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.templates.incident_message import MessageDetails, make_message
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, START, World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from jobs.incidents.actions import acknowledge
+from jobs.incidents.engine.announcing import acknowledge
 from jobs.incidents.engine.facts import AlertPolicy, DueChannel, EscalationStep
 from jobs.incidents.values import TransitionKind
 from tests.jobs.incidents.world import HOUR, MINUTE, World

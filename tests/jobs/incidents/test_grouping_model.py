@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.incidents.engine.facts import AlertPolicy
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import AlertPolicy, IncidentStep
 from tests.jobs.incidents.world import SECOND, START, World
 
 HISTORIES = 200

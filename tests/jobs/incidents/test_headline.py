@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.incidents.actions import resolve_by_hand
+from jobs.incidents.engine.announcing import resolve_by_hand
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.headline import (
     count_by_severity,

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.formats.durations import describe_span
-from jobs.incidents.actions import acknowledge, resolve_by_hand
-from jobs.incidents.engine.facts import AlertPolicy, EscalationStep, FlappingLimit
-from jobs.incidents.engine.step import IncidentStep
+from jobs.formats import describe_span
+from jobs.incidents.engine.announcing import acknowledge, resolve_by_hand
+from jobs.incidents.engine.facts import AlertPolicy, EscalationStep, FlappingLimit, IncidentStep
 from jobs.incidents.values import AlertKey, Incident, Notification, Transition, TransitionKind
 from jobs.notifications.templates.incident_message import MessageDetails, incident_values, make_message
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World

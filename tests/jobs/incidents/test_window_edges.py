@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from jobs.incidents.engine.facts import AlertPolicy
-from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample, find_pause, find_suppression
+from jobs.incidents.suppression.finding import SuppressionSet, counts_as_sample, find_suppression
 from jobs.incidents.suppression.windows import AlertSubject, MaintenanceWindow
 from jobs.incidents.values import AlertKey, Suppression
-from tests.jobs.incidents.world import HOUR, MINUTE, START, World
+from tests.jobs.incidents.world import HOUR, MINUTE, START, World, find_pause
 
 CHECKOUT = AlertSubject("checkout")
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
-from jobs.incidents.engine.facts import AlertPolicy, DueChannel
+from jobs.incidents.engine.facts import AlertPolicy, DueChannel, IncidentStep
 from jobs.incidents.engine.passing import PassResult, run_pass
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.suppression.finding import SuppressionSet, list_pauses
+from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
@@ -119,3 +120,8 @@ class World:
 
     def codes(self) -> Counter[str]:
         return Counter(each.code for each in self.decisions)
+
+
+def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
+    """Return the window because of which the job does not run now."""
+    return next((pause.suppression for pause in list_pauses([job], suppressions, now)), None)

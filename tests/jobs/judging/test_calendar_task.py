@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.incidents.rota_calendar import CALENDAR_BYTES
-from jobs.incidents.routes import RotaDefinition
+from jobs.incidents.rotas import RotaDefinition
 from jobs.judging import InlineJudge
 from jobs.judging.calendar_task import CalendarTask
 from jobs.judging.process import JudgingProcess, TaskDone, TaskStopped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.judging.judging_thread import MAX_QUEUED_BYTES, MAX_QUEUED_PER_JOB, FairQueue, QueuedJudgement
+from jobs.judging.service import MAX_QUEUED_BYTES, MAX_QUEUED_PER_JOB, FairQueue, QueuedJudgement
 
 
 class Watch:

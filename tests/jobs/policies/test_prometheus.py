@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.policies.telemetry import find_label_collision, label_of_tag
+from jobs.policies.execution import find_label_collision, label_of_tag
 
 
 @pytest.mark.parametrize(

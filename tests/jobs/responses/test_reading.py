@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobs.responses.reading import BlockingClient, ReceivedBody, ReceivedResponse, fetch
+from jobs.responses import BlockingClient, ReceivedBody, ReceivedResponse, fetch
 from tests.parts import bad_answers, bad_servers
 from tests.parts.http_server import Answer
 from tests.parts.notifications import NotificationService

@@ -10,7 +10,7 @@ from jobs.checks.clock import Phase
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket

@@ -117,7 +117,7 @@ async def test_an_attempt_without_credentials_is_not_repeated() -> None:
 
 
 async def test_a_vault_that_does_not_answer_does_not_hold_the_run_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.running.observing.MAX_CREDENTIAL_REFRESH", 0.05)
+    monkeypatch.setattr("jobs.running.attempts.MAX_CREDENTIAL_REFRESH", 0.05)
     of = refusing(answer(401), takes_s=60.0)
     made = await run(of)
     assert len(made.attempts) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.expectations.messages import MAX_LISTED_FAILURES
+from jobs.expectations.judging import MAX_LISTED_FAILURES
 from jobs.redaction import Redactor
 from jobs.running.run_factories import build_attempt
 from jobs.runs import Attempt, Failure, Severity

@@ -8,8 +8,8 @@ from datetime import timedelta
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, with_override
+from jobs.running.circuit_state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
+from jobs.running.circuit_state_machine import admit_run, record_result, with_override
 from jobs.running.retry_budget import describe_exhausted_budget, describe_no_time_left
 from jobs.running.run_factories import (
     cancelled_run,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from jobs.errors import LeaseEnded
-from jobs.running.circuit_breaker.state import CircuitCondition, load_state
+from jobs.running.circuit_state import CircuitCondition, load_state
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import REFUSED, Hang, Stage, answer, broken, job

@@ -12,8 +12,8 @@ import pytest
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state import CircuitState, dump_state, load_state
+from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.circuit_state import CircuitState, dump_state, load_state
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Outcome, Phases, Run
 from jobs.targets import Target

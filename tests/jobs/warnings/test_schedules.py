@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.schedules import Ncrontab
-from jobs.warnings.schedules import explain_odd_fields
+from jobs.warnings import explain_odd_fields
 from tests.jobs.warnings.helpers import NOW_MS, job, warned
 
 

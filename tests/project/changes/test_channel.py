@@ -12,7 +12,7 @@ from typing import Literal
 
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.channels.http_posting import Posting, post
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.port import ChannelResources, SentReference
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.entry import JudgedAnswer
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
 from jobs.expectations.entry import Feature
-from jobs.expectations.value_types import CountBounds
+from jobs.expectations.comparisons import CountBounds
 
 
 class BodyLinesEntry(ExpectationEntry):

@@ -11,9 +11,7 @@ from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.ntfy import NtfyChannel
 from jobs.notifications.channels.pagerduty import PagerDutyChannel
-from jobs.notifications.message import Message
-from jobs.notifications.outbox import ChannelState, OutboxChanges
-from jobs.notifications.port import SendFailed, SentReference, add_answer
+from jobs.notifications.port import ChannelState, Message, OutboxChanges, SendFailed, SentReference, add_answer
 from jobs.notifications.templates.definition import TemplatesSection
 from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.catalog.catalog import JobSnapshot

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand
+from jobs.incidents.engine.announcing import ActionRefused, acknowledge, add_note, resolve_by_hand
 from scheduler.alerting.engine_runner import IDLE_INTERVAL, IncidentChanges, UnknownIncident
 from scheduler.stores.alerting.engine import EngineRows
 from scheduler.stores.alerting.incident_log import IncidentLog

@@ -13,8 +13,7 @@ from jobs.alerting.groups import AlertGroup
 from jobs.alerting.rule import SelectedRules
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import DueChannel
-from jobs.incidents.routes import Route
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.routes import Route, RoutingTable
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.rule_book import BLIND_KEY, RuleBook

@@ -12,7 +12,7 @@ from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import Silence
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 from scheduler.alerting.health import AlertingHealth
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.health import HealthStatus, PartHealth

@@ -13,7 +13,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.routes import Rota
+from jobs.incidents.rotas import Rota
 from jobs.incidents.values import Incident
 from jobs.notifications.port import SendFailed
 from jobs.runs import Run

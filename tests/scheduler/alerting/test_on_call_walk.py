@@ -11,9 +11,10 @@ from typing import Any
 from syrupy.assertion import SnapshotAssertion
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.actions import acknowledge, resolve_by_hand
+from jobs.incidents.engine.announcing import acknowledge, resolve_by_hand
 from jobs.incidents.rota_calendar import evaluate_calendar
-from jobs.incidents.routes import Rota, Route
+from jobs.incidents.rotas import Rota
+from jobs.incidents.routes import Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.runs import Run
 from jobs.schedules import load_time_zone

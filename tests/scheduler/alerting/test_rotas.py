@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.incidents.routes import RotaDefinition
+from jobs.incidents.rotas import RotaDefinition
 from jobs.judging import InlineJudge, Judge, JudgingUnavailable
 from jobs.judging.calendar_task import CalendarTask
 from scheduler.alerting.rotas import FILE_INTERVAL, FIRST_READ, RETRY_INTERVAL, SLOW_READ, URL_INTERVAL, RotaReader

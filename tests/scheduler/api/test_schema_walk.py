@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from jobs.formats.durations import parse_duration
+from jobs.formats import parse_duration
 from scheduler.api.routing import MAX_WAIT, WAIT_PATTERN, parse_wait
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.api_client import ApiClient

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CircuitCondition,
     CircuitState,
     CircuitWindow,

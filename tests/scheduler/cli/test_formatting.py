@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.times import format_instant, format_milliseconds
 
 NOW = datetime(2026, 11, 25, 1, 50, 30, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobs.formats.trace_ids import parse_trace_parent
 from jobs.redaction import Redactor
+from jobs.trace_ids import parse_trace_parent
 from observability.events import RunRequested
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry

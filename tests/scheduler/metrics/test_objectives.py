@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.definition.objective import SelectedObjective
+from jobs.definition.job import SelectedObjective
 from jobs.runs import Outcome
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.objectives.queries import ObjectiveCounters

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs.formats.instants import format_run_instant
+from jobs.formats import format_run_instant
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.planning.due_heap import DueHeap

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from scheduler.features.statistics.periods import InvalidTimeRange, TimeRange, parse_time_range
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

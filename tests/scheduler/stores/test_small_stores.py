@@ -9,8 +9,8 @@ import pytest
 
 from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state import CircuitAdmission
+from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.circuit_state import CircuitAdmission
 from scheduler.stores.dead_letters import MAX_LETTER_MESSAGE, DeadLetter, DeadLetters
 from scheduler.stores.gates import StoredCircuits
 from scheduler.stores.port import Store

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Query, Request
 
 from jobs.definition import NAME_PATTERN
-from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.formats import format_iso_instant, parse_instant
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ServicesDep
 from scheduler.catalog.catalog import UnknownJob

@@ -12,8 +12,7 @@ from datetime import datetime
 from math import floor
 from typing import Final
 
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_distance, describe_milliseconds
+from jobs.formats import describe_distance, describe_milliseconds, format_count
 from jobs.runs import Outcome, Run
 from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 

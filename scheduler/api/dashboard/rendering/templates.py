@@ -13,12 +13,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from jobs.formats.counts import format_count
-from jobs.formats.display_text import escape_control_characters
-from jobs.formats.durations import describe_milliseconds, describe_span
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_milliseconds, describe_span, format_count, format_iso_instant
 from jobs.incidents import headline
 from jobs.incidents.values import Incident
+from jobs.model_base import escape_control_characters
 from jobs.targets import describe_target
 from scheduler.api.dashboard.rendering import formatting
 from scheduler.api.dashboard.rendering.formatting import timeline_text, window_text

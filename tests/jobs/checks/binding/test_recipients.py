@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.checks.binding.names import Recipient
-from jobs.checks.binding.recipients import CredentialDelivery, find_deliveries
+from jobs.checks.binding.rules import CredentialDelivery, find_deliveries
 from jobs.definition import JobDefinition
 from jobs.model_base import find_secret_names
 

@@ -13,10 +13,9 @@ import pytest
 import trustme
 
 from jobs.checks.errors import CaFileUnusable
-from jobs.checks.files import ca_files
-from jobs.checks.files.ca_files import MAX_CA_FILE, MAX_CONCURRENT_READS, CaFiles
-from jobs.checks.files.reading import FileSignature
-from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.files import FileSignature
+from jobs.checks.net import tls_contexts as ca_files
+from jobs.checks.net.tls_contexts import MAX_CA_FILE, MAX_CONCURRENT_READS, CaFiles, TlsContexts
 from jobs.targets.http import TlsOptions
 from tests.parts.tls import authority
 
@@ -70,14 +69,14 @@ async def test_what_is_no_ca_file_is_refused_at_once_with_the_reason(tmp_path: P
     make, message = UNFIT[kind]
     make(tmp_path / "ca.pem")
     known = (tmp_path, Path("/dev"))
-    assert await problem_with(CaFiles(known=known), tmp_path / "ca.pem") == message
+    assert await problem_with(CaFiles(explained=known), tmp_path / "ca.pem") == message
 
 
 async def test_outside_of_the_known_folders_every_reason_has_the_same_sentence(tmp_path: Path) -> None:
     output = set()
     for kind, (make, _) in UNFIT.items():
         make(tmp_path / kind)
-        output.add(await problem_with(CaFiles(known=[Path("/jobs")]), tmp_path / kind))
+        output.add(await problem_with(CaFiles(explained=[Path("/jobs")]), tmp_path / kind))
     (only,) = output
     assert only.startswith("it must be a regular file of at most 1 MiB that the program can read, with certificates")
     assert only.endswith("the exact reason is shown only for files in /jobs and the system's folders for them")
@@ -86,7 +85,7 @@ async def test_outside_of_the_known_folders_every_reason_has_the_same_sentence(t
 async def test_a_link_from_a_known_folder_to_elsewhere_reports_no_more(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "ca.pem").symlink_to(tmp_path / "nothing")
-    files = CaFiles(known=[tmp_path / "known"])
+    files = CaFiles(explained=[tmp_path / "known"])
     assert (await problem_with(files, tmp_path / "known" / "ca.pem")).startswith("it must be a regular file")
 
 
@@ -149,7 +148,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 async def test_a_share_that_hangs_is_not_waited_for(hanging: threading.Event, certificate: Path) -> None:
-    files = CaFiles(known=[certificate.parent])
+    files = CaFiles(explained=[certificate.parent])
     with pytest.raises(CaFileUnusable, match=r"it could not be read within 0.02 s; check how its folder is mounted"):
         await files.load(str(certificate))
     assert files.describe_problem(str(certificate), 0.02).startswith("it could not be read within")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files import run_in_daemon_thread
 from tests.parts.proc import run
 
 HANGS = """
 import asyncio, time
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files import run_in_daemon_thread
 async def main():
     for _ in range(40):
         try:

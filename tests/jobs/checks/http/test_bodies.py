@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
-from jobs.checks.http.requests import ResponseBody, read_body
-from jobs.responses.bounded_body import MAX_GZIP_MEMBERS
+from jobs.checks.http.responses import ResponseBody, read_body
+from jobs.responses import MAX_GZIP_MEMBERS
 from tests.parts.turns import counted_turns
 
 MANY = 10_000_000

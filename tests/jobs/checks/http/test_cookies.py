@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from jobs.checks.http.redirects import MAX_COOKIE_LINE, MAX_COOKIES, CookieJar
+from jobs.checks.http.responses import MAX_COOKIE_LINE, MAX_COOKIES, CookieJar
 from tests.parts.turns import counted_turns
 
 URL = "http://checkout.internal/"

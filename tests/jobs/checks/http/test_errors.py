@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.messages.error_mapping import Peer, classify_error
+from jobs.checks.error_mapping import Peer, classify_error
 from jobs.runs import ErrorClass
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts import bad_servers as bad

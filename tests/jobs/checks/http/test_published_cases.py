@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Outcome
 from tests.jobs.checks.http_check import open_http_check

@@ -10,10 +10,10 @@ import pytest
 from jobs.checks.clock import PhaseClock
 from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext
-from jobs.formats.trace_ids import format_trace_parent
-from jobs.policies.telemetry import TelemetryPolicy
+from jobs.policies.execution import TelemetryPolicy
 from jobs.redaction import Redactor
 from jobs.targets import HttpTarget, StepsTarget
+from jobs.trace_ids import format_trace_parent
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts.http_server import Answer
 from tests.parts.http_target import HttpTarget as Server

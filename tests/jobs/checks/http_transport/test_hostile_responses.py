@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import TooManyHeaderLines
-from jobs.checks.http_transport.http1 import (
+from jobs.checks.http_transport.http2 import FrameCounter
+from jobs.checks.http_transport.messages import (
     MAX_CHUNKS,
     MAX_HEADER_LINES,
     MAX_INTERIM_HEADER_LINES,
     SMALL_CHUNK,
     parse_head,
 )
-from jobs.checks.http_transport.http2 import FrameCounter
 from jobs.runs import ErrorClass, Observation
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts import bad_answers as answers

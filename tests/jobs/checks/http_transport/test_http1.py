@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.errors import HeadTooLarge, IncompleteResponse, MalformedResponse
-from jobs.checks.http_transport.http1 import MAX_HEAD, find_head_end, parse_head, select_framing
+from jobs.checks.http_transport.messages import MAX_HEAD, find_head_end, parse_head, select_framing
 from tests.parts import bad_answers as answers
 
 

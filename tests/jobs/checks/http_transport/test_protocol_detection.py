@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.checks.http_transport.http1 import HTTP1_PREFIX, may_be_http1, not_http_error
+from jobs.checks.http_transport.messages import HTTP1_PREFIX, may_be_http1, not_http_error
 from jobs.checks.net.connection import DETECTION_BYTES
 from tests.parts import bad_answers as answers
 

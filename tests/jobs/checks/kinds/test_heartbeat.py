@@ -12,9 +12,8 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard import LOCAL_GUARD
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
-from jobs.checks.messages.heartbeat import describe_heartbeat
 from jobs.checks.port import AttemptContext
-from jobs.heartbeat import HeartbeatRecord, HeartbeatState, PingSchedule, ping_schedule_of
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, PingSchedule, describe_heartbeat, ping_schedule_of
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import HeartbeatTarget

@@ -11,9 +11,8 @@ import pytest
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.kinds.http import HttpCheck
-from jobs.checks.kinds.step_judgement import StepJudgement
-from jobs.checks.kinds.step_sequence import JUDGING_SECONDS
-from jobs.checks.kinds.steps import StepsCheck
+from jobs.checks.kinds.step_values import StepJudgement
+from jobs.checks.kinds.steps import JUDGING_SECONDS, StepsCheck
 from jobs.checks.kinds.tcp import PatternSearch, TcpCheck
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts

@@ -17,7 +17,7 @@ from jobs.checks.kinds.steps import StepsCheck
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Run

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.kinds.tcp import TcpCheck
-from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext

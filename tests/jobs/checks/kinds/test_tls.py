@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.checks.kinds.tls import TlsCheck
-from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext

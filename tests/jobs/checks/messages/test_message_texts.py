@@ -19,15 +19,13 @@ from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.binding.names import ProtectedResource, Recipient, RequiredTag, parse_host_pattern
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import Peer, Phase
+from jobs.checks.clock import Peer, Phase, describe_timeout
+from jobs.checks.error_mapping import CERTIFICATE_REASONS, HANDSHAKE_REASONS, RequestRoute, classify_error
 from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.http.oauth import parse_token_response
-from jobs.checks.http_transport.http1 import not_http_error
-from jobs.checks.messages.error_mapping import CERTIFICATE_REASONS, HANDSHAKE_REASONS, RequestRoute, classify_error
-from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.checks.messages.timeouts import describe_timeout
+from jobs.checks.http_transport.messages import not_http_error
 from jobs.checks.port import Credential
-from jobs.heartbeat import HeartbeatRecord, HeartbeatState, PingSchedule
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, PingSchedule, describe_heartbeat
 
 PEER = Peer("db.internal", 5432)
 

@@ -15,9 +15,8 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from jobs.checks.errors import CaFileUnusable, ClientCertificateUnusable
-from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.net import tls_contexts as tls_module
-from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.net.tls_contexts import CaFiles, TlsContexts
 from jobs.runs import ErrorClass
 from jobs.targets import TlsOptions
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
@@ -89,7 +88,7 @@ async def test_an_unusable_ca_file_is_named_with_the_reason(
     else:
         file.write_bytes(content)
     with pytest.raises(CaFileUnusable) as caught:
-        await TlsContexts(CaFiles(known=[tmp_path])).get_context(TlsOptions(ca_file=str(file)))
+        await TlsContexts(CaFiles(explained=[tmp_path])).get_context(TlsOptions(ca_file=str(file)))
     assert str(caught.value) == f"The CA file {file} of this target cannot be used: {expected}."
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.expectations import judge
-from jobs.expectations.messages import describe_degraded, describe_unmet
+from jobs.expectations.judging import describe_degraded, describe_unmet
 from jobs.redaction import Redactor
 from jobs.runs import Observation, Severity
 from tests.jobs.expectations.helpers import answer, entries, failure, failures

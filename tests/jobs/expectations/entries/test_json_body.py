@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.answer import is_json_equal
+from jobs.expectations.entry import is_json_equal
 from tests.jobs.expectations.helpers import answer, failure, failures
 
 _JSON = st.recursive(

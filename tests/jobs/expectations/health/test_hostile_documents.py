@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.expectations.health.document import MAX_ENTRIES, NotHealthDocument
+from jobs.expectations.health.document import (
+    MAX_ENTRIES,
+    EntryRules,
+    NotHealthDocument,
+    describe_verdict,
+    judge_document,
+)
 from jobs.expectations.health.formats import HealthFormat, read_document
-from jobs.expectations.health.verdicts import EntryRules, describe_verdict, judge_document
 
 _KEYS = st.sampled_from(
     ["status", "Status", "components", "details", "checks", "entries", "results", "data", "duration", "output", "name"]

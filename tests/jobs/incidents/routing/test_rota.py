@@ -17,7 +17,7 @@ from jobs.incidents.rota_calendar import (
     list_shifts,
     parse_calendar,
 )
-from jobs.incidents.routes import Rota
+from jobs.incidents.rotas import Rota
 from jobs.schedules import load_time_zone
 from tests.jobs.incidents.routing.calendars import calendar_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.incidents.routes import OnCallTable, RotaDefinition
+from jobs.incidents.rotas import OnCallTable, RotaDefinition
 
 NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
 ROTA: dict[str, Any] = {"file": "rota.ics", "people": {"Anna": "phone"}, "otherwise": ["chat"]}

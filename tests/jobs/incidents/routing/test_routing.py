@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jobs.incidents.rota_calendar import evaluate_calendar
-from jobs.incidents.routes import Rota, Route
-from jobs.incidents.routing import RoutingTable, channels_of, find_uncovered_since, find_unmatched_routes
+from jobs.incidents.rotas import Rota
+from jobs.incidents.routes import Route, RoutingTable, channels_of, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import Suppression, SuppressionKind
 from jobs.schedules import load_time_zone

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from jobs.incidents.suppression.finding import SuppressionSet, find_pause, find_suppression
+from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.windows import AlertSubject
 from tests.jobs.incidents.suppression.dialects import cloudprober_period, cloudprober_window, gatus_window
+from tests.jobs.incidents.world import find_pause
 
 _FILE = Path(__file__).parents[3] / "data" / "suppression" / "windows.json"
 _DATA: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))

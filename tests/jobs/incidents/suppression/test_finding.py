@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from jobs.incidents.suppression.finding import (
     SuppressionSet,
     counts_as_sample,
-    find_pause,
     find_suppression,
     find_unmatched,
     list_window_times,
@@ -26,6 +25,7 @@ from jobs.incidents.suppression.windows import (
     Silence,
 )
 from jobs.incidents.values import Suppression, SuppressionKind
+from tests.jobs.incidents.world import find_pause
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday
 HOUR = timedelta(hours=1)

@@ -14,7 +14,7 @@ from jobs.notifications.channels.mail import compose_mail
 from jobs.notifications.channels.ntfy import ntfy_content
 from jobs.notifications.channels.slack import slack_content
 from jobs.notifications.channels.teams import teams_content
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.templates.definition import message_values
 from tests.parts.notifications import make_channel, message
 

@@ -12,7 +12,7 @@ import pytest
 from jobs.incidents.values import Notification, TransitionKind
 from jobs.notifications.channels.azure_action_group import build_common_alert
 from jobs.notifications.channels.mail import compose_mail
-from jobs.notifications.message import Message
+from jobs.notifications.port import Message
 from jobs.notifications.templates.incident_message import SAMPLE_DETAILS, make_message, sample_transition
 from jobs.runs.answer_text import format_answer
 from tests.parts.notifications import NotificationService, make_channel, resources

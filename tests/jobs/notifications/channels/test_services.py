@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.channels.alertmanager import AlertmanagerSender
 from jobs.notifications.channels.datadog_event import DatadogEventSender
-from jobs.notifications.message import Message
-from jobs.notifications.port import SendFailed, SentReference
+from jobs.notifications.port import Message, SendFailed, SentReference
 from jobs.notifications.templates.incident_message import SAMPLE_MESSAGE
 from tests.parts.http_server import Answer, Request
 from tests.parts.notifications import NotificationService, make_channel, message, resources

@@ -12,7 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from jobs.incidents.values import AlertKey, Incident, Notification, Transition, TransitionKind
 from jobs.model_base import FrozenModel
-from jobs.notifications.message import Message, plain_text
+from jobs.notifications.port import Message, plain_text
 from jobs.notifications.templates.definition import TemplatesSection
 from jobs.notifications.templates.incident_message import (
     SAMPLE_DETAILS,

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, ManualOverride, count_window
-from jobs.running.circuit_breaker.state_machine import reset_circuit, retry_at, with_override
+from jobs.running.circuit_state import CircuitCondition, CircuitState, ManualOverride, count_window
+from jobs.running.circuit_state_machine import reset_circuit, retry_at, with_override
 
 
 def steered(state: CircuitState, step: dict[str, Any], now: datetime) -> CircuitState:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.breakers import ADMITTED_WITHOUT_STORE, CircuitBreakers
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_breakers import ADMITTED_WITHOUT_STORE, CircuitBreakers
+from jobs.running.circuit_state import (
     CircuitCondition,
     CircuitState,
     ManualOverride,

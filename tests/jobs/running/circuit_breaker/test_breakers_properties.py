@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     UNCOUNTED_PERIOD,
     CircuitAdmission,
@@ -24,7 +24,7 @@ from jobs.running.circuit_breaker.state import (
     dump_state,
     load_state,
 )
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
+from jobs.running.circuit_state_machine import admit_run, record_result, reset_circuit, with_override
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START
 

@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     CircuitCondition,
     CircuitPermit,
     CircuitState,
     ManualOverride,
 )
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
+from jobs.running.circuit_state_machine import admit_run, record_result, reset_circuit, with_override
 from tests.jobs.running.circuit_breaker.circuit_steps import look, look_at_counts, steered
 from tests.jobs.running.running_cases import cases
 
@@ -262,7 +262,9 @@ def test_a_circuit_continues_as_before_once_no_one_holds_it_any_more() -> None:
     held = with_override(opened, ManualOverride(False, NOON, at(30)))
     assert admit_run(held, THREE, at(29), LEASE).is_allowed
     assert not admit_run(held, THREE, at(30), LEASE).is_allowed
-    assert admit_run(held, THREE, at(60), LEASE).is_probe
+    probe = admit_run(held, THREE, at(60), LEASE).permit
+    assert probe is not None
+    assert probe.lease is not None
 
 
 def test_a_run_that_was_let_through_by_force_does_not_count() -> None:

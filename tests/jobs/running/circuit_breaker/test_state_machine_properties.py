@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state import (
+from jobs.running.circuit_state import (
     CLOSED_CIRCUIT,
     UNCOUNTED_PERIOD,
     CircuitCondition,
@@ -19,7 +19,7 @@ from jobs.running.circuit_breaker.state import (
     dump_state,
     load_state,
 )
-from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
+from jobs.running.circuit_state_machine import admit_run, record_result, reset_circuit, with_override
 
 LEASE = 20.0
 
@@ -94,7 +94,8 @@ class AnyOrder(RuleBasedStateMachine):
             due = before.opened_at + timedelta(seconds=self.policy.open_for)
             assert admission.is_allowed is (self.now >= due), "open admits when open_for is over, and not before"
         assert admission.is_allowed is not bool(admission.reason)
-        assert admission.is_probe is (admission.is_allowed and before.condition is not CircuitCondition.CLOSED)
+        is_probe = admission.permit is not None and admission.permit.lease is not None
+        assert is_probe is (admission.is_allowed and before.condition is not CircuitCondition.CLOSED)
         self.state = admission.state
         if admission.permit is not None:
             self.going.append(admission.permit)

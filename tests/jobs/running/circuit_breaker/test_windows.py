@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.circuit_breaker.state import EMPTY_WINDOW, CircuitWindow, add_run, count_window, merge_successes
+from jobs.running.circuit_state import EMPTY_WINDOW, CircuitWindow, add_run, count_window, merge_successes
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUNS = st.lists(st.tuples(st.floats(0, 20), st.booleans(), st.booleans()), max_size=60)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.policies import RetryPolicy
-from jobs.running.retry_loop import AttemptResult, RetryRules, next_wait, retry_until_decided, should_retry
+from jobs.running.attempts import AttemptResult, RetryRules, next_wait, retry_until_decided, should_retry
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.running.running_cases import cases
 from tests.jobs.running.virtual_time import START

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.checks.clock import Phase
-from jobs.checks.messages.timeouts import describe_timeout
-from jobs.expectations.messages import describe_unmet
+from jobs.checks.clock import Phase, describe_timeout
+from jobs.expectations.judging import describe_unmet
 from jobs.running.retry_budget import describe_no_time_left, seconds
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.running.self_checks.network import ReferenceResult, find_blindness
+from jobs.running.network_self_check import ReferenceResult, find_blindness
 from jobs.runs import ErrorClass
 
 OK = ReferenceResult("https://a.example", None)

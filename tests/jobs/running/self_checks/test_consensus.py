@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.running.self_checks.network import EVIDENCE, EXPLAINED, MAX_AGE, Consensus, find_remote_host
+from jobs.running.network_self_check import EVIDENCE, EXPLAINED, MAX_AGE, Consensus, find_remote_host
 from jobs.runs import ErrorClass
 
 DNS, CONNECT = ErrorClass.DNS_FAILURE, ErrorClass.CONNECT_TIMEOUT

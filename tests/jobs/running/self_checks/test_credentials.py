@@ -8,7 +8,7 @@ import pytest
 
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.ports import CredentialRefresh
-from jobs.running.self_checks.own_checks import NO_CREDENTIALS, CredentialChecks
+from jobs.running.self_checks import NO_CREDENTIALS, CredentialChecks
 from jobs.runs import ErrorClass
 from tests.jobs.running.run_parts import job
 from tests.jobs.running.virtual_time import virtual_time

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.checks.port import AttemptContext
-from jobs.running.self_checks.network import MAX_PROBES, PeerChecks, parse_references
+from jobs.running.network_self_check import MAX_PROBES, PeerChecks, parse_references
 from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import Target
 from tests.jobs.running.run_parts import job

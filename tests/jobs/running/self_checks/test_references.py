@@ -11,10 +11,10 @@ from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard import LOCAL_GUARD
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
+from jobs.running.network_self_check import MAX_RESULT_AGE, REFERENCE_TIMEOUT, ReferenceChecks, parse_references
 from jobs.running.runner import Runner
-from jobs.running.self_checks.network import MAX_RESULT_AGE, REFERENCE_TIMEOUT, ReferenceChecks, parse_references
 from jobs.runs import ErrorClass, Outcome, Run, Ticket
 from jobs.runs.outcomes import ReasonCode
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
+from jobs.trace_ids import span_id_of, trace_id_of
 from observability.exporters import application_insights_sdk as sdk_setup
 from observability.exporters.background import DeliveryCounts
 from observability.sampling import MAX_LINKED_RUNS

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from config.settings.model import Settings
-from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
+from jobs.trace_ids import span_id_of, trace_id_of
 from observability import names
 from observability.events import DeadLettered, Measurement, Measurements, RunRequested
 from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobs.objectives import BURN_PAIRS
-from jobs.policies.telemetry import Reporting
+from jobs.policies.execution import Reporting
 from observability.generation.azure.documents import list_rules
 from observability.generation.azure.resources import ERROR, LogAlertRule
 from observability.generation.azure.rules import (

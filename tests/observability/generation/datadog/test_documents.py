@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.policies.telemetry import Reporting
+from jobs.policies.execution import Reporting
 from observability import names
 from observability.generation.datadog.documents import tag_value
 from observability.generation.datadog.target import TARGET, find_invalid_parts

@@ -14,9 +14,9 @@ from pathlib import Path
 from random import Random
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.definition.job_alerts import OBJECTIVES_PART, name_burn_rule
-from jobs.definition.objective import SelectedObjective
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.objectives import BurnPair, list_possible_pairs
 from jobs.runs import Ticket

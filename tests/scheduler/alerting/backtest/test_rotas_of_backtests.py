@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.routes import RotaDefinition, Route
+from jobs.incidents.rotas import RotaDefinition
+from jobs.incidents.routes import Route
 from scheduler.alerting.rotas import RotaReader
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.backtest.service import BacktestRequest, build_backtester

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from jobs.incidents.values import AlertDecision, Notification, TransitionKind
-from jobs.notifications.message import Message
-from jobs.notifications.outbox import (
+from jobs.notifications.port import (
     ChannelState,
     ChannelThread,
+    Message,
     OutboxChanges,
     OutboxRow,
+    SendFailed,
+    SentReference,
     UndeliveredNotification,
 )
-from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.alerting.delivery.rendering import choose_kind

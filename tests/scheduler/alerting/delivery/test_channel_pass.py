@@ -10,8 +10,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.incidents.values import TransitionKind
-from jobs.notifications.outbox import UndeliveredNotification
-from jobs.notifications.port import SendFailed, SentReference
+from jobs.notifications.port import SendFailed, SentReference, UndeliveredNotification
 from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.outcomes import DeliveryPolicy
 from scheduler.stores.port import StoreUnavailable

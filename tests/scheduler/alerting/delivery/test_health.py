@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.notifications.outbox import ChannelState
+from jobs.notifications.port import ChannelState
 from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
 from tests.scheduler.alerting.delivery.memory_outbox import START
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.alerting.evaluation import CompiledRules
+from jobs.alerting.rule import CompiledRules
 from jobs.runs import Run, Trigger
 from scheduler.alerting.evaluation.history import PAGE_SIZE, SampleReader
 from tests.jobs.alerting.alert_samples import rule_of

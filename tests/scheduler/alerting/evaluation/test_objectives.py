@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.definition.job_alerts import OBJECTIVES_PART
-from jobs.definition.objective import SelectedObjective
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.routes import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey
 from jobs.runs import Run, Ticket

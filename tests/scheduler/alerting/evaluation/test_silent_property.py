@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.alerting.evaluation import CompiledRules
+from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from scheduler.alerting.evaluation.silent_jobs import SilentJobs
 from tests.jobs.alerting.alert_samples import START, rule_of

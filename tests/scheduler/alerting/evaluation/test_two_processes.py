@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert
-from jobs.alerting.evaluation import evaluate
 from jobs.alerting.facts import Sample, history_of, sample_of_run
+from jobs.alerting.rule import evaluate
 from jobs.runs import Run
 from tests.jobs.alerting.alert_samples import NO_FACTS
 from tests.scheduler.alerting.evaluation.evaluator_world import START, EvaluatorWorld

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.alerting.alert import AlertStatus
-from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, dump_state
+from jobs.running.circuit_state import CircuitCondition, CircuitState, dump_state
 from jobs.runs import Ticket
 from jobs.runs.outcomes import ErrorClass
 from scheduler.catalog.catalog import CatalogJob

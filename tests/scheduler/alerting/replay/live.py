@@ -10,13 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.alerting.alert import Alert, advance
-from jobs.alerting.evaluation import evaluate
 from jobs.alerting.facts import Sample, SubjectFacts, history_of
 from jobs.alerting.groups import AlertGroup, judge_group
+from jobs.alerting.rule import evaluate
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.engine.facts import AlertFacts
-from jobs.incidents.routes import Route
-from jobs.incidents.routing import RoutingTable
+from jobs.incidents.routes import Route, RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import AlertKey, Notification
 from scheduler.alerting.causes import find_causes

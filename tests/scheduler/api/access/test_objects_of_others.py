@@ -12,7 +12,7 @@ from config.job_files.job_set import JobSet
 from jobs.checks.binding.names import parse_host_pattern, parse_tag
 from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.definition.objective import SelectedObjective
+from jobs.definition.job import SelectedObjective
 from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from tests.parts.notifications import make_channel

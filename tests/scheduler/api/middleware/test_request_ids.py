@@ -11,7 +11,7 @@ import re
 import pytest
 
 from jobs.redaction import Redactor
-from jobs.request_id import current_request_id, run_for_request
+from jobs.trace_ids import current_request_id, run_for_request
 from observability.logs import configure_logging
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient

@@ -10,7 +10,7 @@ import pytest
 
 import scheduler.features.incidents.exclusions
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 from jobs.runs.states import Cause, JobStatus, StateChange

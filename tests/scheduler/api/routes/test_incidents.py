@@ -12,7 +12,7 @@ import pytest
 
 from jobs.alerting.alert import Verdict, advance
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import (
     AlertKey,
@@ -23,7 +23,7 @@ from jobs.incidents.values import (
     Notification,
     TransitionKind,
 )
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from jobs.formats.trace_ids import trace_id_of
 from jobs.runs import ErrorClass, Outcome, Phases
+from jobs.trace_ids import trace_id_of
 from tests.jobs.running.run_parts import REFUSED, Hang, answer, broken
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.stores.repositories import Repositories

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import (
     AlertKey,
     Announcement,
@@ -21,7 +21,7 @@ from jobs.incidents.values import (
     Notification,
     TransitionKind,
 )
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite

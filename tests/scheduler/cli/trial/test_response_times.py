@@ -13,7 +13,7 @@ from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge
 from jobs.redaction import Redactor
 from jobs.running import runner
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.incidents.suppression.finding import SuppressionSet, find_pause, find_suppression
+from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.windows import AlertSubject, ExplicitSelector, MaintenanceWindow
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
@@ -18,6 +18,7 @@ from scheduler.features.suppressions.service import NewSilence, SilenceManager, 
 from scheduler.identity.principal import Caller, ChangeSource, Principal, PrincipalKind, Role
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.repositories import Repositories
+from tests.jobs.incidents.world import find_pause
 from tests.scheduler.audit.memory_trail import API_CALLER, MemoryAuditTrail
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore

@@ -11,7 +11,7 @@ import pytest
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
 from jobs.incidents.values import Incident
 from jobs.notifications.channels.webhook import WebhookChannel
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.channels.queries import ChannelQueries

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.definition.job_alerts import OBJECTIVES_PART
-from jobs.definition.objective import SelectedObjective
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.features.incidents.visibility import SubjectVisibility

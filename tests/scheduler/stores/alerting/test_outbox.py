@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.incidents.values import AlertDecision, Notification, TransitionKind
-from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
+from jobs.notifications.port import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows

@@ -41,7 +41,7 @@ export function updateTimes() {
   }
 }
 
-/** `in 12 s`, `now`, `3 min 20 s ago`: as jobs.formats.durations.describe_distance. */
+/** `in 12 s`, `now`, `3 min 20 s ago`: as jobs.formats.describe_distance. */
 export function describeDistance(seconds) {
   if (Math.abs(seconds) < 0.5) return "now";
   const span = describeSpan(Math.round(Math.abs(seconds)));

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from jobs.responses.reading import BlockingClient
+from jobs.responses import BlockingClient
 from observability.generation.azure.arm_client import MAX_REQUESTS, MAX_RETRY_AFTER_S, ArmClient
 from observability.generation.document import ToolError
 from tests.observability.generation.azure.api.commands import rule_path

@@ -16,7 +16,7 @@ from typing import Any
 
 from jobs.alerting.alert import Verdict, advance
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import (
     AlertKey,
@@ -27,7 +27,7 @@ from jobs.incidents.values import (
     Notification,
     TransitionKind,
 )
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation, Phases
 from scheduler.audit.stored_trail import StoredAuditTrail

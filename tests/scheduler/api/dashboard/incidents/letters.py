@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobs.incidents.values import Notification, TransitionKind
-from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
+from jobs.notifications.port import OutboxChanges, UndeliveredNotification
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import START
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
 from scheduler.authentication.port import Authentication
 from scheduler.features.incidents.page import find_morning
