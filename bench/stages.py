@@ -1,4 +1,4 @@
-"""CPU of each stage of a run beside its budget, from samples of one process, and of a bare httpx request.
+"""CPU of each stage of a run next to its budget, from samples of one process, and of a bare httpx request.
 
 A timer of CPU time interrupts the program each millisecond; a sample counts for the innermost function that belongs to
 a stage. `--full` lists the functions with the most samples.

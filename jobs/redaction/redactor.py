@@ -102,13 +102,13 @@ class FormIndex:
     def strip_partial_form(self, text: str) -> str:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
-        whole = kept = text.rstrip("\ufffd")
+        whole = shown = text.rstrip("\ufffd")
         for _ in range(_MAX_NESTED):
-            at = self._find_partial_form(kept)
+            at = self._find_partial_form(shown)
             if at is None:
                 break
-            kept = kept[:at]
-        return text if kept is whole else kept
+            shown = shown[:at]
+        return text if shown is whole else shown
 
     def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)

@@ -36,8 +36,7 @@ USUAL_DELAY = 0.1
 class LostTime:
     """The time for which this process did not run: stopped, on a machine that was paused or moved, or without CPU.
 
-    It is nobody's timeout: deadlines of attempts count only the time in which the process ran, and response times
-    exclude the rest. While runs are under way, a timer of the event loop shows how late the loop is. In seconds;
+    Deadlines of attempts count only the time in which the process ran, and response times exclude the rest. While runs are under way, a timer of the event loop shows how late the loop is. In seconds;
     `read` returns monotonic ones.
     """
 

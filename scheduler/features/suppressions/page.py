@@ -172,7 +172,7 @@ async def _show_window(services: Services, window: WindowModel) -> SuppressionEn
         # What has started is created anew from now on.
         recreate = {name: value for name, value in recreate.items() if name not in ("from", "for", "timezone")}
         recreate["until"] = window.ends_at.isoformat()
-    # Of a window of the job files a limited caller sees only which of its own jobs are selected.
+    # Of a window of the job files a limited caller sees only which of its jobs are selected.
     is_limited = window.id is None and isinstance(services.catalog, LimitedCatalog)
     jobs = select.jobs if is_limited else await services.suppression_coverage.list_jobs(select, window.limited_to)
     return SuppressionEntry(
