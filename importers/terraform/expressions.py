@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from importers.ledger import UnresolvedText
+from importers.source_tree import UnresolvedText
 from importers.terraform.scope import HclScope, UnknownHclValue, call_function
 from importers.terraform.templates import Scanner, parse_heredoc, parse_quoted
 

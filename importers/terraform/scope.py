@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from importers.errors import UnreadableSource
-from importers.ledger import UnresolvedText
+from importers.source_tree import UnreadableSource, UnresolvedText
 
 MAX_STEPS = 1_000_000
 """Evaluated parts of expressions, entries and hundreds of characters of what they make: a few seconds."""

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from importers.errors import UnreadableSource
+from importers.source_tree import UnreadableSource
 from importers.terraform.scope import MAX_TEXT, HclScope, UnknownHclValue, write_text
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)

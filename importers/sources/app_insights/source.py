@@ -9,19 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from importers.errors import NotCarriedOver, UnreadableSource
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode, SourceTree, is_unresolved, refuse_unresolved
-from importers.source_file import SourceFile
-from importers.sources.app_insights.settings import DEFAULT_FREQUENCY, SETTING_HANDLERS, put_timing, use_own
-from importers.sources.app_insights.standard import (
+from importers.ledger import JobDraft
+from importers.reading import find_text
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceFile,
+    SourceNode,
+    SourceTree,
+    UnreadableSource,
+    is_unresolved,
+    refuse_unresolved,
+)
+from importers.sources.app_insights.resources import (
+    DEFAULT_FREQUENCY,
+    SETTING_HANDLERS,
     find_key,
     first_entry,
     import_alert,
     normalise,
     put_standard_request,
+    put_timing,
     put_validation_rules,
+    use_own,
 )
 from importers.sources.app_insights.templates import (
     METRIC_ALERT,
@@ -34,7 +44,6 @@ from importers.sources.app_insights.templates import (
 from importers.sources.app_insights.web_test_xml import parse_web_test, read_attribute
 from importers.sources.app_insights.web_tests import put_web_test, sum_timeouts
 from importers.terraform.resources import has_resources, is_hcl, read_resources
-from importers.values.reading import find_text
 
 _NAME_KEYS = ("name", "namepropertiesname", "webtestname")
 _STRUCTURE = (

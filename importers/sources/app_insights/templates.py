@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree, UnresolvedText
+from importers.source_tree import SourceNode, SourceTree, UnresolvedText
 from jobs.problems import KeyPath
 
 _TOKEN = re.compile(

@@ -7,27 +7,23 @@ import binascii
 import re
 from typing import Any
 
-from importers.errors import NotCarriedOver
+from importers.http_requests import TestVariables, find_variables, put_basic_auth, put_body, put_header, put_url
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.app_insights.rules import (
-    expect_status,
-    hidden_field_groups,
-    put_extraction_rules,
-    put_validation_rules,
-    save_hidden_field,
-)
-from importers.sources.app_insights.settings import DEFAULT_TIMEOUT
+from importers.ledger import JobDraft
+from importers.reading import write_duration
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.app_insights.resources import DEFAULT_TIMEOUT
 from importers.sources.app_insights.web_test_xml import (
     child_elements,
     element_text,
+    expect_status,
     find_element,
+    hidden_field_groups,
+    put_extraction_rules,
+    put_validation_rules,
     read_attribute,
+    save_hidden_field,
 )
-from importers.values.http_requests import put_basic_auth, put_body, put_header, put_url
-from importers.values.reading import write_duration
-from importers.values.test_variables import TestVariables, find_variables
 from jobs.problems import looks_secret
 
 _IDLE_OF_REQUEST = (

@@ -6,13 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from importers.errors import NotCarriedOver
-from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, KeyHandler, drop_key, use_key
-from importers.ledger import SourceNode
-from importers.sources.blackbox.module_parts import put_ip_protocol, put_tls, translate_pattern
-from importers.sources.blackbox.targets import ProbeTarget
-from importers.values.http_requests import (
+from importers.http_requests import (
     put_basic_auth,
     put_bearer_auth,
     put_body,
@@ -20,7 +14,9 @@ from importers.values.http_requests import (
     put_proxy,
     put_url,
 )
-from importers.values.reading import (
+from importers.import_context import ImportContext
+from importers.ledger import JobDraft, KeyHandler, drop_key, use_key
+from importers.reading import (
     describe_type,
     read_boolean,
     read_integer,
@@ -29,6 +25,9 @@ from importers.values.reading import (
     read_optional_text,
     read_text,
 )
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.blackbox.targets import ProbeTarget, translate_pattern
+from importers.sources.blackbox.tcp_and_dns_modules import put_ip_protocol, put_tls
 
 Reference = dict[str, str]
 

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode
-from importers.sources.blackbox.module_parts import expand_replacement, translate_pattern
-from importers.values.reading import parse_seconds, read_list, read_mapping, read_optional_text, read_text
+from importers.reading import parse_seconds, read_list, read_mapping, read_optional_text, read_text
+from importers.source_tree import NotCarriedOver, SourceNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,3 +325,46 @@ def find_listed_targets(root: SourceNode, modules: Sequence[str], context: Impor
             shown = {name: value for name, value in labels.items() if not name.startswith("__")}
             nodes = [target, *group.labels.values()]
             yield ProbeTarget(read_text(target), module, shown, target, nodes)
+
+
+_PIECE = re.compile(
+    r"\\Q(?P<quoted>.*?)(?:\\E|$)|\\(?P<escape>.)"
+    r"|\[(?P<group>\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]])*)\]|(?P<plain>.)",
+    re.DOTALL,
+)
+
+
+_REPEATED_ANCHOR = re.compile(r"(\^|\$|\\b|\\B|\\A|\\z)([*+?])")
+
+
+def translate_pattern(pattern: str, *, by_line: bool = False) -> str:
+    """Return a pattern that matches what it matches in Go.
+
+    `$` is the end of the text alone in Go. `by_line`: of a dialogue, whose lines are compared one by one.
+    """
+    end = r"\r?$" if by_line else r"\Z"
+    is_multiline = re.match(r"\(\?[a-zA-Z]*m", pattern) is not None
+    text = _REPEATED_ANCHOR.sub(lambda found: found[1] if found[2] == "+" else "", pattern)
+    parts: list[str] = []
+    for piece in _PIECE.finditer(text):
+        if piece["quoted"] is not None:
+            parts.append(re.escape(piece["quoted"]))
+        elif piece["escape"] is not None:
+            parts.append(end if piece["escape"] == "z" else f"\\{piece['escape']}")
+        elif piece["group"] is not None:
+            parts.append(f"[{piece['group']}]")
+        elif piece["plain"] == "$" and not is_multiline:
+            parts.append(end)
+        else:
+            parts.append(piece["plain"])
+    written = "".join(parts).replace("(?U)", "")
+    return f"(?m){written}" if by_line and ("^" in written or "$" in written) else written
+
+
+def expand_replacement(replacement: str) -> str:
+    """Return Go's `$1` and `${name}` as Python's `\\g<1>` and `\\g<name>`."""
+
+    def replace(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else f"\\g<{found[1] or found[2]}>"
+
+    return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", replace, replacement.replace("\\", "\\\\"))

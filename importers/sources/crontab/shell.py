@@ -1,4 +1,4 @@
-"""Reads the one program that a command line of a crontab runs. Called by mapping. Pure; nothing is executed.
+"""Reads the one program that a command line of a crontab runs. Pure; nothing is executed.
 
 Understood are redirections of output, `sleep N;` and `cd DIR &&` before, `|| true` after, and programs that only start
 another one, such as `timeout 30`, `flock -n FILE` and `sh -c`. Any other shell syntax is refused with its reason.
@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from importers.errors import NotCarriedOver
-from importers.values.reading import parse_seconds
+from importers.reading import parse_seconds
+from importers.source_tree import NotCarriedOver
 
 _OPERATOR = re.compile(r"[();<>|&]+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)

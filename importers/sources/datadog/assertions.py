@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.values.test_variables import TestVariables
+from importers.http_requests import TestVariables
+from importers.ledger import JobDraft
+from importers.source_tree import NotCarriedOver, SourceNode
 
 _COMPARISONS = {
     "is": "equals",

@@ -1,4 +1,4 @@
-"""Maps the subtypes of API tests but `multi` to checks. Called by synthetic_tests."""
+"""Maps the subtypes of API tests but `multi` to checks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import get_args
 from urllib.parse import urlsplit
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
+from importers.http_requests import TestVariables
+from importers.ledger import JobDraft
+from importers.reading import read_boolean, read_integer, read_optional_text
+from importers.source_tree import NotCarriedOver, SourceNode
 from importers.sources.datadog.assertions import put_assertions
 from importers.sources.datadog.requests import put_request, read_timeout
-from importers.values.reading import read_boolean, read_integer, read_optional_text
-from importers.values.test_variables import TestVariables
 from jobs.targets.dns import RecordType
 
 KindMapper = Callable[[TestVariables, JobDraft, SourceNode, SourceNode | None], float]

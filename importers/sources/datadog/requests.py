@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.datadog.assertions import put_assertions
-from importers.values.http_requests import put_body, put_header, put_url
-from importers.values.reading import (
+from importers.http_requests import TestVariables, put_body, put_header, put_url
+from importers.ledger import JobDraft
+from importers.reading import (
     read_boolean,
     read_integer,
     read_mapping,
@@ -17,7 +14,8 @@ from importers.values.reading import (
     read_text,
     write_duration,
 )
-from importers.values.test_variables import TestVariables
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.datadog.assertions import put_assertions
 from jobs.problems import looks_secret
 
 _NO_REVOCATION = "revocation of certificates is not checked"

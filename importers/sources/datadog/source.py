@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree
-from importers.source_file import SourceFile
+from importers.reading import find_text
+from importers.source_tree import SourceFile, SourceNode, SourceTree, UnreadableSource
 from importers.sources.datadog.synthetic_tests import import_test
 from importers.terraform.resources import has_resources, is_hcl, read_resources
-from importers.values.reading import find_text
 from jobs.problems import KeyPath, dotted_path
 
 RESOURCE = "datadog_synthetics_test"

@@ -6,15 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, KeyHandler
-from importers.ledger import SourceNode, refuse_unresolved
+from importers.http_requests import TestVariables
+from importers.import_context import ImportContext, add_listed_entry
+from importers.ledger import JobDraft, KeyHandler
+from importers.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
+from importers.source_tree import NotCarriedOver, SourceNode, refuse_unresolved
 from importers.sources.datadog.kinds import MAPPED_SUBTYPES, REFUSED_SUBTYPES
 from importers.sources.datadog.requests import map_steps
-from importers.values.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
-from importers.values.sections import add_listed_entry
-from importers.values.test_variables import TestVariables
 from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 
 DEFAULT_TICK = 60

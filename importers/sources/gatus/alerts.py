@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext, make_slug, make_unique
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.gatus.clients import read_known_text
-from importers.values.reading import (
+from importers.ledger import JobDraft
+from importers.reading import (
     read_boolean,
     read_integer,
     read_list,
@@ -21,6 +18,8 @@ from importers.values.reading import (
     read_text,
     write_duration,
 )
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.gatus.clients import read_known_text
 
 FAILURES, SUCCESSES = 3, 2
 """The thresholds of Gatus without a value."""

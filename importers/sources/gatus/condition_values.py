@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.values.reading import parse_seconds
+from importers.reading import parse_seconds
+from importers.source_tree import NotCarriedOver
 
 OPERATORS = ("==", "!=", "<=", ">=", ">", "<")
 """In the order in which Gatus looks for them."""

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from importers.errors import NotCarriedOver
+from importers.reading import write_duration
+from importers.source_tree import NotCarriedOver
 from importers.sources.gatus.condition_values import (
     Condition,
     Entry,
@@ -24,7 +25,6 @@ from importers.sources.gatus.condition_values import (
     parse_int,
     to_number,
 )
-from importers.values.reading import write_duration
 
 _PART = re.compile(r"(?P<key>[^.\[\]]+)|\[(?P<index>\d+)\]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -7,17 +7,10 @@ import re
 from functools import partial
 from typing import Any
 
-from importers.errors import NotCarriedOver
+from importers.http_requests import put_body, put_header
 from importers.import_context import ImportContext, make_slug, make_unique
-from importers.job_draft import JobDraft, KeyHandler, drop_key
-from importers.ledger import SourceNode
-from importers.sources.gatus.alerts import AlertDefaults, put_alerts
-from importers.sources.gatus.clients import put_client, read_known_text
-from importers.sources.gatus.condition_values import Placeholder, parse_condition
-from importers.sources.gatus.conditions import RCODES, map_condition
-from importers.sources.gatus.kinds import fill_body, find_kind, put_target
-from importers.values.http_requests import put_body, put_header
-from importers.values.reading import (
+from importers.ledger import JobDraft, KeyHandler, drop_key
+from importers.reading import (
     read_boolean,
     read_list,
     read_mapping,
@@ -26,6 +19,11 @@ from importers.values.reading import (
     read_text,
     write_duration,
 )
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.gatus.alerts import AlertDefaults, put_alerts
+from importers.sources.gatus.clients import fill_body, find_kind, put_client, put_target, read_known_text
+from importers.sources.gatus.condition_values import Placeholder, parse_condition
+from importers.sources.gatus.conditions import RCODES, map_condition
 
 _START = re.compile(r"(\d{2}):(\d{2})")
 _DAYS = {"sunday": "SUN", "monday": "MON", "tuesday": "TUE", "wednesday": "WED", "thursday": "THU", "friday": "FRI",

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.documents.parse_result import depth_exceeds
-from importers.errors import UnreadableSource
-from importers.ledger import SourceNode
+from importers.source_tree import SourceNode, UnreadableSource
 
 BOOKKEEPING_COLUMNS = frozenset(
     {"id", "user_id", "created_date", "modified_date", "last_updated_date", "dns_last_result", "last_start_date"}

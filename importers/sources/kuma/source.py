@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile, SourceNode, SourceTree, UnreadableSource
+from importers.sources.kuma.alerting import import_maintenances, import_notifications
 from importers.sources.kuma.database import (
     DEFINITION_TABLES,
     MAGIC,
@@ -22,9 +21,7 @@ from importers.sources.kuma.database import (
     KumaDatabase,
     open_database,
 )
-from importers.sources.kuma.maintenance import import_maintenances
-from importers.sources.kuma.monitors.importing import import_groups, import_monitors, use_idle_columns
-from importers.sources.kuma.notifications import import_notifications
+from importers.sources.kuma.monitors import import_groups, import_monitors, use_idle_columns
 from importers.sources.kuma.rows import (
     JSON_COLUMNS,
     OPTION_COLUMNS,

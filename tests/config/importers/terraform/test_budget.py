@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext
-from importers.ledger import UnresolvedText
+from importers.source_tree import UnreadableSource, UnresolvedText
 from importers.terraform.resources import read_resources
 from importers.terraform.scope import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
 from tests.config.importers.importing import leaf_paths, text_file

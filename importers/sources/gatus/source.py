@@ -1,39 +1,34 @@
-"""A suite of Gatus as a job with several steps.
+"""Files of Gatus: finds what each top-level key becomes, suites included.
 
-Endpoints that always run at the end become `cleanup`. Values are carried by `[CONTEXT].name`, here by `${name}`.
+Several files are read together, as Gatus merges the files of a folder. A suite becomes a job of steps.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, drop_key
-from importers.ledger import SourceNode
-from importers.sources.gatus.alerts import AlertDefaults
-from importers.sources.gatus.clients import put_client, read_known_text
+from importers.ledger import JobDraft, drop_key
+from importers.reading import read_boolean, read_list, read_mapping, read_seconds, read_text, write_duration
+from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, UnreadableSource
+from importers.sources.gatus.alerts import AlertDefaults, add_channels
+from importers.sources.gatus.clients import expand_tree, find_kind, put_client, put_target, read_known_text
 from importers.sources.gatus.condition_values import parse_condition
 from importers.sources.gatus.conditions import map_condition, to_json_path
 from importers.sources.gatus.endpoints import (
     UI_REASON,
+    add_window,
+    map_endpoint,
+    map_external,
     put_enabled,
     put_group,
     put_interval,
     put_labels,
     put_request,
     start_job,
-)
-from importers.sources.gatus.kinds import find_kind, put_target
-from importers.values.reading import (
-    read_boolean,
-    read_list,
-    read_mapping,
-    read_seconds,
-    read_text,
-    write_duration,
 )
 
 _CONTEXT = re.compile(r"\[CONTEXT\]\.([\w.-]*[\w-])", re.IGNORECASE)
@@ -226,3 +221,83 @@ def _put_saved(draft: JobDraft, node: SourceNode, step: dict[str, Any], saved: s
         draft.use(value, how="" if name == key else f"the value is named {name}")
     if values:
         step["save"] = values
+
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_SERVES = "the scheduler is configured by its settings"
+_DASHBOARD = "it changes the pages of Gatus"
+_GLOBAL_REASONS = {
+    "debug": (_SERVES, "the setting log_level"),
+    "metrics": (_SERVES, "the page of metrics, docs/telemetry.md"),
+    "skip-invalid-config-update": ("job files with problems are never used: the last valid set stays in force", ""),
+    "disable-monitoring-lock": ("jobs do not wait for each other", "concurrency_group, or the setting max_running"),
+    "concurrency": (_SERVES, "the setting max_running, or concurrency_group"),
+    "security": (_SERVES, "identities and roles, docs/security.md"),
+    "storage": (_SERVES, "the setting store"),
+    "web": (_SERVES, "serve --host and --port"),
+    "ui": (_DASHBOARD, "docs/dashboard.md"),
+    "remote": ("other instances are not shown", "the API of each instance"),
+    "connectivity": ("it is the scheduler's own check", "alerts of the scheduler that is blind, docs/alerting.md"),
+    "tunneling": ("there are no SSH tunnels", "run the scheduler within that network"),
+    "announcements": ("there are no announcements", "a note of an incident"),
+}
+_ANCHOR = re.compile(r"""["']?[^\s"':]+["']?:[ \t]+&\S""")
+"""A key whose value has an anchor; Gatus ignores keys that it does not know."""
+_KEYS = frozenset({"endpoints", "external-endpoints", "suites", "services"})
+_TOP_KEYS = _KEYS | _GLOBAL_REASONS.keys() | {"alerting", "maintenance"}
+
+
+def detects(file: SourceFile) -> bool:
+    """Return whether the file has endpoints with conditions, external endpoints or suites."""
+    if not file.shown.lower().endswith(_SUFFIXES):
+        return False
+    try:
+        value = file.document.value
+    except UnreadableSource:
+        return False
+    if not isinstance(value, dict):
+        return False
+    lists = [value[key] for key in _KEYS if isinstance(value.get(key), list)]
+    entries = [entry for entries in lists for entry in entries if isinstance(entry, dict)]
+    return any({"conditions", "url"} <= entry.keys() or "token" in entry or "endpoints" in entry for entry in entries)
+
+
+def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
+    """Add the jobs of all files."""
+    roots: list[SourceNode] = []
+    for file in files:
+        root = context.add_tree(expand_tree(file.tree, context.options.variables))
+        if not isinstance(root.value, dict):
+            hint = "give a configuration of Gatus, with the key endpoints"
+            raise UnreadableSource(file.shown, "is not a mapping", hint, 1, 1)
+        roots.append(root)
+    defaults = AlertDefaults()
+    for root in roots:
+        if (alerting := root.child("alerting")) is not None:
+            add_channels(alerting, context, defaults)
+    for file, root in zip(files, roots, strict=True):
+        rows = file.text.split("\n")
+        for node in root.children():
+            _map_key(node, context, defaults)
+            if node.line is not None and _ANCHOR.match(rows[node.line - 1]) and node.key not in _TOP_KEYS:
+                context.use(node, "shared by an anchor: it is part of what refers to it")
+
+
+def _map_key(node: SourceNode, context: ImportContext, defaults: AlertDefaults) -> None:
+    mappings: dict[str, Callable[[SourceNode, ImportContext, AlertDefaults], None]] = {
+        "endpoints": map_endpoint,
+        "services": map_endpoint,  # its name before version 3
+        "external-endpoints": map_external,
+        "suites": map_suite,
+    }
+    if node.key in mappings and isinstance(node.value, list):
+        for entry in node.children():
+            if isinstance(entry.value, dict):
+                mappings[node.key](entry, context, defaults)
+            else:
+                context.drop(entry, "expected a mapping")
+    elif node.key == "maintenance":
+        add_window(context, node, {"all": True}, "gatus")
+    elif node.key in _GLOBAL_REASONS:
+        why, nearest = _GLOBAL_REASONS[node.key]
+        context.ledger.record_rest(node, why, nearest)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise, product
 from typing import Any
 
-from importers.errors import NotCarriedOver
+from importers.source_tree import NotCarriedOver
 
 MACROS = {
     "@hourly": "0 * * * *",

@@ -1,5 +1,5 @@
 """Files of blackbox_exporter and Prometheus: modules, scrape jobs and targets, each target with its module as a job.
-The functions of the source, see importers.registry.
+The functions of the source, see importers.running.
 """
 
 from __future__ import annotations
@@ -8,15 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from importers.errors import NotCarriedOver, UnreadableSource
 from importers.import_context import ImportContext, make_slug
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.source_file import SourceFile
+from importers.ledger import JobDraft
+from importers.reading import read_optional_text, read_seconds, write_duration
+from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, UnreadableSource
 from importers.sources.blackbox.http_module import put_http
 from importers.sources.blackbox.targets import ProbeTarget, find_listed_targets, find_scrape_targets
 from importers.sources.blackbox.tcp_and_dns_modules import put_dns, put_tcp
-from importers.values.reading import read_optional_text, read_seconds, write_duration
 
 _OFFSET = 0.5
 """Seconds by which a probe ends before its scrape."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
+from importers.ledger import JobDraft
+from importers.reading import write_duration
+from importers.source_tree import SourceNode
 from importers.sources.kuma.rows import KumaRow, KumaRows
-from importers.values.reading import write_duration
 from jobs.alerting.facts import MAX_WINDOW
 from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 

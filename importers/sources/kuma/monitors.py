@@ -5,19 +5,67 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from importers.errors import NotCarriedOver
-from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.sources.kuma.monitors.databases import map_database, map_grpc, map_kafka, map_mqtt
-from importers.sources.kuma.monitors.dns import map_dns
-from importers.sources.kuma.monitors.http import map_http
-from importers.sources.kuma.monitors.monitor import KumaMonitor, MonitorMapper
-from importers.sources.kuma.monitors.push import map_push
-from importers.sources.kuma.monitors.tcp import map_port, map_smtp, map_websocket
-from importers.sources.kuma.monitors.web import map_docker, map_rabbitmq, map_real_browser
+from importers.import_context import ImportContext, add_named_entry
+from importers.ledger import JobDraft
+from importers.reading import join_tags, write_duration
+from importers.source_tree import NotCarriedOver
+from importers.sources.kuma.connections import map_dns, map_port, map_smtp, map_websocket
+from importers.sources.kuma.http import map_http
+from importers.sources.kuma.monitor import KumaMonitor, MonitorMapper, put_alerts
 from importers.sources.kuma.rows import COLUMNS_OF_TYPES, KumaRow, KumaRows
-from importers.values.reading import join_tags, write_duration
-from importers.values.sections import add_named_entry
+from importers.sources.kuma.services import (
+    map_database,
+    map_docker,
+    map_grpc,
+    map_kafka,
+    map_mqtt,
+    map_rabbitmq,
+    map_real_browser,
+)
+from jobs.targets.heartbeat import SHORTEST_TOKEN
+
+_JUDGED_EACH = 60.0
+"""Seconds, by default."""
+
+
+def map_push(monitor: KumaMonitor) -> Sequence[JobDraft]:
+    """Add a heartbeat that is late after the retries of the monitor."""
+    row = monitor.row
+    if row.is_set("upside_down"):
+        raise NotCarriedOver("upside down: a heartbeat that must be missing has no equivalent")
+    draft = monitor.new_draft("heartbeat")
+    _put_token(monitor, draft)
+    draft.put("check.period", write_duration(monitor.interval), *row.nodes("interval"))
+    retries = max(row.whole("maxretries"), 0)
+    grace = max(retries * (row.number("retry_interval") or monitor.interval), 1.0)
+    how = "the retries are the time that a ping can be late" if retries else ""
+    draft.put("check.grace", write_duration(grace), *row.nodes("maxretries", "retry_interval"), how=how)
+    # Without a first ping, the monitor is down as well.
+    draft.put("check.first_within", write_duration(monitor.interval + grace))
+    if monitor.interval < _JUDGED_EACH:
+        draft.put("schedule", {"every": write_duration(monitor.interval)})
+    if row.text("description"):
+        draft.put("description", row.text("description")[:500], *row.nodes("description"))
+    if not row.is_set("active"):
+        draft.put("enabled", False, *row.nodes("active"))
+    put_alerts(monitor, draft, 1, ())
+    return [draft]
+
+
+def _put_token(monitor: KumaMonitor, draft: JobDraft) -> None:
+    """The same token serves here, if it is long enough: then pings only change the start of their address."""
+    nodes = monitor.row.nodes("push_token")
+    token, hint = monitor.row.text("push_token"), f"{draft.name}-token"
+    if len(token) >= SHORTEST_TOKEN:
+        purpose = f"token of the pings of {draft.name}, as in /api/push/TOKEN: pings go to /api/ping/TOKEN now"
+        reference = monitor.context.secrets.reference(token, hint, purpose, next(iter(nodes), None))
+        draft.put("check.token", reference, *nodes, how="pings go to /api/ping/TOKEN, with the same status and msg")
+    else:
+        purpose = f"new token of the pings of {draft.name}, at least {SHORTEST_TOKEN} characters: openssl rand -hex 16"
+        reference = monitor.context.secrets.require(hint, purpose)
+        how = f"a new token is required, as one has at least {SHORTEST_TOKEN} characters"
+        draft.put("check.token", reference, *nodes, how=how)
+
 
 _MAX_LEVELS = 100
 

@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.kuma.monitors.monitor import KumaMonitor, put_common_parts
-from importers.values.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
+from importers.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
+from importers.ledger import JobDraft
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.kuma.monitor import KumaMonitor, put_common_parts
 
 _CA = "write the certificates to a file, and name it in check.tls.ca_file"
 

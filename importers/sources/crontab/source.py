@@ -1,20 +1,18 @@
-"""Maps the lines of crontabs to jobs: the functions of the source, see importers.registry."""
+"""Maps the lines of crontabs to jobs: the functions of the source, see importers.running."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from importers.errors import NotCarriedOver, UnreadableSource
+from importers.cron import CronSchedule, InvalidSchedule, parse_schedule_fields
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.source_file import SourceFile
+from importers.ledger import JobDraft
+from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, UnreadableSource
 from importers.sources.crontab.commands import make_name, read_request
 from importers.sources.crontab.heartbeats import find_ping, put_heartbeat
 from importers.sources.crontab.lines import MAX_LINE_LENGTH, CronVariables, looks_like_crontab, read_lines
 from importers.sources.crontab.requests import put_request
 from importers.sources.crontab.shell import ShellCommand, parse_command
-from importers.values.cron import CronSchedule, InvalidSchedule, parse_schedule_fields
 
 _MAX_DESCRIPTION = 300
 
@@ -142,3 +140,18 @@ def _put_schedule(
         notes.append(f"sleep {command.delay} becomes the second")
         schedule = schedule.at_second(command.delay)
     draft.put("schedule", schedule.to_value(variables.timezone, variables.jitter), node, how="; ".join(notes))
+
+
+class SystemCrontab:
+    """The source `crontab-system`: a crontab whose lines have a user, as /etc/crontab."""
+
+    def detects(self, file: SourceFile) -> bool:
+        """Return False: the source `crontab` recognises both forms, by path, comments and usual users."""
+        return False
+
+    def import_files(self, files: Sequence[SourceFile], context: ImportContext) -> None:
+        """Add the jobs of all files."""
+        import_files(files, context, has_users=True)
+
+
+SYSTEM = SystemCrontab()

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from importers.errors import NotCarriedOver
-from importers.ledger import SourceNode
+from importers.source_tree import NotCarriedOver, SourceNode
 from jobs.formats.durations import format_duration
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
