@@ -2,7 +2,9 @@
 jobs.warnings.
 
 Each rule is one function that takes a set of jobs and returns problems at the keys concerned: credentials that jobs
-would send to hosts without permission, files and secrets that cannot be used, messages without a link.
+would send to hosts without permission, files and secrets that cannot be used, messages without a link, and calendars
+of rotas. The program itself reports calendars in health and in its log (scheduler.alerting.rotas). Here, too, a
+process with limits evaluates a calendar: that of a job file in a pull request may be hostile.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.job_files.job_set import JobSet, LocatedExternalUse
@@ -22,6 +26,7 @@ from jobs.checks.binding.recipients import find_deliveries
 from jobs.checks.binding.rules import Bindings, format_rule
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
+from jobs.checks.files.reading import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
@@ -29,12 +34,18 @@ from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
 from jobs.formats.counts import format_count
+from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
+from jobs.judging.judging_thread import perform_in_thread
+from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
+
+if TYPE_CHECKING:
+    from jobs.incidents.routes import RotaDefinition
 
 
 def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
@@ -240,3 +251,66 @@ def _unfit_reason(use: _SecretUse, value: str) -> str | None:
     if use.use.path[-1] == "client_certificate" and not is_client_certificate(value):
         return "it holds no client certificate with its key, both in PEM form and the key not encrypted"
     return None
+
+
+_MAX_NAMED = 5
+"""Titles of shifts that a warning names."""
+
+
+def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]:
+    """Yield a warning for each file that is not a calendar, or whose shifts name no person. Blocks.
+
+    The calendar of a URL is read by the program alone: health reports what is wrong with it.
+    """
+    process = JudgingProcess(CALENDAR_BYTES)
+    try:
+        for entry in jobs.alerting.entries_of("on_call"):
+            if entry.value.file is not None:
+                yield from _check_file(entry, now, process)
+    finally:
+        process.stop()
+
+
+def _check_file(entry: DefinedEntry, now: datetime, process: JudgingProcess) -> Iterator[Problem]:
+    definition = entry.value
+    name = f"the calendar {definition.file}"
+    try:
+        content, _ = read_file_below(entry.folder, definition.file, MAX_CALENDAR_BYTES)
+    except UnusableFile as error:
+        hint = f"its path starts from the folder of the job file, {entry.folder}" if entry.folder else ""
+        yield _problem(entry, f"{name} cannot be read: {error}", hint)
+        return
+    unknown = _find_unknown_titles(definition, content or b"", now, process)
+    if isinstance(unknown, str):
+        yield _problem(entry, f"{name} cannot be used: {unknown}", "")
+    elif unknown:
+        more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        message = f"{name} has shifts that name no person of the rota: {', '.join(unknown[:_MAX_NAMED])}{more}"
+        yield _problem(entry, message, "add the person to people; otherwise is notified in these shifts")
+
+
+def _find_unknown_titles(
+    definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
+) -> tuple[str, ...] | str:
+    """Return the titles of shifts that name no person, or why the calendar cannot be used."""
+    from jobs.incidents.routes import HANDOVER_IN_SIGHT
+    from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
+
+    task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)
+    try:
+        outcome = process.perform(task, CALENDAR_SECONDS)
+    except ProcessStartError:
+        outcome = perform_in_thread(task, CALENDAR_SECONDS)
+    if isinstance(outcome, TaskDone):
+        result = task.unpack(outcome.packed, str)
+    elif isinstance(outcome, TaskStopped):
+        result = task.undecided(outcome.part, outcome.why)
+    else:
+        result = f"its evaluation failed: {outcome.error}"
+    return result if isinstance(result, str) else result.unknown_titles
+
+
+def _problem(entry: DefinedEntry, message: str, hint: str) -> Problem:
+    file, _, line = entry.origin.rpartition(":")
+    key = f"alerting.on_call.{entry.name}.file"
+    return Problem(key, message, hint, file or None, int(line) if line.isdigit() else None)

@@ -12,9 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from config.job_files.app_settings import resolve_schedules
-from config.job_files.entries import JobEntry
+from config.job_files.entries import JobEntry, PartInterner, validate_job
 from config.job_files.job_set import ExternalUse
-from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job, is_flat_job
 from jobs.model_base import SecretRef

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from config.documents.document import Document
 from config.errors import ConfigurationError
-from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
-from config.job_files.alerting.section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
+from config.job_files.alerting_checks import find_alerting_problems, find_alerting_warnings
+from config.job_files.alerting_section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
 from config.job_files.job_set import DeclaredGroup, ExternalUse, JobSet, LocatedExternalUse, check_membership
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import AlertingDefinitions

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.settings.variables import (
     ENVIRONMENT_VARIABLE,
+    expand_value_files,
     explain_unknown_variable,
     identity_problems,
     should_be_setting,
@@ -21,7 +22,6 @@ from config.settings.variables import (
     variable_precedence,
     without_service_principal,
 )
-from config.value_files import expand_value_files
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 

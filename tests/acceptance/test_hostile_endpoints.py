@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from config import bounded_transport, identity
+from config import azure_clients
+from config import identity
 from config.identity import AppIdentity
 from config.secrets import key_vault
 from config.secrets.key_vault import KeyVault
@@ -246,7 +247,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_TRIES", 2)
     for module, name in (
         (entra, "_MAX_BYTES"),
-        (bounded_transport, "MAX_BYTES"),
+        (azure_clients, "MAX_BYTES"),
         (remote, "_MAX_RESPONSE_BYTES"),
         (arm_client, "_MAX_RESPONSE_BYTES"),
         (datadog_api, "_MAX_RESPONSE_BYTES"),

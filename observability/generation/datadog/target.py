@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from config.value_files import UnusableSecretFile, read_secret_variable
+from config.settings.variables import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from observability.exporters.bounded_urllib3 import DatadogResponse, limit_responses
 from observability.generation.datadog.dashboard import make_dashboard

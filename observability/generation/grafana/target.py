@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from config.value_files import UnusableSecretFile, read_secret_variable
+from config.settings.variables import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability.generation.document import GeneratedDocument, GenerationTarget, Json, ToolDocument, ToolError

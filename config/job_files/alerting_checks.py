@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from config.job_files.alerting.channel_checks import (
+from config.job_files.alerting_section import AlertingContext, LocatedEntry
+from config.job_files.channel_checks import (
     RulePlace,
     find_unknown_channels,
     find_unknown_channels_of_entries,
@@ -22,7 +23,6 @@ from config.job_files.alerting.channel_checks import (
     list_rule_places,
     rules_of_job,
 )
-from config.job_files.alerting.section import AlertingContext, LocatedEntry
 from jobs.alerting.selectors import AlertSelector
 from jobs.definition.job import find_parent_circle
 from jobs.problems import KeyPath, Problem, dotted_path

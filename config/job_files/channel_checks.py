@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from config.job_files.alerting.section import AlertingContext, LocatedEntry
+from config.job_files.alerting_section import AlertingContext, LocatedEntry
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting_section import DEFAULT_TEMPLATES
 from jobs.definition.job import find_parent_circle
