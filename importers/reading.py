@@ -1,6 +1,5 @@
 """Reads values of nodes as the type that a source expects, durations and tags included. Raises NotCarriedOver with
-what was expected.
-"""
+what was expected."""
 
 from __future__ import annotations
 

@@ -39,11 +39,17 @@ from observability.events import (
     RunRequested,
     TelemetryEvent,
 )
-from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter, ExporterHealth, select_events
+from observability.exporters.background import (
+    APPLICATION_INSIGHTS,
+    DATADOG,
+    OTLP,
+    Exporter,
+    ExporterHealth,
+    select_events,
+)
 from observability.invocations import current_invocation
 from observability.logs import OwnHandler
-from observability.program_events import ProgramEvents, ServicePublisher
-from observability.program_metrics import Meter, ProgramMetrics
+from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler, TickPlan, TickSampler
 

@@ -1,6 +1,5 @@
 """Channels and severities that no file defines, wherever rules and entries name them, and fallbacks that lead
-nowhere.
-"""
+nowhere."""
 
 from __future__ import annotations
 

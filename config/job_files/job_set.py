@@ -1,6 +1,5 @@
 """The content of all job files as one value, and their sections `groups`: which jobs may share a concurrency group or a
-circuit.
-"""
+circuit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """The names and functions of expressions in HCL, and how much their evaluation can take: locals that refer to each
-other can double 40 times, and `for` expressions within each other multiply. Pure.
-"""
+other can double 40 times, and `for` expressions within each other multiply. Pure."""
 
 from __future__ import annotations
 

@@ -27,7 +27,13 @@ from observability.exporters.application_insights_sdk import (
     is_configured_by_host,
 )
 from observability.exporters.application_insights_transmission import can_take_over, open_outbox
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import (
+    APPLICATION_INSIGHTS,
+    BackgroundExporter,
+    DeliveryCounts,
+    Pace,
+    ShutdownSignal,
+)
 from observability.exporters.measurements import (
     Instruments,
     MetricWindow,
@@ -37,7 +43,6 @@ from observability.exporters.measurements import (
     measure_run,
 )
 from observability.exporters.outbox import Outbox
-from observability.exporters.port import APPLICATION_INSIGHTS
 from observability.exporters.spool import Spool
 from observability.exporters.tracing import (
     INSTRUMENTATION_SCOPE,

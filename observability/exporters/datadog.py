@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import DATADOG, BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.bounded_urllib3 import limit_responses
 from observability.exporters.datadog_payloads import (
     RETRY_WINDOW,
@@ -26,7 +26,6 @@ from observability.exporters.datadog_payloads import (
     encode_entries,
 )
 from observability.exporters.outbox import Outbox, RequestIntake, SendResult, read_required_wait
-from observability.exporters.port import DATADOG
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest
 from observability.service_name import find_datadog_service

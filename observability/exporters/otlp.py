@@ -27,10 +27,9 @@ from observability.events import (
     TelemetryEvent,
     find_lines,
 )
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import OTLP, BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.measurements import Instruments, count_run, find_tag_values, measure_run
 from observability.exporters.outbox import Outbox
-from observability.exporters.port import OTLP
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest
 from observability.exporters.tracing import (

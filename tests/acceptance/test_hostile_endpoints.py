@@ -16,8 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config import azure_clients
-from config import identity
+from config import azure_clients, identity
 from config.identity import AppIdentity
 from config.secrets import key_vault
 from config.secrets.key_vault import KeyVault

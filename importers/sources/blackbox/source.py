@@ -1,6 +1,5 @@
 """Files of blackbox_exporter and Prometheus: modules, scrape jobs and targets, each target with its module as a job.
-The functions of the source, see importers.running.
-"""
+The functions of the source, see importers.running."""
 
 from __future__ import annotations
 

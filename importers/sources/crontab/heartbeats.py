@@ -1,6 +1,5 @@
 """Makes a heartbeat of a line of a crontab that pings an address at its end: `backup.sh && curl
-https://hc-ping.com/UUID`.
-"""
+https://hc-ping.com/UUID`."""
 
 from __future__ import annotations
 

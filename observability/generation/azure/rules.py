@@ -35,9 +35,8 @@ from observability.generation.kql.objectives import (
     list_burning_objectives,
     list_silent_jobs,
 )
-from observability.generation.kql.runs import list_dead_letters, list_jobs_that_are_down
+from observability.generation.kql.runs import QueryScope, list_dead_letters, list_jobs_that_are_down, scope_of_rule
 from observability.generation.kql.scheduler import find_counted
-from observability.generation.kql.text import QueryScope, scope_of_rule
 from observability.generation.portfolio import ObjectiveOfJobs, Portfolio, PortfolioJob
 
 MAX_RULE_JOBS = 300

@@ -34,7 +34,7 @@ from observability.generation.azure.workbook_items import (
 from observability.generation.document import Json
 from observability.generation.kql import objectives, runs, scheduler
 from observability.generation.kql.objectives import find_silence_limit
-from observability.generation.kql.text import QueryScope
+from observability.generation.kql.runs import QueryScope
 from observability.generation.portfolio import Portfolio
 
 _LOST = names.DROPPED_TELEMETRY

@@ -11,8 +11,7 @@ from datetime import timedelta
 
 from observability import names
 from observability.exporters.measurements import METRIC_WINDOW_S
-from observability.generation.kql.runs import select_runs
-from observability.generation.kql.text import (
+from observability.generation.kql.runs import (
     HAS_CHECKED,
     IS_CURRENT,
     IS_DOWN,
@@ -22,6 +21,7 @@ from observability.generation.kql.text import (
     pipe,
     quote,
     read_property,
+    select_runs,
     where,
 )
 from observability.generation.portfolio import ObjectiveOfJobs, PortfolioJob

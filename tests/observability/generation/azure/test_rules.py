@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from jobs.objectives import BURN_PAIRS
 from jobs.policies.telemetry import Reporting
-from observability.generation.azure.documents import list_rules
 from observability.generation.azure.resources import ERROR, LogAlertRule
 from observability.generation.azure.rules import (
     MAX_OBJECTIVE_JOBS,
@@ -14,6 +13,7 @@ from observability.generation.azure.rules import (
     find_unjudged_jobs,
     fit_pair,
 )
+from observability.generation.azure.target import list_rules
 from observability.generation.kql.objectives import find_silence_limit
 from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective
 from tests.observability.generation.azure.portfolios import SHOP, job
