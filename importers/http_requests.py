@@ -20,6 +20,9 @@ from importers.reading import split_url
 from importers.source_tree import NotCarriedOver, SourceNode
 from jobs.problems import looks_secret
 
+Nodes = tuple[SourceNode | None, ...]
+"""What a key comes from; the first one is the place of its secret."""
+
 _FRAMING_HEADERS = frozenset(
     {"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -72,7 +75,12 @@ def _separate_secrets(
 
 
 def put_basic_auth(
-    context: ImportContext, draft: JobDraft, username: str, password: str, *nodes: SourceNode, path: str = "check"
+    context: ImportContext,
+    draft: JobDraft,
+    username: str,
+    password: str,
+    *nodes: SourceNode | None,
+    path: str = "check",
 ) -> None:
     """Set `auth` to Basic credentials whose password is a secret."""
     reference = context.secrets.reference(
@@ -83,7 +91,7 @@ def put_basic_auth(
 
 
 def put_bearer_auth(
-    context: ImportContext, draft: JobDraft, token: str, *nodes: SourceNode, path: str = "check"
+    context: ImportContext, draft: JobDraft, token: str, *nodes: SourceNode | None, path: str = "check"
 ) -> None:
     """Set `auth` to a bearer token, which is a secret."""
     reference = context.secrets.reference(
@@ -93,7 +101,7 @@ def put_bearer_auth(
 
 
 def put_header(
-    context: ImportContext, draft: JobDraft, name: str, value: str, *nodes: SourceNode, path: str = "check"
+    context: ImportContext, draft: JobDraft, name: str, value: str, *nodes: SourceNode | None, path: str = "check"
 ) -> None:
     """Set one header. One that looks secret becomes `auth` or a reference. Raises NotCarriedOver."""
     lower = name.lower().strip()
@@ -114,13 +122,11 @@ def put_header(
         _set_header(draft, path, name, value, nodes, "")
 
 
-def _set_header(draft: JobDraft, path: str, name: str, value: Any, nodes: Iterable[SourceNode], how: str) -> None:
+def _set_header(draft: JobDraft, path: str, name: str, value: Any, nodes: Nodes, how: str) -> None:
     draft.put((*path.split("."), "headers", name.strip()), value, *nodes, how=how)
 
 
-def _put_authorization(
-    context: ImportContext, draft: JobDraft, value: str, nodes: tuple[SourceNode, ...], path: str
-) -> bool:
+def _put_authorization(context: ImportContext, draft: JobDraft, value: str, nodes: Nodes, path: str) -> bool:
     scheme, _, credentials = value.partition(" ")
     credentials = credentials.strip()
     if scheme.lower() == "bearer" and credentials:
@@ -146,7 +152,7 @@ def put_body(
     draft: JobDraft,
     text: str,
     content_type: str,
-    *nodes: SourceNode,
+    *nodes: SourceNode | None,
     path: str = "check",
     how: str = "",
 ) -> None:
@@ -169,9 +175,7 @@ def put_body(
     draft.put(f"{path}.body", body, *nodes, how=how)
 
 
-def _form(
-    context: ImportContext, draft: JobDraft, fields: Iterable[tuple[str, str]], nodes: Iterable[SourceNode]
-) -> dict[str, Any]:
+def _form(context: ImportContext, draft: JobDraft, fields: Iterable[tuple[str, str]], nodes: Nodes) -> dict[str, Any]:
     form: dict[str, Any] = {}
     for name, value in fields:
         if value and looks_secret(name):

@@ -203,7 +203,7 @@ class ImportContext:
         self.ledger.add_tree(tree)
         return tree.root
 
-    def new_job(self, hint: str, origin: SourceNode, *nodes: SourceNode) -> JobDraft:
+    def new_job(self, hint: str, origin: SourceNode, *nodes: SourceNode | None) -> JobDraft:
         """Add a job with a name made from a text, and record the nodes that gave it.
 
         A name that another job has is numbered, and reported.

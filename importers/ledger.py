@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from importers.source_tree import NotCarriedOver, SourceNode, SourceTree
+from importers.source_tree import NotCarriedOver, SourceNode, SourceTree, children_of
 from jobs.problems import KeyPath
 
 UNKNOWN_KEY = "the importer does not know this key"
@@ -111,25 +111,26 @@ class JobDraft:
         """Its text, as long as the definition does not change: writing YAML is most of the time of an import."""
         self._contributions: dict[KeyPath, list[SourceNode]] = {}
 
-    def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode, how: str = "") -> None:
+    def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode | None, how: str = "") -> None:
         """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given.
 
-        `check.steps.0.url` sets a key of an entry of a list, which is added if it is the next one.
+        `check.steps.0.url` sets a key of an entry of a list, which is added if it is the next one. `nodes`: None is a
+        key that the source does not have, here and below.
         """
         container, keys = self._locate(tuple(path.split(".")) if isinstance(path, str) else path)
         container[keys[-1]] = value
-        self._contributions.setdefault(keys, []).extend(nodes)
+        self._contributions.setdefault(keys, []).extend(filter(None, nodes))
         self.use(*nodes, how=how)
 
-    def append(self, path: str, entry: Any, *nodes: SourceNode, how: str = "") -> None:
+    def append(self, path: str, entry: Any, *nodes: SourceNode | None, how: str = "") -> None:
         """Append to a list such as `expect`."""
         container, keys = self._locate(tuple(path.split(".")))
         entries = container.setdefault(keys[-1], [])
         entries.append(entry)
-        self._contributions.setdefault((*keys, len(entries) - 1), []).extend(nodes)
+        self._contributions.setdefault((*keys, len(entries) - 1), []).extend(filter(None, nodes))
         self.use(*nodes, how=how)
 
-    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode, how: str = "", step: str = "") -> None:
+    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode | None, how: str = "", step: str = "") -> None:
         """Append an entry of `expect`. `step`: of a step, such as `check.steps.0`."""
         self.append(f"{step}.expect" if step else "expect", dict(entry), *nodes, how=how)
 
@@ -158,19 +159,33 @@ class JobDraft:
                 container = container.setdefault(key, {})
         return container, (*path, keys[-1])
 
-    def use(self, *nodes: SourceNode, how: str = "") -> None:
+    def use(self, *nodes: SourceNode | None, how: str = "") -> None:
         """Record nodes whose meaning is part of the job without a separate key."""
         outcome = LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED
-        for node in nodes:
+        for node in filter(None, nodes):
             self._ledger.record(node, outcome, self.name, how)
+
+    def put_if(self, is_set: bool, path: str | KeyPath, value: Any, *nodes: SourceNode | None, how: str = "") -> None:
+        """Set a key where the source deviates from the default; otherwise only record the nodes."""
+        if is_set:
+            self.put(path, value, *nodes, how=how)
+        else:
+            self.use(*nodes)
 
     def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
         """Record a node as not carried over."""
         self._ledger.record(node, LeafOutcome.NOT_CARRIED_OVER, self.name, why, nearest)
 
-    def map_keys(self, node: SourceNode, handlers: Mapping[str, KeyHandler]) -> None:
+    def drop_if(self, is_set: object, node: SourceNode | None, why: str, nearest: str = "") -> None:
+        """Record a node as not carried over where it has an effect in the source; otherwise nothing is lost."""
+        if node is not None and is_set:
+            self.drop(node, why, nearest)
+        else:
+            self.use(node)
+
+    def map_keys(self, node: SourceNode | None, handlers: Mapping[str, KeyHandler]) -> None:
         """Call the handler of each key of a mapping. Keys without a handler stay unknown."""
-        for child in node.children():
+        for child in children_of(node):
             handler = handlers.get(child.key)
             if handler is not None:
                 self.map_key(child, handler)

@@ -38,6 +38,11 @@ def find_text(node: SourceNode | None) -> str:
     return node.value if node is not None and isinstance(node.value, str) else ""
 
 
+def read_flag(node: SourceNode | None) -> bool:
+    """Return true or false; false without a node or for null."""
+    return node is not None and node.value is not None and read_boolean(node)
+
+
 def read_boolean(node: SourceNode) -> bool:
     """Return true or false; also for the words of YAML 1.1, which the sources' own readers accept."""
     value = node.value
@@ -60,18 +65,18 @@ def read_integer(node: SourceNode) -> int:
     raise NotCarriedOver(f"expected a whole number, found {describe_type(value)}")
 
 
-def read_list(node: SourceNode) -> list[SourceNode]:
-    """Return the entries of a list; none for null."""
-    if node.value is None:
+def read_list(node: SourceNode | None) -> list[SourceNode]:
+    """Return the entries of a list; none without a node or for null."""
+    if node is None or node.value is None:
         return []
     if isinstance(node.value, list):
         return list(node.children())
     raise NotCarriedOver(f"expected a list, found {describe_type(node.value)}")
 
 
-def read_mapping(node: SourceNode) -> dict[str, SourceNode]:
-    """Return the values of a mapping by key; none for null."""
-    if node.value is None:
+def read_mapping(node: SourceNode | None) -> dict[str, SourceNode]:
+    """Return the values of a mapping by key; none without a node or for null."""
+    if node is None or node.value is None:
         return {}
     if isinstance(node.value, dict):
         return {child.key: child for child in node.children()}

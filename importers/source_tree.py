@@ -136,6 +136,16 @@ class SourceNode:
                 stack.append(node.children())
 
 
+def child_of(node: SourceNode | None, *path: str | int) -> SourceNode | None:
+    """Return the node below these keys; None if it does not exist, or without a node."""
+    return None if node is None else node.child(*path)
+
+
+def children_of(node: SourceNode | None) -> Iterator[SourceNode]:
+    """Yield the nodes of a mapping's keys or a list's entries; nothing of a scalar, or without a node."""
+    return iter(()) if node is None else node.children()
+
+
 SET_IT = "give the value by --set NAME=VALUE"
 
 

@@ -202,8 +202,7 @@ _USE_ADDRESSES = "let the program request /api/ping/TOKEN, /start, /fail or its 
 def import_check(context: ImportContext, node: SourceNode, channels: Mapping[str, str]) -> None:
     """Add the heartbeat of a check."""
     name = _first_text(node, "name", "slug", "unique_key", "uuid") or "check"
-    named = [child for child in (node.child("name"),) if child is not None]
-    draft = context.new_job(name, node, *named)
+    draft = context.new_job(name, node, node.child("name"))
     draft.put("check.kind", "heartbeat")
     _put_token(context, draft, node)
     _put_due_rule(draft, node)
@@ -229,12 +228,11 @@ def _put_token(context: ImportContext, draft: JobDraft, node: SourceNode) -> Non
             f"token of the pings of {draft.name}: the uuid of the check, so that only the start of the address changes"
         )
         token = context.secrets.reference(value, hint, purpose, uuid or address)
-        draft.put("check.token", token, *([uuid] if uuid is not None else []), how="the uuid becomes a secret")
+        draft.put("check.token", token, uuid, how="the uuid becomes a secret")
     else:
         purpose = f"token of the pings of {draft.name}, at least {SHORTEST_TOKEN} characters: openssl rand -hex 16"
         draft.put("check.token", context.secrets.require(hint, purpose))
-    if address is not None:
-        draft.use(address, how="pings go to /api/ping/TOKEN of this scheduler, with the same endings")
+    draft.use(address, how="pings go to /api/ping/TOKEN of this scheduler, with the same endings")
 
 
 def _put_due_rule(draft: JobDraft, node: SourceNode) -> None:

@@ -16,7 +16,15 @@ from typing import Any
 from importers.http_requests import put_body, put_header, put_url
 from importers.import_context import ImportContext, add_named_entry
 from importers.ledger import JobDraft, KeyHandler
-from importers.reading import read_boolean, read_integer, read_list, read_optional_text, read_text, write_duration
+from importers.reading import (
+    read_boolean,
+    read_flag,
+    read_integer,
+    read_list,
+    read_optional_text,
+    read_text,
+    write_duration,
+)
 from importers.source_tree import NotCarriedOver, SourceNode, is_unresolved
 from importers.sources.app_insights.web_test_xml import expect_status, expect_text
 from jobs.policies.execution import MAX_RUN_TIMEOUT
@@ -43,16 +51,16 @@ def put_timing(
 ) -> None:
     """Set schedule, timeouts and retries. Each node can be missing or null."""
     seconds = _read_seconds(draft, frequency, DEFAULT_FREQUENCY)
-    draft.put("schedule", {"every": write_duration(seconds)}, *_given(frequency))
+    draft.put("schedule", {"every": write_duration(seconds)}, frequency)
     limit = _read_seconds(draft, timeout, default_timeout)
     attempt = min(limit, MAX_RUN_TIMEOUT)
     how = "" if attempt == limit else f"at most {write_duration(MAX_RUN_TIMEOUT)}"
-    draft.put("timeout.attempt", write_duration(attempt), *_given(timeout), how=how)
+    draft.put("timeout.attempt", write_duration(attempt), timeout, how=how)
     _put_retry(draft, attempt, retry)
 
 
 def _put_retry(draft: JobDraft, attempt: float, node: SourceNode | None) -> None:
-    is_retried = node is not None and node.value is not None and _is_true(node)
+    is_retried = _is_true(node)
     fitting = int((MAX_RUN_TIMEOUT + _RETRY_AFTER) // (attempt + _RETRY_AFTER))
     attempts = min(_ATTEMPTS, fitting) if is_retried else 1
     retry: dict[str, Any] = {"attempts": attempts}
@@ -60,13 +68,13 @@ def _put_retry(draft: JobDraft, attempt: float, node: SourceNode | None) -> None
         retry |= {"backoff": "constant", "initial": write_duration(_RETRY_AFTER), "jitter": "none", "on": _RETRIED}
         retry["non_idempotent"] = True
     how = "" if attempts in (1, _ATTEMPTS) else f"{attempts} attempts, as a run lasts at most 8 minutes"
-    draft.put("retry", retry, *_given(node), how=how)
+    draft.put("retry", retry, node, how=how)
     draft.put("timeout.run", write_duration(attempts * attempt + (attempts - 1) * _RETRY_AFTER))
 
 
-def _is_true(node: SourceNode) -> bool:
+def _is_true(node: SourceNode | None) -> bool:
     try:
-        return read_boolean(node)
+        return read_flag(node)
     except NotCarriedOver:
         return False
 
@@ -85,15 +93,8 @@ def _read_seconds(draft: JobDraft, node: SourceNode | None, default: float) -> f
     return float(seconds) if seconds > 0 else default
 
 
-def _given(node: SourceNode | None) -> list[SourceNode]:
-    return [] if node is None else [node]
-
-
 def map_enabled(draft: JobDraft, node: SourceNode) -> None:
-    if node.value is not None and not read_boolean(node):
-        draft.put("enabled", False, node)
-    else:
-        draft.use(node)
+    draft.put_if(node.value is not None and not read_boolean(node), "enabled", False, node)
 
 
 def map_description(draft: JobDraft, node: SourceNode) -> None:
@@ -216,9 +217,8 @@ def _put_headers(context: ImportContext, draft: JobDraft, node: SourceNode | Non
 
 def _put_body(context: ImportContext, draft: JobDraft, node: SourceNode | None) -> None:
     text = read_optional_text(node)
-    if node is None or not text:
-        if node is not None:
-            draft.use(node)
+    if not text:
+        draft.use(node)
         return
     try:
         decoded = base64.b64decode(text, validate=True).decode()
@@ -234,16 +234,9 @@ def _put_body(context: ImportContext, draft: JobDraft, node: SourceNode | None) 
 def _put_flags(draft: JobDraft, request: SourceNode | None) -> None:
     follow = find_key(request, "followredirects", "followredirectsenabled")
     if follow is not None:
-        if follow.value is None or read_boolean(follow):
-            draft.use(follow)
-        else:
-            draft.put("check.redirects", 0, follow)
+        draft.put_if(follow.value is not None and not read_boolean(follow), "check.redirects", 0, follow)
     parse = find_key(request, "parsedependentrequests", "parsedependentrequestsenabled")
-    if parse is not None:
-        if parse.value is not None and read_boolean(parse):
-            draft.drop(parse, _DEPENDENT, "a job for each of them that matters")
-        else:
-            draft.use(parse)
+    draft.drop_if(read_flag(parse), parse, _DEPENDENT, "a job for each of them that matters")
 
 
 def put_validation_rules(draft: JobDraft, rules: SourceNode | None) -> None:
@@ -251,9 +244,7 @@ def put_validation_rules(draft: JobDraft, rules: SourceNode | None) -> None:
     status = find_key(rules, "expectedhttpstatuscode", "expectedstatuscode")
     ignore = find_key(rules, "ignorehttpstatuscode", "ignorehttpsstatuscode")
     expected = "200" if status is None or status.value is None else read_text(status)
-    is_ignored = ignore is not None and ignore.value is not None and read_boolean(ignore)
-    nodes = [node for node in (status, ignore) if node is not None]
-    draft.expect(expect_status(expected, is_ignored=is_ignored), *nodes)
+    draft.expect(expect_status(expected, is_ignored=read_flag(ignore)), status, ignore)
     _put_certificate(draft, rules)
     _put_content(draft, find_key(rules, "contentvalidation", "content"))
     empty = first_entry(rules)
@@ -264,9 +255,8 @@ def put_validation_rules(draft: JobDraft, rules: SourceNode | None) -> None:
 def _put_certificate(draft: JobDraft, rules: SourceNode | None) -> None:
     check = find_key(rules, "sslcheck", "sslcheckenabled")
     if check is not None:
-        is_on = check.value is not None and read_boolean(check)
         is_plain = not str(draft.get("check.url")).lower().startswith("https://")
-        draft.use(check, how="" if is_on or is_plain else _VERIFIED)
+        draft.use(check, how="" if read_flag(check) or is_plain else _VERIFIED)
     lifetime = find_key(rules, "sslcertremaininglifetimecheck", "sslcertremaininglifetime")
     if lifetime is None:
         return
@@ -280,14 +270,12 @@ def _put_certificate(draft: JobDraft, rules: SourceNode | None) -> None:
 def _put_content(draft: JobDraft, content: SourceNode | None) -> None:
     text = find_key(content, "contentmatch")
     if text is None or not read_optional_text(text):
-        if content is not None:
-            draft.use(content)
+        draft.use(content)
         return
     ignore, passes = find_key(content, "ignorecase"), find_key(content, "passiftextfound")
-    nodes = [node for node in (text, ignore, passes) if node is not None]
     must_exist = passes is None or passes.value is None or read_boolean(passes)
-    ignores = ignore is not None and ignore.value is not None and read_boolean(ignore)
-    draft.expect(expect_text(read_text(text), ignore_case=ignores, passes_if_found=must_exist), *nodes)
+    entry = expect_text(read_text(text), ignore_case=read_flag(ignore), passes_if_found=must_exist)
+    draft.expect(entry, text, ignore, passes)
 
 
 _SEVERITIES = {0: "down", 1: "down", 2: "degraded", 3: "degraded", 4: "info"}
@@ -313,8 +301,7 @@ def import_alert(context: ImportContext, node: SourceNode, drafts: Mapping[str, 
     rule: dict[str, Any] = {"open_after": _read_count(count_node)}
     _put_severity(rule, find_key(properties, "severity"))
     _put_channels(context, draft, rule, find_key(properties, "actions", "action"))
-    if count_node is not None:
-        draft.use(count_node, how="so many runs in a row must fail, as the scheduler checks from one place")
+    draft.use(count_node, how="so many runs in a row must fail, as the scheduler checks from one place")
     rules = draft.get("alerts") or []
     draft.put("alerts", [rule] if rules == [{"open_after": 1}] else [*rules, {"name": f"rule-{len(rules)}", **rule}])
     for leaf in node.leaves():
@@ -352,7 +339,7 @@ def _put_channels(context: ImportContext, draft: JobDraft, rule: dict[str, Any],
         entries = [actions]
     for entry in entries:
         group = find_key(entry, "actiongroupid")
-        identifier = read_optional_text(group) if group is not None else ""
+        identifier = read_optional_text(group)
         try:
             if not identifier.lower().startswith("/subscriptions/"):
                 raise NotCarriedOver("the id of the action group is only known in Azure")

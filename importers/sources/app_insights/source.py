@@ -18,6 +18,7 @@ from importers.source_tree import (
     SourceNode,
     SourceTree,
     UnreadableSource,
+    child_of,
     is_unresolved,
     refuse_unresolved,
 )
@@ -118,7 +119,7 @@ def _put_check(context: ImportContext, draft: JobDraft, properties: SourceNode) 
 def _parents(node: SourceNode) -> list[SourceNode]:
     parent: SourceNode | None = node.tree.root
     for key in node.path[:-1]:
-        parent = parent.child(key) if parent is not None else None
+        parent = child_of(parent, key)
     return [] if parent is None or not node.path or node.key != "properties" else [parent]
 
 
@@ -281,8 +282,7 @@ def _import_xml(file: SourceFile, context: ImportContext) -> None:
     test = root.child("WebTest")
     if test is None:
         raise UnreadableSource(file.shown, "is not a web test: its XML has no element WebTest", _EXPECTED)
-    nodes = [node for node in (test.child("Name"),) if node is not None]
-    draft = context.new_job(read_attribute(test, "Name") or file.path.stem, test, *nodes)
+    draft = context.new_job(read_attribute(test, "Name") or file.path.stem, test, test.child("Name"))
     try:
         put_web_test(context, draft, root)
     except NotCarriedOver as error:

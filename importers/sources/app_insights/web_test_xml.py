@@ -16,7 +16,13 @@ from xml.parsers import expat
 
 from importers.http_requests import TestVariables
 from importers.ledger import JobDraft
-from importers.source_tree import NotCarriedOver, SourceNode, SourceTree, UnreadableSource
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    SourceTree,
+    UnreadableSource,
+    child_of,
+)
 from jobs.problems import KeyPath
 
 _MAX_ELEMENTS = 50_000
@@ -70,7 +76,7 @@ def find_element(node: SourceNode | None, tag: str) -> SourceNode | None:
 
 def read_attribute(node: SourceNode | None, name: str, default: str = "") -> str:
     """Return an attribute; `default` without one."""
-    child = node.child(name) if node is not None else None
+    child = child_of(node, name)
     return child.value if child is not None and isinstance(child.value, str) else default
 
 

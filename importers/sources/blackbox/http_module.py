@@ -25,7 +25,11 @@ from importers.reading import (
     read_optional_text,
     read_text,
 )
-from importers.source_tree import NotCarriedOver, SourceNode
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    children_of,
+)
 from importers.sources.blackbox.targets import ProbeTarget, translate_pattern
 from importers.sources.blackbox.tcp_and_dns_modules import put_ip_protocol, put_tls
 
@@ -68,12 +72,11 @@ def _put_basic(context: ImportContext, draft: JobDraft, node: SourceNode) -> Non
         raise NotCarriedOver("the user name is in a file", "auth.username with a secret")
     found = _secret(context, draft, node, "password", "password")
     name = read_optional_text(username)
-    nodes = [username] if username is not None else []
     if found is None:
-        put_basic_auth(context, draft, name, "", *nodes)
+        put_basic_auth(context, draft, name, "", username)
         return
     auth = {"kind": "basic", "username": name, "password": found[0]}
-    draft.put("check.auth", auth, *nodes)
+    draft.put("check.auth", auth, username)
     draft.use(found[1], how="the password becomes a secret")
 
 
@@ -83,15 +86,14 @@ def _put_authorization(context: ImportContext, draft: JobDraft, node: SourceNode
     found = _secret(context, draft, node, "credentials", "token")
     if found is None:
         raise NotCarriedOver("it has no credentials")
-    nodes = [kind] if kind is not None else []
     if scheme.lower() == "bearer":
-        draft.put("check.auth", {"kind": "bearer", "token": found[0]}, *nodes)
+        draft.put("check.auth", {"kind": "bearer", "token": found[0]}, kind)
         draft.use(found[1], how="the token becomes a secret")
         return
     value = read_text(found[1]) if found[1].key == "credentials" else ""
     if not value:
         raise NotCarriedOver(f"the scheme {scheme} with credentials in a file", "a header with a secret")
-    put_header(context, draft, "Authorization", f"{scheme} {value}", found[1], *nodes)
+    put_header(context, draft, "Authorization", f"{scheme} {value}", found[1], kind)
 
 
 def _put_bearer(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
@@ -202,8 +204,7 @@ def put_http(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module
     http2 = module.child("enable_http2")
     if address.startswith("https://") and (http2 is None or read_boolean(http2)):
         draft.put("check.http2", True)
-    if http2 is not None:
-        draft.use(http2)
+    draft.use(http2)
     put_tls(context, draft, module.child("tls_config"), has_tls=address.startswith("https://"))
     put_ip_protocol(draft, module)
     draft.map_keys(module, {**client_handlers(context), **_handlers(context, module)})
@@ -268,7 +269,7 @@ def _put_body(context: ImportContext, module: SourceNode, draft: JobDraft, node:
         draft.use(node)
         return
     headers = module.child("headers")
-    kinds = [one for one in headers.children() if one.key.lower() == "content-type"] if headers is not None else []
+    kinds = [header for header in children_of(headers) if header.key.lower() == "content-type"]
     put_body(context, draft, text, read_optional_text(kinds[0]) if kinds else "", node)
 
 
@@ -308,10 +309,7 @@ def _put_compression(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _put_redirects(is_followed: bool, draft: JobDraft, node: SourceNode) -> None:
-    if read_boolean(node) is is_followed:
-        draft.use(node)
-    else:
-        draft.put("check.redirects", 0, node)
+    draft.put_if(read_boolean(node) is not is_followed, "check.redirects", 0, node)
 
 
 def _put_tls_rule(rule: str, draft: JobDraft, node: SourceNode) -> None:

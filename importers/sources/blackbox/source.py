@@ -66,12 +66,12 @@ def _put_probe(draft: JobDraft, probe: ProbeTarget, module: SourceNode) -> None:
     draft.put("schedule", {"every": write_duration(probe.interval)}, *probe.nodes)
     limit = max(probe.timeout - _OFFSET, 0.001)
     timeout = module.child("timeout")
-    used = [node for node in (module.child("prober"), timeout) if node is not None]
     if timeout is not None and timeout.value not in (0, "0", "0s", ""):
         seconds = read_seconds(timeout)
         limit = min(seconds, limit) if probe.group else seconds
     attempt = min(limit, _MAX_RUN)
-    draft.put("timeout", {"attempt": write_duration(attempt), "run": write_duration(attempt)}, *used)
+    limits = {"attempt": write_duration(attempt), "run": write_duration(attempt)}
+    draft.put("timeout", limits, module.child("prober"), timeout)
     draft.put("retry", {"attempts": 1})
     draft.put(("tags", "module"), probe.module)
     for name, value in probe.labels.items():

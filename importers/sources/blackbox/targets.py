@@ -238,7 +238,7 @@ class _ScrapeJob:
     def _file_groups(self, node: SourceNode) -> Iterator[TargetGroup]:
         for entry in read_list(node):
             patterns = entry.child("files")
-            for pattern in read_list(patterns) if patterns is not None else []:
+            for pattern in read_list(patterns):
                 name = PurePath(read_text(pattern)).name
                 matching = [file for file in self._files if fnmatch.fnmatch(PurePath(file.tree.file).name, name)]
                 if not matching:
@@ -282,7 +282,7 @@ class _ScrapeJob:
         """Return the first value of each parameter, as Prometheus does."""
         node = self._scrape.child("params")
         found: dict[str, str] = {}
-        for name, values in read_mapping(node).items() if node is not None else ():
+        for name, values in read_mapping(node).items():
             entries = read_list(values)
             if entries:
                 found[f"__param_{name}"] = read_text(entries[0])
@@ -290,8 +290,7 @@ class _ScrapeJob:
 
     def _seconds(self, root: SourceNode, key: str, default: float) -> float:
         for node in (self._scrape.child(key), root.child("global", key)):
-            seconds = parse_seconds(read_optional_text(node)) if node is not None else None
-            if seconds:
+            if seconds := parse_seconds(read_optional_text(node)):
                 return seconds
         return default
 

@@ -25,24 +25,19 @@ _IP_VERSIONS = {"ip4": 4, "ip6": 6, "": 6}
 def put_ip_protocol(draft: JobDraft, module: SourceNode) -> None:
     """Set `ip_version` where the exporter uses one version alone."""
     preferred, fallback = module.child("preferred_ip_protocol"), module.child("ip_protocol_fallback")
-    nodes = [node for node in (preferred, fallback) if node is not None]
     name = read_optional_text(preferred)
     if name not in _IP_VERSIONS:
         raise NotCarriedOver("expected ip4 or ip6 as preferred_ip_protocol")
     if fallback is not None and not read_boolean(fallback):
         if draft.get("check.proxy") is None:
-            draft.put("check.ip_version", _IP_VERSIONS[name], *nodes)
+            draft.put("check.ip_version", _IP_VERSIONS[name], preferred, fallback)
         return
-    for node in nodes:
-        draft.use(node, how="addresses are tried in the order of the DNS answer")
+    draft.use(preferred, fallback, how="addresses are tried in the order of the DNS answer")
 
 
 def put_source_address(draft: JobDraft, node: SourceNode) -> None:
     """Report the address to connect from."""
-    if read_optional_text(node):
-        draft.drop(node, "the address to connect from cannot be chosen")
-    else:
-        draft.use(node)
+    draft.drop_if(read_optional_text(node), node, "the address to connect from cannot be chosen")
 
 
 _TLS_VERSIONS = {"TLS12": ["TLSv1.2", "TLSv1.3"], "TLS13": ["TLSv1.3"]}
@@ -71,9 +66,7 @@ def put_tls(context: ImportContext, draft: JobDraft, node: SourceNode | None, *,
         purpose = f"client certificate of {draft.name} in PEM form, with its key"
         reference = context.secrets.require(f"{draft.name}-client-certificate", purpose, given[0])
         draft.put("check.tls.client_certificate", reference, *given, how="certificate and key become one secret")
-    for empty in files:
-        if empty is not None and empty not in given:
-            draft.use(empty)
+    draft.use(*(file for file in files if file not in given))
 
 
 def _put_verify(draft: JobDraft, node: SourceNode) -> None:
@@ -81,17 +74,13 @@ def _put_verify(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _put_authorities(draft: JobDraft, node: SourceNode) -> None:
-    if read_optional_text(node):
-        draft.put("check.tls.ca_file", read_text(node), node)
-    else:
-        draft.use(node)
+    path = read_optional_text(node)
+    draft.put_if(bool(path), "check.tls.ca_file", path, node)
 
 
 def _put_server_name(draft: JobDraft, node: SourceNode) -> None:
-    if read_optional_text(node):
-        draft.put("check.server_name", read_text(node), node)
-    else:
-        draft.use(node)
+    name = read_optional_text(node)
+    draft.put_if(bool(name), "check.server_name", name, node)
 
 
 def _put_minimum(draft: JobDraft, node: SourceNode) -> None:
@@ -140,10 +129,9 @@ def put_tcp(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module:
             raise NotCarriedOver("TLS within TLS cannot be checked", "a dialogue with starttls alone")
         draft.put("check.tls", {"verify": True})
         put_tls(context, draft, module.child("tls_config"))
-    elif module.child("tls_config") is not None:
-        draft.use(module.child("tls_config"), how="there is no TLS")  # type: ignore[arg-type]
-    if tls is not None:
-        draft.use(tls)
+    else:
+        draft.use(module.child("tls_config"), how="there is no TLS")
+    draft.use(tls)
     if dialogue:
         draft.put("check.dialogue", dialogue)
     put_ip_protocol(draft, module)
@@ -164,7 +152,7 @@ def split_address(address: str, default: int | None = None) -> tuple[str, int]:
 
 def _read_dialogue(draft: JobDraft, node: SourceNode | None) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    for entry in read_list(node) if node is not None else []:
+    for entry in read_list(node):
         keys = read_mapping(entry)
         if "expect" in keys and read_optional_text(keys["expect"]):
             lines.append({"receive": translate_pattern(read_text(keys["expect"]), by_line=True)})
@@ -226,7 +214,7 @@ def put_dns(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module:
     if port != 53:
         draft.put("check.port", port, probe.node)
     draft.put("check.name", read_text(name).rstrip(".") or ".", name)
-    draft.put("check.type", record_type, *([kind] if kind is not None else []))
+    draft.put("check.type", record_type, kind)
     over_tls = module.child("dns_over_tls")
     if over_tls is not None and read_boolean(over_tls):
         raise NotCarriedOver("DNS over TLS is not spoken", "a check of kind tls of port 853")

@@ -9,7 +9,11 @@ from typing import Any
 
 from importers.http_requests import TestVariables
 from importers.ledger import JobDraft
-from importers.source_tree import NotCarriedOver, SourceNode
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    children_of,
+)
 
 _COMPARISONS = {
     "is": "equals",
@@ -120,7 +124,7 @@ def put_assertions(
     variables: TestVariables, draft: JobDraft, node: SourceNode | None, step: str = "", *, is_http: bool = True
 ) -> None:
     """Add an expectation for each assertion. Without one about the status, Datadog accepts each status."""
-    entries = list(node.children()) if node is not None else []
+    entries = list(children_of(node))
     if node is not None and not entries:
         draft.use(node)
     has_status = False
@@ -160,7 +164,7 @@ def _fill(variables: TestVariables, entry: dict[str, Any]) -> dict[str, Any]:
 
 def _text(node: SourceNode, key: str) -> str:
     child = node.child(key)
-    return str(child.value) if child is not None and child.value is not None else ""
+    return "" if child is None or child.value is None else str(child.value)
 
 
 def _target(node: SourceNode) -> Any:

@@ -13,7 +13,13 @@ from typing import Any
 from importers.import_context import ImportContext
 from importers.ledger import JobDraft, drop_key
 from importers.reading import read_boolean, read_list, read_mapping, read_seconds, read_text, write_duration
-from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, UnreadableSource
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceFile,
+    SourceNode,
+    UnreadableSource,
+    children_of,
+)
 from importers.sources.gatus.alerts import AlertDefaults, add_channels
 from importers.sources.gatus.clients import expand_tree, find_kind, put_client, put_target, read_known_text
 from importers.sources.gatus.condition_values import parse_condition
@@ -157,7 +163,7 @@ def _read_context(draft: JobDraft, node: SourceNode | None) -> dict[str, str]:
 
 def _put_steps(context: ImportContext, draft: JobDraft, suite: SourceNode, constants: dict[str, str]) -> None:
     endpoints = suite.child("endpoints")
-    nodes = read_list(endpoints) if endpoints is not None else []
+    nodes = read_list(endpoints)
     if not nodes:
         raise NotCarriedOver("the suite has no endpoints")
     steps: list[dict[str, Any]] = []
@@ -187,7 +193,7 @@ def _put_steps(context: ImportContext, draft: JobDraft, suite: SourceNode, const
 def _put_expectations(draft: JobDraft, node: SourceNode, step: dict[str, Any], constants: dict[str, str]) -> None:
     conditions = node.child("conditions")
     entries: list[dict[str, Any]] = []
-    for one in conditions.children() if conditions is not None else ():
+    for one in children_of(conditions):
         text = _CONTEXT.sub(lambda found: constants.get(found[1], "${" + found[1] + "}"), read_known_text(one))
         try:
             mapped = map_condition(parse_condition(text), "http")

@@ -13,7 +13,11 @@ from typing import Any
 from importers.cron import convert_cron
 from importers.import_context import ImportContext, add_listed_entry, add_named_entry, make_slug
 from importers.reading import split_url, write_duration
-from importers.source_tree import NotCarriedOver, SourceNode
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    child_of,
+)
 from importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text
 from jobs.problems import looks_secret
 
@@ -195,7 +199,7 @@ class NotificationConfig:
         return self.text(key).lower() in ("true", "1")
 
     def node(self, key: str) -> SourceNode | None:
-        return self._node.child(key) if self._node is not None else None
+        return child_of(self._node, key)
 
     def secret(self, key: str, purpose: str) -> dict[str, str]:
         """Return a reference to the secret that is the value of a key."""
