@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import pairwise, product
 from typing import Any
 
+from importers.reading import write_ranges
 from importers.source_tree import NotCarriedOver
 
 MACROS = {
@@ -197,17 +198,7 @@ def _write_field(text: str, values: set[int], index: int, is_random: bool) -> st
     steps_from_number = re.search(r"(?:^|,)\d+/", text) is not None
     if _PLAIN.fullmatch(text) and not (index == 4 and "7" in text) and not steps_from_number and not is_random:
         return text
-    return ",".join(_ranges(sorted(values)))
-
-
-def _ranges(values: list[int]) -> list[str]:
-    ranges: list[list[int]] = []
-    for value in values:
-        if ranges and value == ranges[-1][-1] + 1:
-            ranges[-1].append(value)
-        else:
-            ranges.append([value])
-    return [str(one[0]) if len(one) == 1 else f"{one[0]}-{one[-1]}" for one in ranges]
+    return ",".join(write_ranges(sorted(values)))
 
 
 _NEAREST = "write the schedule as cron or monthly"

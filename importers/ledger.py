@@ -16,6 +16,7 @@ from importers.source_tree import NotCarriedOver, SourceNode, SourceTree, childr
 from jobs.problems import KeyPath
 
 UNKNOWN_KEY = "the importer does not know this key"
+_MAX_DESCRIPTION = 500
 
 
 class LeafOutcome(IntEnum):
@@ -172,6 +173,11 @@ class JobDraft:
         else:
             self.use(*nodes)
 
+    def describe(self, text: str, *nodes: SourceNode) -> None:
+        """Set the description, unless the text is empty."""
+        how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
+        self.put_if(bool(text), "description", text[:_MAX_DESCRIPTION], *nodes, how=how)
+
     def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
         """Record a node as not carried over."""
         self._ledger.record(node, LeafOutcome.NOT_CARRIED_OVER, self.name, why, nearest)
@@ -265,6 +271,11 @@ def drop_key(why: str, nearest: str = "") -> KeyHandler:
         draft.drop(node, why, nearest)
 
     return handle
+
+
+def drop_set_key(why: str, nearest: str = "") -> KeyHandler:
+    """Return a handler that carries nothing over, which matters where the key has a value."""
+    return lambda draft, node: draft.drop_if(node.value, node, why, nearest)
 
 
 def use_key(how: str = "") -> KeyHandler:

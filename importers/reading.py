@@ -93,6 +93,17 @@ def describe_type(value: Any) -> str:
     return words.get(type(value), type(value).__name__)
 
 
+def write_ranges(numbers: Iterable[int]) -> list[str]:
+    """Return ascending numbers as texts such as `1` and `3-5`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
+
+
 def split_url(text: str) -> SplitResult:
     """Return the parts of a URL. Raises NotCarriedOver."""
     try:

@@ -8,7 +8,7 @@ contains, only UnreadableSource is raised: size, depth, aliases and encoding are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,13 @@ class SourceTree:
     @property
     def root(self) -> SourceNode:
         return SourceNode(self, (), self.value)
+
+
+def find_line(lines: Mapping[KeyPath, int | None], path: KeyPath) -> int | None:
+    """Return the line of a path, or of the nearest value around it."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
 
 
 def create_tree(document: Document) -> SourceTree:

@@ -13,7 +13,7 @@ from typing import Any
 
 from importers.cron import convert_cron
 from importers.import_context import ImportContext
-from importers.ledger import JobDraft, KeyHandler
+from importers.ledger import JobDraft, KeyHandler, drop_set_key, use_key
 from importers.reading import (
     find_text,
     read_boolean,
@@ -194,6 +194,7 @@ def _has_time(fields: list[str]) -> bool:
 
 _MAX_DESCRIPTION = 500
 _STATE = "a state of the other service: this heartbeat is new until its first ping"
+_OWN_ADDRESS = "an address of the other service: GET /api/jobs and the commands pause and resume replace it"
 _NO_MAIL = "pings cannot arrive as e-mail"
 _NO_KEYWORDS = "the text of a ping is stored, and not searched for keywords"
 _USE_ADDRESSES = "let the program request /api/ping/TOKEN, /start, /fail or its exit code, such as /api/ping/TOKEN/1"
@@ -239,13 +240,12 @@ def _put_due_rule(draft: JobDraft, node: SourceNode) -> None:
     timeout, schedule, timezone = node.child("timeout"), node.child("schedule"), node.child("tz")
     if schedule is not None and schedule.value:
         zone = find_text(timezone) or "UTC"
-        nodes = [schedule] if timezone is None else [schedule, timezone]
         try:
             converted, how = convert_schedule(read_text(schedule), zone)
         except NotCarriedOver as error:
             draft.drop(schedule, error.why, error.nearest)
         else:
-            draft.put("check.schedule", converted, *nodes, how=how)
+            draft.put("check.schedule", converted, schedule, timezone, how=how)
     elif timeout is not None:
         draft.map_key(timeout, _map_timeout)
 
@@ -271,10 +271,8 @@ def _map_description(draft: JobDraft, node: SourceNode) -> None:
 
 def _map_tags(draft: JobDraft, node: SourceNode) -> None:
     tags = split_tags(read_optional_text(node).split())
-    if tags:
-        draft.put("tags", tags, node, how="a tag without a value has the value true" if "true" in tags.values() else "")
-    else:
-        draft.use(node)
+    how = "a tag without a value has the value true" if "true" in tags.values() else ""
+    draft.put_if(bool(tags), "tags", tags, node, how=how)
 
 
 def _map_slug(draft: JobDraft, node: SourceNode) -> None:
@@ -283,9 +281,8 @@ def _map_slug(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _map_methods(draft: JobDraft, node: SourceNode) -> None:
-    if read_optional_text(node):
-        raise NotCarriedOver("a ping by GET, HEAD or POST counts", "do not publish the address of pings")
-    draft.use(node)
+    nearest = "do not publish the address of pings"
+    draft.drop_if(read_optional_text(node), node, "a ping by GET, HEAD or POST counts", nearest)
 
 
 def _map_manual_resume(draft: JobDraft, node: SourceNode) -> None:
@@ -297,20 +294,6 @@ def _map_status(draft: JobDraft, node: SourceNode) -> None:
         draft.put("enabled", False, node, how="a paused check becomes a disabled job")
     else:
         draft.use(node, how=_STATE)
-
-
-def _map_state(draft: JobDraft, node: SourceNode) -> None:
-    draft.use(node, how=_STATE)
-
-
-def _map_own_address(draft: JobDraft, node: SourceNode) -> None:
-    draft.use(node, how="an address of the other service: GET /api/jobs and the commands pause and resume replace it")
-
-
-def _refuse_if_set(why: str, nearest: str, draft: JobDraft, node: SourceNode) -> None:
-    if node.value:
-        raise NotCarriedOver(why, nearest)
-    draft.use(node)
 
 
 def _map_channels(channels: Mapping[str, str], draft: JobDraft, node: SourceNode) -> None:
@@ -333,25 +316,15 @@ CHECK_HANDLERS: dict[str, KeyHandler] = {
     "methods": _map_methods,
     "manual_resume": _map_manual_resume,
     "status": _map_status,
-    "started": _map_state,
-    "n_pings": _map_state,
-    "last_ping": _map_state,
-    "next_ping": _map_state,
-    "last_duration": _map_state,
-    "unique_key": _map_own_address,
-    "badge_url": _map_own_address,
-    "update_url": _map_own_address,
-    "pause_url": _map_own_address,
-    "resume_url": _map_own_address,
-    "filter_subject": partial(_refuse_if_set, _NO_MAIL, _USE_ADDRESSES),
-    "filter_body": partial(_refuse_if_set, _NO_MAIL, _USE_ADDRESSES),
-    "subject": partial(_refuse_if_set, _NO_MAIL, _USE_ADDRESSES),
-    "subject_fail": partial(_refuse_if_set, _NO_MAIL, _USE_ADDRESSES),
-    "filter_http_body": partial(_refuse_if_set, _NO_KEYWORDS, _USE_ADDRESSES),
-    "filter_default_fail": partial(_refuse_if_set, _NO_KEYWORDS, _USE_ADDRESSES),
-    "start_kw": partial(_refuse_if_set, _NO_KEYWORDS, _USE_ADDRESSES),
-    "success_kw": partial(_refuse_if_set, _NO_KEYWORDS, _USE_ADDRESSES),
-    "failure_kw": partial(_refuse_if_set, _NO_KEYWORDS, _USE_ADDRESSES),
+    **dict.fromkeys(("started", "n_pings", "last_ping", "next_ping", "last_duration"), use_key(_STATE)),
+    **dict.fromkeys(("unique_key", "badge_url", "update_url", "pause_url", "resume_url"), use_key(_OWN_ADDRESS)),
+    **dict.fromkeys(
+        ("filter_subject", "filter_body", "subject", "subject_fail"), drop_set_key(_NO_MAIL, _USE_ADDRESSES)
+    ),
+    **dict.fromkeys(
+        ("filter_http_body", "filter_default_fail", "start_kw", "success_kw", "failure_kw"),
+        drop_set_key(_NO_KEYWORDS, _USE_ADDRESSES),
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from importers.http_requests import put_body, put_header, put_url
 from importers.import_context import ImportContext, add_named_entry
-from importers.ledger import JobDraft, KeyHandler
+from importers.ledger import JobDraft, KeyHandler, use_key
 from importers.reading import (
     read_boolean,
     read_flag,
@@ -31,7 +31,6 @@ from jobs.policies.execution import MAX_RUN_TIMEOUT
 
 DEFAULT_FREQUENCY = 300
 DEFAULT_TIMEOUT = 30
-_MAX_DESCRIPTION = 500
 _MAX_SECONDS = 366 * 86_400
 _ATTEMPTS = 3
 _RETRY_AFTER = 20.0
@@ -98,12 +97,7 @@ def map_enabled(draft: JobDraft, node: SourceNode) -> None:
 
 
 def map_description(draft: JobDraft, node: SourceNode) -> None:
-    text = read_optional_text(node).strip()
-    if not text:
-        draft.use(node)
-        return
-    how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
-    draft.put("description", text[:_MAX_DESCRIPTION], node, how=how)
+    draft.describe(read_optional_text(node).strip(), node)
 
 
 def map_locations(draft: JobDraft, node: SourceNode) -> None:
@@ -128,8 +122,7 @@ def map_tags(draft: JobDraft, node: SourceNode) -> None:
         draft.use(node)
 
 
-def use_own(draft: JobDraft, node: SourceNode) -> None:
-    draft.use(node, how=_OWN)
+use_own = use_key(_OWN)
 
 
 SETTING_HANDLERS: dict[str, KeyHandler] = {
@@ -138,22 +131,9 @@ SETTING_HANDLERS: dict[str, KeyHandler] = {
     "locations": map_locations,
     "geolocations": map_locations,
     "tags": map_tags,
-    "location": use_own,
-    "id": use_own,
-    "apiversion": use_own,
-    "dependson": use_own,
-    "syntheticmonitorid": use_own,
-    "provisioningstate": use_own,
-    "resourcegroup": use_own,
-    "resourcegroupname": use_own,
-    "applicationinsightsid": use_own,
-    "etag": use_own,
-    "comments": use_own,
-    "scope": use_own,
-    "timeouts": use_own,
-    "lifecycle": use_own,
-    "providers": use_own,
-    "provider": use_own,
+    **dict.fromkeys(("location", "id", "apiversion", "dependson", "syntheticmonitorid", "provisioningstate"), use_own),
+    **dict.fromkeys(("resourcegroup", "resourcegroupname", "applicationinsightsid", "etag", "comments"), use_own),
+    **dict.fromkeys(("scope", "timeouts", "lifecycle", "providers", "provider"), use_own),
 }
 """By the key in small letters without separators."""
 

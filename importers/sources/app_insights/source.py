@@ -44,7 +44,7 @@ from importers.sources.app_insights.templates import (
 )
 from importers.sources.app_insights.web_test_xml import parse_web_test, read_attribute
 from importers.sources.app_insights.web_tests import put_web_test, sum_timeouts
-from importers.terraform.resources import has_resources, is_hcl, read_resources
+from importers.terraform import has_resources, is_hcl, read_resources
 
 _NAME_KEYS = ("name", "namepropertiesname", "webtestname")
 _STRUCTURE = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 from xml.parsers import expat
 
@@ -22,6 +23,7 @@ from importers.source_tree import (
     SourceTree,
     UnreadableSource,
     child_of,
+    find_line,
 )
 from jobs.problems import KeyPath
 
@@ -45,7 +47,7 @@ def parse_web_test(content: bytes | str, shown: str, first_line: int = 1) -> Sou
     root = reader.read(content)
     lines: dict[KeyPath, int] = {}
     value = {root.tag: _to_value(root, (root.tag,), lines)}
-    return SourceTree(shown, value, lambda path: _find_line(lines, path))
+    return SourceTree(shown, value, partial(find_line, lines))
 
 
 def child_elements(node: SourceNode | None) -> Iterator[tuple[str, SourceNode]]:
@@ -104,12 +106,6 @@ def _to_value(element: _Element, path: KeyPath, lines: dict[KeyPath, int]) -> An
         else:
             value[key] = [_to_value(one, (*path, key, index), lines) for index, one in enumerate(same)]
     return value
-
-
-def _find_line(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path)
 
 
 class _Reader:

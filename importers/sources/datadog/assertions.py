@@ -9,6 +9,7 @@ from typing import Any
 
 from importers.http_requests import TestVariables
 from importers.ledger import JobDraft
+from importers.reading import write_ranges
 from importers.source_tree import (
     NotCarriedOver,
     SourceNode,
@@ -57,13 +58,7 @@ def convert_statuses(operator: str, target: Any) -> list[Any]:
     accepted = [status for status in range(_LEAST_STATUS, _MAX_STATUS + 1) if _accepts(operator, target, status)]
     if not accepted:
         raise NotCarriedOver("no status fulfils it", _NEAREST_OF_OPERATOR)
-    ranges: list[list[int]] = []
-    for status in accepted:
-        if ranges and status == ranges[-1][1] + 1:
-            ranges[-1][1] = status
-        else:
-            ranges.append([status, status])
-    return [low if low == high else f"{low}-{high}" for low, high in ranges]
+    return [int(text) if text.isdecimal() else text for text in write_ranges(accepted)]
 
 
 def _accepts(operator: str, target: Any, status: int) -> bool:

@@ -14,7 +14,7 @@ from importers.import_context import ImportContext
 from importers.reading import find_text
 from importers.source_tree import SourceFile, SourceNode, SourceTree, UnreadableSource
 from importers.sources.datadog.synthetic_tests import import_test
-from importers.terraform.resources import has_resources, is_hcl, read_resources
+from importers.terraform import has_resources, is_hcl, read_resources
 from jobs.problems import KeyPath, dotted_path
 
 RESOURCE = "datadog_synthetics_test"

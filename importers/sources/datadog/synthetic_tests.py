@@ -8,7 +8,7 @@ from typing import Any
 
 from importers.http_requests import TestVariables
 from importers.import_context import ImportContext, add_listed_entry
-from importers.ledger import JobDraft, KeyHandler
+from importers.ledger import JobDraft, KeyHandler, use_key
 from importers.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
 from importers.source_tree import (
     NotCarriedOver,
@@ -118,7 +118,7 @@ _REFUSED_TYPES = {
     "mobile": ("there are no mobile devices", "steps for the requests of the app"),
     "network": ("paths of packets are not traced", "a job of the kind tcp"),
 }
-_STATE_OF_DATADOG = "state of Datadog, which the job does not need"
+_USE_STATE = use_key("state of Datadog, which the job does not need")
 _MAX_DESCRIPTION = 500
 
 
@@ -206,11 +206,8 @@ def _map_status(draft: JobDraft, node: SourceNode) -> None:
 def _map_tags(draft: JobDraft, node: SourceNode) -> None:
     texts = [str(child.value) for child in node.children() if isinstance(child.value, str)]
     tags = split_tags(texts)
-    if tags:
-        how = "a tag without a value has the value true" if "true" in tags.values() else ""
-        draft.put("tags", tags, node, how=how)
-    else:
-        draft.use(node)
+    how = "a tag without a value has the value true" if "true" in tags.values() else ""
+    draft.put_if(bool(tags), "tags", tags, node, how=how)
 
 
 def _map_locations(draft: JobDraft, node: SourceNode) -> None:
@@ -221,41 +218,13 @@ def _map_locations(draft: JobDraft, node: SourceNode) -> None:
     raise NotCarriedOver("the scheduler checks from where it runs", nearest)
 
 
-def _use_state(draft: JobDraft, node: SourceNode) -> None:
-    draft.use(node, how=_STATE_OF_DATADOG)
-
-
 _HANDLERS: dict[str, KeyHandler] = {
     "message": _map_message,
     "status": _map_status,
     "tags": _map_tags,
     "locations": _map_locations,
-    **dict.fromkeys(
-        (
-            "public_id",
-            "monitor_id",
-            "creator",
-            "created_at",
-            "modified_at",
-            "modified_by",
-            "org_id",
-            "id",
-            "overall_state",
-        ),
-        _use_state,
-    ),
-    **dict.fromkeys(
-        (
-            "overall_state_modified",
-            "created_by",
-            "deleted_at",
-            "editor",
-            "version",
-            "force_delete_dependencies",
-            "forceDeleteDependencies",
-            "steps",
-            "stepCount",
-        ),
-        _use_state,
-    ),
+    **dict.fromkeys(("public_id", "monitor_id", "creator", "created_at", "modified_at", "modified_by"), _USE_STATE),
+    **dict.fromkeys(("org_id", "id", "overall_state", "overall_state_modified", "created_by"), _USE_STATE),
+    **dict.fromkeys(("deleted_at", "editor", "version", "force_delete_dependencies"), _USE_STATE),
+    **dict.fromkeys(("forceDeleteDependencies", "steps", "stepCount"), _USE_STATE),
 }

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from importers.reading import write_duration
+from importers.reading import write_duration, write_ranges
 from importers.source_tree import NotCarriedOver
 from importers.sources.gatus.condition_values import (
     Condition,
@@ -186,20 +186,10 @@ def _status(condition: Condition, kind: str) -> MappedCondition:
     if kind != "http":
         # Of other kinds, Gatus's status is 0 where a connection is enough.
         return _constant(bool(_texts_that_hold(condition, ("0",))))
-    found = [int(text) for text in _texts_that_hold(condition, STATUSES)]
-    if not found:
+    statuses = [int(text) for text in _texts_that_hold(condition, STATUSES)]
+    if not statuses:
         return _constant(False)
-    return MappedCondition([{"status": _write_ranges(found)}])
-
-
-def _write_ranges(numbers: list[int]) -> str:
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    return MappedCondition([{"status": ",".join(write_ranges(statuses))}])
 
 
 def _connected(condition: Condition, kind: str) -> MappedCondition:

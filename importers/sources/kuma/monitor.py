@@ -14,7 +14,6 @@ from importers.sources.kuma.rows import KumaRow, KumaRows
 from jobs.alerting.facts import MAX_WINDOW
 from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 
-_MAX_DESCRIPTION = 500
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]
 """Uptime Kuma retries whatever fails."""
 
@@ -63,7 +62,7 @@ def put_common_parts(monitor: KumaMonitor, draft: JobDraft, *, uses_timeout: boo
     """Set schedule, timeouts, retries, alerts, description, and whether it is enabled."""
     row = monitor.row
     draft.put("schedule", {"every": write_duration(monitor.interval)}, *row.nodes("interval"))
-    _put_description(draft, row)
+    draft.describe(row.text("description"), *row.nodes("description"))
     if not row.is_set("active"):
         draft.put("enabled", False, *row.nodes("active"))
     attempt = min(monitor.timeout, MAX_RUN_TIMEOUT)
@@ -72,13 +71,6 @@ def put_common_parts(monitor: KumaMonitor, draft: JobDraft, *, uses_timeout: boo
         draft.put("timeout.attempt", write_duration(attempt), *row.nodes("timeout"), how=how)
         draft.put("timeout.run", write_duration(attempt))
     put_retries(monitor, draft, attempt if uses_timeout else 5.0)
-
-
-def _put_description(draft: JobDraft, row: KumaRow) -> None:
-    text = row.text("description")
-    how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
-    if text:
-        draft.put("description", text[:_MAX_DESCRIPTION], *row.nodes("description"), how=how)
 
 
 def put_retries(monitor: KumaMonitor, draft: JobDraft, attempt: float) -> None:

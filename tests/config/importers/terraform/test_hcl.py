@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from importers.import_context import ImportContext, ImportOptions
 from importers.source_tree import UnreadableSource, UnresolvedText
-from importers.terraform.resources import read_resources
+from importers.terraform import read_resources
 from tests.config.importers.importing import text_file
 
 KINDS = frozenset({"probe"})

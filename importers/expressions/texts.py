@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from importers.expressions.evaluation import MAX_TEXT, Scope, UnknownValue, write_text
 from importers.source_tree import UnreadableSource
-from importers.terraform.scope import MAX_TEXT, HclScope, UnknownHclValue, write_text
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _SPACE = re.compile(r"(?:[ \t\r]|/\*[^\n]*?\*/)+")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
-_MAX_LEVELS = 40
+MAX_LEVELS = 40
 """Each takes a dozen calls of functions, of which Python allows a thousand within each other."""
 
 
@@ -28,8 +28,8 @@ class Scanner:
 
     def enter(self) -> None:
         self.level += 1
-        if self.level > _MAX_LEVELS:
-            self.fail(f"has more than {_MAX_LEVELS} levels")
+        if self.level > MAX_LEVELS:
+            self.fail(f"has more than {MAX_LEVELS} levels")
 
     def leave(self) -> None:
         self.level -= 1
@@ -87,7 +87,7 @@ class Scanner:
         raise UnreadableSource(self._shown, f"is not valid HCL: {message}", "", self.line(), column)
 
 
-Evaluation = Callable[[HclScope], Any]
+Evaluation = Callable[[Scope], Any]
 ParseInner = Callable[[Scanner], Evaluation]
 
 _HEREDOC = re.compile(r"<<(-?)([A-Za-z_]\w*)[ \t\r]*\n")
@@ -144,8 +144,8 @@ def _directive(scanner: Scanner) -> Evaluation:
         scanner.fail("expected }")
     scanner.at = end + 1
 
-    def refuse(scope: HclScope) -> Any:
-        raise UnknownHclValue("a directive %{...}")
+    def refuse(scope: Scope) -> Any:
+        raise UnknownValue("a directive %{...}")
 
     return refuse
 
@@ -193,7 +193,7 @@ def _join(parts: list[str | Evaluation]) -> Evaluation:
     if len(parts) == 1 and not isinstance(parts[0], str):
         return parts[0]  # "${var.list}" is the value itself
 
-    def evaluate(scope: HclScope) -> Any:
+    def evaluate(scope: Scope) -> Any:
         scope.budget.spend(len(parts))
         written: list[str] = []
         length = 0
@@ -201,7 +201,7 @@ def _join(parts: list[str | Evaluation]) -> Evaluation:
             written.append(part if isinstance(part, str) else write_text(part(scope)))
             length += len(written[-1])
             if length > MAX_TEXT:
-                raise UnknownHclValue(f"a text of more than {MAX_TEXT} characters")
+                raise UnknownValue(f"a text of more than {MAX_TEXT} characters")
         return scope.admit("".join(written))
 
     return evaluate

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from importers.expressions.evaluation import Budget, Expression, Scope, TooLarge, UnknownValue
+from importers.expressions.functions import HCL
+from importers.expressions.hcl import parse_expression
+from importers.expressions.texts import Scanner
 from importers.import_context import ImportContext
-from importers.source_tree import SourceFile, SourceNode, SourceTree, UnresolvedText
-from importers.terraform.expressions import Expression, parse_expression
-from importers.terraform.scope import Budget, HclScope, TooLarge, UnknownHclValue
-from importers.terraform.templates import Scanner
+from importers.source_tree import SourceFile, SourceNode, SourceTree, UnresolvedText, find_line
 from jobs.problems import KeyPath
 
 _MAX_PARTS = 100_000
@@ -121,7 +122,7 @@ class TerraformConfiguration:
                 elif block.kind == "locals":
                     self._locals.update(block.attributes)
         self._budget = Budget(next(iter(files), "terraform"))
-        self._scope = HclScope(self._variable, self._local, budget=self._budget)
+        self._scope = Scope(HCL, {"var": self._variable, "local": self._local}, budget=self._budget)
         self._evaluated: dict[str, Any] = {}
         """Variables and locals by name."""
 
@@ -149,7 +150,7 @@ class TerraformConfiguration:
             suffix = "" if key is None else f"[{key}]" if isinstance(key, int) else f'["{key}"]'
             yield TerraformResource(file, f"{address}{suffix}", block.labels[0], values, lines)
 
-    def _scopes(self, block: HclBlock) -> Iterator[tuple[Any, HclScope]]:
+    def _scopes(self, block: HclBlock) -> Iterator[tuple[Any, Scope]]:
         """Yield key and scope of each instance. An unknown number of instances is one."""
         if (count := block.attributes.get("count")) is not None:
             number = count.evaluate(self._scope)
@@ -164,7 +165,7 @@ class TerraformConfiguration:
         else:
             yield None, self._scope
 
-    def _each(self, source: Expression, name: str, scope: HclScope | None = None) -> Iterator[tuple[Any, HclScope]]:
+    def _each(self, source: Expression, name: str, scope: Scope | None = None) -> Iterator[tuple[Any, Scope]]:
         scope = scope or self._scope
         value = source.evaluate(scope)
         if isinstance(value, dict):
@@ -178,7 +179,7 @@ class TerraformConfiguration:
             yield key, scope.with_names(**{name: {"key": key, "value": one}})
 
     def _fill(
-        self, block: HclBlock, scope: HclScope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
+        self, block: HclBlock, scope: Scope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
     ) -> None:
         for name, expression in block.attributes.items():
             if path or name not in ("count", "for_each"):
@@ -200,7 +201,7 @@ class TerraformConfiguration:
         return value
 
     def _fill_dynamic(
-        self, block: HclBlock, scope: HclScope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
+        self, block: HclBlock, scope: Scope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
     ) -> None:
         """`dynamic "header"` is a block for each entry of a collection."""
         name = block.labels[0]
@@ -216,7 +217,7 @@ class TerraformConfiguration:
         self,
         name: str,
         block: HclBlock,
-        scope: HclScope,
+        scope: Scope,
         values: dict[str, Any],
         lines: dict[KeyPath, int],
         path: KeyPath,
@@ -236,18 +237,18 @@ class TerraformConfiguration:
             return self._values[name]
         default = self._defaults.get(name)
         if default is None:
-            raise UnknownHclValue(f"var.{name}")
+            raise UnknownValue(f"var.{name}")
         return self._evaluate(f"var.{name}", default)
 
     def _local(self, name: str) -> Any:
         expression = self._locals.get(name)
         if expression is None:
-            raise UnknownHclValue(f"local.{name}")
+            raise UnknownValue(f"local.{name}")
         return self._evaluate(f"local.{name}", expression)
 
     def _evaluate(self, name: str, expression: Expression) -> Any:
         if name in self._pending:
-            raise UnknownHclValue(f"{name}, which needs itself")
+            raise UnknownValue(f"{name}, which needs itself")
         if name not in self._evaluated:
             self._pending.add(name)
             try:
@@ -256,7 +257,7 @@ class TerraformConfiguration:
                 self._pending.discard(name)
         value = self._evaluated[name]
         if isinstance(value, UnresolvedText):
-            raise UnknownHclValue(value.needs)
+            raise UnknownValue(value.needs)
         return value
 
 
@@ -316,12 +317,7 @@ def read_resources(
 
 
 def _read_values(root: HclBlock) -> dict[str, Any]:
-    scope = HclScope(_unknown, _unknown)
-    return {name: expression.evaluate(scope) for name, expression in root.attributes.items()}
-
-
-def _unknown(name: str) -> Any:
-    raise UnknownHclValue(name)
+    return {name: expression.evaluate(Scope(HCL)) for name, expression in root.attributes.items()}
 
 
 def _read_document(
@@ -391,7 +387,7 @@ def _add_trees(
             key = name if name not in rest else f"{name} (line {line})"
             rest[key], lines[(key,)] = "", line
         resources = {resource.address: resource.values for resource in own}
-        line_of = partial(_find_line, lines)
+        line_of = partial(find_line, lines)
         tree = SourceTree(shown, {**resources, **rest} if are_added else rest, line_of)
         added = context.add_tree(tree) if tree.value else tree.root
         for key in rest:
@@ -401,9 +397,3 @@ def _add_trees(
         nodes = ((resource, root.child(resource.address)) for resource in own)
         pairs += [(resource, found_node) for resource, found_node in nodes if found_node is not None]
     return pairs
-
-
-def _find_line(lines: dict[KeyPath, int | None], path: KeyPath) -> int | None:
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path)

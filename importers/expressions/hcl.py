@@ -1,107 +1,23 @@
-"""Parses expressions of HCL into functions of a scope, and computes their values.
-
-A part of a list or an object whose value is not known is an UnresolvedText; otherwise the whole value is not known.
-"""
+"""Parses expressions of HCL into functions of a scope."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from importers.source_tree import UnresolvedText
-from importers.terraform.scope import HclScope, UnknownHclValue, call_function
-from importers.terraform.templates import Scanner, parse_heredoc, parse_quoted
-
-Evaluation = Callable[[HclScope], Any]
-
-
-@dataclass(frozen=True)
-class Expression:
-    """`text`: its source."""
-
-    evaluation: Evaluation
-    text: str
-    line: int
-
-    def evaluate(self, scope: HclScope) -> Any:
-        """Return the value; an UnresolvedText if it is not known."""
-        return resolve(self.evaluation, scope, self.text)
-
-
-def resolve(evaluation: Evaluation, scope: HclScope, text: str) -> Any:
-    """Return a value; an UnresolvedText if it is not known. Raises UnreadableSource: no steps are left."""
-    scope.budget.spend(1)
-    try:
-        return evaluation(scope)
-    except UnknownHclValue as error:
-        return UnresolvedText(text, str(error))
-    except RecursionError:
-        return UnresolvedText(text, "a deeply nested expression")
-
-
-def combine(operator: str, left: Evaluation, right: Evaluation) -> Evaluation:
-    def evaluate(scope: HclScope) -> Any:
-        scope.budget.spend(1)
-        one = known(left(scope))
-        if operator == "||":
-            return bool(one) or bool(known(right(scope)))
-        if operator == "&&":
-            return bool(one) and bool(known(right(scope)))
-        other = known(right(scope))
-        for operand in (one, other):
-            scope.read_whole(operand)
-        return scope.admit(compute(operator, one, other))
-
-    return evaluate
-
-
-def compute(operator: str, one: Any, other: Any) -> Any:
-    operations: dict[str, Callable[[], Any]] = {
-        "==": lambda: one == other,
-        "!=": lambda: one != other,
-        "<=": lambda: one <= other,
-        ">=": lambda: one >= other,
-        "<": lambda: one < other,
-        ">": lambda: one > other,
-        "+": lambda: one + other,
-        "-": lambda: one - other,
-        "*": lambda: one * other,
-        "/": lambda: one / other if one % other else one // other,
-        "%": lambda: one % other,
-    }
-    if operator not in ("==", "!=") and not all(isinstance(value, (int, float)) for value in (one, other)):
-        raise UnknownHclValue(f"the operator {operator}")
-    try:
-        return operations[operator]()
-    except (ArithmeticError, TypeError):
-        raise UnknownHclValue(f"the operator {operator}") from None
-
-
-def known(value: Any) -> Any:
-    if isinstance(value, UnresolvedText):
-        raise UnknownHclValue(value.needs)
-    return value
-
-
-def select_member(value: Evaluation, key: Evaluation) -> Evaluation:
-    def evaluate(scope: HclScope) -> Any:
-        scope.budget.spend(1)
-        container, name = known(value(scope)), known(key(scope))
-        if callable(container):
-            return container(str(name))
-        try:
-            if isinstance(container, dict):
-                return container[name if name in container else str(name)]
-            if isinstance(container, list) and isinstance(name, int):
-                return container[name]
-        except (KeyError, IndexError):
-            pass
-        raise UnknownHclValue(f"the key {name}")
-
-    return evaluate
-
+from importers.expressions.evaluation import (
+    Evaluation,
+    Expression,
+    Scope,
+    UnknownValue,
+    call_function,
+    combine,
+    compute,
+    known,
+    select_member,
+)
+from importers.expressions.texts import Scanner, parse_heredoc, parse_quoted
 
 ParseExpression = Callable[[Scanner], Expression]
 
@@ -167,7 +83,7 @@ def _for(scanner: Scanner, end: str, parse: ParseExpression) -> Evaluation:
     condition = parse(scanner).evaluation if scanner.take("if ") else None
     scanner.require(end)
 
-    def evaluate(scope: HclScope) -> Any:
+    def evaluate(scope: Scope) -> Any:
         results: list[tuple[Any, Any]] = []
         entries = _entries(known(source(scope)))
         scope.budget.spend(len(entries) // 10)
@@ -188,7 +104,7 @@ def _entries(value: Any) -> list[tuple[Any, Any]]:
         return list(value.items())
     if isinstance(value, list):
         return list(enumerate(value))
-    raise UnknownHclValue("the source of a for expression")
+    raise UnknownValue("the source of a for expression")
 
 
 _MAX_NUMBER_LENGTH = 300
@@ -230,7 +146,7 @@ def _conditional(scanner: Scanner) -> Evaluation:
 
 
 def _choose(condition: Evaluation, yes: Evaluation, no: Evaluation) -> Evaluation:
-    def evaluate(scope: HclScope) -> Any:
+    def evaluate(scope: Scope) -> Any:
         scope.budget.spend(1)
         return yes(scope) if known(condition(scope)) else no(scope)
 
@@ -286,7 +202,7 @@ def _splat(scanner: Scanner, value: Evaluation) -> Evaluation:
     while scanner.take("."):
         names.append(scanner.take_word() or scanner.fail("expected a name"))
 
-    def evaluate(scope: HclScope) -> Any:
+    def evaluate(scope: Scope) -> Any:
         found = known(value(scope))
         values = found if isinstance(found, list) else [found]
         scope.budget.spend(len(values) * (1 + len(names)))
@@ -317,10 +233,10 @@ def _primary(scanner: Scanner) -> Evaluation:
     if sign == "{":
         return parse_object(scanner, parse_expression)
     word = scanner.take_word() or scanner.fail(f"expected a value, found {sign!r}")
-    if word in _CONSTANTS:
-        return lambda scope: _CONSTANTS[word]
     if scanner.peek() == "(":
         return _call(scanner, word)
+    if word in _CONSTANTS:
+        return lambda scope: _CONSTANTS[word]
     return lambda scope: scope.root(word)
 
 
@@ -343,8 +259,8 @@ def _call(scanner: Scanner, name: str) -> Evaluation:
         if not scanner.take(",") and scanner.peek() != ")":
             scanner.fail("expected , or )")
 
-    def evaluate(scope: HclScope) -> Any:
-        if name in ("try", "can"):
+    def evaluate(scope: Scope) -> Any:
+        if scope.language.has_try and name in ("try", "can"):
             return _try(name, arguments, scope)
         values = [argument(scope) for argument in arguments]
         if is_spread and isinstance(values[-1], list):
@@ -354,11 +270,11 @@ def _call(scanner: Scanner, name: str) -> Evaluation:
     return evaluate
 
 
-def _try(name: str, arguments: list[Evaluation], scope: HclScope) -> Any:
+def _try(name: str, arguments: list[Evaluation], scope: Scope) -> Any:
     for argument in arguments:
         try:
             value = known(argument(scope))
-        except UnknownHclValue:
+        except UnknownValue:
             continue
         return value if name == "try" else True
-    raise UnknownHclValue(f"function {name}")
+    raise UnknownValue(f"function {name}")
