@@ -88,6 +88,34 @@ def to_attributes(fields: Mapping[str, object]) -> Attributes:
     return flat
 
 
+def make_log_record(
+    attributes: Attributes,
+    body: str,
+    at: int,
+    level: int,
+    context: Any = None,
+    *,
+    name: str = "",
+    has_text: bool = False,
+) -> Any:
+    """Return a record of the log. `at`: nanoseconds. `has_text`: whether the name of its severity is sent as well."""
+    from opentelemetry._logs import LogRecord
+    from opentelemetry._logs.severity import SeverityNumber
+    from opentelemetry.context import Context
+
+    # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
+    severity = SeverityNumber(min(21, max(5, level // 10 * 4 + 1)))
+    return LogRecord(
+        timestamp=at,
+        context=context or Context(),
+        severity_text=severity.name if has_text else None,
+        severity_number=severity,
+        body=body,
+        attributes=attributes,
+        event_name=name or None,
+    )
+
+
 def make_http_attributes(endpoint: str, status: int | None, *, method: str) -> Attributes:
     """Return the attributes of the target. A query never gets here; if one does, it is removed."""
     try:
