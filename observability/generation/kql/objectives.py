@@ -44,15 +44,6 @@ def select_availability(scope: QueryScope) -> str:
     )
 
 
-def list_availability(scope: QueryScope) -> str:
-    """The availability of each job in percent. Azure's own metric divides numbers of rows, which represent several."""
-    return pipe(
-        select_availability(scope),
-        f"summarize Runs = sum(itemCount), Availability = {_SHARE} by {JOB}",
-        "order by Availability asc",
-    )
-
-
 def chart_availability(scope: QueryScope) -> str:
     """The availability of all selected jobs together over time."""
     return pipe(
