@@ -120,7 +120,7 @@ def list_own_services(settings: Settings) -> tuple[str, ...]:
     """Return the addresses of storage, vault and telemetry as far as they are configured, without those on this
     machine. Only scheme and host: paths and queries may contain secrets.
     """
-    found: dict[str, None] = {}
+    origins: dict[str, None] = {}
     for url in _list_urls(settings):
         try:
             parts = urlsplit(url)
@@ -129,8 +129,8 @@ def list_own_services(settings: Settings) -> tuple[str, ...]:
             continue
         if parts.scheme in ("http", "https") and parts.hostname and parts.hostname not in LOOPBACK_HOSTS:
             host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            found[f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"] = None
-    return tuple(found)
+            origins[f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}"] = None
+    return tuple(origins)
 
 
 def _list_urls(settings: Settings) -> Iterator[str]:

@@ -54,7 +54,10 @@ class JobLoader:
     sample_target: str | None
 
     def load(self, files: Sequence[JobFile] | None = None) -> JobSet:
-        """See load_jobs. `files`: of the container, if the settings name one; fetched if they are not handed in."""
+        """Load the jobs of these settings.
+
+        `files`: of the container, if the settings name one; fetched if they are not handed in. Raises: as load_jobs.
+        """
         return load_jobs(self.loaded, self.reader, root=self.root, sample_target=self.sample_target, files=files)
 
 

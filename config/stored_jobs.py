@@ -198,13 +198,13 @@ class FileJobIndex:
         """
         accepted = {name: one for name, one in stored.items() if name not in rejected}
         others = {name: one for name, one in stored.items() if name in rejected}
-        found: dict[str, tuple[Problem, ...]] = {}
+        conflicts: dict[str, tuple[Problem, ...]] = {}
         for some, together in ((accepted, accepted), (others, stored)):
             context = AlertingContext({}, {**self.jobs, **together}, self._alerting, is_partial=True)
             for name, one in some.items():
                 if problems := tuple(find_unknown_names_of_job(one, context)):
-                    found[name] = problems
-        return found
+                    conflicts[name] = problems
+        return conflicts
 
     def _find_problems(
         self, accepted: Mapping[str, LocatedStoredJob], stored: Mapping[str, LocatedStoredJob]

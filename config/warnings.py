@@ -53,15 +53,15 @@ def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator
 
     It is located at the key of the first job: many of ten thousand jobs can send the same to the same host.
     """
-    found: dict[str, list[LocatedExternalUse]] = {}
+    uses_without_rule: dict[str, list[LocatedExternalUse]] = {}
     denials = _DenialReasons(bindings)
     for use in jobs.uses:
         credential = _credential_of(use.use.kind, use.use.name)
         if credential is None or not use.job.enabled:
             continue
         if reason := denials.find_reason(credential, use.job):
-            found.setdefault(reason, []).append(use)
-    for reason, uses in found.items():
+            uses_without_rule.setdefault(reason, []).append(use)
+    for reason, uses in uses_without_rule.items():
         others = len({use.job.name for use in uses}) - 1
         more = f" {format_count(others, 'more job')} would send it there." if others else ""
         yield uses[0].problem(f"{reason}{more}")
@@ -72,17 +72,17 @@ def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tu
 
     A token for its scope's own host needs no rule.
     """
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    deliveries: dict[str, dict[str, tuple[str, ...]]] = {}
     for job in jobs:
         for sending in find_deliveries(job.check):
             kind, name = sending.credential
             group, key = ("secrets", normalize_secret_name(name)) if kind == "secret" else ("identity", name)
-            hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
-            found[group][key] = tuple(dict.fromkeys(hosts))
-    scopes = found.get("identity", {})
+            hosts = (*deliveries.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
+            deliveries[group][key] = tuple(dict.fromkeys(hosts))
+    scopes = deliveries.get("identity", {})
     for scope in [scope for scope, hosts in scopes.items() if hosts == (scope_host(scope),)]:
         del scopes[scope]
-    return found
+    return deliveries
 
 
 def format_rules(rules: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
@@ -192,19 +192,19 @@ def warnings_of_unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapp
 
     For a thread without an event loop.
     """
-    uses: dict[str, list[_SecretUse]] = {}
+    uses_by_secret: dict[str, list[_SecretUse]] = {}
     for use in jobs.uses:
         if use.use.kind == "secret" and use.job.enabled:  # a disabled job needs nothing
-            uses.setdefault(use.use.name, []).append(use)
+            uses_by_secret.setdefault(use.use.name, []).append(use)
     for other in find_alerting_secrets(jobs.alerting):
-        uses.setdefault(other.name, []).append(other)
-    if not uses:
+        uses_by_secret.setdefault(other.name, []).append(other)
+    if not uses_by_secret:
         return ()
-    return tuple(filter(None, asyncio.run(_check_secrets(uses, settings, environ)).values()))
+    return tuple(filter(None, asyncio.run(_check_secrets(uses_by_secret, settings, environ)).values()))
 
 
 async def _check_secrets(
-    uses: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
+    uses_by_secret: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
 ) -> dict[str, Problem | None]:
     """A warning for each secret, by its name; None if it is well."""
     clock = SystemClock()
@@ -212,14 +212,17 @@ async def _check_secrets(
     chain = build_secrets(settings, identity, Redactor(), clock, environ=environ)
     try:
         places = asyncio.Semaphore(_MAX_CONCURRENT_LOOKUPS)
-        tasks = {name: asyncio.create_task(_check_secret(name, uses[name], chain, places)) for name in uses}
+        tasks = {
+            name: asyncio.create_task(_check_secret(name, uses_by_secret[name], chain, places))
+            for name in uses_by_secret
+        }
         _, late = await asyncio.wait(tasks.values(), timeout=SECRET_CHECKS_TIMEOUT)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         late_message = f"could not be looked up within {SECRET_CHECKS_TIMEOUT:g} s"
         return {
-            name: uses[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
+            name: uses_by_secret[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
             for name, task in tasks.items()
         }
     finally:
@@ -228,15 +231,15 @@ async def _check_secrets(
 
 
 async def _check_secret(
-    name: str, uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
+    name: str, secret_uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
 ) -> Problem | None:
     async with places:
         try:
             value = await chain.get_secret(name)
         except SecretUnavailable as error:
             # Some of the chain's sentences begin with the name.
-            return uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
-    for use in uses:
+            return secret_uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
+    for use in secret_uses:
         if (message := _unfit_reason(use, value)) is not None:
             return use.problem(f"secret {name}: {message}")
     return None

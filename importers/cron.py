@@ -87,7 +87,7 @@ class CronSchedule:
         return notes
 
     def at_second(self, second: int) -> CronSchedule:
-        """Return the same with a field of seconds."""
+        """Return the schedule with a field of seconds."""
         return replace(self, expressions=tuple(f"{second} {expression}" for expression in self.expressions))
 
     def to_value(self, timezone: str | None, jitter: str | None = None) -> Any:
@@ -161,19 +161,19 @@ def _parse_field(text: str, index: int) -> tuple[set[int], bool]:
     return values, is_random
 
 
-def _bounds(found: re.Match[str], index: int) -> tuple[int, int, bool]:
+def _bounds(term: re.Match[str], index: int) -> tuple[int, int, bool]:
     first, last, _ = _LIMITS[index]
     last = 6 if index == 4 else last
-    if found["low"] is None:  # cronie's and OpenBSD's random value
-        return _number(found["from"], index, first), _number(found["upto"], index, last), True
-    if found["low"] == "*":
-        if found["sign"]:
+    if term["low"] is None:  # cronie's and OpenBSD's random value
+        return _number(term["from"], index, first), _number(term["upto"], index, last), True
+    if term["low"] == "*":
+        if term["sign"]:
             raise InvalidSchedule(f"{_NAMES[index]}: '*-' is not valid")
         return first, last, False
-    low = _number(found["low"], index, first)
-    if found["high"]:
-        return low, _number(found["high"], index, last), found["sign"] == "~"
-    return low, last if found["step"] else low, False
+    low = _number(term["low"], index, first)
+    if term["high"]:
+        return low, _number(term["high"], index, last), term["sign"] == "~"
+    return low, last if term["step"] else low, False
 
 
 def _number(text: str | None, index: int, default: int) -> int:
@@ -259,13 +259,13 @@ def _read_day(term: str) -> str:
 
 
 def _read_weekday(term: str) -> str:
-    found = re.fullmatch(r"([0-7]|[A-Z]{3})(?:#([1-5])|L)", term)
-    if found is None:
+    match = re.fullmatch(r"([0-7]|[A-Z]{3})(?:#([1-5])|L)", term)
+    if match is None:
         return ""
-    names = [number for number, name in enumerate(_WEEK_DAYS) if found[1] in (str(number), name[:3].upper())]
+    names = [number for number, name in enumerate(_WEEK_DAYS) if match[1] in (str(number), name[:3].upper())]
     if not names:
         return ""
-    return f"{_ORDINALS[int(found[2]) - 1] if found[2] else 'last'}-{_WEEK_DAYS[names[0]]}"
+    return f"{_ORDINALS[int(match[2]) - 1] if match[2] else 'last'}-{_WEEK_DAYS[names[0]]}"
 
 
 def _monthly(

@@ -246,18 +246,21 @@ class TestVariables:
         return parts + self._escape(text[at:])
 
     def fill_or_reference(self, text: str, hint: str) -> Any:
-        """Return the same; a reference if the whole text is one variable whose name looks secret."""
-        found = _VARIABLE.fullmatch(text.strip())
-        if found is None or found[1] in self.saved:
+        """Return the filled text; a reference if the whole text is one variable whose name looks secret.
+
+        Raises NotCarriedOver: a variable has no value.
+        """
+        variable = _VARIABLE.fullmatch(text.strip())
+        if variable is None or variable[1] in self.saved:
             return self.fill(text)
-        if found[1] in self.external:
-            return self.context.secrets.require(found[1], f"value of the variable {found[1]} of {self.job}")
-        if not looks_secret(found[1]) or found[1] not in self.values:
+        if variable[1] in self.external:
+            return self.context.secrets.require(variable[1], f"value of the variable {variable[1]} of {self.job}")
+        if not looks_secret(variable[1]) or variable[1] not in self.values:
             return self.fill(text)
-        value, node = self.values[found[1]]
+        value, node = self.values[variable[1]]
         if node is not None:
             self.context.use(node, "the value becomes a secret")
-        return self.context.secrets.reference(value, hint, f"value of the variable {found[1]} of {self.job}", node)
+        return self.context.secrets.reference(value, hint, f"value of the variable {variable[1]} of {self.job}", node)
 
     def escape_compared(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Return an entry of `expect` in which a dollar sign of a compared text stands for itself."""

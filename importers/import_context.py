@@ -247,24 +247,26 @@ class ImportContext:
 
         Return whether there is one.
         """
-        path = next((one for one in self._section_nodes if key == one or key.startswith((f"{one}.", f"{one}["))), None)
+        path = next(
+            (part for part in self._section_nodes if key == part or key.startswith((f"{part}.", f"{part}["))), None
+        )
         if path is None:
             return False
         for node in self._section_nodes.pop(path):
             self.drop(node, why)
         *keys, last = path.split(".")
         containers: list[Any] = [self.sections]
-        for one in keys:
-            containers.append(containers[-1][one])
+        for part in keys:
+            containers.append(containers[-1][part])
         name, _, index = last.removesuffix("]").partition("[")
         if index:
             del containers[-1][name][int(index)]
             self._renumber(path.removesuffix(f"[{index}]"), int(index))
         if not index or not containers[-1][name]:
             del containers[-1][name]
-        for container, one in zip(reversed(containers[:-1]), reversed(keys), strict=True):
-            if not container[one]:
-                del container[one]
+        for container, part in zip(reversed(containers[:-1]), reversed(keys), strict=True):
+            if not container[part]:
+                del container[part]
         return True
 
     def _renumber(self, path: str, removed: int) -> None:

@@ -122,7 +122,7 @@ class ImportReport:
     notes: Sequence[str]
     text: str
     texts_by_file: Mapping[str, str]
-    """The same as one job file for each source file."""
+    """A job file for each source file, with its jobs."""
     jobs_without_rule: Sequence[str] = ()
     """Neither they nor a group of theirs have an alert rule."""
     jobs_without_notification: Sequence[str] = ()

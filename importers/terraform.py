@@ -302,7 +302,7 @@ def read_resources(
     configuration = TerraformConfiguration(
         {shown: root for shown, root in parsed.items() if not shown.endswith(".tfvars")}, values
     )
-    found = list(configuration.resources(kinds))
+    resources = list(configuration.resources(kinds))
     others: dict[str, list[tuple[str, int | None]]] = {shown: [] for shown in parsed}
     for shown, name, line in configuration.others(kinds):
         others[shown].append((name, line))
@@ -312,8 +312,8 @@ def read_resources(
     for file in files:
         if not is_hcl(file):
             others[file.shown] = []
-            found += _read_document(file, kinds, others[file.shown])
-    return _add_trees(context, found, others, are_added=are_added)
+            resources += _read_document(file, kinds, others[file.shown])
+    return _add_trees(context, resources, others, are_added=are_added)
 
 
 def _read_values(root: HclBlock) -> dict[str, Any]:
@@ -370,7 +370,7 @@ def _address(resource: dict[str, Any]) -> str:
 
 def _add_trees(
     context: ImportContext,
-    found: list[TerraformResource],
+    listed: list[TerraformResource],
     others: dict[str, list[tuple[str, int | None]]],
     *,
     are_added: bool,
@@ -378,7 +378,7 @@ def _add_trees(
     """Add a tree for each file: a key for each resource, and one for each other block."""
     pairs: list[tuple[TerraformResource, SourceNode]] = []
     for shown, names in others.items():
-        own = [resource for resource in found if resource.file == shown]
+        own = [resource for resource in listed if resource.file == shown]
         lines: dict[KeyPath, int | None] = {
             (resource.address, *path): line for resource in own for path, line in resource.lines.items()
         }

@@ -265,12 +265,12 @@ class Meter:
         values, self._values = self._values, defaultdict(list)
         gauges, self._gauges = self._gauges, {}
         self._waiting_values = 0
-        found = [Measurement(metric, (number,), dict(tags)) for (metric, tags), number in counts.items()]
-        found += [Measurement(metric, tuple(numbers), dict(tags)) for (metric, tags), numbers in values.items()]
-        found += [Measurement(metric, (value,), dict(tags)) for (metric, tags), value in gauges.items()]
-        found += self._read_more()
-        if found:
-            self._send(Measurements(tuple(found)))
+        measurements = [Measurement(metric, (number,), dict(tags)) for (metric, tags), number in counts.items()]
+        measurements += [Measurement(metric, tuple(numbers), dict(tags)) for (metric, tags), numbers in values.items()]
+        measurements += [Measurement(metric, (value,), dict(tags)) for (metric, tags), value in gauges.items()]
+        measurements += self._read_more()
+        if measurements:
+            self._send(Measurements(tuple(measurements)))
 
 
 def _make_key(metric: names.Metric, tags: Mapping[str, str]) -> _Key:

@@ -229,13 +229,13 @@ class Telemetry(ServicePublisher):
 
     def _read_drops(self) -> list[Measurement]:
         """Return what each exporter has lost since the last call."""
-        found = []
+        measurements = []
         for exporter in self._exporters:
             dropped = self._health_of(exporter).dropped
             if lost := dropped - self._reported_drops.get(exporter.name, 0):
                 self._reported_drops[exporter.name] = dropped
-                found.append(Measurement(names.DROPPED_TELEMETRY, (lost,), {names.TAG_EXPORTER: exporter.name}))
-        return found
+                measurements.append(Measurement(names.DROPPED_TELEMETRY, (lost,), {names.TAG_EXPORTER: exporter.name}))
+        return measurements
 
     def _count_failure(self, name: str) -> None:
         self._failed_events[name] = self._failed_events.get(name, 0) + 1

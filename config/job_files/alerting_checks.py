@@ -66,12 +66,12 @@ def _unrouted(rules: Sequence[UnroutedRule], context: AlertingContext) -> Iterat
     from jobs.definition.alerting_gaps import describe_unrouted_rules
 
     groups = {one.entry.name: one for part in ("groups", "objectives") for one in context.entries_of(part)}
-    for found in ([one for one in rules if one.since is None], [one for one in rules if one.since is not None]):
-        if not found:
+    for similar_rules in ([one for one in rules if one.since is None], [one for one in rules if one.since is not None]):
+        if not similar_rules:
             continue
-        message = describe_unrouted_rules(found).removesuffix(".")
+        message = describe_unrouted_rules(similar_rules).removesuffix(".")
         hint = "add a route that matches at any time, or notify to the rule"
-        yield _at_subject(found[0].subject, message, hint, groups, context)
+        yield _at_subject(similar_rules[0].subject, message, hint, groups, context)
 
 
 def _at_subject(
@@ -93,14 +93,16 @@ def find_group_problems(context: AlertingContext) -> Iterator[Problem]:
             yield one.problem(message, "rename the group")
 
 
-def find_job_with_name_of_group(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_job_with_name_of_group(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield a problem if a group of files that are not checked now has the name of the job."""
-    name = one.job.name
+    name = located.job.name
     if name not in context.group_names or name in context.located_groups:
         return
     group = next(entry for entry in context.definitions.entries_of("groups") if entry.name == name)
     message = f"a group of alerts has this name: {group.origin or 'in a job file'}"
-    yield Problem(dotted_path(*one.path) or "name", message, "rename the job", one.file or None, one.line or None)
+    yield Problem(
+        dotted_path(*located.path) or "name", message, "rename the job", located.file or None, located.line or None
+    )
 
 
 def find_unknown_rotas(context: AlertingContext) -> Iterator[Problem]:
@@ -124,45 +126,47 @@ _PART = "objectives"
 
 
 def find_objective_problems(context: AlertingContext) -> Iterator[Problem]:
-    for one in context.entries_of(_PART):
-        name, has_alerts = one.entry.name, one.entry.value.alerts is not None
+    for located in context.entries_of(_PART):
+        name, has_alerts = located.entry.name, located.entry.value.alerts is not None
         job = context.jobs.get(name)
         if job is not None and job.job.slo is not None:
             message = f"the job {name} ({job.origin}) has slo, which is an objective of the same name"
-            yield one.problem(message, "rename the objective")
+            yield located.problem(message, "rename the objective")
         elif job is not None and has_alerts:
             message = f"an objective with alerts cannot have the name of a job: {name} is defined in {job.origin}"
-            yield one.problem(message, "rename the objective")
+            yield located.problem(message, "rename the objective")
         if has_alerts and name in context.group_names:
-            yield one.problem(f"an objective with alerts cannot have the name of a group: {name}", "rename one of them")
+            yield located.problem(
+                f"an objective with alerts cannot have the name of a group: {name}", "rename one of them"
+            )
         if has_alerts:
-            yield from _find_unknown_names(one, (), one.entry.value, context)
+            yield from _find_unknown_names(located, (), located.entry.value, context)
 
 
-def find_job_with_name_of_objective(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_job_with_name_of_objective(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield a problem if an objective of files that are not checked now has the name of the job.
 
     Only if both are objectives, or both are subjects of alerts.
     """
-    name, has_slo = one.job.name, one.job.slo is not None
+    name, has_slo = located.job.name, located.job.slo is not None
     if any(each.entry.name == name for each in context.entries_of(_PART)):
         return
     for other in context.definitions.entries_of(_PART):
         if other.name == name and (has_slo or other.value.alerts is not None):
             message = f"an objective of the section objectives has this name: {other.origin or 'in a job file'}"
-            path = dotted_path(*one.path, "slo" if has_slo else "name")
+            path = dotted_path(*located.path, "slo" if has_slo else "name")
             hint = "rename the job, or remove slo" if other.value.alerts is None else "rename the job"
-            yield Problem(path, message, hint, one.file or None, one.line or None)
+            yield Problem(path, message, hint, located.file or None, located.line or None)
 
 
-def find_unknown_names_of_objective(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_unknown_names_of_objective(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield the channels and severities that burn alerts of a job name and that do not exist."""
-    if one.job.slo is not None:
-        yield from _find_unknown_names(one, ("slo",), one.job.slo, context)
+    if located.job.slo is not None:
+        yield from _find_unknown_names(located, ("slo",), located.job.slo, context)
 
 
 def _find_unknown_names(
-    one: LocatedJob | LocatedEntry, keys: KeyPath, objective: JobObjective, context: AlertingContext
+    located: LocatedJob | LocatedEntry, keys: KeyPath, objective: JobObjective, context: AlertingContext
 ) -> Iterator[Problem]:
     alerts = objective.alerts
     if alerts is None:
@@ -173,13 +177,15 @@ def _find_unknown_names(
         path = (*keys, "alerts", key)
         severities = (options.severity,) if options.severity else ()
         for _, name in context.find_missing("severities", severities):
-            yield one.problem_at((*path, "severity"), *context.describe_missing("severity", "severities", name))
+            yield located.problem_at((*path, "severity"), *context.describe_missing("severity", "severities", name))
         for position, name in context.find_missing("channels", options.notify):
-            yield one.problem_at((*path, "notify", position), *context.describe_missing("channel", "channels", name))
+            yield located.problem_at(
+                (*path, "notify", position), *context.describe_missing("channel", "channels", name)
+            )
         for step, escalation in enumerate(options.escalate):
             for position, name in context.find_missing("channels", escalation.notify):
                 place = (*path, "escalate", step, "notify", position)
-                yield one.problem_at(place, *context.describe_missing("channel", "channels", name))
+                yield located.problem_at(place, *context.describe_missing("channel", "channels", name))
 
 
 def find_idle_objectives(context: AlertingContext) -> Iterator[Problem]:
@@ -198,18 +204,22 @@ def find_unmeasured_times(context: AlertingContext) -> Iterator[Problem]:
         return
     message = "counts time, but no alert rule of its jobs counts as downtime, so it measures nothing"
     hint = "add a rule to alerts, or count runs"
-    idle = [one for one in context.jobs.values() if _counts_time(one.job) and not _has_downtime(one.job, context)]
+    idle = [
+        located
+        for located in context.jobs.values()
+        if _counts_time(located.job) and not _has_downtime(located.job, context)
+    ]
     if idle:
         more = f" (and that of {len(idle) - 1} more)" if len(idle) > 1 else ""
         path = dotted_path(*idle[0].path, "slo")
         yield Problem(path, f"the objective{more} {message}", hint, idle[0].file, idle[0].line)
-    for one in context.entries_of(_PART):
-        objective = one.entry.value
+    for located in context.entries_of(_PART):
+        objective = located.entry.value
         if objective.counts == "time":
             jobs = [each.job for each in context.jobs.values()]
             chosen = [job for job in jobs if objective.select.selects(job.name, job.tags, str(job.check.kind))]
             if chosen and not any(_has_downtime(job, context) for job in chosen):
-                yield one.problem(message, hint, "counts")
+                yield located.problem(message, hint, "counts")
 
 
 def _counts_time(job: JobDefinition) -> bool:
@@ -224,26 +234,30 @@ def _has_downtime(job: JobDefinition, context: AlertingContext) -> bool:
     return any(counts_as_downtime(rule, severities) for rule in rules_of(job, context.definitions))
 
 
-def find_unknown_parents(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_unknown_parents(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield a problem for each `alert_parent` of a job that is an unknown subject."""
-    for parent in one.job.alert_parent:
+    for parent in located.job.alert_parent:
         is_known = parent in context.jobs or parent in context.group_names or parent in context.broken
         if is_known or not context.is_complete or context.is_invalid("groups", parent):
             continue
         near = suggest_sorted_name(parent, context.subject_names)
-        yield one.problem("alert_parent", f"the parent {parent} is neither a job nor a group{did_you_mean(near)}", "")
+        yield located.problem(
+            "alert_parent", f"the parent {parent} is neither a job nor a group{did_you_mean(near)}", ""
+        )
 
 
-def find_parent_circles(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_parent_circles(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield a problem if a parent of a job closes a circle."""
     # Of stored jobs, one that has only depends_on can close the circle of a file's alert_parent.
-    if not one.job.alert_parent and not (context.is_partial and context.has_alert_parents and one.job.depends_on):
+    if not located.job.alert_parent and not (
+        context.is_partial and context.has_alert_parents and located.job.depends_on
+    ):
         return
-    circle = find_parent_circle(one.job.name, context.parents)
+    circle = find_parent_circle(located.job.name, context.parents)
     if circle and any(name not in context.jobs or context.jobs[name].job.alert_parent for name in circle):
-        key = "alert_parent" if one.job.alert_parent else "depends_on"
+        key = "alert_parent" if located.job.alert_parent else "depends_on"
         message = f"closes a circle of parents, so that no alert would be sent: {' -> '.join((*circle, circle[0]))}"
-        yield one.problem(key, message, "remove one of these parents")
+        yield located.problem(key, message, "remove one of these parents")
 
 
 def find_idle_selectors(context: AlertingContext) -> Iterator[Problem]:
@@ -254,22 +268,24 @@ def find_idle_selectors(context: AlertingContext) -> Iterator[Problem]:
         return
     from jobs.definition.alerting_gaps import SubjectClasses, subject_of_job
 
-    selectors: list[AlertSelector] = [one.entry.value.select for one in rules]
-    selectors += [one.entry.value.jobs for one in groups]
+    selectors: list[AlertSelector] = [rule.entry.value.select for rule in rules]
+    selectors += [rule.entry.value.jobs for rule in groups]
     classes = SubjectClasses(selectors)
-    subjects = classes.one_of_each(subject_of_job(one.job) for one in context.jobs.values())
-    left = subjects
-    for one in rules:
-        select = one.entry.value.select
-        rest = [each for each in left if not select.selects(each.name, each.tags, each.kind)]
+    subjects = classes.one_of_each(subject_of_job(rule.job) for rule in context.jobs.values())
+    unmatched = subjects
+    for rule in rules:
+        select = rule.entry.value.select
+        rest = [each for each in unmatched if not select.selects(each.name, each.tags, each.kind)]
         if not _selects_any(select, subjects):
-            yield one.problem(f"selects no job of the files ({select}), so its rules apply to none", "", "select")
-        elif len(rest) == len(left):
-            yield one.problem("applies to no job: earlier entries select its jobs first", "move it up, or remove it")
-        left = rest
-    for one in groups:
-        if not _selects_any(one.entry.value.jobs, subjects):
-            yield one.problem(f"selects no job of the files ({one.entry.value.jobs}), so it is never down", "", "jobs")
+            yield rule.problem(f"selects no job of the files ({select}), so its rules apply to none", "", "select")
+        elif len(rest) == len(unmatched):
+            yield rule.problem("applies to no job: earlier entries select its jobs first", "move it up, or remove it")
+        unmatched = rest
+    for rule in groups:
+        if not _selects_any(rule.entry.value.jobs, subjects):
+            yield rule.problem(
+                f"selects no job of the files ({rule.entry.value.jobs}), so it is never down", "", "jobs"
+            )
 
 
 def _selects_any(select: AlertSelector, subjects: Sequence[AlertSubject]) -> bool:
@@ -313,20 +329,20 @@ def find_alerting_problems(context: AlertingContext) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-def find_unknown_names_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_unknown_names_of_job(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield the channels, severities and parents that the alerts of a job name and that do not exist."""
-    rules = rules_of_job(one)
+    rules = rules_of_job(located)
     if rules is not None:
         for check_rules in _RULE_CHECKS:
             yield from check_rules(rules, context)
-    yield from find_unknown_parents(one, context)
-    yield from find_unknown_names_of_objective(one, context)
+    yield from find_unknown_parents(located, context)
+    yield from find_unknown_names_of_objective(located, context)
 
 
-def find_conflicts_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+def find_conflicts_of_job(located: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield what prevents that the alerts of a job are evaluated together with those of the context."""
     for check_job in _JOB_CHECKS:
-        yield from check_job(one, context)
+        yield from check_job(located, context)
 
 
 def find_alerting_warnings(context: AlertingContext) -> tuple[Problem, ...]:

@@ -98,7 +98,7 @@ def read_alerting(value: Any) -> SectionEntries:
 
 
 def read_objectives(value: Any) -> SectionEntries:
-    """Return the same of the section `objectives`."""
+    """Return the entries of the section `objectives`, the invalid ones, and what is wrong with them."""
     if value is None:
         return SectionEntries()
     from jobs.definition.job_alerts import OBJECTIVES_SECTION
@@ -119,8 +119,8 @@ def _limit(findings: Sequence[Finding], path: KeyPath) -> tuple[Finding, ...]:
     return (*findings[:MAX_LISTED_PROBLEMS], Finding(path, more))
 
 
-def _unknown_key(key: str, known: tuple[str, ...]) -> Finding:
-    return Finding((ALERTING_KEY, key), *describe_unknown_key(key, known))
+def _unknown_key(key: str, keys: tuple[str, ...]) -> Finding:
+    return Finding((ALERTING_KEY, key), *describe_unknown_key(key, keys))
 
 
 def _read_part(part: SectionPart, value: Any, path: KeyPath) -> Iterator[AlertingEntry | Finding]:
@@ -280,14 +280,14 @@ def join_alerting(
     first: dict[tuple[str, str], LocatedEntry] = {}
     problems: list[Problem] = []
     others = NO_ALERTING if in_force is None else in_force
-    for one in entries:
-        part, name = one.entry.part, one.entry.name
-        if name and (other := first.setdefault((part, name), one)) is not one:
-            problems.append(one.problem(f"{name} is declared twice: first in {other.origin}", "remove one of them"))
-        elif part != "severities" or _fits(one, by_part.get(part, []), others, problems):
-            by_part.setdefault(part, []).append(one)
+    for entry in entries:
+        part, name = entry.entry.part, entry.entry.name
+        if name and (other := first.setdefault((part, name), entry)) is not entry:
+            problems.append(entry.problem(f"{name} is declared twice: first in {other.origin}", "remove one of them"))
+        elif part != "severities" or _fits(entry, by_part.get(part, []), others, problems):
+            by_part.setdefault(part, []).append(entry)
     parts = {
-        part: tuple(DefinedEntry(one.entry.name, one.entry.value, one.origin, folder) for one in located)
+        part: tuple(DefinedEntry(entry.entry.name, entry.entry.value, entry.origin, folder) for entry in located)
         for part, located in by_part.items()
     }
     own = define_alerting(parts)
@@ -299,14 +299,14 @@ def join_alerting(
 
 
 def _fits(
-    one: LocatedEntry, others: Sequence[LocatedEntry], in_force: AlertingDefinitions, problems: list[Problem]
+    located: LocatedEntry, others: Sequence[LocatedEntry], in_force: AlertingDefinitions, problems: list[Problem]
 ) -> bool:
     """Return whether a severity does not contradict the others; add a problem if it does."""
-    own = {each.entry.name: each.entry.value for each in (*others, one)}
+    own = {each.entry.name: each.entry.value for each in (*others, located)}
     merged = {**{each.name: each.value for each in in_force.entries_of("severities")}, **own}
     try:
         merge_severities(merged.items())
     except ValueError as error:
-        problems.append(one.problem(str(error)))
+        problems.append(located.problem(str(error)))
         return False
     return True

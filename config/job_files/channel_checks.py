@@ -40,9 +40,9 @@ def list_rule_places(context: AlertingContext) -> Iterator[RulePlace]:
             yield RulePlace(one, one.entry.value.alerts)
 
 
-def rules_of_job(one: LocatedJob) -> RulePlace | None:
+def rules_of_job(located: LocatedJob) -> RulePlace | None:
     """Return the job's own rules; None if it has none, so that the place of the job is not known either."""
-    return RulePlace(one, one.job.alerts) if one.job.alerts else None
+    return RulePlace(located, located.job.alerts) if located.job.alerts else None
 
 
 _PART = "channels"
@@ -61,17 +61,17 @@ def find_unknown_channels(rules: RulePlace, context: AlertingContext) -> Iterato
 
 def find_unknown_channels_of_entries(context: AlertingContext) -> Iterator[Problem]:
     """Yield a problem for each channel that a route, a rota or a template names and that is unknown."""
-    for one in context.entries_of("routes"):
-        yield from _unknown(one, ("notify",), one.entry.value.notify, context)
-    for one in context.entries_of("on_call"):
-        for person, channels in one.entry.value.people.items():
-            yield from _unknown(one, ("people", person), channels, context)
-        yield from _unknown(one, ("otherwise",), one.entry.value.otherwise, context)
-    for one in context.entries_of("templates"):
-        if one.entry.name != DEFAULT_TEMPLATES:
-            for _, name in context.find_missing(_PART, (one.entry.name,)):
+    for located in context.entries_of("routes"):
+        yield from _unknown(located, ("notify",), located.entry.value.notify, context)
+    for located in context.entries_of("on_call"):
+        for person, channels in located.entry.value.people.items():
+            yield from _unknown(located, ("people", person), channels, context)
+        yield from _unknown(located, ("otherwise",), located.entry.value.otherwise, context)
+    for located in context.entries_of("templates"):
+        if located.entry.name != DEFAULT_TEMPLATES:
+            for _, name in context.find_missing(_PART, (located.entry.name,)):
                 message, _ = context.describe_missing("channel", _PART, name)
-                yield one.problem(message, f"name a channel, or write {DEFAULT_TEMPLATES} for all others")
+                yield located.problem(message, f"name a channel, or write {DEFAULT_TEMPLATES} for all others")
 
 
 def find_wrong_fallbacks(context: AlertingContext) -> Iterator[Problem]:
@@ -79,24 +79,24 @@ def find_wrong_fallbacks(context: AlertingContext) -> Iterator[Problem]:
     channels = context.definitions.channels
     fallbacks = {name: (channel.fallback,) for name, channel in channels.items() if channel.fallback is not None}
     in_circles: set[str] = set()
-    for one in context.entries_of(_PART):
-        name, fallback = one.entry.name, one.entry.value.fallback
+    for located in context.entries_of(_PART):
+        name, fallback = located.entry.name, located.entry.value.fallback
         if fallback is None:
             continue
         if fallback == name:
-            yield one.problem("names the channel itself", "name another channel, or remove it", "fallback")
+            yield located.problem("names the channel itself", "name another channel, or remove it", "fallback")
             continue
-        yield from _unknown(one, ("fallback",), (fallback,), context)
+        yield from _unknown(located, ("fallback",), (fallback,), context)
         if name in in_circles or not (circle := find_parent_circle(name, fallbacks)):
             continue
         in_circles.update(circle)
         ways = " -> ".join((*circle, name))
-        yield one.problem(f"closes a circle of fallbacks: {ways}", "remove one of these fallbacks", "fallback")
+        yield located.problem(f"closes a circle of fallbacks: {ways}", "remove one of these fallbacks", "fallback")
 
 
-def _unknown(one: LocatedEntry, keys: KeyPath, names: Sequence[str], context: AlertingContext) -> Iterator[Problem]:
+def _unknown(located: LocatedEntry, keys: KeyPath, names: Sequence[str], context: AlertingContext) -> Iterator[Problem]:
     for place, name in _find_missing(keys, names, context):
-        yield one.problem_at(place, *context.describe_missing("channel", _PART, name))
+        yield located.problem_at(place, *context.describe_missing("channel", _PART, name))
 
 
 def _find_missing(keys: KeyPath, names: Sequence[str], context: AlertingContext) -> Iterator[tuple[KeyPath, str]]:

@@ -178,15 +178,15 @@ def _read_top_level(value: dict[str, Any]) -> FileEntries:
 
 def _entries_in(held: Any, path: KeyPath, stem: str) -> Iterator[JobEntry]:
     if isinstance(held, list):
-        for index, one in enumerate(held):
-            yield JobEntry(None, one, (*path, index))
+        for index, written in enumerate(held):
+            yield JobEntry(None, written, (*path, index))
     elif _is_one_named_job(held):
         yield JobEntry(None, held, path)
     elif _is_one_flat_job(held):
         yield JobEntry(stem, held, path)
     else:
-        for key, one in held.items():
-            yield JobEntry(key, one, (*path, key))
+        for key, written in held.items():
+            yield JobEntry(key, written, (*path, key))
 
 
 def _is_job(value: Any) -> bool:
@@ -217,10 +217,10 @@ def _unknown_key(key: str) -> Finding:
     return Finding((key,), *describe_unknown_key(key, _TOP_LEVEL_KEYS))
 
 
-def _unknown_default(key: str, value: Any, known: list[str]) -> Finding:
+def _unknown_default(key: str, value: Any, keys: list[str]) -> Finding:
     offer = correct_job_key(key, value)
     return Finding(
-        ("defaults", key), *(describe_unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
+        ("defaults", key), *(describe_unknown_key(key, keys) if offer is None else ("unknown key", f"write {offer}"))
     )
 
 

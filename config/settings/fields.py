@@ -280,12 +280,12 @@ def _parse_rules(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        found = json.loads(value, object_pairs_hook=_unique_object)
+        rules = json.loads(value, object_pairs_hook=_unique_object)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON ({error}): write {_RULES_EXAMPLE}") from None
-    if not isinstance(found, dict):
+    if not isinstance(rules, dict):
         raise ValueError(f"is not a JSON object: write {_RULES_EXAMPLE}")
-    return found
+    return rules
 
 
 def _check_secret_names(rules: Mapping[str, HostRule] | None) -> Mapping[str, HostRule] | None:
@@ -327,7 +327,7 @@ class SecretSettings(FrozenModel):
 
 
 class IdentitySettings(FrozenModel):
-    """The same for access tokens of the app's identity. Without a rule, one may go to its scope's own host."""
+    """Which hosts may get an access token of the app's identity. Without a rule, one may go to its scope's own host."""
 
     unbound: Unbound = "allow"
     allow: ScopeRules = None

@@ -82,14 +82,14 @@ class VariableLayer:
 
 def merge_layers(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the values of layers, the strongest first. Groups of settings are merged, and lists are not."""
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for values in layers:
         for key, value in values.items():
-            if key not in found:
-                found[key] = value
-            elif isinstance(found[key], Mapping) and isinstance(value, Mapping):
-                found[key] = merge_layers((found[key], value))
-    return found
+            if key not in merged:
+                merged[key] = value
+            elif isinstance(merged[key], Mapping) and isinstance(value, Mapping):
+                merged[key] = merge_layers((merged[key], value))
+    return merged
 
 
 def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -228,16 +228,16 @@ def read_descriptions() -> Mapping[str, str]:
         lines = _BASE_FILE.read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     comment: list[str] = []
     for line in lines:
         if line.startswith("#"):
             comment.append(line.removeprefix("# "))
             continue
         if (key := _KEY.match(line)) is not None and comment:
-            found[key[1]] = _join_lines(comment)
+            descriptions[key[1]] = _join_lines(comment)
         comment = []
-    return found
+    return descriptions
 
 
 def _join_lines(lines: Sequence[str]) -> str:

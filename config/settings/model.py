@@ -120,7 +120,7 @@ class DeletedJobSettings(FrozenModel):
 
 
 MAX_STORED_JOBS = 50_000
-"""See scheduler.features.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
+"""At most scheduler.features.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
 
 
 class StoredJobSettings(FrozenModel):

@@ -191,9 +191,9 @@ class UnusableSecretFile(Exception):
 
 
 def read_secret_content(
-    path: str | Path, shown: str, known: FileSignature = (), *, flags: int = 0
+    path: str | Path, shown: str, previous: FileSignature = (), *, flags: int = 0
 ) -> tuple[bytes | None, FileSignature]:
-    """Return what is in the file; None if it is the one whose signature is known.
+    """Return what is in the file; None if it is the one whose signature is `previous`.
 
     `shown`: how messages name the file. `flags`: of os.open, in addition to those that are needed.
 
@@ -202,7 +202,7 @@ def read_secret_content(
         UnusableSecretFile: it cannot be read.
     """
     try:
-        return read_regular_file(path, MAX_SECRET_BYTES, known, flags=flags)
+        return read_regular_file(path, MAX_SECRET_BYTES, previous, flags=flags)
     except (NotRegularFile, IsADirectoryError):
         raise UnusableSecretFile(f"{shown} is not a file") from None
     except FileTooLarge:

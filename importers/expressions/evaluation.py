@@ -208,34 +208,34 @@ def resolve(evaluation: Evaluation, scope: Scope, text: str) -> Any:
 def combine(operator: str, left: Evaluation, right: Evaluation) -> Evaluation:
     def evaluate(scope: Scope) -> Any:
         scope.budget.spend(1)
-        one = known(left(scope))
+        first = known(left(scope))
         if operator == "||":
-            return bool(one) or bool(known(right(scope)))
+            return bool(first) or bool(known(right(scope)))
         if operator == "&&":
-            return bool(one) and bool(known(right(scope)))
+            return bool(first) and bool(known(right(scope)))
         other = known(right(scope))
-        for operand in (one, other):
+        for operand in (first, other):
             scope.read_whole(operand)
-        return scope.admit(compute(operator, one, other))
+        return scope.admit(compute(operator, first, other))
 
     return evaluate
 
 
-def compute(operator: str, one: Any, other: Any) -> Any:
+def compute(operator: str, first: Any, other: Any) -> Any:
     operations: dict[str, Callable[[], Any]] = {
-        "==": lambda: one == other,
-        "!=": lambda: one != other,
-        "<=": lambda: one <= other,
-        ">=": lambda: one >= other,
-        "<": lambda: one < other,
-        ">": lambda: one > other,
-        "+": lambda: one + other,
-        "-": lambda: one - other,
-        "*": lambda: one * other,
-        "/": lambda: one / other if one % other else one // other,
-        "%": lambda: one % other,
+        "==": lambda: first == other,
+        "!=": lambda: first != other,
+        "<=": lambda: first <= other,
+        ">=": lambda: first >= other,
+        "<": lambda: first < other,
+        ">": lambda: first > other,
+        "+": lambda: first + other,
+        "-": lambda: first - other,
+        "*": lambda: first * other,
+        "/": lambda: first / other if first % other else first // other,
+        "%": lambda: first % other,
     }
-    if operator not in ("==", "!=") and not all(isinstance(value, (int, float)) for value in (one, other)):
+    if operator not in ("==", "!=") and not all(isinstance(value, (int, float)) for value in (first, other)):
         raise UnknownValue(f"the operator {operator}")
     try:
         return operations[operator]()

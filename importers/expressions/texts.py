@@ -155,11 +155,11 @@ def parse_heredoc(scanner: Scanner, parse_inner: ParseInner) -> Evaluation:
     head = scanner.take_match(_HEREDOC)
     if head is None:
         scanner.fail("expected a heredoc")
-    found = re.compile(rf"^[ \t]*{head[2]}[ \t\r]*$", re.MULTILINE).search(scanner.text, scanner.at)
-    if found is None:
+    end = re.compile(rf"^[ \t]*{head[2]}[ \t\r]*$", re.MULTILINE).search(scanner.text, scanner.at)
+    if end is None:
         scanner.fail(f"the heredoc has no closing {head[2]}")
-    text = scanner.text[scanner.at : found.start()]
-    scanner.at = found.end()
+    text = scanner.text[scanner.at : end.start()]
+    scanner.at = end.end()
     if head[1]:
         text = textwrap.dedent(text)
     inner = Scanner(text, "")
@@ -167,7 +167,7 @@ def parse_heredoc(scanner: Scanner, parse_inner: ParseInner) -> Evaluation:
     try:
         return _join(_parse_parts(inner, parse_inner))
     except UnreadableSource as error:
-        scanner.at = found.start()
+        scanner.at = end.start()
         scanner.fail(f"in the heredoc before it, {error.message}")
 
 

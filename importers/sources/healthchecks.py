@@ -97,16 +97,16 @@ def _take_zone(words: list[str]) -> str:
 
 
 def _build(line: str, weekdays: str, date: str, time: str) -> dict[str, Any]:
-    found = _DATE.fullmatch(date)
-    if found is None:
+    parts = _DATE.fullmatch(date)
+    if parts is None:
         raise NotCarriedOver(f"{line!r} is not an OnCalendar expression", _NEAREST)
-    if found["year"] not in (None, "*"):
+    if parts["year"] not in (None, "*"):
         raise NotCarriedOver("a schedule has no years", "set start and end of the schedule")
     clock = _read_time(time)
-    months = _read_numbers(found["month"], 1, 12)
-    if found["mark"] == "~":
-        return _build_from_last_day(line, weekdays, months, found["day"], clock)
-    days = format_numbers(_read_numbers(found["day"], 1, 31), 1, 31)
+    months = _read_numbers(parts["month"], 1, 12)
+    if parts["mark"] == "~":
+        return _build_from_last_day(line, weekdays, months, parts["day"], clock)
+    days = format_numbers(_read_numbers(parts["day"], 1, 31), 1, 31)
     return {"cron": " ".join([*clock, days, format_numbers(months, 1, 12), weekdays])}
 
 
@@ -162,12 +162,12 @@ def _day_number(word: str) -> int:
 def _read_numbers(text: str, least: int, most: int) -> set[int]:
     numbers: set[int] = set()
     for part in text.split(","):
-        found = re.fullmatch(r"(\*|\d{1,2})(?:\.\.(\d{1,2}))?(?:/(\d{1,2}))?", part)
-        if found is None:
+        match = re.fullmatch(r"(\*|\d{1,2})(?:\.\.(\d{1,2}))?(?:/(\d{1,2}))?", part)
+        if match is None:
             raise NotCarriedOver(f"{part!r} is not a number, range or repetition of an OnCalendar expression", _NEAREST)
-        start = least if found[1] == "*" else int(found[1])
-        end = int(found[2]) if found[2] else most if found[1] == "*" or found[3] else start
-        step = int(found[3] or 1)
+        start = least if match[1] == "*" else int(match[1])
+        end = int(match[2]) if match[2] else most if match[1] == "*" or match[3] else start
+        step = int(match[3] or 1)
         if not (least <= start <= end <= most and step):
             raise NotCarriedOver(f"{part!r} is out of range: expected {least} to {most}", _NEAREST)
         numbers |= set(range(start, end + 1, step))
@@ -345,13 +345,13 @@ def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
     checks: list[SourceNode] = []
     for file in files:
         root = context.add_tree(file.tree)
-        found = list(_list_checks(root))
+        file_checks = list(_list_checks(root))
         listed = root.child("channels")
-        if listed is not None and not found:
+        if listed is not None and not file_checks:
             _read_channels(context, listed, channels)
-        elif not found and root.child("checks") is None:
+        elif not file_checks and root.child("checks") is None:
             raise UnreadableSource(file.shown, "has neither checks nor channels", _HINT)
-        checks += found
+        checks += file_checks
     for node in checks:
         if _is_check(node):
             import_check(context, node, channels)

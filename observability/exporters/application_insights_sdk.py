@@ -92,7 +92,7 @@ def trim_envelope(envelope: Any) -> None:
 
 def find_exporters(*providers: Any) -> list[Any]:
     """Find the exporters of Azure Monitor behind the SDK's processors and readers."""
-    found: list[Any] = []
+    exporters: list[Any] = []
     waiting, seen = list(providers), set[int]()
     while waiting:
         at = waiting.pop()
@@ -100,12 +100,12 @@ def find_exporters(*providers: Any) -> list[Any]:
             continue
         seen.add(id(at))
         if any(hasattr(at, name) for name in _CONVERSIONS):
-            found.append(at)
+            exporters.append(at)
             continue
         for name in _EXPORTER_ATTRIBUTES:
             value = getattr(at, name, None)
             waiting += value if isinstance(value, (list, tuple)) else [] if value is None else [value]
-    return found
+    return exporters
 
 
 _EXPORTER_ATTRIBUTES = (

@@ -96,7 +96,7 @@ class FilteredExporter:
         self._exporter.start()
 
     def offer(self, event: TelemetryEvent) -> None:
-        """See Exporter.offer."""
+        """Pass the event on, unless it is one of the scheduler that was not selected."""
         if isinstance(event, (LogLine, ProgramEvent)) and event.name and event.name not in self._events:
             return
         self._exporter.offer(event)

@@ -125,15 +125,15 @@ def make_http_attributes(endpoint: str, status: int | None, *, method: str) -> A
         return {}
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return {}
-    known: Attributes = {
+    attributes: Attributes = {
         "http.request.method": method,
         "url.full": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         "server.address": parts.hostname,
         "server.port": port,
     }
     if status is not None:
-        known["http.response.status_code"] = status
-    return known
+        attributes["http.response.status_code"] = status
+    return attributes
 
 
 def make_link(ids: tuple[int, int]) -> Any:

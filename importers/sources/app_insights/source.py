@@ -241,13 +241,13 @@ def _import_file(
     if is_parameter_file(value):
         return
     if is_template(value):
-        found = add_template(context, file.tree, parameters)
+        resources = add_template(context, file.tree, parameters)
     else:
         root = context.add_tree(file.tree)
-        found = [(WEB_TEST, node) for node in _list_resources(root) if _is_web_test(node.value)]
-        if not found:
+        resources = [(WEB_TEST, node) for node in _list_resources(root) if _is_web_test(node.value)]
+        if not resources:
             raise UnreadableSource(file.shown, "has no web test", _EXPECTED)
-    for kind, node in found:
+    for kind, node in resources:
         if kind == METRIC_ALERT:
             alerts.append(node)
         elif (draft := import_web_test(context, node)) is not None:

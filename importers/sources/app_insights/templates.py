@@ -41,10 +41,10 @@ def parse_arm_expression(text: str) -> Evaluation:
     return evaluation
 
 
-def _quote_as_hcl(found: re.Match[str]) -> str:
-    if found[1] is None:
+def _quote_as_hcl(match: re.Match[str]) -> str:
+    if match[1] is None:
         return ""
-    text = found[1].replace("''", "'").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    text = match[1].replace("''", "'").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return '"' + text.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
@@ -84,8 +84,8 @@ def _union(*values: Any) -> Any:
     return [one for index, one in enumerate(joined) if one not in joined[:index]]
 
 
-def _equals(one: Any, other: Any) -> bool:
-    return bool(one == other)
+def _equals(first: Any, other: Any) -> bool:
+    return bool(first == other)
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -276,35 +276,35 @@ def _read_name(function: str, arguments: Sequence[Any]) -> str:
 def add_template(context: ImportContext, tree: SourceTree, values: Mapping[str, Any]) -> list[tuple[str, SourceNode]]:
     """Add the template, and return type and node of each web test and alert."""
     template = ArmTemplate(tree.value, values, tree.file)
-    found = list(template.resources())
+    resources = list(template.resources())
     document: dict[str, Any] = {}
     lines: dict[KeyPath, KeyPath] = {}
-    for number, (path, kind, content) in enumerate(found):
+    for number, (path, kind, content) in enumerate(resources):
         key = f"{content.get('name', kind)}" if not isinstance(content.get("name"), UnresolvedText) else kind
         while key in document:
             key = f"{key} ({number})"
         document[key] = content
         lines[(key,)] = path
-    others = _list_others(tree.value, {path[:2] for path, _, _ in found})
+    others = _list_others(tree.value, {path[:2] for path, _, _ in resources})
     document.update(others)
     rebuilt = SourceTree(tree.file, document, lambda path: tree.line_of((*lines.get(path[:1], ()), *path[1:])))
     root = context.add_tree(rebuilt)
     for key in others:
         if (node := root.child(key)) is not None:
             context.use(node, _OTHER)
-    kinds = [kind for _, kind, _ in found]
+    kinds = [kind for _, kind, _ in resources]
     nodes: Sequence[SourceNode | None] = [root.child(key[0]) for key in lines]
     return [(kind, node) for kind, node in zip(kinds, nodes, strict=True) if node is not None]
 
 
-def _list_others(document: Mapping[str, Any], known: set[KeyPath]) -> dict[str, str]:
+def _list_others(document: Mapping[str, Any], imported: set[KeyPath]) -> dict[str, str]:
     """Return a line for each other part of the template."""
     others: dict[str, str] = {}
     for key, value in document.items():
         if key == "resources":
             entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
             for index, resource in entries:
-                if ("resources", index) not in known and isinstance(resource, dict):
+                if ("resources", index) not in imported and isinstance(resource, dict):
                     others[f"resources[{index}]"] = f"{resource.get('type', '')} {resource.get('name', '')}"
         elif isinstance(value, dict) and key in ("parameters", "variables", "outputs", "functions"):
             others.update({f"{key}.{name}": "" for name in value})

@@ -336,12 +336,12 @@ def sum_timeouts(test: SourceNode) -> float:
 
 
 def _unsupported(test: SourceNode) -> list[tuple[str, SourceNode]]:
-    found: list[tuple[str, SourceNode]] = []
+    unsupported: list[tuple[str, SourceNode]] = []
     pending = [test]
     while pending:
         for tag, node in child_elements(pending.pop()):
             if tag in _NOT_SENT:
-                found.append((tag, node))
+                unsupported.append((tag, node))
             else:
                 pending.append(node)
-    return found
+    return unsupported

@@ -74,9 +74,9 @@ def _replace(labels: dict[str, str], rule: RelabelRule) -> dict[str, str]:
     return {**rest, name: value} if value else rest
 
 
-def _expand(found: re.Match[str], replacement: str) -> str:
+def _expand(match: re.Match[str], replacement: str) -> str:
     try:
-        return found.expand(expand_replacement(replacement))
+        return match.expand(expand_replacement(replacement))
     except (re.error, IndexError):
         return ""  # a group that the pattern does not have
 
@@ -215,15 +215,15 @@ class _ScrapeJob:
                 self._used.append(node)
 
     def find(self) -> Iterator[ProbeTarget]:
-        found = False
+        has_probes = False
         for group in self._groups():
             for target in group.targets:
                 probe = self._make_probe(target, group)
                 if probe is None:
                     continue
-                found = True
+                has_probes = True
                 yield probe
-        if found or self._is_probe():
+        if has_probes or self._is_probe():
             self._report_rest()
         else:
             self._context.ledger.record_rest(self._scrape, NOT_A_PROBE, "a job of kind http for the metrics page")
@@ -281,12 +281,12 @@ class _ScrapeJob:
     def _parameters(self) -> dict[str, str]:
         """Return the first value of each parameter, as Prometheus does."""
         node = self._scrape.child("params")
-        found: dict[str, str] = {}
+        parameters: dict[str, str] = {}
         for name, values in read_mapping(node).items():
             entries = read_list(values)
             if entries:
-                found[f"__param_{name}"] = read_text(entries[0])
-        return found
+                parameters[f"__param_{name}"] = read_text(entries[0])
+        return parameters
 
     def _seconds(self, root: SourceNode, key: str, default: float) -> float:
         for node in (self._scrape.child(key), root.child("global", key)):
@@ -363,7 +363,7 @@ def translate_pattern(pattern: str, *, by_line: bool = False) -> str:
 def expand_replacement(replacement: str) -> str:
     """Return Go's `$1` and `${name}` as Python's `\\g<1>` and `\\g<name>`."""
 
-    def replace(found: re.Match[str]) -> str:
-        return "$" if found[0] == "$$" else f"\\g<{found[1] or found[2]}>"
+    def replace(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else f"\\g<{match[1] or match[2]}>"
 
     return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", replace, replacement.replace("\\", "\\\\"))

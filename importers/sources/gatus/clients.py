@@ -20,7 +20,7 @@ _UNKNOWN = re.compile(r"\$\{([^{}]*)\}")
 
 
 def expand_tree(tree: SourceTree, variables: Mapping[str, str]) -> SourceTree:
-    """Return the same tree with the values of known variables; `$$` is a dollar sign, unknown ones become `${NAME}`."""
+    """Return a tree with the values of known variables; `$$` is a dollar sign, unknown ones become `${NAME}`."""
     return SourceTree(tree.file, _expand(tree.value, variables), tree.line_of, tree.show_path)
 
 
@@ -43,10 +43,10 @@ def _expand(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def _expand_text(text: str, variables: Mapping[str, str]) -> str:
-    def replace(found: re.Match[str]) -> str:
-        if found[0] == "$$":
+    def replace(match: re.Match[str]) -> str:
+        if match[0] == "$$":
             return "$"
-        name = found["braced"] if found["braced"] is not None else found["bare"]
+        name = match["braced"] if match["braced"] is not None else match["bare"]
         return variables.get(name, f"${{{name}}}")
 
     return _REFERENCE.sub(replace, text)

@@ -178,17 +178,17 @@ def glob_to_regex(pattern: str) -> str | None:
     parts: list[str] = []
     at = 0
     while at < len(pattern):
-        found = _GLOB.match(pattern, at)
-        if found is None or found[5] == "[" or (found[5] == "\\" and at == len(pattern) - 1):
+        piece = _GLOB.match(pattern, at)
+        if piece is None or piece[5] == "[" or (piece[5] == "\\" and at == len(pattern) - 1):
             return None
-        escaped, star, one, group, plain = found.groups()
+        escaped, star, one, group, plain = piece.groups()
         if star or one:
             parts.append(".*" if star else ".")
         elif group:
             parts.append("[" + re.sub(r"(?<!^)\[", r"\\[", group[1:-1]) + "]")
         else:
             parts.append(re.escape(escaped or plain))
-        at = found.end()
+        at = piece.end()
     return "".join(parts)
 
 

@@ -61,13 +61,13 @@ def split_path(path: str) -> list[str | int]:
     while at < len(path):
         if path[at] == "." and at:
             at += 1
-        found = _PART.match(path, at)
-        if found is None:
+        part = _PART.match(path, at)
+        if part is None:
             raise NotCarriedOver(
                 "the path is not known: expected keys and indexes, such as data[0].id", "json with a JSONPath"
             )
-        parts.append(found["key"] if found["key"] is not None else int(found["index"]))
-        at = found.end()
+        parts.append(part["key"] if part["key"] is not None else int(part["index"]))
+        at = part.end()
     return parts
 
 
@@ -193,14 +193,14 @@ def _status(condition: Condition, kind: str) -> MappedCondition:
 
 
 def _connected(condition: Condition, kind: str) -> MappedCondition:
-    found = _texts_that_hold(condition, ("true", "false"))
-    if found == ["true"]:
+    states = _texts_that_hold(condition, ("true", "false"))
+    if states == ["true"]:
         return MappedCondition()  # what each check requires
-    if found == ["false"]:
+    if states == ["false"]:
         if kind == "dns":
             raise NotCarriedOver("a DNS check cannot expect that there is no answer")
         return MappedCondition([{"error": list(ERRORS)}])
-    return _constant(bool(found))
+    return _constant(bool(states))
 
 
 def _rcode(condition: Condition, kind: str) -> MappedCondition:

@@ -193,18 +193,18 @@ def _put_steps(context: ImportContext, draft: JobDraft, suite: SourceNode, const
 def _put_expectations(draft: JobDraft, node: SourceNode, step: dict[str, Any], constants: dict[str, str]) -> None:
     conditions = node.child("conditions")
     entries: list[dict[str, Any]] = []
-    for one in children_of(conditions):
-        text = _CONTEXT.sub(lambda found: constants.get(found[1], "${" + found[1] + "}"), read_known_text(one))
+    for condition in children_of(conditions):
+        text = _CONTEXT.sub(lambda found: constants.get(found[1], "${" + found[1] + "}"), read_known_text(condition))
         try:
             mapped = map_condition(parse_condition(text), "http")
         except NotCarriedOver as error:
-            draft.drop(one, error.why, error.nearest)
+            draft.drop(condition, error.why, error.nearest)
             continue
         if any("error" in entry for entry in mapped.entries):
-            draft.drop(one, "a step must have an answer", "a job of kind http with the expectation error")
+            draft.drop(condition, "a step must have an answer", "a job of kind http with the expectation error")
             continue
         entries += mapped.entries
-        draft.use(one, how=mapped.how)
+        draft.use(condition, how=mapped.how)
     if not any("status" in entry for entry in entries):
         entries.append({"status": "100-599"})
     step["expect"] = entries
@@ -216,12 +216,12 @@ def _put_saved(draft: JobDraft, node: SourceNode, step: dict[str, Any], saved: s
         return
     values: dict[str, Any] = {}
     for key, value in read_mapping(store).items():
-        found = _STORED.fullmatch(read_text(value).strip())
+        stored = _STORED.fullmatch(read_text(value).strip())
         name = re.sub(r"[^A-Za-z0-9_]", "_", key)
-        if found is None:
+        if stored is None:
             draft.drop(value, "only values of the body can be saved", "save with header, cookie or regex")
             continue
-        path = found["path"]
+        path = stored["path"]
         values[name] = {"json": to_json_path(path)} if path else {"regex": r"(?s)\A\s*(.*?)\s*\Z"}
         saved.add(name)
         draft.use(value, how="" if name == key else f"the value is named {name}")

@@ -53,7 +53,7 @@ def map_push(monitor: KumaMonitor) -> Sequence[JobDraft]:
 
 
 def _put_token(monitor: KumaMonitor, draft: JobDraft) -> None:
-    """The same token serves here, if it is long enough: then pings only change the start of their address."""
+    """Keep the token if it is long enough: then pings only change the start of their address."""
     nodes = monitor.row.nodes("push_token")
     token, hint = monitor.row.text("push_token"), f"{draft.name}-token"
     if len(token) >= SHORTEST_TOKEN:
@@ -294,14 +294,14 @@ def _finish(monitor: KumaMonitor, draft: JobDraft) -> None:
 def _put_tags(monitor: KumaMonitor, draft: JobDraft) -> None:
     rows, row = monitor.rows, monitor.row
     links = rows.linked("monitor_tag", "monitor_id", row.identifier)
-    found = [(rows.find("tag", link.values.get("tag_id")), link) for link in links]
-    pairs = [(tag.text("name"), link.text("value")) for tag, link in found if tag is not None]
+    linked_tags = [(rows.find("tag", link.values.get("tag_id")), link) for link in links]
+    pairs = [(tag.text("name"), link.text("value")) for tag, link in linked_tags if tag is not None]
     tags = join_tags(pairs)
-    nodes = [node for tag, link in found if tag is not None for node in (*tag.nodes("name"), link.node)]
+    nodes = [node for tag, link in linked_tags if tag is not None for node in (*tag.nodes("name"), link.node)]
     if tags:
         how = "a tag without a value has the value true" if "true" in tags.values() else ""
         draft.put("tags", tags, *nodes, how=how)
-    for tag, link in found:
+    for tag, link in linked_tags:
         if tag is None:
             draft.drop(link.node, "its tag does not exist")
 

@@ -239,19 +239,19 @@ class AzureAccount:
 def read_account(environ: Mapping[str, str]) -> AzureAccount:
     """Return the account. Raises ToolError: a variable is missing or invalid."""
     component = environ.get(COMPONENT_VARIABLE, "").strip()
-    found = _COMPONENT.fullmatch(component)
-    if found is None:
+    parts = _COMPONENT.fullmatch(component)
+    if parts is None:
         problem = f"got {component!r}" if component else "it is not set"
         raise ToolError(
             f"{COMPONENT_VARIABLE} must be the resource id of the Application Insights component, such as "
             f"/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.Insights/components/NAME; {problem}"
         )
-    group = environ.get(RESOURCE_GROUP_VARIABLE, "").strip() or found["group"]
+    group = environ.get(RESOURCE_GROUP_VARIABLE, "").strip() or parts["group"]
     if not _GROUP_NAME.fullmatch(group):
         raise ToolError(f"{RESOURCE_GROUP_VARIABLE} must be the name of a resource group, got {group!r}")
     return AzureAccount(
         component,
-        f"/subscriptions/{found['subscription']}/resourceGroups/{group}",
+        f"/subscriptions/{parts['subscription']}/resourceGroups/{group}",
         _read_action_groups(environ),
         environ.get(LOCATION_VARIABLE, "").strip(),
         _read_url(environ),
@@ -364,12 +364,12 @@ class AzureTool:
         if kind in self._places:
             return self._places[kind]
         parameters = {**_PARAMETERS[kind], **({"canFetchContent": "true"} if kind == WORKBOOK_KIND else {})}
-        found = self._arm.get(tool_id, parameters)
-        if found is None:
+        resource = self._arm.get(tool_id, parameters)
+        if resource is None:
             return None
-        if isinstance(found.get("etag"), str):
-            self._etags[tool_id] = found["etag"]
-        return ToolDocument(tool_id, to_document_value(found))
+        if isinstance(resource.get("etag"), str):
+            self._etags[tool_id] = resource["etag"]
+        return ToolDocument(tool_id, to_document_value(resource))
 
     def find(self, document: GeneratedDocument) -> ToolDocument | None:
         return self.fetch(document.kind, "" if document.kind in self._places else self._make_id(document))

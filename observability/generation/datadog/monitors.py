@@ -252,35 +252,35 @@ def find_objectives(portfolio: Portfolio) -> Iterator[ObjectiveOfJobs]:
 
 def make_objectives(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
     """Yield an SLO for each objective."""
-    for found in find_objectives(portfolio):
-        objective, key = found.objective, make_objective_key(found)
+    for goal in find_objectives(portfolio):
+        objective, key = goal.objective, make_objective_key(goal)
         window = fit_window(objective.window_days)
         value = {
-            "name": f"{found.name}: {objective.target:g} % of {objective.counts} ({portfolio.datadog_env})",
-            "description": f"The objective {found.name}. Generated from its job file.",
+            "name": f"{goal.name}: {objective.target:g} % of {objective.counts} ({portfolio.datadog_env})",
+            "description": f"The objective {goal.name}. Generated from its job file.",
             "tags": make_tags(key, portfolio),
             "thresholds": [{"target": objective.target, "timeframe": window}],
             "target_threshold": objective.target,
             "timeframe": window,
-            **(_count_time if objective.counts == "time" else _count_runs)(portfolio, found),
+            **(_count_time if objective.counts == "time" else _count_runs)(portfolio, goal),
         }
         yield make_document(OBJECTIVE, key, value)
 
 
 def make_burn_rate_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
     """Yield the monitors of each SLO. They reference it by its id, which is known once it has been applied."""
-    for found in find_objectives(portfolio):
-        slo = reference_id(f"{OBJECTIVE}s/{make_objective_key(found)}.json")
-        over = fit_window(found.objective.window_days)
+    for goal in find_objectives(portfolio):
+        slo = reference_id(f"{OBJECTIVE}s/{make_objective_key(goal)}.json")
+        over = fit_window(goal.objective.window_days)
         for pair in BURN_PAIRS:
             long, short = _format_window(pair.long), _format_window(pair.short)
-            key = make_key("burn-rate", long, found.name)
+            key = make_key("burn-rate", long, goal.name)
             query = f'burn_rate("{slo}").over("{over}").long_window("{long}").short_window("{short}") > {pair.factor:g}'
             value = {
-                "name": f"{found.name} spends its error budget {pair.factor:g} times too fast ({long})",
+                "name": f"{goal.name} spends its error budget {pair.factor:g} times too fast ({long})",
                 "type": "slo alert",
                 "query": query,
-                "message": f"At this rate the error budget of {found.name} for {over} is spent early.",
+                "message": f"At this rate the error budget of {goal.name} for {over} is spent early.",
                 "options": {"thresholds": {"critical": pair.factor}, "include_tags": True},
                 "priority": _PAGE_PRIORITY if pair.is_page else _TICKET_PRIORITY,
                 "tags": make_tags(key, portfolio),
@@ -288,9 +288,9 @@ def make_burn_rate_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]
             yield make_document(MONITOR, key, value)
 
 
-def make_objective_key(found: ObjectiveOfJobs) -> str:
+def make_objective_key(goal: ObjectiveOfJobs) -> str:
     """Return the key of the SLO's document."""
-    return make_key("objective", found.name)
+    return make_key("objective", goal.name)
 
 
 def _format_window(span: timedelta) -> str:
@@ -304,23 +304,23 @@ def fit_window(days: int) -> str:
     return f"{next((window for window in WINDOWS_DAYS if window >= days), WINDOWS_DAYS[-1])}d"
 
 
-def _run_queries(portfolio: Portfolio, found: ObjectiveOfJobs) -> tuple[str, str]:
+def _run_queries(portfolio: Portfolio, goal: ObjectiveOfJobs) -> tuple[str, str]:
     """The number of good runs, and of judged ones."""
-    own = is_in(names.TAG_JOB, [job.name for job in found.jobs])
-    strict = [f"{names.TAG_DEGRADED}:false"] if found.objective.is_degraded_bad else []
+    own = is_in(names.TAG_JOB, [job.name for job in goal.jobs])
+    strict = [f"{names.TAG_DEGRADED}:false"] if goal.objective.is_degraded_bad else []
     good = make_scope(portfolio, own, is_in(names.TAG_OUTCOME, ["succeeded"]), *strict)
     judged = make_scope(portfolio, own, is_in(names.TAG_OUTCOME, JUDGED_OUTCOMES))
     return f"sum:{names.RUNS.name}{good}.as_count()", f"sum:{names.RUNS.name}{judged}.as_count()"
 
 
-def _count_runs(portfolio: Portfolio, found: ObjectiveOfJobs) -> Json:
-    good, judged = _run_queries(portfolio, found)
+def _count_runs(portfolio: Portfolio, goal: ObjectiveOfJobs) -> Json:
+    good, judged = _run_queries(portfolio, goal)
     return {"type": "metric", "query": {"numerator": good, "denominator": judged}}
 
 
-def _count_time(portfolio: Portfolio, found: ObjectiveOfJobs) -> Json:
+def _count_time(portfolio: Portfolio, goal: ObjectiveOfJobs) -> Json:
     """A slice of time is good if most of its runs are."""
-    good, judged = _run_queries(portfolio, found)
+    good, judged = _run_queries(portfolio, goal)
     queries = [
         {"data_source": "metrics", "name": "good", "query": good},
         {"data_source": "metrics", "name": "judged", "query": judged},
