@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from importers.expressions.evaluation import Budget, Expression, Scope, TooLarge, UnknownValue
+from importers.expressions.evaluation import Budget, Expression, ExpressionScope, TooLarge, UnknownValue
 from importers.expressions.functions import HCL
 from importers.expressions.hcl import parse_expression
 from importers.expressions.texts import Scanner
@@ -122,7 +122,7 @@ class TerraformConfiguration:
                 elif block.kind == "locals":
                     self._locals.update(block.attributes)
         self._budget = Budget(next(iter(files), "terraform"))
-        self._scope = Scope(HCL, {"var": self._variable, "local": self._local}, budget=self._budget)
+        self._scope = ExpressionScope(HCL, {"var": self._variable, "local": self._local}, budget=self._budget)
         self._evaluated: dict[str, Any] = {}
         """Variables and locals by name."""
 
@@ -150,7 +150,7 @@ class TerraformConfiguration:
             suffix = "" if key is None else f"[{key}]" if isinstance(key, int) else f'["{key}"]'
             yield TerraformResource(file, f"{address}{suffix}", block.labels[0], values, lines)
 
-    def _scopes(self, block: HclBlock) -> Iterator[tuple[Any, Scope]]:
+    def _scopes(self, block: HclBlock) -> Iterator[tuple[Any, ExpressionScope]]:
         """Yield key and scope of each instance. An unknown number of instances is one."""
         if (count := block.attributes.get("count")) is not None:
             number = count.evaluate(self._scope)
@@ -161,12 +161,11 @@ class TerraformConfiguration:
                 key = index if number > 1 else None
                 yield key, self._scope.with_names(count={"index": index})
         elif (each := block.attributes.get("for_each")) is not None:
-            yield from ((key, scope) for key, scope in self._each(each, "each"))
+            yield from self._each(each, "each", self._scope)
         else:
             yield None, self._scope
 
-    def _each(self, source: Expression, name: str, scope: Scope | None = None) -> Iterator[tuple[Any, Scope]]:
-        scope = scope or self._scope
+    def _each(self, source: Expression, name: str, scope: ExpressionScope) -> Iterator[tuple[Any, ExpressionScope]]:
         value = source.evaluate(scope)
         if isinstance(value, dict):
             entries = list(value.items())
@@ -179,7 +178,7 @@ class TerraformConfiguration:
             yield key, scope.with_names(**{name: {"key": key, "value": one}})
 
     def _fill(
-        self, block: HclBlock, scope: Scope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
+        self, block: HclBlock, scope: ExpressionScope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
     ) -> None:
         for name, expression in block.attributes.items():
             if path or name not in ("count", "for_each"):
@@ -201,7 +200,7 @@ class TerraformConfiguration:
         return value
 
     def _fill_dynamic(
-        self, block: HclBlock, scope: Scope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
+        self, block: HclBlock, scope: ExpressionScope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
     ) -> None:
         """`dynamic "header"` is a block for each entry of a collection."""
         name = block.labels[0]
@@ -217,7 +216,7 @@ class TerraformConfiguration:
         self,
         name: str,
         block: HclBlock,
-        scope: Scope,
+        scope: ExpressionScope,
         values: dict[str, Any],
         lines: dict[KeyPath, int],
         path: KeyPath,
@@ -317,7 +316,7 @@ def read_resources(
 
 
 def _read_values(root: HclBlock) -> dict[str, Any]:
-    return {name: expression.evaluate(Scope(HCL)) for name, expression in root.attributes.items()}
+    return {name: expression.evaluate(ExpressionScope(HCL)) for name, expression in root.attributes.items()}
 
 
 def _read_document(

@@ -102,7 +102,7 @@ class Language:
 
 
 @dataclass(frozen=True)
-class Scope:
+class ExpressionScope:
     """`names`: of values, or of functions that return a value by a second name (`var.region`) or raise UnknownValue.
 
     `lookups`: functions of the document itself, such as `parameters('name')`. `budget`: shared by all scopes of a
@@ -114,7 +114,7 @@ class Scope:
     lookups: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
 
-    def with_names(self, **names: Any) -> Scope:
+    def with_names(self, **names: Any) -> ExpressionScope:
         return replace(self, names={**self.names, **names})
 
     def root(self, name: str) -> Any:
@@ -140,7 +140,7 @@ class Scope:
             raise UnknownValue(str(error)) from None
 
 
-def call_function(name: str, arguments: list[Any], scope: Scope) -> Any:
+def call_function(name: str, arguments: list[Any], scope: ExpressionScope) -> Any:
     """Return the result of a function. Raises UnknownValue: it does not follow from the arguments."""
     language = scope.language
     name = name.lower() if language.ignores_case else name
@@ -178,7 +178,7 @@ def write_text(value: Any) -> str:
     raise UnknownValue("a text of a list or an object")
 
 
-Evaluation = Callable[[Scope], Any]
+Evaluation = Callable[[ExpressionScope], Any]
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,12 @@ class Expression:
     text: str
     line: int
 
-    def evaluate(self, scope: Scope) -> Any:
+    def evaluate(self, scope: ExpressionScope) -> Any:
         """Return the value; an UnresolvedText if it is not known."""
         return resolve(self.evaluation, scope, self.text)
 
 
-def resolve(evaluation: Evaluation, scope: Scope, text: str) -> Any:
+def resolve(evaluation: Evaluation, scope: ExpressionScope, text: str) -> Any:
     """Return a value; an UnresolvedText if it is not known. Raises UnreadableSource: no steps are left."""
     scope.budget.spend(1)
     try:
@@ -206,7 +206,7 @@ def resolve(evaluation: Evaluation, scope: Scope, text: str) -> Any:
 
 
 def combine(operator: str, left: Evaluation, right: Evaluation) -> Evaluation:
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         scope.budget.spend(1)
         first = known(left(scope))
         if operator == "||":
@@ -250,7 +250,7 @@ def known(value: Any) -> Any:
 
 
 def select_member(value: Evaluation, key: Evaluation) -> Evaluation:
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         scope.budget.spend(1)
         container, name = known(value(scope)), known(key(scope))
         if callable(container):

@@ -9,7 +9,7 @@ from typing import Any
 from importers.expressions.evaluation import (
     Evaluation,
     Expression,
-    Scope,
+    ExpressionScope,
     UnknownValue,
     call_function,
     combine,
@@ -83,7 +83,7 @@ def _for(scanner: Scanner, end: str, parse: ParseExpression) -> Evaluation:
     condition = parse(scanner).evaluation if scanner.take("if ") else None
     scanner.require(end)
 
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         results: list[tuple[Any, Any]] = []
         entries = _entries(known(source(scope)))
         scope.budget.spend(len(entries) // 10)
@@ -146,7 +146,7 @@ def _conditional(scanner: Scanner) -> Evaluation:
 
 
 def _choose(condition: Evaluation, yes: Evaluation, no: Evaluation) -> Evaluation:
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         scope.budget.spend(1)
         return yes(scope) if known(condition(scope)) else no(scope)
 
@@ -202,7 +202,7 @@ def _splat(scanner: Scanner, value: Evaluation) -> Evaluation:
     while scanner.take("."):
         names.append(scanner.take_word() or scanner.fail("expected a name"))
 
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         found = known(value(scope))
         values = found if isinstance(found, list) else [found]
         scope.budget.spend(len(values) * (1 + len(names)))
@@ -259,7 +259,7 @@ def _call(scanner: Scanner, name: str) -> Evaluation:
         if not scanner.take(",") and scanner.peek() != ")":
             scanner.fail("expected , or )")
 
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         if scope.language.has_try and name in ("try", "can"):
             return _try(name, arguments, scope)
         values = [argument(scope) for argument in arguments]
@@ -270,7 +270,7 @@ def _call(scanner: Scanner, name: str) -> Evaluation:
     return evaluate
 
 
-def _try(name: str, arguments: list[Evaluation], scope: Scope) -> Any:
+def _try(name: str, arguments: list[Evaluation], scope: ExpressionScope) -> Any:
     for argument in arguments:
         try:
             value = known(argument(scope))

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from importers.expressions.evaluation import MAX_TEXT, Scope, UnknownValue, write_text
+from importers.expressions.evaluation import MAX_TEXT, ExpressionScope, UnknownValue, write_text
 from importers.source_tree import UnreadableSource
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
@@ -87,7 +87,7 @@ class Scanner:
         raise UnreadableSource(self._shown, f"is not valid HCL: {message}", "", self.line(), column)
 
 
-Evaluation = Callable[[Scope], Any]
+Evaluation = Callable[[ExpressionScope], Any]
 ParseInner = Callable[[Scanner], Evaluation]
 
 _HEREDOC = re.compile(r"<<(-?)([A-Za-z_]\w*)[ \t\r]*\n")
@@ -144,7 +144,7 @@ def _directive(scanner: Scanner) -> Evaluation:
         scanner.fail("expected }")
     scanner.at = end + 1
 
-    def refuse(scope: Scope) -> Any:
+    def refuse(scope: ExpressionScope) -> Any:
         raise UnknownValue("a directive %{...}")
 
     return refuse
@@ -193,7 +193,7 @@ def _join(parts: list[str | Evaluation]) -> Evaluation:
     if len(parts) == 1 and not isinstance(parts[0], str):
         return parts[0]  # "${var.list}" is the value itself
 
-    def evaluate(scope: Scope) -> Any:
+    def evaluate(scope: ExpressionScope) -> Any:
         scope.budget.spend(len(parts))
         written: list[str] = []
         length = 0

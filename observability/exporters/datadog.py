@@ -93,7 +93,7 @@ class DatadogClient:
 
 
 class DatadogIntake(HttpIntake):
-    """One intake of Datadog. The client ignores the standard header of a wait; Datadog has one of its own."""
+    """One intake of Datadog. Its client ignores the standard header of a wait; Datadog has another one."""
 
     retried_statuses = frozenset({None, 0, 408, 425, 429, 500, 502, 503, 504})
     wait_headers = ("x-ratelimit-reset",)

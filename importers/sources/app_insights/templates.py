@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from importers.expressions.evaluation import Budget, Evaluation, Language, Scope, UnknownValue, resolve
+from importers.expressions.evaluation import Budget, Evaluation, ExpressionScope, Language, UnknownValue, resolve
 from importers.expressions.hcl import parse_expression
 from importers.expressions.texts import MAX_LEVELS, Scanner
 from importers.import_context import ImportContext
@@ -173,7 +173,7 @@ class ArmTemplate:
         self._copy_indexes: dict[str, int] = {}
         """Of the copy loops that are being expanded; empty name: the innermost one."""
         lookups = {"parameters": self._parameter, "variables": self._variable, "copyindex": self._copy_index}
-        self._scope = Scope(ARM, lookups=lookups, budget=Budget(shown, _MAX_STEPS, _NEAREST))
+        self._scope = ExpressionScope(ARM, lookups=lookups, budget=Budget(shown, _MAX_STEPS, _NEAREST))
 
     def resources(self) -> Iterator[tuple[KeyPath, str, dict[str, Any]]]:
         """Yield path, type in small letters, and content of each resource, also of nested and of copied ones."""

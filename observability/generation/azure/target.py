@@ -104,6 +104,7 @@ def make_template(
     description: str, resources: Sequence[Json], *, has_rules: bool, variables: Mapping[str, Json] | None = None
 ) -> Json:
     """Return a template. `resources`: complete, with a name, a type and an `apiVersion`; expressions are allowed."""
+    ids = [f"[resourceId('{resource['type']}', '{resource['name']}')]" for resource in resources]
     return {
         "$schema": _SCHEMA,
         "contentVersion": "1.0.0.0",
@@ -111,14 +112,8 @@ def make_template(
         "parameters": {**_PLACE_PARAMETERS, **(_RULE_PARAMETERS if has_rules else {})},
         "variables": dict(variables or {}),
         "resources": list(resources),
-        "outputs": {
-            "resourceIds": {"type": "array", "value": [_make_id_expression(resource) for resource in resources]}
-        },
+        "outputs": {"resourceIds": {"type": "array", "value": ids}},
     }
-
-
-def _make_id_expression(resource: Json) -> str:
-    return f"[resourceId('{resource['type']}', '{resource['name']}')]"
 
 
 RULE_KIND, WORKBOOK_KIND = "scheduledQueryRules", "workbooks"
