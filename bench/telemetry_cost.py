@@ -116,10 +116,10 @@ def _application_insights(variant: str, jobs: int, every: int) -> Weighed:
 
 def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
     """Report the hour, a minute at a time; the SDK exports metrics after each."""
-    from observability.exporters import application_insights
+    from observability.exporters import application_insights, application_insights_sdk
 
     if variant == UNTRIMMED:
-        application_insights.trim_envelopes = lambda *_: None
+        application_insights_sdk.trim_envelopes = lambda *_: None
     redactor = Redactor()
     now = START
     delivery = application_insights.ApplicationInsightsDelivery(

@@ -14,8 +14,8 @@ from typing import Any
 
 from config.documents.document import UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
+from config.job_files.entries import PartInterner
 from config.job_files.reader import JobFileReader, check_document
-from config.job_files.validation import PartInterner
 from config.stored_jobs import read_written_jobs
 from jobs.problems import Problem
 from jobs.schedules import Schedule

@@ -89,7 +89,7 @@ class AppIdentity:
             return await self._request_token(scope, credential)
 
     async def _request_token(self, scope: str, credential: AsyncTokenCredential) -> FetchedValue:
-        from config.bounded_transport import UNUSABLE_RESPONSE
+        from config.azure_clients import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT):
@@ -112,8 +112,7 @@ class AppIdentity:
 def _new_credential(settings: Settings) -> AsyncTokenCredential:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
-    from config.bounded_transport import BoundedTransport
-    from config.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
+    from config.azure_clients import CLIENT_SECRET_FILE_VARIABLE, BoundedTransport, ClientSecretFileCredential
 
     client_id = settings.managed_identity_client_id
     if settings.environment == "dev":

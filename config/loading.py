@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from config.errors import ConfigurationError
 from config.settings.loading import JOBS_VARIABLE, LoadedSettings, load_settings
 from config.settings.model import Settings
-from config.settings.variables import VARIABLE_PREFIX, variable_path
-from config.value_files import FILE_SUFFIX
+from config.settings.variables import FILE_SUFFIX, VARIABLE_PREFIX, variable_path
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
 from jobs.problems.findings import suggest_name
@@ -55,7 +54,10 @@ class JobLoader:
     sample_target: str | None
 
     def load(self, files: Sequence[JobFile] | None = None) -> JobSet:
-        """See load_jobs. `files`: of the container, if the settings name one; fetched if they are not handed in."""
+        """Load the jobs of these settings.
+
+        `files`: of the container, if the settings name one; fetched if they are not handed in. Raises: as load_jobs.
+        """
         return load_jobs(self.loaded, self.reader, root=self.root, sample_target=self.sample_target, files=files)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 from config.documents.document import Document, rewrite_examples_as_json
 from config.documents.json_text import parse_json
 from config.documents.parse_result import ParseError
-from config.job_files.alerting.checks import find_conflicts_of_job, find_unknown_names_of_job
-from config.job_files.alerting.section import AlertingContext
+from config.job_files.alerting_checks import find_conflicts_of_job, find_unknown_names_of_job
+from config.job_files.alerting_section import AlertingContext
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job, merge_defaults
-from config.job_files.entries import JobEntry, find_entries, find_job_name
+from config.job_files.entries import JobEntry, PartInterner, find_entries, find_job_name
 from config.job_files.job_set import JobSet, check_membership
 from config.job_files.joining import (
     LocatedJob,
@@ -28,7 +28,6 @@ from config.job_files.joining import (
     locate_dependency_problem,
     locate_uses,
 )
-from config.job_files.validation import PartInterner
 from jobs.flat import is_flat_job
 from jobs.problems import Finding, KeyPath, Problem, dotted_path
 from jobs.schedules import Schedule
@@ -199,13 +198,13 @@ class FileJobIndex:
         """
         accepted = {name: one for name, one in stored.items() if name not in rejected}
         others = {name: one for name, one in stored.items() if name in rejected}
-        found: dict[str, tuple[Problem, ...]] = {}
+        conflicts: dict[str, tuple[Problem, ...]] = {}
         for some, together in ((accepted, accepted), (others, stored)):
             context = AlertingContext({}, {**self.jobs, **together}, self._alerting, is_partial=True)
             for name, one in some.items():
                 if problems := tuple(find_unknown_names_of_job(one, context)):
-                    found[name] = problems
-        return found
+                    conflicts[name] = problems
+        return conflicts
 
     def _find_problems(
         self, accepted: Mapping[str, LocatedStoredJob], stored: Mapping[str, LocatedStoredJob]

@@ -2,7 +2,9 @@
 jobs.warnings.
 
 Each rule is one function that takes a set of jobs and returns problems at the keys concerned: credentials that jobs
-would send to hosts without permission, files and secrets that cannot be used, messages without a link.
+would send to hosts without permission, files and secrets that cannot be used, messages without a link, and calendars
+of rotas. The program itself reports calendars in health and in its log (scheduler.alerting.rotas). Here, too, a
+process with limits evaluates a calendar: that of a job file in a pull request may be hostile.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.job_files.job_set import JobSet, LocatedExternalUse
@@ -21,12 +25,19 @@ from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_ho
 from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
+from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
+from jobs.checks.files.reading import UnusableFile, read_file_below
+from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
 from jobs.formats import format_count
+from jobs.formats.counts import format_count
+from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
+from jobs.judging.judging_thread import perform_in_thread
+from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
@@ -34,21 +45,24 @@ from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
+if TYPE_CHECKING:
+    from jobs.incidents.routes import RotaDefinition
+
 
 def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
     """Yield a warning for each secret and each token that the settings deny, and for each host.
 
     It is located at the key of the first job: many of ten thousand jobs can send the same to the same host.
     """
-    found: dict[str, list[LocatedExternalUse]] = {}
+    uses_without_rule: dict[str, list[LocatedExternalUse]] = {}
     denials = _DenialReasons(bindings)
     for use in jobs.uses:
         credential = _credential_of(use.use.kind, use.use.name)
         if credential is None or not use.job.enabled:
             continue
         if reason := denials.find_reason(credential, use.job):
-            found.setdefault(reason, []).append(use)
-    for reason, uses in found.items():
+            uses_without_rule.setdefault(reason, []).append(use)
+    for reason, uses in uses_without_rule.items():
         others = len({use.job.name for use in uses}) - 1
         more = f" {format_count(others, 'more job')} would send it there." if others else ""
         yield uses[0].problem(f"{reason}{more}")
@@ -59,17 +73,17 @@ def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tu
 
     A token for its scope's own host needs no rule.
     """
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    deliveries: dict[str, dict[str, tuple[str, ...]]] = {}
     for job in jobs:
         for sending in find_deliveries(job.check):
             kind, name = sending.credential
             group, key = ("secrets", normalize_secret_name(name)) if kind == "secret" else ("identity", name)
-            hosts = (*found.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
-            found[group][key] = tuple(dict.fromkeys(hosts))
-    scopes = found.get("identity", {})
+            hosts = (*deliveries.setdefault(group, {}).get(key, ()), *(str(place) for place in sending.recipients))
+            deliveries[group][key] = tuple(dict.fromkeys(hosts))
+    scopes = deliveries.get("identity", {})
     for scope in [scope for scope, hosts in scopes.items() if hosts == (scope_host(scope),)]:
         del scopes[scope]
-    return found
+    return deliveries
 
 
 def format_rules(rules: Mapping[str, Mapping[str, Iterable[str]]]) -> str:
@@ -179,19 +193,19 @@ def warnings_of_unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapp
 
     For a thread without an event loop.
     """
-    uses: dict[str, list[_SecretUse]] = {}
+    uses_by_secret: dict[str, list[_SecretUse]] = {}
     for use in jobs.uses:
         if use.use.kind == "secret" and use.job.enabled:  # a disabled job needs nothing
-            uses.setdefault(use.use.name, []).append(use)
+            uses_by_secret.setdefault(use.use.name, []).append(use)
     for other in find_alerting_secrets(jobs.alerting):
-        uses.setdefault(other.name, []).append(other)
-    if not uses:
+        uses_by_secret.setdefault(other.name, []).append(other)
+    if not uses_by_secret:
         return ()
-    return tuple(filter(None, asyncio.run(_check_secrets(uses, settings, environ)).values()))
+    return tuple(filter(None, asyncio.run(_check_secrets(uses_by_secret, settings, environ)).values()))
 
 
 async def _check_secrets(
-    uses: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
+    uses_by_secret: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
 ) -> dict[str, Problem | None]:
     """A warning for each secret, by its name; None if it is well."""
     clock = SystemClock()
@@ -199,14 +213,17 @@ async def _check_secrets(
     chain = build_secrets(settings, identity, Redactor(), clock, environ=environ)
     try:
         places = asyncio.Semaphore(_MAX_CONCURRENT_LOOKUPS)
-        tasks = {name: asyncio.create_task(_check_secret(name, uses[name], chain, places)) for name in uses}
+        tasks = {
+            name: asyncio.create_task(_check_secret(name, uses_by_secret[name], chain, places))
+            for name in uses_by_secret
+        }
         _, late = await asyncio.wait(tasks.values(), timeout=SECRET_CHECKS_TIMEOUT)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         late_message = f"could not be looked up within {SECRET_CHECKS_TIMEOUT:g} s"
         return {
-            name: uses[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
+            name: uses_by_secret[name][0].problem(f"secret {name}: {late_message}") if task in late else task.result()
             for name, task in tasks.items()
         }
     finally:
@@ -215,15 +232,15 @@ async def _check_secrets(
 
 
 async def _check_secret(
-    name: str, uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
+    name: str, secret_uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
 ) -> Problem | None:
     async with places:
         try:
             value = await chain.get_secret(name)
         except SecretUnavailable as error:
             # Some of the chain's sentences begin with the name.
-            return uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
-    for use in uses:
+            return secret_uses[0].problem(f"secret {name}: {str(error).removeprefix(f'secret {name}: ')}")
+    for use in secret_uses:
         if (message := _unfit_reason(use, value)) is not None:
             return use.problem(f"secret {name}: {message}")
     return None
@@ -238,3 +255,66 @@ def _unfit_reason(use: _SecretUse, value: str) -> str | None:
     if use.use.path[-1] == "client_certificate" and not is_client_certificate(value):
         return "it holds no client certificate with its key, both in PEM form and the key not encrypted"
     return None
+
+
+_MAX_NAMED = 5
+"""Titles of shifts that a warning names."""
+
+
+def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]:
+    """Yield a warning for each file that is not a calendar, or whose shifts name no person. Blocks.
+
+    The calendar of a URL is read by the program alone: health reports what is wrong with it.
+    """
+    process = JudgingProcess(CALENDAR_BYTES)
+    try:
+        for entry in jobs.alerting.entries_of("on_call"):
+            if entry.value.file is not None:
+                yield from _check_file(entry, now, process)
+    finally:
+        process.stop()
+
+
+def _check_file(entry: DefinedEntry, now: datetime, process: JudgingProcess) -> Iterator[Problem]:
+    definition = entry.value
+    name = f"the calendar {definition.file}"
+    try:
+        content, _ = read_file_below(entry.folder, definition.file, MAX_CALENDAR_BYTES)
+    except UnusableFile as error:
+        hint = f"its path starts from the folder of the job file, {entry.folder}" if entry.folder else ""
+        yield _problem(entry, f"{name} cannot be read: {error}", hint)
+        return
+    unknown = _find_unknown_titles(definition, content or b"", now, process)
+    if isinstance(unknown, str):
+        yield _problem(entry, f"{name} cannot be used: {unknown}", "")
+    elif unknown:
+        more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        message = f"{name} has shifts that name no person of the rota: {', '.join(unknown[:_MAX_NAMED])}{more}"
+        yield _problem(entry, message, "add the person to people; otherwise is notified in these shifts")
+
+
+def _find_unknown_titles(
+    definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
+) -> tuple[str, ...] | str:
+    """Return the titles of shifts that name no person, or why the calendar cannot be used."""
+    from jobs.incidents.routes import HANDOVER_IN_SIGHT
+    from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
+
+    task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)
+    try:
+        outcome = process.perform(task, CALENDAR_SECONDS)
+    except ProcessStartError:
+        outcome = perform_in_thread(task, CALENDAR_SECONDS)
+    if isinstance(outcome, TaskDone):
+        result = task.unpack(outcome.packed, str)
+    elif isinstance(outcome, TaskStopped):
+        result = task.undecided(outcome.part, outcome.why)
+    else:
+        result = f"its evaluation failed: {outcome.error}"
+    return result if isinstance(result, str) else result.unknown_titles
+
+
+def _problem(entry: DefinedEntry, message: str, hint: str) -> Problem:
+    file, _, line = entry.origin.rpartition(":")
+    key = f"alerting.on_call.{entry.name}.file"
+    return Problem(key, message, hint, file or None, int(line) if line.isdigit() else None)

@@ -1,4 +1,4 @@
-"""What a source works with: options, jobs, secrets and the ledger of one import.
+"""What a source works with: options, jobs, secrets, the ledger of one import, and entries of the section `alerting`.
 
 Names of jobs and secrets are stable, valid and unique. Secret values are replaced by references: they are held only
 to give equal values one name, and to remove them from texts; they are never written.
@@ -12,9 +12,13 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from importers.job_draft import JobDraft
-from importers.ledger import LeafOutcome, Ledger, SourceNode, SourceTree
-from importers.source_file import SourceFile
+from pydantic import ValidationError
+
+from importers.ledger import JobDraft, LeafOutcome, Ledger
+from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, SourceTree
+from jobs.definition.alerting_registry import PARTS_BY_KEY
+from jobs.model_base import FILE_CONTEXT
+from jobs.problems import dotted_path, validation_findings
 
 MAX_NAME_LENGTH = 100
 
@@ -199,7 +203,7 @@ class ImportContext:
         self.ledger.add_tree(tree)
         return tree.root
 
-    def new_job(self, hint: str, origin: SourceNode, *nodes: SourceNode) -> JobDraft:
+    def new_job(self, hint: str, origin: SourceNode, *nodes: SourceNode | None) -> JobDraft:
         """Add a job with a name made from a text, and record the nodes that gave it.
 
         A name that another job has is numbered, and reported.
@@ -243,24 +247,26 @@ class ImportContext:
 
         Return whether there is one.
         """
-        path = next((one for one in self._section_nodes if key == one or key.startswith((f"{one}.", f"{one}["))), None)
+        path = next(
+            (part for part in self._section_nodes if key == part or key.startswith((f"{part}.", f"{part}["))), None
+        )
         if path is None:
             return False
         for node in self._section_nodes.pop(path):
             self.drop(node, why)
         *keys, last = path.split(".")
         containers: list[Any] = [self.sections]
-        for one in keys:
-            containers.append(containers[-1][one])
+        for part in keys:
+            containers.append(containers[-1][part])
         name, _, index = last.removesuffix("]").partition("[")
         if index:
             del containers[-1][name][int(index)]
             self._renumber(path.removesuffix(f"[{index}]"), int(index))
         if not index or not containers[-1][name]:
             del containers[-1][name]
-        for container, one in zip(reversed(containers[:-1]), reversed(keys), strict=True):
-            if not container[one]:
-                del container[one]
+        for container, part in zip(reversed(containers[:-1]), reversed(keys), strict=True):
+            if not container[part]:
+                del container[part]
         return True
 
     def _renumber(self, path: str, removed: int) -> None:
@@ -285,3 +291,51 @@ class ImportContext:
     def use_in(self, node: SourceNode, job: str, how: str = "") -> None:
         """Record a node that a job uses but does not come from, such as a variable."""
         self.ledger.record(node, LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED, job, how)
+
+
+def add_named_entry(
+    context: ImportContext, key: str, hint: str, entry: dict[str, Any], *, used: Container[str] = ()
+) -> str:
+    """Add an entry such as a channel and return its name. Raises NotCarriedOver: it is not valid.
+
+    `used`: further names that it must not have.
+    """
+    _validate(key, entry)
+    entries: dict[str, Any] = _section(context).setdefault(key, {})
+    name = make_unique(make_slug(hint, key.rstrip("s")), _Both(entries, used))
+    entries[name] = entry
+    return name
+
+
+def add_listed_entry(context: ImportContext, key: str, hint: str, entry: dict[str, Any]) -> str:
+    """Add an entry of a list, such as a window, with a name. Raises NotCarriedOver: it is not valid."""
+    entries: list[Any] = _section(context).get(key, [])
+    name = make_unique(make_slug(hint, key.rstrip("s")), [one["name"] for one in entries])
+    written = {"name": name, **entry}
+    _validate(key, written)
+    _section(context).setdefault(key, []).append(written)
+    return name
+
+
+class _Both:
+    """Two containers as one."""
+
+    def __init__(self, *containers: Container[str]) -> None:
+        self._containers = containers
+
+    def __contains__(self, value: object) -> bool:
+        return any(value in container for container in self._containers)
+
+
+def _section(context: ImportContext) -> dict[str, Any]:
+    section: dict[str, Any] = context.sections.setdefault("alerting", {})
+    return section
+
+
+def _validate(key: str, entry: dict[str, Any]) -> None:
+    try:
+        PARTS_BY_KEY[key].adapter.validate_python(entry, context=FILE_CONTEXT)
+    except ValidationError as error:
+        finding = validation_findings(error.errors(include_url=False), PARTS_BY_KEY[key].model)[0]
+        place = dotted_path(*finding.path)
+        raise NotCarriedOver(f"{place}: {finding.message}" if place else finding.message) from None

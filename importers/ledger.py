@@ -1,114 +1,22 @@
-"""What became of each leaf of the sources: by construction, each leaf has exactly one outcome.
+"""What became of each leaf of the sources, and the jobs that they become.
 
-The sources read a document only through its nodes, which know their path and line. A leaf is a value without
-children: a text, a number, true, false, null, or an empty mapping or list. Leaves are enumerated from the documents
-when the report is made. A leaf that no mapping has recorded is not carried over. The value of an `UnresolvedText` is
-only known when its template is deployed.
+By construction, each leaf has exactly one outcome: leaves are enumerated from the documents when the report is made,
+and a leaf that no mapping has recorded is not carried over. A job is built key by key; the call that sets a key
+records its leaves, so the report cannot differ from the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from config.documents.document import Document
-from importers.errors import NotCarriedOver
-from jobs.problems import KeyPath, dotted_path
-
-
-def _unknown_line(path: KeyPath) -> int | None:
-    """Return no line: of a source without lines, such as a database."""
-    return None
-
-
-def _dotted(path: KeyPath) -> str:
-    return dotted_path(*path)
-
-
-@dataclass(frozen=True, eq=False)
-class SourceTree:
-    """One document of a source. `value`: mappings with text keys, lists and scalars.
-
-    `line_of`: the line of a path, from 1. `show_path`: the path in reports, for sources whose own words are better than
-    keys and indexes.
-    """
-
-    file: str
-    value: Any
-    line_of: Callable[[KeyPath], int | None] = _unknown_line
-    show_path: Callable[[KeyPath], str] = _dotted
-
-    @property
-    def root(self) -> SourceNode:
-        return SourceNode(self, (), self.value)
-
-
-def create_tree(document: Document) -> SourceTree:
-    """Return the tree of a YAML or JSON document."""
-    return SourceTree(document.file, document.value, document.line_of)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceNode:
-    """One value of a tree, and where it stands."""
-
-    tree: SourceTree
-    path: KeyPath
-    value: Any
-
-    @property
-    def line(self) -> int | None:
-        return self.tree.line_of(self.path)
-
-    @property
-    def key(self) -> str:
-        """The last part of the path as a text."""
-        return str(self.path[-1]) if self.path else ""
-
-    @property
-    def shown_path(self) -> str:
-        return self.tree.show_path(self.path)
-
-    @property
-    def is_leaf(self) -> bool:
-        return not (isinstance(self.value, (dict, list)) and self.value)
-
-    def child(self, *path: str | int) -> SourceNode | None:
-        """Return the node below these keys; None if it does not exist."""
-        node = self
-        for key in path:
-            value = node.value
-            is_index = isinstance(value, list) and isinstance(key, int) and 0 <= key < len(value)
-            if not is_index and not (isinstance(value, dict) and key in value):
-                return None
-            node = SourceNode(self.tree, (*node.path, key), value[key])
-        return node
-
-    def children(self) -> Iterator[SourceNode]:
-        """Yield the nodes of a mapping's keys or a list's entries; nothing of a scalar."""
-        if isinstance(self.value, dict):
-            for key, value in self.value.items():
-                yield SourceNode(self.tree, (*self.path, key), value)
-        elif isinstance(self.value, list):
-            for index, value in enumerate(self.value):
-                yield SourceNode(self.tree, (*self.path, index), value)
-
-    def leaves(self) -> Iterator[SourceNode]:
-        """Yield each leaf in the order of the document; of a leaf, the node itself."""
-        stack = [iter((self,))]
-        while stack:
-            node = next(stack[-1], None)
-            if node is None:
-                stack.pop()
-            elif node.is_leaf:
-                yield node
-            else:
-                stack.append(node.children())
-
+from importers.source_tree import NotCarriedOver, SourceNode, SourceTree, children_of
+from jobs.problems import KeyPath
 
 UNKNOWN_KEY = "the importer does not know this key"
+_MAX_DESCRIPTION = 500
 
 
 class LeafOutcome(IntEnum):
@@ -188,26 +96,192 @@ class Ledger:
                 yield leaf, record or LeafRecord(LeafOutcome.NOT_CARRIED_OVER, {}, UNKNOWN_KEY)
 
 
-SET_IT = "give the value by --set NAME=VALUE"
+KeyHandler = Callable[["JobDraft", SourceNode], None]
+"""Maps one key of a source. Raises NotCarriedOver."""
 
 
-class UnresolvedText(str):
-    """The text of an expression without a value. `needs`: the parameter, variable or function that has none."""
+class JobDraft:
+    """The full form of a job in the making. `origin`: the node that the job came from."""
 
-    __slots__ = ("needs",)
-    needs: str
+    def __init__(self, name: str, origin: SourceNode, ledger: Ledger) -> None:
+        self.name = name
+        self.origin = origin
+        self.definition: dict[str, Any] = {}
+        self._ledger = ledger
+        self.written: str | None = None
+        """Its text, as long as the definition does not change: writing YAML is most of the time of an import."""
+        self._contributions: dict[KeyPath, list[SourceNode]] = {}
 
-    def __new__(cls, text: str, needs: str) -> UnresolvedText:
-        made = super().__new__(cls, text)
-        made.needs = needs
-        return made
+    def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode | None, how: str = "") -> None:
+        """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given.
+
+        `check.steps.0.url` sets a key of an entry of a list, which is added if it is the next one. `nodes`: None is a
+        key that the source does not have, here and below.
+        """
+        container, keys = self._locate(tuple(path.split(".")) if isinstance(path, str) else path)
+        container[keys[-1]] = value
+        self._contributions.setdefault(keys, []).extend(filter(None, nodes))
+        self.use(*nodes, how=how)
+
+    def append(self, path: str, entry: Any, *nodes: SourceNode | None, how: str = "") -> None:
+        """Append to a list such as `expect`."""
+        container, keys = self._locate(tuple(path.split(".")))
+        entries = container.setdefault(keys[-1], [])
+        entries.append(entry)
+        self._contributions.setdefault((*keys, len(entries) - 1), []).extend(filter(None, nodes))
+        self.use(*nodes, how=how)
+
+    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode | None, how: str = "", step: str = "") -> None:
+        """Append an entry of `expect`. `step`: of a step, such as `check.steps.0`."""
+        self.append(f"{step}.expect" if step else "expect", dict(entry), *nodes, how=how)
+
+    def get(self, path: str) -> Any:
+        """Return a value that was set; None if it was not."""
+        value: Any = self.definition
+        for key in path.split("."):
+            if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def _locate(self, keys: KeyPath) -> tuple[Any, KeyPath]:
+        """Return the container of the last key, made if it does not exist, and the path with indexes as numbers."""
+        container: Any = self.definition
+        path: list[str | int] = []
+        for key in keys[:-1]:
+            if isinstance(container, list):
+                path.append(int(key))
+                if int(key) == len(container):
+                    container.append({})
+                container = container[int(key)]
+            else:
+                path.append(key)
+                container = container.setdefault(key, {})
+        return container, (*path, keys[-1])
+
+    def use(self, *nodes: SourceNode | None, how: str = "") -> None:
+        """Record nodes whose meaning is part of the job without a separate key."""
+        outcome = LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED
+        for node in filter(None, nodes):
+            self._ledger.record(node, outcome, self.name, how)
+
+    def put_if(self, is_set: bool, path: str | KeyPath, value: Any, *nodes: SourceNode | None, how: str = "") -> None:
+        """Set a key where the source deviates from the default; otherwise only record the nodes."""
+        if is_set:
+            self.put(path, value, *nodes, how=how)
+        else:
+            self.use(*nodes)
+
+    def describe(self, text: str, *nodes: SourceNode) -> None:
+        """Set the description, unless the text is empty."""
+        how = "" if len(text) <= _MAX_DESCRIPTION else f"shortened to {_MAX_DESCRIPTION} characters"
+        self.put_if(bool(text), "description", text[:_MAX_DESCRIPTION], *nodes, how=how)
+
+    def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
+        """Record a node as not carried over."""
+        self._ledger.record(node, LeafOutcome.NOT_CARRIED_OVER, self.name, why, nearest)
+
+    def drop_if(self, is_set: object, node: SourceNode | None, why: str, nearest: str = "") -> None:
+        """Record a node as not carried over where it has an effect in the source; otherwise nothing is lost."""
+        if node is not None and is_set:
+            self.drop(node, why, nearest)
+        else:
+            self.use(node)
+
+    def map_keys(self, node: SourceNode | None, handlers: Mapping[str, KeyHandler]) -> None:
+        """Call the handler of each key of a mapping. Keys without a handler stay unknown."""
+        for child in children_of(node):
+            handler = handlers.get(child.key)
+            if handler is not None:
+                self.map_key(child, handler)
+
+    def map_key(self, node: SourceNode, handler: KeyHandler) -> None:
+        """Call one handler; what it refuses is recorded as not carried over."""
+        try:
+            handler(self, node)
+        except NotCarriedOver as error:
+            self.drop(node, error.why, error.nearest)
+
+    def remove(self, path: KeyPath, why: str) -> bool:
+        """Remove the optional part of the definition that a path is in. Return whether there was one."""
+        for end in range(len(path), 0, -1):
+            keys = path[:end]
+            nodes = self._contributions.get(keys)
+            if nodes is None or _is_required(keys):
+                continue
+            self.written = None
+            del self._contributions[keys]
+            container, _ = self._locate(keys)
+            if isinstance(container, list):
+                self._remove_entry(container, keys)
+            else:
+                container.pop(keys[-1], None)
+            for node in nodes:
+                self.drop(node, why)
+            return True
+        return False
+
+    def _remove_entry(self, entries: list[Any], path: KeyPath) -> None:
+        index = int(path[-1])
+        del entries[index]
+        for later in range(index + 1, len(entries) + 1):
+            moved = self._contributions.pop((*path[:-1], later), None)
+            if moved is not None:
+                self._contributions[*path[:-1], later - 1] = moved
+        if not entries:
+            container, _ = self._locate(path[:-1])
+            del container[path[-2]]
 
 
-def is_unresolved(node: SourceNode | None) -> bool:
-    return node is not None and isinstance(node.value, UnresolvedText)
+def _is_required(path: KeyPath) -> bool:
+    """Whether a part is never removed; of a step, its name is one, too."""
+    if path[:2] == ("check", "steps") and len(path) > 2:
+        return len(path) == 3 or ("check", *path[3:]) in _REQUIRED
+    return path in _REQUIRED
 
 
-def refuse_unresolved(node: SourceNode) -> None:
-    """Raises NotCarriedOver: the value is not known."""
-    if isinstance(node.value, UnresolvedText):
-        raise NotCarriedOver(f"its value is only known when the template is deployed ({node.value.needs})", SET_IT)
+_REQUIRED: frozenset[KeyPath] = frozenset(
+    {
+        ("check",),
+        ("check", "kind"),
+        ("check", "url"),
+        ("check", "host"),
+        ("check", "port"),
+        ("check", "name"),
+        ("check", "type"),
+        ("check", "server"),
+        ("check", "proxy"),
+        ("check", "dialogue"),
+        ("check", "steps"),
+        ("check", "token"),
+        ("check", "auth"),
+        ("check", "body"),
+        ("check", "method"),
+        ("schedule",),
+    }
+)
+"""Without these, a job would check something else: they are never removed from a job."""
+
+
+def drop_key(why: str, nearest: str = "") -> KeyHandler:
+    """Return a handler that carries nothing over."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.drop(node, why, nearest)
+
+    return handle
+
+
+def drop_set_key(why: str, nearest: str = "") -> KeyHandler:
+    """Return a handler that carries nothing over, which matters where the key has a value."""
+    return lambda draft, node: draft.drop_if(node.value, node, why, nearest)
+
+
+def use_key(how: str = "") -> KeyHandler:
+    """Return a handler of a key whose meaning the job has anyway."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.use(node, how=how)
+
+    return handle

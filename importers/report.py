@@ -11,6 +11,9 @@ from importers.import_context import ImportContext
 from importers.job_draft import JobDraft
 from importers.ledger import LeafOutcome, LeafRecord, SourceNode
 from jobs.formats import write_definition
+from importers.ledger import JobDraft, LeafOutcome, LeafRecord
+from importers.source_tree import SourceNode
+from jobs.formats.definition_yaml import write_definition
 from jobs.problems import KeyPath, dotted_path, make_printable
 
 SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
@@ -122,7 +125,7 @@ class ImportReport:
     notes: Sequence[str]
     text: str
     texts_by_file: Mapping[str, str]
-    """The same as one job file for each source file."""
+    """A job file for each source file, with its jobs."""
     jobs_without_rule: Sequence[str] = ()
     """Neither they nor a group of theirs have an alert rule."""
     jobs_without_notification: Sequence[str] = ()

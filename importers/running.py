@@ -1,33 +1,77 @@
 """Runs one import: detects the source, maps the files, validates the jobs. No I/O but reading the files.
 
-Jobs are validated by the code that validates job files. A refused optional part, such as an expectation, is removed
-from its job; without a required part, the job is discarded. Both are reported as not carried over with the reason.
+A new source is a module in sources/ and its line in SOURCES. Jobs are validated by the code that validates job files.
+A refused optional part, such as an expectation, is removed from its job; without a required part, the job is
+discarded. Both are reported as not carried over with the reason.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
 
 from config.errors import ConfigurationError
 from config.job_files.job_set import JobFile
 from config.job_files.reader import JobFileReader
-from importers.errors import ImportFailed, UnreadableSource
 from importers.import_context import ImportContext, ImportOptions
-from importers.job_draft import JobDraft
-from importers.registry import SOURCES, load_source
+from importers.ledger import JobDraft
 from importers.report import ImportReport, create_report, write_job_file_text
-from importers.source_file import SourceFile
+from importers.source_tree import ImportFailed, SourceFile, UnreadableSource
 from jobs.definition import JobDefinition
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import Finding, KeyPath, Problem, dotted_path, validation_findings
 from jobs.targets.http import HttpTarget
 from jobs.targets.steps import StepsTarget, exposes_secrets
+
+
+class Source(Protocol):
+    """The functions of a module in sources/."""
+
+    def detects(self, file: SourceFile) -> bool:
+        """Return whether a file surely is of this source. Reads little; raises only UnreadableSource."""
+        ...
+
+    def import_files(self, files: Sequence[SourceFile], context: ImportContext) -> None:
+        """Add the jobs of all files, and each document, to the context. Raises UnreadableSource."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """`module` below importers.sources; `summary` completes "Import ..."; `member`: of a module with several."""
+
+    module: str
+    summary: str
+    member: str = ""
+
+
+SOURCES = {
+    "uptime-kuma": SourceEntry("kuma.source", "monitors of Uptime Kuma (kuma.db of 1.x and 2.x, JSON backup of 1.x)"),
+    "healthchecks": SourceEntry("healthchecks", "checks of Healthchecks (JSON of its Management API)"),
+    "gatus": SourceEntry("gatus.source", "endpoints, external endpoints and suites of Gatus"),
+    "datadog": SourceEntry("datadog.source", "tests of Datadog Synthetics (JSON of its API)"),
+    "app-insights": SourceEntry(
+        "app_insights.source", "web tests of Application Insights (XML, ARM templates, JSON of Azure, Terraform)"
+    ),
+    "blackbox": SourceEntry("blackbox.source", "modules of blackbox_exporter with targets of Prometheus"),
+    "crontab": SourceEntry("crontab.source", "curl and wget commands of a crontab"),
+    "crontab-system": SourceEntry("crontab.source", "the same of a crontab with a user in each line", "SYSTEM"),
+}
+"""In the order of detection."""
+
+
+def load_source(name: str) -> Source:
+    """Return the source of a name in SOURCES."""
+    entry = SOURCES[name]
+    module = import_module(f"importers.sources.{entry.module}")
+    return cast("Source", getattr(module, entry.member) if entry.member else module)
+
 
 _MAX_REMOVED = 100
 """Parts that are removed from one job; more means that the job is not like its source any more."""

@@ -303,7 +303,7 @@ class ConfiguredLogging:
             self._writer.close(timeout)
 
     async def aclose(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109  # bounds a thread, not a coroutine
-        """The same without blocking the loop."""
+        """Write what is queued, and end the thread, without blocking the loop."""
         await asyncio.to_thread(self.close, timeout)
 
 

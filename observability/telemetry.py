@@ -38,11 +38,17 @@ from observability.events import (
     RunRequested,
     TelemetryEvent,
 )
-from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter, ExporterHealth, select_events
+from observability.exporters.background import (
+    APPLICATION_INSIGHTS,
+    DATADOG,
+    OTLP,
+    Exporter,
+    ExporterHealth,
+    select_events,
+)
 from observability.invocations import current_invocation
 from observability.logs import OwnHandler
-from observability.program_events import ProgramEvents, ServicePublisher
-from observability.program_metrics import Meter, ProgramMetrics
+from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler, TickPlan, TickSampler
 
@@ -222,13 +228,13 @@ class Telemetry(ServicePublisher):
 
     def _read_drops(self) -> list[Measurement]:
         """Return what each exporter has lost since the last call."""
-        found = []
+        measurements = []
         for exporter in self._exporters:
             dropped = self._health_of(exporter).dropped
             if lost := dropped - self._reported_drops.get(exporter.name, 0):
                 self._reported_drops[exporter.name] = dropped
-                found.append(Measurement(names.DROPPED_TELEMETRY, (lost,), {names.TAG_EXPORTER: exporter.name}))
-        return found
+                measurements.append(Measurement(names.DROPPED_TELEMETRY, (lost,), {names.TAG_EXPORTER: exporter.name}))
+        return measurements
 
     def _count_failure(self, name: str) -> None:
         self._failed_events[name] = self._failed_events.get(name, 0) + 1

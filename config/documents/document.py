@@ -29,19 +29,19 @@ _CLOSING_SIGNS = {"{": "}", "[": "]", '"': '"', "'": "'"}
 
 def rewrite_examples_as_json(text: str) -> str:
     """The message or hint with each form that it offers as JSON; unchanged without one that YAML can read."""
-    found = _EXAMPLE.search(text)
-    if found is None:
+    example = _EXAMPLE.search(text)
+    if example is None:
         return text
-    form = found["form"]
+    form = example["form"]
     closing = _CLOSING_SIGNS[form[0]]
     ends = [place + 1 for place, sign in enumerate(form) if sign == closing and place]
     for end in ends if form[0] in "\"'" else reversed(ends):
         value = _parse_example(form[:end])
         if value is not None:
-            key = f"{json.dumps(found['key'])}: " if found["key"] else ""
+            key = f"{json.dumps(example['key'])}: " if example["key"] else ""
             rest = form[end:].removeprefix(" (in quotes)")
-            written = f"{found['word']}{key}{json.dumps(value, ensure_ascii=False)}"
-            return f"{text[: found.start()]}{written}{rewrite_examples_as_json(rest)}"
+            written = f"{example['word']}{key}{json.dumps(value, ensure_ascii=False)}"
+            return f"{text[: example.start()]}{written}{rewrite_examples_as_json(rest)}"
     return text
 
 
@@ -87,7 +87,7 @@ class Document:
         return _nearest_line(self._lines, path)
 
     def entry_line_of(self, path: KeyPath) -> int:
-        """Return the same for the two outermost levels (below DETAILED_KEY three), without reading the text again."""
+        """Return the line of a key of the two outermost levels (below DETAILED_KEY three) without reading the text."""
         return _nearest_line(self.entry_lines, path)
 
     def problem(self, finding: Finding) -> Problem:

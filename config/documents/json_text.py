@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from config.documents.parse_result import (
@@ -48,7 +48,7 @@ def parse_json(text: str) -> ParsedText:
     if _SURROGATE_ESCAPE.search(text) and not _is_encodable(value):
         hint = "escape the character as two of them, or write the character itself"
         raise ParseError("a text has half of a surrogate pair", _find_half_pair(text), hint)
-    return ParsedText(value, duplicates, _EntryScanner(text).scan())
+    return ParsedText(value, duplicates, _LineScanner(text, entry_levels_at).scan())
 
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -109,26 +109,29 @@ def _explain(error: json.JSONDecodeError) -> ParseError:
     return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno, "", error.colno)
 
 
-class _EntryScanner:
-    """Finds the lines of the outermost levels of a valid text; the json module skips deeper levels."""
+class _LineScanner:
+    """Finds the lines of keys and list entries; the json module skips levels deeper than `levels_at` a path."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, levels_at: Callable[[KeyPath], int]) -> None:
         self._text = text
+        self._levels_at = levels_at
         self._decode = json.JSONDecoder().raw_decode
         self._counted_until = 0
         self._line = 1
         self._lines: dict[KeyPath, list[int]] = {}
 
     def scan(self) -> dict[KeyPath, list[int]]:
-        self._scan_value(self._skip_blanks(0), ())
+        """Return the lines; of an invalid text, those before the error."""
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
+            self._scan_value(self._skip_blanks(0), ())
         return self._lines
 
     def _scan_value(self, at: int, path: KeyPath) -> int:
-        """Note the value's line and give the place after it."""
+        """Record the line of a value, and return the place after it."""
         if not path or isinstance(path[-1], int):
             self._record_line(path, at)
         begin = self._text[at]
-        if len(path) >= entry_levels_at(path) or begin not in "{[":
+        if len(path) >= self._levels_at(path) or begin not in "{[":
             return self._decode(self._text, at)[1]
         at, index = self._skip_blanks(at + 1), 0
         while self._text[at] not in "}]":
@@ -185,55 +188,7 @@ def _find_too_deep_line(text: str) -> int | None:
 
 def find_json_lines(text: str) -> dict[KeyPath, list[int]]:
     """Return the lines of each key and list entry, from 1; several for a duplicate key."""
-    return _LineScanner().scan(text)
-
-
-class _LineScanner:
-    """Follows brackets and keys; of an invalid text it returns the part that it could follow."""
-
-    def __init__(self) -> None:
-        self._lines: dict[KeyPath, list[int]] = defaultdict(list)
-        self._path: list[str | int] = []
-        self._expects_key = False
-
-    def scan(self, text: str) -> dict[KeyPath, list[int]]:
-        for token, line in _tokens(text):
-            self._read_token(token, line)
-        return self._lines
-
-    def _read_token(self, token: str, line: int) -> None:
-        path = self._path
-        if token in ("}", "]"):
-            if path:
-                path.pop()
-            self._expects_key = False
-        elif token == ",":
-            self._next_entry()
-        elif token == ":":
-            self._expects_key = False
-        elif self._expects_key:
-            path[-1] = _decode_key(token)
-            self._record_line(line)
-        else:
-            if not path or isinstance(path[-1], int):
-                self._record_line(line)
-            self._open_container(token)
-
-    def _next_entry(self) -> None:
-        if self._path and isinstance(self._path[-1], int):
-            self._path[-1] += 1
-        else:
-            self._expects_key = bool(self._path)
-
-    def _open_container(self, token: str) -> None:
-        if token == "{":
-            self._path.append("")
-            self._expects_key = True
-        elif token == "[":
-            self._path.append(0)
-
-    def _record_line(self, line: int) -> None:
-        self._lines[tuple(self._path)].append(line)
+    return _LineScanner(text, lambda _: MAX_NESTING + 1).scan()
 
 
 def _decode_key(token: str) -> str:

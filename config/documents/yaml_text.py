@@ -151,13 +151,13 @@ class YamlBuilder:
         self._add_value(value, frame.size, event, is_line_recorded=True)
 
     def _handle_alias(self, event: Any) -> None:
-        found = self._anchors.get(event.anchor)
-        if found is None:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
             name = make_printable(str(event.anchor))
             raise ParseError(
                 f"is not valid YAML: *{name} names no anchor &{name} that ends before it", _line_of(event), STAR_HINT
             )
-        value, size = found
+        value, size = anchored
         self._aliased_values += size
         if self._aliased_values > MAX_ALIASED_VALUES:
             raise ParseError(
@@ -330,16 +330,16 @@ _ALIAS = re.compile(r"\*[\w-]+")
 
 def _quoting_hint(row: str) -> tuple[str, str] | None:
     """The first sign of a text that YAML reads in quotes alone, and the hint `write schedule: "*/5 * * * *"`."""
-    found = _UNQUOTED_VALUE.search(row) if len(row) <= _MAX_ROW_LENGTH else None
-    if found is None:
+    unquoted = _UNQUOTED_VALUE.search(row) if len(row) <= _MAX_ROW_LENGTH else None
+    if unquoted is None:
         return None
-    value = re.split(r"[ ]#", found["value"], maxsplit=1)[0]
-    if "{" in row[: found.start("value")] or "[" in row[: found.start("value")]:
+    value = re.split(r"[ ]#", unquoted["value"], maxsplit=1)[0]
+    if "{" in row[: unquoted.start("value")] or "[" in row[: unquoted.start("value")]:
         value = re.split(r"[,}\]]", value, maxsplit=1)[0]
     value = value.strip()
     if _ALIAS.fullmatch(value) or '"' in value or "\\" in value:
         return None
-    key = f"{found['key']} " if found["key"] else ""
+    key = f"{unquoted['key']} " if unquoted["key"] else ""
     return value[0], f'write {key}"{make_printable(value)}"'
 
 

@@ -44,7 +44,7 @@ class JobContainer:
         """
         try:
             async with asyncio.timeout(BLOB_TIMEOUT):
-                found = {
+                etags = {
                     blob.name: blob.etag.strip('"')
                     async for blob in self._client.list_blobs(name_starts_with=self._prefix)
                 }
@@ -53,8 +53,8 @@ class JobContainer:
             raise ConfigurationError(
                 [Problem("", f"cannot be listed: {_error_message(error)}", hint, self.url)]
             ) from None
-        names = {name: name.removeprefix(self._prefix) for name in found}
-        return {name: found[name] for name, rest in sorted(names.items()) if is_job_path(rest)}
+        names = {name: name.removeprefix(self._prefix) for name in etags}
+        return {name: etags[name] for name, rest in sorted(names.items()) if is_job_path(rest)}
 
     async def fetch_files(self, etags: Mapping[str, str]) -> list[JobFile]:
         """Return the contents. Only blobs with a new ETag are downloaded."""

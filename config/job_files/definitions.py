@@ -12,9 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from config.job_files.app_settings import resolve_schedules
-from config.job_files.entries import JobEntry
+from config.job_files.entries import JobEntry, PartInterner, validate_job
 from config.job_files.job_set import ExternalUse
-from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job, is_flat_job
 from jobs.model_base import SecretRef
@@ -86,16 +85,16 @@ def _find_uses_in(value: object, path: KeyPath) -> Iterator[ExternalUse]:
             yield ExternalUse("scope", value.scope, (*path, "scope"))
         # What was not given has its default, and none of these names anything.
         for key in value.model_fields_set:
-            if type(one := getattr(value, key)) not in _PLAIN_TYPES:
-                yield from _find_uses_in(one, (*path, key))
+            if type(part := getattr(value, key)) not in _PLAIN_TYPES:
+                yield from _find_uses_in(part, (*path, key))
     elif isinstance(value, (tuple, list)):
-        for index, one in enumerate(value):
-            if type(one) not in _PLAIN_TYPES:
-                yield from _find_uses_in(one, (*path, index))
+        for index, part in enumerate(value):
+            if type(part) not in _PLAIN_TYPES:
+                yield from _find_uses_in(part, (*path, index))
     elif isinstance(value, Mapping):
-        for key, one in value.items():
-            if type(one) not in _PLAIN_TYPES:
-                yield from _find_uses_in(one, (*path, str(key)))
+        for key, part in value.items():
+            if type(part) not in _PLAIN_TYPES:
+                yield from _find_uses_in(part, (*path, str(key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +145,20 @@ def _define_translated(
     def in_file(path: KeyPath) -> KeyPath:
         return (*entry.path, *job.to_flat_path(path))
 
-    found = [_move(finding, (*entry.path, *finding.path)) for finding in job.findings]
+    findings = [_move(finding, (*entry.path, *finding.path)) for finding in job.findings]
     written = job.definition
     if "schedule" not in written and context.default_schedule is not None:
         written = {**written, "schedule": DefaultSchedule(context.default_schedule)}
     definition = validate_job(written, context.interner)
-    if isinstance(definition, JobDefinition) and not found:
+    if isinstance(definition, JobDefinition) and not findings:
         warnings = [_move(finding, (*entry.path, *finding.path)) for finding in job.warnings]
         return _review(definition, context, in_file, warnings)
-    reported = {finding.path for finding in found}
+    reported = {finding.path for finding in findings}
     for finding in definition if isinstance(definition, tuple) else ():
         path = in_file(finding.path)
-        if path not in reported and not (finding.message == "is missing" and found):
-            found.append(_move(finding, path))
-    return tuple(found)
+        if path not in reported and not (finding.message == "is missing" and findings):
+            findings.append(_move(finding, path))
+    return tuple(findings)
 
 
 def _define_full(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:

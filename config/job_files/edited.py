@@ -12,10 +12,10 @@ from pathlib import Path
 
 from config.documents.document import Document, read_file
 from config.errors import ConfigurationError
+from config.job_files.entries import PartInterner
 from config.job_files.job_set import JobSet
 from config.job_files.joining import FileJobs, join_files, locate_by_origin
 from config.job_files.reader import parse_file
-from config.job_files.validation import PartInterner
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Problem

@@ -1,9 +1,12 @@
-"""Finds the jobs in one file's value, and turns each into a definition or into findings. Called by
-config.job_files.reader.
+"""Finds the jobs in one file's value, and turns each into a definition or into findings.
 
 A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
 flat form (see jobs.flat). `defaults:` next to `jobs:` applies to every job in the full form; `groups:` defines the
 members of groups; `alerting:` defines alerts of several jobs, and `objectives:` objectives of several jobs.
+
+Jobs share equal parts, as most of ten thousand have the same few policies: a validated part is reused for an equal
+one, which saves the memory of copies, and the time of their validation. One pool of parts serves each reading of job
+files.
 """
 
 from __future__ import annotations
@@ -12,7 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.job_files.alerting.section import (
+from pydantic import ValidationError
+
+from config.job_files.alerting_section import (
     ALERTING_KEY,
     OBJECTIVES_KEY,
     SectionEntries,
@@ -21,13 +26,69 @@ from config.job_files.alerting.section import (
 )
 from config.job_files.app_settings import resolve_schedules
 from config.job_files.job_set import GROUPS_KEY, read_groups
-from config.job_files.validation import PartInterner, validate_job
 from jobs.definition import JobDefinition
 from jobs.flat import is_flat_job, is_flat_key
+from jobs.model_base import FILE_CONTEXT
 from jobs.policies.groups import GroupMembers
-from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings
+from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
 from jobs.problems.corrections import correct_job_key
 from jobs.problems.findings import fold_name
+
+_JOB_PARTS = ("schedule", "timeout", "retry", "circuit", "alerts")
+_CHECK_PARTS = ("auth", "tls")
+
+
+class PartInterner:
+    """Validated parts by what was written for them."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, str], Any] = {}
+
+    def reuse(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the definition with known parts replaced by their validated objects."""
+        filled = self._reuse_parts(definition, _JOB_PARTS)
+        if isinstance(check := filled.get("check"), dict):
+            filled["check"] = self._reuse_parts(check, _CHECK_PARTS)
+        if isinstance(expect := filled.get("expect"), list):
+            filled["expect"] = [self._parts.get(("expect", repr(one)), one) for one in expect]
+        return filled
+
+    def remember(self, written: Mapping[str, Any], definition: JobDefinition) -> None:
+        """Keep the parts of a definition that came out of `written`."""
+        self._remember_parts(written, definition, _JOB_PARTS)
+        if isinstance(check := written.get("check"), dict):
+            self._remember_parts(check, definition.check, _CHECK_PARTS)
+        for raw, one in zip(written.get("expect") or (), definition.expect, strict=True):
+            self._parts.setdefault(("expect", repr(raw)), one)
+
+    def _reuse_parts(self, written: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        filled = dict(written)
+        for name in names:
+            if (raw := filled.get(name)) is not None:
+                filled[name] = self._parts.get(_part_key(name, raw, written), raw)
+        return filled
+
+    def _remember_parts(self, written: Mapping[str, Any], model: Any, names: tuple[str, ...]) -> None:
+        for name in names:
+            if (raw := written.get(name)) is not None:
+                self._parts.setdefault(_part_key(name, raw, written), getattr(model, name))
+
+
+def _part_key(name: str, raw: Any, written: Mapping[str, Any]) -> tuple[str, str]:
+    if name == "timeout" and isinstance(check := written.get("check"), dict):
+        # Its defaults depend on the check's kind.
+        return f"timeout of {check.get('kind')!r}", repr(raw)
+    return name, repr(raw)
+
+
+def validate_job(written: Mapping[str, Any], interner: PartInterner) -> JobDefinition | tuple[Finding, ...]:
+    try:
+        definition = JobDefinition.model_validate(interner.reuse(written), context=FILE_CONTEXT)
+    except ValidationError as error:
+        return validation_findings(error.errors(include_url=False), JobDefinition)
+    interner.remember(written, definition)
+    return definition
+
 
 _TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY, ALERTING_KEY, OBJECTIVES_KEY)
 _JOB_KEYS = frozenset(JobDefinition.model_fields) - {"check"}
@@ -117,15 +178,15 @@ def _read_top_level(value: dict[str, Any]) -> FileEntries:
 
 def _entries_in(held: Any, path: KeyPath, stem: str) -> Iterator[JobEntry]:
     if isinstance(held, list):
-        for index, one in enumerate(held):
-            yield JobEntry(None, one, (*path, index))
+        for index, written in enumerate(held):
+            yield JobEntry(None, written, (*path, index))
     elif _is_one_named_job(held):
         yield JobEntry(None, held, path)
     elif _is_one_flat_job(held):
         yield JobEntry(stem, held, path)
     else:
-        for key, one in held.items():
-            yield JobEntry(key, one, (*path, key))
+        for key, written in held.items():
+            yield JobEntry(key, written, (*path, key))
 
 
 def _is_job(value: Any) -> bool:
@@ -156,10 +217,10 @@ def _unknown_key(key: str) -> Finding:
     return Finding((key,), *describe_unknown_key(key, _TOP_LEVEL_KEYS))
 
 
-def _unknown_default(key: str, value: Any, known: list[str]) -> Finding:
+def _unknown_default(key: str, value: Any, keys: list[str]) -> Finding:
     offer = correct_job_key(key, value)
     return Finding(
-        ("defaults", key), *(describe_unknown_key(key, known) if offer is None else ("unknown key", f"write {offer}"))
+        ("defaults", key), *(describe_unknown_key(key, keys) if offer is None else ("unknown key", f"write {offer}"))
     )
 
 

@@ -1,6 +1,5 @@
 """The content of all job files as one value, and their sections `groups`: which jobs may share a concurrency group or a
-circuit.
-"""
+circuit."""
 
 from __future__ import annotations
 
@@ -172,37 +171,39 @@ def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGrou
     refused: dict[str, Problem] = {}
     undeclared: dict[tuple[str, str], LocatedJob] = {}
     warnings: dict[tuple[str, str], Problem] = {}
-    for one in jobs:
-        for key, name in _groups_joined_by(one):
+    for located in jobs:
+        for key, name in _groups_joined_by(located):
             group_or_none = groups.get(name)
             if group_or_none is None:
-                first_job = undeclared.setdefault((key, name), one)
-                if first_job.file != one.file and (key, name) not in warnings:
-                    warnings[key, name] = _undeclared_group(first_job, one, key, name)
-            elif not group_or_none.members.admits_job(one.job.name, one.job.tags, PurePath(one.file).name):
-                refused[one.job.name] = _rejected_member(one, key, group_or_none)
-                problems.append(refused[one.job.name])
+                first_job = undeclared.setdefault((key, name), located)
+                if first_job.file != located.file and (key, name) not in warnings:
+                    warnings[key, name] = _undeclared_group(first_job, located, key, name)
+            elif not group_or_none.members.admits_job(located.job.name, located.job.tags, PurePath(located.file).name):
+                refused[located.job.name] = _rejected_member(located, key, group_or_none)
+                problems.append(refused[located.job.name])
     return MembershipProblems(tuple(problems), tuple(warnings.values()), refused)
 
 
-def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:
+def _groups_joined_by(located: LocatedJob) -> Iterator[tuple[str, str]]:
     """The key by which the job joins a group, and the group's name."""
-    if one.job.concurrency_group is not None:
-        yield "concurrency_group", one.job.concurrency_group.name
-    if one.job.circuit is not None and one.job.circuit.group is not None:
-        yield "circuit", one.job.circuit.group
+    if located.job.concurrency_group is not None:
+        yield "concurrency_group", located.job.concurrency_group.name
+    if located.job.circuit is not None and located.job.circuit.group is not None:
+        yield "circuit", located.job.circuit.group
 
 
-def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
-    message = f"{one.job.name} is not allowed in the group {group.name}: {group.origin} declares it for {group.members}"
-    return one.problem(key, message, f"name another group, or let its owner add {one.job.name} there")
+def _rejected_member(located: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
+    message = (
+        f"{located.job.name} is not allowed in the group {group.name}: {group.origin} declares it for {group.members}"
+    )
+    return located.problem(key, message, f"name another group, or let its owner add {located.job.name} there")
 
 
-def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
+def _undeclared_group(first: LocatedJob, located: LocatedJob, key: str, name: str) -> Problem:
     named = f"the group {name} (first {first.job.name} in {first.origin}), and no file declares its members"
     if key == "concurrency_group":
         message = f"jobs of several files name {named}: each file has a separate group"
     else:
         message = f"jobs of several files share {named}: any job can make theirs wait"
-    hint = f"declare it next to jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
-    return one.problem(key, message, hint)
+    hint = f"declare it next to jobs: groups: {{{name}: {{jobs: [{first.job.name}, {located.job.name}]}}}}"
+    return located.problem(key, message, hint)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from config.documents.document import Document
 from config.errors import ConfigurationError
-from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
-from config.job_files.alerting.section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
+from config.job_files.alerting_checks import find_alerting_problems, find_alerting_warnings
+from config.job_files.alerting_section import InvalidEntry, JoinedAlerting, LocatedEntry, join_alerting
 from config.job_files.job_set import DeclaredGroup, ExternalUse, JobSet, LocatedExternalUse, check_membership
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import AlertingDefinitions
@@ -94,23 +94,23 @@ def join_files(
             a group whose declaration does not admit it, or the sections `alerting` are wrong together.
     """
     files = list(files)
-    found, problems = _collect_jobs(files)
+    accepted, problems = _collect_jobs(files)
     warnings = [warning for file in files for warning in file.warnings]
     groups = [group for file in files for group in file.groups]
     broken = {name for file in files for name in file.invalid_names}
     are_readable = all(file.is_readable for file in files)
     problems += [
-        locate_dependency_problem(wrong, found)
-        for wrong in find_wrong_dependencies(found, broken)
+        locate_dependency_problem(wrong, accepted)
+        for wrong in find_wrong_dependencies(accepted, broken)
         # The unreadable file can contain the missing job.
         if are_readable or wrong.circle
     ]
-    problems += [problem for _, problem in find_disagreements(found, groups)]
-    strangers = check_membership(found.values(), groups)
+    problems += [problem for _, problem in find_disagreements(accepted, groups)]
+    strangers = check_membership(accepted.values(), groups)
     problems += strangers.problems
-    alerting = _join_alerting_of(files, found, broken, folder, alerting_in_force)
+    alerting = _join_alerting_of(files, accepted, broken, folder, alerting_in_force)
     problems += [*alerting.problems, *find_alerting_problems(alerting.context)]
-    members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
+    members = [one for name, one in accepted.items() if name not in strangers.rejected_jobs]
     jobs = JobSet(
         {one.job.name: one.job for one in members},
         {one.job.name: one.origin for one in members},
@@ -144,26 +144,26 @@ def _join_alerting_of(
 
 def _collect_jobs(files: Iterable[FileJobs]) -> tuple[dict[str, LocatedJob], list[Problem]]:
     """Return the jobs by name, and the problems of single files with those of names that are defined twice."""
-    found: dict[str, LocatedJob] = {}
+    jobs: dict[str, LocatedJob] = {}
     problems: list[Problem] = []
     for file in files:
         problems += file.problems
         for one in file.jobs:
-            first = found.setdefault(one.job.name, one)
+            first = jobs.setdefault(one.job.name, one)
             if first is not one:
                 problems.append(_defined_twice(first, one))
-    return found, problems
+    return jobs, problems
 
 
 def find_wrong_dependencies(
-    found: Mapping[str, LocatedJob], unreadable_jobs: Iterable[str] = ()
+    jobs: Mapping[str, LocatedJob], unreadable_jobs: Iterable[str] = ()
 ) -> list[DependencyProblem]:
     """Return the dependencies on unknown jobs, and those that close a cycle."""
-    return DependencyGraph(one.job for one in found.values()).find_problems(unreadable_jobs)
+    return DependencyGraph(one.job for one in jobs.values()).find_problems(unreadable_jobs)
 
 
 def find_disagreements(
-    found: Mapping[str, LocatedJob], declared: Iterable[DeclaredGroup]
+    jobs: Mapping[str, LocatedJob], declared: Iterable[DeclaredGroup]
 ) -> Iterator[tuple[str, Problem]]:
     """Yield each job that gives a concurrency group or a shared circuit other values than an earlier job.
 
@@ -172,18 +172,18 @@ def find_disagreements(
     shared = {group.name for group in declared}
 
     def groups() -> Iterator[tuple[str, ConcurrencyGroup | None, str]]:
-        for one in found.values():
+        for one in jobs.values():
             group = one.job.concurrency_group
             yield one.job.name, group, "" if group is None or group.name in shared else one.file
 
     for limit in find_group_conflicts(groups()):
-        yield limit.job, _wrong_limit(limit, found)
-    for circuit in find_circuit_conflicts((one.job.name, one.job.circuit) for one in found.values()):
-        yield circuit.job, _wrong_circuit(circuit, found)
+        yield limit.job, _wrong_limit(limit, jobs)
+    for circuit in find_circuit_conflicts((one.job.name, one.job.circuit) for one in jobs.values()):
+        yield circuit.job, _wrong_circuit(circuit, jobs)
 
 
-def locate_uses(found: Iterable[LocatedJob]) -> Iterator[LocatedExternalUse]:
-    for one in found:
+def locate_uses(jobs: Iterable[LocatedJob]) -> Iterator[LocatedExternalUse]:
+    for one in jobs:
         if one.document is not None:
             yield from (LocatedExternalUse(one.job, use, one.document) for use in one.uses)
 
@@ -193,18 +193,18 @@ def _defined_twice(first: LocatedJob, second: LocatedJob) -> Problem:
     return Problem(dotted_path(*second.path), message, "rename one of them", second.file, second.line)
 
 
-def locate_dependency_problem(wrong: DependencyProblem, found: Mapping[str, LocatedJob]) -> Problem:
-    job = found[wrong.job]
+def locate_dependency_problem(wrong: DependencyProblem, jobs: Mapping[str, LocatedJob]) -> Problem:
+    job = jobs[wrong.job]
     message = wrong.message
     if len(wrong.circle) > 1:
-        message += f": {_circle_text(wrong.circle, found)}"
+        message += f": {_circle_text(wrong.circle, jobs)}"
     finding = Finding((*job.path, "depends_on", wrong.index), message, wrong.hint)
     assert job.document is not None, "it depends on others"
     return job.document.problem(finding)
 
 
-def _wrong_limit(wrong: GroupConflict, found: Mapping[str, LocatedJob]) -> Problem:
-    job, first = found[wrong.job], found[wrong.first]
+def _wrong_limit(wrong: GroupConflict, jobs: Mapping[str, LocatedJob]) -> Problem:
+    job, first = jobs[wrong.job], jobs[wrong.first]
     message = (
         f"{wrong.job} lets {wrong.limit} concurrent runs in the group {wrong.group}, "
         f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
@@ -212,8 +212,8 @@ def _wrong_limit(wrong: GroupConflict, found: Mapping[str, LocatedJob]) -> Probl
     return job.problem("concurrency_group", message, "give the group one limit in all of its jobs")
 
 
-def _wrong_circuit(wrong: CircuitConflict, found: Mapping[str, LocatedJob]) -> Problem:
-    job, first = found[wrong.job], found[wrong.first]
+def _wrong_circuit(wrong: CircuitConflict, jobs: Mapping[str, LocatedJob]) -> Problem:
+    job, first = jobs[wrong.job], jobs[wrong.first]
     message = (
         f"{wrong.job} and {wrong.first} ({first.origin}) share the circuit of the group {wrong.group}, "
         f"but differ in its {wrong.field}"
@@ -221,9 +221,9 @@ def _wrong_circuit(wrong: CircuitConflict, found: Mapping[str, LocatedJob]) -> P
     return job.problem("circuit", message, "give the group one circuit in all of its jobs")
 
 
-def _circle_text(circle: tuple[str, ...], found: Mapping[str, LocatedJob]) -> str:
+def _circle_text(circle: tuple[str, ...], jobs: Mapping[str, LocatedJob]) -> str:
     """`a (jobs/a.yaml:3) -> b (jobs/b.yaml:7) -> a`."""
-    shown = [f"{name} ({found[name].origin})" for name in circle]
+    shown = [f"{name} ({jobs[name].origin})" for name in circle]
     if len(shown) > 2 * _MAX_SHOWN_JOBS:
         shown[_MAX_SHOWN_JOBS:-_MAX_SHOWN_JOBS] = [f"{len(shown) - 2 * _MAX_SHOWN_JOBS} more"]
     return " -> ".join([*shown, circle[0]])

@@ -16,12 +16,11 @@ from pathlib import Path, PurePath
 import config
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
-from config.job_files.alerting.section import LocatedEntry
+from config.job_files.alerting_section import LocatedEntry
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
-from config.job_files.entries import find_entries, find_job_name
+from config.job_files.entries import PartInterner, find_entries, find_job_name
 from config.job_files.job_set import GROUPS_KEY, DeclaredGroup, JobFile, JobSet, make_digest
 from config.job_files.joining import FileJobs, LocatedJob, join_files
-from config.job_files.validation import PartInterner
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, Problem
 from jobs.problems import KeyPath as KeyPath

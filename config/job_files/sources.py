@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FOLDER_POLL_INTERVAL = 2.0
 """Seconds between two checks of a folder, for file systems that do not report changes."""
 CONTAINER_POLL_INTERVAL = 15.0
-"""The same for a container, where a check is a request."""
+"""Seconds between two checks of a container, each of which is a request."""
 TIME_STAMP_RESOLUTION = 2.0
 """Seconds after which a new write has another time stamp, on every file system."""
 MAX_CLOCK_SKEW = 3600.0
@@ -106,9 +106,8 @@ class FolderSource:
         return jobs
 
     async def change_hints(self) -> AsyncIterator[None]:
-        """See the protocol.
-
-        Yields immediately where the system reports changes, and each FOLDER_POLL_INTERVAL seconds.
+        """Yield when the folder may have changed: at once where the system reports it, and each FOLDER_POLL_INTERVAL
+        seconds.
         """
         change_event = asyncio.Event()
         watching = asyncio.create_task(self._watch(change_event))

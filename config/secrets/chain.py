@@ -118,7 +118,7 @@ class SecretChain:
         return await self._read(name)
 
     async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
-        """See jobs.ports.Secrets. The file or the vault is read again; a variable cannot change."""
+        """Read the file or the vault again, after a target rejected the value; a variable cannot change."""
         why = ""
         try:
             value = await self._read(name, rejected)
@@ -200,13 +200,13 @@ class SecretChain:
 
     async def _from_files(self, name: str, *, now: bool) -> str | None:
         if self._variables.has(name):
-            found = await self._variable_files.read_secret(name, now=now)
+            secret = await self._variable_files.read_secret(name, now=now)
         else:
-            found = None if self._folder_files is None else await self._folder_files.read_secret(name, now=now)
-        if found is None:
+            secret = None if self._folder_files is None else await self._folder_files.read_secret(name, now=now)
+        if secret is None:
             return None
-        self._origins[name] = SecretSource(f"the file {found.path}", found.read_at)
-        return found.value
+        self._origins[name] = SecretSource(f"the file {secret.path}", secret.read_at)
+        return secret.value
 
     async def _from_vault(self, name: str, refused: str | None) -> str:
         if self._vault is None:

@@ -20,6 +20,9 @@ from config.settings.layers import is_unresolved, unresolved_message
 from config.settings.variables import SECRET_PREFIX
 from config.value_files import FILE_SUFFIX, UnusableSecretFile, decode_secret, read_secret_content
 from jobs.checks.files import FileSignature, run_in_daemon_thread
+from config.settings.variables import FILE_SUFFIX, SECRET_PREFIX, UnusableSecretFile, decode_secret, read_secret_content
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files.reading import FileSignature
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure
@@ -242,7 +245,7 @@ class SecretFiles:
             seen.signature = signature
 
 
-def _read_content(location: SecretLocation, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+def _read_content(location: SecretLocation, previous: FileSignature) -> tuple[bytes | None, FileSignature]:
     """What is in the file; None if it is the one whose signature is known."""
     try:
         real = os.path.realpath(location.path, strict=True)  # a link that is created from now on is not followed
@@ -253,12 +256,12 @@ def _read_content(location: SecretLocation, known: FileSignature) -> tuple[bytes
     if location.boundary is not None and not Path(real).is_relative_to(os.path.realpath(location.boundary)):
         message = f"{location.shown} is a link out of the folder; secrets are read from the folder only"
         raise UnusableSecretFile(message)
-    return read_secret_content(real, location.shown, known, flags=getattr(os, "O_NOFOLLOW", 0))
+    return read_secret_content(real, location.shown, previous, flags=getattr(os, "O_NOFOLLOW", 0))
 
 
-def _read_content_or_explain(location: SecretLocation, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+def _read_content_or_explain(location: SecretLocation, previous: FileSignature) -> tuple[bytes | None, FileSignature]:
     try:
-        return _read_content(location, known)
+        return _read_content(location, previous)
     except FileNotFoundError:
         if os.path.islink(location.path):
             raise UnusableSecretFile(f"{location.shown} is a link to a file that does not exist") from None

@@ -18,7 +18,7 @@ from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache, V
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
-    from config.bounded_transport import BoundedTransport
+    from config.azure_clients import BoundedTransport
 
 SECRET_FRESH_FOR = 300.0
 """Seconds that a value is used without a request: the maximum delay of a rotation."""
@@ -83,7 +83,7 @@ class KeyVault:
 
     async def _fetch_secret(self, name: str) -> FetchedValue:
         client = await self._open_client()
-        from config.bounded_transport import UNUSABLE_RESPONSE
+        from config.azure_clients import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(SECRET_TIMEOUT):
@@ -137,6 +137,6 @@ def normalize_name(name: str) -> str:
 def _import_client() -> tuple[type[SecretClient], type[BoundedTransport]]:
     from azure.keyvault.secrets.aio import SecretClient
 
-    from config.bounded_transport import BoundedTransport
+    from config.azure_clients import BoundedTransport
 
     return SecretClient, BoundedTransport

@@ -44,12 +44,12 @@ def _parse_roles(value: Any) -> Any:
     if not isinstance(value, str):
         return {} if value is None else value
     try:
-        found = json.loads(value)
+        roles = json.loads(value)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON ({error}): write {_ROLES_EXAMPLE}") from None
-    if not isinstance(found, dict):
+    if not isinstance(roles, dict):
         raise ValueError(f"is not a JSON object: write {_ROLES_EXAMPLE}")
-    return found
+    return roles
 
 
 def _check_host_name(text: str) -> str:
@@ -93,7 +93,7 @@ class SessionSettings(FrozenModel):
 
 
 class HttpSettings(FrozenModel):
-    """See scheduler.app.authentication_setup."""
+    """How callers of the API are authenticated (scheduler.app.authentication_setup), and what else it requires."""
 
     authentication: Literal["auto", "open", "function_keys", "own"] = "auto"
     easy_auth: bool = Field(default=False)

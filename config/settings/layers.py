@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.settings.variables import (
     ENVIRONMENT_VARIABLE,
+    expand_value_files,
     explain_unknown_variable,
     identity_problems,
     should_be_setting,
@@ -21,7 +22,6 @@ from config.settings.variables import (
     variable_precedence,
     without_service_principal,
 )
-from config.value_files import expand_value_files
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 
@@ -82,14 +82,14 @@ class VariableLayer:
 
 def merge_layers(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the values of layers, the strongest first. Groups of settings are merged, and lists are not."""
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for values in layers:
         for key, value in values.items():
-            if key not in found:
-                found[key] = value
-            elif isinstance(found[key], Mapping) and isinstance(value, Mapping):
-                found[key] = merge_layers((found[key], value))
-    return found
+            if key not in merged:
+                merged[key] = value
+            elif isinstance(merged[key], Mapping) and isinstance(value, Mapping):
+                merged[key] = merge_layers((merged[key], value))
+    return merged
 
 
 def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:

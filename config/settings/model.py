@@ -19,7 +19,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from config.settings.binding_rules import IdentitySettings, SecretSettings
 from config.settings.exporter_settings import ApplicationInsightsSettings as ApplicationInsightsSettings
 from config.settings.exporter_settings import DatadogSettings as DatadogSettings
 from config.settings.exporter_settings import OtlpSettings, TelemetrySettings
@@ -27,11 +26,13 @@ from config.settings.fields import (
     DefaultScheduleField,
     Folders,
     Hosts,
+    IdentitySettings,
     Networks,
     Ports,
     PositiveDuration,
     References,
     Schemes,
+    SecretSettings,
     ServiceUrl,
     check_address_setting,
     check_ping_url,
@@ -119,7 +120,7 @@ class DeletedJobSettings(FrozenModel):
 
 
 MAX_STORED_JOBS = 50_000
-"""See scheduler.features.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
+"""At most scheduler.features.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
 
 
 class StoredJobSettings(FrozenModel):

@@ -2,7 +2,7 @@
 
 A new one is a line here. It is then read, validated, merged over files and part of the JSON schema; its entries are
 `AlertingDefinitions.entries_of(KEY)`. What it needs of jobs and of other parts is checked by a module in
-config.job_files.alerting.checks.
+config.job_files.alerting_checks.
 """
 
 from __future__ import annotations

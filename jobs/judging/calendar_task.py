@@ -1,4 +1,4 @@
-"""The task of evaluating the calendar of a rota. Made by scheduler.alerting.rotas and config.rota_warnings. Pure."""
+"""The task of evaluating the calendar of a rota. Made by scheduler.alerting.rotas and config.warnings. Pure."""
 
 from __future__ import annotations
 

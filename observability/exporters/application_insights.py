@@ -21,13 +21,20 @@ from observability.events import DeadLettered, Fields, LogLine, Measurements, Pr
 from observability.exporters.application_insights_sdk import (
     SAMPLE_RATE,
     SDK_REQUEST_TIMEOUT_S,
+    can_take_over,
     compute_sample_rate,
     configure_sdk,
     describe_resource,
     is_configured_by_host,
+    open_outbox,
 )
-from observability.exporters.application_insights_transmission import can_take_over, open_outbox
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import (
+    APPLICATION_INSIGHTS,
+    BackgroundExporter,
+    DeliveryCounts,
+    Pace,
+    ShutdownSignal,
+)
 from observability.exporters.measurements import (
     Instruments,
     MetricWindow,
@@ -37,7 +44,6 @@ from observability.exporters.measurements import (
     measure_run,
 )
 from observability.exporters.outbox import Outbox
-from observability.exporters.port import APPLICATION_INSIGHTS
 from observability.exporters.spool import Spool
 from observability.exporters.tracing import (
     INSTRUMENTATION_SCOPE,
@@ -46,6 +52,7 @@ from observability.exporters.tracing import (
     make_attempt_attributes,
     make_exception_fields,
     make_http_attributes,
+    make_log_record,
     make_run_fields,
     measure_phases,
     to_attributes,
@@ -295,21 +302,7 @@ class ApplicationInsightsDelivery:
     def _emit_record(
         self, attributes: Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
     ) -> None:
-        from opentelemetry._logs import LogRecord
-        from opentelemetry._logs.severity import SeverityNumber
-        from opentelemetry.context import Context
-
-        # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
-        severity = SeverityNumber(min(21, max(5, level // 10 * 4 + 1)))
-        self._logger.emit(
-            LogRecord(
-                timestamp=at,
-                context=context or Context(),
-                severity_number=severity,
-                body=str(body),
-                attributes=attributes,
-            )
-        )
+        self._logger.emit(make_log_record(attributes, str(body), at, level, context))
         self._pending += 1
 
 

@@ -1,4 +1,5 @@
-"""Configures OpenTelemetry's SDK for Application Insights, by Azure Monitor's distro.
+"""Configures OpenTelemetry's SDK for Application Insights, by Azure Monitor's distro, takes its requests into the
+spool, and sends them.
 
 The SDK sends requests to the ingestion endpoint only, samples every trace, and stops when our exporter does.
 
@@ -6,22 +7,35 @@ Each row of the SDK repeats columns that Application Insights does not show, or 
 and a row of the log cannot contain the number of runs that it represents. The SDK has no option for either, so the
 conversion of its exporters is wrapped: with other names in a new version, the SDK's rows are unchanged. Tests check the
 requests.
+
+The SDK has its own storage, which drops what is too old or too much without a count, sends at most ten files after
+each success, and locks a file by its name for a minute, so that two processes can send it. So the last step of
+its exporters is replaced: they hand over their rows. With other names in a new version of the SDK nothing is replaced,
+and its own storage is used.
 """
 
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from observability import names
-from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal, encode_list
 from observability.exporters.bounded_urllib3 import open_bounded_session
+from observability.exporters.outbox import HttpIntake, Outbox, SendResult, pack_list, split_list, unpack_list
+from observability.exporters.spool import Spool
+from observability.exporters.spool_folder import SpooledRequest
 
 SAMPLE_RATE: Final = "_MS.sampleRate"
 """The attribute with the percentage of a row that represents several; the SDK supports it for spans only."""
@@ -78,7 +92,7 @@ def trim_envelope(envelope: Any) -> None:
 
 def find_exporters(*providers: Any) -> list[Any]:
     """Find the exporters of Azure Monitor behind the SDK's processors and readers."""
-    found: list[Any] = []
+    exporters: list[Any] = []
     waiting, seen = list(providers), set[int]()
     while waiting:
         at = waiting.pop()
@@ -86,12 +100,12 @@ def find_exporters(*providers: Any) -> list[Any]:
             continue
         seen.add(id(at))
         if any(hasattr(at, name) for name in _CONVERSIONS):
-            found.append(at)
+            exporters.append(at)
             continue
         for name in _EXPORTER_ATTRIBUTES:
             value = getattr(at, name, None)
             waiting += value if isinstance(value, (list, tuple)) else [] if value is None else [value]
-    return found
+    return exporters
 
 
 _EXPORTER_ATTRIBUTES = (
@@ -134,7 +148,7 @@ INSTRUMENTATIONS = (
     "urllib3",
 )
 
-_STATUSES_RETRIED_BY_SDK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+STATUSES_RETRIED_BY_SDK: Final[frozenset[int | None]] = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 """Answers after which the SDK repeats the request itself."""
 
 
@@ -254,7 +268,7 @@ def _count_response(tally: DeliveryCounts, status: int, body: str) -> None:
         tally.record_drop(received - accepted)
     elif status not in (307, 308):
         tally.record_failure(f"answered {status}")
-        if status not in _STATUSES_RETRIED_BY_SDK:
+        if status not in STATUSES_RETRIED_BY_SDK:
             tally.record_drop(max(received, 1))
 
 
@@ -264,3 +278,121 @@ def _read_receipt(body: str) -> tuple[int, int]:
         return int(reply["itemsReceived"]), int(reply["itemsAccepted"])
     except (ValueError, KeyError, TypeError):
         return 0, 0
+
+
+INTAKE: Final = "track"
+
+_MAX_REDIRECTS: Final = 3
+
+Row = dict[str, Any]
+
+
+def can_take_over() -> bool:
+    """Return whether the exporters of this version of the SDK have the step that is replaced."""
+    from azure.monitor.opentelemetry.exporter.export._base import BaseExporter
+
+    return all(hasattr(BaseExporter, name) for name in ("_transmit", "_is_same_registered_domain"))
+
+
+def open_outbox(
+    exporters: Sequence[Any], spool: Spool, max_age: float, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace
+) -> Outbox:
+    """Let the SDK's exporters hand over their rows. `max_age`: seconds after which a request that waits is dropped.
+
+    They do it for metrics in a thread of the SDK. Raises RuntimeError without exporters.
+    """
+    from azure.monitor.opentelemetry.exporter.export._base import ExportResult
+
+    if not exporters:
+        raise RuntimeError("the SDK has no exporters where this version of the program expects them")
+    outbox = Outbox({INTAKE: TrackIntake(exporters[0], pace)}, spool, counts, closing)
+    own_thread = threading.get_ident()
+
+    def transmit(envelopes: Sequence[Any], *_: object, **__: object) -> Any:
+        if envelopes:
+            now = time.time()
+            body = encode_rows((envelope.as_dict() for envelope in envelopes), pace)
+            outbox.put(SpooledRequest(INTAKE, body, len(envelopes), now, now + max_age))
+            if threading.get_ident() != own_thread:
+                closing.wake()
+        return ExportResult.SUCCESS
+
+    for exporter in exporters:
+        exporter._transmit = transmit
+    return outbox
+
+
+def encode_rows(rows: Iterable[Row], pace: Pace) -> bytes:
+    """Return the body that waits: compressed JSON, without the key of the destination."""
+    return pack_list(({**row, "iKey": ""} for row in rows), pace)
+
+
+class TrackIntake(HttpIntake):
+    """The ingestion endpoint. `exporter`: of the SDK, whose client is used.
+
+    The statuses, of a request or of a row, are those after which the SDK would send again. 439, the daily quota, is
+    final.
+    """
+
+    retried_statuses = STATUSES_RETRIED_BY_SDK
+
+    def __init__(self, exporter: Any, pace: Pace) -> None:
+        self._exporter = exporter
+        self._pace = pace
+        self._client = exporter.client
+        self._key = exporter._instrumentation_key
+
+    def post(self, request: SpooledRequest, timeout: float) -> SendResult:
+        from azure.core.exceptions import AzureError, HttpResponseError
+
+        rows = unpack_list(request.body)
+        try:
+            return read_receipt(request, rows, self._track(rows, timeout), self._pace)
+        except HttpResponseError as error:
+            headers = getattr(error.response, "headers", None) or {}
+            return self.describe_error(request, error.status_code or 0, headers)
+        except AzureError as error:
+            return SendResult(reason=f"cannot be reached: {error}", is_temporary=True)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # of the SDK: no receipt
+            return SendResult(reason=f"answered without a receipt: {type(error).__name__}", is_temporary=True)
+
+    def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
+        return split_list(request, self._pace)
+
+    def _track(self, rows: list[Row], timeout: float) -> Any:
+        """Send once, following redirects to the same service. Return the receipt. Raises AzureError."""
+        from azure.core.exceptions import HttpResponseError
+
+        body = encode_list(({**row, "iKey": self._key} for row in rows), self._pace)
+        for _ in range(_MAX_REDIRECTS):
+            try:
+                return self._client.track(io.BytesIO(body), connection_timeout=timeout, read_timeout=timeout)
+            except HttpResponseError as error:
+                if error.status_code not in (307, 308) or not self._follow_redirect(error):
+                    raise
+        return self._client.track(io.BytesIO(body), connection_timeout=timeout, read_timeout=timeout)
+
+    def _follow_redirect(self, error: Any) -> bool:
+        """Use the endpoint of the answer from now on. Return False if it is another service."""
+        location = urlsplit(error.response.headers.get("location") or "")
+        current = urlsplit(self._client._config.host)
+        is_same = self._exporter._is_same_registered_domain(current.netloc, location.netloc)
+        if location.scheme != current.scheme or not location.netloc or not is_same:
+            return False
+        self._client._config.host = f"{location.scheme}://{location.netloc}"
+        return True
+
+
+def read_receipt(request: SpooledRequest, rows: list[Row], receipt: Any, pace: Pace) -> SendResult:
+    """Return the result of an accepted request. Rows with a temporary error are sent again, others are rejected."""
+    errors = {error.index: error for error in receipt.errors or ()}
+    again = [row for index, row in enumerate(rows) if index in errors and _is_temporary(errors[index])]
+    accepted = min(int(receipt.items_accepted or 0), len(rows))
+    rejected = max(0, len(rows) - accepted - len(again))
+    reason = f"rejected {len(errors)} of {len(rows)} rows: {next(iter(errors.values())).message}" if errors else ""
+    remainder = replace(request, body=encode_rows(again, pace), items=len(again)) if again else None
+    return SendResult(accepted, rejected, reason, remainder=remainder)
+
+
+def _is_temporary(error: Any) -> bool:
+    return error.status_code in STATUSES_RETRIED_BY_SDK

@@ -10,11 +10,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import DATADOG, BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.bounded_urllib3 import limit_responses
 from observability.exporters.datadog_payloads import (
     RETRY_WINDOW,
@@ -22,11 +21,8 @@ from observability.exporters.datadog_payloads import (
     IntakeEntry,
     IntakeKind,
     build_payloads,
-    decode_entries,
-    encode_entries,
 )
-from observability.exporters.outbox import Outbox, RequestIntake, SendResult, read_required_wait
-from observability.exporters.port import DATADOG
+from observability.exporters.outbox import HttpIntake, Outbox, RequestIntake, SendResult, split_list, unpack_list
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest
 from observability.service_name import find_datadog_service
@@ -35,10 +31,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.redaction import Redactor
 
-_MIN_TIMEOUT_S = 0.05
 _MAX_RESPONSE_BYTES = 64 * 1024
-
-_RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class DatadogClient:
@@ -99,51 +92,32 @@ class DatadogClient:
         self._client.close()
 
 
-class DatadogIntake:
-    """One intake; see outbox.RequestIntake."""
+class DatadogIntake(HttpIntake):
+    """One intake of Datadog. Its client ignores the standard header of a wait; Datadog has another one."""
+
+    retried_statuses = frozenset({None, 0, 408, 425, 429, 500, 502, 503, 504})
+    wait_headers = ("x-ratelimit-reset",)
 
     def __init__(self, kind: IntakeKind, client: DatadogClient, pace: Pace) -> None:
         self._pace = pace
         self._kind = kind
         self._client = client
 
-    def send(self, request: SpooledRequest, timeout: float) -> SendResult:
+    def post(self, request: SpooledRequest, timeout: float) -> SendResult:
         from datadog_api_client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        if timeout < _MIN_TIMEOUT_S:
-            return SendResult(reason="the program stops before it could be sent", is_temporary=True)
         try:
-            self._client.submit(self._kind, decode_entries(request.body), timeout)
+            self._client.submit(self._kind, unpack_list(request.body), timeout)
         except ApiException as error:
-            return describe_rejection(request, error.status, error.reason, error.headers or {})
+            reason = f"answered {error.status} {error.reason}"
+            return self.describe_error(request, error.status, error.headers or {}, reason)
         except (HTTPError, OSError) as error:
             return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
         return SendResult(request.items)
 
     def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
-        entries = decode_entries(request.body)
-        middle = len(entries) // 2
-        return [
-            replace(request, body=encode_entries(half, self._pace), items=len(half))
-            for half in (entries[:middle], entries[middle:])
-            if middle
-        ]
-
-
-def describe_rejection(
-    request: SpooledRequest, status: int | None, phrase: object, headers: Mapping[str, str]
-) -> SendResult:
-    """Return the result of a request that was answered with an error; without a status it was not answered."""
-    reason = f"answered {status} {phrase}"
-    if not status or status in _RETRIED_STATUSES:
-        return SendResult(reason=reason, is_temporary=True, retry_after_s=read_retry_after(headers))
-    return SendResult(rejected=request.items, reason=reason, is_too_large=status == 413)
-
-
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds: Datadog's own header first, which its client knows as well; then the standard one, which it ignores."""
-    return read_required_wait(headers, "x-ratelimit-reset")
+        return split_list(request, self._pace)
 
 
 _GATHER_SECONDS = 10.0

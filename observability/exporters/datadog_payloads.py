@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from observability.events import (
     TelemetryEvent,
     find_lines,
 )
-from observability.exporters.background import Pace, encode_list
+from observability.exporters.background import Pace
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
+from observability.exporters.outbox import pack_list
 from observability.exporters.spool_folder import SpooledRequest
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
@@ -84,19 +84,7 @@ class IntakePayload:
     def to_request(self, pace: Pace) -> SpooledRequest:
         """Return it as it waits on disk."""
         expires_at = self.made_at + RETRY_WINDOW[self.kind]
-        return SpooledRequest(
-            self.kind, encode_entries(self.entries, pace), len(self.entries), self.made_at, expires_at
-        )
-
-
-def encode_entries(entries: Sequence[IntakeEntry], pace: Pace) -> bytes:
-    """Return the body of a request that waits: compressed JSON."""
-    return zlib.compress(encode_list(entries, pace), level=1)
-
-
-def decode_entries(body: bytes) -> list[IntakeEntry]:
-    entries: list[IntakeEntry] = json.loads(zlib.decompress(body))
-    return entries
+        return SpooledRequest(self.kind, pack_list(self.entries, pace), len(self.entries), self.made_at, expires_at)
 
 
 _MAX_TAG_LENGTH = 200

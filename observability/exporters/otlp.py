@@ -27,10 +27,9 @@ from observability.events import (
     TelemetryEvent,
     find_lines,
 )
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
+from observability.exporters.background import OTLP, BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.measurements import Instruments, count_run, find_tag_values, measure_run
 from observability.exporters.outbox import Outbox
-from observability.exporters.port import OTLP
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest
 from observability.exporters.tracing import (
@@ -40,6 +39,7 @@ from observability.exporters.tracing import (
     make_attempt_attributes,
     make_exception_fields,
     make_http_attributes,
+    make_log_record,
     make_run_fields,
     measure_phases,
     to_attributes,
@@ -188,26 +188,15 @@ class OtlpDelivery:
             self._outbox.put(SpooledRequest(signal, sent, items, made_at, made_at + self._options.max_age))
 
     def _emit_record(self, line: ExportedLine) -> None:
-        from opentelemetry._logs import LogRecord
-        from opentelemetry._logs.severity import SeverityNumber
-
         event = line.event
         exception = make_exception_fields(event) if isinstance(event, LogLine) else {}
         fields = redact_fields({names.MESSAGE: str(event), **event.fields(), **exception}, self._redactor)
         message = str(fields.pop(names.MESSAGE))
-        # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
-        severity = SeverityNumber(min(21, max(5, event.level // 10 * 4 + 1)))
-        self._logger.emit(
-            LogRecord(
-                timestamp=to_nanoseconds(line.at),
-                context=_make_run_context(line.run_id),
-                severity_text=severity.name,
-                severity_number=severity,
-                body=message,
-                attributes=to_attributes(fields),
-                event_name=event.name or None,
-            )
+        at, context = to_nanoseconds(line.at), _make_run_context(line.run_id)
+        record = make_log_record(
+            to_attributes(fields), message, at, event.level, context, name=event.name, has_text=True
         )
+        self._logger.emit(record)
 
 
 def make_attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:

@@ -47,7 +47,7 @@ from jobs.model_base import escape_control_characters
 from jobs.responses import BlockingClient, ReceivedResponse
 from observability import names
 from observability.exporters.background import Pace
-from observability.exporters.outbox import SendResult, read_required_wait
+from observability.exporters.outbox import HttpIntake, SendResult
 from observability.exporters.spool_folder import SpooledRequest
 
 HistogramForm = Literal["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]
@@ -284,9 +284,6 @@ def _remove_empty_metrics(message: Any) -> None:
             scope.metrics.extend(filled)
 
 
-_RETRIED_STATUSES: Final = frozenset({429, 502, 503, 504})
-"""According to the specification; after any other one a retry is not allowed."""
-_MIN_TIMEOUT_S: Final = 0.05
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _MAX_MESSAGE_LENGTH: Final = 300
 
@@ -314,37 +311,30 @@ class OtlpClient:
         )
 
 
-class OtlpIntake:
-    """One signal; see outbox.RequestIntake."""
+class OtlpIntake(HttpIntake):
+    """One signal. According to the specification, a retry is not allowed after any other status."""
+
+    retried_statuses = frozenset({429, 502, 503, 504})
 
     def __init__(self, signal: str, url: str, client: OtlpClient) -> None:
         self._signal = signal
         self._url = url
         self._client = client
 
-    def send(self, request: SpooledRequest, timeout: float) -> SendResult:
-        if timeout < _MIN_TIMEOUT_S:
-            return SendResult(reason="the program stops before it could be sent", is_temporary=True)
+    def post(self, request: SpooledRequest, timeout: float) -> SendResult:
         try:
             response = self._client.export(self._url, request.body, timeout)
         except (httpx.HTTPError, OSError) as error:
             return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
-        status = response.status
-        if response.is_success:
-            rejected, message = read_partial_success(self._signal, response.body)
-            rejected = min(rejected, request.items)
-            reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
-            return SendResult(request.items - rejected, rejected, reason)
-        if status in _RETRIED_STATUSES:
-            retry_after = read_required_wait(response.headers)
-            return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
-        return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
+        if not response.is_success:
+            return self.describe_error(request, response.status, response.headers)
+        rejected, message = read_partial_success(self._signal, response.body)
+        rejected = min(rejected, request.items)
+        reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
+        return SendResult(request.items - rejected, rejected, reason)
 
     def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
-        return [
-            SpooledRequest(request.intake, body, items, request.made_at, request.expires_at)
-            for body, items in split_body(self._signal, request.body)
-        ]
+        return [replace(request, body=body, items=items) for body, items in split_body(self._signal, request.body)]
 
 
 def _shorten(message: str) -> str:

@@ -7,16 +7,21 @@ outbox.send_due()
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from jobs.responses import parse_wait
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from jobs.formats.retry_after import parse_wait
+from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal, encode_list
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest
 
@@ -36,6 +41,7 @@ def read_required_wait(headers: Mapping[str, str], *names: str) -> float | None:
 
 
 REQUEST_TIMEOUT_S: Final = 5.0
+_MIN_TIMEOUT_S: Final = 0.05
 _SLICE_S: Final = 1.0
 """After this time sending pauses, so that new events reach the spool while old requests are sent."""
 _MAX_BACKOFF_S: Final = 60.0
@@ -70,6 +76,58 @@ class RequestIntake(Protocol):
     def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
         """Return parts with the same items; empty if it cannot be split."""
         ...
+
+
+class HttpIntake(ABC):
+    """What intakes have in common whose answer is a status. Implements RequestIntake.
+
+    `retried_statuses`: those after which the same request may be accepted later; None: there was no answer.
+    `wait_headers`: of an answer, before the standard one.
+    """
+
+    retried_statuses: frozenset[int | None]
+    wait_headers: tuple[str, ...] = ()
+
+    def send(self, request: SpooledRequest, timeout: float) -> SendResult:
+        if timeout < _MIN_TIMEOUT_S:
+            return SendResult(reason="the program stops before it could be sent", is_temporary=True)
+        return self.post(request, timeout)
+
+    @abstractmethod
+    def post(self, request: SpooledRequest, timeout: float) -> SendResult:
+        """Send once. Does not raise."""
+
+    @abstractmethod
+    def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
+        """Return parts with the same items; empty if it cannot be split."""
+
+    def describe_error(
+        self, request: SpooledRequest, status: int | None, headers: Mapping[str, str], reason: str = ""
+    ) -> SendResult:
+        """Return the result of a request that was answered with an error. `reason`: by default its status."""
+        reason = reason or f"answered {status}"
+        if status in self.retried_statuses:
+            wait = read_required_wait(headers, *self.wait_headers)
+            return SendResult(reason=reason, is_temporary=True, retry_after_s=wait)
+        return SendResult(rejected=request.items, reason=reason, is_too_large=status == 413)
+
+
+def pack_list(items: Iterable[object], pace: Pace) -> bytes:
+    """Return the body of a request that waits: a list as compressed JSON."""
+    return zlib.compress(encode_list(items, pace), level=1)
+
+
+def unpack_list(body: bytes) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(zlib.decompress(body))
+    return items
+
+
+def split_list(request: SpooledRequest, pace: Pace) -> Sequence[SpooledRequest]:
+    """Return the two halves of a packed list; empty for a single item."""
+    items = unpack_list(request.body)
+    middle = len(items) // 2
+    halves = (items[:middle], items[middle:]) if middle else ()
+    return [replace(request, body=pack_list(half, pace), items=len(half)) for half in halves]
 
 
 class Outbox:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from observability.exporters.port import SpoolState
+from observability.exporters.background import SpoolState
 from observability.exporters.spool_folder import ClaimedRequest, SpooledRequest, SpoolFolder
 
 if TYPE_CHECKING:

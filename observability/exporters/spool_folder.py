@@ -185,12 +185,12 @@ class SpoolFolder:
         self._size = sum(file.size for file in found)
 
     def _remove_excess(self) -> int:
-        known = self.waiting_files()
-        if self._size <= self._max_size and len(known) <= _MAX_FILES:
+        waiting = self.waiting_files()
+        if self._size <= self._max_size and len(waiting) <= _MAX_FILES:
             return 0
         lost = 0
-        for position, file in enumerate(sorted(known, key=lambda each: each.name)):
-            if self._size <= self._max_size and len(known) - position <= _MAX_FILES:
+        for position, file in enumerate(sorted(waiting, key=lambda each: each.name)):
+            if self._size <= self._max_size and len(waiting) - position <= _MAX_FILES:
                 break
             self._waiting[file.intake].remove(file)
             if (descriptor := self._lock_file(file)) is not None:

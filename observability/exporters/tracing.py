@@ -87,6 +87,34 @@ def to_attributes(fields: Mapping[str, object]) -> Attributes:
     return flat
 
 
+def make_log_record(
+    attributes: Attributes,
+    body: str,
+    at: int,
+    level: int,
+    context: Any = None,
+    *,
+    name: str = "",
+    has_text: bool = False,
+) -> Any:
+    """Return a record of the log. `at`: nanoseconds. `has_text`: whether the name of its severity is sent as well."""
+    from opentelemetry._logs import LogRecord
+    from opentelemetry._logs.severity import SeverityNumber
+    from opentelemetry.context import Context
+
+    # Python's levels 10 to 50 are OpenTelemetry's 5, 9, 13, 17 and 21.
+    severity = SeverityNumber(min(21, max(5, level // 10 * 4 + 1)))
+    return LogRecord(
+        timestamp=at,
+        context=context or Context(),
+        severity_text=severity.name if has_text else None,
+        severity_number=severity,
+        body=body,
+        attributes=attributes,
+        event_name=name or None,
+    )
+
+
 def make_http_attributes(endpoint: str, status: int | None, *, method: str) -> Attributes:
     """Return the attributes of the target. A query never gets here; if one does, it is removed."""
     try:
@@ -96,15 +124,15 @@ def make_http_attributes(endpoint: str, status: int | None, *, method: str) -> A
         return {}
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return {}
-    known: Attributes = {
+    attributes: Attributes = {
         "http.request.method": method,
         "url.full": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         "server.address": parts.hostname,
         "server.port": port,
     }
     if status is not None:
-        known["http.response.status_code"] = status
-    return known
+        attributes["http.response.status_code"] = status
+    return attributes
 
 
 def make_link(ids: tuple[int, int]) -> Any:

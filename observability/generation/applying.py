@@ -210,8 +210,8 @@ def _order_removals(removed: Sequence[AppliedDocument]) -> list[str]:
     """Return their paths, those that others reference last: a tool may refuse to delete what is in use."""
     texts = {one.path: json.dumps(one.generated) for one in removed}
 
-    def is_referenced(one: AppliedDocument) -> bool:
-        return any(one.tool_id in text for path, text in texts.items() if path != one.path)
+    def is_referenced(applied: AppliedDocument) -> bool:
+        return any(applied.tool_id in text for path, text in texts.items() if path != applied.path)
 
     return [one.path for one in sorted(removed, key=is_referenced)]
 
@@ -225,14 +225,14 @@ def _apply_document(
     options: ApplyOptions,
 ) -> ApplyOutcome:
     ours = resolve_references(document.value, list(ids.items()))
-    found = tool.find(document) if applied is None else tool.fetch(document.kind, applied.tool_id)
-    theirs = MISSING if found is None else found.value
-    if found is not None:
-        ids[document.path] = found.id
+    existing = tool.find(document) if applied is None else tool.fetch(document.kind, applied.tool_id)
+    theirs = MISSING if existing is None else existing.value
+    if existing is not None:
+        ids[document.path] = existing.id
     plan = reconcile(document, applied, ours, theirs, overwrites=options.overwrites)
-    if options.is_dry_run or (plan.action == "none" and found is None):
+    if options.is_dry_run or (plan.action == "none" and existing is None):
         return ApplyOutcome(document.path, plan.action, plan.conflicts)
-    written = found if found is not None and plan.action == "none" else _write(tool, document, plan, found)
+    written = existing if existing is not None and plan.action == "none" else _write(tool, document, plan, existing)
     ids[document.path] = written.id
     record = record_result(document, ours, plan, written)
     if record != applied:
@@ -240,8 +240,10 @@ def _apply_document(
     return ApplyOutcome(document.path, plan.action, plan.conflicts)
 
 
-def _write(tool: Tool, document: GeneratedDocument, plan: Reconciliation, found: ToolDocument | None) -> ToolDocument:
-    return tool.write(document, plan.value, None if found is None else found.id)
+def _write(
+    tool: Tool, document: GeneratedDocument, plan: Reconciliation, existing: ToolDocument | None
+) -> ToolDocument:
+    return tool.write(document, plan.value, None if existing is None else existing.id)
 
 
 def _remove_document(

@@ -58,9 +58,9 @@ def render_json(value: Json) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def is_same_json(one: Json, other: Json) -> bool:
+def is_same_json(value: Json, other: Json) -> bool:
     """Return whether two values are the same JSON: `true` is not 1."""
-    return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return value == other and json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def reference_id(path: str) -> str:

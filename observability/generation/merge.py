@@ -67,13 +67,13 @@ def merge_order(
 ) -> list[Identity]:
     """Return the identities of `remaining` in order: theirs, unless only ours was changed; new items follow their
     predecessor."""
-    left = set(remaining)
+    unordered = set(remaining)
     main, other = (ours, theirs) if _has_order_of(base, theirs) else (theirs, ours)
-    order = [identity for identity in main if identity in left]
+    order = [identity for identity in main if identity in unordered]
     placed = set(order)
     previous: Identity | None = None
     for identity in other:
-        if identity in left and identity not in placed:
+        if identity in unordered and identity not in placed:
             order.insert(0 if previous is None else order.index(previous) + 1, identity)
             placed.add(identity)
         if identity in placed:
@@ -190,10 +190,10 @@ class _Merger:
         return [merged[identity] for identity in order], [settled[identity] for identity in rest]
 
 
-def _is_same(one: Json, other: Json) -> bool:
-    if one is MISSING or other is MISSING:
-        return one is other
-    return is_same_json(one, other)
+def _is_same(value: Json, other: Json) -> bool:
+    if value is MISSING or other is MISSING:
+        return value is other
+    return is_same_json(value, other)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,11 +127,11 @@ class Portfolio:
         return tuple(sorted({job.tags[key] for job in self.jobs if key in job.tags}))
 
 
-def build_portfolio(found: JobSet, settings: Settings, environ: Mapping[str, str]) -> Portfolio:
+def build_portfolio(job_set: JobSet, settings: Settings, environ: Mapping[str, str]) -> Portfolio:
     """Return the portfolio of a job set. `environ`: for the service's name, see observability.service_name."""
-    memberships = _find_memberships(found)
+    memberships = _find_memberships(job_set)
     gaps: dict[Schedule, float | None] = {}
-    jobs = (_describe_job(job, memberships.get(job.name, ()), settings, gaps) for job in found)
+    jobs = (_describe_job(job, memberships.get(job.name, ()), settings, gaps) for job in job_set)
     return Portfolio(
         jobs=tuple(sorted(jobs, key=lambda job: job.name)),
         environment=settings.environment,
@@ -141,18 +141,18 @@ def build_portfolio(found: JobSet, settings: Settings, environ: Mapping[str, str
         exported_tags=tuple(sorted(settings.prometheus.tags)),
         selected_objectives={
             one.name: (_describe_objective(one.definition), one.jobs)
-            for one in list_objectives(found, found.alerting)
+            for one in list_objectives(job_set, job_set.alerting)
             if not one.job
         },
     )
 
 
-def _find_memberships(found: JobSet) -> dict[str, tuple[str, ...]]:
+def _find_memberships(job_set: JobSet) -> dict[str, tuple[str, ...]]:
     """The alert groups of each job, sorted."""
-    jobs = tuple(found)
+    jobs = tuple(job_set)
     memberships: dict[str, tuple[str, ...]] = {}
-    for group in sorted(found.alerting.groups):
-        for name in members_of(group, jobs, found.alerting):
+    for group in sorted(job_set.alerting.groups):
+        for name in members_of(group, jobs, job_set.alerting):
             memberships[name] = (*memberships.get(name, ()), group)
     return memberships
 

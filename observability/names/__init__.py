@@ -4,6 +4,5 @@ Used by logs, telemetry, the exporters and whatever is generated from them (dash
 docs/telemetry.md explains the same names to operators; a test compares both.
 """
 
-from observability.names.catalogue import *  # noqa: F403 - as below
 from observability.names.logs import *  # noqa: F403 - each name is defined once and read from here
 from observability.names.metrics import *  # noqa: F403 - as above

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from observability.names.catalogue import EventName, FieldName, Name
+from observability.names.metrics import EventName, FieldName, Name
 
 _events: list[EventName] = []
 

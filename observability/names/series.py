@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from observability.names.catalogue import MetricSeries
-from observability.names.metrics import GaugeDeclaration
+from observability.names.metrics import GaugeDeclaration, MetricSeries
 
 JOB_NAME: Final = "job_name"
 

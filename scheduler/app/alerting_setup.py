@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from config.own_services import list_own_services
+from config.check_rules import list_own_services
 from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.notifications.port import UndeliveredNotification

@@ -80,7 +80,7 @@ def read_connection(
 
 def read_key(variable: str, environ: Mapping[str, str], option: str = "--key-variable") -> str | None:
     """Return the API key of an environment variable, or of the file that NAME_FILE names; None without both."""
-    from config.value_files import UnusableSecretFile, read_secret_variable
+    from config.settings.variables import UnusableSecretFile, read_secret_variable
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
         fail(f"{option}: expected the name of an environment variable, got {variable!r}")

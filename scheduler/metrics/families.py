@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from observability.names import series
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 
 STEP_PAUSE: Final = 0.003

@@ -13,7 +13,7 @@ from jobs.policies.execution import label_of_tag
 from jobs.runs import Outcome
 from jobs.runs.histogram import GROWTH, Histogram, upper_edge
 from observability.names import series
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.metrics.families import STEP_PAUSE, Family, SeriesSelection, escape_label, write_number
 from scheduler.metrics.job_facts import JobCondition, JobStateReader, RunFactReader, RunFacts

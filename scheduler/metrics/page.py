@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.ports import Clock
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.circuits.queries import CircuitQueries

@@ -14,7 +14,7 @@ from jobs.definition.job_alerts import NamedObjective
 from jobs.formats import format_duration
 from jobs.objectives import SliCounts, error_ratio_of
 from observability.names import series
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.objectives.queries import ObjectiveCounters, ObjectiveReader, ObjectiveState
 from scheduler.metrics.families import Family, SeriesSelection, write_samples

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config import bounded_transport, identity
+from config import azure_clients, identity
 from config.identity import AppIdentity
 from config.secrets import key_vault
 from config.secrets.key_vault import KeyVault
@@ -27,11 +27,10 @@ from jobs.responses import BlockingClient
 from jobs.running.clocks import SystemClock
 from observability.exporters import datadog as datadog_client
 from observability.exporters import otlp_sdk as otlp_client
-from observability.exporters.application_insights_transmission import TrackIntake, encode_rows
+from observability.exporters.application_insights_sdk import TrackIntake, encode_rows
 from observability.exporters.background import DeliveryCounts, Pace
 from observability.exporters.bounded_urllib3 import open_bounded_session
-from observability.exporters.datadog_payloads import encode_entries
-from observability.exporters.outbox import SendResult
+from observability.exporters.outbox import SendResult, pack_list
 from observability.exporters.spool_folder import SpooledRequest
 from observability.generation.azure import arm_client
 from observability.generation.datadog import target as datadog_api
@@ -186,7 +185,7 @@ async def ask_datadog(url: str) -> str:
     def send() -> str:
         client = datadog_client.DatadogClient("k" * 32, "datadoghq.com", url)
         try:
-            body = encode_entries([{"message": "a"}], Pace())
+            body = pack_list([{"message": "a"}], Pace())
             request = SpooledRequest("logs", body, 1, 1.0, 2.0)
             return as_reported(datadog_client.DatadogIntake("logs", client, Pace()).send(request, TIMEOUT))
         finally:
@@ -246,7 +245,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "MAX_TRIES", 2)
     for module, name in (
         (entra, "_MAX_BYTES"),
-        (bounded_transport, "MAX_BYTES"),
+        (azure_clients, "MAX_BYTES"),
         (remote, "_MAX_RESPONSE_BYTES"),
         (arm_client, "_MAX_RESPONSE_BYTES"),
         (datadog_api, "_MAX_RESPONSE_BYTES"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from config.effective_settings import list_settings, read_descriptions
-from config.settings.loading import load_settings
+from config.settings.loading import list_settings, load_settings, read_descriptions
 from config.settings.model import Settings
 from tests.project import ROOT
 

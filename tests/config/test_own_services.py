@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.own_services import list_own_services
+from config.check_rules import list_own_services
 from config.settings.model import Settings
 
 KEY = "a2V5"

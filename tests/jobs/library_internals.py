@@ -60,7 +60,7 @@ LIBRARY_INTERNALS = (
     ),
     LibraryInternal(
         "aiohttp.ClientResponse._body",
-        "config/bounded_transport.py",
+        "config/azure_clients.py",
         "the library reads a body without a limit, once, and returns this from then on",
     ),
     LibraryInternal(

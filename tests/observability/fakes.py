@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 
 from observability.events import TelemetryEvent
-from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal
-from observability.exporters.port import ExporterHealth
+from observability.exporters.background import DeliveryCounts, ExporterHealth, Pace, ShutdownSignal
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from config.settings.exporter_settings import DatadogSettings, ServiceEventName
 from observability import names
 from observability.events import DeadLettered, LogLine, ProgramEvent
-from observability.exporters.port import select_events
+from observability.exporters.background import select_events
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry
 from tests.observability import runs

@@ -1,4 +1,4 @@
-"""observability/program_metrics.py: measurements are added up and sent together, exactly."""
+"""observability/program_events.py: measurements are added up and sent together, exactly."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import asyncio
 from jobs.runs.outcomes import ReasonCode
 from observability import names
 from observability.events import Measurement, Measurements
-from observability.exporters.port import ExporterHealth
-from observability.program_metrics import FLUSH_INTERVAL, MAX_VALUES, Meter, ProgramMetrics
+from observability.exporters.background import ExporterHealth
+from observability.program_events import FLUSH_INTERVAL, MAX_VALUES, Meter, ProgramMetrics
 from observability.telemetry import Telemetry
 from tests.jobs.running.virtual_time import virtual_time
 from tests.observability import runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.watchdog.report import WATCHDOG_GAUGES
 

@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema_rs
 
 from config.documents.document import Document
+from config.job_files.entries import PartInterner
 from config.job_files.reader import check_document
-from config.job_files.validation import PartInterner
 from jobs.problems import Problem
 from jobs.schemas import create_file_schema
 

@@ -9,19 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from importers.errors import NotCarriedOver, UnreadableSource
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode, SourceTree, is_unresolved, refuse_unresolved
-from importers.source_file import SourceFile
-from importers.sources.app_insights.settings import DEFAULT_FREQUENCY, SETTING_HANDLERS, put_timing, use_own
-from importers.sources.app_insights.standard import (
+from importers.ledger import JobDraft
+from importers.reading import find_text
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceFile,
+    SourceNode,
+    SourceTree,
+    UnreadableSource,
+    child_of,
+    is_unresolved,
+    refuse_unresolved,
+)
+from importers.sources.app_insights.resources import (
+    DEFAULT_FREQUENCY,
+    SETTING_HANDLERS,
     find_key,
     first_entry,
     import_alert,
     normalise,
     put_standard_request,
+    put_timing,
     put_validation_rules,
+    use_own,
 )
 from importers.sources.app_insights.templates import (
     METRIC_ALERT,
@@ -33,8 +44,7 @@ from importers.sources.app_insights.templates import (
 )
 from importers.sources.app_insights.web_test_xml import parse_web_test, read_attribute
 from importers.sources.app_insights.web_tests import put_web_test, sum_timeouts
-from importers.terraform.resources import has_resources, is_hcl, read_resources
-from importers.values.reading import find_text
+from importers.terraform import has_resources, is_hcl, read_resources
 
 _NAME_KEYS = ("name", "namepropertiesname", "webtestname")
 _STRUCTURE = (
@@ -109,7 +119,7 @@ def _put_check(context: ImportContext, draft: JobDraft, properties: SourceNode) 
 def _parents(node: SourceNode) -> list[SourceNode]:
     parent: SourceNode | None = node.tree.root
     for key in node.path[:-1]:
-        parent = parent.child(key) if parent is not None else None
+        parent = child_of(parent, key)
     return [] if parent is None or not node.path or node.key != "properties" else [parent]
 
 
@@ -231,13 +241,13 @@ def _import_file(
     if is_parameter_file(value):
         return
     if is_template(value):
-        found = add_template(context, file.tree, parameters)
+        resources = add_template(context, file.tree, parameters)
     else:
         root = context.add_tree(file.tree)
-        found = [(WEB_TEST, node) for node in _list_resources(root) if _is_web_test(node.value)]
-        if not found:
+        resources = [(WEB_TEST, node) for node in _list_resources(root) if _is_web_test(node.value)]
+        if not resources:
             raise UnreadableSource(file.shown, "has no web test", _EXPECTED)
-    for kind, node in found:
+    for kind, node in resources:
         if kind == METRIC_ALERT:
             alerts.append(node)
         elif (draft := import_web_test(context, node)) is not None:
@@ -272,8 +282,7 @@ def _import_xml(file: SourceFile, context: ImportContext) -> None:
     test = root.child("WebTest")
     if test is None:
         raise UnreadableSource(file.shown, "is not a web test: its XML has no element WebTest", _EXPECTED)
-    nodes = [node for node in (test.child("Name"),) if node is not None]
-    draft = context.new_job(read_attribute(test, "Name") or file.path.stem, test, *nodes)
+    draft = context.new_job(read_attribute(test, "Name") or file.path.stem, test, test.child("Name"))
     try:
         put_web_test(context, draft, root)
     except NotCarriedOver as error:

@@ -11,139 +11,41 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from importers.expressions.evaluation import Budget, Evaluation, ExpressionScope, Language, UnknownValue, resolve
+from importers.expressions.hcl import parse_expression
+from importers.expressions.texts import MAX_LEVELS, Scanner
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree, UnresolvedText
+from importers.source_tree import SourceNode, SourceTree, UnreadableSource, UnresolvedText
 from jobs.problems import KeyPath
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[().,\[\]]))"
-)
+_QUOTED_OR_BLANK = re.compile(r"'((?:[^']|'')*)'|\s+")
 _MAX_CHARACTERS = 100_000
-_MAX_LEVELS_OF_EXPRESSION = 50
+_MAX_STEPS = 10_000_000
+_NEAREST = "import the answer of: az monitor app-insights web-test list"
 
 
-class UnknownValue(Exception):
-    """The value is not known before the deployment; the message names what has none."""
+def parse_arm_expression(text: str) -> Evaluation:
+    """Parse an expression without its brackets. Its grammar is that of HCL, with other quotes. Raises UnknownValue."""
+    if len(text) > _MAX_CHARACTERS:
+        raise UnknownValue("a very long expression")
+    scanner = Scanner(_QUOTED_OR_BLANK.sub(_quote_as_hcl, text), "")
+    try:
+        evaluation = parse_expression(scanner).evaluation
+        if not scanner.is_at_end:
+            scanner.fail("expected the end")
+    except UnreadableSource:
+        is_too_deep = scanner.level > MAX_LEVELS
+        raise UnknownValue(
+            "a deeply nested expression" if is_too_deep else "an expression that cannot be read"
+        ) from None
+    return evaluation
 
 
-Lookup = Callable[[str], Any]
-
-
-class ArmExpressions:
-    """Evaluates expressions of one template. `parameters`, `variables`: return a value or raise UnknownValue."""
-
-    def __init__(self, parameters: Lookup, variables: Lookup) -> None:
-        self._lookups: Mapping[str, Lookup] = {"parameters": parameters, "variables": variables}
-        self.copy_indexes: dict[str, int] = {}
-        """Of the copy loops that are being expanded; empty name: the innermost one."""
-
-    def evaluate(self, text: str) -> Any:
-        """Return the value of an expression without its brackets. Raises UnknownValue."""
-        if len(text) > _MAX_CHARACTERS:
-            raise UnknownValue("a very long expression")
-        parser = _Parser(text, self)
-        value = parser.parse(0)
-        parser.expect_end()
-        return value
-
-    def call(self, name: str, arguments: list[Any]) -> Any:
-        """Return the result of a function. Raises UnknownValue."""
-        lookup = self._lookups.get(name)
-        if lookup is not None and len(arguments) == 1:
-            return lookup(str(arguments[0]))
-        if name == "copyindex":
-            loop = str(arguments[0]) if arguments and isinstance(arguments[0], str) else ""
-            offsets = [one for one in arguments if isinstance(one, int)]
-            if loop not in self.copy_indexes:
-                raise UnknownValue("copyIndex")
-            return self.copy_indexes[loop] + sum(offsets)
-        function = _FUNCTIONS.get(name)
-        if function is None:
-            raise UnknownValue(f"function {name}")
-        try:
-            result = function(*arguments)
-        except UnknownValue:
-            raise
-        except Exception:  # whatever a function does not accept: the value is reported as unknown
-            raise UnknownValue(f"function {name}") from None
-        if isinstance(result, str) and len(result) > _MAX_CHARACTERS:
-            raise UnknownValue(f"function {name}")
-        return result
-
-
-class _Parser:
-    def __init__(self, text: str, expressions: ArmExpressions) -> None:
-        self._text = text
-        self._at = 0
-        self._expressions = expressions
-
-    def parse(self, level: int) -> Any:
-        if level > _MAX_LEVELS_OF_EXPRESSION:
-            raise UnknownValue("a deeply nested expression")
-        token = self._next()
-        if token["text"] is not None:
-            value: Any = token["text"][1:-1].replace("''", "'")
-        elif token["number"] is not None:
-            value = int(token["number"])
-        elif token["name"] is not None:
-            self._require("(")
-            value = self._expressions.call(token["name"].lower(), self._arguments(level))
-        else:
-            raise UnknownValue("an expression that cannot be read")
-        return self._members(value, level)
-
-    def expect_end(self) -> None:
-        if self._text[self._at :].strip():
-            raise UnknownValue("an expression that cannot be read")
-
-    def _arguments(self, level: int) -> list[Any]:
-        arguments: list[Any] = []
-        if self._peek() == ")":
-            self._next()
-            return arguments
-        while True:
-            arguments.append(self.parse(level + 1))
-            sign = self._next()["sign"]
-            if sign == ")":
-                return arguments
-            if sign != ",":
-                raise UnknownValue("an expression that cannot be read")
-
-    def _members(self, value: Any, level: int) -> Any:
-        while (sign := self._peek()) in (".", "["):
-            self._next()
-            if sign == ".":
-                key: Any = self._next()["name"]
-            else:
-                key = self.parse(level + 1)
-                self._require("]")
-            value = _member(value, key)
-        return value
-
-    def _peek(self) -> str:
-        rest = self._text[self._at :].lstrip()
-        return rest[:1]
-
-    def _next(self) -> re.Match[str]:
-        found = _TOKEN.match(self._text, self._at)
-        if found is None:
-            raise UnknownValue("an expression that cannot be read")
-        self._at = found.end()
-        return found
-
-    def _require(self, sign: str) -> None:
-        if self._next()["sign"] != sign:
-            raise UnknownValue("an expression that cannot be read")
-
-
-def _member(value: Any, key: Any) -> Any:
-    if isinstance(value, list) and isinstance(key, int) and 0 <= key < len(value):
-        return value[key]
-    if isinstance(value, dict):
-        for name, one in value.items():
-            if str(name).lower() == str(key).lower():
-                return one
-    raise UnknownValue(f"the key {key}")
+def _quote_as_hcl(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return ""
+    text = match[1].replace("''", "'").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return '"' + text.replace("${", "$${").replace("%{", "%%{") + '"'
 
 
 def _text(value: Any) -> str:
@@ -182,8 +84,8 @@ def _union(*values: Any) -> Any:
     return [one for index, one in enumerate(joined) if one not in joined[:index]]
 
 
-def _equals(one: Any, other: Any) -> bool:
-    return bool(one == other)
+def _equals(first: Any, other: Any) -> bool:
+    return bool(first == other)
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -232,6 +134,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "less": lambda one, other: one < other,
     "resourceid": _resource_id,
 }
+ARM = Language(_FUNCTIONS, ignores_case=True, accepts_unknown=True)
 
 
 WEB_TEST = "microsoft.insights/webtests"
@@ -259,15 +162,18 @@ def read_parameter_file(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ArmTemplate:
-    """One template. `values`: of parameters, by name in small letters."""
+    """One template. `values`: of parameters, by name in small letters. `shown`: its file in errors."""
 
-    def __init__(self, document: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], values: Mapping[str, Any], shown: str) -> None:
         self._parameters = _mapping(document.get("parameters"))
         self._variables = _mapping(document.get("variables"))
         self._values = values
         self._resources = document.get("resources")
         self._pending: set[str] = set()
-        self._expressions = ArmExpressions(self._parameter, self._variable)
+        self._copy_indexes: dict[str, int] = {}
+        """Of the copy loops that are being expanded; empty name: the innermost one."""
+        lookups = {"parameters": self._parameter, "variables": self._variable, "copyindex": self._copy_index}
+        self._scope = ExpressionScope(ARM, lookups=lookups, budget=Budget(shown, _MAX_STEPS, _NEAREST))
 
     def resources(self) -> Iterator[tuple[KeyPath, str, dict[str, Any]]]:
         """Yield path, type in small letters, and content of each resource, also of nested and of copied ones."""
@@ -300,9 +206,9 @@ class ArmTemplate:
         number = count if isinstance(count, int) and not isinstance(count, bool) else 1
         for index in range(min(max(number, 0), _MAX_COPIES)):
             if isinstance(count, int):
-                self._expressions.copy_indexes = {"": index, str(loop.get("name", "")): index}
+                self._copy_indexes = {"": index, str(loop.get("name", "")): index}
             yield self._fill({key: value for key, value in resource.items() if key != "copy"}, 0)
-        self._expressions.copy_indexes = {}
+        self._copy_indexes = {}
 
     def _fill(self, value: Any, level: int) -> Any:
         """Return a value with the values of its expressions."""
@@ -317,15 +223,23 @@ class ArmTemplate:
         if value.startswith("[["):
             return value[1:]
         try:
-            return self._expressions.evaluate(value[1:-1])
+            evaluation = parse_arm_expression(value[1:-1])
         except UnknownValue as error:
             return UnresolvedText(value, str(error))
+        return resolve(evaluation, self._scope, value)
 
     def _fill_key(self, key: str) -> str:
         filled = self._fill(key, 0)
         return filled if isinstance(filled, str) else key
 
-    def _parameter(self, name: str) -> Any:
+    def _copy_index(self, *arguments: Any) -> int:
+        loop = str(arguments[0]) if arguments and isinstance(arguments[0], str) else ""
+        if loop not in self._copy_indexes:
+            raise UnknownValue("copyIndex")
+        return self._copy_indexes[loop] + sum(one for one in arguments if isinstance(one, int))
+
+    def _parameter(self, *arguments: Any) -> Any:
+        name = _read_name("parameters", arguments)
         if name.lower() in self._values:
             return self._values[name.lower()]
         definition = _mapping(_find(self._parameters, name))
@@ -333,7 +247,8 @@ class ArmTemplate:
             raise UnknownValue(f"parameter {name}")
         return self._evaluated(f"parameter {name}", definition["defaultValue"])
 
-    def _variable(self, name: str) -> Any:
+    def _variable(self, *arguments: Any) -> Any:
+        name = _read_name("variables", arguments)
         value = _find(self._variables, name)
         if value is None:
             raise UnknownValue(f"variable {name}")
@@ -352,38 +267,44 @@ class ArmTemplate:
         return filled
 
 
+def _read_name(function: str, arguments: Sequence[Any]) -> str:
+    if len(arguments) != 1:
+        raise UnknownValue(f"function {function}")
+    return str(arguments[0])
+
+
 def add_template(context: ImportContext, tree: SourceTree, values: Mapping[str, Any]) -> list[tuple[str, SourceNode]]:
     """Add the template, and return type and node of each web test and alert."""
-    template = ArmTemplate(tree.value, values)
-    found = list(template.resources())
+    template = ArmTemplate(tree.value, values, tree.file)
+    resources = list(template.resources())
     document: dict[str, Any] = {}
     lines: dict[KeyPath, KeyPath] = {}
-    for number, (path, kind, content) in enumerate(found):
+    for number, (path, kind, content) in enumerate(resources):
         key = f"{content.get('name', kind)}" if not isinstance(content.get("name"), UnresolvedText) else kind
         while key in document:
             key = f"{key} ({number})"
         document[key] = content
         lines[(key,)] = path
-    others = _list_others(tree.value, {path[:2] for path, _, _ in found})
+    others = _list_others(tree.value, {path[:2] for path, _, _ in resources})
     document.update(others)
     rebuilt = SourceTree(tree.file, document, lambda path: tree.line_of((*lines.get(path[:1], ()), *path[1:])))
     root = context.add_tree(rebuilt)
     for key in others:
         if (node := root.child(key)) is not None:
             context.use(node, _OTHER)
-    kinds = [kind for _, kind, _ in found]
+    kinds = [kind for _, kind, _ in resources]
     nodes: Sequence[SourceNode | None] = [root.child(key[0]) for key in lines]
     return [(kind, node) for kind, node in zip(kinds, nodes, strict=True) if node is not None]
 
 
-def _list_others(document: Mapping[str, Any], known: set[KeyPath]) -> dict[str, str]:
+def _list_others(document: Mapping[str, Any], imported: set[KeyPath]) -> dict[str, str]:
     """Return a line for each other part of the template."""
     others: dict[str, str] = {}
     for key, value in document.items():
         if key == "resources":
             entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
             for index, resource in entries:
-                if ("resources", index) not in known and isinstance(resource, dict):
+                if ("resources", index) not in imported and isinstance(resource, dict):
                     others[f"resources[{index}]"] = f"{resource.get('type', '')} {resource.get('name', '')}"
         elif isinstance(value, dict) and key in ("parameters", "variables", "outputs", "functions"):
             others.update({f"{key}.{name}": "" for name in value})

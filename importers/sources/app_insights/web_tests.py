@@ -7,27 +7,23 @@ import binascii
 import re
 from typing import Any
 
-from importers.errors import NotCarriedOver
+from importers.http_requests import TestVariables, find_variables, put_basic_auth, put_body, put_header, put_url
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.app_insights.rules import (
-    expect_status,
-    hidden_field_groups,
-    put_extraction_rules,
-    put_validation_rules,
-    save_hidden_field,
-)
-from importers.sources.app_insights.settings import DEFAULT_TIMEOUT
+from importers.ledger import JobDraft
+from importers.reading import write_duration
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.app_insights.resources import DEFAULT_TIMEOUT
 from importers.sources.app_insights.web_test_xml import (
     child_elements,
     element_text,
+    expect_status,
     find_element,
+    hidden_field_groups,
+    put_extraction_rules,
+    put_validation_rules,
     read_attribute,
+    save_hidden_field,
 )
-from importers.values.http_requests import put_basic_auth, put_body, put_header, put_url
-from importers.values.reading import write_duration
-from importers.values.test_variables import TestVariables, find_variables
 from jobs.problems import looks_secret
 
 _IDLE_OF_REQUEST = (
@@ -65,9 +61,13 @@ def put_request(variables: TestVariables, draft: JobDraft, node: SourceNode, pat
     _put_goals(draft, node, step)
 
 
+def _attribute(node: SourceNode, name: str) -> SourceNode | None:
+    child = node.child(name)
+    return child if child is not None and child.is_leaf else None
+
+
 def _attributes(node: SourceNode, *names: str) -> list[SourceNode]:
-    found = (node.child(name) for name in names)
-    return [one for one in found if one is not None and one.is_leaf]
+    return [child for name in names if (child := _attribute(node, name)) is not None]
 
 
 def _put_header(variables: TestVariables, draft: JobDraft, node: SourceNode, path: str) -> None:
@@ -133,25 +133,14 @@ def _put_text(variables: TestVariables, draft: JobDraft, node: SourceNode | None
 
 
 def _put_flags(draft: JobDraft, node: SourceNode, path: str) -> None:
-    if read_attribute(node, "FollowRedirects", "True").lower() == "false":
-        draft.put(f"{path}.redirects", 0, *_attributes(node, "FollowRedirects"))
-    else:
-        draft.use(*_attributes(node, "FollowRedirects"))
-    for attribute in _attributes(node, "ParseDependentRequests"):
-        if str(attribute.value).lower() == "true":
-            draft.drop(attribute, _DEPENDENT, "a job for each of them that matters")
-        else:
-            draft.use(attribute)
-    for attribute in _attributes(node, "ThinkTime"):
-        if str(attribute.value).strip() in ("", "0"):
-            draft.use(attribute)
-        else:
-            draft.drop(attribute, "steps follow each other without a pause")
-    for attribute in _attributes(node, "ExpectedResponseUrl"):
-        if attribute.value:
-            draft.drop(attribute, "the URL after redirects is not compared", "expect redirects, or text of the page")
-        else:
-            draft.use(attribute)
+    is_refused = read_attribute(node, "FollowRedirects", "True").lower() == "false"
+    draft.put_if(is_refused, f"{path}.redirects", 0, _attribute(node, "FollowRedirects"))
+    is_on = read_attribute(node, "ParseDependentRequests").lower() == "true"
+    draft.drop_if(is_on, _attribute(node, "ParseDependentRequests"), _DEPENDENT, "a job for each of them that matters")
+    has_pause = read_attribute(node, "ThinkTime").strip() not in ("", "0")
+    draft.drop_if(has_pause, _attribute(node, "ThinkTime"), "steps follow each other without a pause")
+    url, nearest = _attribute(node, "ExpectedResponseUrl"), "expect redirects, or text of the page"
+    draft.drop_if(read_attribute(node, "ExpectedResponseUrl"), url, "the URL after redirects is not compared", nearest)
     draft.use(*_attributes(node, *_IDLE_OF_REQUEST))
 
 
@@ -234,7 +223,7 @@ def put_web_test(context: ImportContext, draft: JobDraft, root: SourceNode) -> N
         for _, rule in child_elements(find_element(requests[0], "ExtractionRules")):
             draft.use(*rule.leaves(), how="no later request uses it")
         _put_credentials(context, draft, test, "check")
-        draft.use(*_leaves(requests[0], "ReportingName"))
+        draft.use(*_attributes(requests[0], "ReportingName"))
     _use_attributes(context, draft, test)
 
 
@@ -247,7 +236,7 @@ def _collect_requests(
         if tag == "Request":
             requests.append(node)
         elif tag == "TransactionTimer" and level < _MAX_LEVELS:
-            draft.use(*_leaves(node, "Name"), how="the steps are part of the sequence; their total is not measured")
+            draft.use(*_attributes(node, "Name"), how="the steps are part of the sequence; their total is not measured")
             requests += _collect_requests(context, draft, find_element(node, "Items"), level + 1)
         elif tag == "Comment":
             draft.use(*node.leaves(), how="a comment")
@@ -268,7 +257,7 @@ def _put_steps(variables: TestVariables, draft: JobDraft, test: SourceNode, requ
             name = base if attempt == 1 else f"{base[:90]} ({attempt})"
             attempt += 1
         names.add(name)
-        draft.put(f"{step}.name", name, *_leaves(request, "ReportingName"))
+        draft.put(f"{step}.name", name, *_attributes(request, "ReportingName"))
         put_request(variables, draft, request, step)
         _put_credentials(variables.context, draft, test, step)
         for rules in (request, test):
@@ -305,7 +294,7 @@ def _save_hidden_fields(
 
 def _put_credentials(context: ImportContext, draft: JobDraft, test: SourceNode, path: str) -> None:
     user = read_attribute(test, "CredentialUserName")
-    nodes = _leaves(test, "CredentialUserName", "CredentialPassword")
+    nodes = _attributes(test, "CredentialUserName", "CredentialPassword")
     if user:
         put_basic_auth(context, draft, user, read_attribute(test, "CredentialPassword"), *nodes, path=path)
     else:
@@ -313,24 +302,17 @@ def _put_credentials(context: ImportContext, draft: JobDraft, test: SourceNode, 
 
 
 def _use_attributes(context: ImportContext, draft: JobDraft, test: SourceNode) -> None:
-    draft.use(*_leaves(test, *_IDLE_OF_TEST))
-    if read_attribute(test, "Enabled", "True").lower() == "false":
-        draft.put("enabled", False, *_leaves(test, "Enabled"))
-    else:
-        draft.use(*_leaves(test, "Enabled"))
+    draft.use(*_attributes(test, *_IDLE_OF_TEST))
+    is_disabled = read_attribute(test, "Enabled", "True").lower() == "false"
+    draft.put_if(is_disabled, "enabled", False, _attribute(test, "Enabled"))
     description = read_attribute(test, "Description")
-    if description and draft.get("description") is None:
-        draft.put("description", description[:500], *_leaves(test, "Description"))
-    else:
-        draft.use(*_leaves(test, "Description"))
-    proxy = read_attribute(test, "Proxy", "default")
-    for node in _leaves(test, "Proxy"):
-        if proxy in ("", "default"):
-            draft.use(node)
-        else:
-            draft.drop(node, "a proxy is set for each check", "write it as check.proxy")
+    has_text = bool(description) and draft.get("description") is None
+    draft.put_if(has_text, "description", description[:500], _attribute(test, "Description"))
+    has_proxy = read_attribute(test, "Proxy", "default") not in ("", "default")
+    nearest = "write it as check.proxy"
+    draft.drop_if(has_proxy, _attribute(test, "Proxy"), "a proxy is set for each check", nearest)
     if draft.get("check.kind") == "http":
-        draft.use(*_leaves(test, "StopOnError"))
+        draft.use(*_attributes(test, "StopOnError"))
     for tag, node in _unsupported(test):
         draft.drop(node, _NOT_SENT[tag])
     for parameter in child_elements(find_element(test, "ContextParameters")):
@@ -354,17 +336,12 @@ def sum_timeouts(test: SourceNode) -> float:
 
 
 def _unsupported(test: SourceNode) -> list[tuple[str, SourceNode]]:
-    found: list[tuple[str, SourceNode]] = []
+    unsupported: list[tuple[str, SourceNode]] = []
     pending = [test]
     while pending:
         for tag, node in child_elements(pending.pop()):
             if tag in _NOT_SENT:
-                found.append((tag, node))
+                unsupported.append((tag, node))
             else:
                 pending.append(node)
-    return found
-
-
-def _leaves(node: SourceNode, *names: str) -> list[SourceNode]:
-    found = (node.child(name) for name in names)
-    return [one for one in found if one is not None and one.is_leaf]
+    return unsupported

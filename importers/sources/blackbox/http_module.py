@@ -6,13 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from importers.errors import NotCarriedOver
-from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, KeyHandler, drop_key, use_key
-from importers.ledger import SourceNode
-from importers.sources.blackbox.module_parts import put_ip_protocol, put_tls, translate_pattern
-from importers.sources.blackbox.targets import ProbeTarget
-from importers.values.http_requests import (
+from importers.http_requests import (
     put_basic_auth,
     put_bearer_auth,
     put_body,
@@ -20,7 +14,9 @@ from importers.values.http_requests import (
     put_proxy,
     put_url,
 )
-from importers.values.reading import (
+from importers.import_context import ImportContext
+from importers.ledger import JobDraft, KeyHandler, drop_key, use_key
+from importers.reading import (
     describe_type,
     read_boolean,
     read_integer,
@@ -29,6 +25,13 @@ from importers.values.reading import (
     read_optional_text,
     read_text,
 )
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    children_of,
+)
+from importers.sources.blackbox.targets import ProbeTarget, translate_pattern
+from importers.sources.blackbox.tcp_and_dns_modules import put_ip_protocol, put_tls
 
 Reference = dict[str, str]
 
@@ -67,32 +70,30 @@ def _put_basic(context: ImportContext, draft: JobDraft, node: SourceNode) -> Non
     username, name_file = node.child("username"), node.child("username_file")
     if username is None and name_file is not None:
         raise NotCarriedOver("the user name is in a file", "auth.username with a secret")
-    found = _secret(context, draft, node, "password", "password")
+    password = _secret(context, draft, node, "password", "password")
     name = read_optional_text(username)
-    nodes = [username] if username is not None else []
-    if found is None:
-        put_basic_auth(context, draft, name, "", *nodes)
+    if password is None:
+        put_basic_auth(context, draft, name, "", username)
         return
-    auth = {"kind": "basic", "username": name, "password": found[0]}
-    draft.put("check.auth", auth, *nodes)
-    draft.use(found[1], how="the password becomes a secret")
+    auth = {"kind": "basic", "username": name, "password": password[0]}
+    draft.put("check.auth", auth, username)
+    draft.use(password[1], how="the password becomes a secret")
 
 
 def _put_authorization(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
     kind = node.child("type")
     scheme = read_optional_text(kind) or "Bearer"
-    found = _secret(context, draft, node, "credentials", "token")
-    if found is None:
+    credentials = _secret(context, draft, node, "credentials", "token")
+    if credentials is None:
         raise NotCarriedOver("it has no credentials")
-    nodes = [kind] if kind is not None else []
     if scheme.lower() == "bearer":
-        draft.put("check.auth", {"kind": "bearer", "token": found[0]}, *nodes)
-        draft.use(found[1], how="the token becomes a secret")
+        draft.put("check.auth", {"kind": "bearer", "token": credentials[0]}, kind)
+        draft.use(credentials[1], how="the token becomes a secret")
         return
-    value = read_text(found[1]) if found[1].key == "credentials" else ""
+    value = read_text(credentials[1]) if credentials[1].key == "credentials" else ""
     if not value:
         raise NotCarriedOver(f"the scheme {scheme} with credentials in a file", "a header with a secret")
-    put_header(context, draft, "Authorization", f"{scheme} {value}", found[1], *nodes)
+    put_header(context, draft, "Authorization", f"{scheme} {value}", credentials[1], kind)
 
 
 def _put_bearer(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
@@ -109,14 +110,14 @@ def _put_bearer_file(context: ImportContext, draft: JobDraft, node: SourceNode) 
 
 def _put_oauth2(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
     keys = read_mapping(node)
-    found = _secret(context, draft, node, "client_secret", "client-secret")
-    if "client_id" not in keys or "token_url" not in keys or found is None:
+    client_secret = _secret(context, draft, node, "client_secret", "client-secret")
+    if "client_id" not in keys or "token_url" not in keys or client_secret is None:
         raise NotCarriedOver("client_id, client_secret or token_url is missing")
     auth: dict[str, object] = {
         "kind": "oauth2",
         "token_url": read_text(keys["token_url"]),
         "client_id": read_text(keys["client_id"]),
-        "client_secret": found[0],
+        "client_secret": client_secret[0],
     }
     used = [keys["token_url"], keys["client_id"]]
     if "scopes" in keys and read_list(keys["scopes"]):
@@ -127,7 +128,7 @@ def _put_oauth2(context: ImportContext, draft: JobDraft, node: SourceNode) -> No
         auth["audience"] = read_text(parameters["audience"])
         used.append(parameters["audience"])
     draft.put("check.auth", auth, *used)
-    draft.use(found[1], how="the value becomes a secret")
+    draft.use(client_secret[1], how="the value becomes a secret")
     for name, value in parameters.items():
         if name == "grant_type" and value.value == "client_credentials":
             draft.use(value)
@@ -162,16 +163,16 @@ def _put_header(context: ImportContext, draft: JobDraft, node: SourceNode) -> No
     if not isinstance(node.value, dict):
         put_header(context, draft, node.key, read_text(node), node)
         return
-    found: list[tuple[str, SourceNode]] = []
+    values: list[tuple[str, SourceNode]] = []
     for kind in node.children():
         if kind.key not in ("values", "secrets", "files"):
             raise NotCarriedOver(f"expected values, secrets or files, found {describe_type(kind.value)}")
-        found += [(kind.key, one) for one in read_list(kind)]
-    for kind_name, one in found[:-1]:
+        values += [(kind.key, one) for one in read_list(kind)]
+    for kind_name, one in values[:-1]:
         draft.use(one, how=f"only the last value of the header is sent, not this one of {kind_name}")
-    if not found:
+    if not values:
         return
-    kind_name, last = found[-1]
+    kind_name, last = values[-1]
     path = ("check", "headers", node.key)
     purpose = f"value of the header {node.key} of {draft.name}"
     if kind_name == "values":
@@ -203,8 +204,7 @@ def put_http(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module
     http2 = module.child("enable_http2")
     if address.startswith("https://") and (http2 is None or read_boolean(http2)):
         draft.put("check.http2", True)
-    if http2 is not None:
-        draft.use(http2)
+    draft.use(http2)
     put_tls(context, draft, module.child("tls_config"), has_tls=address.startswith("https://"))
     put_ip_protocol(draft, module)
     draft.map_keys(module, {**client_handlers(context), **_handlers(context, module)})
@@ -249,14 +249,14 @@ def _put_statuses(draft: JobDraft, node: SourceNode) -> None:
 
 def _put_versions(draft: JobDraft, node: SourceNode) -> None:
     versions = [read_text(version) for version in read_list(node)]
-    known = [_VERSIONS[version] for version in versions if version in _VERSIONS]
+    supported = [_VERSIONS[version] for version in versions if version in _VERSIONS]
     if not versions:
         draft.use(node)
         return
-    if not known:
+    if not supported:
         raise NotCarriedOver("these versions of HTTP are not spoken", "http_version")
-    how = "" if len(known) == len(versions) else "only versions up to HTTP/2"
-    draft.expect({"http_version": list(dict.fromkeys(known))}, node, how=how)
+    how = "" if len(supported) == len(versions) else "only versions up to HTTP/2"
+    draft.expect({"http_version": list(dict.fromkeys(supported))}, node, how=how)
 
 
 def _put_method(draft: JobDraft, node: SourceNode) -> None:
@@ -269,7 +269,7 @@ def _put_body(context: ImportContext, module: SourceNode, draft: JobDraft, node:
         draft.use(node)
         return
     headers = module.child("headers")
-    kinds = [one for one in headers.children() if one.key.lower() == "content-type"] if headers is not None else []
+    kinds = [header for header in children_of(headers) if header.key.lower() == "content-type"]
     put_body(context, draft, text, read_optional_text(kinds[0]) if kinds else "", node)
 
 
@@ -309,10 +309,7 @@ def _put_compression(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _put_redirects(is_followed: bool, draft: JobDraft, node: SourceNode) -> None:
-    if read_boolean(node) is is_followed:
-        draft.use(node)
-    else:
-        draft.put("check.redirects", 0, node)
+    draft.put_if(read_boolean(node) is not is_followed, "check.redirects", 0, node)
 
 
 def _put_tls_rule(rule: str, draft: JobDraft, node: SourceNode) -> None:

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode
-from importers.sources.blackbox.module_parts import expand_replacement, translate_pattern
-from importers.values.reading import parse_seconds, read_list, read_mapping, read_optional_text, read_text
+from importers.reading import parse_seconds, read_list, read_mapping, read_optional_text, read_text
+from importers.source_tree import NotCarriedOver, SourceNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +74,9 @@ def _replace(labels: dict[str, str], rule: RelabelRule) -> dict[str, str]:
     return {**rest, name: value} if value else rest
 
 
-def _expand(found: re.Match[str], replacement: str) -> str:
+def _expand(match: re.Match[str], replacement: str) -> str:
     try:
-        return found.expand(expand_replacement(replacement))
+        return match.expand(expand_replacement(replacement))
     except (re.error, IndexError):
         return ""  # a group that the pattern does not have
 
@@ -217,15 +215,15 @@ class _ScrapeJob:
                 self._used.append(node)
 
     def find(self) -> Iterator[ProbeTarget]:
-        found = False
+        has_probes = False
         for group in self._groups():
             for target in group.targets:
                 probe = self._make_probe(target, group)
                 if probe is None:
                     continue
-                found = True
+                has_probes = True
                 yield probe
-        if found or self._is_probe():
+        if has_probes or self._is_probe():
             self._report_rest()
         else:
             self._context.ledger.record_rest(self._scrape, NOT_A_PROBE, "a job of kind http for the metrics page")
@@ -240,7 +238,7 @@ class _ScrapeJob:
     def _file_groups(self, node: SourceNode) -> Iterator[TargetGroup]:
         for entry in read_list(node):
             patterns = entry.child("files")
-            for pattern in read_list(patterns) if patterns is not None else []:
+            for pattern in read_list(patterns):
                 name = PurePath(read_text(pattern)).name
                 matching = [file for file in self._files if fnmatch.fnmatch(PurePath(file.tree.file).name, name)]
                 if not matching:
@@ -283,17 +281,16 @@ class _ScrapeJob:
     def _parameters(self) -> dict[str, str]:
         """Return the first value of each parameter, as Prometheus does."""
         node = self._scrape.child("params")
-        found: dict[str, str] = {}
-        for name, values in read_mapping(node).items() if node is not None else ():
+        parameters: dict[str, str] = {}
+        for name, values in read_mapping(node).items():
             entries = read_list(values)
             if entries:
-                found[f"__param_{name}"] = read_text(entries[0])
-        return found
+                parameters[f"__param_{name}"] = read_text(entries[0])
+        return parameters
 
     def _seconds(self, root: SourceNode, key: str, default: float) -> float:
         for node in (self._scrape.child(key), root.child("global", key)):
-            seconds = parse_seconds(read_optional_text(node)) if node is not None else None
-            if seconds:
+            if seconds := parse_seconds(read_optional_text(node)):
                 return seconds
         return default
 
@@ -327,3 +324,46 @@ def find_listed_targets(root: SourceNode, modules: Sequence[str], context: Impor
             shown = {name: value for name, value in labels.items() if not name.startswith("__")}
             nodes = [target, *group.labels.values()]
             yield ProbeTarget(read_text(target), module, shown, target, nodes)
+
+
+_PIECE = re.compile(
+    r"\\Q(?P<quoted>.*?)(?:\\E|$)|\\(?P<escape>.)"
+    r"|\[(?P<group>\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]])*)\]|(?P<plain>.)",
+    re.DOTALL,
+)
+
+
+_REPEATED_ANCHOR = re.compile(r"(\^|\$|\\b|\\B|\\A|\\z)([*+?])")
+
+
+def translate_pattern(pattern: str, *, by_line: bool = False) -> str:
+    """Return a pattern that matches what it matches in Go.
+
+    `$` is the end of the text alone in Go. `by_line`: of a dialogue, whose lines are compared one by one.
+    """
+    end = r"\r?$" if by_line else r"\Z"
+    is_multiline = re.match(r"\(\?[a-zA-Z]*m", pattern) is not None
+    text = _REPEATED_ANCHOR.sub(lambda found: found[1] if found[2] == "+" else "", pattern)
+    parts: list[str] = []
+    for piece in _PIECE.finditer(text):
+        if piece["quoted"] is not None:
+            parts.append(re.escape(piece["quoted"]))
+        elif piece["escape"] is not None:
+            parts.append(end if piece["escape"] == "z" else f"\\{piece['escape']}")
+        elif piece["group"] is not None:
+            parts.append(f"[{piece['group']}]")
+        elif piece["plain"] == "$" and not is_multiline:
+            parts.append(end)
+        else:
+            parts.append(piece["plain"])
+    written = "".join(parts).replace("(?U)", "")
+    return f"(?m){written}" if by_line and ("^" in written or "$" in written) else written
+
+
+def expand_replacement(replacement: str) -> str:
+    """Return Go's `$1` and `${name}` as Python's `\\g<1>` and `\\g<name>`."""
+
+    def replace(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else f"\\g<{match[1] or match[2]}>"
+
+    return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", replace, replacement.replace("\\", "\\\\"))

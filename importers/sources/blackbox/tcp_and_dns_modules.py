@@ -1,4 +1,4 @@
-"""The tcp and dns probers.
+"""The tcp and dns probers, and what modules of several probers have: the version of IP and `tls_config`.
 
 The exporter compares one line after the other with `expect`, and ends what it sends with a line end.
 """
@@ -7,24 +7,105 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, drop_key
-from importers.ledger import SourceNode
-from importers.sources.blackbox.module_parts import (
-    put_ip_protocol,
-    put_source_address,
-    put_tls,
-    translate_pattern,
-    write_cel_text,
-)
-from importers.sources.blackbox.targets import ProbeTarget
-from importers.values.reading import read_boolean, read_list, read_mapping, read_optional_text, read_text
+from importers.ledger import JobDraft, drop_key
+from importers.reading import read_boolean, read_list, read_mapping, read_optional_text, read_text
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.blackbox.targets import ProbeTarget, translate_pattern
+
+_IP_VERSIONS = {"ip4": 4, "ip6": 6, "": 6}
+
+
+def put_ip_protocol(draft: JobDraft, module: SourceNode) -> None:
+    """Set `ip_version` where the exporter uses one version alone."""
+    preferred, fallback = module.child("preferred_ip_protocol"), module.child("ip_protocol_fallback")
+    name = read_optional_text(preferred)
+    if name not in _IP_VERSIONS:
+        raise NotCarriedOver("expected ip4 or ip6 as preferred_ip_protocol")
+    if fallback is not None and not read_boolean(fallback):
+        if draft.get("check.proxy") is None:
+            draft.put("check.ip_version", _IP_VERSIONS[name], preferred, fallback)
+        return
+    draft.use(preferred, fallback, how="addresses are tried in the order of the DNS answer")
+
+
+def put_source_address(draft: JobDraft, node: SourceNode) -> None:
+    """Report the address to connect from."""
+    draft.drop_if(read_optional_text(node), node, "the address to connect from cannot be chosen")
+
+
+_TLS_VERSIONS = {"TLS12": ["TLSv1.2", "TLSv1.3"], "TLS13": ["TLSv1.3"]}
+
+
+def put_tls(context: ImportContext, draft: JobDraft, node: SourceNode | None, *, has_tls: bool = True) -> None:
+    """Set the keys of `tls`, the server name and the versions. `has_tls`: whether the target itself uses TLS."""
+    if node is None:
+        return
+    if not has_tls and (minimum := node.child("min_version")) is not None:
+        draft.use(minimum, how="the target does not use TLS")
+    draft.map_keys(
+        node,
+        {
+            "insecure_skip_verify": _put_verify,
+            "ca_file": _put_authorities,
+            "server_name": _put_server_name,
+            **({"min_version": _put_minimum} if has_tls else {}),
+            "max_version": _put_maximum,
+            "ca": _refuse_inline,
+        },
+    )
+    files = [node.child(key) for key in ("cert_file", "key_file", "cert", "key")]
+    given = [one for one in files if one is not None and read_optional_text(one)]
+    if given:
+        purpose = f"client certificate of {draft.name} in PEM form, with its key"
+        reference = context.secrets.require(f"{draft.name}-client-certificate", purpose, given[0])
+        draft.put("check.tls.client_certificate", reference, *given, how="certificate and key become one secret")
+    draft.use(*(file for file in files if file not in given))
+
+
+def _put_verify(draft: JobDraft, node: SourceNode) -> None:
+    draft.put("check.tls.verify", not read_boolean(node), node)
+
+
+def _put_authorities(draft: JobDraft, node: SourceNode) -> None:
+    path = read_optional_text(node)
+    draft.put_if(bool(path), "check.tls.ca_file", path, node)
+
+
+def _put_server_name(draft: JobDraft, node: SourceNode) -> None:
+    name = read_optional_text(node)
+    draft.put_if(bool(name), "check.server_name", name, node)
+
+
+def _put_minimum(draft: JobDraft, node: SourceNode) -> None:
+    version = read_optional_text(node).upper()
+    if version in ("TLS10", "TLS11"):
+        raise NotCarriedOver("versions below TLS 1.2 are never used")
+    if version not in _TLS_VERSIONS:
+        raise NotCarriedOver("the version is not known")
+    draft.expect({"tls_version": _TLS_VERSIONS[version]}, node)
+
+
+def _put_maximum(draft: JobDraft, node: SourceNode) -> None:
+    if read_optional_text(node).upper() != "TLS13":
+        raise NotCarriedOver("the newest version of TLS that is offered cannot be limited", "tls_version")
+    draft.use(node)
+
+
+def _refuse_inline(draft: JobDraft, node: SourceNode) -> None:
+    raise NotCarriedOver("an authority inside the configuration is not read", "tls.ca_file")
+
+
+def write_cel_text(text: str) -> str:
+    """Return a text as a literal of CEL."""
+    return json.dumps(text, ensure_ascii=False)
+
 
 _BINARY = "!!binary "
 _GROUP = re.compile(r"\$\$|\$\{?\w+\}?")
@@ -48,10 +129,9 @@ def put_tcp(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module:
             raise NotCarriedOver("TLS within TLS cannot be checked", "a dialogue with starttls alone")
         draft.put("check.tls", {"verify": True})
         put_tls(context, draft, module.child("tls_config"))
-    elif module.child("tls_config") is not None:
-        draft.use(module.child("tls_config"), how="there is no TLS")  # type: ignore[arg-type]
-    if tls is not None:
-        draft.use(tls)
+    else:
+        draft.use(module.child("tls_config"), how="there is no TLS")
+    draft.use(tls)
     if dialogue:
         draft.put("check.dialogue", dialogue)
     put_ip_protocol(draft, module)
@@ -72,7 +152,7 @@ def split_address(address: str, default: int | None = None) -> tuple[str, int]:
 
 def _read_dialogue(draft: JobDraft, node: SourceNode | None) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    for entry in read_list(node) if node is not None else []:
+    for entry in read_list(node):
         keys = read_mapping(entry)
         if "expect" in keys and read_optional_text(keys["expect"]):
             lines.append({"receive": translate_pattern(read_text(keys["expect"]), by_line=True)})
@@ -134,7 +214,7 @@ def put_dns(context: ImportContext, draft: JobDraft, probe: ProbeTarget, module:
     if port != 53:
         draft.put("check.port", port, probe.node)
     draft.put("check.name", read_text(name).rstrip(".") or ".", name)
-    draft.put("check.type", record_type, *([kind] if kind is not None else []))
+    draft.put("check.type", record_type, kind)
     over_tls = module.child("dns_over_tls")
     if over_tls is not None and read_boolean(over_tls):
         raise NotCarriedOver("DNS over TLS is not spoken", "a check of kind tls of port 853")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote_plus, urlsplit
 
-from importers.errors import NotCarriedOver
+from importers.source_tree import NotCarriedOver
 from importers.sources.crontab.requests import (
     CommandOption,
     CommandRequest,

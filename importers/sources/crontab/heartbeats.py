@@ -1,6 +1,5 @@
 """Makes a heartbeat of a line of a crontab that pings an address at its end: `backup.sh && curl
-https://hc-ping.com/UUID`.
-"""
+https://hc-ping.com/UUID`."""
 
 from __future__ import annotations
 
@@ -11,10 +10,11 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from importers.errors import NotCarriedOver
+from importers.cron import CronSchedule
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
+from importers.ledger import JobDraft
+from importers.reading import write_duration
+from importers.source_tree import NotCarriedOver, SourceNode
 from importers.sources.crontab.commands import make_name, read_request
 from importers.sources.crontab.lines import STAYS, CronVariables
 from importers.sources.crontab.requests import complete_url
@@ -28,8 +28,6 @@ from importers.sources.crontab.shell import (
     read_words,
     remove_wrappers,
 )
-from importers.values.cron import CronSchedule
-from importers.values.reading import write_duration
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 _TOKENS = re.compile(

@@ -14,13 +14,11 @@ from pathlib import PurePath
 from typing import Any
 from zoneinfo import available_timezones
 
-from importers.errors import UnreadableSource
+from importers.cron import is_schedule
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree
-from importers.source_file import MAX_LEAVES, SourceFile
+from importers.reading import write_duration
+from importers.source_tree import MAX_LEAVES, SourceFile, SourceNode, SourceTree, UnreadableSource
 from importers.sources.crontab.requests import read_number
-from importers.values.cron import is_schedule
-from importers.values.reading import write_duration
 from jobs.problems import KeyPath
 
 _VARIABLE = re.compile(r"""\s*(?P<q>["']?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=q)\s*=\s*(?P<value>.*?)\s*""")

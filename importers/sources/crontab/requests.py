@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from importers.errors import NotCarriedOver
+from importers.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
+from importers.ledger import JobDraft
+from importers.reading import split_url, write_duration
+from importers.source_tree import NotCarriedOver, SourceNode
 from importers.sources.crontab.shell import ShellCommand
-from importers.values.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
-from importers.values.reading import split_url, write_duration
 
 
 @dataclass(slots=True)

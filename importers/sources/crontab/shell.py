@@ -1,4 +1,4 @@
-"""Reads the one program that a command line of a crontab runs. Called by mapping. Pure; nothing is executed.
+"""Reads the one program that a command line of a crontab runs. Pure; nothing is executed.
 
 Understood are redirections of output, `sleep N;` and `cd DIR &&` before, `|| true` after, and programs that only start
 another one, such as `timeout 30`, `flock -n FILE` and `sh -c`. Any other shell syntax is refused with its reason.
@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from importers.errors import NotCarriedOver
-from importers.values.reading import parse_seconds
+from importers.reading import parse_seconds
+from importers.source_tree import NotCarriedOver
 
 _OPERATOR = re.compile(r"[();<>|&]+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -113,13 +113,13 @@ def _expand(words: list[str], variables: Mapping[str, str]) -> list[str]:
 
     Raises NotCarriedOver: the values are longer than MAX_EXPANDED.
     """
-    left = MAX_EXPANDED
+    remaining_characters = MAX_EXPANDED
 
-    def replace(found: re.Match[str]) -> str:
-        nonlocal left
-        value = variables.get(found["braced"] or found["bare"], found[0])
-        left -= len(value)
-        if left < 0:
+    def replace(match: re.Match[str]) -> str:
+        nonlocal remaining_characters
+        value = variables.get(match["braced"] or match["bare"], match[0])
+        remaining_characters -= len(value)
+        if remaining_characters < 0:
             raise NotCarriedOver(f"its variables make it longer than {MAX_EXPANDED} characters")
         return value
 
@@ -144,16 +144,16 @@ def remove_wrappers(command: ShellCommand, variables: Mapping[str, str]) -> dict
 
     Raises NotCarriedOver: nothing is left.
     """
-    known = dict(variables)
+    values = dict(variables)
     while command.words:
         assignment = _ASSIGNMENT.fullmatch(command.words[0])
         if assignment is not None:
-            known[assignment[1]] = assignment[2]
-            command.words = _expand(command.words[1:], known)
+            values[assignment[1]] = assignment[2]
+            command.words = _expand(command.words[1:], values)
             continue
         handler = _WRAPPERS.get(command.program)
         if handler is None:
-            return known
+            return values
         command.words = handler(command, command.words[1:])
     raise NotCarriedOver("it runs nothing")
 

@@ -7,10 +7,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.values.test_variables import TestVariables
+from importers.http_requests import TestVariables
+from importers.ledger import JobDraft
+from importers.reading import write_ranges
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    children_of,
+)
 
 _COMPARISONS = {
     "is": "equals",
@@ -54,13 +58,7 @@ def convert_statuses(operator: str, target: Any) -> list[Any]:
     accepted = [status for status in range(_LEAST_STATUS, _MAX_STATUS + 1) if _accepts(operator, target, status)]
     if not accepted:
         raise NotCarriedOver("no status fulfils it", _NEAREST_OF_OPERATOR)
-    ranges: list[list[int]] = []
-    for status in accepted:
-        if ranges and status == ranges[-1][1] + 1:
-            ranges[-1][1] = status
-        else:
-            ranges.append([status, status])
-    return [low if low == high else f"{low}-{high}" for low, high in ranges]
+    return [int(text) if text.isdecimal() else text for text in write_ranges(accepted)]
 
 
 def _accepts(operator: str, target: Any, status: int) -> bool:
@@ -121,7 +119,7 @@ def put_assertions(
     variables: TestVariables, draft: JobDraft, node: SourceNode | None, step: str = "", *, is_http: bool = True
 ) -> None:
     """Add an expectation for each assertion. Without one about the status, Datadog accepts each status."""
-    entries = list(node.children()) if node is not None else []
+    entries = list(children_of(node))
     if node is not None and not entries:
         draft.use(node)
     has_status = False
@@ -161,7 +159,7 @@ def _fill(variables: TestVariables, entry: dict[str, Any]) -> dict[str, Any]:
 
 def _text(node: SourceNode, key: str) -> str:
     child = node.child(key)
-    return str(child.value) if child is not None and child.value is not None else ""
+    return "" if child is None or child.value is None else str(child.value)
 
 
 def _target(node: SourceNode) -> Any:

@@ -1,4 +1,4 @@
-"""Maps the subtypes of API tests but `multi` to checks. Called by synthetic_tests."""
+"""Maps the subtypes of API tests but `multi` to checks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import get_args
 from urllib.parse import urlsplit
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
+from importers.http_requests import TestVariables
+from importers.ledger import JobDraft
+from importers.reading import read_boolean, read_integer, read_optional_text
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    child_of,
+    children_of,
+)
 from importers.sources.datadog.assertions import put_assertions
 from importers.sources.datadog.requests import put_request, read_timeout
-from importers.values.reading import read_boolean, read_integer, read_optional_text
-from importers.values.test_variables import TestVariables
 from jobs.targets.dns import RecordType
 
 KindMapper = Callable[[TestVariables, JobDraft, SourceNode, SourceNode | None], float]
@@ -48,7 +52,7 @@ def map_ssl(variables: TestVariables, draft: JobDraft, config: SourceNode, optio
     name = request.child("servername")
     if name is not None and name.value:
         draft.put("check.server_name", variables.fill(read_optional_text(name)), name)
-    accepts = options.child("accept_self_signed") if options is not None else None
+    accepts = child_of(options, "accept_self_signed")
     if accepts is not None and accepts.value and read_boolean(accepts):
         draft.put("check.tls.verify", False, accepts, how="no certificate is verified")
     put_assertions(variables, draft, config.child("assertions"), is_http=False)
@@ -77,7 +81,7 @@ def map_dns(variables: TestVariables, draft: JobDraft, config: SourceNode, optio
             value = variables.fill(read_optional_text(node))
             draft.put(f"check.{target}", int(value) if target == "port" and value.isdecimal() else value, node)
     assertions = config.child("assertions")
-    records = [node for node in assertions.children() if _is_about_records(node)] if assertions is not None else []
+    records = [node for node in children_of(assertions) if _is_about_records(node)]
     types = {read_optional_text(node.child("property")).upper() for node in records} or {"A"}
     if len(types) > 1:
         raise NotCarriedOver("a query has one type of record", "a job for each type")
@@ -87,9 +91,8 @@ def map_dns(variables: TestVariables, draft: JobDraft, config: SourceNode, optio
     draft.put("check.type", record_type)
     draft.expect({"rcode": "NOERROR"})
     draft.expect({"answers": {"length": {"at_least": 1}}})
-    for node in assertions.children() if assertions is not None else ():
-        if _is_about_records(node):
-            draft.map_key(node, _put_record_test)
+    for node in records:
+        draft.map_key(node, _put_record_test)
     _put_other_assertions(variables, draft, assertions)
     return _use_timeout(draft, request)
 
@@ -109,7 +112,7 @@ def _put_record_test(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _put_other_assertions(variables: TestVariables, draft: JobDraft, assertions: SourceNode | None) -> None:
-    for node in assertions.children() if assertions is not None else ():
+    for node in children_of(assertions):
         if _is_about_records(node):
             continue
         kind, operator = read_optional_text(node.child("type")), read_optional_text(node.child("operator"))
@@ -129,7 +132,7 @@ def map_connection(variables: TestVariables, draft: JobDraft, config: SourceNode
         _put_url_address(variables, draft, url)
     else:
         _put_address(variables, draft, request, 443)
-        draft.use(*(node for node in (request.child("host"),) if node is not None), how=_ONLY_CONNECTION)
+        draft.use(request.child("host"), how=_ONLY_CONNECTION)
     for key in (
         "message",
         "metadata",
@@ -140,16 +143,11 @@ def map_connection(variables: TestVariables, draft: JobDraft, config: SourceNode
         "service",
     ):
         node = request.child(key)
-        if node is not None and node.value:
-            draft.drop(node, _NO_CLIENT, "check a health URL of the service")
-        elif node is not None:
-            draft.use(node)
+        draft.drop_if(node and node.value, node, _NO_CLIENT, "check a health URL of the service")
     assertions = config.child("assertions")
-    for node in assertions.children() if assertions is not None else ():
-        if read_optional_text(node.child("type")) == "responseTime":
-            _put_other_assertions(variables, draft, assertions)
-            break
-    for node in assertions.children() if assertions is not None else ():
+    if any(read_optional_text(node.child("type")) == "responseTime" for node in children_of(assertions)):
+        _put_other_assertions(variables, draft, assertions)
+    for node in children_of(assertions):
         if not variables.context.ledger.is_recorded(node):
             draft.drop(node, _NO_CLIENT, "check a health URL of the service")
     return _use_timeout(draft, request)
@@ -185,12 +183,12 @@ def _put_address(variables: TestVariables, draft: JobDraft, request: SourceNode,
     text = variables.fill(read_optional_text(port)) or str(default_port)
     if not text.isdecimal() or not int(text):
         raise NotCarriedOver("the request has no port")
-    draft.put("check.port", int(text), *([port] if port is not None else []))
+    draft.put("check.port", int(text), port)
 
 
 def _use_timeout(draft: JobDraft, request: SourceNode) -> float:
     timeout = request.child("timeout")
-    draft.use(*([timeout] if timeout is not None else []))
+    draft.use(timeout)
     for key in _IDLE:
         node = request.child(key)
         if node is not None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.datadog.assertions import put_assertions
-from importers.values.http_requests import put_body, put_header, put_url
-from importers.values.reading import (
-    read_boolean,
+from importers.http_requests import TestVariables, put_body, put_header, put_url
+from importers.ledger import JobDraft
+from importers.reading import (
+    read_flag,
     read_integer,
     read_mapping,
     read_optional_text,
     read_text,
     write_duration,
 )
-from importers.values.test_variables import TestVariables
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    child_of,
+    children_of,
+)
+from importers.sources.datadog.assertions import put_assertions
 from jobs.problems import looks_secret
 
 _NO_REVOCATION = "revocation of certificates is not checked"
@@ -53,9 +56,7 @@ def put_request(
 
 
 def _put_headers(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
-    if node is None:
-        return
-    if not node.value:
+    if node is not None and not node.value:
         draft.use(node)
     for header in read_mapping(node).values():
         value = variables.fill_or_reference(read_optional_text(header), f"{draft.name}-{header.key}")
@@ -69,9 +70,7 @@ def _put_headers(variables: TestVariables, draft: JobDraft, node: SourceNode | N
 
 
 def _put_query(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
-    if node is None:
-        return
-    if not node.value:
+    if node is not None and not node.value:
         draft.use(node)
     for parameter in read_mapping(node).values():
         value = variables.fill_or_reference(read_optional_text(parameter), f"{draft.name}-{parameter.key}")
@@ -88,13 +87,12 @@ def _put_body(variables: TestVariables, draft: JobDraft, node: SourceNode, path:
     if content_type == _MULTIPART or (form is not None and form.value) or (node.child("files") or node).value == "?":
         raise NotCarriedOver("a form of several parts cannot be sent", "a body of text, JSON or a form")
     text = read_optional_text(body)
-    nodes = [child for child in (body, kind) if child is not None]
     if not text:
-        draft.use(*nodes)
+        draft.use(body, kind)
         return
     if content_type == "graphql":
         content_type = "application/json"
-    put_body(variables.context, draft, variables.fill(text), content_type, *nodes, path=path)
+    put_body(variables.context, draft, variables.fill(text), content_type, body, kind, path=path)
 
 
 def _put_auth(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
@@ -153,53 +151,29 @@ def _put_certificate(variables: TestVariables, draft: JobDraft, node: SourceNode
 
 
 def _put_proxy(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
-    url = node.child("url") if node is not None else None
-    if node is None or url is None:
+    url = child_of(node, "url")
+    if url is None:
         return
     draft.put(f"{path}.proxy", variables.fill(read_text(url)).rstrip("/"), url)
-    headers = node.child("headers")
-    for header in headers.children() if headers is not None else ():
+    for header in children_of(child_of(node, "headers")):
         draft.drop(header, "a proxy gets no headers but its credentials", "proxy_auth")
 
 
 def _put_flags(draft: JobDraft, node: SourceNode, path: str, options: SourceNode | None) -> None:
-    follow = _first(node.child("follow_redirects"), options, "follow_redirects")
-    if follow is None or follow.value is None or not read_boolean(follow):
-        draft.put(f"{path}.redirects", 0, *([follow] if follow is not None else []))
-    else:
-        draft.use(follow)
-    insecure = _first(node.child("allow_insecure"), options, "allow_insecure")
-    if insecure is not None and insecure.value is not None and read_boolean(insecure):
-        draft.put(f"{path}.tls.verify", False, insecure)
-    elif insecure is not None:
-        draft.use(insecure)
-    version = _first(node.child("httpVersion"), options, "httpVersion")
-    if version is not None and read_optional_text(version) in ("http2", "any"):
-        draft.put(f"{path}.http2", True, version)
-    elif version is not None:
-        draft.use(version)
+    follow, insecure, version = (
+        node.child(key) or child_of(options, key) for key in ("follow_redirects", "allow_insecure", "httpVersion")
+    )
+    draft.put_if(not read_flag(follow), f"{path}.redirects", 0, follow)
+    draft.put_if(read_flag(insecure), f"{path}.tls.verify", False, insecure)
+    draft.put_if(read_optional_text(version) in ("http2", "any"), f"{path}.http2", True, version)
     unsaved = node.child("noSavingResponseBody")
-    if unsaved is not None and unsaved.value is not None and read_boolean(unsaved):
-        draft.put(f"{path}.keep_body", 0, unsaved)
-    elif unsaved is not None:
-        draft.use(unsaved)
+    draft.put_if(read_flag(unsaved), f"{path}.keep_body", 0, unsaved)
     for key in ("checkCertificateRevocation", "disableAiaIntermediateFetching"):
-        if (child := _first(node.child(key), options, key)) is not None:
-            _drop_if_set(draft, child, _NO_REVOCATION)
+        child = node.child(key) or child_of(options, key)
+        draft.drop_if(child and child.value, child, _NO_REVOCATION)
     for child in node.children():
         if child.key in _IDLE or not child.value:
             draft.use(*(leaf for leaf in child.leaves() if not leaf.value or child.is_leaf))
-
-
-def _first(node: SourceNode | None, options: SourceNode | None, key: str) -> SourceNode | None:
-    return node if node is not None else options.child(key) if options is not None else None
-
-
-def _drop_if_set(draft: JobDraft, node: SourceNode, why: str) -> None:
-    if node.value:
-        draft.drop(node, why)
-    else:
-        draft.use(node)
 
 
 def read_timeout(node: SourceNode | None, default: float) -> float:
@@ -227,7 +201,7 @@ _NO_EXTRACTION = "save the value by a JSONPath or a regular expression"
 def map_steps(variables: TestVariables, draft: JobDraft, config: SourceNode, options: SourceNode | None) -> float:
     """Set the steps, and return the seconds of all of them together. Raises NotCarriedOver."""
     listed = config.child("steps")
-    steps = list(listed.children()) if listed is not None else []
+    steps = list(children_of(listed))
     requests = [node for node in steps if read_optional_text(node.child("subtype")) not in ("wait",)]
     if not 0 < len(requests) <= _MAX_STEPS:
         raise NotCarriedOver(f"the test has {len(requests)} steps with requests; 1 to {_MAX_STEPS} are possible")
@@ -265,20 +239,19 @@ def _put_name(draft: JobDraft, node: SourceNode, number: int, names: set[str], s
         name = f"{base[: _MAX_NAME - 5]} ({attempt})"
     names.add(name)
     how = "" if child is None or name == child.value else f"the step is named {name}"
-    draft.put(f"{step}.name", name, *([child] if child is not None else []), how=how)
-    draft.use(*(one for one in (node.child("subtype"), node.child("id")) if one is not None))
+    draft.put(f"{step}.name", name, child, how=how)
+    draft.use(node.child("subtype"), node.child("id"))
 
 
 def _put_extractions(variables: TestVariables, draft: JobDraft, node: SourceNode | None, step: str) -> None:
-    for value in node.children() if node is not None else ():
+    for value in children_of(node):
         name = read_optional_text(value.child("name"))
         try:
             source = _convert_extraction(value)
         except NotCarriedOver as error:
             draft.drop(value, error.why, error.nearest)
             continue
-        secure = value.child("secure")
-        if secure is not None and secure.value is not None and read_boolean(secure):
+        if read_flag(value.child("secure")):
             source["secret"] = True
         draft.put(f"{step}.save.{variables.save(name)}", source, *value.leaves())
     if node is not None and not node.value:
@@ -305,15 +278,13 @@ def _convert_extraction(node: SourceNode) -> dict[str, Any]:
 
 def _put_step_flags(draft: JobDraft, node: SourceNode, step: str) -> None:
     allows = node.child("allowFailure")
-    is_allowed = allows is not None and allows.value is not None and read_boolean(allows)
+    is_allowed = read_flag(allows)
     if is_allowed:
         for entry in draft.get(f"{step}.expect") or []:
             entry["severity"] = "degraded"
     how = "its expectations degrade the run; a step without an answer ends it" if is_allowed else ""
-    draft.use(*([allows] if allows is not None else []), how=how)
-    critical = node.child("isCritical")
-    if critical is not None:
-        draft.use(critical)
+    draft.use(allows, how=how)
+    draft.use(node.child("isCritical"))
     for key in ("retry", "exitIfSucceed", "extractedValuesFromScript"):
         child = node.child(key)
         if child is None:

@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree
-from importers.source_file import SourceFile
+from importers.reading import find_text
+from importers.source_tree import SourceFile, SourceNode, SourceTree, UnreadableSource
 from importers.sources.datadog.synthetic_tests import import_test
-from importers.terraform.resources import has_resources, is_hcl, read_resources
-from importers.values.reading import find_text
+from importers.terraform import has_resources, is_hcl, read_resources
 from jobs.problems import KeyPath, dotted_path
 
 RESOURCE = "datadog_synthetics_test"
@@ -92,15 +90,15 @@ class _Conversion:
 
 def convert_resource(node: SourceNode) -> SourceTree:
     """Return a tree in the form of the API."""
-    made = _Conversion()
+    conversion = _Conversion()
     values = node.value if isinstance(node.value, dict) else {}
-    _convert(made, values, (), ("config",), node.path)
-    value = _with_lists(made.value)
+    _convert(conversion, values, (), ("config",), node.path)
+    value = _with_lists(conversion.value)
 
     def origin(path: KeyPath) -> KeyPath:
-        while path and path not in made.origins:
+        while path and path not in conversion.origins:
             path = path[:-1]
-        return made.origins.get(path, node.path)
+        return conversion.origins.get(path, node.path)
 
     return SourceTree(
         node.tree.file,
@@ -110,7 +108,9 @@ def convert_resource(node: SourceNode) -> SourceTree:
     )
 
 
-def _convert(made: _Conversion, values: Mapping[str, Any], path: KeyPath, config: KeyPath, origin: KeyPath) -> None:
+def _convert(
+    conversion: _Conversion, values: Mapping[str, Any], path: KeyPath, config: KeyPath, origin: KeyPath
+) -> None:
     """`path`: where other keys belong. `config`: where requests and assertions belong."""
     for key, value in values.items():
         source = (*origin, key)
@@ -118,7 +118,7 @@ def _convert(made: _Conversion, values: Mapping[str, Any], path: KeyPath, config
             block, place = _only_block(value, source)
             if isinstance(block, dict):
                 _convert_mapping(
-                    made,
+                    conversion,
                     block,
                     (*config, "request", *_REQUEST_PARTS[key]),
                     place,
@@ -127,20 +127,20 @@ def _convert(made: _Conversion, values: Mapping[str, Any], path: KeyPath, config
         elif key in _OPTIONS:
             block, place = _only_block(value, source)
             if isinstance(block, dict):
-                _convert_mapping(made, block, ("options",), place)
+                _convert_mapping(conversion, block, ("options",), place)
         elif key in ("api_step", "step") and isinstance(value, list):
             for index, step in enumerate(value):
                 if isinstance(step, dict):
                     deeper = (*config, "steps", index)
-                    _convert(made, step, deeper, deeper, (*source, index))
+                    _convert(conversion, step, deeper, deeper, (*source, index))
         elif key in _OF_CONFIG:
-            _convert_mapping(made, {key: value}, config, origin)
+            _convert_mapping(conversion, {key: value}, config, origin)
         else:
-            _convert_mapping(made, {key: value}, path, origin)
+            _convert_mapping(conversion, {key: value}, path, origin)
 
 
 def _convert_mapping(
-    made: _Conversion, values: Mapping[str, Any], path: KeyPath, origin: KeyPath, *, is_free: bool = False
+    conversion: _Conversion, values: Mapping[str, Any], path: KeyPath, origin: KeyPath, *, is_free: bool = False
 ) -> None:
     """`is_free`: its keys are those of a user, such as names of headers."""
     for key, value in values.items():
@@ -149,13 +149,13 @@ def _convert_mapping(
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             if key in _LISTS or len(value) > 1:
                 for index, one in enumerate(value):
-                    _convert_mapping(made, one, (*target, index), (*source, index))
+                    _convert_mapping(conversion, one, (*target, index), (*source, index))
             else:
-                _convert_mapping(made, value[0], target, (*source, 0))
+                _convert_mapping(conversion, value[0], target, (*source, 0))
         elif isinstance(value, dict) and not is_free:
-            _convert_mapping(made, value, target, source, is_free=key == "headers")
+            _convert_mapping(conversion, value, target, source, is_free=key == "headers")
         else:
-            made.put(target, value, source)
+            conversion.put(target, value, source)
 
 
 def _only_block(value: Any, source: KeyPath) -> tuple[Any, KeyPath]:
@@ -203,13 +203,13 @@ def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
             continue
         root = context.add_tree(file.tree)
         variables = root.child("variables")
-        found = list(_list_tests(root))
-        if variables is not None and not any(map(_is_test, found)):
+        listed = list(_list_tests(root))
+        if variables is not None and not any(map(_is_test, listed)):
             _read_globals(context, variables, globals_)
             continue
-        if root.child("tests") is None and not any(map(_is_test, found)):
+        if root.child("tests") is None and not any(map(_is_test, listed)):
             raise UnreadableSource(file.shown, "has no tests", _EXPECTED)
-        tests += found
+        tests += listed
     for node in tests:
         if _is_test(node):
             import_test(context, node, globals_)

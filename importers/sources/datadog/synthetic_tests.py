@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.import_context import ImportContext
-from importers.job_draft import JobDraft, KeyHandler
-from importers.ledger import SourceNode, refuse_unresolved
+from importers.http_requests import TestVariables
+from importers.import_context import ImportContext, add_listed_entry
+from importers.ledger import JobDraft, KeyHandler, use_key
+from importers.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    child_of,
+    children_of,
+    refuse_unresolved,
+)
 from importers.sources.datadog.kinds import MAPPED_SUBTYPES, REFUSED_SUBTYPES
 from importers.sources.datadog.requests import map_steps
-from importers.values.reading import find_text, read_integer, read_optional_text, split_tags, write_duration
-from importers.values.sections import add_listed_entry
-from importers.values.test_variables import TestVariables
 from jobs.policies.execution import MAX_ATTEMPTS, MAX_RUN_TIMEOUT
 
 DEFAULT_TICK = 60
@@ -30,15 +34,15 @@ _HANDLED_BY_KIND = (*_HANDLED, "disableAiaIntermediateFetching", "tick_every", "
 
 def put_options(context: ImportContext, draft: JobDraft, options: SourceNode | None, attempt: float) -> None:
     """Set schedule, timeouts, retries and the alert rule. `attempt`: seconds of the timeout of one attempt."""
-    tick = _child(options, "tick_every")
+    tick = child_of(options, "tick_every")
     seconds = read_integer(tick) if tick is not None and tick.value else DEFAULT_TICK
     if seconds > _MAX_SECONDS:
         raise NotCarriedOver("its interval is too long")
-    draft.put("schedule", {"every": write_duration(max(seconds, 1))}, *_given(tick))
-    _put_retry(draft, _child(options, "retry"), min(attempt, MAX_RUN_TIMEOUT))
+    draft.put("schedule", {"every": write_duration(max(seconds, 1))}, tick)
+    _put_retry(draft, child_of(options, "retry"), min(attempt, MAX_RUN_TIMEOUT))
     _put_alert(draft, options)
-    _put_scheduling(context, draft, _child(options, "scheduling"))
-    for child in options.children() if options is not None else ():
+    _put_scheduling(context, draft, child_of(options, "scheduling"))
+    for child in children_of(options):
         if context.ledger.is_recorded(child):
             continue
         if child.key == "min_location_failed" and child.value not in (None, 0, 1):
@@ -49,16 +53,8 @@ def put_options(context: ImportContext, draft: JobDraft, options: SourceNode | N
             draft.use(child, how=_SETTING_OF_DATADOG)
 
 
-def _child(node: SourceNode | None, *keys: str) -> SourceNode | None:
-    return node.child(*keys) if node is not None else None
-
-
-def _given(node: SourceNode | None) -> list[SourceNode]:
-    return [] if node is None else [node]
-
-
 def _put_retry(draft: JobDraft, node: SourceNode | None, attempt: float) -> None:
-    count_node, interval_node = _child(node, "count"), _child(node, "interval")
+    count_node, interval_node = child_of(node, "count"), child_of(node, "interval")
     count = read_integer(count_node) if count_node is not None and count_node.value else 0
     wait = (read_integer(interval_node) if interval_node is not None and interval_node.value else 300) / 1000
     fitting = int((MAX_RUN_TIMEOUT + wait) // (attempt + wait)) if attempt + wait > 0 else 1
@@ -68,36 +64,34 @@ def _put_retry(draft: JobDraft, node: SourceNode | None, attempt: float) -> None
         retry |= {"backoff": "constant", "initial": write_duration(wait), "jitter": "none", "on": _RETRIED}
         retry["non_idempotent"] = True
     how = "" if attempts == count + 1 else f"{attempts} attempts, as a run lasts at most 8 minutes"
-    draft.put("retry", retry, *_given(count_node), *_given(interval_node), how=how)
+    draft.put("retry", retry, count_node, interval_node, how=how)
     draft.put("timeout.attempt", write_duration(attempt))
     draft.put("timeout.run", write_duration(attempts * attempt + (attempts - 1) * wait))
 
 
 def _put_alert(draft: JobDraft, options: SourceNode | None) -> None:
     rule: dict[str, Any] = {"open_after": 1}
-    duration = _child(options, "min_failure_duration")
+    duration = child_of(options, "min_failure_duration")
     if duration is not None and duration.value:
         rule["for"] = write_duration(read_integer(duration))
-    priority = _child(options, "monitor_priority")
+    priority = child_of(options, "monitor_priority")
     if priority is not None and priority.value in _SEVERITIES:
         rule["severity"] = _SEVERITIES[priority.value]
         draft.use(priority, how=f"the severity {rule['severity']}")
-    renotify = _child(options, "monitor_options", "renotify_interval")
+    renotify = child_of(options, "monitor_options", "renotify_interval")
     if renotify is not None and renotify.value:
         rule["remind_every"] = write_duration(read_integer(renotify) * 60)
-    draft.put("alerts", [rule], *_given(duration), *_given(renotify))
-    settings = _child(options, "monitor_options")
-    for child in settings.children() if settings is not None else ():
-        if child.key == "renotify_interval" or not child.value:
-            draft.use(child)
-        else:
-            draft.drop(child, "a message is made by alerting.templates", "escalate and remind_every of the rule")
+    draft.put("alerts", [rule], duration, renotify)
+    for child in children_of(child_of(options, "monitor_options")):
+        has_effect = child.key != "renotify_interval" and child.value
+        nearest = "escalate and remind_every of the rule"
+        draft.drop_if(has_effect, child, "a message is made by alerting.templates", nearest)
 
 
 def _put_scheduling(context: ImportContext, draft: JobDraft, node: SourceNode | None) -> None:
     """Times at which the test runs become windows outside of which the job pauses."""
-    frames, zone = _child(node, "timeframes"), _child(node, "timezone")
-    for frame in frames.children() if frames is not None else ():
+    frames, zone = child_of(node, "timeframes"), child_of(node, "timezone")
+    for frame in children_of(frames):
         day, begin, end = (frame.child(key) for key in ("day", "from", "to"))
         try:
             if day is None or begin is None or end is None or day.value not in range(1, 8):
@@ -116,7 +110,7 @@ def _put_scheduling(context: ImportContext, draft: JobDraft, node: SourceNode | 
             draft.drop(frame, error.why, error.nearest)
         else:
             draft.use(*frame.leaves(), how="a window outside of which the job pauses")
-    draft.use(*_given(zone))
+    draft.use(zone)
 
 
 _REFUSED_TYPES = {
@@ -124,7 +118,7 @@ _REFUSED_TYPES = {
     "mobile": ("there are no mobile devices", "steps for the requests of the app"),
     "network": ("paths of packets are not traced", "a job of the kind tcp"),
 }
-_STATE_OF_DATADOG = "state of Datadog, which the job does not need"
+_USE_STATE = use_key("state of Datadog, which the job does not need")
 _MAX_DESCRIPTION = 500
 
 
@@ -135,8 +129,7 @@ def import_test(context: ImportContext, node: SourceNode, globals_: Mapping[str,
         why, nearest = _REFUSED_TYPES.get(kind, (f"a test of the type {kind} has no equivalent", ""))
         context.ledger.record_rest(node, why, nearest)
         return
-    names = [child for child in (node.child("name"),) if child is not None]
-    draft = context.new_job(find_text(node.child("name")) or "test", node, *names)
+    draft = context.new_job(find_text(node.child("name")) or "test", node, node.child("name"))
     try:
         _put_check(context, draft, node, globals_)
     except NotCarriedOver as error:
@@ -159,14 +152,11 @@ def _put_check(
         raise NotCarriedOver(f"a test of the subtype {subtype} has no equivalent")
     variables = _read_variables(context, draft, config, globals_)
     variables.are_steps = subtype == "multi"
-    draft.use(*(child for child in (node.child("type"), node.child("subtype")) if child is not None))
+    draft.use(node.child("type"), node.child("subtype"))
     seconds = mapper(variables, draft, config, options)
     put_options(context, draft, options, seconds)
     script = config.child("variablesFromScript")
-    if script is not None and script.value:
-        draft.drop(script, "there are no scripts", "write the values of the variables")
-    elif script is not None:
-        draft.use(script)
+    draft.drop_if(script and script.value, script, "there are no scripts", "write the values of the variables")
 
 
 def _read_variables(
@@ -177,7 +167,7 @@ def _read_variables(
     variables.values.update({name: (value, None) for name, value in context.options.variables.items()})
     for key in ("configVariables", "variables"):
         listed = config.child(key)
-        for node in listed.children() if listed is not None else ():
+        for node in children_of(listed):
             name = read_optional_text(node.child("name"))
             if read_optional_text(node.child("type")) == "global":
                 if name not in variables.values:
@@ -189,8 +179,7 @@ def _read_variables(
             if "{{" not in text:  # a pattern such as {{ numeric(3) }} is different in each run
                 variables.values.setdefault(name, (text, value))
             draft.use(*(leaf for leaf in node.leaves() if leaf.key != "pattern"))
-            if value is not None:
-                draft.use(value)
+            draft.use(value)
         if listed is not None and not listed.value:
             draft.use(listed)
     return variables
@@ -211,20 +200,14 @@ def _map_message(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _map_status(draft: JobDraft, node: SourceNode) -> None:
-    if node.value == "paused":
-        draft.put("enabled", False, node)
-    else:
-        draft.use(node)
+    draft.put_if(node.value == "paused", "enabled", False, node)
 
 
 def _map_tags(draft: JobDraft, node: SourceNode) -> None:
     texts = [str(child.value) for child in node.children() if isinstance(child.value, str)]
     tags = split_tags(texts)
-    if tags:
-        how = "a tag without a value has the value true" if "true" in tags.values() else ""
-        draft.put("tags", tags, node, how=how)
-    else:
-        draft.use(node)
+    how = "a tag without a value has the value true" if "true" in tags.values() else ""
+    draft.put_if(bool(tags), "tags", tags, node, how=how)
 
 
 def _map_locations(draft: JobDraft, node: SourceNode) -> None:
@@ -235,41 +218,13 @@ def _map_locations(draft: JobDraft, node: SourceNode) -> None:
     raise NotCarriedOver("the scheduler checks from where it runs", nearest)
 
 
-def _use_state(draft: JobDraft, node: SourceNode) -> None:
-    draft.use(node, how=_STATE_OF_DATADOG)
-
-
 _HANDLERS: dict[str, KeyHandler] = {
     "message": _map_message,
     "status": _map_status,
     "tags": _map_tags,
     "locations": _map_locations,
-    **dict.fromkeys(
-        (
-            "public_id",
-            "monitor_id",
-            "creator",
-            "created_at",
-            "modified_at",
-            "modified_by",
-            "org_id",
-            "id",
-            "overall_state",
-        ),
-        _use_state,
-    ),
-    **dict.fromkeys(
-        (
-            "overall_state_modified",
-            "created_by",
-            "deleted_at",
-            "editor",
-            "version",
-            "force_delete_dependencies",
-            "forceDeleteDependencies",
-            "steps",
-            "stepCount",
-        ),
-        _use_state,
-    ),
+    **dict.fromkeys(("public_id", "monitor_id", "creator", "created_at", "modified_at", "modified_by"), _USE_STATE),
+    **dict.fromkeys(("org_id", "id", "overall_state", "overall_state_modified", "created_by"), _USE_STATE),
+    **dict.fromkeys(("deleted_at", "editor", "version", "force_delete_dependencies"), _USE_STATE),
+    **dict.fromkeys(("forceDeleteDependencies", "steps", "stepCount"), _USE_STATE),
 }

@@ -1,5 +1,1 @@
-"""The source `gatus`: endpoints, external endpoints and suites become jobs. See importers.registry."""
-
-from importers.sources.gatus.files import detects, import_files
-
-__all__ = ["detects", "import_files"]
+"""The source `gatus`: endpoints, external endpoints and suites become jobs."""

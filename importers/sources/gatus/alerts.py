@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext, make_slug, make_unique
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode
-from importers.sources.gatus.clients import read_known_text
-from importers.values.reading import (
+from importers.ledger import JobDraft
+from importers.reading import (
     read_boolean,
     read_integer,
     read_list,
@@ -21,6 +18,8 @@ from importers.values.reading import (
     read_text,
     write_duration,
 )
+from importers.source_tree import NotCarriedOver, SourceNode
+from importers.sources.gatus.clients import read_known_text
 
 FAILURES, SUCCESSES = 3, 2
 """The thresholds of Gatus without a value."""
@@ -46,20 +45,20 @@ def _put_alert(context: ImportContext, defaults: AlertDefaults, draft: JobDraft,
     if "type" not in keys:
         raise NotCarriedOver("the alert has no type")
     provider = read_text(keys["type"])
-    known = {**defaults.alerts.get(provider, {}), **keys}
-    enabled = known.get("enabled")
+    settings = {**defaults.alerts.get(provider, {}), **keys}
+    enabled = settings.get("enabled")
     if enabled is not None and not read_boolean(enabled):
         context.ledger.record_rest(node, "the alert is disabled", job=draft.name)
         return
     names = {rule["name"] for rule in draft.definition.get("alerts", [])}
     rule: dict[str, Any] = {
         "name": make_unique(make_slug(provider), names),
-        "open_after": _threshold(known.get("failure-threshold"), FAILURES),
-        "close_after": _threshold(known.get("success-threshold"), SUCCESSES),
+        "open_after": _threshold(settings.get("failure-threshold"), FAILURES),
+        "close_after": _threshold(settings.get("success-threshold"), SUCCESSES),
     }
     used = [keys[key] for key in ("failure-threshold", "success-threshold", "enabled") if key in keys]
-    if "minimum-reminder-interval" in known and read_seconds(known["minimum-reminder-interval"]):
-        rule["remind_every"] = write_duration(read_seconds(known["minimum-reminder-interval"]))
+    if "minimum-reminder-interval" in settings and read_seconds(settings["minimum-reminder-interval"]):
+        rule["remind_every"] = write_duration(read_seconds(settings["minimum-reminder-interval"]))
     used += [keys[key] for key in ("minimum-reminder-interval",) if key in keys]
     if provider in defaults.channels:
         rule["notify"] = defaults.channels[provider]

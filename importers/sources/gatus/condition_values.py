@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from importers.errors import NotCarriedOver
-from importers.values.reading import parse_seconds
+from importers.reading import parse_seconds
+from importers.source_tree import NotCarriedOver
 
 OPERATORS = ("==", "!=", "<=", ">=", ">", "<")
 """In the order in which Gatus looks for them."""
@@ -178,17 +178,17 @@ def glob_to_regex(pattern: str) -> str | None:
     parts: list[str] = []
     at = 0
     while at < len(pattern):
-        found = _GLOB.match(pattern, at)
-        if found is None or found[5] == "[" or (found[5] == "\\" and at == len(pattern) - 1):
+        piece = _GLOB.match(pattern, at)
+        if piece is None or piece[5] == "[" or (piece[5] == "\\" and at == len(pattern) - 1):
             return None
-        escaped, star, one, group, plain = found.groups()
+        escaped, star, one, group, plain = piece.groups()
         if star or one:
             parts.append(".*" if star else ".")
         elif group:
             parts.append("[" + re.sub(r"(?<!^)\[", r"\\[", group[1:-1]) + "]")
         else:
             parts.append(re.escape(escaped or plain))
-        at = found.end()
+        at = piece.end()
     return "".join(parts)
 
 

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from importers.errors import NotCarriedOver
+from importers.reading import write_duration, write_ranges
+from importers.source_tree import NotCarriedOver
 from importers.sources.gatus.condition_values import (
     Condition,
     Entry,
@@ -24,7 +25,6 @@ from importers.sources.gatus.condition_values import (
     parse_int,
     to_number,
 )
-from importers.values.reading import write_duration
 
 _PART = re.compile(r"(?P<key>[^.\[\]]+)|\[(?P<index>\d+)\]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,13 +61,13 @@ def split_path(path: str) -> list[str | int]:
     while at < len(path):
         if path[at] == "." and at:
             at += 1
-        found = _PART.match(path, at)
-        if found is None:
+        part = _PART.match(path, at)
+        if part is None:
             raise NotCarriedOver(
                 "the path is not known: expected keys and indexes, such as data[0].id", "json with a JSONPath"
             )
-        parts.append(found["key"] if found["key"] is not None else int(found["index"]))
-        at = found.end()
+        parts.append(part["key"] if part["key"] is not None else int(part["index"]))
+        at = part.end()
     return parts
 
 
@@ -186,31 +186,21 @@ def _status(condition: Condition, kind: str) -> MappedCondition:
     if kind != "http":
         # Of other kinds, Gatus's status is 0 where a connection is enough.
         return _constant(bool(_texts_that_hold(condition, ("0",))))
-    found = [int(text) for text in _texts_that_hold(condition, STATUSES)]
-    if not found:
+    statuses = [int(text) for text in _texts_that_hold(condition, STATUSES)]
+    if not statuses:
         return _constant(False)
-    return MappedCondition([{"status": _write_ranges(found)}])
-
-
-def _write_ranges(numbers: list[int]) -> str:
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    return MappedCondition([{"status": ",".join(write_ranges(statuses))}])
 
 
 def _connected(condition: Condition, kind: str) -> MappedCondition:
-    found = _texts_that_hold(condition, ("true", "false"))
-    if found == ["true"]:
+    states = _texts_that_hold(condition, ("true", "false"))
+    if states == ["true"]:
         return MappedCondition()  # what each check requires
-    if found == ["false"]:
+    if states == ["false"]:
         if kind == "dns":
             raise NotCarriedOver("a DNS check cannot expect that there is no answer")
         return MappedCondition([{"error": list(ERRORS)}])
-    return _constant(bool(found))
+    return _constant(bool(states))
 
 
 def _rcode(condition: Condition, kind: str) -> MappedCondition:

@@ -7,17 +7,10 @@ import re
 from functools import partial
 from typing import Any
 
-from importers.errors import NotCarriedOver
+from importers.http_requests import put_body, put_header
 from importers.import_context import ImportContext, make_slug, make_unique
-from importers.job_draft import JobDraft, KeyHandler, drop_key
-from importers.ledger import SourceNode
-from importers.sources.gatus.alerts import AlertDefaults, put_alerts
-from importers.sources.gatus.clients import put_client, read_known_text
-from importers.sources.gatus.condition_values import Placeholder, parse_condition
-from importers.sources.gatus.conditions import RCODES, map_condition
-from importers.sources.gatus.kinds import fill_body, find_kind, put_target
-from importers.values.http_requests import put_body, put_header
-from importers.values.reading import (
+from importers.ledger import JobDraft, KeyHandler, drop_key
+from importers.reading import (
     read_boolean,
     read_list,
     read_mapping,
@@ -26,6 +19,15 @@ from importers.values.reading import (
     read_text,
     write_duration,
 )
+from importers.source_tree import (
+    NotCarriedOver,
+    SourceNode,
+    children_of,
+)
+from importers.sources.gatus.alerts import AlertDefaults, put_alerts
+from importers.sources.gatus.clients import fill_body, find_kind, put_client, put_target, read_known_text
+from importers.sources.gatus.condition_values import Placeholder, parse_condition
+from importers.sources.gatus.conditions import RCODES, map_condition
 
 _START = re.compile(r"(\d{2}):(\d{2})")
 _DAYS = {"sunday": "SUN", "monday": "MON", "tuesday": "TUE", "wednesday": "WED", "thursday": "THU", "friday": "FRI",
@@ -174,7 +176,7 @@ def put_request(context: ImportContext, draft: JobDraft, endpoint: SourceNode, p
     """Set method, headers and body of a request."""
     headers = endpoint.child("headers")
     content_type = ""
-    for header in headers.children() if headers is not None else ():
+    for header in children_of(headers):
         if header.key.lower() == "content-type":
             content_type = read_optional_text(header)
         draft.map_key(header, partial(_put_header, context, path))
@@ -226,7 +228,7 @@ def put_conditions(draft: JobDraft, endpoint: SourceNode, kind: str) -> None:
     """Set `expect` from the conditions. Without one about the status, Gatus accepts any."""
     conditions = endpoint.child("conditions")
     subjects: set[Placeholder] = set()
-    for node in conditions.children() if conditions is not None else ():
+    for node in children_of(conditions):
         try:
             mapped = map_condition(parse_condition(read_known_text(node)), kind)
         except NotCarriedOver as error:
@@ -262,9 +264,8 @@ def map_external(endpoint: SourceNode, context: ImportContext, defaults: AlertDe
         f"a new token for the pings of {draft.name}, with at least 16 characters: openssl rand -hex 16",
         endpoint.child("token"),
     )
-    nodes = [node for node in (endpoint.child("token"),) if node is not None]
     how = "a new secret; the program pings /api/ping/TOKEN instead of /api/v1/endpoints/KEY/external"
-    draft.put("check.token", token, *nodes, how=how)
+    draft.put("check.token", token, endpoint.child("token"), how=how)
     interval = endpoint.child("heartbeat", "interval")
     try:
         seconds = read_seconds(interval) if interval is not None else 0.0
@@ -276,8 +277,7 @@ def map_external(endpoint: SourceNode, context: ImportContext, defaults: AlertDe
         draft.put("check.grace", write_duration(_SHORTEST_GRACE))
     else:
         draft.put("check.period", write_duration(_WITHOUT_INTERVAL))
-        if interval is not None:
-            draft.use(interval, how="no regular ping is expected: a period of a year")
+        draft.use(interval, how="no regular ping is expected: a period of a year")
     draft.map_keys(
         endpoint,
         {

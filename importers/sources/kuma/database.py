@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from importers.errors import UnreadableSource
+from importers.source_tree import UnreadableSource
 
 MAGIC = b"SQLite format 3\0"
 MAX_ROWS = 20_000

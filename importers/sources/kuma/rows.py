@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.documents.parse_result import depth_exceeds
-from importers.errors import UnreadableSource
-from importers.ledger import SourceNode
+from importers.source_tree import SourceNode, UnreadableSource
 
 BOOKKEEPING_COLUMNS = frozenset(
     {"id", "user_id", "created_date", "modified_date", "last_updated_date", "dns_last_result", "last_start_date"}
@@ -242,7 +241,7 @@ def omit_empty(value: Any) -> Any:
 
 
 def parse_json_column(value: Any, file: str, place: str) -> Any:
-    """Return the same as parse_json_text. Raises UnreadableSource: the text is nested too deeply."""
+    """Return the document of a JSON text, or the text itself. Raises UnreadableSource: it is nested too deeply."""
     parsed = parse_json_text(value)
     if parsed is value and isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:

@@ -7,10 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext
-from importers.ledger import SourceNode, SourceTree
-from importers.source_file import SourceFile
+from importers.source_tree import (
+    SourceFile,
+    SourceNode,
+    SourceTree,
+    UnreadableSource,
+    child_of,
+    children_of,
+)
+from importers.sources.kuma.alerting import import_maintenances, import_notifications
 from importers.sources.kuma.database import (
     DEFINITION_TABLES,
     MAGIC,
@@ -22,9 +28,7 @@ from importers.sources.kuma.database import (
     KumaDatabase,
     open_database,
 )
-from importers.sources.kuma.maintenance import import_maintenances
-from importers.sources.kuma.monitors.importing import import_groups, import_monitors, use_idle_columns
-from importers.sources.kuma.notifications import import_notifications
+from importers.sources.kuma.monitors import import_groups, import_monitors, use_idle_columns
 from importers.sources.kuma.rows import (
     JSON_COLUMNS,
     OPTION_COLUMNS,
@@ -57,7 +61,7 @@ def read_backup(context: ImportContext, written: SourceTree) -> KumaRows:
     rows = KumaRows(is_backup=True)
     for key, table in _LISTS.items():
         listed = root.child(key)
-        for node in listed.children() if listed is not None else ():
+        for node in children_of(listed):
             if isinstance(node.value, dict):
                 entry = written.value[key][node.path[-1]]
                 rows.tables.setdefault(table, []).append(_read_row(context, table, node, entry))
@@ -122,12 +126,12 @@ def _read_row(context: ImportContext, table: str, node: SourceNode, written: Map
 def _read_links(rows: KumaRows, row: KumaRow) -> None:
     """Add the rows that a backup has as keys of a monitor."""
     notifications = row.node.child("notificationIDList")
-    for node in notifications.children() if notifications is not None else ():
+    for node in children_of(notifications):
         if node.key.isdecimal() and node.value:
             link = {"monitor_id": row.identifier, "notification_id": int(node.key)}
             rows.tables.setdefault("monitor_notification", []).append(KumaRow("monitor_notification", node, link))
     tags = row.node.child("tags")
-    for node in tags.children() if tags is not None else ():
+    for node in children_of(tags):
         if not isinstance(node.value, dict):
             continue
         tag: Mapping[str, Any] = node.value
@@ -189,7 +193,7 @@ def _read_database(file: SourceFile, context: ImportContext) -> KumaRows:
     for table, listed in values.items():
         node = root.child(table)
         for row in listed:
-            child = node.child(str(row.get("id"))) if node is not None else None
+            child = child_of(node, str(row.get("id")))
             if child is not None:
                 rows.tables.setdefault(table, []).append(KumaRow(table, child, row))
     return rows
@@ -253,8 +257,7 @@ def _import_rows(context: ImportContext, rows: KumaRows) -> None:
 
 def _find_settings(rows: KumaRows) -> dict[str, SourceNode]:
     root = next((row.node.tree.root for listed in rows.tables.values() for row in listed), None)
-    node = root.child("setting") if root is not None else None
-    return {child.key: child for child in node.children()} if node is not None else {}
+    return {child.key: child for child in children_of(child_of(root, "setting"))}
 
 
 def _find_channels(context: ImportContext, rows: KumaRows, names: dict[int, str]) -> dict[int, list[str]]:

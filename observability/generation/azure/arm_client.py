@@ -152,12 +152,12 @@ class ArmClient:
 
 def _read_object(url: str, response: ReceivedResponse) -> JsonObject:
     try:
-        found = response.parse_json()
+        value = response.parse_json()
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise ToolError(f"Azure did not answer with a JSON object: {urlsplit(url).path}")
-    return found
+    return value
 
 
 def _read_retry_after(response: ReceivedResponse, default: float) -> float:

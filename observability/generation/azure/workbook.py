@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from observability import names
 from observability.generation.azure.resources import AzurePlace, make_tags
@@ -34,161 +35,90 @@ from observability.generation.azure.workbook_items import (
 from observability.generation.document import Json
 from observability.generation.kql import objectives, runs, scheduler
 from observability.generation.kql.objectives import find_silence_limit
-from observability.generation.kql.text import QueryScope
+from observability.generation.kql.runs import QueryScope
 from observability.generation.portfolio import Portfolio
-
-_LOST = names.DROPPED_TELEMETRY
-_SCHEDULER_GAUGES = (
-    ("tick lag", "Time since the last tick, in s", (scheduler.TICK_GAP,), SECONDS),
-    ("queue age", "Age of the oldest ticket that could run, in s", (scheduler.QUEUE_AGE,), SECONDS),
-    ("queue", "Tickets that wait, poison messages", (scheduler.QUEUE_DEPTH, scheduler.POISON_DEPTH), COUNT),
-    ("dead letter depth", "Stored dead letters", (scheduler.DEAD_LETTERS,), COUNT),
-    ("late and silent jobs", "Late and silent jobs", (scheduler.LATE_JOBS, scheduler.SILENT_JOBS), COUNT),
-)
-
-
-def make_scheduler() -> Sequence[Json]:
-    """Ticks, queue, dead letters, circuits, incidents, lost telemetry, unhealthy parts."""
-    charts = (
-        *(
-            (name, title, scheduler.chart_gauges(SCOPE, *gauges), unit)
-            for name, title, gauges, unit in _SCHEDULER_GAUGES
-        ),
-        ("circuit changes", "Changes of circuit breakers", scheduler.chart_counts(SCOPE, names.CIRCUIT_CHANGES), COUNT),
-        (
-            "open incidents",
-            "Circuits that are not closed, open incidents, notifications that wait",
-            scheduler.chart_program_gauges(
-                SCOPE, names.OPEN_CIRCUITS, names.OPEN_INCIDENTS, names.PENDING_NOTIFICATIONS
-            ),
-            COUNT,
-        ),
-        (
-            "lost telemetry",
-            "Telemetry that exporters lost",
-            scheduler.chart_counts(SCOPE, names.DROPPED_TELEMETRY),
-            COUNT,
-        ),
-    )
-    items = [
-        make_query(
-            name,
-            title,
-            query,
-            visualization="timechart",
-            size=MEDIUM,
-            width=50,
-            no_data="No data in this time range.",
-            settings=make_chart(unit, 0),
-        )
-        for name, title, query, unit in charts
-    ]
-    parts = make_query(
-        "unhealthy parts",
-        "Unhealthy parts",
-        scheduler.find_unhealthy_parts(SCOPE),
-        width=50,
-        no_data="No part has become unhealthy in this time range.",
-        is_good_news=True,
-    )
-    return [*items, parts]
-
 
 _EVENT_LINK, _EVENT_ID = "CustomEventDetails", "itemId"
 _MAX_SILENCE_ROWS = 5000
 _SILENCE_RANGE = "timestamp > ago(14d)"
 """Jobs are silent now, whatever time range is chosen."""
-
 _NO_FAILURES = "No failed runs in this time range."
+_NO_DATA = "No data in this time range."
+
+
+def _make_line_chart(name: str, title: str, query: str, unit: int, minimum: int | None = None, **more: Any) -> Json:
+    """Return a chart over time. `more`: of make_query."""
+    return make_query(name, title, query, visualization="timechart", settings=make_chart(unit, minimum), **more)
+
+
+def _make_problems(name: str, title: str, query: str, no_data: str, **more: Any) -> Json:
+    """Return a table that is best without rows. `more`: of make_query."""
+    return make_query(name, title, query, no_data=no_data, is_good_news=True, **more)
+
+
+def make_scheduler() -> Sequence[Json]:
+    """Ticks, queue, dead letters, circuits, incidents, lost telemetry, unhealthy parts."""
+    gauges, counts = partial(scheduler.chart_gauges, SCOPE), partial(scheduler.chart_counts, SCOPE)
+    levels = scheduler.chart_program_gauges(
+        SCOPE, names.OPEN_CIRCUITS, names.OPEN_INCIDENTS, names.PENDING_NOTIFICATIONS
+    )
+    waiting = gauges(scheduler.QUEUE_DEPTH, scheduler.POISON_DEPTH)
+    missing = gauges(scheduler.LATE_JOBS, scheduler.SILENT_JOBS)
+    charts = (
+        ("tick lag", "Time since the last tick, in s", gauges(scheduler.TICK_GAP), SECONDS),
+        ("queue age", "Age of the oldest ticket that could run, in s", gauges(scheduler.QUEUE_AGE), SECONDS),
+        ("queue", "Tickets that wait, poison messages", waiting, COUNT),
+        ("dead letter depth", "Stored dead letters", gauges(scheduler.DEAD_LETTERS), COUNT),
+        ("late and silent jobs", "Late and silent jobs", missing, COUNT),
+        ("circuit changes", "Changes of circuit breakers", counts(names.CIRCUIT_CHANGES), COUNT),
+        ("open incidents", "Circuits that are not closed, open incidents, notifications that wait", levels, COUNT),
+        ("lost telemetry", "Telemetry that exporters lost", counts(names.DROPPED_TELEMETRY), COUNT),
+    )
+    parts, no_data = scheduler.find_unhealthy_parts(SCOPE), "No part has become unhealthy in this time range."
+    return [
+        *(_make_line_chart(*chart, 0, size=MEDIUM, width=50, no_data=_NO_DATA) for chart in charts),
+        _make_problems("unhealthy parts", "Unhealthy parts", parts, no_data, width=50),
+    ]
 
 
 def make_overview(portfolio: Portfolio) -> Sequence[Json]:
     """Tiles, success rate, failures, availability, all jobs."""
-    tiles = make_query("overview tiles", "", _summarize_overview(), visualization="tiles", size=SMALL, settings=_TILES)
-    rate = make_query(
-        "success rate",
-        "Success rate by job, in percent",
-        runs.chart_success_rate(SCOPE),
-        visualization="timechart",
-        width=50,
-        settings=make_chart(PERCENT),
-    )
-    failures = make_query(
-        "failures",
-        "Failed runs by job",
-        runs.chart_failures(SCOPE),
-        visualization="timechart",
-        width=50,
-        settings=make_chart(COUNT, 0),
-    )
-    available = make_query(
-        "availability over time",
-        "Availability, in percent",
-        objectives.chart_availability(SCOPE),
-        visualization="timechart",
-        size=MEDIUM,
-        settings=make_chart(PERCENT),
-    )
-    jobs = make_query("jobs", "Jobs", runs.list_jobs(SCOPE), settings=make_grid(_JOB_COLUMNS, _JOB_LABELS))
-    return [tiles, rate, failures, available, jobs, *_list_objectives(portfolio)]
+    rate, availability = runs.chart_success_rate(SCOPE), objectives.chart_availability(SCOPE)
+    jobs = make_grid(_JOB_COLUMNS, _JOB_LABELS)
+    return [
+        make_query("overview tiles", "", _summarize_overview(), visualization="tiles", size=SMALL, settings=_TILES),
+        _make_line_chart("success rate", "Success rate by job, in percent", rate, PERCENT, width=50),
+        _make_line_chart("failures", "Failed runs by job", runs.chart_failures(SCOPE), COUNT, 0, width=50),
+        _make_line_chart("availability over time", "Availability, in percent", availability, PERCENT, size=MEDIUM),
+        make_query("jobs", "Jobs", runs.list_jobs(SCOPE), settings=jobs),
+        *_list_objectives(portfolio),
+    ]
 
 
 def make_performance() -> Sequence[Json]:
     """Duration and lateness by the chosen percentile, retries."""
-    charts = (
-        ("duration", "Duration by job, p{Percentile}, in ms", runs.chart_duration(SCOPE, "{Percentile}"), MILLISECONDS),
-        ("lateness", "Lateness by job, p{Percentile}, in ms", runs.chart_lateness(SCOPE, "{Percentile}"), MILLISECONDS),
-        ("retries", "Retries for each run, by job", runs.chart_attempts(SCOPE), COUNT),
-    )
+    duration, lateness = (chart(SCOPE, "{Percentile}") for chart in (runs.chart_duration, runs.chart_lateness))
     return [
-        make_query(name, title, query, visualization="timechart", settings=make_chart(unit, 0))
-        for name, title, query, unit in charts
+        _make_line_chart("duration", "Duration by job, p{Percentile}, in ms", duration, MILLISECONDS, 0),
+        _make_line_chart("lateness", "Lateness by job, p{Percentile}, in ms", lateness, MILLISECONDS, 0),
+        _make_line_chart("retries", "Retries for each run, by job", runs.chart_attempts(SCOPE), COUNT, 0),
     ]
 
 
 def make_failures(portfolio: Portfolio) -> Sequence[Json]:
     """Errors, failed runs with a link to their transaction, silent jobs, circuits, dead letters."""
-    errors = make_query(
-        "errors", "Errors", runs.list_errors(SCOPE), no_data=_NO_FAILURES, is_good_news=True, settings=_BARS
-    )
-    failed = make_query(
-        "failed runs",
-        "Failed runs",
-        runs.list_failed_runs(SCOPE),
-        no_data=_NO_FAILURES,
-        is_good_news=True,
-        settings=make_grid(
-            [
-                link_column(names.RUN_ID, _EVENT_ID, _EVENT_LINK),
-                format_column(_EVENT_ID, HIDDEN),
-                format_column("operation_Id", HIDDEN),
-            ]
-        ),
-    )
-    circuits = make_query(
-        "circuits",
-        "Circuits that opened",
-        runs.list_circuit_openings(SCOPE),
-        width=50,
-        no_data="No circuit opened in this time range.",
-        is_good_news=True,
-    )
-    letters = make_query(
-        "dead letters",
-        "Runs given up",
-        runs.list_dead_letters(SCOPE),
-        width=50,
-        no_data="No run was given up in this time range.",
-        is_good_news=True,
-        settings=make_grid(
-            [
-                link_column(names.RUN_ID, _EVENT_ID, _EVENT_LINK),
-                format_column(_EVENT_ID, HIDDEN),
-                format_column("operation_Id", HIDDEN),
-            ]
-        ),
-    )
-    return [errors, failed, _list_silent_jobs(portfolio), circuits, letters]
+    hidden = [format_column(column, HIDDEN) for column in (_EVENT_ID, "operation_Id")]
+    linked = make_grid([link_column(names.RUN_ID, _EVENT_ID, _EVENT_LINK), *hidden])
+    failed, letters = runs.list_failed_runs(SCOPE), runs.list_dead_letters(SCOPE)
+    no_circuit, no_letter = "No circuit opened in this time range.", "No run was given up in this time range."
+    opened = runs.list_circuit_openings(SCOPE)
+    return [
+        _make_problems("errors", "Errors", runs.list_errors(SCOPE), _NO_FAILURES, settings=_BARS),
+        _make_problems("failed runs", "Failed runs", failed, _NO_FAILURES, settings=linked),
+        _list_silent_jobs(portfolio),
+        _make_problems("circuits", "Circuits that opened", opened, no_circuit, width=50),
+        _make_problems("dead letters", "Runs given up", letters, no_letter, width=50, settings=linked),
+    ]
 
 
 def _summarize_overview() -> str:
@@ -217,13 +147,9 @@ def _summarize_overview() -> str:
 def _list_silent_jobs(portfolio: Portfolio) -> Json:
     limits = [(job.name, limit) for job in portfolio.active_jobs if (limit := find_silence_limit(job)) is not None]
     scope = QueryScope(time=_SILENCE_RANGE, roles=SCOPE.roles, jobs=SCOPE.jobs)
-    return make_query(
-        "silent jobs",
-        "Silent jobs: the latest run is older than twice the interval",
-        objectives.list_silent_jobs(scope, limits[:_MAX_SILENCE_ROWS]),
-        no_data="No job is silent.",
-        is_good_news=True,
-    )
+    query = objectives.list_silent_jobs(scope, limits[:_MAX_SILENCE_ROWS])
+    title = "Silent jobs: the latest run is older than twice the interval"
+    return _make_problems("silent jobs", title, query, "No job is silent.")
 
 
 def _list_objectives(portfolio: Portfolio) -> Sequence[Json]:

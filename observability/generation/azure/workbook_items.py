@@ -15,9 +15,8 @@ from typing import Any, Final
 
 from observability import names
 from observability.generation.document import Json
-from observability.generation.kql.runs import select_runs
+from observability.generation.kql.runs import QueryScope, make_table, pipe, quote, select_runs
 from observability.generation.kql.scheduler import list_roles
-from observability.generation.kql.text import QueryScope, make_table, pipe, quote
 from observability.generation.portfolio import Portfolio
 
 TEXT, QUERY, PARAMETERS, LINKS, GROUP = 1, 3, 9, 11, 12

@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from observability import names
-from observability.generation.datadog.documents import (
+from observability.generation.datadog.monitors import (
     BAD_OUTCOMES,
     DASHBOARD,
     JUDGED_OUTCOMES,
     OBJECTIVE,
     WATCHDOG,
+    find_objectives,
+    fit_window,
     is_in,
     is_split,
     make_document,
     make_id,
+    make_objective_key,
     split_jobs,
     tag_value,
 )
-from observability.generation.datadog.monitors import find_objectives, fit_window, make_objective_key
 from observability.generation.document import GeneratedDocument, Json, reference_id
 from observability.generation.portfolio import Portfolio, PortfolioJob
 

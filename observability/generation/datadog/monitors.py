@@ -1,32 +1,101 @@
 """Monitors of jobs, of alert groups and of the scheduler; SLOs from the objectives of jobs, and burn rate monitors.
+What all documents for Datadog have: their kinds, tags, the keys of items of their lists, and queries about metrics.
+Pure.
 
-Datadog evaluates what it got. So one of them, the dead-man monitor, notifies if nothing arrives.
+A metric has the tags of its declaration, `env` and `service`; the tag `job` and the tags of a job only where
+`telemetry.metrics` splits it by job. Datadog evaluates what it got. So one of the monitors, the dead-man monitor,
+notifies if nothing arrives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from jobs.objectives import BURN_PAIRS
 from observability import names
-from observability.generation.datadog.documents import (
-    BAD_OUTCOMES,
-    JUDGED_OUTCOMES,
-    MONITOR,
-    OBJECTIVE,
-    WATCHDOG,
-    is_in,
-    make_document,
-    make_key,
-    make_scope,
-    make_tags,
-    scope_tags,
-    split_jobs,
-)
-from observability.generation.document import GeneratedDocument, Json, reference_id
-from observability.generation.portfolio import ObjectiveOfJobs, Portfolio
+from observability.exporters.measurements import is_split_by_job
+from observability.generation.document import GeneratedDocument, ItemKey, Json, reference_id
+from observability.generation.portfolio import ObjectiveOfJobs, Portfolio, PortfolioJob
+
+BAD_OUTCOMES = ("failed", "timed_out", "rejected")
+"""Outcomes of a run whose target is down."""
+JUDGED_OUTCOMES = ("succeeded", *BAD_OUTCOMES)
+"""Outcomes that count for the success rate: skipped and cancelled runs do not."""
+
+WATCHDOG = "scheduler.watchdog"
+
+_NOT_IN_TAGS = re.compile(r"[^\w./:-]")
+
+
+def tag_value(text: str) -> str:
+    """Return a value as Datadog stores it: in lower case, with `_` for characters that tags cannot have."""
+    return _NOT_IN_TAGS.sub("_", text.lower())[:200]
+
+
+def scope_tags(portfolio: Portfolio) -> tuple[str, str]:
+    """Return the tags of everything that this deployment sends."""
+    return (
+        f"{names.TAG_ENV}:{tag_value(portfolio.datadog_env)}",
+        f"{names.TAG_SERVICE}:{tag_value(portfolio.datadog_service)}",
+    )
+
+
+def make_scope(portfolio: Portfolio, *conditions: str) -> str:
+    """Return the filter of a monitor's query, in braces: these conditions within the deployment."""
+    return f"{{{' AND '.join((*scope_tags(portfolio), *conditions))}}}"
+
+
+def is_in(tag: str, values: Iterable[str]) -> str:
+    """Return the condition that a tag has one of the values."""
+    found = sorted({tag_value(value) for value in values})
+    return f"{tag}:{found[0]}" if len(found) == 1 else f"{tag} IN ({', '.join(found)})"
+
+
+def is_split(metric: names.Metric, job: PortfolioJob) -> bool:
+    """Whether the metric of a job has the tag `job`."""
+    return is_split_by_job(metric, job.reporting.metrics)
+
+
+def split_jobs(metric: names.Metric, jobs: Iterable[PortfolioJob]) -> tuple[PortfolioJob, ...]:
+    """Return the jobs for which the metric has the tag `job`."""
+    return tuple(job for job in jobs if is_split(metric, job))
+
+
+DASHBOARD, MONITOR, OBJECTIVE = "dashboard", "monitor", "slo"
+"""Kinds of documents."""
+
+ITEM_KEYS: tuple[ItemKey, ...] = (("definition", "title"), ("name",), ("timeframe",), ("title",))
+ID_TAG = "generated_id"
+_NOT_IN_FILE_NAMES = re.compile(r"[^a-z0-9._-]+")
+
+
+def make_document(kind: str, key: str, value: Json) -> GeneratedDocument:
+    """Return the document with this key, which is the name of its file."""
+    return GeneratedDocument(f"{kind}s/{key}.json", value, kind, ITEM_KEYS)
+
+
+def make_key(*parts: str) -> str:
+    """Return a text for file names and tags: another one for other parts, whatever characters they contain."""
+    plain = _NOT_IN_FILE_NAMES.sub("-", "-".join(parts).lower())
+    if plain == "-".join(parts):
+        return plain[:100]
+    return f"{plain[:80]}-{zlib.crc32('/'.join(parts).encode()):08x}"
+
+
+def make_tags(key: str, portfolio: Portfolio, *more: str) -> list[str]:
+    """Return the tags of a monitor or SLO, sorted. `generated_id` finds it again."""
+    return sorted({*scope_tags(portfolio), f"{ID_TAG}:{make_id(key, portfolio)}", "generated:scheduler", *more})
+
+
+def make_id(key: str, portfolio: Portfolio) -> str:
+    """Return what identifies a document among those of all deployments of an organisation."""
+    place = zlib.crc32(" ".join(scope_tags(portfolio)).encode())
+    return f"{key}-{place:08x}"
+
 
 _STOPPED_TICK_S = 180
 _NO_DATA_MINUTES = 10
@@ -183,35 +252,35 @@ def find_objectives(portfolio: Portfolio) -> Iterator[ObjectiveOfJobs]:
 
 def make_objectives(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
     """Yield an SLO for each objective."""
-    for found in find_objectives(portfolio):
-        objective, key = found.objective, make_objective_key(found)
+    for goal in find_objectives(portfolio):
+        objective, key = goal.objective, make_objective_key(goal)
         window = fit_window(objective.window_days)
         value = {
-            "name": f"{found.name}: {objective.target:g} % of {objective.counts} ({portfolio.datadog_env})",
-            "description": f"The objective {found.name}. Generated from its job file.",
+            "name": f"{goal.name}: {objective.target:g} % of {objective.counts} ({portfolio.datadog_env})",
+            "description": f"The objective {goal.name}. Generated from its job file.",
             "tags": make_tags(key, portfolio),
             "thresholds": [{"target": objective.target, "timeframe": window}],
             "target_threshold": objective.target,
             "timeframe": window,
-            **(_count_time if objective.counts == "time" else _count_runs)(portfolio, found),
+            **(_count_time if objective.counts == "time" else _count_runs)(portfolio, goal),
         }
         yield make_document(OBJECTIVE, key, value)
 
 
 def make_burn_rate_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
     """Yield the monitors of each SLO. They reference it by its id, which is known once it has been applied."""
-    for found in find_objectives(portfolio):
-        slo = reference_id(f"{OBJECTIVE}s/{make_objective_key(found)}.json")
-        over = fit_window(found.objective.window_days)
+    for goal in find_objectives(portfolio):
+        slo = reference_id(f"{OBJECTIVE}s/{make_objective_key(goal)}.json")
+        over = fit_window(goal.objective.window_days)
         for pair in BURN_PAIRS:
             long, short = _format_window(pair.long), _format_window(pair.short)
-            key = make_key("burn-rate", long, found.name)
+            key = make_key("burn-rate", long, goal.name)
             query = f'burn_rate("{slo}").over("{over}").long_window("{long}").short_window("{short}") > {pair.factor:g}'
             value = {
-                "name": f"{found.name} spends its error budget {pair.factor:g} times too fast ({long})",
+                "name": f"{goal.name} spends its error budget {pair.factor:g} times too fast ({long})",
                 "type": "slo alert",
                 "query": query,
-                "message": f"At this rate the error budget of {found.name} for {over} is spent early.",
+                "message": f"At this rate the error budget of {goal.name} for {over} is spent early.",
                 "options": {"thresholds": {"critical": pair.factor}, "include_tags": True},
                 "priority": _PAGE_PRIORITY if pair.is_page else _TICKET_PRIORITY,
                 "tags": make_tags(key, portfolio),
@@ -219,9 +288,9 @@ def make_burn_rate_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]
             yield make_document(MONITOR, key, value)
 
 
-def make_objective_key(found: ObjectiveOfJobs) -> str:
+def make_objective_key(goal: ObjectiveOfJobs) -> str:
     """Return the key of the SLO's document."""
-    return make_key("objective", found.name)
+    return make_key("objective", goal.name)
 
 
 def _format_window(span: timedelta) -> str:
@@ -235,23 +304,23 @@ def fit_window(days: int) -> str:
     return f"{next((window for window in WINDOWS_DAYS if window >= days), WINDOWS_DAYS[-1])}d"
 
 
-def _run_queries(portfolio: Portfolio, found: ObjectiveOfJobs) -> tuple[str, str]:
+def _run_queries(portfolio: Portfolio, goal: ObjectiveOfJobs) -> tuple[str, str]:
     """The number of good runs, and of judged ones."""
-    own = is_in(names.TAG_JOB, [job.name for job in found.jobs])
-    strict = [f"{names.TAG_DEGRADED}:false"] if found.objective.is_degraded_bad else []
+    own = is_in(names.TAG_JOB, [job.name for job in goal.jobs])
+    strict = [f"{names.TAG_DEGRADED}:false"] if goal.objective.is_degraded_bad else []
     good = make_scope(portfolio, own, is_in(names.TAG_OUTCOME, ["succeeded"]), *strict)
     judged = make_scope(portfolio, own, is_in(names.TAG_OUTCOME, JUDGED_OUTCOMES))
     return f"sum:{names.RUNS.name}{good}.as_count()", f"sum:{names.RUNS.name}{judged}.as_count()"
 
 
-def _count_runs(portfolio: Portfolio, found: ObjectiveOfJobs) -> Json:
-    good, judged = _run_queries(portfolio, found)
+def _count_runs(portfolio: Portfolio, goal: ObjectiveOfJobs) -> Json:
+    good, judged = _run_queries(portfolio, goal)
     return {"type": "metric", "query": {"numerator": good, "denominator": judged}}
 
 
-def _count_time(portfolio: Portfolio, found: ObjectiveOfJobs) -> Json:
+def _count_time(portfolio: Portfolio, goal: ObjectiveOfJobs) -> Json:
     """A slice of time is good if most of its runs are."""
-    good, judged = _run_queries(portfolio, found)
+    good, judged = _run_queries(portfolio, goal)
     queries = [
         {"data_source": "metrics", "name": "good", "query": good},
         {"data_source": "metrics", "name": "judged", "query": judged},

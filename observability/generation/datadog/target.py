@@ -13,12 +13,19 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from config.value_files import UnusableSecretFile, read_secret_variable
+from config.settings.variables import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from observability.exporters.bounded_urllib3 import DatadogResponse, limit_responses
 from observability.generation.datadog.dashboard import make_dashboard
-from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
-from observability.generation.datadog.monitors import make_burn_rate_monitors, make_monitors, make_objectives
+from observability.generation.datadog.monitors import (
+    DASHBOARD,
+    ID_TAG,
+    MONITOR,
+    OBJECTIVE,
+    make_burn_rate_monitors,
+    make_monitors,
+    make_objectives,
+)
 from observability.generation.document import GeneratedDocument, GenerationTarget, Json, ToolDocument, ToolError
 
 if TYPE_CHECKING:

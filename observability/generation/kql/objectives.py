@@ -11,8 +11,7 @@ from datetime import timedelta
 
 from observability import names
 from observability.exporters.measurements import METRIC_WINDOW_S
-from observability.generation.kql.runs import select_runs
-from observability.generation.kql.text import (
+from observability.generation.kql.runs import (
     HAS_CHECKED,
     IS_CURRENT,
     IS_DOWN,
@@ -22,6 +21,7 @@ from observability.generation.kql.text import (
     pipe,
     quote,
     read_property,
+    select_runs,
     where,
 )
 from observability.generation.portfolio import ObjectiveOfJobs, PortfolioJob
@@ -41,15 +41,6 @@ def select_availability(scope: QueryScope) -> str:
         where(scope.roles),
         f"extend {JOB} = name",
         where(scope.jobs),
-    )
-
-
-def list_availability(scope: QueryScope) -> str:
-    """The availability of each job in percent. Azure's own metric divides numbers of rows, which represent several."""
-    return pipe(
-        select_availability(scope),
-        f"summarize Runs = sum(itemCount), Availability = {_SHARE} by {JOB}",
-        "order by Availability asc",
     )
 
 

@@ -6,7 +6,7 @@ Metrics of circuits, incidents, notifications and telemetry are always sent, wha
 from __future__ import annotations
 
 from observability import names
-from observability.generation.kql.text import QueryScope, pipe, quote, quote_list, read_property, where
+from observability.generation.kql.runs import QueryScope, pipe, quote, quote_list, read_property, where
 
 GAUGE_PREFIX = "scheduler.watchdog."
 TICK_GAP, QUEUE_AGE, QUEUE_DEPTH = "tick_gap", "queue_age", "queue_depth"

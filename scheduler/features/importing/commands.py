@@ -28,7 +28,7 @@ from scheduler.features.importing.grouping import format_detail, format_place, g
 if TYPE_CHECKING:
     from importers.import_context import ImportOptions
     from importers.report import ImportReport, ReportEntry
-    from importers.source_file import SourceFile
+    from importers.source_tree import SourceFile
 
 SourceArgument = Annotated[
     str,
@@ -97,7 +97,7 @@ def import_jobs(
       crontab -l | python -m scheduler import crontab - --to jobs/cron.yaml
       import auto config.yaml --json
     """
-    from importers.errors import ImportFailed, UnreadableSource
+    from importers.source_tree import ImportFailed, UnreadableSource
 
     try:
         source, files = _find_files(source, paths or [])
@@ -124,8 +124,8 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
     import sys
 
     from config.documents.document import MAX_FILE_BYTES
-    from importers.registry import SOURCES
-    from importers.source_file import SourceFile
+    from importers.running import SOURCES
+    from importers.source_tree import SourceFile
 
     if source not in SOURCES and source != "auto":
         if not Path(source).exists():
@@ -148,8 +148,7 @@ def _list_folder(path: Path) -> list[SourceFile]:
     """Return the files below a folder, without those outside it that links lead to: who made the folder has perhaps no
     right to read them. Raises UnreadableSource: the folder has no files.
     """
-    from importers.errors import UnreadableSource
-    from importers.source_file import SourceFile
+    from importers.source_tree import SourceFile, UnreadableSource
 
     folder = path.resolve()
     files: list[SourceFile] = []
@@ -171,7 +170,7 @@ def _read_options(
     from zoneinfo import available_timezones
 
     from importers.import_context import ImportOptions
-    from importers.source_file import SourceFile
+    from importers.source_tree import SourceFile
 
     variables = {}
     for one in values:

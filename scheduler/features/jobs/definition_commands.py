@@ -118,12 +118,12 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
     import os
 
     from config.check_rules import build_bindings, build_ca_files
-    from config.rota_warnings import warnings_of_unusable_rotas
     from config.settings.model import Settings
     from config.warnings import (
         warnings_of_denied_credentials,
         warnings_of_missing_links,
         warnings_of_unusable_files,
+        warnings_of_unusable_rotas,
         warnings_of_unusable_secrets,
     )
 

@@ -14,7 +14,7 @@ from config.job_files.reader import JobFileReader
 from importers.import_context import ImportOptions
 from importers.report import ImportReport
 from importers.running import run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile
 from jobs.definition import JobDefinition
 
 

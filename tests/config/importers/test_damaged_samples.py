@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile, UnreadableSource
 from tests.config.importers.importing import leaf_paths, read_jobs
 from tests.config.importers.kuma.backups import read_backup_text
 from tests.config.importers.kuma.database import build_database, import_database, monitor, sample

@@ -7,12 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import NotCarriedOver
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import UNKNOWN_KEY, LeafOutcome, SourceNode, SourceTree
+from importers.ledger import UNKNOWN_KEY, JobDraft, LeafOutcome
 from importers.report import create_report
 from importers.running import validate_drafts
+from importers.source_tree import NotCarriedOver, SourceNode, SourceTree
 from tests.config.importers.importing import leaf_paths
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)

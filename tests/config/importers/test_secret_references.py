@@ -6,12 +6,12 @@ import json
 
 import pytest
 
+from importers.http_requests import put_body, put_header, put_url
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import SourceNode, SourceTree
+from importers.ledger import JobDraft
 from importers.report import create_report
 from importers.running import validate_drafts
-from importers.values.http_requests import put_body, put_header, put_url
+from importers.source_tree import SourceNode, SourceTree
 
 SECRET = "sesame-open-4711"
 

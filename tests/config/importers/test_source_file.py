@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import detect_source
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile, UnreadableSource
 from tests.config.importers.importing import text_file
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
@@ -54,7 +53,7 @@ def test_json_that_is_cut_off() -> None:
 
 
 def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importers.source_file.MAX_LEAVES", 3)
+    monkeypatch.setattr("importers.source_tree.MAX_LEAVES", 3)
     with pytest.raises(UnreadableSource, match=r"^source.yaml:4: has more than 3 values; split it"):
         _ = text_file("a: 1\nb: 2\nc: 3\nd: 4\n").tree
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.job_files.alerting.checks import MAX_ALERTING_PROBLEMS
+from config.job_files.alerting_checks import MAX_ALERTING_PROBLEMS
 from config.job_files.edited import read_unsaved_jobs
 from config.stored_jobs import FileJobIndex, LocatedStoredJob, StoredJobDefiner
 from tests.config.job_files.test_alerting import CHECK, JOB, make_folder, problems, read

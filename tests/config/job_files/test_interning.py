@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.job_files.validation import PartInterner
+from config.job_files.entries import PartInterner
 from jobs.definition import JobDefinition
 
 

@@ -15,7 +15,7 @@ from config.identity import AppIdentity
 from config.secrets import SecretChain, build_secrets, files
 from config.secrets.files import FILE_CHECK_INTERVAL
 from config.settings.model import Settings
-from config.value_files import MAX_SECRET_BYTES
+from config.settings.variables import MAX_SECRET_BYTES
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
 from tests.config.clock import ManualClock

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from azure.core.credentials import AccessToken
 
-from config import client_secret
+from config import azure_clients
 from config.identity import AppIdentity
 from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
@@ -38,7 +38,7 @@ class Principals:
 @pytest.fixture
 def principals(monkeypatch: pytest.MonkeyPatch) -> Principals:
     principals = Principals()
-    monkeypatch.setattr(client_secret, "ClientSecretCredential", principals)
+    monkeypatch.setattr(azure_clients, "ClientSecretCredential", principals)
     return principals
 
 
@@ -64,7 +64,7 @@ async def test_a_rotated_secret_is_used_for_the_next_token(principals: Principal
 
 
 async def test_the_same_secret_opens_one_credential(principals: Principals, file: Path) -> None:
-    credential = client_secret.ClientSecretFileCredential(
+    credential = azure_clients.ClientSecretFileCredential(
         {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET_FILE": str(file)}
     )
     async with credential:

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from config.effective_settings import list_settings
 from config.errors import ConfigurationError, format_problems
 from config.loading import load_usable_settings
-from config.settings.loading import load_settings, load_telemetry_settings
-from config.settings.variables import secret_setting_variables
-from config.value_files import MAX_SECRET_BYTES, UnusableSecretFile, read_secret_variable
+from config.settings.loading import list_settings, load_settings, load_telemetry_settings
+from config.settings.variables import (
+    MAX_SECRET_BYTES,
+    UnusableSecretFile,
+    read_secret_variable,
+    secret_setting_variables,
+)
 from tests.project import ROOT
 
 Write = Callable[[str | bytes], str]

@@ -10,7 +10,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files.job_set import JobSet
 from config.job_files.reader import JobFileReader
-from config.rota_warnings import warnings_of_unusable_rotas
+from config.warnings import warnings_of_unusable_rotas
 from tests.jobs.incidents.routing.calendars import calendar_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

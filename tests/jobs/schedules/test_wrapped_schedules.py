@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config.job_files.validation import PartInterner
+from config.job_files.entries import PartInterner
 from jobs.definition import JobDefinition
 from jobs.errors import ScheduleError
 from jobs.schedules import (

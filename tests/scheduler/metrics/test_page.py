@@ -12,7 +12,7 @@ import pytest
 from jobs.runs import Outcome
 from jobs.runs.outcomes import ReasonCode
 from observability.names import series
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from scheduler import turns
 from scheduler.api.negotiation import compress
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jobs.running.runner import RunnerLoad
 from observability.events import Measurements
-from observability.program_metrics import Meter, ProgramMetrics
+from observability.program_events import Meter, ProgramMetrics
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.port import StoreUnavailable

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import detect_source
+from importers.source_tree import UnreadableSource
 from tests.config.importers.app_insights.samples import (
     DATA,
     import_template,

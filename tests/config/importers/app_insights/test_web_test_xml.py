@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile, UnreadableSource
 from jobs.expectations.engines.regular_expressions import compile_pattern
 from tests.config.importers.app_insights.samples import import_xml, request, rule, sample, web_test, xml_job
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs

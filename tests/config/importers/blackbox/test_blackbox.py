@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportOptions
 from importers.ledger import UNKNOWN_KEY
 from importers.report import ImportReport
 from importers.running import detect_source, run_import
-from importers.sources.blackbox.module_parts import translate_pattern
+from importers.source_tree import UnreadableSource
 from importers.sources.blackbox.targets import read_rules, relabel
+from importers.sources.blackbox.tcp_and_dns_modules import translate_pattern
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 from tests.project import ROOT
 

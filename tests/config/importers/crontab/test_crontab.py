@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportOptions
 from importers.running import detect_source
+from importers.source_tree import UnreadableSource
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs, text_file
 
 

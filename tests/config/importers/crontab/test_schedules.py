@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from importers.values.cron import InvalidSchedule, parse_schedule_fields
+from importers.cron import InvalidSchedule, parse_schedule_fields
 from jobs.schedules import Schedule, parse_schedule
 
 LINES = 1000

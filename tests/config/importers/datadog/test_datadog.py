@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportOptions
 from importers.report import ImportReport
 from importers.running import detect_source
+from importers.source_tree import UnreadableSource
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 
 DATA = Path(__file__).parents[3] / "data/importers/datadog"

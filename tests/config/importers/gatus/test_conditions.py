@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from importers.errors import NotCarriedOver
+from importers.source_tree import NotCarriedOver
 from importers.sources.gatus.condition_values import parse_condition
 from importers.sources.gatus.conditions import map_condition
 from jobs.expectations import judge

@@ -13,7 +13,7 @@ import yaml
 
 from importers.report import ImportReport
 from importers.running import run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile
 
 DATA = Path(__file__).parents[3] / "data/importers/uptime-kuma"
 Version = Literal["1.23", "2.5"]

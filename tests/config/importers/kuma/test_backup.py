@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import detect_source
+from importers.source_tree import UnreadableSource
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 from tests.config.importers.kuma.backups import SECRETS, backup, mixed_backup, read_backup_text
 from tests.config.importers.kuma.database import DATA

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from importers.report import ImportReport
-from importers.sources.kuma.monitors.importing import MAPPED_TYPES, REFUSED_TYPES
+from importers.sources.kuma.monitors import MAPPED_TYPES, REFUSED_TYPES
 from tests.config.importers.importing import read_jobs
 from tests.config.importers.kuma.database import (
     DATA,

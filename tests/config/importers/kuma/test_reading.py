@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from importers.errors import UnreadableSource
 from importers.running import detect_source, run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile, UnreadableSource
 from importers.sources.kuma.database import open_database
 from tests.config.importers.kuma.database import build_database, import_database, monitor
 

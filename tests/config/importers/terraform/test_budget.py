@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import UnreadableSource
+from importers.expressions.evaluation import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
 from importers.import_context import ImportContext
-from importers.ledger import UnresolvedText
-from importers.terraform.resources import read_resources
-from importers.terraform.scope import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
+from importers.source_tree import UnreadableSource, UnresolvedText
+from importers.terraform import read_resources
 from tests.config.importers.importing import leaf_paths, text_file
 
 KINDS = frozenset({"probe"})

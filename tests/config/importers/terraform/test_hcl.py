@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importers.errors import UnreadableSource
 from importers.import_context import ImportContext, ImportOptions
-from importers.ledger import UnresolvedText
-from importers.terraform.resources import read_resources
+from importers.source_tree import UnreadableSource, UnresolvedText
+from importers.terraform import read_resources
 from tests.config.importers.importing import text_file
 
 KINDS = frozenset({"probe"})

@@ -11,7 +11,7 @@ import pytest
 from importers.import_context import ImportOptions
 from importers.report import ImportReport
 from importers.running import detect_source, run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile
 from tests.config.importers.importing import details, import_text, outcomes, read_jobs, text_file
 
 DATA = Path(__file__).parents[3] / "data/importers"

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from observability.exporters import application_insights_transmission as transmission
-from observability.exporters.application_insights_transmission import (
+from observability.exporters.application_insights_sdk import (
     TrackIntake,
-    decode_rows,
-    describe_error_answer,
+    can_take_over,
     encode_rows,
     read_receipt,
 )
 from observability.exporters.background import Pace
+from observability.exporters.outbox import unpack_list
 from observability.exporters.spool_folder import SpooledRequest
 
 KEY = "00000000-1111-2222-3333-444444444444"
@@ -35,18 +34,18 @@ def receipt(accepted: int, **errors: int) -> Any:
 
 
 def test_the_key_of_the_destination_does_not_wait_on_disk() -> None:
-    assert decode_rows(request().body) == [{**row, "iKey": ""} for row in ROWS]
+    assert unpack_list(request().body) == [{**row, "iKey": ""} for row in ROWS]
 
 
 def test_this_version_of_the_sdk_lets_its_requests_be_taken_over() -> None:
-    assert transmission.can_take_over()
+    assert can_take_over()
 
 
 def test_rows_with_a_temporary_error_are_sent_again_and_others_are_counted() -> None:
     result = read_receipt(request(), ROWS, receipt(2, row_1=500, row_3=400), Pace())
     assert (result.accepted, result.rejected) == (2, 1)
     assert result.remainder is not None
-    assert [row["name"] for row in decode_rows(result.remainder.body)] == ["1"]
+    assert [row["name"] for row in unpack_list(result.remainder.body)] == ["1"]
     assert result.remainder.items == 1
 
 
@@ -60,7 +59,7 @@ def test_an_accepted_request_has_no_reason() -> None:
     [(401, True, 0), (408, True, 0), (429, True, 0), (503, True, 0), (400, False, 4), (413, False, 4), (439, False, 4)],
 )
 def test_answers_with_an_error_are_temporary_or_final(status: int, is_temporary: bool, rejected: int) -> None:
-    result = describe_error_answer(request(), status, {"Retry-After": "3"})
+    result = TrackIntake(PlayedSdk(""), Pace()).describe_error(request(), status, {"Retry-After": "3"})
     assert (result.is_temporary, result.rejected) == (is_temporary, rejected)
     assert result.retry_after_s == (3.0 if is_temporary else None)
 

@@ -16,8 +16,9 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from observability.exporters import datadog
 from observability.exporters.background import BackgroundExporter, DeliveryCounts, Pace
-from observability.exporters.datadog import build_datadog_exporter, describe_rejection, read_retry_after
-from observability.exporters.datadog_payloads import RETRY_WINDOW, IntakeKind, IntakePayload, decode_entries
+from observability.exporters.datadog import build_datadog_exporter
+from observability.exporters.datadog_payloads import RETRY_WINDOW, IntakeKind, IntakePayload
+from observability.exporters.outbox import unpack_list
 from observability.exporters.spool_folder import SpooledRequest
 from observability.telemetry import Telemetry
 from tests.observability import runs
@@ -203,22 +204,26 @@ def request(size: int = 2) -> SpooledRequest:
     return IntakePayload("logs", entries, time.time()).to_request(Pace())
 
 
+def _intake() -> datadog.DatadogIntake:
+    return datadog.DatadogIntake("logs", cast(Any, None), Pace())
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, None])
 def test_what_the_intake_can_accept_later_is_temporary(status: int | None) -> None:
-    result = describe_rejection(request(), status, "Busy", {"Retry-After": "7"})
+    result = _intake().describe_error(request(), status, {"Retry-After": "7"})
     assert (result.is_temporary, result.rejected, result.retry_after_s) == (True, 0, 7.0)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413])
 def test_what_is_refused_for_good_is_counted(status: int) -> None:
-    result = describe_rejection(request(3), status, "No", {})
+    result = _intake().describe_error(request(3), status, {})
     assert (result.is_temporary, result.rejected, result.is_too_large) == (False, 3, status == 413)
 
 
 def test_a_request_is_halved_and_a_single_entry_is_not() -> None:
-    intake = datadog.DatadogIntake("logs", cast(Any, None), Pace())
+    intake = _intake()
     halves = intake.split(request(5))
-    assert [[entry["message"] for entry in decode_entries(half.body)] for half in halves] == [
+    assert [[entry["message"] for entry in unpack_list(half.body)] for half in halves] == [
         ["0", "1"],
         ["2", "3", "4"],
     ]
@@ -255,4 +260,4 @@ def test_one_lane_that_fails_retains_the_exporter_degraded() -> None:
     ],
 )
 def test_how_long_the_intake_requests_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert read_retry_after(headers) == seconds
+    assert _intake().describe_error(request(), 429, headers).retry_after_s == seconds

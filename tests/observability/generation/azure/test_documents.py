@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from observability.generation.azure.documents import escape_expressions, generate_documents
+from observability.generation.azure.target import escape_expressions, generate_documents
 from observability.generation.document import GeneratedDocument
 from observability.generation.portfolio import Portfolio
 from tests.observability.generation.azure.models import PlaceOfResources, Rule, Template, WorkbookResource

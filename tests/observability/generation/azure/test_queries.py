@@ -6,9 +6,9 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observability.generation.azure.documents import generate_documents
+from observability.generation.azure.target import generate_documents
 from observability.generation.kql import scheduler
-from observability.generation.kql.text import make_table, quote, quote_list, scope_of_rule
+from observability.generation.kql.runs import make_table, quote, quote_list, scope_of_rule
 from observability.generation.portfolio import Portfolio
 from scheduler.watchdog.report import WATCHDOG_GAUGES
 from tests.docs.pages import TEXTS

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.policies.execution import Reporting
 from observability import names
-from observability.generation.datadog.documents import tag_value
+from observability.generation.datadog.monitors import tag_value
 from observability.generation.datadog.target import TARGET, find_invalid_parts
 from observability.generation.document import GeneratedDocument
 from observability.generation.portfolio import Portfolio, PortfolioJob, PortfolioObjective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from observability.generation.grafana.insights_dashboard import make_insights_dashboard
+from observability.generation.grafana.target import make_insights_dashboard
 from tests.observability.generation.grafana.portfolios import PORTFOLIO
 from tests.parts.kusto import find_diagnostics
 

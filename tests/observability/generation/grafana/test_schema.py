@@ -12,8 +12,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from observability.generation.grafana.insights_dashboard import make_insights_dashboard
 from observability.generation.grafana.prometheus_dashboard import make_prometheus_dashboard
+from observability.generation.grafana.target import make_insights_dashboard
 from observability.generation.portfolio import Portfolio
 from tests.observability.generation.grafana.portfolios import PORTFOLIO
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from importers.ledger import LeafOutcome
 from importers.report import ReportEntry
 from importers.running import detect_source, run_import
-from importers.source_file import SourceFile
+from importers.source_tree import SourceFile
 from scheduler.features.importing.grouping import format_detail, group_values, join_names
 from tests.config.importers.kuma.backups import mixed_backup
 

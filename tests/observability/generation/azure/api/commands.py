@@ -14,8 +14,7 @@ from observability.generation.applying import (
     apply_documents,
     find_drift,
 )
-from observability.generation.azure.documents import generate_documents
-from observability.generation.azure.target import AzureTool, open_azure
+from observability.generation.azure.target import AzureTool, generate_documents, open_azure
 from observability.generation.merge import format_pointer
 from observability.generation.portfolio import Portfolio
 from tests.parts.arm_server import COMPONENT, GROUP, TOKEN, ArmServer

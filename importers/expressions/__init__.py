@@ -1,0 +1,1 @@
+"""Evaluates expressions of HCL, and of the templates of Azure Resource Manager."""

@@ -1,1 +1,0 @@
-"""The source `healthchecks`: checks of the Management API of Healthchecks, as heartbeats."""

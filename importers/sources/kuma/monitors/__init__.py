@@ -1,1 +1,0 @@
-"""Maps the monitors of Uptime Kuma, one module a family of types."""

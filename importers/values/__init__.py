@@ -1,1 +1,0 @@
-"""What sources share: reading values, requests, durations, texts."""
