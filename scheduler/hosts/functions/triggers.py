@@ -71,15 +71,17 @@ class FunctionsHost:
         await program.alerting.run_once(TICK_DELIVERY_TIME, is_tick=True)
         await program.self_watch.tick()
 
-    async def perform_batch(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
-        """Perform a batch. `delivery`: how often its message was delivered, including this time.
+    async def perform_batch(
+        self, body: bytes, delivery: int = 1, context: func.Context | None = None, sent_at: datetime | None = None
+    ) -> None:
+        """Perform a batch. `delivery`: how often its message was delivered, including this time. `sent_at`: when.
 
         Raises BadMessage: the platform delivers the message again, and in the end to the poison queue.
         """
         with _in_invocation(context):
             opened = await self._get_loader().load()
             await opened.program.secret_monitor.check_versions()
-            await opened.queue_handler.perform_batch(body, delivery)
+            await opened.queue_handler.perform_batch(body, delivery, sent_at)
             await opened.program.alerting.run_once(BATCH_DELIVERY_TIME, is_tick=False)
 
     async def dead_letter_poison(
