@@ -5,7 +5,9 @@ Measured by scheduler.worker.waits, stored with the run, shown by pages, command
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
@@ -65,23 +67,40 @@ _PHRASES = {
 }
 
 
-def select_longest(waits: Iterable[StartWait]) -> tuple[StartWait, ...]:
-    """Return the waits to store, the longest first."""
+def select_longest(waits: Sequence[StartWait]) -> tuple[StartWait, ...]:
+    """Return the waits to store, the longest first. Of too many, those with one reason are one wait.
+
+    A run that waited for a hundred others in turn waited once, and long.
+    """
+    if len(waits) > MAX_WAITS:
+        waits = _merge_by_reason(waits)
     notable = (wait for wait in waits if wait.milliseconds >= MIN_WAIT_MS)
     return tuple(sorted(notable, key=lambda wait: -wait.milliseconds)[:MAX_WAITS])
 
 
-def describe_waits(waits: Sequence[StartWait], lateness_ms: float) -> str:
-    """Return for example `3.9 s for a place (limit of concurrency group payments), 0.2 s for the claim`.
+def _merge_by_reason(waits: Sequence[StartWait]) -> Sequence[StartWait]:
+    """Return one wait for each reason, with the detail of the longest."""
+    longest: dict[WaitReason, StartWait] = {}
+    total: defaultdict[WaitReason, float] = defaultdict(float)
+    for wait in sorted(waits, key=lambda wait: -wait.milliseconds):
+        longest.setdefault(wait.reason, wait)
+        total[wait.reason] += wait.milliseconds
+    return [replace(wait, milliseconds=round(total[reason], 3)) for reason, wait in longest.items()]
 
-    A rest of the lateness that the waits do not explain is named if it is large. Empty without waits.
+
+def describe_waits(waits: Sequence[StartWait], lateness_ms: float, most: int = MAX_WAITS) -> str:
+    """Return for example `3.9 s for a place (limit of concurrency group payments), 200 ms for the claim`.
+
+    `most`: number of waits that are named. A large rest of the lateness that they do not explain is named, too. Empty
+    without waits.
     """
     if not waits:
         return ""
     rest = lateness_ms - sum(wait.milliseconds for wait in waits)
     is_large = rest >= max(MIN_WAIT_MS, lateness_ms * _UNEXPLAINED_SHARE)
-    unexplained = [f"{describe_milliseconds(rest)} for reasons that are not known"] if is_large else []
-    return ", ".join([*map(str, waits), *unexplained])
+    reasons = "other reasons" if len(waits) == MAX_WAITS else "reasons that are not known"
+    unexplained = [f"{describe_milliseconds(rest)} for {reasons}"] if is_large else []
+    return ", ".join([*map(str, waits[:most]), *unexplained])
 
 
 def explain_lateness(waits: Sequence[StartWait], lateness_ms: float) -> str:

@@ -349,6 +349,7 @@ class TicketExecutor:
             if permission.has_sent and entry.job.effect == "once":
                 return TicketResult.interrupted(ticket, entry.job, self._dependencies.clock)
             mine.mark_unused()
+            mine.waits.end_wait(WaitReason.STARVED_CPU, "the process stalled until its lease ended")
             _log.warning("could not send a request of run %s: its lease has ended; the run starts anew", ticket.id)
             return None
         if waits := mine.waits.explain(ticket, run):

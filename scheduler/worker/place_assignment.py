@@ -125,7 +125,9 @@ class PlaceAssigner:
             crowded = f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}"
             return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
         request = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
-        began, blocked_by = self._clock.monotonic(), self._semaphore.denial_reason(job.name, host)
+        began = self._clock.monotonic()
+        is_full = self._semaphore.is_full
+        blocked_by = "all places were in use" if is_full else self._semaphore.denial_reason(job.name, host)
         cancelled_by = await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire()))
         self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
         waits.end_wait(WaitReason.PLACE, blocked_by)

@@ -113,6 +113,8 @@ class WaitTimeline:
                 seconds[key] = seconds.get(key, 0.0) + mark.until - begin
                 begin = mark.until
         return select_longest(
-            StartWait(reason, round(waited * 1000, 3), make_printable(detail, MAX_DETAIL))
-            for (reason, detail), waited in seconds.items()
+            [
+                StartWait(reason, round(waited * 1000, 3), make_printable(detail, MAX_DETAIL))
+                for (reason, detail), waited in seconds.items()
+            ]
         )

@@ -206,7 +206,7 @@ def _encode_wait(wait: StartWait) -> list[object]:
 def _read_waits(stored: Sequence[Sequence[Any]]) -> tuple[StartWait, ...]:
     """Read the waits. One whose reason a newer version has added is omitted: the rest then reads as unexplained."""
     return tuple(
-        StartWait(WaitReason(reason), milliseconds, *detail)
+        StartWait(WaitReason(reason), milliseconds, *detail[:1])
         for reason, milliseconds, *detail in stored
         if reason in _WAIT_REASONS
     )
