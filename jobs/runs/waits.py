@@ -45,7 +45,7 @@ class WaitReason(StrEnum):
 
 @fast_frozen(frozen=True, slots=True)
 class StartWait:
-    """`detail`: what it waited for, such as `dependency database`; empty if the reason says all."""
+    """`detail`: what it waited for, such as `dependency database`; empty if the reason is enough."""
 
     reason: WaitReason
     milliseconds: float

@@ -24,7 +24,7 @@ MAX_DETAIL = 200
 _MIN_LATENESS_S = MIN_WAIT_MS / 1000
 
 _SENT_LATE = "its message was sent after its instant: planned late, or sent again after a wait"
-_TAKEN_OVER = "taken over from a process that ended"
+_RECOVERED = "recovered from a process that ended"
 _PARENT = "the run that started it was recorded"
 
 
@@ -54,7 +54,7 @@ class Arrival:
             yield WaitReason.QUEUE, _SENT_LATE, before
             yield WaitReason.QUEUE, "", late - before
         elif self.is_recovered:
-            yield WaitReason.START_UP, _TAKEN_OVER, late
+            yield WaitReason.START_UP, _RECOVERED, late
         elif ticket.trigger is Trigger.SCHEDULE and self.at - ticket.due_at > CATCH_UP_LATENESS:
             yield WaitReason.CATCH_UP, "", late
         elif ticket.due_at < self.ready_at:
@@ -100,7 +100,7 @@ class WaitTimeline:
         late = (run.started_at - ticket.due_at).total_seconds()
         if late < _MIN_LATENESS_S or ticket.trigger is Trigger.BACKFILL or not self._marks:
             return ()
-        # The due instant by the monotonic clock. If the wall clock was set meanwhile, the difference is no wait.
+        # The due instant by the monotonic clock. If the wall clock was set meanwhile, the difference does not count.
         due = self._marks[-1].until - late
         early = max((ticket.due_at - self._arrival.at).total_seconds(), 0.0)
         begin = max(due, self._arrival.monotonic + early)

@@ -194,14 +194,14 @@ class Worker:
 
     async def execute(self, ticket: Ticket) -> AlreadyClaimed | Wait | None:
         """Execute a ticket, now or at its instant. See TicketExecutor.execute."""
-        ((_, end),) = await self.execute_batch([ticket])
+        ((_, end),) = await self._batches.run([ticket], _ignore_end, self._arrival())
         if isinstance(end, Exception):
             raise end
         return end
 
     async def execute_batch(self, tickets: Sequence[Ticket], sent_at: datetime | None = None) -> TicketEnds:
-        """Execute each ticket at its instant. See TicketBatches.run; a failure is returned as the end of its ticket.
+        """Execute each ticket of a message at its instant. A failure is returned as the end of its ticket.
 
-        `sent_at`: when the message with these tickets was sent; None: unknown.
+        `sent_at`: when the message was sent; None: unknown. See TicketBatches.run.
         """
         return await self._batches.run(tickets, _ignore_end, self._arrival(is_queued=True, sent_at=sent_at))

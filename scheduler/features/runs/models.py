@@ -259,7 +259,7 @@ _NO_DETAILS = Details()
 
 class WaitModel(ResponseModel):
     """What a run waited for between its due instant and its start. `detail`: such as the group, the dependency or the
-    run that it waited for; empty if `reason` says all.
+    run that it waited for; empty if `reason` is enough.
 
     `place`: a place of the process, or a slot of a concurrency group or of all jobs. `gate`: a condition of its job:
     overlap, a dependency, the order of caught-up runs. `claim`: the store wrote its claim. `start_up`: the program

@@ -221,7 +221,7 @@ async def test_a_run_of_a_process_that_died_waited_for_its_recovery() -> None:
 
     run = await stored_run(harness, ticket)
     assert reasons(run) == [("start_up", 6.0)]
-    assert run.waits[0].detail == "taken over from a process that ended"
+    assert run.waits[0].detail == "recovered from a process that ended"
 
 
 @virtual_time
