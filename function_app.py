@@ -55,7 +55,7 @@ async def tick(timer: func.TimerRequest, context: func.Context) -> None:
 @app.queue_trigger(arg_name="message", queue_name=RUN_QUEUE, connection="AzureWebJobsStorage")
 async def work(message: func.QueueMessage, context: func.Context) -> None:
     """Perform a batch of tickets, each at its instant."""
-    await host.perform_batch(message.get_body(), message.dequeue_count or 1, context)
+    await host.perform_batch(message.get_body(), message.dequeue_count or 1, context, message.insertion_time)
 
 
 @app.function_name("bury")

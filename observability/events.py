@@ -19,6 +19,7 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats import describe_milliseconds
 from jobs.runs import Attempt, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
+from jobs.runs.waits import NOTABLE_LATENESS_MS, describe_waits, explain_lateness
 from observability import names
 from observability.sampling import RunReport, TickPlanned
 
@@ -155,6 +156,7 @@ class JobPerformance(LogEvent):
         run = self.run
         return {
             **run_fields(run),
+            **({names.WAITS: describe_waits(run.waits, run.lateness_ms)} if run.waits else {}),
             names.DURATION: round(run.duration_ms, 3),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
             names.DEGRADED: run.degraded,
@@ -172,7 +174,9 @@ class JobPerformance(LogEvent):
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
         degraded = f". {run.message}" if run.degraded else ""
-        return f"{run.job} {run.outcome} in {describe_milliseconds(run.duration_ms)}{status}{attempts}{degraded}"
+        is_late = bool(run.waits) and run.lateness_ms >= NOTABLE_LATENESS_MS
+        late = f"{'' if run.degraded else '.'} {explain_lateness(run.waits, run.lateness_ms)}" if is_late else ""
+        return f"{run.job} {run.outcome} in {describe_milliseconds(run.duration_ms)}{status}{attempts}{degraded}{late}"
 
 
 @dataclass(frozen=True, slots=True)

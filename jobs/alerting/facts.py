@@ -24,6 +24,7 @@ from jobs.fast_frozen import fast_frozen
 from jobs.objectives import SliCounts
 from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
 from jobs.runs.run import Run
+from jobs.runs.waits import StartWait
 
 COUNTED_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.DEPENDENCY})
 """Of a rule without `triggers`. What a person or a pipeline requests neither opens nor closes an alert."""
@@ -43,6 +44,7 @@ class Sample:
     message: str = ""
     response_ms: float | None = None
     lateness_ms: float = 0.0
+    waits: tuple[StartWait, ...] = ()
     certificate_expires_at: datetime | None = None
 
     @property
@@ -71,6 +73,7 @@ def sample_of_run(run: Run) -> Sample | None:
         message=run.message,
         response_ms=run.response_time_ms,
         lateness_ms=run.lateness_ms,
+        waits=run.waits,
         certificate_expires_at=_certificate_expiry(run),
     )
 

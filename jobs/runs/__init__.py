@@ -6,6 +6,7 @@ All instants are aware UTC datetimes, all `*_ms` values are floats of millisecon
 
 from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
 from jobs.runs.run import Attempt, Failure, Observation, Phases, Run, Severity, Ticket, split_run_id
+from jobs.runs.waits import StartWait, WaitReason
 
 __all__ = [
     "Attempt",
@@ -16,7 +17,9 @@ __all__ = [
     "Phases",
     "Run",
     "Severity",
+    "StartWait",
     "Ticket",
     "Trigger",
+    "WaitReason",
     "split_run_id",
 ]

@@ -14,6 +14,7 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats import format_run_instant, parse_run_instant
 from jobs.runs.details import Details, HealthDetail
 from jobs.runs.outcomes import ErrorClass, Outcome, ReasonCode, Trigger
+from jobs.runs.waits import StartWait
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -128,6 +129,8 @@ class Run:
     generation: str = ""
     correlation_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    waits: tuple[StartWait, ...] = ()
+    """Why it started late, the longest first; empty if it started in time, and in rows of older versions."""
 
     @property
     def lateness_ms(self) -> float:

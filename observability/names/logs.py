@@ -119,6 +119,11 @@ CORRELATION_ID: Final = _field(
     "CorrelationId", "all", "The id that links the run to its cause; omitted if it equals the RunId."
 )
 LATENESS: Final = _field("Lateness", "JOB_STARTED, JOB_PERFORMANCE, JOB_FAILED", "Start minus due instant.", "ms")
+WAITS: Final = _field(
+    "Waits",
+    "JOB_PERFORMANCE",
+    "What the run waited for before it started, the longest first, with durations; omitted if it started in time.",
+)
 DURATION: Final = _field("Duration", "JOB_PERFORMANCE", "The whole run, waits between attempts included.", "ms")
 RESPONSE_TIME: Final = _field(
     "ResponseTime", "JOB_PERFORMANCE, JOB_RETRY", "The last attempt only; null without a request.", "ms"

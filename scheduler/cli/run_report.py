@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 from jobs.formats import format_count, format_iso_instant
 from jobs.trace_ids import format_trace_id
+from jobs.formats.counts import format_count
+from jobs.formats.instants import format_iso_instant
+from jobs.formats.trace_ids import format_trace_id
+from jobs.runs.waits import NOTABLE_LATENESS_MS, explain_lateness
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
 from scheduler.cli.times import format_local, format_milliseconds
 
@@ -54,6 +58,11 @@ def format_number(value: float | None) -> str:
 
 
 RUN_FIELDS = ("due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "error", "message", "trigger", "id")
+
+
+def describe_notable_lateness(run: Run) -> str:
+    """Return why a run started notably late, as a sentence; empty for other runs."""
+    return explain_lateness(run.waits, run.lateness_ms) if run.lateness_ms >= NOTABLE_LATENESS_MS else ""
 
 
 def run_fields(record: RunRecord) -> tuple[str, ...]:
@@ -208,7 +217,8 @@ _FIELDS = ("attempt", "started_at", "status", *_PHASES, "error", "message", "wai
 
 
 def show_run(run: Run) -> None:
-    """The result in a line, why in a sentence, then the attempts."""
+    """The result in a line, why in a sentence, why it started late in another one, then the attempts."""
+    late = explain_lateness(run.waits, run.lateness_ms)
     if is_terminal():
         from rich.text import Text
 
@@ -219,6 +229,8 @@ def show_run(run: Run) -> None:
         )
         if run.message:
             show_text(Text(escape_controls(run.message)))
+        if late:
+            show_text(Text(escape_controls(late)))
         if run.attempts:
             _show_attempts(run.attempts)
             show_details(run.attempts)
@@ -229,6 +241,8 @@ def show_run(run: Run) -> None:
         print(escape_controls(run.message))
     show_tabs(_FIELDS, map(_fields, run.attempts))
     print_details(run.attempts)
+    if late:
+        print(f"late\t{escape_controls(late)}")
     print(f"trace\t{format_trace_id(run.id)}")
 
 

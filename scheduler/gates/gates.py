@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -36,10 +36,15 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The ticket cannot run yet: check it again at `retry_at`, or earlier. `reason`: the cause of the wait."""
+    """The ticket cannot run yet: check it again at `retry_at`, or earlier. `reason`: the cause of the wait.
+
+    `subject`: what it waits for, such as `dependency database`. It is stored with the run, so it is short and does not
+    change from check to check.
+    """
 
     retry_at: datetime
     reason: Reason
+    subject: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.reason.message
@@ -213,7 +218,7 @@ class Gates:
             except StoreError as error:
                 why = f"the store is unavailable, so the gate cannot be checked: {error}"
                 reason = Reason(ReasonCode.STORE_UNAVAILABLE, why)
-                return Wait(self._clock.now() + STORE_RETRY_AFTER, reason)
+                return Wait(self._clock.now() + STORE_RETRY_AFTER, reason, "the store was unavailable")
             if verdict is not None:
                 return verdict
         return None

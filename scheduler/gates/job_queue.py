@@ -28,13 +28,14 @@ class OtherRuns:
 
 @dataclass(frozen=True, slots=True)
 class OverlapDecision:
-    """`to_cancel`: runs to cancel for this run, which waits until they are finished."""
+    """`to_cancel`: runs to cancel for this run, which waits until they are finished. `subject`: see Wait."""
 
     kind: Literal["go", "skip", "wait"]
     reason: str = ""
     to_cancel: tuple[str, ...] = ()
     cancelled_by: str = ""
     """See Skip."""
+    subject: str = field(default="", compare=False)
 
 
 GO_DECISION = OverlapDecision("go")
@@ -52,7 +53,7 @@ def decide_overlap(
     if not before:
         return GO_DECISION
     if is_replay or mode == "allow":
-        return OverlapDecision("wait", f"run {before[0]} of its job is running")
+        return OverlapDecision("wait", f"run {before[0]} of its job is running", subject=f"run {before[0]}")
     if mode == "skip":
         return OverlapDecision("skip", f"the previous run ({before[0]}) was still running (overlap: skip)")
     if mode == "buffer_one" and not is_accepted:
@@ -60,7 +61,9 @@ def decide_overlap(
         if len(occupied) > 1:
             both = f"the previous run ({occupied[0]}) was still running, and another run ({occupied[1]}) waits for it"
             return OverlapDecision("skip", f"{both} (overlap: buffer_one)")
-    return OverlapDecision("wait", f"the previous run ({before[0]}) is running (overlap: {mode})")
+    return OverlapDecision(
+        "wait", f"the previous run ({before[0]}) is running (overlap: {mode})", subject=f"run {before[0]}"
+    )
 
 
 def _newest_wins(others: OtherRuns) -> OverlapDecision:
@@ -71,7 +74,10 @@ def _newest_wins(others: OtherRuns) -> OverlapDecision:
     if not before:
         return GO_DECISION
     return OverlapDecision(
-        "wait", f"the previous run ({before[0]}) is being cancelled (overlap: cancel_previous)", before
+        "wait",
+        f"the previous run ({before[0]}) is being cancelled (overlap: cancel_previous)",
+        before,
+        subject=f"run {before[0]}",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
@@ -117,7 +117,7 @@ class OverlapGate:
         if entry.job.overlap != "skip" and (remote := self._remote_for(entry)) is not None:
             decision = await self._acquire_job_slot(remote, ticket, entry)
             if decision.kind == "wait":
-                return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, _reason(decision))
+                return _wait(self._clock.now() + MAX_RECHECK_BACKOFF, decision)
         return None
 
     def _replacement_skip(self, queue: JobQueue, ticket: Ticket, entry: CatalogJob) -> Skip | None:
@@ -133,9 +133,8 @@ class OverlapGate:
         holder = await remote.acquire_job_slot(ticket, entry)
         if holder is None:
             return OverlapDecision("go")
-        return OverlapDecision(
-            "wait", f"run {holder or 'of another process'} of its job is running (overlap: {entry.job.overlap})"
-        )
+        run = f"run {holder or 'of another process'}"
+        return OverlapDecision("wait", f"{run} of its job is running (overlap: {entry.job.overlap})", subject=run)
 
     async def _apply(
         self,
@@ -153,7 +152,7 @@ class OverlapGate:
         if decision.kind == "skip":
             recorded_by = remote_runs.recorded_by
             if entry.job.overlap == "skip" and recorded_by is not None and recorded_by > now:
-                return Wait(min(recorded_by, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
+                return _wait(min(recorded_by, now + UNRECORDED_RECHECK_AFTER), decision)
             return Skip(_reason(decision), decision.cancelled_by)
         since = queue.since.setdefault(ticket.id, now)
         first = queue.waiting_in_order()[0]
@@ -166,7 +165,7 @@ class OverlapGate:
             await self._cancel_runs(queue, ticket, decision.to_cancel)
         is_replay = ticket.trigger.is_rerun
         until = now + REPLAY_RECHECK_AFTER if is_replay else next_check_at(since, now, is_first=first == ticket.id)
-        return Wait(until, _reason(decision))
+        return _wait(until, decision)
 
     async def _cancel_runs(self, queue: JobQueue, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
         """Cancel these runs for the ticket. Waiting runs are checked again, and are replaced then."""
@@ -181,6 +180,10 @@ class OverlapGate:
 
 def _reason(decision: OverlapDecision) -> Reason:
     return Reason(ReasonCode.OVERLAP, decision.reason)
+
+
+def _wait(until: datetime, decision: OverlapDecision) -> Wait:
+    return Wait(until, _reason(decision), decision.subject)
 
 
 def _merged(local: tuple[str, ...], remote: tuple[str, ...]) -> tuple[str, ...]:

@@ -67,12 +67,13 @@ DEFAULT_SLOT_WAIT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SlotGroup:
-    """Runs that share slots. `name`: for reasons; `max_wait`: seconds."""
+    """Runs that share slots. `name`: for reasons; `max_wait`: seconds; `subject`: see Wait."""
 
     partition: str
     limit: int
     max_wait: float
     name: str
+    subject: str
 
 
 SlotGroupOf = Callable[[CatalogJob], SlotGroup | None]
@@ -85,7 +86,8 @@ def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
         return None
     name = f"concurrency group {group.name} (limit: {group.limit})"
     private = f"~{hashlib.sha256(entry.group_source.encode()).hexdigest()[:12]}" if entry.group_source else ""
-    return SlotGroup(f"group~{group.name}{private}", group.limit, group.wait, name)
+    subject = f"limit of concurrency group {group.name}"
+    return SlotGroup(f"group~{group.name}{private}", group.limit, group.wait, name, subject)
 
 
 def global_slot_group(max_running: int | None) -> SlotGroupOf:
@@ -96,7 +98,9 @@ def global_slot_group(max_running: int | None) -> SlotGroupOf:
             return None
         group = entry.job.concurrency_group
         wait = DEFAULT_SLOT_WAIT if group is None else group.wait
-        return SlotGroup("running", max_running, wait, f"all jobs (max_running: {max_running})")
+        return SlotGroup(
+            "running", max_running, wait, f"all jobs (max_running: {max_running})", f"max_running: {max_running}"
+        )
 
     return room_of
 
@@ -133,7 +137,7 @@ class SlotGate:
             return Skip(Reason(ReasonCode.NO_SLOT, why))
         until = next_check_at(since, now, is_first=queue.waiting_in_order()[0] == ticket.id)
         reason = Reason(ReasonCode.NO_SLOT, f"no slot of {group.name} is free{_holders_note(full)}")
-        return Wait(min(until, deadline or until), reason)
+        return Wait(min(until, deadline or until), reason, group.subject)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         group = self._group_of(entry)

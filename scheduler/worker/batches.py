@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.runs import Ticket
+from jobs.runs.waits import WaitReason
 from scheduler.gates import Wait
 from scheduler.planning.plan import MissedSpan
 from scheduler.stores.port import StoreError
@@ -22,6 +23,7 @@ from scheduler.worker.execution import TicketExecutor
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 from scheduler.worker.recorder import NotRecorded
 from scheduler.worker.skipping import FailedClaims, PendingTickets, SkipRecorder
+from scheduler.worker.waits import Arrival, WaitTimeline
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 CANCELLATION_TIMEOUT = 1.0
@@ -89,7 +91,9 @@ class TicketBatches:
         self._pending = pending
         self._retries_claims = dependencies.options.retries_claims
 
-    async def run(self, tickets: Sequence[Ticket], on_end: OnEnd, claim_at: datetime | None = None) -> TicketEnds:
+    async def run(
+        self, tickets: Sequence[Ticket], on_end: OnEnd, arrival: Arrival, claim_at: datetime | None = None
+    ) -> TicketEnds:
         """Execute each ticket at its instant, claimed now or at `claim_at`.
 
         Tickets of one job that are due already run in order, because caught-up runs must not overlap. A failure stops
@@ -99,21 +103,29 @@ class TicketBatches:
             await self._sleep.sleep_until(claim_at)
         together, turns = self._split(tickets)
         parts = await gather_all(
-            [self._run_together(together, on_end), *(self.run_in_order(turn, on_end) for turn in turns)]
+            [
+                self._run_together(together, on_end, arrival),
+                *(self.run_in_order(turn, on_end, arrival) for turn in turns),
+            ]
         )
         return [end for ends in parts for end in ends]
 
-    async def run_in_order(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
+    async def run_in_order(self, tickets: Sequence[Ticket], on_end: OnEnd, arrival: Arrival) -> TicketEnds:
         """Execute the tickets in order, each claimed when its turn comes."""
         ends = []
+        turn = WaitTimeline(self._clock, arrival)
         for ticket in tickets:
+            waits = turn.fork()
             await self._sleep.sleep_until(ticket.due_at)
             claims = await self._claim_early([ticket])
-            ends.append(await self._run_one(ticket, claims.get(ticket.id), on_end))
+            waits.end_wait(WaitReason.CLAIM)
+            ends.append(await self._run_one(ticket, claims.get(ticket.id), waits, on_end))
+            turn.end_wait(WaitReason.GATE, _turn_of(ticket))
         return ends
 
-    async def run_claimed(self, claims: Sequence[Claim], on_end: OnEnd) -> None:
+    async def run_claimed(self, claims: Sequence[Claim], on_end: OnEnd, arrival: Arrival) -> None:
         """Execute claimed tickets in order. Release the claims whose turn does not come."""
+        turn = WaitTimeline(self._clock, arrival)
         for number, claim in enumerate(claims):
             try:
                 # A process that died may have claimed it before its instant.
@@ -121,7 +133,8 @@ class TicketBatches:
             except asyncio.CancelledError:
                 await gather_all(self._claimer.release_claim(left) for left in claims[number:])
                 raise
-            await self._run_one(claim.ticket, claim, on_end)
+            await self._run_one(claim.ticket, claim, turn.fork(), on_end)
+            turn.end_wait(WaitReason.GATE, _turn_of(claim.ticket))
 
     def _split(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[list[Ticket]]]:
         """Return the tickets that run concurrently, and by job those that run in order."""
@@ -136,14 +149,16 @@ class TicketBatches:
         together += [turn[0] for turn in late.values() if len(turn) == 1]
         return together, [turn for turn in late.values() if len(turn) > 1]
 
-    async def _run_together(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
+    async def _run_together(self, tickets: Sequence[Ticket], on_end: OnEnd, arrival: Arrival) -> TicketEnds:
         """Execute each ticket at its instant; they are claimed together before."""
+        waits = WaitTimeline(self._clock, arrival)
         claims = await self._claim_early(tickets)
+        waits.end_wait(WaitReason.CLAIM)
         waiting: list[_Claimed] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
         waiting.sort(key=lambda one: one[0].due_at, reverse=True)
         started: _Started = []
         try:
-            await self._start_each(waiting, started, on_end)
+            await self._start_each(waiting, started, waits, on_end)
         except asyncio.CancelledError:
             if not self._sleep.is_interrupted:
                 for task in started:
@@ -153,7 +168,7 @@ class TicketBatches:
             raise
         return list(await gather_all(started))
 
-    async def _start_each(self, waiting: list[_Claimed], started: _Started, on_end: OnEnd) -> None:
+    async def _start_each(self, waiting: list[_Claimed], started: _Started, waits: WaitTimeline, on_end: OnEnd) -> None:
         """Start each ticket at its instant, and remove it from `waiting`, whose last item is due first.
 
         All tickets share one timer; each has a task only from its instant.
@@ -164,7 +179,7 @@ class TicketBatches:
             # The first ticket starts even if the clock was set back meanwhile.
             until = max(self._clock.now(), waiting[-1][0].due_at)
             while waiting and waiting[-1][0].due_at <= until:
-                started.append(loop.create_task(self._run_one(*waiting.pop(), on_end)))
+                started.append(loop.create_task(self._run_one(*waiting.pop(), waits.fork(), on_end)))
 
     async def _claim_early(self, tickets: Sequence[Ticket]) -> dict[str, Claim | AlreadyClaimed | StoreError]:
         """Claim the tickets that are claimed before their instants. Returns the answers by run id."""
@@ -177,20 +192,29 @@ class TicketBatches:
                 self._pending.remove(ticket)
         return {ticket.id: answer for ticket, answer in zip(early, answers, strict=True)}
 
-    async def _run_one(self, ticket: Ticket, claim: ClaimAnswer, on_end: OnEnd) -> tuple[Ticket, TicketEnd]:
+    async def _run_one(
+        self, ticket: Ticket, claim: ClaimAnswer, waits: WaitTimeline, on_end: OnEnd
+    ) -> tuple[Ticket, TicketEnd]:
+        waits.end_wait(WaitReason.STARVED_CPU)
         end: TicketEnd
         try:
             if isinstance(claim, StoreError):
                 if not self._retries_claims:
                     raise claim
                 claim = await self._claimer.claim_with_retry(ticket)
-            end = claim if isinstance(claim, AlreadyClaimed) else await self._executor.execute(ticket, claim)
+                waits.end_wait(WaitReason.CLAIM, "the store was unavailable")
+            end = claim if isinstance(claim, AlreadyClaimed) else await self._executor.execute(ticket, claim, waits)
         except Exception as error:
             end = error
         # Not after a cancellation: the next process executes a ticket that only waited.
         self._pending.remove(ticket)
         await on_end(ticket, end)
         return ticket, end
+
+
+def _turn_of(ticket: Ticket) -> str:
+    """Return what the next ticket of the same turn waited for."""
+    return f"run {ticket.id} before it"
 
 
 def _slice_end(instant: datetime) -> datetime:

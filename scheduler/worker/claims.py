@@ -19,12 +19,14 @@ from jobs.definition import JobDefinition
 from jobs.policies import MAX_RUN_TIMEOUT
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
+from jobs.runs.waits import WaitReason
 from scheduler.catalog.catalog import Catalog
 from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S, RenewalTimer, lease_duration, required_lease
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.store_outages import retry_store
+from scheduler.worker.waits import WaitTimeline
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -304,9 +306,12 @@ class TicketClaimer:
 
 
 class TicketClaim:
-    def __init__(self, ticket: Ticket, claim: Claim | None, claimer: TicketClaimer, leases: RunLeases) -> None:
+    def __init__(
+        self, ticket: Ticket, claim: Claim | None, claimer: TicketClaimer, leases: RunLeases, waits: WaitTimeline
+    ) -> None:
         """`claim` None: `ensure` makes one."""
         self.ticket = ticket
+        self.waits = waits
         self._claim = claim
         self._claimer = claimer
         self._leases = leases
@@ -338,12 +343,14 @@ class TicketClaim:
             if isinstance(answer, AlreadyClaimed):
                 return answer
             self._claim = answer
+            self.waits.end_wait(WaitReason.CLAIM)
         return None
 
     async def ensure_covers_run(self, job: JobDefinition) -> None:
         """Renew the lease, if there is one, so that it covers a run that starts now. Raises ClaimLost, StoreError."""
         if self._claim is not None:
             await self._leases.ensure_covers_run(self._claim, job)
+            self.waits.end_wait(WaitReason.CLAIM)
 
     def may_send(self) -> bool:
         """Return whether the lease lasts for long enough to send a request."""

@@ -21,6 +21,7 @@ from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
+from jobs.runs.waits import WaitReason
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.gates.remote_runs import KEYS_VALID_S
@@ -31,6 +32,7 @@ from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, R
 from scheduler.worker.claims import TicketClaim
 from scheduler.worker.place_assignment import PlaceAssigner
 from scheduler.worker.places import HeldPlace
+from scheduler.worker.waits import WaitTimeline
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 
@@ -69,6 +71,10 @@ LEASE_RETRY_AFTER = timedelta(seconds=1)
 """After which the renewal of a lease that failed before the start is tried again."""
 
 
+_WAIT_REASONS = {ReasonCode.NO_SLOT: WaitReason.PLACE, ReasonCode.STORE_UNAVAILABLE: WaitReason.CLAIM}
+"""What a run waited for, by the reason of a gate; for other reasons it is the gate."""
+
+
 class TicketAdmission:
     """Lets tickets start, each in a place of the process."""
 
@@ -97,7 +103,7 @@ class TicketAdmission:
         is_first = True
         while True:
             self._sleep.raise_if_interrupted()
-            place = await self._place_assigner.acquire_place(ticket, entry.job, is_first=is_first)
+            place = await self._place_assigner.acquire_place(ticket, entry.job, claim.waits, is_first=is_first)
             if not isinstance(place, HeldPlace):
                 return place
             is_first, is_admitted = False, False
@@ -118,7 +124,9 @@ class TicketAdmission:
                 give_up_at = give_up_at or self._clock.now() + self._max_wait
                 if self._clock.now() >= give_up_at:
                     return verdict
-            if cancelled_by := await self._wait(ticket, verdict, give_up_at):
+            cancelled_by = await self._wait(ticket, verdict, give_up_at)
+            claim.waits.end_wait(_WAIT_REASONS.get(verdict.reason.code, WaitReason.GATE), verdict.subject)
+            if cancelled_by:
                 return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
 
     async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
@@ -135,13 +143,14 @@ class TicketAdmission:
             return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
         verdict = await self._gates.check(claim.ticket, entry)
         if verdict is None:
+            claim.waits.end_wait(WaitReason.GATE)
             try:
                 await claim.ensure_covers_run(entry.job)
             except ClaimLost:
                 raise
             except StoreError as error:
                 reason = Reason(ReasonCode.STORE_UNAVAILABLE, f"the lease cannot be renewed: {error}")
-                return Wait(self._clock.now() + LEASE_RETRY_AFTER, reason)
+                return Wait(self._clock.now() + LEASE_RETRY_AFTER, reason, "the store was unavailable")
         return verdict
 
 
@@ -242,8 +251,10 @@ class TicketExecutor:
         """Ids of runs that are executed here: a queue may deliver a message twice at the same time."""
         self._replay_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def execute(self, ticket: Ticket, claim: Claim | None) -> AlreadyClaimed | Wait | None:
+    async def execute(self, ticket: Ticket, claim: Claim | None, waits: WaitTimeline) -> AlreadyClaimed | Wait | None:
         """Execute a ticket whose instant has come. `claim` None: the ticket is claimed once it may start.
+
+        `waits`: what it has waited for until now, which is continued here.
 
         Returns AlreadyClaimed if the run is finished or has another owner. Returns Wait if the ticket has to wait for
         longer than `max_wait`: it is released, and must be executed again at `retry_at`.
@@ -258,7 +269,7 @@ class TicketExecutor:
             reason = Reason(ReasonCode.IN_PROGRESS, "it is in-flight in this process already")
             return Wait(self._dependencies.clock.now() + DUPLICATE_RETRY_AFTER, reason)
         self._in_flight.add(ticket.id)
-        mine = TicketClaim(ticket, claim, self._dependencies.claimer, self._dependencies.leases)
+        mine = TicketClaim(ticket, claim, self._dependencies.claimer, self._dependencies.leases, waits)
         try:
             if not ticket.trigger.is_rerun:
                 return await self._execute(mine)
@@ -268,6 +279,7 @@ class TicketExecutor:
                 reason = Reason(ReasonCode.IN_PROGRESS, "another replay of its job is in-flight")
                 return Wait(self._dependencies.clock.now() + REPLAY_RETRY_AFTER, reason)
             async with turn:
+                waits.end_wait(WaitReason.GATE, "another replay of its job")
                 return await self._execute(mine)
         finally:
             self._in_flight.discard(ticket.id)
@@ -330,12 +342,16 @@ class TicketExecutor:
             ticket = replace(ticket, generation=entry.generation)
         permission = SendPermission(mine.may_send)
         execution = self._dependencies.runner.start(entry.job, ticket, permission)
+        mine.waits.end_wait(WaitReason.STARVED_CPU)
         try:
             run = await self._dependencies.registry.run_until_done(ticket, execution)
         except LeaseEnded:
             if permission.has_sent and entry.job.effect == "once":
                 return TicketResult.interrupted(ticket, entry.job, self._dependencies.clock)
             mine.mark_unused()
+            mine.waits.end_wait(WaitReason.STARVED_CPU, "the process stalled until its lease ended")
             _log.warning("could not send a request of run %s: its lease has ended; the run starts anew", ticket.id)
             return None
+        if waits := mine.waits.explain(ticket, run):
+            run = replace(run, waits=waits)
         return TicketResult.executed(run, ticket, entry.job, execution.traceback)

@@ -18,9 +18,11 @@ from jobs.ports import Clock
 from jobs.running.retry_budget import host_with_port
 from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
+from jobs.runs.waits import WaitReason
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.places import FifoSemaphore, HeldPlace
+from scheduler.worker.waits import CATCH_UP_LATENESS, WaitTimeline
 
 _TIMER_TOLERANCE = timedelta(milliseconds=5)
 """Timers fire early by a little, and the two clocks differ by a little."""
@@ -80,8 +82,6 @@ class InterruptibleSleep:
 
 MAX_WAITING_RUNS_PER_JOB = 50
 """Scheduled runs of one job. Runs with `overlap: buffer_all` and caught-up runs wait beyond this limit."""
-CATCH_UP_LATENESS = timedelta(seconds=10)
-"""A run of a job with `catch_up: all` that is so late is a caught-up run."""
 
 
 class PlaceAssigner:
@@ -104,7 +104,9 @@ class PlaceAssigner:
         self._max_wait = max_wait
         self._on_waited = on_waited
 
-    async def acquire_place(self, ticket: Ticket, job: JobDefinition, *, is_first: bool) -> HeldPlace | Skip | Wait:
+    async def acquire_place(
+        self, ticket: Ticket, job: JobDefinition, waits: WaitTimeline, *, is_first: bool
+    ) -> HeldPlace | Skip | Wait:
         """Return the run's place; the caller releases it. Skip: record the run as skipped. Wait: deliver it again.
 
         `is_first`: the ticket is new here, and may be skipped instead of waiting.
@@ -124,8 +126,11 @@ class PlaceAssigner:
             return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
         request = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
         began = self._clock.monotonic()
+        is_full = self._semaphore.is_full
+        blocked_by = "all places were in use" if is_full else self._semaphore.denial_reason(job.name, host)
         cancelled_by = await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire()))
         self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
+        waits.end_wait(WaitReason.PLACE, blocked_by)
         if cancelled_by:
             request.release()
             return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)

@@ -21,6 +21,7 @@ from scheduler.worker.places import PlacesReport
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.skipping import FailedClaims, PendingTickets, SkipRecorder
 from scheduler.worker.store_outages import BacklogState
+from scheduler.worker.waits import Arrival
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 ACKNOWLEDGE_TIMEOUT = 0.5
@@ -43,6 +44,7 @@ class Worker:
         self._ends = BackgroundEnds(self.publisher, self.skip_recorder, failed_claims, self._pending)
         self._tasks = BackgroundTasks()
         self._is_draining = False
+        self._ready_at = dependencies.clock.now()
 
     @property
     def publisher(self) -> RunPublisher:
@@ -104,20 +106,33 @@ class Worker:
 
     # --- in the background ---
 
-    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
+    def mark_ready(self) -> None:
+        """Declare that this process runs tickets from now on: tickets that were due before waited for its start."""
+        self._ready_at = self._dependencies.clock.now()
+
+    def _arrival(
+        self, *, is_recovered: bool = False, is_queued: bool = False, sent_at: datetime | None = None
+    ) -> Arrival:
+        clock = self._dependencies.clock
+        return Arrival(clock.now(), clock.monotonic(), self._ready_at, is_queued, sent_at, is_recovered)
+
+    def submit(self, *tickets: Ticket, is_recovered: bool = False) -> asyncio.Task[None] | None:
         """Execute the tickets in order, each at its instant. Returns the task.
+
+        `is_recovered`: a process that ended had queued them.
 
         After `drain` has started it returns None: the next start finds the tickets queued.
         """
         self._mark_submitted(tickets)
         if self._is_draining:
             return None
-        return self._start(tickets, self._batches.run_in_order(tickets, self._ends.handle))
+        arrival = self._arrival(is_recovered=is_recovered)
+        return self._start(tickets, self._batches.run_in_order(tickets, self._ends.handle, arrival))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, now or at `claim_at`, and execute each at its instant."""
         self._mark_submitted(tickets)
-        self._start(tickets, self._batches.run(tickets, self._ends.handle, claim_at))
+        self._start(tickets, self._batches.run(tickets, self._ends.handle, self._arrival(), claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
         """Execute tickets that this process has claimed, in order, each at its instant. Returns the task.
@@ -127,7 +142,8 @@ class Worker:
         if self._is_draining:
             return None
         self.hold_claims(*(claim for claim in claims if not self._dependencies.leases.has(claim.ticket.id)))
-        return self._start([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._ends.handle))
+        work = self._batches.run_claimed(claims, self._ends.handle, self._arrival(is_recovered=True))
+        return self._start([claim.ticket for claim in claims], work)
 
     def hold_claims(self, *claims: Claim) -> None:
         """Renew the leases of claims of this process that are submitted later."""
@@ -178,11 +194,14 @@ class Worker:
 
     async def execute(self, ticket: Ticket) -> AlreadyClaimed | Wait | None:
         """Execute a ticket, now or at its instant. See TicketExecutor.execute."""
-        ((_, end),) = await self.execute_batch([ticket])
+        ((_, end),) = await self._batches.run([ticket], _ignore_end, self._arrival())
         if isinstance(end, Exception):
             raise end
         return end
 
-    async def execute_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
-        """Execute each ticket at its instant. See TicketBatches.run; a failure is returned as the end of its ticket."""
-        return await self._batches.run(tickets, _ignore_end)
+    async def execute_batch(self, tickets: Sequence[Ticket], sent_at: datetime | None = None) -> TicketEnds:
+        """Execute each ticket of a message at its instant. A failure is returned as the end of its ticket.
+
+        `sent_at`: when the message was sent; None: unknown. See TicketBatches.run.
+        """
+        return await self._batches.run(tickets, _ignore_end, self._arrival(is_queued=True, sent_at=sent_at))

@@ -201,7 +201,7 @@ async def _work(environ: Mapping[str, str], platform: Platform) -> None:
     from scheduler.hosts.functions import host
 
     async def work(message: QueueMessage) -> None:
-        await host.perform_batch(_body(message), message.dequeue_count or 1)
+        await host.perform_batch(_body(message), message.dequeue_count or 1, None, message.inserted_on)
 
     async def bury(message: QueueMessage) -> None:
         await host.dead_letter_poison(_body(message), message.inserted_on)

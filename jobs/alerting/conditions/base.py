@@ -94,6 +94,10 @@ class SampleCondition(AlertCondition):
         """Return what was wrong with a bad sample; empty if nothing more is known."""
         return describe_failure(sample)
 
+    def select_cause(self, bad: Sequence[Sample]) -> Sample:
+        """Return the bad sample whose cause the evidence names: the latest one."""
+        return bad[-1]
+
     def find_needs(self, thresholds: Thresholds) -> AlertNeeds:
         return AlertNeeds(samples=max(thresholds.open_after.window, thresholds.close_after or 0))
 
@@ -119,7 +123,7 @@ class SampleCondition(AlertCondition):
         did = self.describe_bad(len(bad) > 1)
         if not bad:
             return f"none of the last {total} runs {did}" if total > 1 else "the latest run is good"
-        cause = self.describe_cause(bad[-1])
+        cause = self.describe_cause(self.select_cause(bad))
         more = f": {cause}" if cause else ""
         if len(bad) == total:
             return f"the last {f'{total} runs' if total > 1 else 'run'} {did}{more}"

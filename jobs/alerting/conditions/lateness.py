@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -10,6 +11,10 @@ from jobs.alerting.conditions.base import SampleCondition
 from jobs.alerting.facts import Sample
 from jobs.formats import describe_milliseconds, describe_seconds
 from jobs.model_base import Duration
+from jobs.runs.waits import describe_waits
+
+_MAX_NAMED_WAITS: Final = 2
+"""Waits of the run that was most late, which the evidence names."""
 
 
 class LatenessCondition(SampleCondition):
@@ -26,5 +31,9 @@ class LatenessCondition(SampleCondition):
     def describe_bad(self, is_plural: bool) -> str:
         return f"started more than {describe_seconds(self.lateness_above)} late"
 
+    def select_cause(self, bad: Sequence[Sample]) -> Sample:
+        return max(bad, key=lambda sample: sample.lateness_ms)
+
     def describe_cause(self, sample: Sample) -> str:
-        return f"{describe_milliseconds(sample.lateness_ms)} late"
+        waited = describe_waits(sample.waits, sample.lateness_ms, _MAX_NAMED_WAITS)
+        return f"{describe_milliseconds(sample.lateness_ms)} late{f', waited {waited}' if waited else ''}"

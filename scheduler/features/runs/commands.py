@@ -175,8 +175,9 @@ def history(
 ) -> None:
     """List the runs of a job, or of all jobs, newest first; or show one run with its attempts and details.
 
-    Columns: due instant, outcome, attempts, duration, lateness, and cause of a failure. A run whose state is `running`
-    is claimed by a process: it is in progress, or waits for its instant, for another run or for a free slot.
+    Columns: due instant, outcome, attempts, duration, lateness, and cause of a failure or of a late start. A run whose
+    state is `running` is claimed by a process: it is in progress, or waits for its instant, for another run or for a
+    free slot.
 
     \b
     Examples:
@@ -314,7 +315,7 @@ def _show_table(records: list[RunRecord], job: str | None) -> None:
 
 
 def _cells(record: RunRecord) -> tuple[Cell, ...]:
-    from scheduler.cli.run_report import outcome_cell
+    from scheduler.cli.run_report import describe_notable_lateness, outcome_cell
 
     due, trigger, run = format_local(record.ticket.due_at), str(record.ticket.trigger), record.run
     if run is None:
@@ -322,7 +323,8 @@ def _cells(record: RunRecord) -> tuple[Cell, ...]:
         return due, outcome_cell(record), trigger, "-", "-", "-", "", (record.ticket.id, "dim")
     took, late = format_milliseconds(run.duration_ms), format_milliseconds(run.lateness_ms)
     error: Cell = run.error or "", "red"
-    return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, run.message
+    happened = " ".join(filter(None, (run.message, describe_notable_lateness(run))))
+    return due, outcome_cell(record), trigger, str(len(run.attempts)), took, late, error, happened
 
 
 _CANCEL_TIMEOUT = 15.0

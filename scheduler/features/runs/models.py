@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
+from jobs.formats.trace_ids import format_trace_id
+from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger, WaitReason
 from jobs.runs.details import (
     CertificateDetail,
     Details,
@@ -257,12 +259,30 @@ class AttemptModel(ResponseModel):
 _NO_DETAILS = Details()
 
 
+class WaitModel(ResponseModel):
+    """What a run waited for between its due instant and its start. `detail`: such as the group, the dependency or the
+    run that it waited for; empty if `reason` is enough.
+
+    `place`: a place of the process, or a slot of a concurrency group or of all jobs. `gate`: a condition of its job:
+    overlap, a dependency, the order of caught-up runs. `claim`: the store wrote its claim. `start_up`: the program
+    started after the instant. `catch_up`: the instant was missed and run later. `queue`: its message was sent late, or
+    waited on the queue. `starved_cpu`: the scheduler woke late.
+    """
+
+    model_config = example_values(reason="place", duration_ms=3912.5, detail="limit of concurrency group payments")
+
+    reason: WaitReason
+    duration_ms: float
+    detail: str
+
+
 class RunModel(ResponseModel):
     """A run. `state` is queued, running or finished; fields of the result are null or empty until it is finished.
 
     `status_code` and `response_time_ms` are those of the last attempt. `degraded`: the run succeeded, but expectations
     of severity `degraded` failed, which `message` describes. `trace_id`: of the trace of the run, its attempts and the
-    requests that the target received, whether telemetry has published it or not.
+    requests that the target received, whether telemetry has published it or not. `waits`: why it started late, at most
+    five, the longest first; empty if it started in time, and for runs of versions before 0.2.
     """
 
     model_config = example_values(
@@ -270,6 +290,7 @@ class RunModel(ResponseModel):
         reason=None,
         lateness_ms=4.2,
         duration_ms=116.0,
+        waits=[],
         response_time_ms=113.5,
         attempt_count=1,
         endpoint="https://checkout.example.com/health",
@@ -287,6 +308,7 @@ class RunModel(ResponseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     lateness_ms: float | None = None
+    waits: list[WaitModel] = []
     duration_ms: float | None = None
     response_time_ms: float | None = None
     status_code: int | None = None
@@ -327,6 +349,9 @@ def _run_fields(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "lateness_ms": round(run.lateness_ms, 3),
+        "waits": [
+            WaitModel(reason=wait.reason, duration_ms=wait.milliseconds, detail=wait.detail) for wait in run.waits
+        ],
         "duration_ms": round(run.duration_ms, 3),
         "response_time_ms": run.response_time_ms,
         "status_code": run.status,

@@ -19,6 +19,7 @@ from jobs.formats import describe_milliseconds
 from jobs.runs import Attempt, Run, Ticket
 from jobs.runs.details import StepOutcome
 from jobs.trace_ids import format_trace_id
+from jobs.runs.waits import describe_waits
 from scheduler.api.dashboard.rendering.charts import Tick, ValueAxis, measure_axis
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
@@ -170,6 +171,7 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Respon
         record=record,
         ticket=record.ticket,
         run=run,
+        waited="" if run is None else describe_waits(run.waits, run.lateness_ms),
         job_exists=record.ticket.job in jobs,
         cause=_parent_run_id(record.ticket, jobs),
         phases=_used_phases(run),

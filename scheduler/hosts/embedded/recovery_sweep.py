@@ -260,7 +260,7 @@ class RecoverySweep:
 
     def _submit_queued(self, ticket: Ticket) -> None:
         self._counted["queued runs are executed"] += 1
-        self._dependencies.queue.add([ticket.id], partial(self._dependencies.worker.submit, ticket))
+        self._dependencies.queue.add([ticket.id], partial(self._dependencies.worker.submit, ticket, is_recovered=True))
 
     async def _record_ends(self, ends: Sequence[tuple[RunRecord, Run]]) -> None:
         """Record the ends. Raises the first StoreError after all were tried."""

@@ -222,6 +222,7 @@ async def create_ticker(program: Program) -> Ticker:
     planned_until = await program.repositories.cursors.read(PLANNED_UNTIL_CURSOR)
     await program.repositories.cursors.record_start(program.clock.now())
     await program.pauses.list_active(program.clock.now())
+    program.worker.mark_ready()
     return Ticker(
         program.catalog,
         program.worker,

@@ -128,12 +128,12 @@ class QueueHandler:
         self._owner = owner
         self._reload = reload
 
-    async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
+    async def perform_batch(self, body: str | bytes, delivery: int = 1, sent_at: datetime | None = None) -> None:
         """Perform each ticket at its instant.
 
         A ticket that another owner holds is resent for the end of that lease, and claimed then if the owner died. A
         ticket that waits long for a gate, or is due much later, is resent, too. `delivery`: how often the message was
-        delivered, including this time.
+        delivered, including this time. `sent_at`: when it was sent; None: unknown.
 
         Raises:
             BadMessage: the body is not a batch.
@@ -146,7 +146,8 @@ class QueueHandler:
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
             _log.warning("%d runs are not due yet (earliest %s): message rescheduled", len(early), early[0].id)
             await self._dispatch.send(early)
-        results = await self._worker.execute_batch([ticket for ticket in tickets if ticket.due_at <= last])
+        due = [ticket for ticket in tickets if ticket.due_at <= last]
+        results = await self._worker.execute_batch(due, sent_at)
         failures: list[tuple[Ticket, Exception]] = []
         later: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
         for ticket, result in results:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,15 +71,18 @@ class FunctionsHost:
         await program.alerting.run_once(TICK_DELIVERY_TIME, is_tick=True)
         await program.self_watch.tick()
 
-    async def perform_batch(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
-        """Perform a batch. `delivery`: how often its message was delivered, including this time.
+    async def perform_batch(
+        self, body: bytes, delivery: int = 1, context: func.Context | None = None, sent_at: datetime | None = None
+    ) -> None:
+        """Perform a batch. `delivery`: how often its message was delivered, including this time. `sent_at`: when the
+        message was sent.
 
         Raises BadMessage: the platform delivers the message again, and in the end to the poison queue.
         """
         with _in_invocation(context):
             opened = await self._get_loader().load()
             await opened.program.secret_monitor.check_versions()
-            await opened.queue_handler.perform_batch(body, delivery)
+            await opened.queue_handler.perform_batch(body, delivery, as_utc(sent_at))
             await opened.program.alerting.run_once(BATCH_DELIVERY_TIME, is_tick=False)
 
     async def dead_letter_poison(
@@ -87,7 +90,7 @@ class FunctionsHost:
     ) -> None:
         """Store a poison message as dead letters. `poisoned_at`: when it reached the poison queue."""
         with _in_invocation(context):
-            await (await self._get_loader().load()).queue_handler.dead_letter_poison(body, poisoned_at)
+            await (await self._get_loader().load()).queue_handler.dead_letter_poison(body, as_utc(poisoned_at))
 
     async def secrets_changed(self, kind: str, data: Mapping[str, object], context: func.Context | None = None) -> None:
         """Handle an event of the vault. Raises StoreError: the platform delivers it again."""
@@ -143,6 +146,11 @@ class FunctionsHost:
 
             self._program_loader = ProgramLoader(self._environ)
         return self._program_loader
+
+
+def as_utc(instant: datetime | None) -> datetime | None:
+    """Return an instant of the platform's metadata as UTC: azure.functions removes the offset of those with one."""
+    return instant.replace(tzinfo=UTC) if instant is not None and instant.tzinfo is None else instant
 
 
 def _in_invocation(context: func.Context | None) -> AbstractContextManager[None]:

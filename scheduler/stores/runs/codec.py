@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from jobs.runs import Outcome, Run, Ticket, Trigger
+from jobs.runs import Outcome, Run, StartWait, Ticket, Trigger, WaitReason
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Change, Insert, Replace, Row, Store, StoreError, Upsert
 from scheduler.stores.rows import decode_json, encode_json
@@ -70,6 +70,7 @@ class RunRecord:
 COUNTED = "sum"
 """The key in the row of a finished run that its hour's rollup counts. Rows of older versions do not have it."""
 _TRIGGER_TO_STORED = {Trigger.BACKFILL: Trigger.REPLAY.value}
+_WAIT_REASONS = frozenset(WaitReason)
 _BACKFILL_SUFFIX = re.compile(r"(\.again\d+)?")
 
 
@@ -100,6 +101,8 @@ def encode_finished(run: Run) -> str:
         body["attempts"] = [encode_attempt(attempt, run) for attempt in run.attempts]
     if run.tags:
         body["tags"] = dict(run.tags)
+    if run.waits:
+        body["waits"] = [_encode_wait(wait) for wait in run.waits]
     return encode_json(body)
 
 
@@ -191,6 +194,21 @@ def _read_run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:
         generation=ticket.generation,
         correlation_id=ticket.correlation_id,
         tags=body.get("tags", {}),
+        waits=_read_waits(body["waits"]) if "waits" in body else (),
+    )
+
+
+def _encode_wait(wait: StartWait) -> list[object]:
+    stored: list[object] = [wait.reason.value, wait.milliseconds]
+    return [*stored, wait.detail] if wait.detail else stored
+
+
+def _read_waits(stored: Sequence[Sequence[Any]]) -> tuple[StartWait, ...]:
+    """Read the waits. One whose reason a newer version has added is omitted: the rest then reads as unexplained."""
+    return tuple(
+        StartWait(WaitReason(reason), milliseconds, *detail[:1])
+        for reason, milliseconds, *detail in stored
+        if reason in _WAIT_REASONS
     )
 
 

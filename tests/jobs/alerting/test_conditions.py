@@ -10,6 +10,7 @@ from jobs.alerting.alert import Alert, AlertStatus
 from jobs.alerting.conditions.silent import SilentCondition
 from jobs.alerting.facts import CircuitFact, SecretExpiryFact, SubjectFacts
 from jobs.runs.outcomes import ErrorClass
+from jobs.runs.waits import StartWait, WaitReason
 from tests.jobs.alerting.alert_samples import MINUTE, START, judge, rule_of, sample, samples
 
 DAY = timedelta(days=1)
@@ -112,6 +113,22 @@ def test_lateness() -> None:
     verdict = judge(rule_of(when={"lateness_above": "1m"}), [sample(0, lateness_ms=61_000.0)])
     assert (verdict.is_met, verdict.evidence) == (True, "the last run started more than 60 s late: 61 s late")
     assert judge(rule_of(when={"lateness_above": "1m"}), [sample(0, lateness_ms=60_000.0)]).is_met is False
+
+
+def test_lateness_names_the_longest_waits_of_the_run_that_was_most_late() -> None:
+    waits = (
+        StartWait(WaitReason.PLACE, 80_000.0),
+        StartWait(WaitReason.CLAIM, 9000.0),
+        StartWait(WaitReason.GATE, 1000.0),
+    )
+    worst = sample(0, lateness_ms=90_000.0, waits=waits)
+    rule = rule_of(when={"lateness_above": "1m"}, open_after="2 of 3")
+
+    evidence = judge(rule, [worst, sample(1, lateness_ms=61_000.0), sample(2)]).evidence
+
+    assert evidence == (
+        "2 of the last 3 runs started more than 60 s late: 90 s late, waited 80 s for a place, 9 s for the claim"
+    )
 
 
 @pytest.mark.parametrize(("days", "is_met"), [(13, True), (14, False), (-1, True)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.runs import Outcome
+from jobs.runs import Outcome, Run, StartWait, WaitReason
 from observability.events import DeadLettered, JobFailed, JobPerformance, JobRetry, JobStarted, LogEvent, ServiceEvent
 from observability.logs import JsonFormat, TextFormat
 from observability.redaction import MAX_FIELD_LENGTH
@@ -41,11 +42,25 @@ def as_json(event: object, redactor: Redactor) -> dict[str, Any]:
     return line
 
 
+def late(detail: str) -> Run:
+    """A run that started 4.2 s late."""
+    run, waits = runs.run(), (StartWait(WaitReason.PLACE, 3900.0, detail), StartWait(WaitReason.CLAIM, 300.0))
+    return replace(run, started_at=run.due_at + timedelta(seconds=4.2), waits=waits)
+
+
 def raised(message: str) -> Exception:
     try:
         raise RuntimeError(message)
     except RuntimeError as error:
         return error
+
+
+def test_a_late_run_says_what_it_waited_for(redactor: Redactor) -> None:
+    line = as_json(JobPerformance(late("limit of concurrency group payments")), redactor)
+
+    waited = "3.9 s for a place (limit of concurrency group payments), 300 ms for the claim"
+    assert line["Waits"] == waited
+    assert line["Message"].endswith(f". Started 4.2 s late: waited {waited}.")
 
 
 def test_a_started_run_names_job_run_and_trigger(redactor: Redactor) -> None:
@@ -169,6 +184,7 @@ def test_json_stays_on_one_line(redactor: Redactor) -> None:
         JobFailed(runs.run(Outcome.FAILED, message=f"token {SECRET} refused")),
         JobPerformance(runs.run(Outcome.SKIPPED, message=SECRET)),
         JobPerformance(runs.run(tags={"note": SECRET})),
+        JobPerformance(late(SECRET)),
         DeadLettered(runs.ticket(), f"{SECRET} is no body"),
     ],
     ids=lambda event: event.name,

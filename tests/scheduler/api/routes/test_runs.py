@@ -35,6 +35,7 @@ async def test_a_run_reports_what_happened_when_and_how_long_it_took() -> None:
         "started_at": "2026-03-01T12:00:00Z",
         "finished_at": run["finished_at"],
         "lateness_ms": 0.0,
+        "waits": [],
         "duration_ms": run["duration_ms"],
         "response_time_ms": 12.0,
         "status_code": 503,
@@ -136,6 +137,22 @@ async def test_runs_are_filtered_by_patterns_of_names_queued_ones_too() -> None:
         exported = await client.get("/api/exports/runs", name="*web", format="csv")
         assert [line.split(",")[0] for line in exported.text.splitlines()[1:]] == [finished["pay-web"], "# complete"]
         assert (await client.get("/api/runs", name="a b")).status_code in (400, 422)
+
+
+@virtual_time
+async def test_a_late_run_reports_what_it_waited_for() -> None:
+    group = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "20s"}}
+    async with ApiClient(Hang("body", 4.0), jobs=[entry("slow", **group), entry("late", **group)]) as client:
+        client.shop.worker.submit_batch([client.shop.ticket(1, "slow"), late := client.shop.ticket(2, "late")])
+        await client.shop.worker.wait_until_idle()
+
+        run = (await client.get(f"/api/runs/{late.id}")).json()
+        listed = (await client.get("/api/runs", job="late")).json()["runs"]
+
+    assert run["waits"] == [
+        {"reason": "place", "duration_ms": run["lateness_ms"], "detail": "limit of concurrency group payments"}
+    ]
+    assert [one["waits"] for one in listed] == [run["waits"]]
 
 
 @virtual_time

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from jobs.runs import Ticket
+from jobs.runs import StartWait, Ticket, WaitReason
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.invocation import invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
+from tests.scheduler.stores.samples import run_of, ticket
 
 
 @pytest.fixture
@@ -171,6 +173,31 @@ async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_missing_is_repo
     assert (both.code, both.stdout) == (2, "")
     assert (nothing.code, nothing.stdout) == (1, "")
     assert nothing.stderr.startswith("there is no run 'checkout-api@20261125T015030.000Z'")
+
+
+async def test_a_late_run_says_what_it_waited_for(job_folder: Path) -> None:
+    write_jobs(job_folder, checkout="http://127.0.0.1:9/")
+    waits = (StartWait(WaitReason.PLACE, 3900.0, "limit of concurrency group payments"),)
+    store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
+    for due, late in ((ticket(), 4.0), (ticket(seconds=60), 0.5)):
+        run = replace(run_of(due), started_at=due.due_at + timedelta(seconds=late), waits=waits)
+        await Runs(store).insert_finished(due, run)
+    await store.aclose()
+
+    listed = await invoke_concurrently("history", "checkout", terminal=True)
+    piped = await invoke_concurrently("history", "checkout")
+    shown = await invoke_concurrently("history", ticket().id, terminal=True)
+    lines = await invoke_concurrently("history", ticket().id)
+    reported = await invoke_concurrently("history", "checkout", "--json")
+
+    sentence = "Started 4 s late: waited 3.9 s for a place (limit of concurrency group payments)."
+    assert sentence in shown.stdout
+    assert f"late\t{sentence}" in lines.lines
+    # A list names only notable lateness, and lines for programs have the same fields as before.
+    assert listed.stdout.count("late: waited") == 1
+    assert [line.split("\t")[6] for line in piped.lines[1:]] == ["", ""]
+    place = {"reason": "place", "duration_ms": 3900.0, "detail": "limit of concurrency group payments"}
+    assert [run["waits"] for run in json.loads(reported.stdout)["runs"]] == [[place], [place]]
 
 
 async def test_a_degraded_run_is_shown_as_such(job_folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -20,6 +20,7 @@ from scheduler.hosts.functions.queue import (
     LeaseStillHeld,
     QueueHandler,
 )
+from scheduler.hosts.functions.triggers import as_utc
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -48,6 +49,26 @@ async def test_each_ticket_of_a_batch_starts_at_its_instant() -> None:
     await functions.work.perform_batch(encode_batch(TicketBatch(tickets)))
 
     assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 0.0, "b": 0.0}
+
+
+@virtual_time
+async def test_a_message_that_waited_on_the_queue_explains_a_late_run() -> None:
+    shop = WorkerHarness()
+    functions, ticket = FunctionsHarness(shop), shop.ticket()
+    await asyncio.sleep(9)
+
+    body = encode_batch(TicketBatch((ticket,)))
+    await functions.work.perform_batch(body, sent_at=ticket.due_at + timedelta(seconds=5))
+
+    (run,) = (event.run for event in shop.heard.finished)
+    assert [(wait.reason.value, wait.milliseconds) for wait in run.waits] == [("queue", 5000), ("queue", 4000)]
+    assert "sent after its instant" in run.waits[0].detail
+
+
+@pytest.mark.parametrize("zone", [None, UTC], ids=["without an offset", "UTC"])
+def test_an_instant_of_the_platform_is_utc(zone: tzinfo | None) -> None:
+    assert as_utc(datetime(2026, 3, 1, 12, tzinfo=zone)) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert as_utc(None) is None
 
 
 @virtual_time

@@ -13,6 +13,20 @@ from hypothesis import strategies as st
 
 from jobs.formats import format_run_instant
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
+from jobs.formats.instants import format_run_instant
+from jobs.runs import (
+    Attempt,
+    ErrorClass,
+    Failure,
+    Outcome,
+    Phases,
+    Run,
+    Severity,
+    StartWait,
+    Ticket,
+    Trigger,
+    WaitReason,
+)
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
@@ -54,6 +68,8 @@ ATTEMPTS = st.lists(
     max_size=3,
 )
 
+WAITS = st.lists(st.builds(StartWait, st.sampled_from(WaitReason), MILLISECONDS, TEXT), max_size=5).map(tuple)
+
 
 @st.composite
 def tickets(draw: st.DrawFn) -> Ticket:
@@ -90,6 +106,7 @@ def runs(draw: st.DrawFn) -> Run:
         generation=made.generation,
         correlation_id=made.correlation_id,
         tags=draw(st.dictionaries(TEXT, TEXT, max_size=3)),
+        waits=draw(WAITS),
     )
 
 
@@ -124,7 +141,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
         (
             Run,
             "id job trigger outcome due_at started_at finished_at attempts error message reason endpoint "
-            "generation correlation_id tags",
+            "generation correlation_id tags waits",
         ),
         (Attempt, "number started_at phases status error message failures wait_ms body details"),
         (Details, "steps tls dns health"),
@@ -135,6 +152,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
         (Phases, "dns_ms connect_ms tls_ms first_byte_ms total_ms"),
         (Failure, "expectation expected observed severity"),
         (Ticket, "id job trigger due_at generation correlation_id"),
+        (StartWait, "reason milliseconds detail"),
     ],
 )
 def test_a_new_field_is_stored_too(model: Any, known: str) -> None:
@@ -209,6 +227,18 @@ def test_a_row_from_before_there_were_details_has_none() -> None:
     record = stored(ticket(), encode_finished(run_of(ticket())))
     assert record.run is not None
     assert record.run.attempts[0].details is None
+
+
+def test_a_run_without_waits_is_stored_as_before_there_were_waits() -> None:
+    assert "waits" not in json.loads(encode_finished(run_of(ticket())))
+
+
+def test_waits_are_read_as_far_as_their_reasons_are_known() -> None:
+    body = json.loads(encode_finished(run_of(ticket())))
+    body["waits"] = [["moonlight", 900.5, "full"], ["place", 300.25, "limit", "new"], ["claim", 20.0]]
+    record = stored(ticket(), json.dumps(body))
+    assert record.run is not None
+    assert record.run.waits == (StartWait(WaitReason.PLACE, 300.25, "limit"), StartWait(WaitReason.CLAIM, 20.0))
 
 
 def test_durations_are_rounded_to_the_microsecond() -> None:

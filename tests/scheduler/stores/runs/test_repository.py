@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.runs import Outcome, Ticket, Trigger
+from jobs.runs import Outcome, StartWait, Ticket, Trigger, WaitReason
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
 from tests.scheduler.stores.conftest import OpenStore
@@ -41,6 +41,18 @@ async def test_a_finished_run_is_kept_with_everything_that_happened(runs: Runs) 
     record = await runs.find(run.id)
     assert record is not None
     assert (record.ticket, record.state, record.owner, record.lease_until) == (ticket(), RunState.FINISHED, "", None)
+    assert record.run == run
+
+
+async def test_a_finished_run_is_kept_with_its_waits(runs: Runs) -> None:
+    waits = (
+        StartWait(WaitReason.PLACE, 3912.5, "limit of concurrency group payments"),
+        StartWait(WaitReason.CLAIM, 20.0),
+    )
+    run = replace(run_of(ticket()), waits=waits)
+    await runs.finish(await claimed(runs, ticket()), run)
+    record = await runs.find(run.id)
+    assert record is not None
     assert record.run == run
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from jobs.runs import Phases
+from jobs.runs import Phases, StartWait, WaitReason
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from scheduler.features.runs.run_page import other_values
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
@@ -37,6 +38,19 @@ async def test_a_run_shows_its_outcome_its_sentence_its_times_and_its_error_clas
     assert "Due 2026-03-01 12:00:00.000 UTC" in text
     assert "Started 2026-03-01 12:00:00.250 UTC, 250 ms late" in text
     assert "Error class connection_refused" in text
+
+
+@virtual_time
+async def test_a_late_run_shows_what_it_waited_for() -> None:
+    due = ticket()
+    waits = (StartWait(WaitReason.PLACE, 3900.0, "limit of <b>"), StartWait(WaitReason.CLAIM, 200.0))
+    run = replace(run_of(due), started_at=due.due_at + timedelta(seconds=4.2), waits=waits)
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.store_finished(due, run)
+        page = await get_page(client, page_at(due.id))
+
+    assert "4.2 s late: waited 3.9 s for a place (limit of <b>), 200 ms for the claim" in visible_text(page)
+    assert "limit of <b>" not in page
 
 
 @virtual_time
