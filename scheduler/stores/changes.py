@@ -29,8 +29,8 @@ from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
-from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, list_all_rows
-from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation, decode_json, encode_json, list_all_rows
+from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
 
 CHANGES_TABLE = "changes"
 CHANGES_PARTITION = "all"

@@ -22,16 +22,8 @@ from pydantic_core import PydanticSerializationError
 from jobs.formats.instants import format_run_instant, parse_run_instant
 from jobs.runs import Attempt, ErrorClass, Run, Ticket
 from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
-from scheduler.stores.rows import InvalidContinuation
-from scheduler.stores.runs.keys import (
-    HISTORY_TABLE,
-    OPEN_PREFIX,
-    PREFIX_END,
-    SHARD_NAMES,
-    RunKey,
-    instant_before,
-    reverse_ms,
-)
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey, instant_before, reverse_ms
 from scheduler.stores.runs.size_limits import shrink_letter_to_fit
 
 if TYPE_CHECKING:

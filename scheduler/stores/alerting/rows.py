@@ -36,8 +36,7 @@ from pydantic import TypeAdapter, ValidationError
 from jobs.alerting.alert import Alert
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Member, Notification, Transition
 from scheduler.stores.port import StoreDamaged
-from scheduler.stores.rows import decode_json, encode_json
-from scheduler.stores.runs.keys import PREFIX_END
+from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
 
 _T = TypeVar("_T")
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Change, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
@@ -24,7 +25,7 @@ from scheduler.stores.runs.codec import (
     read_run_row,
     replace_open_changes,
 )
-from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, RunKey, reverse_ms
+from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, RunKey, reverse_ms
 from scheduler.stores.runs.open_runs import AlreadyClaimed, Claim, decode_unfinished, list_history_between
 
 MAX_DUE_SPAN = timedelta(minutes=1)

@@ -15,17 +15,9 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_instant
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import Row, Store, StoreError
-from scheduler.stores.rows import list_all_rows
+from scheduler.stores.rows import PREFIX_END, list_all_rows
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
-from scheduler.stores.runs.keys import (
-    HISTORY_TABLE,
-    OPEN_PREFIX,
-    PREFIX_END,
-    SHARD_NAMES,
-    RunKey,
-    job_prefix,
-    shard_of_job,
-)
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey, job_prefix, shard_of_job
 from scheduler.turns import convert_each
 
 

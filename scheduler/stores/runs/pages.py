@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import MAX_PAGE, Row, Store
-from scheduler.stores.rows import InvalidContinuation
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
-    PREFIX_END,
     RUN_PREFIX,
     SHARD_COUNT,
     SHARD_NAMES,

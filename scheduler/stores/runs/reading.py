@@ -16,8 +16,9 @@ from itertools import islice
 
 from jobs.runs import Outcome, Run
 from scheduler.stores.port import Row, Store
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.codec import RunRecord, RunState, can_be_latest, decode_record
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, DueRange, RunKey, job_prefix, shard_of_job
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, DueRange, RunKey, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import (
     OpenRun,
     decode_unfinished,

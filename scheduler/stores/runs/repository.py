@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import MAX_PAGE, Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.claiming import RunClaims
 from scheduler.stores.runs.codec import (
     RunRecord,
@@ -38,7 +39,6 @@ from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
     OPEN_PREFIX,
-    PREFIX_END,
     RUN_PREFIX,
     SHARD_NAMES,
     RunKey,

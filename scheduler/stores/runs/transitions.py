@@ -17,7 +17,7 @@ from datetime import datetime
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Delete, Replace, Row, RowChanged, Store, StoreError, StoreUnavailable, Upsert
-from scheduler.stores.rows import iterate_pages
+from scheduler.stores.rows import PREFIX_END, iterate_pages
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
@@ -28,7 +28,7 @@ from scheduler.stores.runs.codec import (
     encode_unacknowledged,
     read_run_row,
 )
-from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey
 from scheduler.stores.runs.open_runs import Claim, ClaimLost, RunResult
 from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 

@@ -15,7 +15,8 @@ from itertools import groupby, islice
 from typing import TypeVar
 
 from scheduler.stores.port import Row, Store
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, SHARD_NAMES, shard_of_job
+from scheduler.stores.rows import PREFIX_END
+from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import JobTotals, decode_total
 from scheduler.stores.runs.rollups.hours import HourSum

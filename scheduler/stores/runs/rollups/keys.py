@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Delete, RowChanged, Store, Upsert
-from scheduler.stores.rows import iterate_pages
-from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, PREFIX_END, SHARD_NAMES, RunKey, reverse_ms
+from scheduler.stores.rows import PREFIX_END, iterate_pages
+from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, SHARD_NAMES, RunKey, reverse_ms
 
 HOUR_PREFIX, DAY_PREFIX, DAY_HOURS_PREFIX, OLD_HOUR_PREFIX = "hour~", "day~", "hours~", "h~"
 TOTAL_PREFIX, LATE_PREFIX = "total~", "late~"

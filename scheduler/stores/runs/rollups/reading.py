@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from jobs.runs import Run
 from scheduler.stores.port import Row, Store
-from scheduler.stores.rows import decode_json, list_all_rows
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, DueRange, job_prefix, shard_of_job
+from scheduler.stores.rows import PREFIX_END, decode_json, list_all_rows
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, DueRange, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import decode_hours, sum_by_hour, sum_counts
 from scheduler.stores.runs.rollups.keys import (

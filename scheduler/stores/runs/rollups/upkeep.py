@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from jobs.runs import Run
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import MAX_PAGE, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
 from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 from scheduler.stores.runs.codec import COUNTED, RunState, decode_record, mark_counted
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, SHARD_NAMES, RunKey, instant_before
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, SHARD_NAMES, RunKey, instant_before
 from scheduler.stores.runs.rollups.days import RollupDays, write_change
 from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (
