@@ -208,6 +208,11 @@ class StoreScan(Protocol):
         ...
 
 
+def put_row(table: str, partition: str, key: str, body: str, etag: str | None) -> Insert | Replace:
+    """Return the change that replaces the row of this etag; without an etag, the one that inserts the first row."""
+    return Replace(table, partition, key, body, etag) if etag else Insert(table, partition, key, body)
+
+
 def split_into_atomic_groups(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
     """Yield neighbours of one partition together, up to MAX_ATOMIC_GROUP changes of different rows."""
     for _, together in groupby(changes, key=lambda change: (change.table, change.partition)):

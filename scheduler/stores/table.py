@@ -24,6 +24,7 @@ from scheduler.stores.port import (
     Store,
     StoreError,
     Upsert,
+    put_row,
 )
 from scheduler.stores.rows import list_all_rows
 
@@ -60,8 +61,7 @@ class Table(Generic[T]):
 
     def put(self, key: str, value: T, etag: str | None) -> Insert | Replace:
         """Return the change that replaces the row of this etag; without an etag, the one that inserts the first."""
-        body = self._encode(value)
-        return Replace(*self._place, key, body, etag) if etag else Insert(*self._place, key, body)
+        return put_row(*self._place, key, self._encode(value), etag)
 
     def delete(self, key: str, etag: str = "") -> Delete:
         return Delete(*self._place, key, etag)

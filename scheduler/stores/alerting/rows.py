@@ -35,13 +35,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Member, Notification, Transition
-from scheduler.stores.port import StoreDamaged
-from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
+from scheduler.stores.port import Row, Store, StoreDamaged
+from scheduler.stores.rows import decode_json, encode_json, end_of, list_all_rows
 
 _T = TypeVar("_T")
 
 ALERTING_TABLE = "alerting"
 ALERTING_PARTITION = "all"
+ALERTING_PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 HEAD_KEY = "h"
 ALERT_PREFIX, LIVE_PREFIX, LIST_PREFIX, SUBJECT_PREFIX = "a~", "o~", "i~", "j~"
 MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, OUTBOX_PREFIX = "m~", "e~", "d~", "n~"
@@ -131,8 +132,11 @@ def rows_prefix(beginning: str, incident: str) -> str:
     return f"{beginning}{incident}~"
 
 
-def end_of(prefix: str) -> str:
-    return prefix + PREFIX_END
+async def list_prefix(store: Store, prefix: str, *, bodies: bool = True) -> list[Row]:
+    """Return all rows whose keys have this beginning. Raises StoreUnavailable."""
+    return await list_all_rows(
+        store, ALERTING_TABLE, ALERTING_PARTITION, after=prefix, until=end_of(prefix), bodies=bodies
+    )
 
 
 INLINE_MEMBERS = 1000

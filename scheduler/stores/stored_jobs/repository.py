@@ -27,7 +27,6 @@ from scheduler.stores.port import (
     Change,
     Delete,
     Insert,
-    Replace,
     Row,
     RowChanged,
     RowExists,
@@ -35,6 +34,7 @@ from scheduler.stores.port import (
     StoreDamaged,
     StoreError,
     StoreUnavailable,
+    put_row,
 )
 from scheduler.stores.rows import encode_json, list_all_rows
 from scheduler.stores.stored_jobs.tree import (
@@ -153,9 +153,9 @@ class StoredJobs:
 
     async def replace_head(self, current: TreeHead, head: TreeHead) -> TreeHead:
         """Put a head in force. Raises HeadMoved."""
-        where = (STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY, head.encode())
+        change = put_row(STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY, head.encode(), current.etag)
         try:
-            (etag,) = await self._store.apply(Replace(*where, current.etag) if current.etag else Insert(*where))
+            (etag,) = await self._store.apply(change)
         except (RowChanged, RowExists):
             raise HeadMoved() from None
         return replace(head, etag=etag)
