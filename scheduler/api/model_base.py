@@ -10,7 +10,7 @@ from pydantic.config import JsonDict, JsonValue
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
-from scheduler.operations.arguments import MAX_REASON_LENGTH
+from scheduler.operations import MAX_REASON_LENGTH
 
 EXAMPLE_VALUES = "x-example-values"
 """Member of a schema, removed from the document: names and values of fields of the model's example."""

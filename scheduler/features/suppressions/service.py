@@ -37,7 +37,7 @@ from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
 from scheduler.identity.principal import Caller
-from scheduler.operations.arguments import check_reason, find_end
+from scheduler.operations import check_reason, find_end
 from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 from scheduler.stores.port import RowChanged
 

@@ -21,8 +21,8 @@ from jobs.schedules import Schedule
 from scheduler.app import Program, open_program
 from scheduler.app.adapters import find_file_check
 from scheduler.app.health_probes import results_probe
+from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
-from scheduler.app.reloader_setup import open_reloader
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.reloading import JobReloader
 from scheduler.hosts.embedded.ticker import Ticker

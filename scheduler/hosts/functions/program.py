@@ -35,8 +35,8 @@ from scheduler.app import (
     start_telemetry,
 )
 from scheduler.app.authentication_setup import IdentityMissing, choose_functions_mode, require_identity
+from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
-from scheduler.app.reloader_setup import open_reloader
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.catalog.reloading import JobReloader
 from scheduler.dispatch.port import Dispatch, DispatchError, QueueDepthReader

@@ -16,7 +16,7 @@ from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
-from scheduler.app.definitions.review import ProgramDefinitionReviewer
+from scheduler.app.definition_review import ProgramDefinitionReviewer
 from scheduler.authentication.port import Authentication, FunctionKeyAuthenticator, open_authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.port import InProcessDispatch

@@ -1,4 +1,4 @@
-"""Reviews definitions that are not saved, by the settings, secrets and guard of this program. Created by building."""
+"""Reviews definitions that are not saved, by the settings, secrets and guard of this program."""
 
 from __future__ import annotations
 
