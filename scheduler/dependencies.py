@@ -205,13 +205,13 @@ class _RunFollowUp:
             chain = await self._chain_of(ended) if names else None
             for name in names:
                 assert chain is not None
-                there = await self._decide(self._jobs.get_job(name), ended, chain)
-                if there is None:
+                record = await self._decide(self._jobs.get_job(name), ended, chain)
+                if record is None:
                     continue
-                if there.state is RunState.QUEUED:
-                    tickets[there.ticket.id] = there.ticket
-                elif there.run is not None and there.run.outcome is Outcome.SKIPPED:
-                    rest.append(there.run)
+                if record.state is RunState.QUEUED:
+                    tickets[record.ticket.id] = record.ticket
+                elif record.run is not None and record.run.outcome is Outcome.SKIPPED:
+                    rest.append(record.run)
         # Sent last, so that no run can end before the other runs of its chain are known.
         if tickets:
             await self._dispatch.send(list(tickets.values()))
@@ -245,12 +245,12 @@ class _RunFollowUp:
     async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: Reason) -> RunRecord:
         """Record the run as skipped, unless it exists already."""
         run = skipped_run(entry.job, ticket, self._clock, reason)
-        there = await self._runs.insert_finished(ticket, run)
-        recorded = run if there is None else there.run
+        existing = await self._runs.insert_finished(ticket, run)
+        recorded = run if existing is None else existing.run
         if recorded is not None and self._record_state is not None:
             await self._record_state(recorded)
-        if there is not None:
-            return there
+        if existing is not None:
+            return existing
         self._listener.run_finished(RunFinished(run))
         return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
 

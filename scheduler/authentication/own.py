@@ -58,14 +58,14 @@ class CachedReads(Generic[T]):
 
     async def find(self, key: str) -> T | None:
         """Return the object; None if it does not exist. Raises StoreError: it is neither readable nor cached."""
-        known = self._cached.get(key)
-        if known is not None and self._age(known) < FRESH_TIME:
-            return known.value
+        cached = self._cached.get(key)
+        if cached is not None and self._age(cached) < FRESH_TIME:
+            return cached.value
         try:
             value = await self._read_once(key)
         except StoreError:
-            if known is not None and known.value is not None and self._age(known) < STALE_TIME:
-                return known.value
+            if cached is not None and cached.value is not None and self._age(cached) < STALE_TIME:
+                return cached.value
             raise
         self.store(key, value)
         return value
@@ -79,8 +79,8 @@ class CachedReads(Generic[T]):
         if len(self._cached) > MAX_CACHED:
             self._cached.popitem(last=False)
 
-    def _age(self, known: _Read[T]) -> float:
-        return self._clock.monotonic() - known.read_at
+    def _age(self, cached: _Read[T]) -> float:
+        return self._clock.monotonic() - cached.read_at
 
     async def _read_once(self, key: str) -> T | None:
         """Read the object; concurrent requests for it share one read."""

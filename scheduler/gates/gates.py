@@ -198,13 +198,13 @@ class Gates:
                 await gate.release(ticket, entry)
 
     def _follow_wait(self, ticket: Ticket, reason: Reason) -> None:
-        known = self._waiting.get(ticket.id)
-        if known is None:
+        current = self._waiting.get(ticket.id)
+        if current is None:
             _log.info("run %s waits: %s", ticket.id, reason)
-        elif known.reason.code is not reason.code:
+        elif current.reason.code is not reason.code:
             self._end_wait(ticket)
-            known = None
-        since = self._clock.monotonic() if known is None else known.since
+            current = None
+        since = self._clock.monotonic() if current is None else current.since
         self._waiting[ticket.id] = _CurrentWait(reason, since)
 
     def _end_wait(self, ticket: Ticket) -> None:

@@ -246,15 +246,15 @@ class JobStateReader:
         return plan
 
     async def _count_letters(self) -> Mapping[str, int]:
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         after = ""
-        while found.total() < MAX_LETTERS:
+        while counts.total() < MAX_LETTERS:
             letters = await self._letters.list_letters(limit=_LETTERS_AT_ONCE, after=after)
-            found.update(letter.job for letter in letters if letter.job)
+            counts.update(letter.job for letter in letters if letter.job)
             if len(letters) < _LETTERS_AT_ONCE:
                 break
             after = letters[-1].id
-        return found
+        return counts
 
     async def _refresh_circuits(self, jobs: JobSnapshot, failed: Collection[str]) -> None:
         with_circuit = [entry.job.name for entry in jobs if entry.job.circuit_key is not None]

@@ -97,12 +97,12 @@ class CircuitSource:
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
         """See SeriesSource."""
-        found: dict[str, bool] = {}
+        circuits: dict[str, bool] = {}
         for entry in self._selection.jobs:
             circuit = entry.job.circuit
             if entry.job.name in catalog and circuit is not None and circuit.group is not None:
-                found[circuit.group] = self._states.is_circuit_open(entry.job.name)
-        samples = [({"circuit": group}, is_open) for group, is_open in sorted(found.items())]
+                circuits[circuit.group] = self._states.is_circuit_open(entry.job.name)
+        samples = [({"circuit": group}, is_open) for group, is_open in sorted(circuits.items())]
         return (Family(series.CIRCUIT_OPEN, write_samples(series.CIRCUIT_OPEN, samples)),)
 
 
@@ -177,22 +177,22 @@ def _is_shown(objective: NamedObjective, catalog: Catalog) -> bool:
 
 
 def _make_families(measured: Iterable[_Measured]) -> Sequence[Family]:
-    found: dict[MetricSeries, _Samples] = {}
-    for each in measured:
-        state, counters = each.state, each.counters
+    samples_of: dict[MetricSeries, _Samples] = {}
+    for objective in measured:
+        state, counters = objective.state, objective.counters
         labels = {"slo": state.objective.name, series.JOB_NAME: state.objective.job}
         target = round(1 - error_ratio_of(state.budget.target), 9)
-        found.setdefault(series.SLO_TARGET, []).append((labels, target))
+        samples_of.setdefault(series.SLO_TARGET, []).append((labels, target))
         if counters is not None:
-            found.setdefault(series.SLO_VALID_RUNS, []).append((labels, counters.valid))
-            found.setdefault(series.SLO_BAD_RUNS, []).append((labels, counters.bad))
+            samples_of.setdefault(series.SLO_VALID_RUNS, []).append((labels, counters.valid))
+            samples_of.setdefault(series.SLO_BAD_RUNS, []).append((labels, counters.bad))
         if state.budget.remaining_ratio is not None:
-            found.setdefault(series.SLO_REMAINING, []).append((labels, state.budget.remaining_ratio))
+            samples_of.setdefault(series.SLO_REMAINING, []).append((labels, state.budget.remaining_ratio))
         for window, rate in state.burn_rates.items():
             if rate is not None:
                 named = {**labels, "window": format_duration(window.total_seconds())}
-                found.setdefault(series.SLO_BURN_RATE, []).append((named, rate))
-    return [Family(each, write_samples(each, samples)) for each, samples in found.items()]
+                samples_of.setdefault(series.SLO_BURN_RATE, []).append((named, rate))
+    return [Family(metric, write_samples(metric, samples)) for metric, samples in samples_of.items()]
 
 
 @dataclass(frozen=True, slots=True)

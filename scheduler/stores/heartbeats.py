@@ -54,7 +54,7 @@ class Heartbeats:
             body = encode_json(_ping_body(ping, after.number))
             try:
                 await self._store.apply(
-                    states.put(_STATE_KEY, after, stored and stored.etag),
+                    states.put(_STATE_KEY, after, None if stored is None else stored.etag),
                     Upsert(HEARTBEATS_TABLE, job, _ping_key(after.number), body),
                 )
             except (RowExists, RowChanged):

@@ -112,9 +112,9 @@ class Table(Generic[T]):
         """
         while True:
             stored = await self.get(key)
-            before = None if stored is None else stored.value
+            before, etag = (None, None) if stored is None else (stored.value, stored.etag)
             after = change(before)
-            if after is None or after == before or await self.try_write(key, after, stored and stored.etag):
+            if after is None or after == before or await self.try_write(key, after, etag) is not None:
                 return before, after
 
     async def remove(self, key: str, etag: str = "") -> None:

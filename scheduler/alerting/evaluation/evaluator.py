@@ -49,13 +49,13 @@ class RuleIndex:
 
 def index_rules(book: RuleBook) -> RuleIndex:
     """Prepare the rules of all jobs."""
-    found = list(book.jobs_with_rules())
+    jobs = list(book.jobs_with_rules())
     return RuleIndex(
         book,
-        frozenset(job.name for job, _ in found),
-        tuple((job, rules) for job, rules in found if rules.needs.has_schedule),
-        tuple((job, rules) for job, rules in found if rules.needs.has_secrets),
-        max((rules.needs.dead_letters_within for _, rules in found), default=timedelta()),
+        frozenset(job.name for job, _ in jobs),
+        tuple((job, rules) for job, rules in jobs if rules.needs.has_schedule),
+        tuple((job, rules) for job, rules in jobs if rules.needs.has_secrets),
+        max((rules.needs.dead_letters_within for _, rules in jobs), default=timedelta()),
     )
 
 
@@ -82,12 +82,12 @@ class TimedSubjects:
 
         `window_ends`: jobs in trouble, with the instant at which a run leaves the window of a rule.
         """
-        found, monotonic = self.list_due(index.book, now), self._clock.monotonic()
-        found |= {job for job, at in window_ends.items() if at <= now}
+        subjects, monotonic = self.list_due(index.book, now), self._clock.monotonic()
+        subjects |= {job for job, at in window_ends.items() if at <= now}
         if monotonic >= self._facts_at:
-            found |= await self._list_by_facts(index, now)
+            subjects |= await self._list_by_facts(index, now)
             self._facts_at = monotonic + FACTS_INTERVAL
-        return found
+        return subjects
 
     def list_due(self, book: RuleBook, now: datetime) -> set[str]:
         """Return the subjects with a pending alert that fires now if its condition is still met."""

@@ -56,15 +56,15 @@ class LatestRunCache:
 
     async def find_all(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
         """See Runs.find_latest_of_jobs."""
-        found: dict[str, RunRecord] = {}
+        latest: dict[str, RunRecord] = {}
         names = iter(jobs)
         while some := list(islice(names, _JOBS_AT_ONCE)):
             now = self._monotonic()
             await asyncio.gather(*(self._refresh(job) for job in some if self._is_stale(job, now)))
             rows = [(job, row) for job in some if (row := self._cached[job].row) is not None]
             records = await convert_each(decode_record, (row for _, row in rows))
-            found.update((job, record) for (job, _), record in zip(rows, records, strict=True))
-        return found
+            latest.update((job, record) for (job, _), record in zip(rows, records, strict=True))
+        return latest
 
     async def read_newest(self, job: str) -> RunRecord | None:
         """See Runs.find_latest."""

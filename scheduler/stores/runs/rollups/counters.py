@@ -116,16 +116,16 @@ class RunCounters:
 
     async def _read_all(self, jobs: Sequence[str]) -> None:
         """Read all totals and hours. Jobs whose total has changed meanwhile, or is missing, are read singly."""
-        found: dict[str, JobCounters] = {}
+        counters: dict[str, JobCounters] = {}
         again: set[str] = set()
         for shard in SHARD_NAMES:
             totals = await self._list(shard, TOTAL_PREFIX)
             hours = await self._list(shard, HOUR_PREFIX)
             etags = {row.key: row.etag for row in await self._list(shard, TOTAL_PREFIX, bodies=False)}
             for row, base in zip(totals, await convert_each(decode_total, totals), strict=True):
-                found[_job_of_total(row)] = JobCounters(base)
+                counters[_job_of_total(row)] = JobCounters(base)
             await convert_each(
-                lambda each: _add_hours(found.setdefault(each[0], JobCounters()), [*each[1]]),
+                lambda each: _add_hours(counters.setdefault(each[0], JobCounters()), [*each[1]]),
                 groupby(hours, lambda row: job_of(row.key)),
             )
             again |= {_job_of_total(row) for row in totals if etags.get(row.key) != row.etag}
@@ -134,7 +134,7 @@ class RunCounters:
             ):
                 totalled = {_job_of_total(row) for row in totals}
                 again |= {job for job in jobs if shard_of_job(job) == shard and job not in totalled}
-        self._jobs = found
+        self._jobs = counters
         await run_some(self._read_job, again)
 
     async def _read_job(self, job: str) -> None:

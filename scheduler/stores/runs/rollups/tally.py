@@ -240,15 +240,15 @@ def _unite_downs(parts: Sequence[Availability]) -> list[tuple[int, int]]:
     """Return the downtimes of all parts. One ends when any process next observes the target up."""
     ups = sorted(up for part in parts for up in _samples_up(part))
     newest = max(part.last for part in parts)
-    found: list[tuple[int, int]] = []
+    downtimes: list[tuple[int, int]] = []
     for start, last, _ in sorted(down for part in parts for down in part.downs):
         place = bisect_right(ups, last)
         end = ups[place] if place < len(ups) else newest
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if downtimes and start <= downtimes[-1][1]:
+            downtimes[-1] = downtimes[-1][0], max(downtimes[-1][1], end)
         else:
-            found.append((start, end))
-    return found
+            downtimes.append((start, end))
+    return downtimes
 
 
 def _samples_up(part: Availability) -> Iterator[int]:
