@@ -67,9 +67,9 @@ def open_checks(
     redactor: Redactor,
     clock: Clock,
     stack: AsyncExitStack,
-    beats: HeartbeatSource | None = None,
+    pings: HeartbeatSource | None = None,
 ) -> CheckParts:
-    """Build the checks of all kinds; the stack closes them. Without `beats`, those that wait for pings cannot run."""
+    """Build the checks of all kinds; the stack closes them. Without `pings`, those that wait for pings cannot run."""
     ca_files, guard = build_ca_files(settings), build_guard(settings, os.environ, own_endpoints)
     bindings, secrets = build_bindings(settings), build_secrets(settings, identity, redactor, clock)
     stack.push_async_callback(secrets.aclose)
@@ -82,7 +82,7 @@ def open_checks(
             redactor,
             guard=guard,
             user_agent=f"scheduler/{VERSION}",
-            pings=beats,
+            pings=pings,
             clock=clock,
             traces=settings.targets.traceparent,
             publishes_spans=settings.telemetry.spans != "none",
@@ -108,7 +108,7 @@ class CheckSetup:
             program.redactor,
             program.clock,
             program.stack,
-            program.beats,
+            program.heartbeat_reader,
         )
         self._ca_files = parts.ca_files
         self.guard = parts.guard

@@ -79,9 +79,9 @@ class ProgramDefinitionReviewer:
             alerting_in_force=snapshot.alerting,
         )
 
-    async def _find_unavailable_secrets(self, uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
+    async def _find_unavailable_secrets(self, external_uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
         first: dict[str, LocatedExternalUse] = {}
-        for use in uses:
+        for use in external_uses:
             if use.use.kind == "secret":
                 first.setdefault(use.use.name, use)
         places = asyncio.Semaphore(_MAX_LOOKUPS)

@@ -156,7 +156,7 @@ def _build_ping_receiver(program: Program, running: RunStarter) -> PingReceiver:
         program.catalog,
         setup.secrets,
         heartbeats,
-        program.beats,
+        program.heartbeat_reader,
         program.pauses,
         running,
         program.redactor,

@@ -171,10 +171,10 @@ class JobComposer:
     async def _compose(
         self, files: JobSet, index: FileJobIndex, tree: JobTree, tried: Mapping[str, StoredJob] = _NONE
     ) -> SetChange:
-        before, known, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
+        before, previous, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
 
         def build() -> tuple[JobSources, JobSnapshot, SetChange]:
-            sources = self._read_sources(files, index, tree, known)
+            sources = self._read_sources(files, index, tree, previous)
             snapshot = build_snapshot(files, now, before, sources)
             change = _compare(before, snapshot)
             snapshot.changed_schedules(before)  # for the ticks, which do it on the event loop
@@ -184,6 +184,7 @@ class JobComposer:
                 self.check_jobs(new)
             return sources, snapshot, change
 
+        # In a thread, because thousands of definitions take long, and runs must start in time meanwhile.
         sources, snapshot, change = await asyncio.to_thread(build)
         release_later([*self.sources.stored.values(), *before], _RELEASE_DELAY)
         self.sources = sources
@@ -231,7 +232,10 @@ def _reuse(previous: StoredJob | None, new: StoredJob) -> StoredJob:
 def build_snapshot(
     files: JobSet, now: datetime, previous: JobSnapshot | None = None, sources: JobSources | None = None
 ) -> JobSnapshot:
-    """Build the set. Entries that have not changed are reused, with what was computed from them."""
+    """Build the set. Entries that have not changed are reused, with what was computed from them.
+
+    A stored job that is not in force has no entry; `sources` has the reason.
+    """
     stored = [] if sources is None else [job for job in sources.stored.values() if job.is_in_force]
     sourced = [(job, files.origins[job.name], source_of_file_job(files.origins[job.name])) for job in files]
     sourced += [

@@ -135,10 +135,10 @@ def _describe_jobs(jobs: JobsReport) -> str:
     return f"{'; '.join(sentences)}; see GET /api/watchdog, the health parts ticker or ticks and queue, and the log"
 
 
-def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
-    number = format_count(len(troubles), "job is", "jobs are")
-    named = [f"{each.job} (due {format_instant(each.since)})" for each in troubles[:_MAX_NAMED_JOBS]]
-    return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _MAX_NAMED_JOBS else ''}"
+def _describe_late_jobs(jobs: Sequence[LateJob], lateness: Lateness) -> str:
+    number = format_count(len(jobs), "job is", "jobs are")
+    named = [f"{late.job} (due {format_instant(late.since)})" for late in jobs[:_MAX_NAMED_JOBS]]
+    return f"{number} {lateness}: {', '.join(named)}{', ...' if len(jobs) > _MAX_NAMED_JOBS else ''}"
 
 
 def _describe_work(report: WatchdogReport) -> str:

@@ -182,9 +182,9 @@ class Ticker:
             del self._unplanned[job]
         since = {job: min(since, now) for job, (_, since) in some.items()}
         self._heap.replace_schedules({job: schedule for job, (schedule, _) in some.items()}, since)
-        there = {ticket.id for ticket in self._submitted_ahead}
-        found = [each for job in some for each in self._heap.due_after((job,), since[job])]
-        return [(at, job) for at, job in found if Ticket.scheduled(job, from_milliseconds(at), "").id not in there]
+        submitted = {ticket.id for ticket in self._submitted_ahead}
+        due = [instant for job in some for instant in self._heap.due_after((job,), since[job])]
+        return [(at, job) for at, job in due if Ticket.scheduled(job, from_milliseconds(at), "").id not in submitted]
 
     def _remove_changed(self, before: JobSnapshot, now: datetime) -> None:
         """Remove the schedules that have changed from the heap. The new ones are in force from now."""

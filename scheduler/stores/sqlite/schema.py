@@ -194,7 +194,10 @@ def require_readable(connection: sqlite3.Connection, migrations: Sequence[Migrat
 
 
 def count_opening(connection: sqlite3.Connection, supported: int = len(MIGRATIONS)) -> int:
-    """Return a number that no other opening of this file for writing has had. `supported`: migrations of this program."""
+    """Return a number that no other opening of this file for writing has had.
+
+    `supported`: the number of migrations of this program.
+    """
     connection.execute("BEGIN IMMEDIATE")
     (number,) = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'opened' RETURNING value").fetchone()
     marks = read_marks(connection)

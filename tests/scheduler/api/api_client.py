@@ -81,7 +81,7 @@ class ApiClient:
         shop = self.shop
         services = Services(OPTIONS, shop.catalog, shop.store, shop.clock)
         services.repositories, services.runs, services.pauses = shop.repositories, shop.runs, shop.pauses
-        services.states, services.beats, services.circuits = shop.states, shop.beats, shop.circuits
+        services.states, services.heartbeat_reader, services.circuits = shop.states, shop.beats, shop.circuits
         services.audit, services.operations = shop.audit, shop.operations(self.dispatch)
         services.health, services.watchdog, services.secret_monitor = self.health, self.watchdog, shop.secret_watch
         services.definitions = ProgramDefinitionReviewer(shop.secrets, Guard(TargetRules()), Bindings())
