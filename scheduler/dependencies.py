@@ -70,7 +70,7 @@ class NoFollowUp:
         return False
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.start_dependents."""
+        """Start the jobs that depend on a recorded run. A repeated call for the same run has no further effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class DependencyTrigger:
         return bool(self._catalog.graph.started_jobs(job))
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.start_dependents. Uses the current jobs."""
+        """Start the jobs that depend on a recorded run, by the current jobs."""
         await _RunFollowUp(self._catalog.snapshot, self._dependencies).start_dependents(run)
 
 

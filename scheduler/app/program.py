@@ -150,7 +150,7 @@ class Program(Services):
         _ = self.authentication, self.self_watch
 
     async def refresh_jobs(self) -> None:
-        """See Services.refresh_jobs."""
+        """Put changes of the stored jobs by other processes in force."""
         await self.stored_job_parts.refresh()
 
     async def prune_other_rows(self, now: datetime) -> None:
@@ -163,7 +163,7 @@ class Program(Services):
         await self.alerting.prune(now)
 
     def make_rotas(self) -> RotaReader:
-        """See Services.make_rotas."""
+        """Return the reader of the calendars of rotas."""
         return self.alerting.rotas
 
     # --- Runs ---------------------------------------------------------------------------------------------------------

@@ -200,7 +200,7 @@ class OwnAuthenticator:
         self._ways = ways
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated | None:
-        """See Authenticator.authenticate."""
+        """Return the caller of an API key; None without a credential. Raises AuthenticationError."""
         bearers, keys = request.headers("authorization"), request.headers("x-api-key")
         if len(bearers) + len(keys) > 1:
             raise InvalidCredential(_TWO_CREDENTIALS, reason="several_credentials", way="")

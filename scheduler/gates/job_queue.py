@@ -34,7 +34,7 @@ class OverlapDecision:
     reason: str = ""
     to_cancel: tuple[str, ...] = ()
     cancelled_by: str = ""
-    """See Skip."""
+    """The source of a cancellation, such as `by run ID`: the run is then recorded as cancelled."""
 
 
 GO_DECISION = OverlapDecision("go")

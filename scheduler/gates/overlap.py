@@ -71,7 +71,7 @@ class OverlapGate:
         if decision.kind != "skip" and (decision.kind == "wait" or remote is not None):
             queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         is_open = decision.kind == "go" or (decision.kind == "wait" and not is_accepted)
-        # A start and a first wait must hold against the runs of other processes. A skip is final, and a repeated wait is
+        # A start and a first wait must hold against the runs of other processes. A skip is final; a repeated wait is
         # compared with them when the run would start.
         if is_open and remote is not None:
             remote_runs = await remote.find_runs(ticket, entry, queue.run_ids())

@@ -139,7 +139,7 @@ def _describe_run(run: Run, last_success: float | None) -> LastRun:
 
 
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]]
-"""See StateTracker.states_of."""
+"""Returns the state of each of these jobs, by name."""
 MAX_LETTERS = 1000
 """Dead letters that are counted, newest first."""
 _LETTERS_AT_ONCE = 200

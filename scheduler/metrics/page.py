@@ -51,7 +51,7 @@ class BuildSource:
         self._families = (Family(series.BUILD_INFO, write_samples(series.BUILD_INFO, [({"version": version}, 1)])),)
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the version of the program."""
         return self._families
 
 
@@ -62,7 +62,7 @@ class IncidentSource:
         self._states = states
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the number of open incidents, by severity."""
         engine = self._states.engine
         if is_limited or engine is None:
             return ()
@@ -77,7 +77,7 @@ class NotificationSource:
         self._undelivered = undelivered
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the numbers of notifications that wait and of those that could not be delivered."""
         if is_limited:
             return ()
         waiting = sum((await self._outbox.count_waiting()).values())
@@ -96,7 +96,7 @@ class CircuitSource:
         self._states = states
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return whether the circuit of each group is open."""
         circuits: dict[str, bool] = {}
         for entry in self._selection.jobs:
             circuit = entry.job.circuit
@@ -111,7 +111,7 @@ class WatchdogSource:
         self._watchdog = watchdog
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the gauges of the newest watchdog report."""
         if is_limited:
             return ()
         families = []
@@ -145,7 +145,7 @@ class ObjectiveSource:
         self._measured: dict[str, _Measured] = {}
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource. A caller that is limited gets the objectives of single jobs."""
+        """Return the series of objectives. A caller that is limited gets the objectives of single jobs."""
         jobs = self._selection.jobs
         objectives = [each for each in self._reader.list_objectives() if not each.job or each.job in jobs]
         await self._refresh(objectives, now)

@@ -109,7 +109,7 @@ class TrackedRuns(Runs):
         self._failures = failures or StoreFailures(monotonic)
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | AlreadyClaimed:
-        """See Runs.claim."""
+        """Claim the run, and record that it is stored."""
         claim = await super().claim(ticket, owner, lease_until, now)
         self._activity.mark_stored(ticket)
         return claim
@@ -117,7 +117,7 @@ class TrackedRuns(Runs):
     async def claim_all(
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """See Runs.claim_all."""
+        """Claim each ticket, and record which runs are stored and which claims failed."""
         answers = await super().claim_all(requests, owner, now)
         self._failures.record(answers)
         for (ticket, _), answer in zip(requests, answers, strict=True):
@@ -126,13 +126,13 @@ class TrackedRuns(Runs):
         return answers
 
     async def finish_all(self, results: Sequence[RunResult]) -> Sequence[StoreError | None]:
-        """See Runs.finish_all."""
+        """Finish each run, and record which of them could not be stored."""
         answers = await super().finish_all(results)
         self._failures.record(answers)
         return answers
 
     async def insert_finished(self, ticket: Ticket, run: Run) -> RunRecord | None:
-        """See Runs.record."""
+        """Store a run that is finished already, and record that it is stored."""
         found = await super().insert_finished(ticket, run)
         self._activity.mark_stored(ticket)
         return found

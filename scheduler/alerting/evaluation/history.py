@@ -69,7 +69,7 @@ _SUSPENDED = frozenset({ReasonCode.JOB_PAUSED, ReasonCode.JOB_DISABLED})
 
 class RunPages(Protocol):
     async def list_page(self, job: str | None = None, *, limit: int = 50, continuation: str | None = None) -> RunPage:
-        """See RunReads.list_page."""
+        """Return runs of a job, newest due instant first, as scheduler.stores.runs.reading does."""
         ...
 
 
@@ -129,7 +129,7 @@ class SampleReader:
         return history_of(retained.samples, retained.counts_from)
 
     async def read_stored(self, job: str, rules: CompiledRules, now: datetime) -> SampleHistory:
-        """Return the same from the store, and retain nothing."""
+        """Read the history of a job from the store, and retain nothing."""
         return history_of(*await self._read(job, rules, now))
 
     async def _read(self, job: str, rules: CompiledRules, now: datetime) -> tuple[list[Sample], datetime | None]:

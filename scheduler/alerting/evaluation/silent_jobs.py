@@ -30,7 +30,7 @@ MAX_CONCURRENT_READS = 16
 
 class LatestRuns(Protocol):
     async def find_latest(self, job: str, *, fresh: bool = False) -> RunRecord | None:
-        """See RunReads.find_latest."""
+        """Return the job's newest finished run; `fresh`: from the store, whichever process finished it."""
         ...
 
 

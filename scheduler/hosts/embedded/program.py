@@ -43,7 +43,7 @@ class EmbeddedProfile(HostProfile):
         return self.served_at
 
     def is_on_loopback(self, settings: Settings) -> bool:
-        """See HostProfile.is_on_loopback."""
+        """Return whether only clients on this machine reach the API."""
         if not self.served_at:
             return settings.host in LOOPBACK_HOSTS
         return all(ip_address(endpoint.host).is_loopback for endpoint in self.served_at)

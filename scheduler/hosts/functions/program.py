@@ -98,11 +98,11 @@ class FunctionsProfile(HostProfile):
         return functions_endpoints(os.environ, sys.argv)
 
     def is_on_loopback(self, settings: Settings) -> bool:
-        """See HostProfile.is_on_loopback."""
+        """Return whether only clients on this machine reach the API."""
         return False
 
     def authentication_mode(self, settings: Settings) -> AuthenticationMode:
-        """See HostProfile.authentication_mode."""
+        """Return where callers of the API are authenticated."""
         return choose_functions_mode(settings)
 
     def log_stream(self) -> None:
@@ -111,7 +111,7 @@ class FunctionsProfile(HostProfile):
     async def open_queue(
         self, program: Program, submit: Callable[[Ticket], object]
     ) -> tuple[Dispatch, QueueDepthReader]:
-        """See HostProfile.open_queue. Every ticket goes through the queue, also those for this process."""
+        """Open the queue of tickets. Every ticket goes through it, also those for this process."""
         dispatch = await open_queue(program.settings, program.identity, program.clock)
         program.stack.push_async_callback(dispatch.aclose)
         depths = await open_queue_depth(program.settings, program.identity, program.clock)

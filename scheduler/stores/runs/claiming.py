@@ -97,7 +97,7 @@ class RunClaims:
     async def claim_all(
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """See Runs.claim_all."""
+        """Claim each ticket, with its own lease; results in the same order. One failure does not affect others."""
         answers: dict[int, Claim | AlreadyClaimed | StoreError] = {}
         trying: dict[int, _ClaimAttempt] = {}
         for number, (ticket, lease_until) in enumerate(requests):

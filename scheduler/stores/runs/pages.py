@@ -94,7 +94,7 @@ class RunPager:
         due: DueRange = ANY_TIME,
         matches_job: JobMatcher | None = None,
     ) -> RunPage:
-        """See Runs.list_page. `status`: an outcome, or an unfinished state. Raises ValueError."""
+        """Return a page of runs. `status`: an outcome, or an unfinished state. Raises ValueError."""
         if limit < 1:
             raise ValueError(f"the limit of a page must be 1 or more, not {limit}")
         if job is not None and matches_job is not None and not matches_job(job):
@@ -105,7 +105,7 @@ class RunPager:
         return await self._read_page_of_all(_Criteria(status, due, matches_job), limit, place)
 
     async def list_states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
-        """See Runs.list_states_between."""
+        """Return the outcome or the state of each run of the job that was due in [since, until], by id."""
         first = job_prefix(RUN_PREFIX, job)
         # Newest first: from the last key of the instant after the newest.
         after, end = first + reverse_ms(until + _MILLISECOND) + PREFIX_END, first + reverse_ms(since) + PREFIX_END

@@ -55,7 +55,7 @@ class LatestRunCache:
         self._cached: dict[str, _CachedRow] = {}
 
     async def find_all(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
-        """See Runs.find_latest_of_jobs."""
+        """Return the newest finished run, not a backfill, of each job that has one."""
         latest: dict[str, RunRecord] = {}
         names = iter(jobs)
         while some := list(islice(names, _JOBS_AT_ONCE)):
@@ -67,7 +67,7 @@ class LatestRunCache:
         return latest
 
     async def read_newest(self, job: str) -> RunRecord | None:
-        """See Runs.find_latest."""
+        """Return the newest finished run of a job, not a backfill, from the store."""
         row = await self._newest_finished(job)
         return None if row is None else decode_record(row)
 

@@ -98,7 +98,7 @@ class RunRetention:
         self._finished[job] = (finished or 0) + 1
 
     async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
-        """See Runs.prune."""
+        """Delete runs that are too old, and those beyond the newest `runs_per_job` of a job. Return how many."""
         oldest = instant_before(now, age_s)
         end = reverse_ms(oldest)
         deleted = 0

@@ -172,7 +172,7 @@ class RollupReads:
                 yield ((ordered[place], part) for place, rows in found for part in span.decode(rows))
 
     async def find_complete_since(self, job: str, otherwise: datetime) -> datetime | None:
-        """See Runs.find_rollups_complete_since."""
+        """Return the instant from which every run of the job is counted; None if that is always so."""
         return await self._upkeep.find_complete_since(shard_of_job(job), otherwise)
 
     async def _list_days(
