@@ -34,6 +34,8 @@ from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 
 class FollowUp(Protocol):
+    """Starts the dependents of finished runs."""
+
     def has_dependents(self, job: str) -> bool:
         """Return whether other jobs depend on runs of this job.
 

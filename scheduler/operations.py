@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
+    """The services by which people and programs change something, one a subject."""
+
     runs: RunStarter
     pauses: JobPauser
     cancellations: RunCanceller

@@ -61,6 +61,8 @@ class ChannelTestResult:
 
 
 class ChannelTestSender:
+    """Sends a test message to a channel of the settings."""
+
     def __init__(self, channels: ChannelDirectory, source: MessageSource, outbox: OutboxStore, clock: Clock) -> None:
         self._channels = channels
         self._source = source

@@ -54,6 +54,8 @@ class FactsSource(Protocol):
 
 
 class EngineRunner:
+    """Runs the passes of the engine: what alerts and time have changed, decided and stored. One pass at a time."""
+
     def __init__(
         self,
         rows: EngineRows,
@@ -182,11 +184,15 @@ Action = Callable[[Incident, datetime], IncidentStep]
 
 
 class UnknownIncident(LookupError):
+    """No incident has this id."""
+
     def __init__(self, incident: str) -> None:
         super().__init__(f"there is no incident {format_value(incident)}: list the incidents to find its id")
 
 
 class IncidentChanges:
+    """Changes an incident as a person requests it, and runs a pass for what follows from it."""
+
     def __init__(self, rows: EngineRows, log: IncidentLog, runner: EngineRunner, clock: Clock) -> None:
         self._rows = rows
         self._log = log

@@ -43,6 +43,8 @@ class HasError(Protocol):
 
 
 class AlertingHealth:
+    """Reports the health of alerting: evaluation, the engine, rotas and channels."""
+
     def __init__(
         self,
         catalog: Catalog,

@@ -182,6 +182,8 @@ _NOT_MODIFIED = 304
 
 
 class RotaReader:
+    """Reads the calendars of rotas in the background, and evaluates them."""
+
     def __init__(
         self, resources: ChannelResources, clock: Clock, judges: Judge | None = None, *, first_wait: float = 0.0
     ) -> None:

@@ -275,6 +275,8 @@ PublishHead = Callable[[int, str, int], None]
 
 
 class AuditUpkeep:
+    """The periodic work on the audit trail."""
+
     def __init__(
         self,
         trail: StoredAuditTrail,

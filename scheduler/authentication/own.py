@@ -107,6 +107,8 @@ _UNKNOWN = "The API key is not valid. Send a complete key of this scheduler; it 
 
 
 class KeyVerifier:
+    """Verifies API keys, with a cache of those that were read."""
+
     def __init__(self, keys: ApiKeys, clock: Clock) -> None:
         self._keys = keys
         self._clock = clock
@@ -193,6 +195,8 @@ class Ways(NamedTuple):
 
 
 class OwnAuthenticator:
+    """Authenticates by the one credential of a request that counts: an API key, or one of the other ways in use."""
+
     mode = AuthenticationMode.OWN
 
     def __init__(self, keys: KeyVerifier, ways: Ways) -> None:
@@ -200,7 +204,7 @@ class OwnAuthenticator:
         self._ways = ways
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated | None:
-        """Return the caller of an API key; None without a credential. Raises AuthenticationError."""
+        """Return the caller by the credential that counts; None without one. Raises AuthenticationError."""
         bearers, keys = request.headers("authorization"), request.headers("x-api-key")
         if len(bearers) + len(keys) > 1:
             raise InvalidCredential(_TWO_CREDENTIALS, reason="several_credentials", way="")

@@ -42,7 +42,7 @@ class LimitedCatalog(Catalog):
     def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
         """Return whether what is stored of a job may be shown.
 
-        What happened before the job had a tag of the principal may not be shown.
+        What happened before the job had a tag of the principal must not be shown.
         """
         if job is None or job not in self:
             return False

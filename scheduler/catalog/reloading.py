@@ -61,6 +61,8 @@ _MAX_NAMED = 5
 
 
 class JobReloader:
+    """Reads the job files again when they may have changed, and puts valid ones in force."""
+
     def __init__(
         self,
         source: JobFileSource | None,

@@ -219,6 +219,7 @@ class SourceParts:
 
 
 def create_sources(parts: SourceParts) -> Sequence[SeriesSource]:
+    """Return all sources in the order in which a page reads them: a source may use what an earlier one has read."""
     stored = parts.stored
     states = JobStateReader(parts.states_of, parts.pauses, stored.engine_rows, stored.dead_letters, parts.circuits)
     runs = RunFactReader(stored.run_counters, parts.runs)

@@ -79,6 +79,8 @@ _PRUNED_AT_ONCE = MAX_ATOMIC_GROUP // 4
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
+    """The latest change of a job, with the etag of its row."""
+
     change: StateChange
     etag: str
 
@@ -219,6 +221,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredHealthHistory:
+    """The states of the entries of a job's health documents, with the etag of the row."""
+
     history: HealthHistory
     etag: str
 

@@ -25,14 +25,17 @@ def encode_json(body: Any) -> str:
 
 
 def decode_json(text: str) -> Any:
+    """Return the value of a row's text. Raises ValueError."""
     return from_json(text)
 
 
 def decode_body(row: Row) -> Any:
+    """Return the value of a row's body. Raises ValueError."""
     return from_json(row.body)
 
 
 def is_json(text: str) -> bool:
+    """Return whether this is the text of a value."""
     try:
         from_json(text)
     except ValueError:
@@ -46,6 +49,7 @@ def instant_text(instant: datetime | None) -> str | None:
 
 
 def read_instant(text: str | None) -> datetime | None:
+    """Return the instant that `instant_text` has written."""
     return None if text is None else datetime.fromisoformat(text)
 
 

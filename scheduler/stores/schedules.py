@@ -245,4 +245,5 @@ def encode_instant(instant: datetime) -> str:
 
 
 def decode_instant(body: str) -> datetime:
+    """Return the instant of a cursor's row."""
     return datetime.fromisoformat(decode_json(body)["instant"])

@@ -1,7 +1,7 @@
 """Values in the rows of one partition, for repositories of few rows: read, list, write with a fence, and prune.
 
 A repository has a Table for each kind of row that it stores, and adds what its subject needs. Its module names the keys
-and has the two functions of the codec: the text of a value, which is stored as it is, and the value of a row.
+and has the two functions of the codec: the text of a value, which is the body of its row, and the value of a row.
 """
 
 from __future__ import annotations

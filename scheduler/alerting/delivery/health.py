@@ -12,6 +12,8 @@ from jobs.notifications.outbox import ChannelState
 
 
 class ChannelCondition(StrEnum):
+    """Whether a channel delivers, by its last message."""
+
     WORKING = "working"
     FAILING = "failing"
     NEVER_DELIVERED = "never_delivered"

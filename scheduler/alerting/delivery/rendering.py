@@ -240,6 +240,8 @@ def first_transition(incident: Incident) -> Transition:
 
 
 class StoredIncidentRenderer:
+    """Renders the message of a notification from its stored incident. Implements IncidentRenderer."""
+
     def __init__(self, incidents: IncidentLog, source: MessageSource) -> None:
         self._incidents = incidents
         self._source = source

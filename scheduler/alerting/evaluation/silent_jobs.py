@@ -35,6 +35,8 @@ class LatestRuns(Protocol):
 
 
 class DueTimes:
+    """The newest due instant of each job that has a finished run, as far as this process knows."""
+
     def __init__(self, runs: LatestRuns) -> None:
         self._runs = runs
         self._newest: dict[str, datetime] = {}

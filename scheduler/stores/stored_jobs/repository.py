@@ -272,6 +272,8 @@ MAX_REMOVED = 5000
 
 
 class StoredJobSweeper:
+    """Removes stored jobs that were deleted long ago, and rows that no tree uses."""
+
     def __init__(self, store: Store, jobs: StoredJobs) -> None:
         self._store = store
         self._jobs = jobs
