@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
-from scheduler.stores.port import MAX_PAGE, Row, Store
+from scheduler.stores.port import MAX_PAGE, Row, Store, StoreError
 from scheduler.stores.rows import decode_json, encode_json, instant_text, read_instant
 from scheduler.stores.table import READ_INTERVAL, CachedRead, Table
 
@@ -79,7 +79,7 @@ class Pauses:
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._rows = Table(store, PAUSES_TABLE, _PAUSES_PARTITION, _encode_pause, _decode_pause)
-        self._cache: CachedRead[dict[str, Pause]] = CachedRead("pauses", self._read_all, {}, monotonic, _log)
+        self._cache: CachedRead[dict[str, Pause]] = CachedRead(self._read_all, {}, monotonic, _log_failed_read)
         self.others: OtherPauses | None = None
 
     async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
@@ -135,6 +135,10 @@ class Pauses:
 
     async def _read_all(self) -> dict[str, Pause]:
         return {pause.job: pause for pause in await self._rows.list_values()}
+
+
+def _log_failed_read(error: StoreError) -> None:
+    _log.warning("could not read the pauses: %s; those read before stay in force", error)
 
 
 def _encode_pause(pause: Pause) -> str:

@@ -7,7 +7,6 @@ and has the two functions of the codec: the text of a value, which is the body o
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -136,20 +135,23 @@ class Table(Generic[T]):
 
 
 class CachedRead(Generic[T]):
-    """What was last read from the store, valid for READ_INTERVAL. The log is that of the repository.
+    """What was last read from the store, valid for READ_INTERVAL.
 
     A repository that writes does so under `lock`, and changes `value` at once: a read in progress cannot undo it.
     """
 
     def __init__(
-        self, name: str, read: Callable[[], Awaitable[T]], empty: T, monotonic: Callable[[], float], log: logging.Logger
+        self,
+        read: Callable[[], Awaitable[T]],
+        empty: T,
+        monotonic: Callable[[], float],
+        log_failure: Callable[[StoreError], None],
     ) -> None:
         self.value = empty
         self.lock = asyncio.Lock()
-        self._name = name
         self._read = read
         self._monotonic = monotonic
-        self._log = log
+        self._log_failure = log_failure
         self._expires_at: float | None = None
 
     async def refresh(self, *, fresh: bool = False) -> T:
@@ -171,4 +173,4 @@ class CachedRead(Generic[T]):
         try:
             self.value = await self._read()
         except StoreError as error:
-            self._log.warning("could not read the %s: %s; those read before stay in force", self._name, error)
+            self._log_failure(error)

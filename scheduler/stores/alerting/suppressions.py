@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
-from scheduler.stores.port import Row, RowChanged, Store
+from scheduler.stores.port import Row, RowChanged, Store, StoreError
 from scheduler.stores.rows import InvalidContinuation, encode_json
 from scheduler.stores.table import CachedRead, Stored, Table
 
@@ -61,9 +61,12 @@ class StoredSuppressions(Generic[S]):
         def decode(row: Row) -> S:
             return kind.model_validate_json(row.body)
 
+        def log_failed_read(error: StoreError) -> None:
+            _log.warning("could not read the %s: %s; those read before stay in force", partition, error)
+
         self._unarchived: Table[S] = Table(store, SUPPRESSIONS_TABLE, partition, _encode, decode)
         self._archived: Table[S] = Table(store, SUPPRESSIONS_TABLE, f"{_ENDED}{partition}", _encode, decode)
-        self._cache: CachedRead[tuple[S, ...]] = CachedRead(partition, self._read_all, (), monotonic, _log)
+        self._cache: CachedRead[tuple[S, ...]] = CachedRead(self._read_all, (), monotonic, log_failed_read)
 
     async def list_current(self) -> tuple[S, ...]:
         """Return those that have not ended, and some that have, from a cache of READ_INTERVAL.
