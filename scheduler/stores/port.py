@@ -1,7 +1,7 @@
 """The narrow port below all repositories: rows of JSON text, found by table, partition and key.
 
 Implemented by the stores in sqlite and azure, and by the tests' memory store. To store a new thing, add a repository in
-this folder: tables need not be declared.
+this folder, see scheduler.stores.table: tables need not be declared.
 
  StoreError
   ├─ RowExists         insert: a row of that key exists
