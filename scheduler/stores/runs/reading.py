@@ -220,11 +220,6 @@ class RunReads:
         """
         return await list_open_keys(self._store, shard)
 
-    async def list_running(self, job: str) -> Sequence[RunRecord]:
-        """Return the job's claimed runs, newest first; the lease of some may have ended."""
-        records = decode_unfinished(await list_open_rows_of_jobs(self._store, job))
-        return [record for record in records if record.state is RunState.RUNNING]
-
     async def find_latest(self, job: str, *, fresh: bool = False) -> RunRecord | None:
         """Return the job's newest finished run that is not a backfill. `fresh`: read from the store, whichever process
         finished it.

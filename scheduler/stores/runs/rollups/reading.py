@@ -213,14 +213,6 @@ class RollupReads:
         )
 
 
-def merge_parts(parts: Iterable[RollupPart]) -> Rollup:
-    """Return the sum of parts in the order of time."""
-    total = Rollup()
-    for part in parts:
-        total.merge(part.rollup)
-    return total
-
-
 class _KeySpan(NamedTuple):
     """Rows of a job: those with keys of this prefix between these instants. `decode`: returns their parts."""
 
