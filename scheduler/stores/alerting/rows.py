@@ -98,7 +98,7 @@ def transition_key(incident: str, number: int) -> str:
 
 
 def decision_key(incident: str, at: datetime, pass_number: int, part: int) -> str:
-    """Like delivery_decision_key, so that the decisions of passes and deliveries are in the order of time."""
+    """Return the key of the decisions of a pass: those of passes and deliveries together are in the order of time."""
     return delivery_decision_key(incident, round(at.timestamp() * 1_000_000), pass_number % 10**7 * 1000 + part)
 
 
