@@ -34,6 +34,8 @@ from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 
 class FollowUp(Protocol):
+    """Starts the dependents of finished runs."""
+
     def has_dependents(self, job: str) -> bool:
         """Return whether other jobs depend on runs of this job.
 
@@ -70,7 +72,7 @@ class NoFollowUp:
         return False
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.start_dependents."""
+        """Start the jobs that depend on a recorded run. A repeated call for the same run has no further effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class DependencyTrigger:
         return bool(self._catalog.graph.started_jobs(job))
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.start_dependents. Uses the current jobs."""
+        """Start the jobs that depend on a recorded run, by the current jobs."""
         await _RunFollowUp(self._catalog.snapshot, self._dependencies).start_dependents(run)
 
 
@@ -205,13 +207,13 @@ class _RunFollowUp:
             chain = await self._chain_of(ended) if names else None
             for name in names:
                 assert chain is not None
-                there = await self._decide(self._jobs.get_job(name), ended, chain)
-                if there is None:
+                record = await self._decide(self._jobs.get_job(name), ended, chain)
+                if record is None:
                     continue
-                if there.state is RunState.QUEUED:
-                    tickets[there.ticket.id] = there.ticket
-                elif there.run is not None and there.run.outcome is Outcome.SKIPPED:
-                    rest.append(there.run)
+                if record.state is RunState.QUEUED:
+                    tickets[record.ticket.id] = record.ticket
+                elif record.run is not None and record.run.outcome is Outcome.SKIPPED:
+                    rest.append(record.run)
         # Sent last, so that no run can end before the other runs of its chain are known.
         if tickets:
             await self._dispatch.send(list(tickets.values()))
@@ -245,12 +247,12 @@ class _RunFollowUp:
     async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: Reason) -> RunRecord:
         """Record the run as skipped, unless it exists already."""
         run = skipped_run(entry.job, ticket, self._clock, reason)
-        there = await self._runs.insert_finished(ticket, run)
-        recorded = run if there is None else there.run
+        existing = await self._runs.insert_finished(ticket, run)
+        recorded = run if existing is None else existing.run
         if recorded is not None and self._record_state is not None:
             await self._record_state(recorded)
-        if there is not None:
-            return there
+        if existing is not None:
+            return existing
         self._listener.run_finished(RunFinished(run))
         return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
 

@@ -52,6 +52,8 @@ def _list_nothing() -> Sequence[SettingReport]:
 
 @dataclass(frozen=True, slots=True)
 class OwnReports:
+    """What the program knows about its exporters and settings, for the page of health."""
+
     list_exporters: Callable[[], Sequence[ExporterReport]] = _report_nothing
     list_settings: Callable[[], Sequence[SettingReport]] = _list_nothing
 
@@ -82,6 +84,8 @@ class PartHealth:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
+    """The state of the program and of each part. `status`: the worst of the parts."""
+
     status: HealthStatus
     parts: tuple[PartHealth, ...]
 

@@ -225,7 +225,7 @@ class Services:
         return CircuitQueries(self.catalog, self.repositories.circuits, self.clock)
 
     @cached_property
-    def beats(self) -> HeartbeatReader:
+    def heartbeat_reader(self) -> HeartbeatReader:
         from scheduler.features.heartbeats.queries import HeartbeatReader
 
         stored = self.repositories
@@ -235,7 +235,9 @@ class Services:
     def heartbeats(self) -> HeartbeatQueries:
         from scheduler.features.heartbeats.queries import HeartbeatQueries
 
-        return HeartbeatQueries(self.catalog, self.repositories.heartbeats, self.beats, self.pauses, self.clock)
+        return HeartbeatQueries(
+            self.catalog, self.repositories.heartbeats, self.heartbeat_reader, self.pauses, self.clock
+        )
 
     # --- Alerts and incidents -----------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ async def finish(steps: Generator[None, None, Result]) -> Result:
 
 
 def finish_at_once(steps: Generator[None, None, Result]) -> Result:
-    """The same outside of an event loop, such as in a command, or where the work is known to be short."""
+    """Return the result of the steps at once: outside of an event loop, or where the work is known to be short."""
     while True:
         try:
             next(steps)

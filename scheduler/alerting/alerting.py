@@ -46,6 +46,8 @@ class Notified:
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
+    """All parts of alerting in one process, and its periodic work."""
+
     evaluator: AlertEvaluator
     runner: EngineRunner
     changes: IncidentChanges

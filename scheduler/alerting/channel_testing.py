@@ -59,6 +59,8 @@ class ChannelTestResult:
 
 
 class ChannelTestSender:
+    """Sends a test message to a channel of the settings."""
+
     def __init__(self, channels: ChannelDirectory, source: MessageSource, outbox: OutboxStore, clock: Clock) -> None:
         self._channels = channels
         self._source = source
@@ -125,18 +127,18 @@ class ChannelTestSender:
         notification = Notification(shown.id, transition.number, transition.kind, name, transition.at)
         problem = ""
         try:
-            made = make_message(
+            message = make_message(
                 shown, transition, notification, details, title_template=templates.title, text_template=templates.text
             )
         except TemplateProblem as error:
             problem = str(error)
-            made = make_message(shown, transition, notification, details)
+            message = make_message(shown, transition, notification, details)
         key = f"test-{secrets.token_hex(6)}"
-        text = f"This is a test of the channel {name}, {reason}. No action is required. {content}\n\n{made.text}"
+        text = f"This is a test of the channel {name}, {reason}. No action is required. {content}\n\n{message.text}"
         return (
             replace(
-                made,
-                title=f"TEST {made.title}",
+                message,
+                title=f"TEST {message.title}",
                 text=text,
                 incident=key,
                 incident_key=key,

@@ -53,6 +53,8 @@ class FactsSource(Protocol):
 
 
 class EngineRunner:
+    """Runs the passes of the engine: what alerts and time have changed, decided and stored. One pass at a time."""
+
     def __init__(
         self,
         rows: EngineRows,
@@ -122,12 +124,12 @@ class EngineRunner:
     async def _run(self) -> PassResult:
         # A request during the pass is about an alert that it has perhaps not read.
         self._is_requested = False
-        known, self._known = self._known, None
+        last_read, self._known = self._known, None
         for _ in range(MAX_CONFLICTS):
             try:
-                result = await self._decide_and_write(known)
+                result = await self._decide_and_write(last_read)
             except EngineMoved:
-                known = None
+                last_read = None
                 continue
             except BaseException:
                 self._is_requested = True
@@ -137,8 +139,8 @@ class EngineRunner:
         self._is_requested = True
         raise StoreError(f"other processes changed the incidents {MAX_CONFLICTS} times meanwhile")
 
-    async def _decide_and_write(self, known: EngineState | None) -> PassResult:
-        state = await self._rows.read(known)
+    async def _decide_and_write(self, last_read: EngineState | None) -> PassResult:
+        state = await self._rows.read(last_read)
         now = self._clock.now()
         facts = await self._facts.read_facts(now, state)
         alerts = [each.alert for each in state.alerts]
@@ -181,11 +183,15 @@ Action = Callable[[Incident, datetime], IncidentStep]
 
 
 class UnknownIncident(LookupError):
+    """No incident has this id."""
+
     def __init__(self, incident: str) -> None:
         super().__init__(f"there is no incident {format_value(incident)}: list the incidents to find its id")
 
 
 class IncidentChanges:
+    """Changes an incident as a person requests it, and runs a pass for what follows from it."""
+
     def __init__(self, rows: EngineRows, log: IncidentLog, runner: EngineRunner, clock: Clock) -> None:
         self._rows = rows
         self._log = log

@@ -50,16 +50,16 @@ class FirstRuns:
 
     async def read(self, now: datetime, jobs: Collection[str]) -> None:
         """Read the latest start, and the newest runs of jobs unless they have run since then. Raises StoreError."""
-        found = await self._cursors.find_start(now)
-        if found != self.started_at:
-            self.started_at, self._seen = found, {}
-        if found is None or now >= found + MAX_FIRST_WAIT:
+        started_at = await self._cursors.find_start(now)
+        if started_at != self.started_at:
+            self.started_at, self._seen = started_at, {}
+        if started_at is None or now >= started_at + MAX_FIRST_WAIT:
             return
         missing = [job for job in jobs if job not in self._seen]
         await self._due_times.read(missing if self._shares_runs else self._due_times.list_unknown(missing))
         for job in missing:
             last = self._due_times.find(job)
-            if last is not None and last >= found:
+            if last is not None and last >= started_at:
                 self._seen[job] = now
 
     def find_end(self, snapshot: JobSnapshot, job: str, now: datetime, *, is_missed: bool = False) -> datetime | None:
@@ -169,7 +169,7 @@ class DefinedFacts:
         of all rules: it is about everything.
         """
         open_members = incident.open_members or (incident.lead_member,)
-        members = [each for each in open_members if not each.parent] or [incident.lead_member]
+        members = [member for member in open_members if not member.parent] or [incident.lead_member]
         channels: dict[str, datetime | None] = {}
         routed = []
         for member in members:
@@ -180,12 +180,12 @@ class DefinedFacts:
                 routed.append(member)
         results = [self.route(incident)] if routed else []
         rules = Counter(member.key.subject for member in members)
-        for subject, severity in dict.fromkeys((each.key.subject, each.severity) for each in routed):
+        for subject, severity in dict.fromkeys((member.key.subject, member.severity) for member in routed):
             if rules[subject] > 1:
                 results.append(self._route(self._book.describe(subject, severity)))
-        for each in (channel for result in results for channel in result.notified):
-            if each.channel not in channels or each.due_at is None:
-                channels[each.channel] = each.due_at
+        for due in (channel for result in results for channel in result.notified):
+            if due.channel not in channels or due.due_at is None:
+                channels[due.channel] = due.due_at
         if not channels and incident.lead.subject == SCHEDULER:
             return self._book.all_channels
         return tuple(DueChannel(channel, due_at) for channel, due_at in channels.items())
@@ -255,7 +255,7 @@ class DefinedFactsSource:
 
     async def read_facts(self, now: datetime, state: EngineState) -> DefinedFacts:
         book = self._book()
-        alerts = [each.alert for each in state.alerts]
+        alerts = [stored.alert for stored in state.alerts]
         suppressions = await self.read_suppressions(book)
         facts = DefinedFacts(
             book,
@@ -270,9 +270,9 @@ class DefinedFactsSource:
         )
         await self._read_runs(alerts, state, facts)
         if self._first_runs is not None and state.open:
-            subjects = {each.key.subject for incident in state.open for each in incident.open_members}
+            subjects = {member.key.subject for incident in state.open for member in incident.open_members}
             subjects.update(alert.subject for alert in alerts if alert.is_firing)
-            await self._first_runs.read(now, {job for each in subjects for job in self._jobs_of(each)})
+            await self._first_runs.read(now, {job for subject in subjects for job in self._jobs_of(subject)})
         return facts
 
     async def find_first_runs_end(self, incident: Incident, now: datetime, *, is_missed: bool) -> datetime | None:
@@ -306,13 +306,13 @@ class DefinedFactsSource:
         await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
 
     def _list_read(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> set[str]:
-        held = [member for incident in state.open for member in incident.open_members]
-        known = {(member.key, member.fired) for member in held}
+        members = [member for incident in state.open for member in incident.open_members]
+        fired_members = {(member.key, member.fired) for member in members}
         firing = {alert.subject for alert in alerts if alert.is_firing}
         # They wait for a run that confirms them.
-        subjects = {member.key.subject for member in held if member.parent and member.parent not in firing}
+        subjects = {member.key.subject for member in members if member.parent and member.parent not in firing}
         for alert in alerts:
-            if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in known:
+            if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in fired_members:
                 subjects.update(ancestors_of(alert.subject, facts))
         return {job for subject in subjects for job in self._jobs_of(subject)}
 

@@ -43,6 +43,8 @@ class HasError(Protocol):
 
 
 class AlertingHealth:
+    """Reports the health of alerting: evaluation, the engine, rotas and channels."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -103,12 +105,12 @@ class AlertingHealth:
 
     async def _find_gaps(self) -> AlertingGaps:
         snapshot, now = self._catalog.snapshot, self._clock.now()
-        known = self._found
-        if known is None or known[0] is not snapshot or now - known[1] > GAPS_MAX_AGE:
+        last_gaps = self._found
+        if last_gaps is None or last_gaps[0] is not snapshot or now - last_gaps[1] > GAPS_MAX_AGE:
             jobs = [entry.job for entry in snapshot]
             gaps = await asyncio.to_thread(find_alerting_gaps, jobs, snapshot.alerting, now)
-            known = self._found = snapshot, now, gaps
-        return known[2]
+            last_gaps = self._found = snapshot, now, gaps
+        return last_gaps[2]
 
     async def _describe_idle_silences(self) -> list[str]:
         """Describe silences and requested windows that select nothing."""

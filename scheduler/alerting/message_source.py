@@ -128,15 +128,15 @@ class DefinitionMessageSource:
     ) -> tuple[str, ...]:
         since = history.last_good_at or incident.failing_since - _MAX_CHANGE_SPAN
         reader = self._changes
-        found: list[RecentChange] = []
+        changes: list[RecentChange] = []
         if reader is not None:
             until = max(transition.at, incident.failing_since)
-            found = await _degrading(
-                "the audit trail", lambda: reader.list_between({entry.job.name}, since, until), found
+            changes = await _degrading(
+                "the audit trail", lambda: reader.list_between({entry.job.name}, since, until), changes
             )
-        texts = [each.describe(transition.at, zone) for each in found]
+        texts = [each.describe(transition.at, zone) for each in changes]
         # Files that changed while no process ran are not in the trail.
-        if history.is_redefined and not any(each.is_definition for each in found):
+        if history.is_redefined and not any(each.is_definition for each in changes):
             texts.insert(0, f"the definition of the job ({entry.origin})")
         return tuple(texts)
 

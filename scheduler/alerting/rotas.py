@@ -149,18 +149,18 @@ async def replace_rota(
     if source.rejected is not None and source.rejected.of == given and now < source.rejected.until:
         return source.rejected.error
     try:
-        found = await evaluate(judges, name, definition, content, (now - RENEWAL, now + HORIZON), now)
+        evaluated = await evaluate(judges, name, definition, content, (now - RENEWAL, now + HORIZON), now)
     except RotaError as error:
         later = timedelta(seconds=DELAYED_RETRY) if isinstance(error, EvaluationDelayed) else RENEWAL
         source.rejected = _Rejected(given, str(error), now + later)
         return str(error)
-    titles = found.unknown_titles[:_MAX_NAMED]
+    titles = evaluated.unknown_titles[:_MAX_NAMED]
     if titles and titles != source.unknown_titles:
         LOG.warning("shifts of rota %s name no person: %s; otherwise is notified in them", name, ", ".join(titles))
-    source.rota, source.unknown_titles = definition.make_rota(found.table), titles
+    source.rota, source.unknown_titles = definition.make_rota(evaluated.table), titles
     source.made_of = given
     # A table that is shorter, because of many shifts, is renewed before half of it has passed.
-    source.renew_at = min(now + RENEWAL, now + max((found.table.until - now) / 2, timedelta()))
+    source.renew_at = min(now + RENEWAL, now + max((evaluated.table.until - now) / 2, timedelta()))
     return ""
 
 
@@ -181,6 +181,8 @@ _NOT_MODIFIED = 304
 
 
 class RotaReader:
+    """Reads the calendars of rotas in the background, and evaluates them."""
+
     def __init__(
         self, resources: ChannelResources, clock: Clock, judges: Judge | None = None, *, first_wait: float = 0.0
     ) -> None:
@@ -212,8 +214,8 @@ class RotaReader:
         self, snapshot: JobSnapshot, since: datetime, until: datetime
     ) -> tuple[Mapping[str, Rota], Mapping[str, str]]:
         """Return the known rotas with tables of another time, by their calendars now, and by name those that failed."""
-        found, errors = dict(await self.read(snapshot)), dict[str, str]()
-        known = [(name, self._sources[name].made_of) for name in found]
+        rotas, errors = dict(await self.read(snapshot)), dict[str, str]()
+        known = [(name, self._sources[name].made_of) for name in rotas]
         for name, made_of in known:
             if made_of is None:
                 continue
@@ -223,8 +225,8 @@ class RotaReader:
                 table = (await evaluate(self._judges, name, definition, content, span, self._clock.now())).table
             except RotaError as error:
                 table, errors[name] = None, str(error)
-            found[name] = definition.make_rota(table)
-        return found, errors
+            rotas[name] = definition.make_rota(table)
+        return rotas, errors
 
     async def prepare(self, snapshot: JobSnapshot, time_limit: float) -> None:
         """Start the reads that are due, and wait for those in progress, at most `time_limit` seconds."""
@@ -235,17 +237,17 @@ class RotaReader:
 
     def describe_problems(self) -> Mapping[str, str]:
         """Return a sentence for each rota that cannot be read now, or whose shifts name no person."""
-        found: dict[str, str] = {}
+        problems: dict[str, str] = {}
         for name, source in self._sources.items():
             what = "`otherwise` is notified" if source.rota is None else "the last calendar stays in force"
             if source.is_reading and (passed := self._clock.monotonic() - source.began_at) >= SLOW_READ:
-                found[name] = f"the calendar is being read for {passed:.0f} s; {what}"
+                problems[name] = f"the calendar is being read for {passed:.0f} s; {what}"
             elif source.error and source.failing_since is not None:
                 since = format_instant(source.failing_since)
-                found[name] = f"the calendar could not be read since {since}: {source.error}; {what}"
+                problems[name] = f"the calendar could not be read since {since}: {source.error}; {what}"
             elif source.unknown_titles:
-                found[name] = f"shifts name no person of the rota: {', '.join(source.unknown_titles)}"
-        return found
+                problems[name] = f"shifts name no person of the rota: {', '.join(source.unknown_titles)}"
+        return problems
 
     async def aclose(self) -> None:
         """Cancel the reads in progress."""

@@ -58,6 +58,8 @@ class ObjectiveRules:
 
 
 class RuleBook:
+    """The alert rules in force for one set of jobs, compiled when they are first needed."""
+
     def __init__(self, snapshot: JobSnapshot) -> None:
         self.snapshot = snapshot
         self._alerting = snapshot.alerting

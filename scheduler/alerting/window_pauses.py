@@ -100,7 +100,7 @@ def _select_pausing(windows: tuple[MaintenanceWindow, ...]) -> Iterator[Maintena
     return (each for each in windows if each.effect is WindowEffect.PAUSE)
 
 
-def _to_pause(found: WindowPause) -> Pause:
-    window = found.suppression
+def _to_pause(window_pause: WindowPause) -> Pause:
+    window = window_pause.suppression
     reason = f"window {window.name}: {window.reason}" if window.reason else f"window {window.name}"
-    return Pause(found.job, found.since, window.until, reason)
+    return Pause(window_pause.job, window_pause.since, window.until, reason)

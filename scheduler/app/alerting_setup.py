@@ -53,15 +53,15 @@ class DeliveryTelemetry:
         self._catalog = catalog
 
     def message_sent(self, channel: str) -> None:
-        """See DeliveryListener.message_sent."""
+        """Count a message that the channel has accepted."""
         self._metrics.notification_sent(self._kind_of(channel))
 
     def message_failed(self, channel: str) -> None:
-        """See DeliveryListener.message_failed."""
+        """Count a message that the channel has not accepted."""
         self._metrics.notification_failed(self._kind_of(channel))
 
     def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
-        """See DeliveryListener.notifications_given_up."""
+        """Count notifications that no channel could deliver."""
         kind, reason = self._kind_of(channel), letters[-1].error
         self._metrics.notifications_given_up(kind, len(letters))
         self._events.notifications_given_up(channel, kind, len(letters), reason)

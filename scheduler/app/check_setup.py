@@ -1,14 +1,14 @@
 """Builds the checks, with the secrets that they use and the guard of their targets.
 
-Used by building, the hosts, and scheduler.app.definitions.trial_runs.
-"""
+The program builds them once. The command `test` opens a runner without a store: nothing is recorded, published or
+counted."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from config.warnings import warnings_of_denied_credentials, warnings_of_unusable
 from jobs.checks import Checks
 from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.binding.rules import Bindings
+from jobs.checks.body_memory import BodyMemory
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.guard import Guard
@@ -30,7 +31,13 @@ from jobs.judging.service import JudgingService
 from jobs.ports import Clock, HeartbeatSource
 from jobs.problems import Problem
 from jobs.redaction import Redactor
+from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
+from jobs.running.runner import Runner
+from jobs.runs.events import RunListener
 from jobs.targets import Target
+from scheduler.app.options import open_log, with_version
+from scheduler.app.profile import HostProfile
 from scheduler.catalog.job_warnings import WarningLog, warn_about_denied_targets
 from scheduler.version import VERSION
 
@@ -60,9 +67,9 @@ def open_checks(
     redactor: Redactor,
     clock: Clock,
     stack: AsyncExitStack,
-    beats: HeartbeatSource | None = None,
+    pings: HeartbeatSource | None = None,
 ) -> CheckParts:
-    """Build the checks of all kinds; the stack closes them. Without `beats`, those that wait for pings cannot run."""
+    """Build the checks of all kinds; the stack closes them. Without `pings`, those that wait for pings cannot run."""
     ca_files, guard = build_ca_files(settings), build_guard(settings, os.environ, own_endpoints)
     bindings, secrets = build_bindings(settings), build_secrets(settings, identity, redactor, clock)
     stack.push_async_callback(secrets.aclose)
@@ -75,7 +82,7 @@ def open_checks(
             redactor,
             guard=guard,
             user_agent=f"scheduler/{VERSION}",
-            pings=beats,
+            pings=pings,
             clock=clock,
             traces=settings.targets.traceparent,
             publishes_spans=settings.telemetry.spans != "none",
@@ -101,7 +108,7 @@ class CheckSetup:
             program.redactor,
             program.clock,
             program.stack,
-            program.beats,
+            program.heartbeat_reader,
         )
         self._ca_files = parts.ca_files
         self.guard = parts.guard
@@ -139,3 +146,34 @@ class CheckSetup:
         with suppress(TimeoutError):
             async with asyncio.timeout(JOB_WARNINGS_TIMEOUT):
                 self._warning_log.log_new(await run_in_daemon_thread(found))
+
+
+@asynccontextmanager
+async def open_trial_runner(settings: Settings, profile: HostProfile, listener: RunListener) -> AsyncIterator[Runner]:
+    """Open a runner with the guard, the secrets and the limits of these settings. `listener` hears of its runs."""
+    async with AsyncExitStack() as stack:
+        clock, redactor, settings = SystemClock(), Redactor(), with_version(settings)
+        open_log(profile, settings, redactor, stack)
+        identity = AppIdentity(settings, clock=clock)
+        stack.push_async_callback(identity.aclose)
+        parts = open_checks(settings, profile.own_endpoints(settings), identity, redactor, clock, stack)
+        yield Runner(
+            parts.checks,
+            CircuitBreakers(_NoCircuits()),
+            listener,
+            clock,
+            redactor,
+            bodies=BodyMemory(settings.targets.body_memory),
+            prepare=lambda target: parts.checks.prepare((target,)),
+            judges=parts.judges,
+        )
+
+
+class _NoCircuits:
+    """A store of circuits that forgets: each run is admitted."""
+
+    async def load(self, key: str) -> tuple[str | None, str | None]:
+        return None, None
+
+    async def replace(self, key: str, state: str, etag: str | None) -> bool:
+        return True

@@ -116,11 +116,11 @@ def add_own_probes(program: Program) -> None:
 
 
 def store_probe(
-    store: Store, location: str, trouble: StoreFailures, damage: Callable[[], str] = lambda: ""
+    store: Store, location: str, failures: StoreFailures, damage: Callable[[], str] = lambda: ""
 ) -> HealthProbe:
     """Down when rows cannot be written, because no run can be claimed then. `location`: what to check if it hangs.
 
-    `trouble`: the latest failure of claims and results. `damage`: the finding of the file check; while claims and
+    `failures`: the latest failure of claims and results. `damage`: the finding of the file check; while claims and
     results succeed, it only degrades the store.
     """
 
@@ -134,9 +134,9 @@ def store_probe(
             return (
                 PartHealth("store", HealthStatus.DOWN, f"no answer within {STORE_PING_TIMEOUT:g} s: check {location}"),
             )
-        if (met := trouble.recent_error) is not None:
-            sentence = damage() if isinstance(met, StoreDamaged) else ""
-            return (PartHealth("store", HealthStatus.DOWN, sentence or str(met)),)
+        if (failure := failures.recent_error) is not None:
+            sentence = damage() if isinstance(failure, StoreDamaged) else ""
+            return (PartHealth("store", HealthStatus.DOWN, sentence or str(failure)),)
         if found := damage():
             return (PartHealth("store", HealthStatus.DEGRADED, found),)
         return (PartHealth("store", HealthStatus.OK),)
@@ -243,8 +243,8 @@ def heartbeats_probe(pinging: PingReceiver) -> HealthProbe:
         with suppress(TimeoutError):
             async with asyncio.timeout(RECHECK_TIMEOUT):
                 await pinging.recheck_tokens()
-        if troubles := pinging.token_errors():
-            return (PartHealth("heartbeats", HealthStatus.DEGRADED, "; ".join(troubles.values())),)
+        if errors := pinging.token_errors():
+            return (PartHealth("heartbeats", HealthStatus.DEGRADED, "; ".join(errors.values())),)
         return (PartHealth("heartbeats", HealthStatus.OK),)
 
     return probe
@@ -270,10 +270,10 @@ def secrets_probe(secret_values: SecretChain, identity: AppIdentity, watch: Secr
                 await watch.check_versions()
         await _recheck_failures(secret_values, identity, watch)
         # The last failure of a removed job would never be cleared.
-        used = [trouble for trouble in secret_values.health() if watch.is_used(trouble.name)]
-        troubles = [*map(_describe_problem, (*used, *identity.health())), *watch.expiry_messages()]
-        if troubles:
-            return (PartHealth("secrets", HealthStatus.DEGRADED, "; ".join(troubles)),)
+        used = [failure for failure in secret_values.health() if watch.is_used(failure.name)]
+        problems = [*map(_describe_problem, (*used, *identity.health())), *watch.expiry_messages()]
+        if problems:
+            return (PartHealth("secrets", HealthStatus.DEGRADED, "; ".join(problems)),)
         return (PartHealth("secrets", HealthStatus.OK),)
 
     return probe
@@ -285,15 +285,15 @@ async def _recheck_failures(secret_values: SecretChain, identity: AppIdentity, w
     Each is read at most every 15 s, however often health is requested; the next report shows one that is slow.
     """
     secrets = [
-        secret_values.get_secret(trouble.name) for trouble in secret_values.health() if watch.is_used(trouble.name)
+        secret_values.get_secret(failure.name) for failure in secret_values.health() if watch.is_used(failure.name)
     ]
-    tokens = [identity.get_token(trouble.name) for trouble in identity.health()]
+    tokens = [identity.get_token(failure.name) for failure in identity.health()]
     if secrets or tokens:
         with suppress(TimeoutError):
             async with asyncio.timeout(RECHECK_TIMEOUT):
                 await asyncio.gather(*secrets, *tokens, return_exceptions=True)
 
 
-def _describe_problem(trouble: FetchFailure) -> str:
-    meanwhile = ", the last known value is used" if trouble.is_stale_value_used else ""
-    return f"{trouble.message} (since {format_instant(trouble.since)}{meanwhile})"
+def _describe_problem(failure: FetchFailure) -> str:
+    meanwhile = ", the last known value is used" if failure.is_stale_value_used else ""
+    return f"{failure.message} (since {format_instant(failure.since)}{meanwhile})"

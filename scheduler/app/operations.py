@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def build_worker(program: Program) -> Worker:
     settings, clock = program.settings, program.clock
-    going = RunRegistry(program.repositories.cancellations, clock)
+    registry = RunRegistry(program.repositories.cancellations, clock)
     return Worker(
         WorkerDependencies(
             program.catalog,
@@ -49,8 +49,8 @@ def build_worker(program: Program) -> Worker:
             owner=program.owner,
             concurrency=settings.concurrency,
             shares=Shares(settings.shares.job, settings.shares.host),
-            registry=going,
-            gates=_build_gates(program, going),
+            registry=registry,
+            gates=_build_gates(program, registry),
             dead_letters=program.repositories.dead_letters,
             follow_up=program.follow_up,
             states=program.states,
@@ -100,19 +100,19 @@ def build_test_runner(program: Program) -> Runner:
     )
 
 
-def _build_gates(program: Program, going: RunRegistry) -> Gates:
+def _build_gates(program: Program, registry: RunRegistry) -> Gates:
     runs, store, clock = program.runs, program.store, program.clock
     slots = SlotLeases(Slots(store, program.owner), clock)
-    elsewhere = (
+    remote = (
         None if program.profile.is_only_worker else RemoteRuns(runs, slots, program.repositories.cancellations, clock)
     )
     gates = gates_in_order(
         clock=clock,
         pauses=program.pauses,
         runs=runs,
-        cancel_local=going.cancel,
+        cancel_local=registry.cancel,
         slots=slots,
-        remote=elsewhere,
+        remote=remote,
         max_running=program.settings.max_running,
     )
     gates.on_waited = program.telemetry.metrics.run_waited
@@ -156,7 +156,7 @@ def _build_ping_receiver(program: Program, running: RunStarter) -> PingReceiver:
         program.catalog,
         setup.secrets,
         heartbeats,
-        program.beats,
+        program.heartbeat_reader,
         program.pauses,
         running,
         program.redactor,

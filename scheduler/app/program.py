@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from scheduler.alerting.alerting import Alerting
     from scheduler.alerting.rotas import RotaReader
     from scheduler.app.check_setup import CheckSetup
-    from scheduler.app.definitions.review import ProgramDefinitionReviewer
-    from scheduler.app.definitions.stored_jobs import StoredJobParts
+    from scheduler.app.definition_review import ProgramDefinitionReviewer
     from scheduler.app.early_telemetry import EarlyTelemetry
+    from scheduler.app.job_sources import StoredJobParts
     from scheduler.app.profile import HostProfile
     from scheduler.audit.stored_trail import AuditUpkeep, StoredAuditTrail
     from scheduler.audit.trail import AuditTrail
@@ -133,8 +133,8 @@ class Program(Services):
     async def open(self, listener: RunListener | None) -> None:
         """Open the parts that are part of every run. Raises StoreError, DispatchError."""
         from jobs.runs.events import ListenerGroup
-        from scheduler.app.definitions.stored_jobs import open_stored_jobs
         from scheduler.app.health_probes import add_own_probes
+        from scheduler.app.job_sources import open_stored_jobs
 
         self.listener = self.telemetry if listener is None else ListenerGroup(self.telemetry, listener)
         self.telemetry.use_policies(self._find_telemetry_policy)
@@ -150,7 +150,7 @@ class Program(Services):
         _ = self.authentication, self.self_watch
 
     async def refresh_jobs(self) -> None:
-        """See Services.refresh_jobs."""
+        """Put changes of the stored jobs by other processes in force."""
         await self.stored_job_parts.refresh()
 
     async def prune_other_rows(self, now: datetime) -> None:
@@ -163,7 +163,7 @@ class Program(Services):
         await self.alerting.prune(now)
 
     def make_rotas(self) -> RotaReader:
-        """See Services.make_rotas."""
+        """Return the reader of the calendars of rotas."""
         return self.alerting.rotas
 
     # --- Runs ---------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Program(Services):
 
     @cached_property
     def definition_reviewer(self) -> ProgramDefinitionReviewer:
-        from scheduler.app.definitions.review import ProgramDefinitionReviewer
+        from scheduler.app.definition_review import ProgramDefinitionReviewer
 
         setup = self.check_setup
         return ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, self.settings.default_schedule)

@@ -79,7 +79,7 @@ class ReadOnlyProgram(Services):
         return self.catalog.snapshot
 
     def make_rotas(self) -> RotaReader:
-        """See Services.make_rotas."""
+        """Return the reader of the calendars of rotas, which is closed with the program."""
         from scheduler.app.rota_calendars import build_rota_reader
 
         return build_rota_reader(self._settings, self._identity, self.clock, self._stack)

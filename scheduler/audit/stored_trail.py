@@ -189,7 +189,7 @@ class StoredAuditTrail:
         self._refusals = RefusalCounter()
 
     async def record(self, caller: Caller, change: AuditedChange) -> int:
-        """See AuditTrail.record."""
+        """Store an entry, before the change is made. Return its number."""
         content = await self._content(caller, change)
         return (await self._entries.append(content)).sequence
 
@@ -198,7 +198,7 @@ class StoredAuditTrail:
         return await compute(entry_content, *arguments, in_thread=len(change.jobs) > _JOBS_INLINE)
 
     async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
-        """See AuditTrail.record_failure."""
+        """Store that the change of an entry failed. Log what cannot be stored."""
         text = clean_text(f"{type(error).__name__}: {error}", self._redactor)
         content = entry_content(
             self._clock.now(), "failure", caller, change, self._redactor, outcome="failed", error=text, of=number
@@ -206,7 +206,7 @@ class StoredAuditTrail:
         await self._append_if_possible(content)
 
     async def record_refusal(self, refusal: Refusal) -> None:
-        """See AuditTrail.record_refusal."""
+        """Count a refusal, and store an entry at a bounded rate. Log what cannot be stored."""
         await self._store_refusals(self._refusals.count(refusal, self._clock.now()))
 
     async def flush_refusals(self, *, all_windows: bool = False) -> None:
@@ -275,6 +275,8 @@ PublishHead = Callable[[int, str, int], None]
 
 
 class AuditUpkeep:
+    """The periodic work on the audit trail."""
+
     def __init__(
         self,
         trail: StoredAuditTrail,

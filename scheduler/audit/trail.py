@@ -57,6 +57,8 @@ class Refusal:
 
 
 class ChangeRecorder(Protocol):
+    """Records changes before they are made."""
+
     async def record(self, caller: Caller, change: AuditedChange) -> int:
         """Store an entry, before the change is made. Return its number.
 
@@ -66,6 +68,8 @@ class ChangeRecorder(Protocol):
 
 
 class AuditTrail(ChangeRecorder, Protocol):
+    """Records changes, their failures, and requests that were refused."""
+
     async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         """Store that the change of an entry failed. Logs what cannot be stored."""
         ...

@@ -71,6 +71,8 @@ _NAME_CLAIMS = ("preferred_username", "upn", "azp", "appid", "oid")
 
 
 class EasyAuth:
+    """Reads the caller from the header of the platform's authentication, which only the platform can set."""
+
     def __init__(self, roles: RoleMap) -> None:
         self._roles = roles
 
@@ -124,6 +126,8 @@ _log = logging.getLogger("scheduler.authentication")
 
 
 class SigningKeys:
+    """The keys with which Microsoft Entra ID signs tokens, read again when an unknown one appears."""
+
     def __init__(self, url: str, clock: Clock, open_client: Callable[[], httpx.AsyncClient] | None = None) -> None:
         """`url`: the JSON Web Key Set. `open_client`: for tests."""
         self._url = url
@@ -237,6 +241,8 @@ _OPTIONS: Any = {
 
 
 class EntraTokens:
+    """Verifies access tokens of Microsoft Entra ID."""
+
     def __init__(self, tenant: EntraTenant, keys: SigningKeys, roles: RoleMap, clock: Clock) -> None:
         self._tenant = tenant
         self._keys = keys

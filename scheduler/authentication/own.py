@@ -58,14 +58,14 @@ class CachedReads(Generic[T]):
 
     async def find(self, key: str) -> T | None:
         """Return the object; None if it does not exist. Raises StoreError: it is neither readable nor cached."""
-        known = self._cached.get(key)
-        if known is not None and self._age(known) < FRESH_TIME:
-            return known.value
+        cached = self._cached.get(key)
+        if cached is not None and self._age(cached) < FRESH_TIME:
+            return cached.value
         try:
             value = await self._read_once(key)
         except StoreError:
-            if known is not None and known.value is not None and self._age(known) < STALE_TIME:
-                return known.value
+            if cached is not None and cached.value is not None and self._age(cached) < STALE_TIME:
+                return cached.value
             raise
         self.store(key, value)
         return value
@@ -79,8 +79,8 @@ class CachedReads(Generic[T]):
         if len(self._cached) > MAX_CACHED:
             self._cached.popitem(last=False)
 
-    def _age(self, known: _Read[T]) -> float:
-        return self._clock.monotonic() - known.read_at
+    def _age(self, cached: _Read[T]) -> float:
+        return self._clock.monotonic() - cached.read_at
 
     async def _read_once(self, key: str) -> T | None:
         """Read the object; concurrent requests for it share one read."""
@@ -107,6 +107,8 @@ _UNKNOWN = "The API key is not valid. Send a complete key of this scheduler; it 
 
 
 class KeyVerifier:
+    """Verifies API keys, with a cache of those that were read."""
+
     def __init__(self, keys: ApiKeys, clock: Clock) -> None:
         self._keys = keys
         self._clock = clock
@@ -193,6 +195,8 @@ class Ways(NamedTuple):
 
 
 class OwnAuthenticator:
+    """Authenticates by the one credential of a request that counts: an API key, or one of the other ways in use."""
+
     mode = AuthenticationMode.OWN
 
     def __init__(self, keys: KeyVerifier, ways: Ways) -> None:
@@ -200,7 +204,7 @@ class OwnAuthenticator:
         self._ways = ways
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated | None:
-        """See Authenticator.authenticate."""
+        """Return the caller by the credential that counts; None without one. Raises AuthenticationError."""
         bearers, keys = request.headers("authorization"), request.headers("x-api-key")
         if len(bearers) + len(keys) > 1:
             raise InvalidCredential(_TWO_CREDENTIALS, reason="several_credentials", way="")

@@ -107,7 +107,7 @@ class OpenAuthenticator:
     mode = AuthenticationMode.OPEN
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated:
-        """See Authenticator.authenticate."""
+        """Return the local user, whatever the request has."""
         return Authenticated(LOCAL_PRINCIPAL)
 
 
@@ -121,7 +121,7 @@ class FunctionKeyAuthenticator:
     mode = AuthenticationMode.FUNCTION_KEYS
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated | None:
-        """See Authenticator.authenticate."""
+        """Return the function whose key the platform has checked; None for a function without a role."""
         role = _ROLES.get(request.function_name.partition("_")[0])
         if role is None:
             return None

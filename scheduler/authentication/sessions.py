@@ -53,6 +53,8 @@ class SessionRules:
 
 
 class Sessions:
+    """Starts, finds and ends sessions of browsers."""
+
     def __init__(self, stored: StoredSessions, keys: KeyVerifier, rules: SessionRules, clock: Clock) -> None:
         self._stored = stored
         self._keys = keys

@@ -171,10 +171,10 @@ class JobComposer:
     async def _compose(
         self, files: JobSet, index: FileJobIndex, tree: JobTree, tried: Mapping[str, StoredJob] = _NONE
     ) -> SetChange:
-        before, known, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
+        before, previous, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
 
         def build() -> tuple[JobSources, JobSnapshot, SetChange]:
-            sources = self._read_sources(files, index, tree, known)
+            sources = self._read_sources(files, index, tree, previous)
             snapshot = build_snapshot(files, now, before, sources)
             change = _compare(before, snapshot)
             snapshot.changed_schedules(before)  # for the ticks, which do it on the event loop
@@ -184,6 +184,7 @@ class JobComposer:
                 self.check_jobs(new)
             return sources, snapshot, change
 
+        # In a thread, because thousands of definitions take long, and runs must start in time meanwhile.
         sources, snapshot, change = await asyncio.to_thread(build)
         release_later([*self.sources.stored.values(), *before], _RELEASE_DELAY)
         self.sources = sources
@@ -194,13 +195,13 @@ class JobComposer:
         return change
 
     def _read_sources(
-        self, files: JobSet, index: FileJobIndex, tree: JobTree, known: Mapping[str, StoredJob]
+        self, files: JobSet, index: FileJobIndex, tree: JobTree, previous: Mapping[str, StoredJob]
     ) -> JobSources:
         located: dict[str, LocatedStoredJob] = {}
         problems: dict[str, tuple[Problem, ...]] = {}
         entries = {entry.name: entry for entry in sorted(tree.jobs(), key=lambda entry: entry.name)}
         for name, entry in entries.items():
-            defined = self._define(entry, known.get(name))
+            defined = self._define(entry, previous.get(name))
             if isinstance(defined, LocatedStoredJob):
                 located[name] = defined
             else:
@@ -209,41 +210,44 @@ class JobComposer:
         unknown = index.find_unknown_names(located, problems)
         stored = {
             name: _reuse(
-                known.get(name), StoredJob(entry, located.get(name), problems.get(name, ()), unknown.get(name, ()))
+                previous.get(name), StoredJob(entry, located.get(name), problems.get(name, ()), unknown.get(name, ()))
             )
             for name, entry in entries.items()
         }
         return JobSources(files, index, tree, stored)
 
-    def _define(self, entry: StoredEntry, known: StoredJob | None) -> LocatedStoredJob | tuple[Problem, ...]:
-        if known is not None and (known.entry.number, known.entry.text) == (entry.number, entry.text):
-            if known.located is not None:
-                return known.located
-            if known.problems:
-                return known.problems
+    def _define(self, entry: StoredEntry, previous: StoredJob | None) -> LocatedStoredJob | tuple[Problem, ...]:
+        if previous is not None and (previous.entry.number, previous.entry.text) == (entry.number, entry.text):
+            if previous.located is not None:
+                return previous.located
+            if previous.problems:
+                return previous.problems
         return self._definer.define(entry.name, decode_json(entry.text), entry.number)
 
 
-def _reuse(known: StoredJob | None, new: StoredJob) -> StoredJob:
-    return known if known is not None and known == new else new
+def _reuse(previous: StoredJob | None, new: StoredJob) -> StoredJob:
+    return previous if previous is not None and previous == new else new
 
 
 def build_snapshot(
     files: JobSet, now: datetime, previous: JobSnapshot | None = None, sources: JobSources | None = None
 ) -> JobSnapshot:
-    """Build the set. Entries that have not changed are reused, with what was computed from them."""
-    stored = [] if sources is None else [one for one in sources.stored.values() if one.is_in_force]
-    found = [(job, files.origins[job.name], source_of_file_job(files.origins[job.name])) for job in files]
-    found += [
-        (one.located.job, one.located.origin, source_of_stored_job(one.entry.owner))
-        for one in stored
-        if one.located is not None
+    """Build the set. Entries that have not changed are reused, with what was computed from them.
+
+    A stored job that is not in force has no entry; `sources` has the reason.
+    """
+    stored = [] if sources is None else [job for job in sources.stored.values() if job.is_in_force]
+    sourced = [(job, files.origins[job.name], source_of_file_job(files.origins[job.name])) for job in files]
+    sourced += [
+        (job.located.job, job.located.origin, source_of_stored_job(job.entry.owner))
+        for job in stored
+        if job.located is not None
     ]
     declared = {group.name for group in files.groups}
-    private = find_private_groups(((job, source) for job, _, source in found), declared)
+    private = find_private_groups(((job, source) for job, _, source in sourced), declared)
 
     def entries() -> Iterable[CatalogJob]:
-        for job, origin, _ in found:
+        for job, origin, _ in sourced:
             yield _reuse_entry(job, origin, private.get(job.name, ""), previous)
 
     return JobSnapshot(entries(), now, files.digest if sources is None else sources.digest, files.alerting)

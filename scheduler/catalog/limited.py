@@ -40,31 +40,34 @@ class LimitedCatalog(Catalog):
         }
 
     def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
-        """See Catalog.is_visible. What happened before the job had a tag of the principal is not visible."""
+        """Return whether what is stored of a job may be shown.
+
+        What happened before the job had a tag of the principal must not be shown.
+        """
         if job is None or job not in self:
             return False
         return at is None or at >= (self.begin_of(job) or at)
 
     def begin_of(self, job: str) -> datetime | None:
-        """See Catalog.begin_of."""
+        """Return the instant from which what is stored of a job may be shown; None: all of it."""
         found = self.visible_since.get(job)
         return None if found is None else found.at
 
     def has_hidden_past(self, job: str) -> bool:
-        """See Catalog.has_hidden_past."""
+        """Return whether a stored job had tags before that the principal does not see."""
         found = self.visible_since.get(job)
         return found is not None and found.has_hidden_past
 
     def hides(self, name: str) -> bool:
-        """See Catalog.hides."""
+        """Return whether a job of this name exists that has no tag of the principal."""
         return name in self._whole and name not in self
 
     def sees(self, tags: Mapping[str, str]) -> bool:
-        """See Catalog.sees."""
+        """Return whether a job with these tags would have one of the principal."""
         return self._principal.sees(tags)
 
     def shares_circuit(self, key: str) -> bool:
-        """See Catalog.shares_circuit."""
+        """Return whether a circuit belongs to jobs that the principal does not see as well."""
         return key in self._circuits_of_others
 
 

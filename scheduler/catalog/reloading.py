@@ -1,4 +1,4 @@
-"""Puts changed job files in force while the program runs. Created by scheduler.app.reloader_setup for both hosts.
+"""Puts changed job files in force while the program runs. Created by scheduler.app.job_sources for both hosts.
 
 Only a set without problems comes into force, as a whole. Otherwise the previous set stays in force, health reports the
 cause, and all problems are logged once.
@@ -61,6 +61,8 @@ _MAX_NAMED = 5
 
 
 class JobReloader:
+    """Reads the job files again when they may have changed, and puts valid ones in force."""
+
     def __init__(
         self,
         source: JobFileSource | None,

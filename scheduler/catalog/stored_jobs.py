@@ -52,6 +52,8 @@ _MAX_NAMED = 5
 
 
 class StoredJobWatcher:
+    """Puts changes of the stored jobs by other processes in force."""
+
     def __init__(self, jobs: StoredJobs, composer: JobComposer, clock: Clock, claims: ClaimWatch) -> None:
         self._jobs = jobs
         self._claims = claims

@@ -42,7 +42,7 @@ class VisibleRuns(Runs):
         self._catalog = catalog
 
     def list_begins(self, jobs: Iterable[str]) -> tuple[datetime | None, ...]:
-        """See RunReads.list_begins."""
+        """Return the instant from which on runs of each job are read; None: all are."""
         return tuple(map(self._catalog.begin_of, jobs))
 
     async def list_page(
@@ -56,7 +56,7 @@ class VisibleRuns(Runs):
         until: datetime | None = None,
         matches_job: JobMatcher | None = None,
     ) -> RunPage:
-        """See RunReads.list_page."""
+        """List runs, newest due instant first; of one job, those since it became visible."""
         begin = None if job is None else self._catalog.begin_of(job)
         if begin is not None:
             since = begin if since is None else max(since, begin)
@@ -67,14 +67,14 @@ class VisibleRuns(Runs):
         )
 
     async def find_latest_of_jobs(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
-        """See RunReads.find_latest_of_jobs."""
+        """Return the newest finished run of each job, unless the job became visible after it."""
         found = await super().find_latest_of_jobs(jobs)
         return {job: record for job, record in found.items() if self._is_own(job, record)}
 
     async def list_rollups(
         self, job: str, since: datetime, until: datetime, boundaries: Collection[datetime] = ()
     ) -> Sequence[RollupPart]:
-        """See RunReads.list_rollups."""
+        """Return the counts of the job's finished runs since it became visible, in the order of time."""
         begin = self._catalog.begin_of(job)
         if begin is None or begin <= since:
             return await super().list_rollups(job, since, until, boundaries)
@@ -90,7 +90,7 @@ class VisibleRuns(Runs):
     async def iterate_rollups(
         self, jobs: Sequence[str], since: datetime, until: datetime
     ) -> AsyncIterator[Iterator[JobPart]]:
-        """See RunReads.iterate_rollups."""
+        """Yield what `list_rollups` returns for each of these jobs of one shard."""
         begins = dict(zip(jobs, self.list_begins(jobs), strict=True))
         whole = [job for job, begin in begins.items() if begin is None or begin <= since]
         if whole:
@@ -143,7 +143,7 @@ class VisibleStates(StateChanges):
         self._catalog = catalog
 
     async def read_state(self, job: str) -> StoredState | None:
-        """See StateChanges.read_state."""
+        """Return the state of a job, without the previous one if that is from before the job became visible."""
         stored = await super().read_state(job)
         return None if stored is None else replace(stored, change=cut_state(stored.change, self._catalog))
 
@@ -156,7 +156,7 @@ class VisibleStates(StateChanges):
         limit: int,
         after: str = "",
     ) -> ChangePage:
-        """See StateChanges.list_page."""
+        """Return changes of a job, or of all jobs, newest first; of one job, those since it became visible."""
         begin = None if job is None else self._catalog.begin_of(job)
         since = since if begin is None else max(begin, since or begin)
         page = await super().list_page(job, since, until, limit=limit, after=after)
@@ -172,21 +172,21 @@ class VisiblePauses(Pauses):
         self._catalog = catalog
 
     async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
-        """See Pauses.list_active."""
+        """Return the pauses in force, by job, each from when the job became visible."""
         found = await self._whole.list_active(now, fresh=fresh)
         return {job: self._cut(pause) for job, pause in found.items()}
 
     async def find_active(self, job: str, now: datetime) -> Pause | None:
-        """See Pauses.find_active."""
+        """Return the pause of a job that is in force, from the store. Raises StoreUnavailable."""
         found = await self._whole.find_active(job, now)
         return None if found is None else self._cut(found)
 
     def list_cached(self, now: datetime) -> Mapping[str, Pause]:
-        """See Pauses.list_cached."""
+        """Return the pauses in force as they were last read, by job."""
         return {job: self._cut(pause) for job, pause in self._whole.list_cached(now).items()}
 
     def find_ended(self, job: str, now: datetime) -> Pause | None:
-        """See Pauses.find_ended."""
+        """Return the last pause of the job if it has ended, from the cache."""
         return self._whole.find_ended(job, now)
 
     def _cut(self, pause: Pause) -> Pause:
@@ -200,12 +200,12 @@ class VisibleHeartbeats(Heartbeats):
         self._catalog = catalog
 
     async def beat(self, job: str) -> HeartbeatRecord:
-        """See Heartbeats.beat."""
+        """Return the state of the job's pings, without those from before the job became visible."""
         beat, begin = await super().beat(job), self._catalog.begin_of(job)
         return beat if begin is None else _cut_beat(beat, begin)
 
     async def list_pings(self, job: str, limit: int = PINGS_PER_JOB) -> Sequence[Ping]:
-        """See Heartbeats.list_pings."""
+        """Return the last pings since the job became visible, newest first."""
         begin = self._catalog.begin_of(job)
         return [ping for ping in await super().list_pings(job, limit) if begin is None or ping.at >= begin]
 
@@ -216,7 +216,7 @@ class VisibleHealthHistories(HealthHistories):
         self._catalog = catalog
 
     async def read(self, job: str) -> StoredHealthHistory | None:
-        """See HealthHistories.read. An entry that has not changed since is missing."""
+        """Return the health history of a job, without entries that have not changed since the job became visible."""
         stored, begin = await super().read(job), self._catalog.begin_of(job)
         if stored is None or begin is None:
             return stored
@@ -233,7 +233,7 @@ class VisibleCircuits(StoredCircuits):
         self._begins: dict[str, datetime | None] | None = None
 
     async def load(self, key: str) -> tuple[str | None, str | None]:
-        """See StoredCircuits.load."""
+        """Return the stored text and etag of a circuit whose jobs are all visible."""
         text, etag = await super().load(key)
         begin = self._find_begin(key)
         return (
@@ -257,11 +257,11 @@ class VisibleAlerts(AlertRows):
         self._catalog = catalog
 
     async def list_all(self) -> list[StoredAlert]:
-        """See AlertRows.list_all."""
+        """Return the alerts that are not inactive."""
         return [each for each in await super().list_all() if self._is_own(each)]
 
     async def list_of(self, subject: str) -> list[StoredAlert]:
-        """See AlertRows.list_of."""
+        """Return the alerts of a subject that are not inactive."""
         return [each for each in await super().list_of(subject) if self._is_own(each)]
 
     def _is_own(self, stored: StoredAlert) -> bool:

@@ -159,6 +159,8 @@ Deviation = tuple[str, JobStatus, datetime, Cause]
 
 
 class StateUpkeep:
+    """Records states that change without a run: by a definition or a pause."""
+
     def __init__(
         self, catalog: Catalog, pauses: Pauses, tracker: StateTracker, clock: Clock, *, is_complete: bool = True
     ) -> None:

@@ -48,8 +48,8 @@ def max_connections(files: int | None, concurrency: int) -> int:
     """
     if files is None:
         return MAX_CONNECTIONS
-    left = files - RESERVED_FILES - FILES_PER_RUN * concurrency
-    if left < MIN_CONNECTIONS:
+    available = files - RESERVED_FILES - FILES_PER_RUN * concurrency
+    if available < MIN_CONNECTIONS:
         _log.warning(
             "the limit of open files is %d, but %d concurrent runs and the API need %d: raise it (ulimit -n), or lower "
             "the setting concurrency",
@@ -57,7 +57,7 @@ def max_connections(files: int | None, concurrency: int) -> int:
             concurrency,
             RESERVED_FILES + FILES_PER_RUN * concurrency + MIN_CONNECTIONS,
         )
-    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, left))
+    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, available))
 
 
 MAX_HEAD_BYTES: Final = 32 * 1024

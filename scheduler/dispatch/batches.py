@@ -83,6 +83,10 @@ class TicketBatch:
 
 
 def encode_batch(batch: TicketBatch) -> str:
+    """Return the text of the batch's message: version 1 where older programs may have to read it, else the compact one.
+
+    The compact form has only what a scheduled ticket is derived from, so a batch with another ticket has version 1.
+    """
     if len(batch.tickets) <= MAX_VERBOSE_TICKETS or not all(map(_is_scheduled_only, batch.tickets)):
         return _VerboseMessage(version=1, tickets=list(batch.tickets)).model_dump_json()
     start = min(ticket.due_at for ticket in batch.tickets)
@@ -140,10 +144,11 @@ def split_into_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[Tic
         return int(max(now, ticket.due_at).timestamp() // BATCH_SLICE.total_seconds())
 
     for _, together in groupby(sorted(tickets, key=lambda ticket: ticket.due_at), key=slice_of):
-        found = list(together)
-        parts = math.ceil(len(found) / MAX_TICKETS_PER_MESSAGE)
+        of_slice = list(together)
+        # Parts of about equal size, not full messages and a rest: several instances share the work of a slice.
+        parts = math.ceil(len(of_slice) / MAX_TICKETS_PER_MESSAGE)
         for part in range(parts):
-            yield from _split_to_fit(found[part * len(found) // parts : (part + 1) * len(found) // parts])
+            yield from _split_to_fit(of_slice[part * len(of_slice) // parts : (part + 1) * len(of_slice) // parts])
 
 
 def _split_to_fit(tickets: list[Ticket]) -> Iterator[TicketBatch]:

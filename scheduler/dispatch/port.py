@@ -11,6 +11,8 @@ from jobs.runs import Ticket
 
 
 class Dispatch(Protocol):
+    """Sends tickets to the worker."""
+
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
         """Send the tickets; each is executed at least once, at its instant or now if that has passed.
 
@@ -39,6 +41,8 @@ class QueueDepth:
 
 
 class QueueDepthReader(Protocol):
+    """Measures the queue of tickets."""
+
     async def read_depth(self) -> QueueDepth:
         """Raises DispatchError."""
         ...

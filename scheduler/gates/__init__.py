@@ -6,8 +6,17 @@ A gate is a module here and a line in `gates_in_order`.
 from __future__ import annotations
 
 from jobs.ports import Clock
-from scheduler.gates.conditions import DefinitionGate, DependencyGate, PauseGate
-from scheduler.gates.gates import Gate, Gates, GateVerdict, Skip, Wait, Wakeups
+from scheduler.gates.gates import (
+    DefinitionGate,
+    DependencyGate,
+    Gate,
+    Gates,
+    GateVerdict,
+    PauseGate,
+    Skip,
+    Wait,
+    Wakeups,
+)
 from scheduler.gates.overlap import CancelLocalRun, OverlapGate
 from scheduler.gates.remote_runs import RemoteRuns
 from scheduler.gates.slots import SlotGate, SlotLeases, concurrency_slot_group, global_slot_group

@@ -34,8 +34,12 @@ class OverlapDecision:
     reason: str = ""
     to_cancel: tuple[str, ...] = ()
     cancelled_by: str = ""
+<<<<<<< HEAD
     """See Skip."""
     subject: str = field(default="", compare=False)
+=======
+    """The source of a cancellation, such as `by run ID`: the run is then recorded as cancelled."""
+>>>>>>> stores
 
 
 GO_DECISION = OverlapDecision("go")
@@ -137,18 +141,18 @@ class JobQueue(WaitingQueue):
 
         With `overlap: allow`, replays wait for replays alone. With `cancel_previous`, no run waits for a queued replay.
         """
-        inside = [one for one in self.admitted.values() if one.run_id != place.run_id]
-        waiting = [one for one in self.waiting.values() if one.run_id != place.run_id]
-        ahead = [one for one in waiting if one < place]
+        inside = [position for position in self.admitted.values() if position.run_id != place.run_id]
+        waiting = [position for position in self.waiting.values() if position.run_id != place.run_id]
+        ahead = [position for position in waiting if position < place]
         if mode == "allow":
-            inside = [one for one in inside if one.is_replay]
+            inside = [position for position in inside if position.is_replay]
         if mode == "cancel_previous" and not place.is_replay:
-            ahead = [one for one in ahead if not one.is_replay]
+            ahead = [position for position in ahead if not position.is_replay]
         return OtherRuns(
             running=ids_in_order(inside),
             waiting_before=ids_in_order(ahead),
-            waiting=ids_in_order(one for one in waiting if not one.is_replay),
-            newer=ids_in_order(one for one in (*inside, *waiting) if one > place and not one.is_replay),
+            waiting=ids_in_order(position for position in waiting if not position.is_replay),
+            newer=ids_in_order(other for other in (*inside, *waiting) if other > place and not other.is_replay),
         )
 
 

@@ -27,9 +27,9 @@ from scheduler.gates.job_queue import (
 from scheduler.gates.remote_runs import RemoteRuns, RemoteRunsFound
 
 REPLAY_RECHECK_AFTER = timedelta(seconds=5)
-"""After which a replay that waits for a run of another process is checked again; it is not urgent."""
+"""Time after which a replay that waits for a run of another process is checked again; it is not urgent."""
 UNRECORDED_RECHECK_AFTER = timedelta(seconds=0.25)
-"""The same for a run that waits for one that may be finished and not recorded yet."""
+"""Time after which a run is checked again that waits for one that may be finished and not recorded yet."""
 
 CancelLocalRun = Callable[[str, str], bool]
 """Cancels a run by its id and the source of the request; False if it is not in this process (RunRegistry.cancel)."""
@@ -61,13 +61,18 @@ class OverlapGate:
             queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
         if ticket.id in queue.admitted:
+            # It was admitted at an earlier check, and waits at another gate.
             return await self._recheck_admitted(queue, ticket, entry)
         remote, remote_runs = self._remote_for(entry), RemoteRunsFound()
+        # A run that waits already has its place in the buffer, and is not skipped because the buffer is full.
         is_accepted = ticket.id in queue.since
+        # The runs of this process alone often decide, which saves the reads of the runs of other processes.
         decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
         if decision.kind != "skip" and (decision.kind == "wait" or remote is not None):
             queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         is_open = decision.kind == "go" or (decision.kind == "wait" and not is_accepted)
+        # A start and a first wait must hold against the runs of other processes. A skip is final; a repeated wait is
+        # compared with them when the run would start.
         if is_open and remote is not None:
             remote_runs = await remote.find_runs(ticket, entry, queue.run_ids())
             # Other runs may have arrived meanwhile.

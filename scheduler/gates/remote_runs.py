@@ -216,13 +216,13 @@ class RemoteRuns:
         return run_id != ticket.id and run_id not in local_ids and run_id not in self._finished_at
 
     def _classify(
-        self, found: Iterable[OpenRun], ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]
+        self, open_runs: Iterable[OpenRun], ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]
     ) -> RemoteRunsFound:
         now, position = self._clock.now(), QueuePosition.of_ticket(ticket)
         running: list[QueuePosition] = []
         queued: list[QueuePosition] = []
         newer: list[QueuePosition] = []
-        for run in found:
+        for run in open_runs:
             other = QueuePosition(run.due_at, run.run_id)
             # A run that is claimed before its instant has not started.
             if run.run_id == ticket.id or run.run_id in local_ids or run.due_at > now:
@@ -231,7 +231,7 @@ class RemoteRuns:
                 queued += [other] if other < position else []
             elif run.run_id not in self._finished_at and run.lease_until is not None and run.lease_until > now:
                 (running if other < position or _replay_waits_for(other, ticket, entry, now) else newer).append(other)
-        recorded_by = max((one.due_at for one in running), default=None)
+        recorded_by = max((other.due_at for other in running), default=None)
         return RemoteRunsFound(
             ids_in_order(running),
             ids_in_order(queued),

@@ -31,12 +31,12 @@ def mask_audit_entry(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _mask_state(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = dict(state)
+    masked = dict(state)
     if "definition" in state:
-        found["definition"] = mask_literal_credentials(state["definition"])
+        masked["definition"] = mask_literal_credentials(state["definition"])
     if isinstance(state.get("differences"), dict):
-        found["differences"] = {job: _mask_differences(each) for job, each in state["differences"].items()}
-    return found
+        masked["differences"] = {job: _mask_differences(each) for job, each in state["differences"].items()}
+    return masked
 
 
 def _mask_differences(differences: Any) -> Any:

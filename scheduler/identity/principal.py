@@ -104,6 +104,7 @@ def parse_tag_limits(texts: Iterable[str]) -> Tags:
 
 
 def format_tag_limits(tags: Tags) -> list[str]:
+    """Return the tags that a principal is limited to as `key:value`."""
     return [f"{key}:{value}" for key, value in tags]
 
 

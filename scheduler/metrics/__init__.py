@@ -3,8 +3,7 @@
     families.py        what a source returns, which jobs have series, the two text formats
     job_facts.py       what the series of jobs are made of
     job_series.py      the source of all series of jobs
-    program_series.py  the sources of the other ones
-    page.py            the page, and the list of all sources
+    page.py            the page, the list of all sources, and those of the program and objectives
 
 Built by scheduler.app, called by scheduler.api.
 """

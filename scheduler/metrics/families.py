@@ -122,7 +122,7 @@ class OmittedJobsSource:
         self._selection = selection
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the number of jobs without series."""
         chosen = self._selection.jobs
         names = catalog.names()
         omitted = sum(name not in chosen for name in names) if is_limited else max(0, len(names) - len(chosen))

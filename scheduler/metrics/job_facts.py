@@ -139,7 +139,7 @@ def _describe_run(run: Run, last_success: float | None) -> LastRun:
 
 
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]]
-"""See StateTracker.states_of."""
+"""Returns the state of each of these jobs, by name."""
 MAX_LETTERS = 1000
 """Dead letters that are counted, newest first."""
 _LETTERS_AT_ONCE = 200
@@ -246,15 +246,15 @@ class JobStateReader:
         return plan
 
     async def _count_letters(self) -> Mapping[str, int]:
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         after = ""
-        while found.total() < MAX_LETTERS:
+        while counts.total() < MAX_LETTERS:
             letters = await self._letters.list_letters(limit=_LETTERS_AT_ONCE, after=after)
-            found.update(letter.job for letter in letters if letter.job)
+            counts.update(letter.job for letter in letters if letter.job)
             if len(letters) < _LETTERS_AT_ONCE:
                 break
             after = letters[-1].id
-        return found
+        return counts
 
     async def _refresh_circuits(self, jobs: JobSnapshot, failed: Collection[str]) -> None:
         with_circuit = [entry.job.name for entry in jobs if entry.job.circuit_key is not None]

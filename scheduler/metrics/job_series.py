@@ -178,7 +178,7 @@ class JobSeriesSource:
         """Jobs with a run that did not succeed since the last read of the states."""
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
-        """See SeriesSource."""
+        """Return the series of the jobs that the caller sees."""
         snapshot = await self._selection.choose()
         if not self._is_current(snapshot, now):
             self._read_at = None

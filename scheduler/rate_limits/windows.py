@@ -23,14 +23,12 @@ from limits.aio.storage import Storage
 
 from scheduler.stores.port import (
     MAX_ATOMIC_GROUP,
-    Change,
     Delete,
-    Insert,
-    Replace,
     RowChanged,
     RowExists,
     Store,
     StoreError,
+    put_row,
 )
 from scheduler.stores.rows import decode_json, encode_json
 
@@ -239,7 +237,10 @@ class SharedWindows(Storage):
                 return
             count = max(1, min(self._amount // LEASE_SHARE, remaining // REMAINING_SHARE))
             try:
-                (lease.etag,) = await self._store.apply(self._change(lease, row_key, lease.used + count))
+                body = encode_json({"ends_at": lease.ends_at, "used": lease.used + count})
+                (lease.etag,) = await self._store.apply(
+                    put_row(RATE_LIMITS_TABLE, self._group, row_key, body, lease.etag)
+                )
             except (RowExists, RowChanged):
                 lease.is_contended = True
                 await asyncio.sleep(random.random() * min(MAX_BACK_OFF, 0.005 * 2**attempt))
@@ -261,12 +262,6 @@ class SharedWindows(Storage):
         else:
             body = decode_json(row.body)
             lease.etag, lease.used, lease.ends_at = row.etag, body["used"], body["ends_at"]
-
-    def _change(self, lease: _Lease, row_key: str, used: int) -> Change:
-        body = encode_json({"ends_at": lease.ends_at, "used": used})
-        if lease.etag:
-            return Replace(RATE_LIMITS_TABLE, self._group, row_key, body, lease.etag)
-        return Insert(RATE_LIMITS_TABLE, self._group, row_key, body)
 
 
 async def prune_windows(store: Store, group: str, now: float) -> None:

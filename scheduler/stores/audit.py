@@ -21,7 +21,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
-from scheduler.stores.rows import decode_json, encode_json, iterate_pages
+from scheduler.stores.rows import decode_body, decode_json, encode_json, iterate_pages
+from scheduler.stores.table import Table
 from scheduler.turns import compute
 
 GENESIS: Final = "0" * 64
@@ -310,12 +311,11 @@ class RecordedJobSet:
     """Both methods raise StoreError."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows: Table[dict[str, str]] = Table(store, AUDIT_TABLE, _JOB_SET_PARTITION, encode_json, decode_body)
 
     async def read(self) -> str:
         """Return the digest of the set; empty if none was recorded."""
-        row = await self._store.get_row(AUDIT_TABLE, _JOB_SET_PARTITION, _JOB_SET_KEY)
-        return "" if row is None else str(decode_json(row.body)["digest"])
+        return (await self._rows.find(_JOB_SET_KEY) or {"digest": ""})["digest"]
 
     async def write(self, digest: str) -> None:
-        await self._store.apply(Upsert(AUDIT_TABLE, _JOB_SET_PARTITION, _JOB_SET_KEY, encode_json({"digest": digest})))
+        await self._rows.store(_JOB_SET_KEY, {"digest": digest})

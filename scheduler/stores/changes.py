@@ -28,9 +28,10 @@ from jobs.formats import parse_instant
 from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
-from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, list_all_rows
-from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
+from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Row, Store
+from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, end_of
+from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
+from scheduler.stores.table import Table
 
 CHANGES_TABLE = "changes"
 CHANGES_PARTITION = "all"
@@ -71,10 +72,6 @@ def list_prefix(job: str | None) -> str:
     return ALL_PREFIX if job is None else f"{JOB_PREFIX}{job}~"
 
 
-def end_of(prefix: str) -> str:
-    return prefix + PREFIX_END
-
-
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
 _PRUNED_AT_ONCE = MAX_ATOMIC_GROUP // 4
 """Changes. Each has two rows, the last one of a removed job four."""
@@ -82,6 +79,8 @@ _PRUNED_AT_ONCE = MAX_ATOMIC_GROUP // 4
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
+    """The latest change of a job, with the etag of its row."""
+
     change: StateChange
     etag: str
 
@@ -99,17 +98,16 @@ class StateChanges:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rows = Table(store, CHANGES_TABLE, CHANGES_PARTITION, _encode_change, _decode_change)
 
     async def read_states(self) -> dict[str, StoredState]:
         """Return the state of each job."""
-        rows = await list_all_rows(
-            self._store, CHANGES_TABLE, CHANGES_PARTITION, after=STATE_PREFIX, until=end_of(STATE_PREFIX)
-        )
-        return {row.key[len(STATE_PREFIX) :]: _read_state(row) for row in rows}
+        states = await self._rows.list_stored(after=STATE_PREFIX, until=end_of(STATE_PREFIX))
+        return {stored.value.job: StoredState(stored.value, stored.etag) for stored in states}
 
     async def read_state(self, job: str) -> StoredState | None:
-        row = await self._store.get_row(CHANGES_TABLE, CHANGES_PARTITION, state_key(job))
-        return None if row is None else _read_state(row)
+        stored = await self._rows.get(state_key(job))
+        return None if stored is None else StoredState(stored.value, stored.etag)
 
     async def write(self, change: StateChange, etag: str) -> StoredState:
         """Store a change. `etag`: of the state before; empty for the first one.
@@ -117,12 +115,10 @@ class StateChanges:
         Raises:
             RowExists, RowChanged: the job has another state: read it.
         """
-        body = _encode_change(change)
-        state = (CHANGES_TABLE, CHANGES_PARTITION, state_key(change.job), body)
         etags = await self._store.apply(
-            Replace(*state, etag) if etag else Insert(*state),
-            Upsert(CHANGES_TABLE, CHANGES_PARTITION, job_key(change), body),
-            Upsert(CHANGES_TABLE, CHANGES_PARTITION, all_key(change), body),
+            self._rows.put(state_key(change.job), change, etag),
+            self._rows.upsert(job_key(change), change),
+            self._rows.upsert(all_key(change), change),
         )
         return StoredState(change, etags[0])
 
@@ -150,8 +146,8 @@ class StateChanges:
         deleted, after = 0, ALL_PREFIX + reverse_ms(instant_before(now, age_s))
         while rows := await self._list(after, end_of(ALL_PREFIX), _PRUNED_AT_ONCE):
             keys = [key for row in rows for key in (row.key, job_key_of(row.key))]
-            steps = [Delete(CHANGES_TABLE, CHANGES_PARTITION, key) for key in keys]
-            await self._store.apply(*steps, *await self._delete_removed(map(_decode_change, rows)))
+            removed = await self._delete_removed(map(_decode_change, rows))
+            await self._store.apply(*map(self._rows.delete, keys), *removed)
             deleted, after = deleted + len(rows), rows[-1].key
         return deleted
 
@@ -161,19 +157,14 @@ class StateChanges:
             if change.state is JobStatus.REMOVED:
                 stored = await self.read_state(change.job)
                 if stored is not None and stored.change.number == change.number:
-                    key = state_key(change.job)
-                    deletions.append(Delete(CHANGES_TABLE, CHANGES_PARTITION, key, stored.etag))
-                    deletions.append(Delete(CHANGES_TABLE, CHANGES_PARTITION, health_key(change.job)))
+                    deletions.append(self._rows.delete(state_key(change.job), stored.etag))
+                    deletions.append(self._rows.delete(health_key(change.job)))
         return deletions
 
     async def _list(self, after: str, until: str, limit: int) -> list[Row]:
         return list(
             await self._store.list_rows(CHANGES_TABLE, CHANGES_PARTITION, after=after, until=until, limit=limit)
         )
-
-
-def _read_state(row: Row) -> StoredState:
-    return StoredState(_decode_change(row), row.etag)
 
 
 def _encode_change(change: StateChange) -> str:
@@ -230,6 +221,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredHealthHistory:
+    """The states of the entries of a job's health documents, with the etag of the row."""
+
     history: HealthHistory
     etag: str
 
@@ -238,12 +231,12 @@ class HealthHistories:
     """All methods raise StoreError."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows = Table(store, CHANGES_TABLE, CHANGES_PARTITION, _encode_history, _decode_history)
 
     async def read(self, job: str) -> StoredHealthHistory | None:
         """Return the history of a job; None without a health document so far."""
-        row = await self._store.get_row(CHANGES_TABLE, CHANGES_PARTITION, health_key(job))
-        return None if row is None else StoredHealthHistory(_decode_history(job, decode_json(row.body)), row.etag)
+        stored = await self._rows.get(health_key(job))
+        return None if stored is None else StoredHealthHistory(stored.value, stored.etag)
 
     async def write(self, history: HealthHistory, etag: str) -> StoredHealthHistory:
         """Store a history. `etag`: of the one before; empty for the first one.
@@ -251,28 +244,29 @@ class HealthHistories:
         Raises:
             RowExists, RowChanged: the job has another one: read it.
         """
-        row = (CHANGES_TABLE, CHANGES_PARTITION, health_key(history.job), encode_json(_encode_history(history)))
-        etags = await self._store.apply(Replace(*row, etag) if etag else Insert(*row))
-        return StoredHealthHistory(history, etags[0])
+        return StoredHealthHistory(history, await self._rows.write(health_key(history.job), history, etag))
 
 
-def _encode_history(history: HealthHistory) -> dict[str, Any]:
-    return {
-        "due": history.latest_due.isoformat(),
-        "run": history.latest_run,
-        "entries": [_encode_entry(each) for each in history.entries],
-    }
+def _encode_history(history: HealthHistory) -> str:
+    return encode_json(
+        {
+            "due": history.latest_due.isoformat(),
+            "run": history.latest_run,
+            "entries": [*map(_encode_entry, history.entries)],
+        }
+    )
 
 
-def _encode_entry(each: EntryHistory) -> list[Any]:
-    entry = each.entry
-    changes = [[(change.at - _EPOCH) // _MILLISECOND, change.status] for change in each.changes]
-    return [entry.name, entry.word, entry.status, entry.effect, entry.text, entry.observed, each.run, changes]
+def _encode_entry(history: EntryHistory) -> list[Any]:
+    entry = history.entry
+    changes = [[(change.at - _EPOCH) // _MILLISECOND, change.status] for change in history.changes]
+    return [entry.name, entry.word, entry.status, entry.effect, entry.text, entry.observed, history.run, changes]
 
 
-def _decode_history(job: str, body: dict[str, Any]) -> HealthHistory:
+def _decode_history(row: Row) -> HealthHistory:
+    body = decode_json(row.body)
     entries = tuple(map(_decode_entry, body["entries"]))
-    return HealthHistory(job, entries, parse_instant(body["due"]), body["run"])
+    return HealthHistory(row.key[len(HEALTH_PREFIX) :], entries, parse_instant(body["due"]), body["run"])
 
 
 def _decode_entry(parts: Sequence[Any]) -> EntryHistory:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -21,18 +22,11 @@ from pydantic_core import PydanticSerializationError
 
 from jobs.formats import format_run_instant, parse_run_instant
 from jobs.runs import Attempt, ErrorClass, Run, Ticket
-from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
-from scheduler.stores.rows import InvalidContinuation
-from scheduler.stores.runs.keys import (
-    HISTORY_TABLE,
-    OPEN_PREFIX,
-    PREFIX_END,
-    SHARD_NAMES,
-    RunKey,
-    instant_before,
-    reverse_ms,
-)
+from scheduler.stores.port import MAX_PAGE, Insert, Row, RowExists, Store, StoreError
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey, instant_before, reverse_ms
 from scheduler.stores.runs.size_limits import shrink_letter_to_fit
+from scheduler.stores.table import Table
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -141,8 +135,6 @@ LETTER_PAGE_SCAN_LIMIT = 1000
 """Rows that one page reads, approximately: a filter that matches little must not read everything at once."""
 _SCAN_BATCH = 200
 
-LetterChange = Callable[[DeadLetter], DeadLetter]
-
 
 @cache
 def _type_adapter() -> TypeAdapter[DeadLetter]:
@@ -155,10 +147,11 @@ class DeadLetters:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rows = Table(store, DEAD_LETTERS_TABLE, LETTERS_PARTITION, _encode, _decode)
 
     async def add(self, letter: DeadLetter) -> None:
         """Store the letter; adding it again changes nothing. One that is too large for a row is stored in part."""
-        text, cut = shrink_letter_to_fit(letter, self._encode)
+        text, cut = shrink_letter_to_fit(letter, _encode)
         if cut:
             _log.warning("could not store dead letter %s completely: it is too large for a row; %s", letter.id, cut)
         try:
@@ -168,14 +161,11 @@ class DeadLetters:
 
     def measure_row(self, letter: DeadLetter) -> int:
         """Return the characters of its row."""
-        return len(self._encode(letter))
+        return len(_encode(letter))
 
     async def add_all(self, letters: Sequence[DeadLetter]) -> None:
         """`add` each of them, many together."""
-        inserts = [
-            [Insert(DEAD_LETTERS_TABLE, LETTERS_PARTITION, _row_key(letter.id), self._encode(letter))]
-            for letter in letters
-        ]
+        inserts = [[self._rows.put(_row_key(letter.id), letter, None)] for letter in letters]
         for answer in await self._store.apply_each(inserts) if inserts else ():
             if isinstance(answer, StoreError) and not isinstance(answer, RowExists):
                 raise answer
@@ -185,33 +175,32 @@ class DeadLetters:
 
         Raises InvalidContinuation if `after` is not an id.
         """
-        rows = await self._store.list_rows(
-            DEAD_LETTERS_TABLE, LETTERS_PARTITION, after=_key_of_continuation(after) if after else "", limit=limit
-        )
-        return [_type_adapter().validate_json(row.body) for row in rows]
+        return await self._rows.list_values(after=_key_of_continuation(after) if after else "", limit=limit)
 
     async def read_page(self, *, job: str | None = None, limit: int = 50, after: str = "") -> LetterPage:
-        """List the same, those of one job. Reads a limited number of letters, so a page may have fewer than `limit`
-        (even none) and still have a continuation.
+        """List letters newest first, those of one job or of all, from the one after the id `after` on.
+
+        Reads a limited number of letters, so a page may have fewer than `limit` (even none) and still have a
+        continuation.
         """
-        found: list[DeadLetter] = []
+        page: list[DeadLetter] = []
         scanned = 0
         while scanned < LETTER_PAGE_SCAN_LIMIT:
             letters = await self.list_letters(limit=_SCAN_BATCH, after=after)
             for letter in letters:
                 if job in (None, letter.job):
-                    if len(found) == limit:
-                        return LetterPage(tuple(found), after)
-                    found.append(letter)
+                    if len(page) == limit:
+                        return LetterPage(tuple(page), after)
+                    page.append(letter)
                 after = letter.id
             if len(letters) < _SCAN_BATCH:
-                return LetterPage(tuple(found), None)
+                return LetterPage(tuple(page), None)
             scanned += len(letters)
-        return LetterPage(tuple(found), after)
+        return LetterPage(tuple(page), after)
 
     async def find(self, letter_id: str) -> DeadLetter | None:
-        found = await self._read(letter_id)
-        return None if found is None else found[0]
+        key = _find_row_key(letter_id)
+        return None if key is None else await self._rows.find(key)
 
     async def start_replay(self, letter_id: str, ticket: Ticket, now: datetime) -> DeadLetter | None:
         """Decide by which ticket the letter is replayed, unless that is decided.
@@ -232,61 +221,48 @@ class DeadLetters:
 
     async def discard(self, letter_id: str) -> bool:
         """Delete it; return False if it does not exist."""
-        if await self._read(letter_id) is None:
+        if await self.find(letter_id) is None:
             return False
-        await self._store.apply(Delete(DEAD_LETTERS_TABLE, LETTERS_PARTITION, _row_key(letter_id)))
+        await self._rows.remove(_row_key(letter_id))
         return True
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete those older than `age_s` seconds. Return how many."""
-        deleted = 0
-        after = reverse_ms(instant_before(now, age_s))
-        while rows := await self._store.list_rows(
-            DEAD_LETTERS_TABLE, LETTERS_PARTITION, after=after, limit=100, bodies=False
-        ):
-            await self._store.apply(*(Delete(DEAD_LETTERS_TABLE, LETTERS_PARTITION, row.key) for row in rows))
-            deleted += len(rows)
-            after = rows[-1].key
-        return deleted
+        return await self._rows.remove_range(after=reverse_ms(instant_before(now, age_s)))
 
-    async def _read(self, letter_id: str) -> tuple[DeadLetter, str] | None:
-        """Return the letter and its etag."""
-        try:
-            key = _row_key(letter_id)
-        except ValueError:
+    async def _change(self, letter_id: str, change: Callable[[DeadLetter], DeadLetter]) -> DeadLetter | None:
+        key = _find_row_key(letter_id)
+        if key is None:
             return None
-        row = await self._store.get_row(DEAD_LETTERS_TABLE, LETTERS_PARTITION, key)
-        return None if row is None else (_type_adapter().validate_json(row.body), row.etag)
+        _, letter = await self._rows.update(key, lambda letter: None if letter is None else change(letter))
+        return letter
 
-    async def _change(self, letter_id: str, change: LetterChange) -> DeadLetter | None:
-        while found := await self._read(letter_id):
-            letter, etag = found
-            changed = change(letter)
-            if changed == letter:
-                return letter
-            try:
-                await self._store.apply(
-                    Replace(DEAD_LETTERS_TABLE, LETTERS_PARTITION, _row_key(letter_id), self._encode(changed), etag)
-                )
-            except RowChanged:
-                continue  # another process was faster: read it again
-            return changed
-        return None
 
-    def _encode(self, letter: DeadLetter) -> str:
-        try:
-            return _type_adapter().dump_json(letter, exclude_defaults=True).decode()
-        except PydanticSerializationError:
-            # Half of a surrogate pair in a message from outside: no store takes it.
-            body = _type_adapter().dump_python(letter, mode="json", exclude_defaults=True)
-            return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+def _encode(letter: DeadLetter) -> str:
+    try:
+        return _type_adapter().dump_json(letter, exclude_defaults=True).decode()
+    except PydanticSerializationError:
+        # Half of a surrogate pair in a message from outside: no store takes it.
+        body = _type_adapter().dump_python(letter, mode="json", exclude_defaults=True)
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def _decode(row: Row) -> DeadLetter:
+    return _type_adapter().validate_json(row.body)
+
+
+def _find_row_key(letter_id: str) -> str | None:
+    """Return the key of a letter's row; None if this is not an id."""
+    with suppress(ValueError):
+        return _row_key(letter_id)
+    return None
 
 
 def _key_of_continuation(continuation: str) -> str:
-    try:
-        return _row_key(continuation)
-    except ValueError:
-        raise InvalidContinuation(continuation) from None
+    key = _find_row_key(continuation)
+    if key is None:
+        raise InvalidContinuation(continuation)
+    return key
 
 
 def _row_key(letter_id: str) -> str:
@@ -312,8 +288,8 @@ class OpenRunCount:
 
 async def count_open_runs(store: Store) -> OpenRunCount:
     """Count open runs; finished ones that are not acknowledged count as well. Raises StoreUnavailable."""
-    found = await asyncio.gather(*(_list_due_instants(store, name) for name in SHARD_NAMES))
-    instants = [due_at for some in found for due_at in some]
+    shards = await asyncio.gather(*(_list_due_instants(store, name) for name in SHARD_NAMES))
+    instants = [due_at for shard in shards for due_at in shard]
     return OpenRunCount(len(instants), min(instants, default=None))
 
 

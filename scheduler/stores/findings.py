@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
-from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.port import Row, Store, Upsert
+from scheduler.stores.rows import decode_body, decode_json, encode_json, instant_text, read_instant
+from scheduler.stores.table import Table
 
 ANNOUNCEMENTS_TABLE = "announcements"
 _ANNOUNCEMENT_KEY = "latest"
@@ -30,18 +32,14 @@ class Announcements:
 
         Raises StoreError: nothing was stored.
         """
-        body = encode_json({"value": value, "number": number})
-        while True:
-            row = await self._store.get_row(ANNOUNCEMENTS_TABLE, subject, _ANNOUNCEMENT_KEY)
-            before = "" if row is None else str(decode_json(row.body)["value"])
-            if row is not None and (before == value or decode_json(row.body)["number"] > number):
-                return None
-            place = (ANNOUNCEMENTS_TABLE, subject, _ANNOUNCEMENT_KEY, body)
-            try:
-                await self._store.apply(Insert(*place) if row is None else Replace(*place, row.etag))
-            except (RowExists, RowChanged):
-                continue  # another process replaced it: it may have announced the same
-            return before
+
+        def decide(stored: dict[str, Any] | None) -> dict[str, Any] | None:
+            is_announced = stored is not None and (stored["value"] == value or stored["number"] > number)
+            return None if is_announced else {"value": value, "number": number}
+
+        rows: Table[dict[str, Any]] = Table(self._store, ANNOUNCEMENTS_TABLE, subject, encode_json, decode_body)
+        before, announced = await rows.update(_ANNOUNCEMENT_KEY, decide)
+        return None if announced is None else str(before["value"]) if before is not None else ""
 
 
 SECRETS_TABLE = "secrets"
@@ -65,7 +63,7 @@ class SecretVersions:
 
     def with_version(self, name: str, stamp: str) -> SecretVersions:
         """Return these with a new version, which makes the expiry of the former one void."""
-        expiring = {each: expiry for each, expiry in self.expiring.items() if each != name}
+        expiring = {other: expiry for other, expiry in self.expiring.items() if other != name}
         return SecretVersions({**self.stamps, name: stamp}, expiring)
 
     def with_expiry(self, name: str, expiry: SecretExpiry) -> SecretVersions:
@@ -76,45 +74,37 @@ class SecretVersionStore:
     """Both methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows = Table(store, SECRETS_TABLE, _SECRETS_PARTITION, _encode_versions, _decode_versions)
 
     async def read(self) -> SecretVersions:
-        row = await self._store.get_row(SECRETS_TABLE, _SECRETS_PARTITION, _SECRETS_KEY)
-        return SecretVersions() if row is None else _decode_versions(row.body)
+        return await self._rows.find(_SECRETS_KEY) or SecretVersions()
 
     async def update(self, change: Callable[[SecretVersions], SecretVersions]) -> tuple[SecretVersions, SecretVersions]:
         """Replace the versions by the result of `change`. Return those before and those after."""
-        while True:
-            row = await self._store.get_row(SECRETS_TABLE, _SECRETS_PARTITION, _SECRETS_KEY)
-            before = SecretVersions() if row is None else _decode_versions(row.body)
-            after = change(before)
-            if after == before:
-                return before, after
-            body = _encode_versions(after)
-            try:
-                if row is None:
-                    await self._store.apply(Insert(SECRETS_TABLE, _SECRETS_PARTITION, _SECRETS_KEY, body))
-                else:
-                    await self._store.apply(Replace(SECRETS_TABLE, _SECRETS_PARTITION, _SECRETS_KEY, body, row.etag))
-            except (RowExists, RowChanged):
-                continue  # another process was faster
-            return before, after
+
+        def decide(stored: SecretVersions | None) -> SecretVersions | None:
+            versions = stored or SecretVersions()
+            changed = change(versions)
+            return None if changed == versions else changed
+
+        stored, changed = await self._rows.update(_SECRETS_KEY, decide)
+        before = stored or SecretVersions()
+        return before, changed or before
 
 
-def _encode_versions(news: SecretVersions) -> str:
+def _encode_versions(versions: SecretVersions) -> str:
     expiring = {
-        name: {"at": expiry.at and expiry.at.isoformat(), "past": expiry.past} for name, expiry in news.expiring.items()
+        name: {"at": instant_text(expiry.at), "past": expiry.past} for name, expiry in versions.expiring.items()
     }
-    return encode_json({"stamps": dict(news.stamps), "expiring": expiring})
+    return encode_json({"stamps": dict(versions.stamps), "expiring": expiring})
 
 
-def _decode_versions(body: str) -> SecretVersions:
-    read = decode_json(body)
+def _decode_versions(row: Row) -> SecretVersions:
+    body = decode_json(row.body)
     expiring = {
-        name: SecretExpiry(None if each["at"] is None else datetime.fromisoformat(each["at"]), each["past"])
-        for name, each in read["expiring"].items()
+        name: SecretExpiry(read_instant(expiry["at"]), expiry["past"]) for name, expiry in body["expiring"].items()
     }
-    return SecretVersions(read["stamps"], expiring)
+    return SecretVersions(body["stamps"], expiring)
 
 
 WATCHDOG_TABLE = "watchdog"

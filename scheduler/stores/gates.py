@@ -9,7 +9,6 @@ one partition, removed when the run is over: mostly the partition is empty, whic
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +30,10 @@ from scheduler.stores.port import (
     Upsert,
 )
 from scheduler.stores.rows import decode_json, encode_json, list_all_rows
+from jobs.formats.instants import format_instant
+from scheduler.stores.port import MAX_PAGE, Row, Store, StoreError
+from scheduler.stores.rows import decode_json, encode_json, instant_text, read_instant
+from scheduler.stores.table import READ_INTERVAL, CachedRead, Table
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule
@@ -39,9 +42,7 @@ _log = logging.getLogger("scheduler.pauses")
 
 PAUSES_TABLE = "pauses"
 _PAUSES_PARTITION = "jobs"
-PAUSES_REFRESH_INTERVAL = 5.0
-"""Seconds for which a read of the store is valid. A change by this process is valid at once."""
-PAUSE_KNOWN_AFTER = timedelta(seconds=PAUSES_REFRESH_INTERVAL + 1)
+PAUSE_KNOWN_AFTER = timedelta(seconds=READ_INTERVAL + 1)
 """By then every process that runs jobs knows of a pause, apart from the duration of the read."""
 
 
@@ -63,8 +64,8 @@ class Pause:
         The first one by which every process knows of the pause is planned, and recorded as skipped with the reason. It
         stands for all that follow: a row for each would be many for a job of each second.
         """
-        known = self.since + PAUSE_KNOWN_AFTER
-        return known < at and self.is_active_at(at) and at != schedule.next_after(known)
+        known_at = self.since + PAUSE_KNOWN_AFTER
+        return known_at < at and self.is_active_at(at) and at != schedule.next_after(known_at)
 
     def __str__(self) -> str:
         """`paused until 2026-11-25 14:00:00Z: deployment`."""
@@ -91,42 +92,35 @@ class Pauses:
     """
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
-        self._monotonic = monotonic
-        self._cached: dict[str, Pause] = {}
-        self._expires_at: float | None = None
-        self._lock = asyncio.Lock()
+        self._rows = Table(store, PAUSES_TABLE, _PAUSES_PARTITION, _encode_pause, _decode_pause)
+        self._cache: CachedRead[dict[str, Pause]] = CachedRead(self._read_all, {}, monotonic, _log_failed_read)
         self.others: OtherPauses | None = None
 
     async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
-        """Return the pauses in force, by job; a change by another process appears after PAUSES_REFRESH_INTERVAL at the
-        latest.
+        """Return the pauses in force, by job; a change by another process appears after READ_INTERVAL at the latest.
 
         `fresh` reads the store in any case. While it is unavailable, the cached pauses stay in force.
         """
-        if fresh or self._is_stale():
-            async with self._lock:
-                if fresh or self._is_stale():
-                    await self._refresh()
+        await self._cache.refresh(fresh=fresh)
         if self.others is not None:
             await self.others.refresh()
         return self.list_cached(now)
 
     async def find_active(self, job: str, now: datetime) -> Pause | None:
         """Return the pause of a job that is in force, from the store. Raises StoreUnavailable."""
-        row = await self._store.get_row(PAUSES_TABLE, _PAUSES_PARTITION, job)
-        pause = None if row is None else _read_pause(row)
+        pause = await self._rows.find(job)
         return pause if pause is not None and pause.is_active_at(now) else None
 
     def list_cached(self, now: datetime) -> Mapping[str, Pause]:
-        """Return the same from the cache, at once."""
-        active = {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
+        """Return the pauses in force as they were last read, by job."""
+        cached = self._cache.value
+        active = {job: pause for job, pause in cached.items() if pause.is_active_at(now)} if cached else {}
         others = {} if self.others is None else self.others.list_active(now)
         return {**others, **active} if others else active
 
     def find_ended(self, job: str, now: datetime) -> Pause | None:
         """Return the last pause of the job if it has ended, from the cache."""
-        pause = self._cached.get(job)
+        pause = self._cache.value.get(job)
         ended = None if pause is None or pause.is_active_at(now) else pause
         other = None if self.others is None else self.others.find_ended(job, now)
         if ended is None or ended.until is None or (other is not None and other.until and other.until > ended.until):
@@ -135,12 +129,9 @@ class Pauses:
 
     async def set_pause(self, pause: Pause) -> None:
         """Pause the job. Replaces a pause that it may have."""
-        body = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
-        if pause.reason:
-            body["reason"] = pause.reason
-        async with self._lock:
-            await self._store.apply(Upsert(PAUSES_TABLE, _PAUSES_PARTITION, pause.job, encode_json(body)))
-            self._cached[pause.job] = pause
+        async with self._cache.lock:
+            await self._rows.store(pause.job, pause)
+            self._cache.value[pause.job] = pause
 
     async def resume(self, job: str, now: datetime) -> None:
         """Resume the job. Does nothing if it is not paused."""
@@ -150,35 +141,29 @@ class Pauses:
 
     async def remove(self, job: str) -> None:
         """Delete the pause of a job that does not exist any more, whether it is in force or not."""
-        async with self._lock:
-            row = await self._store.get_row(PAUSES_TABLE, _PAUSES_PARTITION, job)
-            if row is not None:
-                await self._store.apply(Delete(PAUSES_TABLE, _PAUSES_PARTITION, job, row.etag))
-            self._cached.pop(job, None)
-
-    def _is_stale(self) -> bool:
-        return self._expires_at is None or self._monotonic() >= self._expires_at
-
-    async def _refresh(self) -> None:
-        self._expires_at = self._monotonic() + PAUSES_REFRESH_INTERVAL
-        try:
-            self._cached = await self._read_all()
-        except StoreError as error:
-            _log.warning("could not read the pauses: %s; those read before stay in force", error)
+        async with self._cache.lock:
+            stored = await self._rows.get(job)
+            if stored is not None:
+                await self._rows.remove(job, etag=stored.etag)
+            self._cache.value.pop(job, None)
 
     async def _read_all(self) -> dict[str, Pause]:
-        return {row.key: _read_pause(row) for row in await list_all_rows(self._store, PAUSES_TABLE, _PAUSES_PARTITION)}
+        return {pause.job: pause for pause in await self._rows.list_values()}
 
 
-def _read_pause(row: Row) -> Pause:
+def _log_failed_read(error: StoreError) -> None:
+    _log.warning("could not read the pauses: %s; those read before stay in force", error)
+
+
+def _encode_pause(pause: Pause) -> str:
+    body = {"since": pause.since.isoformat(), "until": instant_text(pause.until)}
+    return encode_json({**body, "reason": pause.reason} if pause.reason else body)
+
+
+def _decode_pause(row: Row) -> Pause:
     body = decode_json(row.body)
-    until = body.get("until")
-    return Pause(
-        job=row.key,
-        since=datetime.fromisoformat(body["since"]),
-        until=None if until is None else datetime.fromisoformat(until),
-        reason=body.get("reason", ""),
-    )
+    since = datetime.fromisoformat(body["since"])
+    return Pause(row.key, since, read_instant(body.get("until")), body.get("reason", ""))
 
 
 CIRCUITS_TABLE = "circuits"
@@ -193,21 +178,15 @@ class StoredCircuits:
 
     async def load(self, key: str) -> tuple[str | None, str | None]:
         """Return the stored text and its etag; (None, None) if none is stored. Raises StoreUnavailable."""
-        row = await self._store.get_row(CIRCUITS_TABLE, key, _STATE_KEY)
-        return (None, None) if row is None else (row.body, row.etag)
+        stored = await self._rows(key).get(_STATE_KEY)
+        return (None, None) if stored is None else (stored.value, stored.etag)
 
     async def replace(self, key: str, state: str, etag: str | None) -> bool:
         """Return False unless the stored state has this `etag` (None: none is stored). Raises StoreUnavailable."""
-        change = (
-            Insert(CIRCUITS_TABLE, key, _STATE_KEY, state)
-            if etag is None
-            else Replace(CIRCUITS_TABLE, key, _STATE_KEY, state, etag)
-        )
-        try:
-            await self._store.apply(change)
-        except (RowExists, RowChanged):
-            return False
-        return True
+        return await self._rows(key).try_write(_STATE_KEY, state, etag) is not None
+
+    def _rows(self, key: str) -> Table[str]:
+        return Table(self._store, CIRCUITS_TABLE, key, str, lambda row: row.body)
 
 
 CANCELLATIONS_TABLE = "cancellations"
@@ -220,25 +199,40 @@ class Cancellations:
     """All methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows = Table(
+            store, CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, _encode_cancellation, _decode_cancellation
+        )
 
     async def request(self, run_id: str, source: str, now: datetime) -> None:
         """Let the process that performs the run end it. `source`: how the request came, such as `over the API`."""
-        body = encode_json({"asked": source, "at": now.isoformat()})
-        await self._store.apply(Upsert(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, run_id, body))
+        await self._rows.store(run_id, _Cancellation(run_id, source, now))
 
     async def list_requested(self, now: datetime) -> Mapping[str, str]:
         """Return the source of each request, by the run's id. Expired rows are removed."""
-        rows = await self._store.list_rows(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, limit=MAX_PAGE)
         requests: dict[str, str] = {}
-        for row in rows:
-            body = decode_json(row.body)
-            if now - datetime.fromisoformat(body["at"]) > CANCELLATION_LIFETIME:
-                await self.remove(row.key)
+        for request in await self._rows.list_values(limit=MAX_PAGE):
+            if now - request.at > CANCELLATION_LIFETIME:
+                await self.remove(request.run_id)
             else:
-                requests[row.key] = body["asked"]
+                requests[request.run_id] = request.source
         return requests
 
     async def remove(self, run_id: str) -> None:
         """Remove the request: the run is over. Does nothing if there is no row."""
-        await self._store.apply(Delete(CANCELLATIONS_TABLE, _CANCELLATIONS_PARTITION, run_id))
+        await self._rows.remove(run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancellation:
+    run_id: str
+    source: str
+    at: datetime
+
+
+def _encode_cancellation(request: _Cancellation) -> str:
+    return encode_json({"asked": request.source, "at": request.at.isoformat()})
+
+
+def _decode_cancellation(row: Row) -> _Cancellation:
+    body = decode_json(row.body)
+    return _Cancellation(row.key, body["asked"], datetime.fromisoformat(body["at"]))

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, PingSchedule, PingSignal, apply_ping
-from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable, Upsert
-from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.port import Row, RowChanged, RowExists, Store, StoreUnavailable, Upsert
+from scheduler.stores.rows import decode_json, encode_json, instant_text, read_instant
+from scheduler.stores.table import Table
 
 HEARTBEATS_TABLE = "heartbeats"
 PINGS_PER_JOB = 100
@@ -30,8 +31,7 @@ class Heartbeats:
 
     async def beat(self, job: str) -> HeartbeatRecord:
         """What is remembered; that of a new one if there was no ping."""
-        row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)
-        return HeartbeatRecord() if row is None else _read_beat(row)
+        return await self._states(job).find(_STATE_KEY) or HeartbeatRecord()
 
     async def add(
         self,
@@ -45,64 +45,64 @@ class Heartbeats:
         `make_ping` is called again if another process was faster. `rhythm`: see jobs.heartbeat. `enrich` adds to the
         state what other repositories know, see scheduler.features.heartbeats.queries.
         """
+        states = self._states(job)
         for _ in range(_MAX_TRIES):
-            row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)
-            before = enrich(HeartbeatRecord() if row is None else _read_beat(row))
+            stored = await states.get(_STATE_KEY)
+            before = enrich(HeartbeatRecord() if stored is None else stored.value)
             ping = make_ping(before)
-            now = apply_ping(before, ping, rhythm)
-            body = encode_json(_beat_body(now))
-            state = (
-                Insert(HEARTBEATS_TABLE, job, _STATE_KEY, body)
-                if row is None
-                else Replace(HEARTBEATS_TABLE, job, _STATE_KEY, body, row.etag)
-            )
+            after = apply_ping(before, ping, rhythm)
+            body = encode_json(_ping_body(ping, after.number))
             try:
                 await self._store.apply(
-                    state,
-                    Upsert(HEARTBEATS_TABLE, job, _ping_key(now.number), encode_json(_ping_body(ping, now.number))),
+                    states.put(_STATE_KEY, after, None if stored is None else stored.etag),
+                    Upsert(HEARTBEATS_TABLE, job, _ping_key(after.number), body),
                 )
             except (RowExists, RowChanged):
                 continue
-            return before, now
+            return before, after
         raise StoreUnavailable(f"too many pings of {job} at the same time: send them less often")
 
     async def list_pings(self, job: str, limit: int = PINGS_PER_JOB) -> Sequence[Ping]:
         """Return the last pings, newest first."""
         rows = await self._store.list_rows(HEARTBEATS_TABLE, job, after="ping-", until="ping.", limit=PINGS_PER_JOB)
-        found = sorted(map(_read_ping, rows), key=lambda ping: ping.number, reverse=True)
-        return found[:limit]
+        return sorted(map(_read_ping, rows), key=lambda ping: ping.number, reverse=True)[:limit]
+
+    def _states(self, job: str) -> Table[HeartbeatRecord]:
+        return Table(self._store, HEARTBEATS_TABLE, job, _encode_beat, _read_beat)
 
 
 def _ping_key(number: int) -> str:
     return f"ping-{number % PINGS_PER_JOB:02d}"
 
 
-def _beat_body(beat: HeartbeatRecord) -> dict[str, Any]:
-    return {
-        "state": beat.state,
-        "last_ping": _instant_text(beat.last_ping),
-        "last_success": _instant_text(beat.last_success),
-        "last_fail": _instant_text(beat.last_fail),
-        "last_start": _instant_text(beat.last_start),
-        "run": beat.run,
-        "exit_code": beat.exit_code,
-        "duration_s": beat.duration_s,
-        "number": beat.number,
-        "source": beat.source,
-        "agent": beat.agent,
-        "body": beat.body,
-        "overran": beat.overran,
-    }
+def _encode_beat(beat: HeartbeatRecord) -> str:
+    return encode_json(
+        {
+            "state": beat.state,
+            "last_ping": instant_text(beat.last_ping),
+            "last_success": instant_text(beat.last_success),
+            "last_fail": instant_text(beat.last_fail),
+            "last_start": instant_text(beat.last_start),
+            "run": beat.run,
+            "exit_code": beat.exit_code,
+            "duration_s": beat.duration_s,
+            "number": beat.number,
+            "source": beat.source,
+            "agent": beat.agent,
+            "body": beat.body,
+            "overran": beat.overran,
+        }
+    )
 
 
 def _read_beat(row: Row) -> HeartbeatRecord:
     body = decode_json(row.body)
     return HeartbeatRecord(
         state=HeartbeatState(body["state"]),
-        last_ping=_read_instant(body["last_ping"]),
-        last_success=_read_instant(body["last_success"]),
-        last_fail=_read_instant(body["last_fail"]),
-        last_start=_read_instant(body["last_start"]),
+        last_ping=read_instant(body["last_ping"]),
+        last_success=read_instant(body["last_success"]),
+        last_fail=read_instant(body["last_fail"]),
+        last_start=read_instant(body["last_start"]),
         run=body["run"],
         exit_code=body["exit_code"],
         duration_s=body["duration_s"],
@@ -116,7 +116,7 @@ def _read_beat(row: Row) -> HeartbeatRecord:
 
 def _ping_body(ping: Ping, number: int) -> dict[str, Any]:
     return {
-        "at": _instant_text(ping.at),
+        "at": instant_text(ping.at),
         "signal": ping.signal,
         "exit_code": ping.exit_code,
         "run": ping.run,
@@ -139,11 +139,3 @@ def _read_ping(row: Row) -> Ping:
         body=body["body"],
         number=body["number"],
     )
-
-
-def _instant_text(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat()
-
-
-def _read_instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from scheduler.stores.port import MAX_PAGE, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
+from scheduler.stores.port import MAX_PAGE, Delete, Row, RowExists, Store, Upsert
 from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.table import Table
 
 IDEMPOTENCY_TABLE: Final = "idempotency"
 RESPONSE_RETENTION: Final = timedelta(hours=24)
@@ -28,7 +28,6 @@ MAX_STORED_CHARACTERS: Final = 600_000
 
 _DAYS = "days"
 """The partition that lists the others."""
-_DELETED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,14 @@ class IdempotencyRecords:
         With an earlier one nothing was stored. `record_id`: a hash.
         """
         new = IdempotencyRecord(record_id, fingerprint, now, now + REQUEST_LEASE)
-        earlier = await self._read(_day(now - RESPONSE_RETENTION), record_id)
+        earlier = await self._records(_day(now - RESPONSE_RETENTION)).find(record_id)
         if earlier is not None and now - earlier.started_at < RESPONSE_RETENTION:
             return new, earlier
         await self._list_day(new.day)
         try:
-            (etag,) = await self._store.apply(Insert(IDEMPOTENCY_TABLE, new.day, new.id, _encode(new)))
+            etag = await self._records(new.day).write(new.id, new, None)
         except RowExists:
-            earlier = await self._read(new.day, record_id)
+            earlier = await self._records(new.day).find(record_id)
             # Without it, the first request has failed just now and can be repeated.
             return (new, earlier) if earlier is not None else await self.begin(record_id, fingerprint, now)
         return replace(new, etag=etag), None
@@ -86,31 +85,23 @@ class IdempotencyRecords:
     async def renew(self, record: IdempotencyRecord, now: datetime) -> IdempotencyRecord:
         """Extend the lease. Returns the record unchanged if it has its response meanwhile."""
         renewed = replace(record, lease_until=now + REQUEST_LEASE)
-        try:
-            (etag,) = await self._store.apply(
-                Replace(IDEMPOTENCY_TABLE, record.day, record.id, _encode(renewed), record.etag)
-            )
-        except RowChanged:
-            return record
-        return replace(renewed, etag=etag)
+        etag = await self._records(record.day).try_write(record.id, renewed, record.etag)
+        return record if etag is None else replace(renewed, etag=etag)
 
     async def complete(self, record: IdempotencyRecord, response: StoredResponse) -> None:
         """Store the response. Only the process that executes the request calls this."""
-        body = _encode(replace(record, response=response))
-        await self._store.apply(Upsert(IDEMPOTENCY_TABLE, record.day, record.id, body))
+        await self._records(record.day).store(record.id, replace(record, response=response))
 
     async def release(self, record: IdempotencyRecord) -> None:
         """Remove the record: the request failed, and a repeat executes it."""
-        await self._store.apply(Delete(IDEMPOTENCY_TABLE, record.day, record.id))
+        await self._records(record.day).remove(record.id)
 
     async def prune(self, now: datetime) -> int:
         """Delete the records of days that are over for RESPONSE_RETENTION. Returns how many."""
         deleted = 0
         oldest = _day(now - RESPONSE_RETENTION)
         for day in await self._store.list_rows(IDEMPOTENCY_TABLE, _DAYS, until=oldest, limit=MAX_PAGE):
-            while rows := await self._store.list_rows(IDEMPOTENCY_TABLE, day.key, limit=_DELETED_AT_ONCE, bodies=False):
-                await self._store.apply(*_deletions(day.key, rows))
-                deleted += len(rows)
+            deleted += await self._records(day.key).remove_range()
             await self._store.apply(Delete(IDEMPOTENCY_TABLE, _DAYS, day.key))
         return deleted
 
@@ -119,17 +110,12 @@ class IdempotencyRecords:
             await self._store.apply(Upsert(IDEMPOTENCY_TABLE, _DAYS, day, "{}"))
             self._listed_day = day
 
-    async def _read(self, day: str, record_id: str) -> IdempotencyRecord | None:
-        row = await self._store.get_row(IDEMPOTENCY_TABLE, day, record_id)
-        return None if row is None else _decode(row)
+    def _records(self, day: str) -> Table[IdempotencyRecord]:
+        return Table(self._store, IDEMPOTENCY_TABLE, day, _encode, _decode)
 
 
 def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
-
-
-def _deletions(day: str, rows: Sequence[Row]) -> list[Delete]:
-    return [Delete(IDEMPOTENCY_TABLE, day, row.key) for row in rows]
 
 
 def _encode(record: IdempotencyRecord) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Principal, PrincipalKind, Role
-from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, Store, Upsert
-from scheduler.stores.rows import decode_json, encode_json, list_all_rows
+from scheduler.stores.port import Row, Store
+from scheduler.stores.rows import decode_json, encode_json, instant_text, read_instant
+from scheduler.stores.table import Table
 
 API_KEYS_TABLE = "api_keys"
 _KEYS = "keys"
@@ -38,58 +39,61 @@ class ApiKeys:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._keys = Table(store, API_KEYS_TABLE, _KEYS, _encode_key, _decode_key)
+        self._uses = Table(store, API_KEYS_TABLE, _USES, _encode_use, _decode_use)
 
     async def find(self, key_id: str) -> ApiKey | None:
-        row = await self._store.get_row(API_KEYS_TABLE, _KEYS, key_id)
-        return None if row is None else _decode_key(row)
+        return await self._keys.find(key_id)
 
     async def list_ids(self) -> frozenset[str]:
         """Return the ids of all keys, also of revoked and expired ones."""
-        return frozenset(row.key for row in await list_all_rows(self._store, API_KEYS_TABLE, _KEYS, bodies=False))
+        return frozenset(await self._keys.list_keys())
 
     async def list_keys(self) -> Sequence[StoredKey]:
         """Return all keys, also revoked and expired ones, by name, the newest of a name first."""
-        keys, uses = await asyncio.gather(self._list_rows(_KEYS), self._list_rows(_USES))
-        used = {row.key: datetime.fromisoformat(decode_json(row.body)["at"]) for row in uses}
-        found = [StoredKey(_decode_key(row), used.get(row.key), row.etag) for row in keys]
-        found.sort(key=lambda stored: stored.key.created_at, reverse=True)
-        return sorted(found, key=lambda stored: stored.key.name)
+        stored, uses = await asyncio.gather(self._keys.list_stored(), self._uses.list_values())
+        used_at = dict(uses)
+        keys = [StoredKey(each.value, used_at.get(each.value.id), each.etag) for each in stored]
+        keys.sort(key=lambda key: key.key.created_at, reverse=True)
+        return sorted(keys, key=lambda key: key.key.name)
 
     async def has_active(self, now: datetime) -> bool:
         """Return whether a key exists that is neither revoked nor expired."""
-        return any(_decode_key(row).is_active_at(now) for row in await self._list_rows(_KEYS))
+        return any(key.is_active_at(now) for key in await self._keys.list_values())
 
     async def insert(self, key: ApiKey) -> None:
         """Store a new key. Raises RowExists."""
-        await self._store.apply(Insert(API_KEYS_TABLE, _KEYS, key.id, _encode_key(key)))
+        await self._keys.write(key.id, key, None)
 
     async def replace(self, stored: StoredKey, key: ApiKey) -> None:
         """Replace a key. Raises RowChanged if it has changed since it was read."""
-        await self._store.apply(Replace(API_KEYS_TABLE, _KEYS, key.id, _encode_key(key), stored.etag))
+        await self._keys.write(key.id, key, stored.etag)
 
     async def rotate(self, stored: StoredKey, successor: ApiKey, ends_at: datetime) -> None:
         """Store the successor of a key and give the key an end, both or neither. Raises RowChanged."""
         old = replace(stored.key, expires_at=ends_at, successor=successor.id)
-        await self._store.apply(
-            Replace(API_KEYS_TABLE, _KEYS, old.id, _encode_key(old), stored.etag),
-            Insert(API_KEYS_TABLE, _KEYS, successor.id, _encode_key(successor)),
-        )
+        await self._store.apply(self._keys.put(old.id, old, stored.etag), self._keys.put(successor.id, successor, None))
 
     async def record_use(self, key_id: str, at: datetime) -> None:
-        await self._store.apply(Upsert(API_KEYS_TABLE, _USES, key_id, encode_json({"at": at.isoformat()})))
-
-    async def _list_rows(self, partition: str) -> list[Row]:
-        return await list_all_rows(self._store, API_KEYS_TABLE, partition)
+        await self._uses.store(key_id, (key_id, at))
 
 
 def decode_keys(rows: Iterable[Row]) -> list[ApiKey]:
     """Return the keys among rows of API_KEYS_TABLE, without those that no request can use: they cannot be read."""
-    found = []
+    keys = []
     for row in rows:
         if row.partition == _KEYS:
             with suppress(KeyError, TypeError, ValueError, AttributeError):
-                found.append(_decode_key(row))
-    return found
+                keys.append(_decode_key(row))
+    return keys
+
+
+def _encode_use(use: tuple[str, datetime]) -> str:
+    return encode_json({"at": use[1].isoformat()})
+
+
+def _decode_use(row: Row) -> tuple[str, datetime]:
+    return row.key, datetime.fromisoformat(decode_json(row.body)["at"])
 
 
 def _encode_key(key: ApiKey) -> str:
@@ -100,9 +104,9 @@ def _encode_key(key: ApiKey) -> str:
         "created_at": key.created_at.isoformat(),
         "created_by": key.created_by,
         "tags": [list(tag) for tag in key.tags],
-        "expires_at": key.expires_at and key.expires_at.isoformat(),
+        "expires_at": instant_text(key.expires_at),
         "addresses": list(key.addresses),
-        "revoked_at": key.revoked_at and key.revoked_at.isoformat(),
+        "revoked_at": instant_text(key.revoked_at),
         "successor": key.successor,
     }
     return encode_json({name: value for name, value in body.items() if value})
@@ -118,15 +122,11 @@ def _decode_key(row: Row) -> ApiKey:
         created_at=datetime.fromisoformat(body["created_at"]),
         created_by=body["created_by"],
         tags=tuple((key, value) for key, value in body.get("tags", ())),
-        expires_at=_parse_instant(body.get("expires_at")),
+        expires_at=read_instant(body.get("expires_at")),
         addresses=tuple(body.get("addresses", ())),
-        revoked_at=_parse_instant(body.get("revoked_at")),
+        revoked_at=read_instant(body.get("revoked_at")),
         successor=body.get("successor", ""),
     )
-
-
-def _parse_instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 SESSIONS_TABLE = "sessions"
@@ -163,39 +163,30 @@ class StoredSessions:
     """All methods raise StoreUnavailable."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows = Table(store, SESSIONS_TABLE, _PARTITION, _encode, _decode)
 
     async def find(self, session_id: str) -> Session | None:
-        row = await self._store.get_row(SESSIONS_TABLE, _PARTITION, session_id)
-        return None if row is None else _decode(row.key, decode_json(row.body), row.etag)
+        return await self._rows.find(session_id)
 
     async def list_of(self, principal: Principal, now: datetime) -> Sequence[Session]:
         """Return the principal's sessions that have not ended, those that end first at the beginning."""
-        return [each for each in await self.list_all(now) if each.principal.id == principal.id]
+        return [session for session in await self.list_all(now) if session.principal.id == principal.id]
 
     async def list_all(self, now: datetime) -> Sequence[Session]:
         """Return all sessions that have not ended, those that end first at the beginning."""
-        rows = await list_all_rows(self._store, SESSIONS_TABLE, _PARTITION, after=expiry_prefix(now))
-        return [_decode(row.key, decode_json(row.body), row.etag) for row in rows]
+        return await self._rows.list_values(after=expiry_prefix(now))
 
     async def insert(self, session: Session, now: datetime) -> None:
         """Store a session, and remove some that have expired."""
-        expired = await self._store.list_rows(
-            SESSIONS_TABLE, _PARTITION, until=expiry_prefix(now), limit=MAX_PRUNED, bodies=False
-        )
-        await self._store.apply(*(Delete(SESSIONS_TABLE, _PARTITION, row.key) for row in expired))
-        await self._store.apply(Insert(SESSIONS_TABLE, _PARTITION, session.id, _encode(session)))
+        await self._rows.remove_range(until=expiry_prefix(now), limit=MAX_PRUNED)
+        await self._rows.write(session.id, session, None)
 
     async def record_use(self, session: Session) -> bool:
         """Store the time of use. Return False if the session was changed or ended meanwhile."""
-        try:
-            await self._store.apply(Replace(SESSIONS_TABLE, _PARTITION, session.id, _encode(session), session.etag))
-        except RowChanged:
-            return False
-        return True
+        return await self._rows.try_write(session.id, session, session.etag) is not None
 
     async def delete(self, session_id: str) -> None:
-        await self._store.apply(Delete(SESSIONS_TABLE, _PARTITION, session_id))
+        await self._rows.remove(session_id)
 
 
 def expiry_prefix(instant: datetime) -> str:
@@ -214,15 +205,16 @@ def _encode(session: Session) -> str:
             "key": session.key_id,
             "ends_at": session.ends_at.isoformat(),
             "used_at": session.used_at.isoformat(),
-            "started_at": session.started_at and session.started_at.isoformat(),
+            "started_at": instant_text(session.started_at),
             "address": session.address,
         }
     )
 
 
-def _decode(session_id: str, body: dict[str, Any], etag: str) -> Session:
+def _decode(row: Row) -> Session:
+    body: Mapping[str, Any] = decode_json(row.body)
     tags = tuple((key, value) for key, value in body["tags"])
     principal = Principal(PrincipalKind(body["kind"]), body["name"], Role(body["role"]), tags)
     ends_at, used_at = datetime.fromisoformat(body["ends_at"]), datetime.fromisoformat(body["used_at"])
     started_at = datetime.fromisoformat(body["started_at"]) if body.get("started_at") else None
-    return Session(session_id, principal, body["key"], ends_at, used_at, etag, started_at, body.get("address", ""))
+    return Session(row.key, principal, body["key"], ends_at, used_at, row.etag, started_at, body.get("address", ""))

@@ -16,9 +16,10 @@ from datetime import datetime
 from typing import Final
 
 from scheduler.identity.principal import Tags
-from scheduler.stores.port import MAX_ATOMIC_GROUP, MAX_PAGE, Delete, Store, Upsert
-from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json
-from scheduler.stores.runs.keys import PREFIX_END, DueRange, instant_before, reverse_ms
+from scheduler.stores.port import Row, Store
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation, decode_json, encode_json
+from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
+from scheduler.stores.table import Table
 
 MARKERS_TABLE: Final = "markers"
 MAX_STORED_MARKERS: Final = 10_000
@@ -57,11 +58,11 @@ class DeploymentMarkers:
     """All methods raise StoreError."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._rows = Table(store, MARKERS_TABLE, _PARTITION, _encode, _decode)
 
     async def put(self, marker: DeploymentMarker) -> None:
         """Store it. A repetition changes nothing."""
-        await self._store.apply(Upsert(MARKERS_TABLE, _PARTITION, _key(marker.id, marker.at), _encode(marker)))
+        await self._rows.store(_key(marker.id, marker.at), marker)
 
     async def list_page(
         self, since: datetime | None = None, until: datetime | None = None, *, limit: int, after: str = ""
@@ -72,29 +73,14 @@ class DeploymentMarkers:
         """
         bounds = DueRange(since, until)
         start = max(bounds.after, _key_of_id(after)) if after else bounds.after
-        rows = await self._store.list_rows(MARKERS_TABLE, _PARTITION, after=start, until=bounds.end, limit=limit)
-        return [_decode(row.body) for row in rows]
+        return await self._rows.list_values(after=start, until=bounds.end, limit=limit)
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete those that are older than `age_s`, and the oldest beyond MAX_STORED_MARKERS; return their number."""
-        limit = min(reverse_ms(instant_before(now, age_s)) + PREFIX_END, await self._find_last_allowed())
-        deleted = 0
-        while rows := await self._store.list_rows(
-            MARKERS_TABLE, _PARTITION, after=limit, until=PREFIX_END, limit=MAX_ATOMIC_GROUP, bodies=False
-        ):
-            await self._store.apply(*[Delete(MARKERS_TABLE, _PARTITION, row.key) for row in rows])
-            deleted += len(rows)
-        return deleted
-
-    async def _find_last_allowed(self) -> str:
-        """Return the key of the oldest marker that their number allows."""
-        after = ""
-        for _ in range(MAX_STORED_MARKERS // MAX_PAGE):
-            rows = await self._store.list_rows(MARKERS_TABLE, _PARTITION, after=after, limit=MAX_PAGE, bodies=False)
-            if len(rows) < MAX_PAGE:
-                return PREFIX_END
-            after = rows[-1].key
-        return after
+        keys = await self._rows.list_keys()
+        last_allowed = keys[MAX_STORED_MARKERS - 1] if len(keys) > MAX_STORED_MARKERS else PREFIX_END
+        after = min(reverse_ms(instant_before(now, age_s)) + PREFIX_END, last_allowed)
+        return await self._rows.remove_range(after=after, until=PREFIX_END)
 
 
 def _key(marker_id: str, at: datetime) -> str:
@@ -120,15 +106,15 @@ def _encode(marker: DeploymentMarker) -> str:
             "id": marker.id,
             "at": marker.at.isoformat(),
             "text": marker.text,
-            "tags": [list(each) for each in marker.tags],
+            "tags": [list(tag) for tag in marker.tags],
             "author": marker.author,
-            "limited_to": [list(each) for each in marker.limited_to],
+            "limited_to": [list(tag) for tag in marker.limited_to],
         }
     )
 
 
-def _decode(body: str) -> DeploymentMarker:
-    fields = decode_json(body)
+def _decode(row: Row) -> DeploymentMarker:
+    fields = decode_json(row.body)
     return DeploymentMarker(
         fields["id"],
         datetime.fromisoformat(fields["at"]),

@@ -1,7 +1,7 @@
 """The narrow port below all repositories: rows of JSON text, found by table, partition and key.
 
 Implemented by the stores in sqlite and azure, and by the tests' memory store. To store a new thing, add a repository in
-this folder: tables need not be declared.
+this folder, see scheduler.stores.table: tables need not be declared.
 
  StoreError
   ├─ RowExists         insert: a row of that key exists
@@ -206,6 +206,11 @@ class StoreScan(Protocol):
     async def aclose(self) -> None:
         """Release all resources."""
         ...
+
+
+def put_row(table: str, partition: str, key: str, body: str, etag: str | None) -> Insert | Replace:
+    """Return the change that replaces the row of this etag; without an etag, the one that inserts the first row."""
+    return Replace(table, partition, key, body, etag) if etag else Insert(table, partition, key, body)
 
 
 def split_into_atomic_groups(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -24,15 +25,41 @@ def encode_json(body: Any) -> str:
 
 
 def decode_json(text: str) -> Any:
+    """Return the value of a row's text. Raises ValueError."""
     return from_json(text)
 
 
+def decode_body(row: Row) -> Any:
+    """Return the value of a row's body. Raises ValueError."""
+    return from_json(row.body)
+
+
 def is_json(text: str) -> bool:
+    """Return whether this is the text of a value."""
     try:
         from_json(text)
     except ValueError:
         return False
     return True
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """Return an instant as the rows have it, with its offset and all digits."""
+    return None if instant is None else instant.isoformat()
+
+
+def read_instant(text: str | None) -> datetime | None:
+    """Return the instant that `instant_text` has written."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+PREFIX_END = "~"
+"""Sorts after everything that follows the beginning of a key, and does not occur in a job's name."""
+
+
+def end_of(prefix: str) -> str:
+    """Return a key that sorts after all keys with this beginning."""
+    return prefix + PREFIX_END
 
 
 async def iterate_pages(

@@ -20,8 +20,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from datetime import UTC, datetime, timedelta
 
 from jobs.schedules import Schedule
-from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows import decode_json, encode_json, iterate_pages
+from scheduler.stores.port import Insert, Row, RowExists, Store, Upsert
+from scheduler.stores.rows import decode_body, decode_json, encode_json, iterate_pages
+from scheduler.stores.table import Table
 
 SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"
@@ -41,30 +42,33 @@ class ScheduleActivations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rows: Table[Mapping[str, str]] = Table(store, SCHEDULES_TABLE, _PARTITION, encode_json, decode_body)
 
     async def find_since(self, job: str) -> datetime | None:
         """Return since when the job's schedule is in force; None if it has none."""
-        row = await self._store.get_row(SCHEDULES_TABLE, _PARTITION, job)
-        stored = {} if row is None else decode_json(row.body)
+        stored = await self._rows.find(job) or {}
         return datetime.fromisoformat(stored["since"]) if "schedule" in stored else None
 
     async def find_first(self, job: str) -> datetime | None:
         """Return the instant at which a host first had a schedule of the job in force; None if none ever had."""
-        row = await self._store.get_row(SCHEDULES_TABLE, _PARTITION, job)
-        return None if row is None else _first_activation(decode_json(row.body))
+        stored = await self._rows.find(job)
+        return None if stored is None else _first_activation(stored)
 
     async def record_all(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
         """Record these schedules, and that no others are in force. Return since when each of them is in force."""
         recorded = dict(schedules)
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
-            known = {row.key: row async for row in self._iterate_rows()}
-            return {**dict.fromkeys(known), **recorded}, known
+            rows = {row.key: row async for row in self._iterate_rows()}
+            return {**dict.fromkeys(rows), **recorded}, rows
 
         return await self._record_retrying(read, now)
 
     async def record_changes(self, schedules: Mapping[str, Schedule | None], now: datetime) -> Mapping[str, datetime]:
-        """Record the same for these jobs alone; None: the job is not planned any more."""
+        """Record the schedules of these jobs, and return since when each is in force.
+
+        None: the job is not planned any more. Other jobs do not change.
+        """
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
             return schedules, await self._read_rows(schedules)
@@ -77,8 +81,7 @@ class ScheduleActivations:
         for job, row in (await self._read_rows(schedules)).items():
             stored = decode_json(row.body)
             if job in schedules and stored.get("schedule") == _schedule_hash(schedules[job]):
-                body = encode_json({**stored, "planned": until.isoformat()})
-                changes.append(Upsert(SCHEDULES_TABLE, _PARTITION, job, body))
+                changes.append(self._rows.upsert(job, {**stored, "planned": until.isoformat()}))
         await self._apply_all(changes)
 
     async def find_planned_until(
@@ -119,12 +122,12 @@ class ScheduleActivations:
                 continue  # another instance records the same: the first one wins
 
     async def _record(
-        self, schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
+        self, schedules: Mapping[str, Schedule | None], rows: Mapping[str, Row], now: datetime
     ) -> Mapping[str, datetime]:
         if len(schedules) <= _COMPARED_INLINE:
-            since, changes = _compare(schedules, known, now)
+            since, changes = _compare(schedules, rows, now)
         else:
-            since, changes = await asyncio.to_thread(_compare, schedules, known, now)
+            since, changes = await asyncio.to_thread(_compare, schedules, rows, now)
         await self._apply_all(changes)
         return since
 
@@ -139,24 +142,18 @@ class ScheduleActivations:
 
 
 def _compare(
-    schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
+    schedules: Mapping[str, Schedule | None], rows: Mapping[str, Row], now: datetime
 ) -> tuple[Mapping[str, datetime], Sequence[Insert | Upsert]]:
     """Return since when each schedule is in force, and the changes of rows."""
     since: dict[str, datetime] = {}
     changes: list[Insert | Upsert] = []
     for job, schedule in schedules.items():
-        row = known.get(job)
+        row = rows.get(job)
         stored = decode_json(row.body) if row is not None else {}
         if schedule is None:
             if "schedule" in stored:
-                changes.append(
-                    Upsert(
-                        SCHEDULES_TABLE,
-                        _PARTITION,
-                        job,
-                        _encode_row(None, datetime.fromisoformat(stored["since"]), stored),
-                    )
-                )
+                body = _encode_row(None, datetime.fromisoformat(stored["since"]), stored)
+                changes.append(Upsert(SCHEDULES_TABLE, _PARTITION, job, body))
             continue
         mark = _schedule_hash(schedule)
         if stored.get("schedule") == mark:
@@ -206,8 +203,7 @@ class Cursors:
 
     async def read(self, name: str) -> datetime | None:
         """Return None if it was never advanced."""
-        row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
-        return None if row is None else _instant(row)
+        return await self._position(name).find(_INSTANT_KEY)
 
     async def advance(self, name: str, instant: datetime) -> datetime:
         """Move it to `instant` unless it is later already. Return its position."""
@@ -233,23 +229,14 @@ class Cursors:
         return started_at if started_at is not None and started_at <= now else None
 
     async def _move_to(self, name: str, instant: datetime, is_reached: Callable[[datetime], bool]) -> datetime:
-        body = encode_instant(instant)
-        while True:
-            row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
-            if row is not None and is_reached(_instant(row)):
-                return _instant(row)
-            try:
-                if row is None:
-                    await self._store.apply(Insert(CURSORS_TABLE, name, _INSTANT_KEY, body))
-                else:
-                    await self._store.apply(Replace(CURSORS_TABLE, name, _INSTANT_KEY, body, row.etag))
-            except (RowExists, RowChanged):
-                continue  # another process moved it: read its position again
-            return instant
+        def move(position: datetime | None) -> datetime:
+            return position if position is not None and is_reached(position) else instant
 
+        _, position = await self._position(name).update(_INSTANT_KEY, move)
+        return position or instant
 
-def _instant(row: Row) -> datetime:
-    return decode_instant(row.body)
+    def _position(self, name: str) -> Table[datetime]:
+        return Table(self._store, CURSORS_TABLE, name, encode_instant, lambda row: decode_instant(row.body))
 
 
 def encode_instant(instant: datetime) -> str:
@@ -258,4 +245,5 @@ def encode_instant(instant: datetime) -> str:
 
 
 def decode_instant(body: str) -> datetime:
+    """Return the instant of a cursor's row."""
     return datetime.fromisoformat(decode_json(body)["instant"])

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from scheduler.stores.port import MAX_PAGE, Insert, Replace, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import MAX_PAGE, Replace, Row, RowChanged, RowExists, Store, StoreError, put_row
 from scheduler.stores.rows import decode_json, encode_json
 
 _log = logging.getLogger("scheduler.slots")
@@ -193,11 +193,7 @@ class Slots:
     ) -> bool:
         """Return False if another process was faster."""
         body = encode_slot(run_id, self._owner, until)
-        change = (
-            Insert(SLOTS_TABLE, group, number, body)
-            if etag is None
-            else Replace(SLOTS_TABLE, group, number, body, etag)
-        )
+        change = put_row(SLOTS_TABLE, group, number, body, etag)
         self._unanswered.add((group, run_id))
         try:
             (new_etag,) = await self._store.apply(change)
@@ -265,16 +261,16 @@ class Slots:
         if self._held.get((slot.group, slot.run_id)) == slot:
             self._held[slot.group, slot.run_id] = renewed
         else:
-            # It was given back meanwhile, in vain: the renewal came in between.
+            # The run ended during the renewal: its release failed to free the slot, because the etag had changed.
             await self._release_slot(renewed)
 
     async def _read_own_etag(self, slot: HeldSlot) -> str | None:
         """Read the etag after an unknown change, which may be an unanswered one of this process."""
         row = await self._store.get_row(SLOTS_TABLE, slot.group, slot.number)
-        found = None if row is None else SlotRow.from_row(row)
-        if found is None or (found.run_id, found.owner) != (slot.run_id, self._owner):
+        if row is None:
             return None
-        return found.etag
+        current = SlotRow.from_row(row)
+        return current.etag if (current.run_id, current.owner) == (slot.run_id, self._owner) else None
 
     async def _list_rows(self, group: str) -> Sequence[SlotRow]:
         return [SlotRow.from_row(row) for row in await self._store.list_rows(SLOTS_TABLE, group, limit=MAX_PAGE)]

@@ -109,7 +109,7 @@ class TrackedRuns(Runs):
         self._failures = failures or StoreFailures(monotonic)
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | AlreadyClaimed:
-        """See Runs.claim."""
+        """Claim the run, and record that it is stored."""
         claim = await super().claim(ticket, owner, lease_until, now)
         self._activity.mark_stored(ticket)
         return claim
@@ -117,7 +117,7 @@ class TrackedRuns(Runs):
     async def claim_all(
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """See Runs.claim_all."""
+        """Claim each ticket, and record which runs are stored and which claims failed."""
         answers = await super().claim_all(requests, owner, now)
         self._failures.record(answers)
         for (ticket, _), answer in zip(requests, answers, strict=True):
@@ -126,13 +126,13 @@ class TrackedRuns(Runs):
         return answers
 
     async def finish_all(self, results: Sequence[RunResult]) -> Sequence[StoreError | None]:
-        """See Runs.finish_all."""
+        """Finish each run, and record which of them could not be stored."""
         answers = await super().finish_all(results)
         self._failures.record(answers)
         return answers
 
     async def insert_finished(self, ticket: Ticket, run: Run) -> RunRecord | None:
-        """See Runs.record."""
+        """Store a run that is finished already, and record that it is stored."""
         found = await super().insert_finished(ticket, run)
         self._activity.mark_stored(ticket)
         return found
@@ -162,7 +162,7 @@ class JobWatch:
         """The start of the watch, for jobs that were added or changed since the program started."""
         self._paused: set[str] = set()
         self._read_at: dict[str, float] = {}
-        self._last_found: Mapping[str, LateJob] = {}
+        self._last_late: Mapping[str, LateJob] = {}
 
     async def check_jobs(self, max_reads: int) -> JobsReport:
         """Judge all jobs, and read the histories of at most `max_reads`. Raises StoreError: try again later."""
@@ -171,12 +171,12 @@ class JobWatch:
         in_turn = sorted(suspects, key=lambda job: self._read_at.get(job, float("-inf")))
         read = in_turn[:max_reads]
         await self._read_histories(read)
-        found = {job: late_job for job in read if (late_job := self._judge(job, now)) is not None}
+        late = {job: late_job for job in read if (late_job := self._judge(job, now)) is not None}
         # Jobs that wait for their turn retain their last verdict.
-        found |= {job: self._last_found[job] for job in in_turn[max_reads:] if job in self._last_found}
-        self._last_found = found
+        late |= {job: self._last_late[job] for job in in_turn[max_reads:] if job in self._last_late}
+        self._last_late = late
         self._read_at = {job: self._read_at[job] for job in suspects if job in self._read_at}
-        late_jobs = sorted(found.values(), key=lambda late_job: late_job.since)
+        late_jobs = sorted(late.values(), key=lambda late_job: late_job.since)
         return JobsReport(watched, tuple(late_jobs), len(in_turn) - len(read))
 
     async def _suspects(self, now: datetime) -> tuple[int, list[str]]:
@@ -211,13 +211,13 @@ class JobWatch:
 
     def _update_schedule(self, job: str, schedule: Schedule, now: datetime) -> None:
         """Start the watch of a new job or schedule now, unless it exists since the start of the program."""
-        known = self._schedules.get(job)
-        if known is None:
+        current = self._schedules.get(job)
+        if current is None:
             from_start = self._since_start is not None and self._since_start.schedule(job) == schedule
             self._schedules[job] = schedule
             if not from_start:
                 self._watched_since[job] = now
-        elif known is not schedule and known != schedule:
+        elif current is not schedule and current != schedule:
             self._schedules[job], self._watched_since[job] = schedule, now
 
     def _restart_watch(self, job: str, now: datetime) -> None:

@@ -126,18 +126,18 @@ def _part(name: str, message: str) -> PartHealth:
 def _describe_jobs(jobs: JobsReport) -> str:
     if not jobs.late_jobs:
         return ""
-    found = [
-        _describe_late_jobs(jobs.with_lateness(trouble), trouble)
-        for trouble in (Lateness.SILENT, Lateness.LATE)
-        if jobs.with_lateness(trouble)
+    sentences = [
+        _describe_late_jobs(jobs.with_lateness(lateness), lateness)
+        for lateness in (Lateness.SILENT, Lateness.LATE)
+        if jobs.with_lateness(lateness)
     ]
-    return f"{'; '.join(found)}; see GET /api/watchdog, the health parts ticker or ticks and queue, and the log"
+    return f"{'; '.join(sentences)}; see GET /api/watchdog, the health parts ticker or ticks and queue, and the log"
 
 
-def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
-    number = format_count(len(troubles), "job is", "jobs are")
-    named = [f"{each.job} (due {format_instant(each.since)})" for each in troubles[:_MAX_NAMED_JOBS]]
-    return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _MAX_NAMED_JOBS else ''}"
+def _describe_late_jobs(jobs: Sequence[LateJob], lateness: Lateness) -> str:
+    number = format_count(len(jobs), "job is", "jobs are")
+    named = [f"{late.job} (due {format_instant(late.since)})" for late in jobs[:_MAX_NAMED_JOBS]]
+    return f"{number} {lateness}: {', '.join(named)}{', ...' if len(jobs) > _MAX_NAMED_JOBS else ''}"
 
 
 def _describe_work(report: WatchdogReport) -> str:
@@ -148,18 +148,18 @@ def _describe_work(report: WatchdogReport) -> str:
 
 
 def _describe_queue(queue: QueueDepth) -> str:
-    found = []
+    sentences = []
     if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
-        found.append(
+        sentences.append(
             f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs finish "
             "more slowly than they are "
             "due; check slow targets, the setting concurrency and the number of instances"
         )
     elif queue.waiting_count > MAX_QUEUE_LENGTH:
-        found.append(f"{queue.waiting_count} wait: check planned and replayed runs and the number of instances")
+        sentences.append(f"{queue.waiting_count} wait: check planned and replayed runs and the number of instances")
     if queue.poison_count:
-        found.append(
+        sentences.append(
             f"{queue.poison_count} messages on the poison queue are not dead letters yet: check "
             "the function bury and its log"
         )
-    return "; ".join(found)
+    return "; ".join(sentences)

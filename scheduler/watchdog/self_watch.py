@@ -26,6 +26,8 @@ SELF_WATCH_PART = "self_watch"
 
 
 class SelfWatch:
+    """Requests a URL regularly while the scheduler works, so that another monitor notices when it does not."""
+
     def __init__(
         self,
         url: str | None,

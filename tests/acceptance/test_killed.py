@@ -21,7 +21,6 @@ from jobs.runs import Outcome
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.runs.rollups.reading import merge_parts
 from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.sqlite.connections import StoreAccess
 from scheduler.stores.sqlite.store import open_sqlite
@@ -31,6 +30,7 @@ from tests.parts.functions_herd import Herd
 from tests.parts.functions_style import Kind, Platform, environment
 from tests.parts.http_target import Answer, HttpTarget, Request
 from tests.parts.proc import Program, free_port
+from tests.scheduler.stores.samples import merge_parts
 
 KILLS = 50
 RUNS = 1000

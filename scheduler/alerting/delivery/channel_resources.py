@@ -29,6 +29,8 @@ SECONDS_PER_ADDRESS = 5.0
 
 
 class GuardedChannelResources:
+    """What all channels share: secrets, tokens, and connections that the guard of the settings allows."""
+
     def __init__(self, secrets: Secrets, tokens: Tokens, guard: Guard) -> None:
         self._secrets = secrets
         self._tokens = tokens

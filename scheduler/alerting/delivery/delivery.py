@@ -65,7 +65,7 @@ _POLL_INTERVAL = timedelta(seconds=10)
 
 class FirstRunFacts(Protocol):
     async def find_first_runs_end(self, incident: Incident, now: datetime, *, is_missed: bool) -> datetime | None:
-        """See scheduler.alerting.facts."""
+        """Return until when messages about the incident wait for the first runs since the start; None: no wait."""
         ...
 
 

@@ -11,6 +11,8 @@ from jobs.notifications.port import ChannelState
 
 
 class ChannelCondition(StrEnum):
+    """Whether a channel delivers, by its last message."""
+
     WORKING = "working"
     FAILING = "failing"
     NEVER_DELIVERED = "never_delivered"

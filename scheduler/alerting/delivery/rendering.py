@@ -63,12 +63,13 @@ def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState, now: dateti
     None if they must wait (DeliveryGate), or are reminders of an incident that was resolved meanwhile.
     """
     keys = frozenset(state.sending)
-    found = tuple(row for row in rows if row.key in keys)
-    if any((row.next_attempt_at or now) > now for row in found):
+    interrupted = tuple(row for row in rows if row.key in keys)
+    if any((row.next_attempt_at or now) > now for row in interrupted):
         return ()
     resolved = {row.notification.incident for row in rows if row.notification.kind is TransitionKind.RESOLVED}
-    is_moot = all(row.notification.kind in REPEATED_KINDS and row.notification.incident in resolved for row in found)
-    return () if is_moot else found
+    notifications = [row.notification for row in interrupted]
+    is_moot = all(said.kind in REPEATED_KINDS and said.incident in resolved for said in notifications)
+    return () if is_moot else interrupted
 
 
 def find_next_due(rows: Sequence[OutboxRow]) -> datetime | None:
@@ -237,6 +238,8 @@ def first_transition(incident: Incident) -> Transition:
 
 
 class StoredIncidentRenderer:
+    """Renders the message of a notification from its stored incident. Implements IncidentRenderer."""
+
     def __init__(self, incidents: IncidentLog, source: MessageSource) -> None:
         self._incidents = incidents
         self._source = source

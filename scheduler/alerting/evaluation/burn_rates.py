@@ -51,14 +51,14 @@ class RunCountReader:
         times = self._exclusions.list_uncounted(
             job, Span(now - max(window for window, _ in windows), now + MILLISECOND), common
         )
-        excluded = merge_spans(Span(each.begin, each.end) for each in times.times)
-        found: dict[tuple[timedelta, bool], SliCounts] = {}
-        for is_degraded_bad in sorted({each for _, each in windows}):
+        excluded = merge_spans(Span(time.begin, time.end) for time in times.times)
+        counts_by_window: dict[tuple[timedelta, bool], SliCounts] = {}
+        for is_degraded_bad in sorted({is_bad for _, is_bad in windows}):
             counter = ObjectiveRunCounter(self._runs, is_degraded_bad=is_degraded_bad)
-            chosen = [window for window, each in windows if each == is_degraded_bad]
+            chosen = [window for window, is_bad in windows if is_bad == is_degraded_bad]
             counts = await counter.count_windows(job.name, now, chosen, excluded)
-            found.update({(window, is_degraded_bad): each for window, each in counts.items()})
-        return found
+            counts_by_window |= {(window, is_degraded_bad): count for window, count in counts.items()}
+        return counts_by_window
 
     async def _read_common(self, now: datetime) -> CommonExclusions:
         known = self._common

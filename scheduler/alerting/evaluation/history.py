@@ -69,7 +69,7 @@ _SUSPENDED = frozenset({ReasonCode.JOB_PAUSED, ReasonCode.JOB_DISABLED})
 
 class RunPages(Protocol):
     async def list_page(self, job: str | None = None, *, limit: int = 50, continuation: str | None = None) -> RunPage:
-        """See RunReads.list_page."""
+        """Return runs of a job, newest due instant first, as scheduler.stores.runs.reading does."""
         ...
 
 
@@ -129,12 +129,12 @@ class SampleReader:
         return history_of(retained.samples, retained.counts_from)
 
     async def read_stored(self, job: str, rules: CompiledRules, now: datetime) -> SampleHistory:
-        """Return the same from the store, and retain nothing."""
+        """Read the history of a job from the store, and retain nothing."""
         return history_of(*await self._read(job, rules, now))
 
     async def _read(self, job: str, rules: CompiledRules, now: datetime) -> tuple[list[Sample], datetime | None]:
         """Read back from the newest run to the last suspension at most."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         missing = _MissingSamples(rules, now)
         continuation: str | None = None
         runs = 0
@@ -145,16 +145,16 @@ class SampleReader:
                 if run is None:
                     continue
                 if run.reason in _SUSPENDED:
-                    return found, run.due_at
+                    return samples, run.due_at
                 if missing.is_complete(run.due_at):
-                    return found, None
+                    return samples, None
                 sample = self.sample_of(run)
                 if sample is not None:
-                    found.append(sample)
+                    samples.append(sample)
                     missing.count(sample)
             continuation, runs = page.continuation, runs + len(page.records)
             if continuation is None or runs >= MAX_RUNS:
-                return found, None
+                return samples, None
 
 
 class _MissingSamples:
@@ -238,13 +238,13 @@ class FactReader:
         return CircuitFact(state.condition is not CircuitCondition.CLOSED, state.since)
 
     async def _read_letters(self, job: str, since: datetime) -> tuple[datetime, ...]:
-        found: list[datetime] = []
+        letters: list[datetime] = []
         after = ""
-        while len(found) < MAX_LETTERS:
+        while len(letters) < MAX_LETTERS:
             page = await self._dead_letters.read_page(job=job, limit=100, after=after)
             times = [letter.at for letter in page.letters]
-            found += [each for each in times if each > since]
-            if page.continuation is None or any(each <= since for each in times):
+            letters += [at for at in times if at > since]
+            if page.continuation is None or any(at <= since for at in times):
                 break
             after = page.continuation
-        return tuple(found)
+        return tuple(letters)

@@ -30,11 +30,13 @@ MAX_CONCURRENT_READS = 16
 
 class LatestRuns(Protocol):
     async def find_latest(self, job: str, *, fresh: bool = False) -> RunRecord | None:
-        """See RunReads.find_latest."""
+        """Return the job's newest finished run; `fresh`: from the store, whichever process finished it."""
         ...
 
 
 class DueTimes:
+    """The newest due instant of each job that has a finished run, as far as this process knows."""
+
     def __init__(self, runs: LatestRuns) -> None:
         self._runs = runs
         self._newest: dict[str, datetime] = {}
@@ -164,12 +166,12 @@ class SilentJobs:
         overdue = []
         jobs, find_due, counts_from = self._jobs, self._find_due, self._counts_from
         for name in names:
-            job, known = jobs.get(name), find_due(name)
+            job, last_due = jobs.get(name), find_due(name)
             # perf: no deadline is earlier than this one, which needs no schedule; most jobs have run meanwhile.
             if (
                 job is not None
-                and known is not None
-                and (bound := known + job.margin) > now
+                and last_due is not None
+                and (bound := last_due + job.margin) > now
                 and name not in counts_from
             ):
                 self._add(bound, name)
@@ -190,13 +192,13 @@ class SilentJobs:
             names.append(name)
 
     def _find_deadline(self, name: str) -> datetime | None:
-        found = self._jobs.get(name)
-        due = None if found is None else found.schedule.next_after(self._since(name))
-        if found is None or due is None:
+        job = self._jobs.get(name)
+        due = None if job is None else job.schedule.next_after(self._since(name))
+        if job is None or due is None:
             return None
         if self._find_due(name) is None and name not in self._was_read:
             due = self._since(name)  # an earlier run may be missing, which only a read shows
-        return max(due, self._started_at) + found.margin
+        return max(due, self._started_at) + job.margin
 
     def _since(self, name: str) -> datetime:
         known = self._find_due(name)

@@ -172,16 +172,16 @@ class JobAlerts:
     def _hold(self, sample: Sample) -> None:
         samples = self._samples
         if samples and sample.position <= samples[-1].position:
-            if any(each.position == sample.position for each in samples):
+            if any(held.position == sample.position for held in samples):
                 return
             samples.append(sample)
-            samples.sort(key=lambda each: each.position)
+            samples.sort(key=lambda held: held.position)
         else:
             samples.append(sample)
         if len(samples) > 2 * MAX_WINDOW:
             begin = sample.finished_at - self._rules.needs.window
             recent = len(samples) - MAX_WINDOW
-            self._samples = [each for at, each in enumerate(samples) if at >= recent or each.finished_at > begin]
+            self._samples = [held for at, held in enumerate(samples) if at >= recent or held.finished_at > begin]
 
 
 _NONE: Mapping[Trigger, Sample] = {}
@@ -226,7 +226,7 @@ class GroupAlerts:
         self._counts_from[job] = at
 
     def judge(self, now: datetime) -> list[AlertChange]:
-        found = []
+        changes = []
         for rule in self._group.alerts:
             before = self.alerts.get(rule.name) or Alert(self._name, rule.name)
             members = {job: self._is_bad(job, rule) for job in self._members}
@@ -237,8 +237,8 @@ class GroupAlerts:
                 self.alerts.pop(rule.name, None)
             else:
                 self.alerts[rule.name] = after
-            found.append(AlertChange(before, after))
-        return found
+            changes.append(AlertChange(before, after))
+        return changes
 
     def _is_bad(self, job: str, rule: AlertRule) -> bool | None:
         counted = [each for trigger, each in self._latest.get(job, _NONE).items() if trigger in rule.triggers]

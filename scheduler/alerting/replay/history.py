@@ -84,6 +84,8 @@ class RecordedFiring:
 
 
 class ActionKind(StrEnum):
+    """What a person does with an incident."""
+
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     UNACKNOWLEDGE = "unacknowledge"

@@ -16,7 +16,7 @@ from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound
 from scheduler.features.circuits.queries import CircuitQueries, CircuitView
 from scheduler.identity.principal import Caller
-from scheduler.operations.arguments import check_end, check_reason
+from scheduler.operations import check_end, check_reason
 
 _MAX_TRIES = 10
 """Attempts to write the state, which runs change at the same time."""

@@ -30,7 +30,7 @@ from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.incidents.queries import IncidentView, incident_not_found, view_incident
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.principal import Caller
-from scheduler.operations.arguments import find_end
+from scheduler.operations import find_end
 from scheduler.stores.alerting.incident_log import IncidentLog
 
 MAX_SNOOZE: Final = timedelta(days=30)

@@ -20,8 +20,7 @@ from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult, JobSelection
 from scheduler.features.stored_jobs.service import ANY_VERSION
 from scheduler.identity.principal import Caller
-from scheduler.operations import Operations
-from scheduler.operations.arguments import check_reason
+from scheduler.operations import Operations, check_reason
 from scheduler.stores.port import StoreError
 
 MAX_SELECTED_JOBS = 500

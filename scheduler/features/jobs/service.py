@@ -30,7 +30,7 @@ from scheduler.changes.tracking import StateTracker
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
 from scheduler.identity.principal import Caller, describe_invisible_job
-from scheduler.operations.arguments import check_end, check_reason
+from scheduler.operations import check_end, check_reason
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState

@@ -37,7 +37,7 @@ from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFo
 from scheduler.features.suppressions.models import CreatedSilenceModel, CreatedWindowModel, SilenceModel, WindowModel
 from scheduler.features.suppressions.queries import format_tags, view_silence, view_window
 from scheduler.identity.principal import Caller
-from scheduler.operations.arguments import check_reason, find_end
+from scheduler.operations import check_reason, find_end
 from scheduler.stores.alerting.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 from scheduler.stores.port import RowChanged
 

@@ -120,7 +120,7 @@ def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, ti
     from jobs.running.clocks import SystemClock
     from jobs.running.runner import Runner
     from jobs.runs.events import NullListener
-    from scheduler.app.definitions.trial_runs import open_trial_runner
+    from scheduler.app.check_setup import open_trial_runner
     from scheduler.cli.command_profile import CommandProfile
     from scheduler.cli.context import quiet_run_log, run_opened
     from scheduler.features.trials.running import TrialRunner

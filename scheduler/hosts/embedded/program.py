@@ -21,8 +21,8 @@ from jobs.schedules import Schedule
 from scheduler.app import Program, open_program
 from scheduler.app.adapters import find_file_check
 from scheduler.app.health_probes import results_probe
+from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
-from scheduler.app.reloader_setup import open_reloader
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.reloading import JobReloader
 from scheduler.hosts.embedded.ticker import Ticker
@@ -43,7 +43,7 @@ class EmbeddedProfile(HostProfile):
         return self.served_at
 
     def is_on_loopback(self, settings: Settings) -> bool:
-        """See HostProfile.is_on_loopback."""
+        """Return whether only clients on this machine reach the API."""
         if not self.served_at:
             return settings.host in LOOPBACK_HOSTS
         return all(ip_address(endpoint.host).is_loopback for endpoint in self.served_at)

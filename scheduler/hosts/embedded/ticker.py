@@ -144,21 +144,21 @@ class Ticker:
             self._steady_since = now  # no tick in between
         self._last = now
         paused = self._pauses_at(now) if self._pauses_at is not None else None
-        also = self._newly_due(now)
-        made = plan_due(
-            self._view, self._heap, now, SUBMIT_AHEAD, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=also
+        newly_due = self._newly_due(now)
+        plan = plan_due(
+            self._view, self._heap, now, SUBMIT_AHEAD, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=newly_due
         )
-        self._submitted_ahead = [*(ticket for ticket in self._submitted_ahead if ticket.due_at > now), *made.on_time]
+        self._submitted_ahead = [*(ticket for ticket in self._submitted_ahead if ticket.due_at > now), *plan.on_time]
         batch: list[Ticket] = []
-        for tickets in made.in_run_order():
+        for tickets in plan.in_run_order():
             if len(tickets) == 1:
                 batch += tickets
             else:
                 self._worker.submit(*tickets)
         self._submit_batches(batch, now)
-        for left_out in made.missed:
-            self._worker.submit_missed(left_out)
-        self._on_planned(now, self._clock.now(), made)
+        for missed in plan.missed:
+            self._worker.submit_missed(missed)
+        self._on_planned(now, self._clock.now(), plan)
 
     def _submit_batches(self, tickets: Sequence[Ticket], now: datetime) -> None:
         batches = [tickets[start : start + CLAIM_BATCH_SIZE] for start in range(0, len(tickets), CLAIM_BATCH_SIZE)]
@@ -182,9 +182,9 @@ class Ticker:
             del self._unplanned[job]
         since = {job: min(since, now) for job, (_, since) in some.items()}
         self._heap.replace_schedules({job: schedule for job, (schedule, _) in some.items()}, since)
-        there = {ticket.id for ticket in self._submitted_ahead}
-        found = [each for job in some for each in self._heap.due_after((job,), since[job])]
-        return [(at, job) for at, job in found if Ticket.scheduled(job, from_milliseconds(at), "").id not in there]
+        submitted = {ticket.id for ticket in self._submitted_ahead}
+        due = [instant for job in some for instant in self._heap.due_after((job,), since[job])]
+        return [(at, job) for at, job in due if Ticket.scheduled(job, from_milliseconds(at), "").id not in submitted]
 
     def _remove_changed(self, before: JobSnapshot, now: datetime) -> None:
         """Remove the schedules that have changed from the heap. The new ones are in force from now."""

@@ -35,8 +35,8 @@ from scheduler.app import (
     start_telemetry,
 )
 from scheduler.app.authentication_setup import IdentityMissing, choose_functions_mode, require_identity
+from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
-from scheduler.app.reloader_setup import open_reloader
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.catalog.reloading import JobReloader
 from scheduler.dispatch.port import Dispatch, DispatchError, QueueDepthReader
@@ -98,11 +98,11 @@ class FunctionsProfile(HostProfile):
         return functions_endpoints(os.environ, sys.argv)
 
     def is_on_loopback(self, settings: Settings) -> bool:
-        """See HostProfile.is_on_loopback."""
+        """Return whether only clients on this machine reach the API."""
         return False
 
     def authentication_mode(self, settings: Settings) -> AuthenticationMode:
-        """See HostProfile.authentication_mode."""
+        """Return where callers of the API are authenticated."""
         return choose_functions_mode(settings)
 
     def log_stream(self) -> None:
@@ -111,7 +111,7 @@ class FunctionsProfile(HostProfile):
     async def open_queue(
         self, program: Program, submit: Callable[[Ticket], object]
     ) -> tuple[Dispatch, QueueDepthReader]:
-        """See HostProfile.open_queue. Every ticket goes through the queue, also those for this process."""
+        """Open the queue of tickets. Every ticket goes through it, also those for this process."""
         dispatch = await open_queue(program.settings, program.identity, program.clock)
         program.stack.push_async_callback(dispatch.aclose)
         depths = await open_queue_depth(program.settings, program.identity, program.clock)

@@ -78,7 +78,7 @@ planned it was ahead. Waiting that long would let the platform give up the messa
 RELOAD_INTERVAL = 15.0
 """Age in seconds after which a batch reads the job files again. (Each tick reads them.)"""
 UNKNOWN_JOB_RELOAD_INTERVAL = 0.0
-"""The same for a batch that was planned by definitions that this process does not have."""
+"""Age in seconds after which a batch does so that was planned by definitions that this process does not have."""
 RELOAD_TIMEOUT, UNKNOWN_JOB_RELOAD_TIMEOUT = 1.0, 10.0
 """Seconds that a batch waits for such a read: known runs must not be late, unknown ones cannot run without it."""
 DEAD_LETTER_REASON = "it was delivered the maximum number of times and never finished"

@@ -107,24 +107,24 @@ class TimerHandler:
         paused = await self._pauses.list_active(now, fresh=True)
         # No await from here to the plan: two ticks of one process share the heap.
         cursors, jobs = self._heap_at(planned_until, now)
-        also = self._due_since_activation(cursors)
-        made = plan_due(
-            jobs, cursors, now, PLANNING_HORIZON, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=also
+        newly_due = self._due_since_activation(cursors)
+        plan = plan_due(
+            jobs, cursors, now, PLANNING_HORIZON, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=newly_due
         )
-        tickets = [*made.on_time, *(ticket for late in made.caught_up for ticket in late)]
+        tickets = [*plan.on_time, *(ticket for late in plan.caught_up for ticket in late)]
         if tickets:
             await self._dispatch.send(tickets)
-        for left_out in made.missed:
-            await self._worker.skip_recorder.record_missed(left_out)
-        if made.until < planned_until:
+        for missed in plan.missed:
+            await self._worker.skip_recorder.record_missed(missed)
+        if plan.until < planned_until:
             _log.warning(
-                "the clock was set back: the cursor was at %s, planning continues at %s", planned_until, made.until
+                "the clock was set back: the cursor was at %s, planning continues at %s", planned_until, plan.until
             )
-            await self._cursors.rewind(PLANNED_UNTIL_CURSOR, made.until)
+            await self._cursors.rewind(PLANNED_UNTIL_CURSOR, plan.until)
         else:
-            await self._cursors.advance(PLANNED_UNTIL_CURSOR, made.until)
-        self._on_planned(now, self._clock.now(), made)
-        _log.debug("planned %d tickets until %s", len(tickets), made.until.isoformat())
+            await self._cursors.advance(PLANNED_UNTIL_CURSOR, plan.until)
+        self._on_planned(now, self._clock.now(), plan)
+        _log.debug("planned %d tickets until %s", len(tickets), plan.until.isoformat())
         return len(tickets)
 
     async def plan_ahead_with_retry(self) -> int:

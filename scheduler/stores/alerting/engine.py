@@ -31,8 +31,7 @@ from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Incident
 from scheduler.stores.alerting.rows import (
     ALERT_PREFIX,
-    ALERTING_PARTITION,
-    ALERTING_TABLE,
+    ALERTING_PLACE,
     ALERTS,
     DECISIONS,
     HEAD_KEY,
@@ -48,8 +47,8 @@ from scheduler.stores.alerting.rows import (
     decode_incident,
     encode_head,
     encode_incident,
-    end_of,
     list_key,
+    list_prefix,
     live_key,
     members_key,
     outbox_key,
@@ -62,15 +61,14 @@ from scheduler.stores.port import (
     Change,
     Delete,
     Insert,
-    Replace,
     Row,
     RowChanged,
     RowExists,
     Store,
     StoreError,
     Upsert,
+    put_row,
 )
-from scheduler.stores.rows import list_all_rows
 
 _T = TypeVar("_T")
 
@@ -110,20 +108,18 @@ class AlertRows:
 
     async def read(self, key: AlertKey) -> StoredAlert:
         """Return the alert; an inactive one if it has no row."""
-        row = await self._store.get_row(ALERTING_TABLE, ALERTING_PARTITION, alert_key(key))
+        row = await self._store.get_row(*ALERTING_PLACE, alert_key(key))
         return StoredAlert(Alert(key.subject, key.rule)) if row is None else _read_alert(row)
 
     async def list_all(self) -> list[StoredAlert]:
         """Return the alerts that are not inactive."""
-        rows = await list_all_rows(
-            self._store, ALERTING_TABLE, ALERTING_PARTITION, after=ALERT_PREFIX, until=end_of(ALERT_PREFIX)
-        )
+        rows = await list_prefix(self._store, ALERT_PREFIX)
         return await run_sized(len(rows), lambda: [_read_alert(row) for row in rows])
 
     async def list_of(self, subject: str) -> list[StoredAlert]:
         """Return the alerts of a subject that are not inactive."""
         prefix = alert_key(AlertKey(subject, ""))
-        rows = await list_all_rows(self._store, ALERTING_TABLE, ALERTING_PARTITION, after=prefix, until=end_of(prefix))
+        rows = await list_prefix(self._store, prefix)
         return [_read_alert(row) for row in rows]
 
     async def write(self, alert: Alert, etag: str) -> StoredAlert:
@@ -133,13 +129,12 @@ class AlertRows:
             RowExists, RowChanged: another process, or a pass of the engine, has changed it: read it again.
         """
         stored = StoredAlert(alert)
-        place = (ALERTING_TABLE, ALERTING_PARTITION, alert_key(stored.key))
+        key = alert_key(stored.key)
         if alert.status is AlertStatus.INACTIVE:
             if etag:
-                await self._store.apply(Delete(*place, etag))
+                await self._store.apply(_delete(key, etag))
             return stored
-        body = ALERTS.encode(alert)
-        (written,) = await self._store.apply(Replace(*place, body, etag) if etag else Insert(*place, body))
+        (written,) = await self._store.apply(put_row(*ALERTING_PLACE, key, ALERTS.encode(alert), etag))
         return StoredAlert(alert, written)
 
 
@@ -160,10 +155,10 @@ def build_transactions(
 ) -> list[Unit]:
     """Return the transactions of a pass in order. Raises StoreError if an incident has too many rows for one."""
     ordered = sorted(steps, key=lambda step: not _is_opening(step))
-    pointers = [[each] for step in ordered for each in _pointers(step)]
+    pointers = [[pointer] for step in ordered for pointer in _pointers(step)]
     incidents = [_rows_of(step, pass_number) for step in ordered]
     deletions = [
-        *([_delete(alert_key(each.key), each.etag)] for each in settled),
+        *([_delete(alert_key(alert.key), alert.etag)] for alert in settled),
         *([_delete(live_key(incident))] for incident in expired),
     ]
     return list(_pack(chain(pointers, incidents, deletions)))
@@ -175,9 +170,9 @@ def _is_opening(step: IncidentStep) -> bool:
 
 def _pointers(step: IncidentStep) -> Iterator[Change]:
     """A row of another subject is in the list of that subject already, or left it and is in the history of both."""
-    known = set() if step.before is None else {member.key.subject for member in step.before.members}
+    subjects_before = set() if step.before is None else {member.key.subject for member in step.before.members}
     for subject in dict.fromkeys(member.key.subject for member in step.incident.members):
-        if subject not in known:
+        if subject not in subjects_before:
             yield _upsert(subject_key(subject, step.incident.id), "1")
 
 
@@ -194,8 +189,8 @@ def _rows_of(step: IncidentStep, pass_number: int) -> list[Change]:
         for part, some in enumerate(_split(step.decisions))
     ]
     notifications = [
-        _insert(outbox_key(each.channel, each.incident, each.number), NOTIFICATIONS.encode(each))
-        for each in step.notifications
+        _insert(outbox_key(said.channel, said.incident, said.number), NOTIFICATIONS.encode(said))
+        for said in step.notifications
     ]
     return [
         _upsert(live_key(incident.id), body),
@@ -231,15 +226,15 @@ def _split(texts: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 
 def _insert(key: str, body: str) -> Change:
-    return Insert(ALERTING_TABLE, ALERTING_PARTITION, key, body)
+    return Insert(*ALERTING_PLACE, key, body)
 
 
 def _upsert(key: str, body: str) -> Change:
-    return Upsert(ALERTING_TABLE, ALERTING_PARTITION, key, body)
+    return Upsert(*ALERTING_PLACE, key, body)
 
 
 def _delete(key: str, etag: str = "") -> Change:
-    return Delete(ALERTING_TABLE, ALERTING_PARTITION, key, etag)
+    return Delete(*ALERTING_PLACE, key, etag)
 
 
 _MEMBER_LENGTH = 200
@@ -275,7 +270,8 @@ class EngineState:
     def resolved(self) -> list[Incident]:
         """The newest first."""
         ended = [incident for incident in self.incidents if not incident.is_open]
-        return sorted(ended, key=lambda each: (each.resolved_at or each.opened_at, each.id), reverse=True)
+        ended.sort(key=lambda incident: (incident.resolved_at or incident.opened_at, incident.id), reverse=True)
+        return ended
 
 
 class EngineRows:
@@ -285,12 +281,12 @@ class EngineRows:
         self._store = store
         self._alerts = AlertRows(store)
 
-    async def read(self, known: EngineState | None = None) -> EngineState:
-        """Return the current state. `known`: the state of a previous read; unchanged incidents are not read again."""
-        row = await self._store.get_row(ALERTING_TABLE, ALERTING_PARTITION, HEAD_KEY)
+    async def read(self, last_read: EngineState | None = None) -> EngineState:
+        """Return the current state. `last_read`: of a previous call; unchanged incidents are not read again."""
+        row = await self._store.get_row(*ALERTING_PLACE, HEAD_KEY)
         head = EngineHead() if row is None else _read_head(row)
-        if known is not None and known.head == head:
-            return EngineState(head, known.incidents, tuple(await self._alerts.list_all()))
+        if last_read is not None and last_read.head == head:
+            return EngineState(head, last_read.incidents, tuple(await self._alerts.list_all()))
         incidents, alerts = await asyncio.gather(self._list_live(), self._alerts.list_all())
         return EngineState(head, tuple(incidents), tuple(alerts))
 
@@ -309,8 +305,7 @@ class EngineRows:
         """
         size = sum(len(step.incident.members) + len(step.decisions) for step in steps)
         for changes in await run_sized(size, build_transactions, steps, settled, expired, head.number + 1):
-            place = (ALERTING_TABLE, ALERTING_PARTITION, HEAD_KEY, encode_head(head.number + 1, at.isoformat()))
-            fence = Replace(*place, head.etag) if head.etag else Insert(*place)
+            fence = put_row(*ALERTING_PLACE, HEAD_KEY, encode_head(head.number + 1, at.isoformat()), head.etag)
             try:
                 etags = await self._store.apply(fence, *changes)
             except (RowChanged, RowExists) as error:
@@ -319,9 +314,7 @@ class EngineRows:
         return head
 
     async def _list_live(self) -> list[Incident]:
-        rows = await list_all_rows(
-            self._store, ALERTING_TABLE, ALERTING_PARTITION, after=LIVE_PREFIX, until=end_of(LIVE_PREFIX)
-        )
+        rows = await list_prefix(self._store, LIVE_PREFIX)
         return [await read_incident(self._store, row) for row in rows]
 
 
@@ -331,7 +324,7 @@ async def read_incident(store: Store, row: Row) -> Incident:
     if not can_have_parts(incident):
         return incident
     prefix = rows_prefix(MEMBERS_PREFIX, incident.id)
-    parts = await list_all_rows(store, ALERTING_TABLE, ALERTING_PARTITION, after=prefix, until=end_of(prefix))
+    parts = await list_prefix(store, prefix)
     bodies = [part.body for part in parts]
     return await run_sized(sum(map(len, bodies)) // _MEMBER_LENGTH, decode_incident, row.body, bodies)
 

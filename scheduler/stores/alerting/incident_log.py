@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 from jobs.incidents.values import AlertDecision, Incident, IncidentStatus, Transition
 from scheduler.stores.alerting.engine import read_incident
 from scheduler.stores.alerting.rows import (
-    ALERTING_PARTITION,
-    ALERTING_TABLE,
+    ALERTING_PLACE,
     DECISION_PREFIX,
     DECISIONS,
     HEAD_KEY,
@@ -26,20 +25,19 @@ from scheduler.stores.alerting.rows import (
     TRANSITIONS,
     UNDELIVERED_PREFIX,
     Codec,
-    end_of,
     is_incident_id,
     list_key,
+    list_prefix,
     reverse_id,
     rows_prefix,
     subject_key,
     subject_prefix,
 )
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Row, Store
-from scheduler.stores.rows import InvalidContinuation, iterate_pages, list_all_rows
+from scheduler.stores.rows import InvalidContinuation, end_of, iterate_pages, list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before
 
 _T = TypeVar("_T")
-_PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 _ENTRY_POSITION = re.compile(r"([\d~]{8,27})\.(\d{1,3})")
 _ROWS_AT_ONCE = 20
 _INCIDENT_PREFIXES = (MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, THREAD_PREFIX, UNDELIVERED_PREFIX)
@@ -69,13 +67,13 @@ class IncidentLog:
 
     async def read_version(self) -> str:
         """Return what each change of an incident replaces: the etag of the head, empty before the first one."""
-        row = await self._store.get_row(*_PLACE, HEAD_KEY)
+        row = await self._store.get_row(*ALERTING_PLACE, HEAD_KEY)
         return "" if row is None else row.etag
 
     async def find(self, incident: str) -> Incident | None:
         if not is_incident_id(incident):
             return None
-        row = await self._store.get_row(*_PLACE, list_key(incident))
+        row = await self._store.get_row(*ALERTING_PLACE, list_key(incident))
         return None if row is None else await read_incident(self._store, row)
 
     async def list_page(
@@ -96,13 +94,13 @@ class IncidentLog:
         prefix = LIST_PREFIX if subject is None else subject_prefix(subject)
         bounds = DueRange(since, until)
         first, end = prefix + max(after, bounds.after), prefix + bounds.end
-        found: list[Incident] = []
+        incidents: list[Incident] = []
         async for incident in self._iterate(prefix, first, end, limit + 1):
             if status is None or incident.status is status:
-                found.append(incident)
-                if len(found) > limit:
+                incidents.append(incident)
+                if len(incidents) > limit:
                     break
-        return _cut(found, limit)
+        return _cut(incidents, limit)
 
     async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[Transition]:
         return await self._read_entries(rows_prefix(TRANSITION_PREFIX, incident), TRANSITIONS, limit, after)
@@ -115,42 +113,42 @@ class IncidentLog:
         return await self._read_between(TRANSITION_PREFIX, TRANSITIONS, first, last)
 
     async def list_decisions_between(self, first: str, last: str) -> dict[str, list[AlertDecision]]:
-        """Return the decisions in the same way."""
+        """Return the decisions of all incidents whose ids are in this range, by incident."""
         return await self._read_between(DECISION_PREFIX, DECISIONS, first, last)
 
     async def _read_between(
         self, beginning: str, codec: Codec[Sequence[_T]], first: str, last: str
     ) -> dict[str, list[_T]]:
-        found: dict[str, list[_T]] = {}
+        entries: dict[str, list[_T]] = {}
         end = end_of(rows_prefix(beginning, last))
-        rows = await list_all_rows(self._store, *_PLACE, after=beginning + first, until=end)
+        rows = await list_all_rows(self._store, *ALERTING_PLACE, after=beginning + first, until=end)
         for row in rows:
             incident = row.key[len(beginning) :].partition("~")[0]
-            found.setdefault(incident, []).extend(codec.decode(row.body))
-        return found
+            entries.setdefault(incident, []).extend(codec.decode(row.body))
+        return entries
 
     async def _read_entries(self, prefix: str, codec: Codec[Sequence[_T]], limit: int, after: str) -> EntryPage[_T]:
         """A row contains several entries. A position is the end of the row's key and a number within the row."""
         position = _ENTRY_POSITION.fullmatch(after) if after else None
         if after and position is None:
             raise InvalidContinuation(after)
-        found: list[tuple[str, _T]] = []
+        entries: list[tuple[str, _T]] = []
         async for row in self._iterate_rows(prefix, "" if position is None else position[1]):
             end = row.key[len(prefix) :]
             for number, entry in enumerate(codec.decode(row.body)):
                 if position is None or end != position[1] or number > int(position[2]):
-                    found.append((f"{end}.{number}", entry))
-            if len(found) > limit:
+                    entries.append((f"{end}.{number}", entry))
+            if len(entries) > limit:
                 break
-        entries = tuple(entry for _, entry in found[:limit])
-        return EntryPage(entries, found[limit - 1][0] if len(found) > limit else "")
+        page = tuple(entry for _, entry in entries[:limit])
+        return EntryPage(page, entries[limit - 1][0] if len(entries) > limit else "")
 
     async def _iterate_rows(self, prefix: str, first: str) -> AsyncIterator[Row]:
         """Yield rows from this one on."""
-        if first and (row := await self._store.get_row(*_PLACE, prefix + first)) is not None:
+        if first and (row := await self._store.get_row(*ALERTING_PLACE, prefix + first)) is not None:
             yield row
-        pages = iterate_pages(self._store, *_PLACE, after=prefix + first, until=end_of(prefix), size=_ROWS_AT_ONCE)
-        async for rows in pages:
+        after, until = prefix + first, end_of(prefix)
+        async for rows in iterate_pages(self._store, *ALERTING_PLACE, after=after, until=until, size=_ROWS_AT_ONCE):
             for row in rows:
                 yield row
 
@@ -158,7 +156,7 @@ class IncidentLog:
         """Delete the incidents that were resolved more than `age_s` ago. Return their number."""
         end = instant_before(now, age_s)
         after, deleted = LIST_PREFIX + DueRange(until=end).after, 0
-        async for rows in iterate_pages(self._store, *_PLACE, after=after, until=end_of(LIST_PREFIX), size=100):
+        async for rows in iterate_pages(self._store, *ALERTING_PLACE, after=after, until=end_of(LIST_PREFIX), size=100):
             for row in rows:
                 incident = await read_incident(self._store, row)
                 if incident.resolved_at is not None and incident.resolved_at <= end:
@@ -171,25 +169,25 @@ class IncidentLog:
         keys = [subject_key(member.key.subject, incident.id) for member in incident.members]
         for beginning in _INCIDENT_PREFIXES:
             prefix = rows_prefix(beginning, incident.id)
-            found = await list_all_rows(self._store, *_PLACE, after=prefix, until=end_of(prefix), bodies=False)
-            keys += [each.key for each in found]
+            rows = await list_prefix(self._store, prefix, bodies=False)
+            keys += [part.key for part in rows]
         keys = [*dict.fromkeys(keys), row.key]
         for start in range(0, len(keys), MAX_ATOMIC_GROUP):
-            await self._store.apply(*(Delete(*_PLACE, key) for key in keys[start : start + MAX_ATOMIC_GROUP]))
+            await self._store.apply(*(Delete(*ALERTING_PLACE, key) for key in keys[start : start + MAX_ATOMIC_GROUP]))
 
     async def _list_open(self, bounds: DueRange, limit: int, after: str) -> IncidentPage:
-        rows = await list_all_rows(self._store, *_PLACE, after=LIVE_PREFIX, until=end_of(LIVE_PREFIX))
-        found = []
+        rows = await list_prefix(self._store, LIVE_PREFIX)
+        incidents = []
         for row in reversed(rows):
             position = reverse_id(row.key[len(LIVE_PREFIX) :])
             if max(after, bounds.after) < position < bounds.end:
                 incident = await read_incident(self._store, row)
                 if incident.is_open:
-                    found.append(incident)
-        return _cut(sorted(found, key=lambda each: reverse_id(each.id)), limit)
+                    incidents.append(incident)
+        return _cut(sorted(incidents, key=lambda incident: reverse_id(incident.id)), limit)
 
     async def _iterate(self, prefix: str, after: str, until: str, size: int) -> AsyncIterator[Incident]:
-        async for rows in iterate_pages(self._store, *_PLACE, after=after, until=until, size=min(size, 100)):
+        async for rows in iterate_pages(self._store, *ALERTING_PLACE, after=after, until=until, size=min(size, 100)):
             if prefix == LIST_PREFIX:
                 for row in rows:
                     yield await read_incident(self._store, row)
@@ -200,6 +198,6 @@ class IncidentLog:
                         yield incident
 
 
-def _cut(found: Sequence[Incident], limit: int) -> IncidentPage:
-    incidents = tuple(found[:limit])
-    return IncidentPage(incidents, reverse_id(incidents[-1].id) if len(found) > limit else "")
+def _cut(incidents: Sequence[Incident], limit: int) -> IncidentPage:
+    page = tuple(incidents[:limit])
+    return IncidentPage(page, reverse_id(page[-1].id) if len(incidents) > limit else "")

@@ -18,8 +18,7 @@ from datetime import datetime
 from jobs.incidents.values import AlertDecision
 from jobs.notifications.port import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
 from scheduler.stores.alerting.rows import (
-    ALERTING_PARTITION,
-    ALERTING_TABLE,
+    ALERTING_PLACE,
     CHANNEL_PREFIX,
     DECISIONS,
     NOTIFICATIONS,
@@ -28,17 +27,16 @@ from scheduler.stores.alerting.rows import (
     Codec,
     channel_key,
     delivery_decision_key,
-    end_of,
     is_incident_id,
+    list_prefix,
     outbox_key,
     outbox_prefix,
     thread_key,
     undelivered_key,
 )
-from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows import InvalidContinuation, list_all_rows
+from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert, put_row
+from scheduler.stores.rows import InvalidContinuation, end_of
 
-_PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 _ATTEMPTED = '{"key":'
 """The start of a row that the delivery has written. A row of the engine is the notification alone."""
 _ROWS: Codec[OutboxRow] = Codec(OutboxRow)
@@ -55,39 +53,39 @@ class OutboxRows:
 
     async def list_channels(self) -> Sequence[str]:
         """Return the channels that have rows, with one request a channel and one more."""
-        found: list[str] = []
+        channels: list[str] = []
         after, end = OUTBOX_PREFIX, end_of(OUTBOX_PREFIX)
-        while rows := await self._store.list_rows(*_PLACE, after=after, until=end, limit=1, bodies=False):
-            found.append(rows[0].key.split("~", 2)[1])
-            after = end_of(outbox_prefix(found[-1]))
-        return found
+        while rows := await self._store.list_rows(*ALERTING_PLACE, after=after, until=end, limit=1, bodies=False):
+            channels.append(rows[0].key.split("~", 2)[1])
+            after = end_of(outbox_prefix(channels[-1]))
+        return channels
 
     async def count_waiting(self) -> Mapping[str, int]:
         """Return the number of rows that wait, by channel; channels without rows are absent."""
-        rows = await list_all_rows(self._store, *_PLACE, after=OUTBOX_PREFIX, until=end_of(OUTBOX_PREFIX), bodies=False)
+        rows = await list_prefix(self._store, OUTBOX_PREFIX, bodies=False)
         return Counter(row.key.split("~", 2)[1] for row in rows)
 
     async def list_rows(self, channel: str, limit: int) -> Sequence[OutboxRow]:
         prefix = outbox_prefix(channel)
-        rows = await self._store.list_rows(*_PLACE, after=prefix, until=end_of(prefix), limit=limit)
+        rows = await self._store.list_rows(*ALERTING_PLACE, after=prefix, until=end_of(prefix), limit=limit)
         return [_read_outbox_row(row) for row in rows]
 
     async def read_channel(self, channel: str) -> ChannelState:
-        row = await self._store.get_row(*_PLACE, channel_key(channel))
+        row = await self._store.get_row(*ALERTING_PLACE, channel_key(channel))
         return ChannelState(channel) if row is None else _read_channel(row)
 
     async def list_channel_states(self) -> list[ChannelState]:
         """Return the states of all channels that messages were sent to, or should have been."""
-        rows = await list_all_rows(self._store, *_PLACE, after=CHANNEL_PREFIX, until=end_of(CHANNEL_PREFIX))
+        rows = await list_prefix(self._store, CHANNEL_PREFIX)
         return [_read_channel(row) for row in rows]
 
     async def list_undelivered(self) -> list[UndeliveredNotification]:
         """Return the dead letters, oldest incident first. They are deleted with their incidents."""
-        rows = await list_all_rows(self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX))
+        rows = await list_prefix(self._store, UNDELIVERED_PREFIX)
         return [_UNDELIVERED.decode(row.body) for row in rows]
 
     async def read_thread(self, channel: str, incident: str) -> ChannelThread | None:
-        row = await self._store.get_row(*_PLACE, thread_key(incident, channel))
+        row = await self._store.get_row(*ALERTING_PLACE, thread_key(incident, channel))
         return None if row is None else _THREADS.decode(row.body)
 
     async def commit(self, changes: OutboxChanges) -> ChannelState:
@@ -97,40 +95,39 @@ class OutboxRows:
             RowChanged: another process has changed the channel or a row.
         """
         state = changes.channel
-        place = (*_PLACE, channel_key(state.channel), _CHANNELS.encode(replace(state, etag=None)))
-        fence = Insert(*place) if state.etag is None else Replace(*place, state.etag)
+        body = _CHANNELS.encode(replace(state, etag=None))
+        fence = put_row(*ALERTING_PLACE, channel_key(state.channel), body, state.etag)
         try:
             etags = await self._store.apply(fence, *_list_changes(changes))
         except RowExists as error:
-            raise RowChanged(*_PLACE, error.key) from error
+            raise RowChanged(*ALERTING_PLACE, error.key) from error
         return replace(state, etag=etags[0])
 
 
 def _list_changes(changes: OutboxChanges) -> Iterator[Change]:
     for row in changes.deleted:
-        yield Delete(*_PLACE, row.key, row.etag)
+        yield Delete(*ALERTING_PLACE, row.key, row.etag)
     for row in changes.replaced:
-        yield Replace(*_PLACE, row.key, _encode(row), row.etag)
+        yield Replace(*ALERTING_PLACE, row.key, _encode(row), row.etag)
     for row in changes.inserted:
-        yield Insert(*_PLACE, _key_of(row), _encode(row))
+        yield Insert(*ALERTING_PLACE, _key_of(row), _encode(row))
     for thread in changes.threads:
-        yield Upsert(*_PLACE, thread_key(thread.incident, thread.channel), _THREADS.encode(thread))
+        yield Upsert(*ALERTING_PLACE, thread_key(thread.incident, thread.channel), _THREADS.encode(thread))
     for incident, decisions in _by_incident(changes.decisions).items():
         microseconds = round(decisions[0].at.timestamp() * 1_000_000)
         key = delivery_decision_key(incident, microseconds, secrets.randbelow(10**10))
-        yield Insert(*_PLACE, key, DECISIONS.encode(decisions))
+        yield Insert(*ALERTING_PLACE, key, DECISIONS.encode(decisions))
     for letter in changes.dead_letters:
         said = letter.notification
-        yield Upsert(
-            *_PLACE, undelivered_key(said.incident, said.number, letter.channels[0]), _UNDELIVERED.encode(letter)
-        )
+        key = undelivered_key(said.incident, said.number, letter.channels[0])
+        yield Upsert(*ALERTING_PLACE, key, _UNDELIVERED.encode(letter))
 
 
 def _by_incident(decisions: Sequence[AlertDecision]) -> dict[str, list[AlertDecision]]:
-    found: defaultdict[str, list[AlertDecision]] = defaultdict(list)
+    decisions_of: defaultdict[str, list[AlertDecision]] = defaultdict(list)
     for decision in decisions:
-        found[decision.incident].append(decision)
-    return found
+        decisions_of[decision.incident].append(decision)
+    return decisions_of
 
 
 def _key_of(row: OutboxRow) -> str:
@@ -195,35 +192,31 @@ class UndeliveredRows:
         start = _parse_id(after) if after else ("", 0)
         if start is None:
             raise InvalidContinuation(after)
-        rows = await list_all_rows(self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX))
+        rows = await list_prefix(self._store, UNDELIVERED_PREFIX)
         end = f"~{channel}"
-        found = (_read_letter(row) for row in rows if row.key.endswith(end))
-        return sorted((each for each in found if each.position > start), key=lambda each: each.position)
+        letters = (_read_letter(row) for row in rows if row.key.endswith(end))
+        return sorted((letter for letter in letters if letter.position > start), key=lambda letter: letter.position)
 
     async def find(self, channel: str, letter_id: str) -> StoredLetter | None:
         parts = _parse_id(letter_id)
         if parts is None:
             return None
-        row = await self._store.get_row(*_PLACE, undelivered_key(*parts, channel))
+        row = await self._store.get_row(*ALERTING_PLACE, undelivered_key(*parts, channel))
         return None if row is None else _read_letter(row)
 
     async def count(self) -> Mapping[str, int]:
         """Return their number by channel; channels without any are absent."""
-        rows = await list_all_rows(
-            self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX), bodies=False
-        )
+        rows = await list_prefix(self._store, UNDELIVERED_PREFIX, bodies=False)
         return Counter(row.key.rpartition("~")[2] for row in rows)
 
     async def list_channels_by_incident(self) -> Mapping[str, frozenset[str]]:
         """Return the channels that could not deliver something, by incident; incidents without any are absent."""
-        rows = await list_all_rows(
-            self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX), bodies=False
-        )
-        found: defaultdict[str, set[str]] = defaultdict(set)
+        rows = await list_prefix(self._store, UNDELIVERED_PREFIX, bodies=False)
+        channels_of: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
             incident, _, channel = row.key[len(UNDELIVERED_PREFIX) :].split("~", 2)
-            found[incident].add(channel)
-        return {incident: frozenset(channels) for incident, channels in found.items()}
+            channels_of[incident].add(channel)
+        return {incident: frozenset(channels) for incident, channels in channels_of.items()}
 
     async def retry(self, stored: StoredLetter, now: datetime, actor: str) -> None:
         """Put it into the outbox of its channel again, unless that contains it.
@@ -231,7 +224,7 @@ class UndeliveredRows:
         Raises RowChanged: another process has retried or discarded it.
         """
         said = replace(stored.letter.notification, channel=stored.channel, due_at=now)
-        row = Insert(*_PLACE, outbox_key(said.channel, said.incident, said.number), NOTIFICATIONS.encode(said))
+        row = Insert(*ALERTING_PLACE, outbox_key(said.channel, said.incident, said.number), NOTIFICATIONS.encode(said))
         text = f"is sent to {stored.channel} again, as {actor} has requested"
         try:
             await self._store.apply(_delete(stored), row, _decide(stored, "retried", text, now))
@@ -251,14 +244,15 @@ def _parse_id(text: str) -> tuple[str, int] | None:
 
 
 def _delete(stored: StoredLetter) -> Change:
-    return Delete(*_PLACE, stored.key, stored.etag)
+    return Delete(*ALERTING_PLACE, stored.key, stored.etag)
 
 
 def _decide(stored: StoredLetter, code: str, text: str, now: datetime) -> Change:
     said = stored.letter.notification
     inputs = {"channel": stored.channel, "number": str(said.number), "error": stored.letter.error}
     key = delivery_decision_key(said.incident, round(now.timestamp() * 1_000_000), secrets.randbelow(10**10))
-    return Insert(*_PLACE, key, DECISIONS.encode([AlertDecision(said.incident, now, code, text, inputs=inputs)]))
+    decision = AlertDecision(said.incident, now, code, text, inputs=inputs)
+    return Insert(*ALERTING_PLACE, key, DECISIONS.encode([decision]))
 
 
 def _read_letter(row: Row) -> StoredLetter:

@@ -35,14 +35,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Member, Notification, Transition
-from scheduler.stores.port import StoreDamaged
-from scheduler.stores.rows import decode_json, encode_json
-from scheduler.stores.runs.keys import PREFIX_END
+from scheduler.stores.port import Row, Store, StoreDamaged
+from scheduler.stores.rows import decode_json, encode_json, end_of, list_all_rows
 
 _T = TypeVar("_T")
 
 ALERTING_TABLE = "alerting"
 ALERTING_PARTITION = "all"
+ALERTING_PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 HEAD_KEY = "h"
 ALERT_PREFIX, LIVE_PREFIX, LIST_PREFIX, SUBJECT_PREFIX = "a~", "o~", "i~", "j~"
 MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, OUTBOX_PREFIX = "m~", "e~", "d~", "n~"
@@ -98,7 +98,7 @@ def transition_key(incident: str, number: int) -> str:
 
 
 def decision_key(incident: str, at: datetime, pass_number: int, part: int) -> str:
-    """Like delivery_decision_key, so that the decisions of passes and deliveries are in the order of time."""
+    """Return the key of the decisions of a pass: those of passes and deliveries together are in the order of time."""
     return delivery_decision_key(incident, round(at.timestamp() * 1_000_000), pass_number % 10**7 * 1000 + part)
 
 
@@ -132,8 +132,11 @@ def rows_prefix(beginning: str, incident: str) -> str:
     return f"{beginning}{incident}~"
 
 
-def end_of(prefix: str) -> str:
-    return prefix + PREFIX_END
+async def list_prefix(store: Store, prefix: str, *, bodies: bool = True) -> list[Row]:
+    """Return all rows whose keys have this beginning. Raises StoreUnavailable."""
+    return await list_all_rows(
+        store, ALERTING_TABLE, ALERTING_PARTITION, after=prefix, until=end_of(prefix), bodies=bodies
+    )
 
 
 INLINE_MEMBERS = 1000

@@ -122,13 +122,13 @@ def format_body(operations: Sequence[str]) -> bytes:
 def parse_response(answer: bytes, operations: int) -> Etags | TransactionRefusal:
     """Parse the body of an accepted request (202). Etags in the order of the operations, "" for a delete."""
     parts = answer.split(b"--changesetresponse")[1:-1]
-    statuses = [int(found[1]) for part in parts if (found := _STATUS.search(part))]
+    statuses = [int(match[1]) for part in parts if (match := _STATUS.search(part))]
     if refused := [status for status in statuses if status >= 300]:
-        found = _INDEX.search(answer)
-        return TransactionRefusal(refused[0], int(found[1]) if found else None)
+        match = _INDEX.search(answer)
+        return TransactionRefusal(refused[0], int(match[1]) if match else None)
     if len(statuses) != operations:
         return TransactionRefusal(500)
-    return tuple([found[1].decode() if (found := _ETAG.search(part)) else "" for part in parts])
+    return tuple([match[1].decode() if (match := _ETAG.search(part)) else "" for part in parts])
 
 
 def _entity_json(entity: Mapping[str, Any]) -> str:

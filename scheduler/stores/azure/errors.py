@@ -112,13 +112,13 @@ class LostAnswers:
         async with self._search_slot():
             if len(rows) <= MAX_ROWS_READ_SINGLY:
                 return await self._read_rows(client, rows)
-            found, is_all = await self._query_rows(client, rows)
-            left = [] if is_all else [row for row in rows if row.mark not in found]
-            if left and not found:
+            etags, is_all = await self._query_rows(client, rows)
+            missing = [] if is_all else [row for row in rows if row.mark not in etags]
+            if missing and not etags:
                 # One row decides for the whole transaction.
-                found |= await self._read_rows(client, left[:1])
-                left = left[1:] if found else []
-            return found | await self._read_rows(client, left)
+                etags |= await self._read_rows(client, missing[:1])
+                missing = missing[1:] if etags else []
+            return etags | await self._read_rows(client, missing)
 
     async def wait_before_resend(self) -> None:
         """Wait before a transaction is sent again, so that those that failed together do not return together."""
@@ -149,14 +149,14 @@ class LostAnswers:
             select=["RowKey", "Mark"],
             **_OPTIONS,
         ).by_page()
-        found: dict[str, str] = {}
+        etags: dict[str, str] = {}
         for _ in range(MAX_SEARCH_PAGES):
             try:
                 page = await anext(pages)
             except StopAsyncIteration:
-                return found, True
-            found |= _etags_by_mark([entity async for entity in page], expected)
-        return found, len(found) == len(rows)
+                return etags, True
+            etags |= _etags_by_mark([entity async for entity in page], expected)
+        return etags, len(etags) == len(rows)
 
     async def _read_rows(self, client: TableClient, rows: Iterable[MarkedRow]) -> dict[str, str]:
         places = asyncio.Semaphore(SEARCH_READS_AT_ONCE)

@@ -114,14 +114,14 @@ class AzureTableScan:
         return schema_of_ping(await self.get_row(*PING_ROW))
 
     async def count_rows(self) -> Mapping[str, int | None]:
-        found: dict[str, int | None] = {}
+        tables: dict[str, int | None] = {}
         try:
             async for item in self._service.list_tables():
                 if item.name.startswith(self._prefix):
-                    found[self._known.get(item.name, item.name)] = None
+                    tables[self._known.get(item.name, item.name)] = None
         except AzureError as error:
             raise to_store_error(f"{self._prefix}*", error) from error
-        return found
+        return tables
 
     async def get_row(self, table: str, partition: str, key: str) -> Row | None:
         client = self._service.get_table_client(azure_table_name(self._prefix, table))

@@ -122,7 +122,7 @@ class AzureTablesStore:
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
         client = await self._table_client(table)
-        found = client.query_entities(
+        entities = client.query_entities(
             "PartitionKey eq @partition and RowKey gt @after" + (" and RowKey lt @until" if until else ""),
             parameters={"partition": escape_key(partition), "after": escape_key(after), "until": escape_key(until)},
             results_per_page=limit,
@@ -131,7 +131,7 @@ class AzureTablesStore:
         rows: list[Row] = []
         try:
             # A page may be empty and still not be the last one; the iterator continues until it is.
-            async for entity in found:
+            async for entity in entities:
                 rows.append(to_row(entity, _etag_of(entity)))
                 if len(rows) == limit:
                     break

@@ -212,18 +212,18 @@ class TableTransaction:
         sought = [write for write in writes if write.etag is None]
         try:
             if refused is not None:
-                found = await self._recovery.find_written(self._client, [refused.marked_row])
-                if not found:
+                etags = await self._recovery.find_written(self._client, [refused.marked_row])
+                if not etags:
                     return False
                 sought = [write for write in sought if write is not refused]
-                refused.etag = found[refused.mark]
-            found = await self._recovery.find_written(self._client, [write.marked_row for write in sought])
+                refused.etag = etags[refused.mark]
+            etags = await self._recovery.find_written(self._client, [write.marked_row for write in sought])
         except AzureError as error:
             _fail_all(steps, to_store_error(self._table, error))
             return True
         for write in sought:
-            write.etag = found.get(write.mark)
-        return bool(found) or refused is not None
+            write.etag = etags.get(write.mark)
+        return bool(etags) or refused is not None
 
 
 def _fail_all(steps: Sequence[AtomicGroup], error: StoreError) -> None:
@@ -252,14 +252,14 @@ class TransactionQueues:
     async def submit(self, steps: Sequence[AtomicGroup]) -> None:
         """Make groups that may share a transaction. Cancelling the caller does not stop them."""
         place = steps[0].partition_id
-        made: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[place].append((steps, made))
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[place].append((steps, committed))
         if self._in_flight[place] < TRANSACTIONS_PER_PARTITION:
             self._in_flight[place] += 1
             task = asyncio.get_running_loop().create_task(self._process_partition(place))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        await made
+        await committed
 
     async def aclose(self) -> None:
         """Wait for the transactions in flight."""
@@ -284,13 +284,13 @@ class TransactionQueues:
         except BaseException as raised:
             # Whichever error it is, no caller must wait without end.
             error = raised
-        for _, made in packs:
-            if made.done():
+        for _, committed in packs:
+            if committed.done():
                 continue  # its caller was cancelled
             if error is None:
-                made.set_result(None)
+                committed.set_result(None)
             else:
-                made.set_exception(error)
+                committed.set_exception(error)
 
     def _next_batch(self, place: _PartitionId) -> Sequence[_WaitingGroups]:
         """Return the first waiting groups that fit into one transaction; none if none wait."""

@@ -225,8 +225,8 @@ def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
     return body
 
 
-def _have_same_failure(one: Attempt, other: Attempt) -> bool:
-    return (one.failures, one.body) == (other.failures, other.body)
+def _have_same_failure(first: Attempt, second: Attempt) -> bool:
+    return (first.failures, first.body) == (second.failures, second.body)
 
 
 def _failure_parts(failure: Failure) -> list[str]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Change, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
@@ -24,7 +25,7 @@ from scheduler.stores.runs.codec import (
     read_run_row,
     replace_open_changes,
 )
-from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, RunKey, reverse_ms
+from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, OPEN_PREFIX, RunKey, reverse_ms
 from scheduler.stores.runs.open_runs import AlreadyClaimed, Claim, decode_unfinished, list_history_between
 
 MAX_DUE_SPAN = timedelta(minutes=1)
@@ -75,17 +76,17 @@ class _ClaimAttempt:
     lease_until: datetime
     key: RunKey
     body: str
-    found: RunRecord | None = None
+    existing: RunRecord | None = None
 
     def changes(self) -> Sequence[Change]:
         return (
             insert_open_changes(self.key, self.body)
-            if self.found is None
-            else replace_open_changes(self.key, self.body, self.found.etag)
+            if self.existing is None
+            else replace_open_changes(self.key, self.body, self.existing.etag)
         )
 
     def claim(self, owner: str, etag: str) -> Claim:
-        dead = self.found is not None and self.found.state is RunState.RUNNING
+        dead = self.existing is not None and self.existing.state is RunState.RUNNING
         return Claim(self.ticket, owner, self.lease_until, etag, is_takeover=dead)
 
 
@@ -96,7 +97,7 @@ class RunClaims:
     async def claim_all(
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """See Runs.claim_all."""
+        """Claim each ticket, with its own lease; results in the same order. One failure does not affect others."""
         answers: dict[int, Claim | AlreadyClaimed | StoreError] = {}
         trying: dict[int, _ClaimAttempt] = {}
         for number, (ticket, lease_until) in enumerate(requests):
@@ -122,13 +123,13 @@ class RunClaims:
         tries = 0
         while trying and tries < _MAX_TRIES:
             tries += 1
-            results = await self._store.apply_each([one.changes() for one in trying.values()])
+            results = await self._store.apply_each([attempt.changes() for attempt in trying.values()])
             refused: dict[int, _ClaimAttempt] = {}
-            for (number, one), result in zip(trying.items(), results, strict=True):
+            for (number, attempt), result in zip(trying.items(), results, strict=True):
                 if not isinstance(result, StoreError):
-                    answers[number] = one.claim(owner, result[0])
+                    answers[number] = attempt.claim(owner, result[0])
                 elif isinstance(result, RowExists | RowChanged):
-                    refused[number] = one
+                    refused[number] = attempt
                 else:
                     answers[number] = result
             trying = await self._select_claimable(refused, now, answers) if refused else {}
@@ -147,19 +148,19 @@ class RunClaims:
         """
         first, last = min(attempts), max(attempts)
         await self._claim_attempts({number: attempts[number] for number in (first, last)}, owner, now, answers)
-        rest = {number: one for number, one in attempts.items() if number not in (first, last)}
+        rest = {number: attempt for number, attempt in attempts.items() if number not in (first, last)}
         if not (isinstance(answers[first], AlreadyClaimed) or isinstance(answers[last], AlreadyClaimed)):
             return rest
         try:
-            there = await find_existing(self._store, [one.key for one in rest.values()])
+            existing = await find_existing(self._store, [attempt.key for attempt in rest.values()])
         except StoreError as error:
             answers |= dict.fromkeys(rest, error)
             return {}
         claimable: dict[int, _ClaimAttempt] = {}
-        for number, one in rest.items():
-            record = there.get(one.key)
+        for number, attempt in rest.items():
+            record = existing.get(attempt.key)
             if record is None or (record.state is not RunState.FINISHED and _is_claimable(record, now)):
-                claimable[number] = one
+                claimable[number] = attempt
             else:
                 answers[number] = AlreadyClaimed(record)
         return claimable
@@ -171,17 +172,17 @@ class RunClaims:
         answers: dict[int, Claim | AlreadyClaimed | StoreError],
     ) -> dict[int, _ClaimAttempt]:
         """Of tickets whose runs exist, return those that can be claimed; the others are answered."""
-        found = await asyncio.gather(*(self._read_record(one.key) for one in refused.values()))
+        records = await asyncio.gather(*(self._read_record(attempt.key) for attempt in refused.values()))
         claimable: dict[int, _ClaimAttempt] = {}
-        for (number, one), record in zip(refused.items(), found, strict=True):
+        for (number, attempt), record in zip(refused.items(), records, strict=True):
             if isinstance(record, StoreError):
                 answers[number] = record
                 continue
             # The answer unless another try follows.
             answers[number] = AlreadyClaimed(record)
             if _is_claimable(record, now):
-                one.found = record
-                claimable[number] = one
+                attempt.existing = record
+                claimable[number] = attempt
         return claimable
 
     async def _read_record(self, key: RunKey) -> RunRecord | StoreError:

@@ -85,6 +85,7 @@ def encode_open(ticket: Ticket, state: RunState, owner: str = "", lease_until: d
 
 
 def encode_finished(run: Run) -> str:
+    """Return the body of a finished run's row."""
     body = _ticket_body(run.outcome.value, run.trigger, run.generation, run.correlation_id, run.id)
     body[COUNTED] = 1
     body["start"] = to_microseconds(run.started_at)

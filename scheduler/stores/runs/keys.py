@@ -18,14 +18,13 @@ from zlib import crc32
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import format_run_instant
 from jobs.runs import Run, Ticket, split_run_id
+from scheduler.stores.rows import PREFIX_END
 
 HISTORY_TABLE = "history"
 SHARD_COUNT = 4
 SHARD_NAMES: tuple[str, ...] = tuple([str(number) for number in range(SHARD_COUNT)])
 RUN_PREFIX, OPEN_PREFIX, DONE_PREFIX = "r~", "o~", "d~"
 """Beginnings of keys."""
-PREFIX_END = "~"
-"""Sorts after everything that follows the beginning of a key, and does not occur in a job's name."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

@@ -15,17 +15,9 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats import format_instant
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import Row, Store, StoreError
-from scheduler.stores.rows import list_all_rows
+from scheduler.stores.rows import PREFIX_END, list_all_rows
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
-from scheduler.stores.runs.keys import (
-    HISTORY_TABLE,
-    OPEN_PREFIX,
-    PREFIX_END,
-    SHARD_NAMES,
-    RunKey,
-    job_prefix,
-    shard_of_job,
-)
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey, job_prefix, shard_of_job
 from scheduler.turns import convert_each
 
 
@@ -88,13 +80,13 @@ class OpenRun:
 
 async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
     """Return pointers to the open runs of all jobs, newest due instant first."""
-    found = await asyncio.gather(
+    shards = await asyncio.gather(
         *(
             list_history_between(store, name, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=bodies)
             for name in SHARD_NAMES
         )
     )
-    return sorted((row for rows in found for row in rows), key=lambda row: RunKey.from_row_key(row.key).sort_key)
+    return sorted((row for rows in shards for row in rows), key=lambda row: RunKey.from_row_key(row.key).sort_key)
 
 
 async def list_open_rows_of_jobs(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:

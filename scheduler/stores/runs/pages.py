@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import MAX_PAGE, Row, Store
-from scheduler.stores.rows import InvalidContinuation
+from scheduler.stores.rows import PREFIX_END, InvalidContinuation
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
-    PREFIX_END,
     RUN_PREFIX,
     SHARD_COUNT,
     SHARD_NAMES,
@@ -95,7 +94,7 @@ class RunPager:
         due: DueRange = ANY_TIME,
         matches_job: JobMatcher | None = None,
     ) -> RunPage:
-        """See Runs.list_page. `status`: an outcome, or an unfinished state. Raises ValueError."""
+        """Return a page of runs. `status`: an outcome, or an unfinished state. Raises ValueError."""
         if limit < 1:
             raise ValueError(f"the limit of a page must be 1 or more, not {limit}")
         if job is not None and matches_job is not None and not matches_job(job):
@@ -106,7 +105,7 @@ class RunPager:
         return await self._read_page_of_all(_Criteria(status, due, matches_job), limit, place)
 
     async def list_states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
-        """See Runs.list_states_between."""
+        """Return the outcome or the state of each run of the job that was due in [since, until], by id."""
         first = job_prefix(RUN_PREFIX, job)
         # Newest first: from the last key of the instant after the newest.
         after, end = first + reverse_ms(until + _MILLISECOND) + PREFIX_END, first + reverse_ms(since) + PREFIX_END

@@ -16,8 +16,9 @@ from itertools import islice
 
 from jobs.runs import Outcome, Run
 from scheduler.stores.port import Row, Store
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.codec import RunRecord, RunState, can_be_latest, decode_record
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, DueRange, RunKey, job_prefix, shard_of_job
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, DueRange, RunKey, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import (
     OpenRun,
     decode_unfinished,
@@ -54,19 +55,19 @@ class LatestRunCache:
         self._cached: dict[str, _CachedRow] = {}
 
     async def find_all(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
-        """See Runs.find_latest_of_jobs."""
-        found: dict[str, RunRecord] = {}
+        """Return the newest finished run, not a backfill, of each job that has one."""
+        latest: dict[str, RunRecord] = {}
         names = iter(jobs)
         while some := list(islice(names, _JOBS_AT_ONCE)):
             now = self._monotonic()
             await asyncio.gather(*(self._refresh(job) for job in some if self._is_stale(job, now)))
             rows = [(job, row) for job in some if (row := self._cached[job].row) is not None]
             records = await convert_each(decode_record, (row for _, row in rows))
-            found.update((job, record) for (job, _), record in zip(rows, records, strict=True))
-        return found
+            latest.update((job, record) for (job, _), record in zip(rows, records, strict=True))
+        return latest
 
     async def read_newest(self, job: str) -> RunRecord | None:
-        """See Runs.find_latest."""
+        """Return the newest finished run of a job, not a backfill, from the store."""
         row = await self._newest_finished(job)
         return None if row is None else decode_record(row)
 
@@ -218,11 +219,6 @@ class RunReads:
         No bodies are read, so this costs little, however many exist.
         """
         return await list_open_keys(self._store, shard)
-
-    async def list_running(self, job: str) -> Sequence[RunRecord]:
-        """Return the job's claimed runs, newest first; the lease of some may have ended."""
-        records = decode_unfinished(await list_open_rows_of_jobs(self._store, job))
-        return [record for record in records if record.state is RunState.RUNNING]
 
     async def find_latest(self, job: str, *, fresh: bool = False) -> RunRecord | None:
         """Return the job's newest finished run that is not a backfill. `fresh`: read from the store, whichever process

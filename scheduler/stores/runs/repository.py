@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import MAX_PAGE, Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.claiming import RunClaims
 from scheduler.stores.runs.codec import (
     RunRecord,
@@ -38,7 +39,6 @@ from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
     OPEN_PREFIX,
-    PREFIX_END,
     RUN_PREFIX,
     SHARD_NAMES,
     RunKey,
@@ -98,7 +98,7 @@ class RunRetention:
         self._finished[job] = (finished or 0) + 1
 
     async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
-        """See Runs.prune."""
+        """Delete runs that are too old, and those beyond the newest `runs_per_job` of a job. Return how many."""
         oldest = instant_before(now, age_s)
         end = reverse_ms(oldest)
         deleted = 0
@@ -148,7 +148,8 @@ class RunRetention:
 
     async def _delete_excess(self, job: str, number: int) -> int:
         # Open runs do not count as excess: they will still be finished.
-        going = {RunKey.from_row_key(row.key) for row in await list_open_rows_of_jobs(self._store, job, bodies=False)}
+        pointers = await list_open_rows_of_jobs(self._store, job, bodies=False)
+        open_runs = {RunKey.from_row_key(row.key) for row in pointers}
         deleted = 0
         partition, until = shard_of_job(job), job_prefix(RUN_PREFIX, job) + PREFIX_END
         after = await self._find_key_of_newest(job, number)
@@ -157,7 +158,7 @@ class RunRetention:
                 HISTORY_TABLE, partition, after=after, until=until, limit=DELETE_BATCH, bodies=False
             )
         ):
-            over = [key for row in rows if (key := RunKey.from_row_key(row.key)) not in going]
+            over = [key for row in rows if (key := RunKey.from_row_key(row.key)) not in open_runs]
             if over:
                 await self._delete_rows(partition, [row for key in over for row in (key.run_key, key.done_key)])
             deleted += len(over)

@@ -65,7 +65,7 @@ def shrink_run_to_fit(run: Run, encode: Callable[[Run], str]) -> tuple[str, str]
 
 
 def shrink_letter_to_fit(letter: _L, encode: Callable[[_L], str]) -> tuple[str, str]:
-    """Return the same for a dead letter, whose reason ends with the sentence."""
+    """Return a dead letter as a text that fits into a row, and a sentence about what was cut, part of its reason."""
     return _shrink_to_fit(letter, encode, _CUTS_OF_LETTER, _add_to_reason)
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Delete, Replace, Row, RowChanged, Store, StoreError, StoreUnavailable, Upsert
-from scheduler.stores.rows import iterate_pages
+from scheduler.stores.rows import PREFIX_END, iterate_pages
 from scheduler.stores.runs.codec import (
     RunRecord,
     RunState,
@@ -28,7 +28,7 @@ from scheduler.stores.runs.codec import (
     encode_unacknowledged,
     read_run_row,
 )
-from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, SHARD_NAMES, RunKey
 from scheduler.stores.runs.open_runs import Claim, ClaimLost, RunResult
 from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 
@@ -65,7 +65,7 @@ class RunTransitions:
         self._counting = counting
 
     async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
-        """See Runs.renew_all."""
+        """Extend the leases; results in the same order, ClaimLost among them."""
         steps = []
         for claim in claims:
             body = encode_open(claim.ticket, RunState.RUNNING, claim.owner, lease_until)
@@ -77,7 +77,7 @@ class RunTransitions:
         ]
 
     async def release(self, claim: Claim) -> RunRecord:
-        """See Runs.release."""
+        """Give up the run unfinished, for any process to claim. Raises ClaimLost."""
         (answer,) = await self._apply_transitions(
             [_to_open(claim, encode_open(claim.ticket, RunState.QUEUED))], self._apply_open
         )
@@ -86,7 +86,7 @@ class RunTransitions:
         return RunRecord(claim.ticket, RunState.QUEUED, "", None, None, answer)
 
     async def finish_all(self, results: Sequence[RunResult]) -> Sequence[Row | StoreError]:
-        """See Runs.finish_all. Return the rows of the finished runs."""
+        """Finish each run; None, or the error, in the same order. Return the rows of the finished runs."""
         steps = [_to_finished(end) for end in results]
         answers = await self._apply_transitions(steps, self._apply_finished)
         return [
@@ -173,7 +173,7 @@ async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
 async def take_over_all(
     store: Store, requests: Sequence[tuple[RunRecord, datetime]], owner: str
 ) -> Sequence[Claim | StoreError | None]:
-    """See Runs.take_over_all."""
+    """Claim runs that are listed as open, whichever owner they have; None: the run has changed since."""
     steps: list[Sequence[Change]] = []
     for record, lease_until in requests:
         key, body = RunKey.for_ticket(record.ticket), encode_open(record.ticket, RunState.RUNNING, owner, lease_until)
@@ -190,7 +190,7 @@ async def take_over_all(
 async def finish_open_all(
     counting: RunCounting, ended: Sequence[tuple[RunRecord, Run]]
 ) -> Sequence[Row | StoreError | None]:
-    """See Runs.finish_open_all. Return the rows of the finished runs."""
+    """Finish runs that are listed as open, whichever owner they have. Return the rows of the finished runs."""
     steps: list[FinishingChanges] = []
     rows: list[Row] = []
     for record, run in ended:

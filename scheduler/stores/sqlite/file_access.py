@@ -142,12 +142,12 @@ class SqliteWriter:
                 # Most applies succeed, so the savepoints that separate them are set only after one has failed.
                 return self._transaction(self._apply_or_undo, group)
         except sqlite3.Error as error:
-            found = to_store_error(self._path, error)
-            if isinstance(found, StoreDamaged) and len(group) > 1:
+            store_error = to_store_error(self._path, error)
+            if isinstance(store_error, StoreDamaged) and len(group) > 1:
                 # The damaged page of one apply must not prevent the others.
                 return [answer for changes in group for answer in self.process([changes])]
-            self._on_error(found)
-            return [found for _ in group]
+            self._on_error(store_error)
+            return [store_error for _ in group]
 
     def _transaction(
         self, apply: Callable[[ChangeGroup], Etags | Exception], group: Sequence[ChangeGroup]

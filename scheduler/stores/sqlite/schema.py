@@ -193,13 +193,16 @@ def require_readable(connection: sqlite3.Connection, migrations: Sequence[Migrat
     return marks
 
 
-def count_opening(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
-    """Return a number that no other opening of this file for writing has had. `known`: migrations of this program."""
+def count_opening(connection: sqlite3.Connection, supported: int = len(MIGRATIONS)) -> int:
+    """Return a number that no other opening of this file for writing has had.
+
+    `supported`: the number of migrations of this program.
+    """
     connection.execute("BEGIN IMMEDIATE")
     (number,) = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'opened' RETURNING value").fetchone()
     marks = read_marks(connection)
     # Otherwise an older program has written, and a tool must not hide that from the next scheduler.
-    if known >= marks.expanded and number - 1 == marks.written:
+    if supported >= marks.expanded and number - 1 == marks.written:
         _write_mark(connection, "written", number)
     connection.execute("COMMIT")
     return int(number)
@@ -214,10 +217,10 @@ def _write_mark(connection: sqlite3.Connection, name: str, value: int) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
 
-def _refuse_newer(version: int, known: int) -> None:
-    if version > known:
+def _refuse_newer(version: int, supported: int) -> None:
+    if version > supported:
         raise StoreUnavailable(
-            f"the store has schema version {version}, this program knows {known} at most: "
+            f"the store has schema version {version}, this program knows {supported} at most: "
             "it was written by a newer version; run that one, or use another file"
         )
 

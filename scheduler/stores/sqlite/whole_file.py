@@ -117,12 +117,12 @@ class FileCheck:
     async def run(self) -> None:
         """Check the file. Raises nothing; a check that is cancelled or times out finds nothing."""
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[str] = loop.create_future()
+        result: asyncio.Future[str] = loop.create_future()
         # A daemon: a disk that hangs must not delay the end of the program.
-        Thread(target=self._check_in_thread, args=(loop, found), name="store-check", daemon=True).start()
+        Thread(target=self._check_in_thread, args=(loop, result), name="store-check", daemon=True).start()
         try:
             async with asyncio.timeout(FILE_CHECK_TIMEOUT):
-                finding = await found
+                finding = await result
         except TimeoutError:
             _log.info("could not check store %s for damage: it is too large for %g s", self._path, FILE_CHECK_TIMEOUT)
             return
@@ -143,7 +143,7 @@ class FileCheck:
             with suppress(sqlite3.ProgrammingError):  # it is closed already
                 self._connection.interrupt()
 
-    def _check_in_thread(self, loop: asyncio.AbstractEventLoop, found: asyncio.Future[str]) -> None:
+    def _check_in_thread(self, loop: asyncio.AbstractEventLoop, result: asyncio.Future[str]) -> None:
         finding = ""
         try:
             finding = self._find_damage()
@@ -152,7 +152,7 @@ class FileCheck:
         except sqlite3.DatabaseError as error:
             finding = str(error)
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(_set_result, found, finding)
+            loop.call_soon_threadsafe(_set_result, result, finding)
 
     def _find_damage(self) -> str:
         """Return what is damaged, "" if nothing is.
@@ -168,6 +168,6 @@ class FileCheck:
         return "" if text == "ok" else re.sub(r"\*\*\* in database \w+ \*\*\*\s*", "", text).strip()
 
 
-def _set_result(found: asyncio.Future[str], finding: str) -> None:
-    if not found.done():
-        found.set_result(finding)
+def _set_result(result: asyncio.Future[str], finding: str) -> None:
+    if not result.done():
+        result.set_result(finding)

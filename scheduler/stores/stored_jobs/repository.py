@@ -27,7 +27,6 @@ from scheduler.stores.port import (
     Change,
     Delete,
     Insert,
-    Replace,
     Row,
     RowChanged,
     RowExists,
@@ -35,6 +34,7 @@ from scheduler.stores.port import (
     StoreDamaged,
     StoreError,
     StoreUnavailable,
+    put_row,
 )
 from scheduler.stores.rows import encode_json, list_all_rows
 from scheduler.stores.stored_jobs.tree import (
@@ -80,17 +80,17 @@ class StoredJobs:
         self.change_lock = asyncio.Lock()
         """Held by a change of this process from its read to its commit, so that only processes compete for the head."""
 
-    async def read(self, known: JobTree | None = None) -> JobTree:
+    async def read(self, last_read: JobTree | None = None) -> JobTree:
         """Return the current tree: `known` itself if nothing changed, which costs one read of a row."""
         for _ in range(_MAX_READS):
             row = await self._store.get_row(STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY)
             if row is None:
-                return known if known is not None and not known.head.etag else JobTree()
-            if known is not None and known.head.etag == row.etag:
-                return known
+                return last_read if last_read is not None and not last_read.head.etag else JobTree()
+            if last_read is not None and last_read.head.etag == row.etag:
+                return last_read
             try:
                 head = TreeHead.decode(row)
-                buckets = await self._read_buckets(head, known or JobTree())
+                buckets = await self._read_buckets(head, last_read or JobTree())
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreDamaged(f"a row of the stored jobs cannot be read: {error!r}") from error
             if buckets is not None:
@@ -153,9 +153,9 @@ class StoredJobs:
 
     async def replace_head(self, current: TreeHead, head: TreeHead) -> TreeHead:
         """Put a head in force. Raises HeadMoved."""
-        where = (STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY, head.encode())
+        change = put_row(STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY, head.encode(), current.etag)
         try:
-            (etag,) = await self._store.apply(Replace(*where, current.etag) if current.etag else Insert(*where))
+            (etag,) = await self._store.apply(change)
         except (RowChanged, RowExists):
             raise HeadMoved() from None
         return replace(head, etag=etag)
@@ -167,12 +167,12 @@ class StoredJobs:
         rows = await self._store.list_rows(
             STORED_JOBS_TABLE, bucket_of(entry.name), after=after, until=until, limit=MAX_PAGE
         )
-        found = {row.key: decode_version(row) for row in rows}
+        versions_by_key = {row.key: decode_version(row) for row in rows}
         versions: list[JobVersion] = []
         key = entry.row_key
-        while key in found and len(versions) < MAX_VERSIONS:
-            versions.append(found[key])
-            key = found[key].before
+        while key in versions_by_key and len(versions) < MAX_VERSIONS:
+            versions.append(versions_by_key[key])
+            key = versions_by_key[key].before
         return versions
 
     async def _insert_all(self, groups: Sequence[Sequence[Change]]) -> None:
@@ -184,12 +184,12 @@ class StoredJobs:
             if isinstance(answer, StoreError):
                 raise answer
 
-    async def _read_buckets(self, head: TreeHead, known: JobTree) -> dict[str, Mapping[str, StoredEntry]] | None:
+    async def _read_buckets(self, head: TreeHead, last_read: JobTree) -> dict[str, Mapping[str, StoredEntry]] | None:
         """Return the entries of each bucket; None if a row was removed, because the head has changed meanwhile."""
         buckets: dict[str, Mapping[str, StoredEntry]] = {
-            bucket: known.buckets[bucket]
+            bucket: last_read.buckets[bucket]
             for bucket, key in head.buckets.items()
-            if known.head.buckets.get(bucket) == key
+            if last_read.head.buckets.get(bucket) == key
         }
         changed = [(bucket, key) for bucket, key in head.buckets.items() if bucket not in buckets]
         rows = await self._get_rows(changed)
@@ -197,18 +197,18 @@ class StoredJobs:
             return None
         decoded = await asyncio.to_thread(decode_buckets, rows)
         for (bucket, _), entries in zip(changed, decoded, strict=True):
-            if not await self._read_texts(bucket, entries, known):
+            if not await self._read_texts(bucket, entries, last_read):
                 return None
             buckets[bucket] = entries
         return buckets
 
-    async def _read_texts(self, bucket: str, entries: dict[str, StoredEntry], known: JobTree) -> bool:
+    async def _read_texts(self, bucket: str, entries: dict[str, StoredEntry], last_read: JobTree) -> bool:
         """Add the definitions that are not part of the bucket's row. Return False if a row was removed."""
         unread: list[StoredEntry] = []
         for name, entry in entries.items():
             if entry.text or entry.is_deleted:
                 continue
-            before = known.find(name)
+            before = last_read.find(name)
             if before is not None and before.row_key == entry.row_key:
                 entries[name] = before
             else:
@@ -272,6 +272,8 @@ MAX_REMOVED = 5000
 
 
 class StoredJobSweeper:
+    """Removes stored jobs that were deleted long ago, and rows that no tree uses."""
+
     def __init__(self, store: Store, jobs: StoredJobs) -> None:
         self._store = store
         self._jobs = jobs

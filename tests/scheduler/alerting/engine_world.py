@@ -14,8 +14,9 @@ from jobs.incidents.values import AlertKey, Incident, Transition
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.stores.alerting.engine import AlertRows, EngineRows, EngineState
 from scheduler.stores.alerting.incident_log import IncidentLog
-from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX, end_of
+from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX
 from scheduler.stores.port import Change, Delete, Etags, Row, RowChanged, RowExists
+from scheduler.stores.rows import end_of
 from tests.jobs.incidents.world import MINUTE, RULE, START, World
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryData, MemoryStore

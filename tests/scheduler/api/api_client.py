@@ -16,7 +16,7 @@ from jobs.checks.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
-from scheduler.app.definitions.review import ProgramDefinitionReviewer
+from scheduler.app.definition_review import ProgramDefinitionReviewer
 from scheduler.authentication.port import Authentication, FunctionKeyAuthenticator, open_authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.port import InProcessDispatch
@@ -81,7 +81,7 @@ class ApiClient:
         shop = self.shop
         services = Services(OPTIONS, shop.catalog, shop.store, shop.clock)
         services.repositories, services.runs, services.pauses = shop.repositories, shop.runs, shop.pauses
-        services.states, services.beats, services.circuits = shop.states, shop.beats, shop.circuits
+        services.states, services.heartbeat_reader, services.circuits = shop.states, shop.beats, shop.circuits
         services.audit, services.operations = shop.audit, shop.operations(self.dispatch)
         services.health, services.watchdog, services.secret_monitor = self.health, self.watchdog, shop.secret_watch
         services.definitions = ProgramDefinitionReviewer(shop.secrets, Guard(TargetRules()), Bindings())

@@ -13,8 +13,8 @@ from scheduler.features.backup.tables import INCLUDED_TABLES, STORED_TABLES
 from tests.project.product import modules
 
 OLD_DATABASE = Path(__file__).parents[2] / "data/old_database/scheduler.db.gz"
-_WITH_A_TABLE = {"Insert", "Replace", "Upsert", "Delete", "get_row", "list_rows", "iterate_pages", "list_all_rows"}
-_TABLE_SECOND = {"iterate_pages", "list_all_rows"}
+_TABLE_SECOND = {"iterate_pages", "list_all_rows", "Table"}
+_WITH_A_TABLE = {"Insert", "Replace", "Upsert", "Delete", "get_row", "list_rows", *_TABLE_SECOND}
 
 
 def declared_tables() -> dict[str, str]:

@@ -12,7 +12,7 @@ from jobs.runs import Outcome, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
-from scheduler.gates.conditions import DependencyGate
+from scheduler.gates.gates import DependencyGate
 from tests.scheduler.dependencies.chain_parts import Line
 from tests.scheduler.fakes import START, entry
 

@@ -13,8 +13,7 @@ from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
-from scheduler.gates.conditions import DefinitionGate, PauseGate
-from scheduler.gates.gates import Wakeups
+from scheduler.gates.gates import DefinitionGate, PauseGate, Wakeups
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import LoopClock, virtual_time

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket, Trigger
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.runs.rollups.reading import merge_parts
+from scheduler.stores.runs.rollups.reading import RollupPart
 from scheduler.stores.runs.rollups.tally import Rollup
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -50,6 +51,14 @@ def run_of(ticket: Ticket, outcome: Outcome = Outcome.SUCCEEDED) -> Run:
         correlation_id=ticket.correlation_id,
         tags={"team": "payments"},
     )
+
+
+def merge_parts(parts: Iterable[RollupPart]) -> Rollup:
+    """The sum of parts in the order of time."""
+    total = Rollup()
+    for part in parts:
+        total.merge(part.rollup)
+    return total
 
 
 async def rollup_of(runs: Runs, job: str = "checkout", around: datetime = NOON, days: int = 400) -> Rollup:

@@ -56,7 +56,6 @@ async def test_old_markers_are_deleted(store: Store) -> None:
 
 async def test_only_the_newest_markers_are_retained(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_STORED_MARKERS", 4)
-    monkeypatch.setattr(module, "MAX_PAGE", 2)
     markers = await put_all(store, *range(7))
     assert await markers.prune(at(6), DAY) == 3
     assert [each.text for each in await markers.list_page(limit=10)] == ["6", "5", "4", "3"]

@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from jobs.schedules import parse_schedule
-from scheduler.stores.gates import PAUSES_REFRESH_INTERVAL, Pause, Pauses
+from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import Store, StoreUnavailable
+from scheduler.stores.table import READ_INTERVAL
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at
@@ -62,7 +63,7 @@ async def test_what_another_process_changed_is_observed_after_a_few_seconds(open
     assert await ours.list_active(NOON) == {}
     assert await ours.list_active(NOON, fresh=True) == {"checkout": DEPLOYMENT}
     await other.resume("checkout", NOON)
-    time = PAUSES_REFRESH_INTERVAL
+    time = READ_INTERVAL
     assert await ours.list_active(NOON) == {}
 
 

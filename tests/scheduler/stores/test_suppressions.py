@@ -10,13 +10,13 @@ import pytest
 from jobs.incidents.suppression.windows import ExplicitSelector, MaintenanceWindow, RequestedWindow, Silence
 from scheduler.stores.alerting.suppressions import (
     ARCHIVE_AFTER,
-    SUPPRESSIONS_REFRESH_INTERVAL,
     StoredSuppressions,
     create_suppression_id,
 )
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.rows import InvalidContinuation
+from scheduler.stores.table import READ_INTERVAL
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at
@@ -167,7 +167,7 @@ async def test_a_change_of_another_process_is_read_after_the_interval(open_store
     other = await Repositories(await open_store()).silences.insert(silence())
 
     assert await mine.list_current() == ()
-    now[0] = SUPPRESSIONS_REFRESH_INTERVAL
+    now[0] = READ_INTERVAL
     assert await mine.list_current() == (other.value,)
 
 
@@ -177,7 +177,7 @@ async def test_while_the_store_is_unavailable_what_was_read_stays_in_force(caplo
     stored = await silences.insert(silence())
     assert await silences.list_current() == (stored.value,)
     store.breaks_after = 0
-    now[0] = SUPPRESSIONS_REFRESH_INTERVAL
+    now[0] = READ_INTERVAL
 
     with caplog.at_level(logging.WARNING):
         assert await silences.list_current() == (stored.value,)

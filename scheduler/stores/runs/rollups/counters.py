@@ -15,7 +15,8 @@ from itertools import groupby, islice
 from typing import TypeVar
 
 from scheduler.stores.port import Row, Store
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, SHARD_NAMES, shard_of_job
+from scheduler.stores.rows import PREFIX_END
+from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import JobTotals, decode_total
 from scheduler.stores.runs.rollups.hours import HourSum
@@ -115,16 +116,16 @@ class RunCounters:
 
     async def _read_all(self, jobs: Sequence[str]) -> None:
         """Read all totals and hours. Jobs whose total has changed meanwhile, or is missing, are read singly."""
-        found: dict[str, JobCounters] = {}
+        counters: dict[str, JobCounters] = {}
         again: set[str] = set()
         for shard in SHARD_NAMES:
             totals = await self._list(shard, TOTAL_PREFIX)
             hours = await self._list(shard, HOUR_PREFIX)
             etags = {row.key: row.etag for row in await self._list(shard, TOTAL_PREFIX, bodies=False)}
             for row, base in zip(totals, await convert_each(decode_total, totals), strict=True):
-                found[_job_of_total(row)] = JobCounters(base)
+                counters[_job_of_total(row)] = JobCounters(base)
             await convert_each(
-                lambda each: _add_hours(found.setdefault(each[0], JobCounters()), [*each[1]]),
+                lambda each: _add_hours(counters.setdefault(each[0], JobCounters()), [*each[1]]),
                 groupby(hours, lambda row: job_of(row.key)),
             )
             again |= {_job_of_total(row) for row in totals if etags.get(row.key) != row.etag}
@@ -133,7 +134,7 @@ class RunCounters:
             ):
                 totalled = {_job_of_total(row) for row in totals}
                 again |= {job for job in jobs if shard_of_job(job) == shard and job not in totalled}
-        self._jobs = found
+        self._jobs = counters
         await run_some(self._read_job, again)
 
     async def _read_job(self, job: str) -> None:

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store
-from scheduler.stores.rows import decode_json, encode_json
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, shard_of_job
+from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
+from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (

@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.runs import Run
 from scheduler.stores.port import Change, Delete, RowChanged, Store, Upsert
-from scheduler.stores.rows import iterate_pages
-from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, PREFIX_END, SHARD_NAMES, RunKey, reverse_ms
+from scheduler.stores.rows import PREFIX_END, iterate_pages
+from scheduler.stores.runs.keys import DONE_PREFIX, HISTORY_TABLE, SHARD_NAMES, RunKey, reverse_ms
 
 HOUR_PREFIX, DAY_PREFIX, DAY_HOURS_PREFIX, OLD_HOUR_PREFIX = "hour~", "day~", "hours~", "h~"
 TOTAL_PREFIX, LATE_PREFIX = "total~", "late~"
@@ -113,16 +113,16 @@ class ChangeFeed:
     async def read(self, now: datetime) -> ChangedJobs:
         """Return what has changed since the last read. The first read is a beginning: what it returns is arbitrary."""
         oldest = min(now, self._read_at or now) - OVERLAP
-        found = ChangedJobs()
+        changed = ChangedJobs()
         pointers = {shard: await self._list_pointers(shard, oldest) for shard in SHARD_NAMES}
         marks = {shard: await self._list_marks(shard) for shard in SHARD_NAMES}
         for shard in SHARD_NAMES:
             for key in map(RunKey.from_row_key, pointers[shard] - self._pointers.get(shard, set())):
-                found.hours.setdefault(key.job, set()).add(format_hour(key.due_at))
-            known = self._marks.get(shard, {})
-            found.late |= {_job_of_mark(key) for key, etag in marks[shard].items() if known.get(key) != etag}
+                changed.hours.setdefault(key.job, set()).add(format_hour(key.due_at))
+            known_etags = self._marks.get(shard, {})
+            changed.late |= {_job_of_mark(key) for key, etag in marks[shard].items() if known_etags.get(key) != etag}
         self._pointers, self._marks, self._read_at = pointers, marks, now
-        return found
+        return changed
 
     async def _list_pointers(self, shard: str, oldest: datetime) -> set[str]:
         until = DONE_PREFIX + reverse_ms(oldest)

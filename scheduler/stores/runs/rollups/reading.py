@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from jobs.runs import Run
 from scheduler.stores.port import Row, Store
-from scheduler.stores.rows import decode_json, list_all_rows
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, DueRange, job_prefix, shard_of_job
+from scheduler.stores.rows import PREFIX_END, decode_json, list_all_rows
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, DueRange, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import decode_hours, sum_by_hour, sum_counts
 from scheduler.stores.runs.rollups.keys import (
@@ -64,25 +64,27 @@ async def iterate_ranges(
     `ranges`: ascending, without a common key.
     """
     place, pending = 0, list[Row]()
-    ends = [each.until for each in ranges]
+    ends = [key_range.until for key_range in ranges]
     while place < len(ranges):
         after = max(ranges[place].after, pending[-1].key if pending else "")
         rows = await store.list_rows(table, partition, after=after, until=ends[-1], limit=ROWS_PER_PAGE)
-        found, unfinished, number = _assign(rows, ranges, ends, place, pending)
+        complete, unfinished, number = _assign(rows, ranges, ends, place, pending)
         if len(rows) < ROWS_PER_PAGE:
             if unfinished:
-                found.append((number, unfinished))
+                complete.append((number, unfinished))
             place = len(ranges)
         else:
-            others = len(rows) + len(pending) - len(unfinished) - sum(len(each) for _, each in found)
+            others = len(rows) + len(pending) - len(unfinished) - sum(len(range_rows) for _, range_rows in complete)
             passed, place, pending = number - place, number, unfinished
             if others > MAX_OTHER_ROWS * (passed + 1) and not pending:
-                some = ranges[place : place + RANGES_AT_ONCE]
-                singly = await asyncio.gather(*(_read_range(store, table, partition, each) for each in some))
-                found += [(place + at, each) for at, each in enumerate(singly) if each]
-                place += len(some)
-        if found:
-            yield found
+                # Most of a page lies outside of the ranges: reading each range alone costs fewer rows.
+                next_ranges = ranges[place : place + RANGES_AT_ONCE]
+                reads = (_read_range(store, table, partition, key_range) for key_range in next_ranges)
+                singly = await asyncio.gather(*reads)
+                complete += [(place + at, range_rows) for at, range_rows in enumerate(singly) if range_rows]
+                place += len(next_ranges)
+        if complete:
+            yield complete
 
 
 def _assign(
@@ -91,16 +93,16 @@ def _assign(
     """Return the rows of the ranges that end before the last row, those of the range that it is in or before, and the
     number of this range. `pending`: rows of the range `place` that were read before.
     """
-    found, unfinished = list[RangeRows](), [*pending]
+    complete, unfinished = list[RangeRows](), [*pending]
     for row in rows:
         if row.key >= ends[place]:
             if unfinished:
-                found.append((place, unfinished))
+                complete.append((place, unfinished))
                 unfinished = []
             place = bisect_right(ends, row.key, place)
         if row.key > ranges[place].after:
             unfinished.append(row)
-    return found, unfinished, place
+    return complete, unfinished, place
 
 
 async def _read_range(store: Store, table: str, partition: str, of: KeyRange) -> list[Row]:
@@ -141,12 +143,12 @@ class RollupReads:
         or of `boundaries` divides. All are full hours in UTC.
         """
         divided = {format_day(instant) for instant in (since, until, *boundaries) if instant.hour}
-        found = await asyncio.gather(
+        lists = await asyncio.gather(
             self._list_days(job, since, until, divided),
             self._list_hours(job, since, until),
             *(self._list_hours_of_day(job, day, since, until) for day in sorted(divided)),
         )
-        parts = [part for some in found for part in some]
+        parts = [part for some in lists for part in some]
         if not await self._upkeep.has_counted(shard_of_job(job)):
             parts += await self._list_older_versions(job, since, until)
         return sorted(parts, key=lambda part: part.start)
@@ -170,7 +172,7 @@ class RollupReads:
                 yield ((ordered[place], part) for place, rows in found for part in span.decode(rows))
 
     async def find_complete_since(self, job: str, otherwise: datetime) -> datetime | None:
-        """See Runs.find_rollups_complete_since."""
+        """Return the instant from which every run of the job is counted; None if that is always so."""
         return await self._upkeep.find_complete_since(shard_of_job(job), otherwise)
 
     async def _list_days(
@@ -209,14 +211,6 @@ class RollupReads:
         return await list_history_between(
             self._store, shard_of_job(job), f"{first}{before_first}{PREFIX_END}", first + end
         )
-
-
-def merge_parts(parts: Iterable[RollupPart]) -> Rollup:
-    """Return the sum of parts in the order of time."""
-    total = Rollup()
-    for part in parts:
-        total.merge(part.rollup)
-    return total
 
 
 class _KeySpan(NamedTuple):

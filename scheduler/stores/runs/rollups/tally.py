@@ -131,12 +131,16 @@ def _read_segment(parts: Sequence[Any]) -> UptimeSegment:
 MAX_INTERVALS = 60
 """Downtimes of an hour that are stored one by one. Of more, the sum is stored."""
 
+_START, _LAST_DOWN, _END = range(3)
+"""The instants of a stored downtime: its first and its last sample that was down, and the sample that ended it."""
+
 
 @dataclass(slots=True)
 class Availability:
-    """Instants are microseconds since 1970. `downs`: downtimes in order, each with its first and last sample that
-    was down, and its end, the next sample; the last one has not ended if `ends_down`. `outages` and `down_us`: of
-    downtimes that are not in `downs`.
+    """What one process observed of a target in one hour. Instants are microseconds since 1970.
+
+    `downs`: downtimes in order; the last one has not ended if `ends_down`, and has its last sample as end. `outages`
+    and `down_us`: number and duration of the downtimes that are not in `downs`.
     """
 
     first: int
@@ -155,9 +159,9 @@ class Availability:
     def begin(instant: datetime, sample: UptimeSample) -> Availability:
         """Return the availability of one sample."""
         at, is_down = to_microseconds(instant), sample.mark in ("down", "pending")
-        found = Availability(at, at, is_down, is_down, downs=[[at, at, at]] if is_down else [])
-        found._count(sample)
-        return found
+        availability = Availability(at, at, is_down, is_down, downs=[_downtime_at(at)] if is_down else [])
+        availability._count(sample)
+        return availability
 
     def add(self, instant: datetime, sample: UptimeSample) -> None:
         """Add a sample: usually the newest one."""
@@ -168,7 +172,8 @@ class Availability:
         elif at < self.first:
             self._prepend(at, is_down)
         elif is_down and not any(start <= at <= end for start, _, end in self.downs):
-            self.downs = sorted([*self.downs, [at, at, at]])
+            # A sample of the middle that came late: whether its neighbours were down as well is not stored.
+            self.downs = sorted([*self.downs, _downtime_at(at)])
         if len(self.downs) > MAX_INTERVALS:
             # The second one: the first and the last may be continued.
             start, _, end = self.downs.pop(1)
@@ -184,18 +189,18 @@ class Availability:
 
     def _append(self, at: int, is_down: bool) -> None:
         if self.ends_down:
-            self.downs[-1][2] = at
+            self.downs[-1][_END] = at
             if is_down:
-                self.downs[-1][1] = at
+                self.downs[-1][_LAST_DOWN] = at
         elif is_down:
-            self.downs.append([at, at, at])
+            self.downs.append(_downtime_at(at))
         self.last, self.ends_down = at, is_down
 
     def _prepend(self, at: int, is_down: bool) -> None:
         if is_down and self.starts_down:
-            self.downs[0][0] = at
+            self.downs[0][_START] = at
         elif is_down:
-            self.downs.insert(0, [at, at, self.first])
+            self.downs.insert(0, [at, at, self.first])  # the first sample so far was up, and ends it
         self.first, self.starts_down = at, is_down
 
     def encode(self) -> list[Any]:
@@ -220,6 +225,11 @@ class Availability:
         return Availability(first, last, bool(starts_down), bool(ends_down), *numbers[:7])
 
 
+def _downtime_at(at: int) -> list[int]:
+    """Return the downtime of a single sample."""
+    return [at, at, at]
+
+
 def unite(parts: Sequence[Availability]) -> UptimeSegment:
     """Return what several processes observed together in one hour, as one segment."""
     end = max(parts, key=lambda part: (part.last, not part.ends_down))
@@ -240,15 +250,15 @@ def _unite_downs(parts: Sequence[Availability]) -> list[tuple[int, int]]:
     """Return the downtimes of all parts. One ends when any process next observes the target up."""
     ups = sorted(up for part in parts for up in _samples_up(part))
     newest = max(part.last for part in parts)
-    found: list[tuple[int, int]] = []
+    downtimes: list[tuple[int, int]] = []
     for start, last, _ in sorted(down for part in parts for down in part.downs):
         place = bisect_right(ups, last)
         end = ups[place] if place < len(ups) else newest
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+        if downtimes and start <= downtimes[-1][1]:
+            downtimes[-1] = downtimes[-1][0], max(downtimes[-1][1], end)
         else:
-            found.append((start, end))
-    return found
+            downtimes.append((start, end))
+    return downtimes
 
 
 def _samples_up(part: Availability) -> Iterator[int]:

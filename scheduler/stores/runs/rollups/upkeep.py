@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from jobs.runs import Run
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import MAX_PAGE, Replace, Row, RowChanged, RowExists, Store, Upsert
-from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
 from scheduler.stores.runs.attempt_codec import from_microseconds, to_microseconds
 from scheduler.stores.runs.codec import COUNTED, RunState, decode_record, mark_counted
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, SHARD_NAMES, RunKey, instant_before
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, SHARD_NAMES, RunKey, instant_before
 from scheduler.stores.runs.rollups.days import RollupDays, write_change
 from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (
@@ -60,21 +60,21 @@ class UncountedRuns:
 
     async def count_from(self, shard: str, after: str) -> CountingProgress:
         """Count the runs of some pages of a shard, from this position."""
-        found = False
+        has_counted = False
         for _ in range(_PAGES):
             rows = await self._store.list_rows(
                 HISTORY_TABLE, shard, after=after or RUN_PREFIX, until=RUN_PREFIX + PREFIX_END, limit=_RUNS_PER_PAGE
             )
             if not rows:
-                return CountingProgress(None, found)
+                return CountingProgress(None, has_counted)
             runs = uncounted_runs(rows)
-            found = found or bool(runs)
+            has_counted = has_counted or bool(runs)
             for (job, hour), some in groupby(runs, lambda one: _hour_row(one[0])):
                 together = [*some]
                 for start in range(0, len(together), _RUNS_PER_GROUP):
                     await self._count(shard, f"{HOUR_PREFIX}{job}~{hour}", together[start : start + _RUNS_PER_GROUP])
             after = rows[-1].key
-        return CountingProgress(after, found)
+        return CountingProgress(after, has_counted)
 
     async def _count(self, shard: str, hour_key: str, runs: Sequence[tuple[Row, Run]]) -> None:
         pending = {row.key: (row, run) for row, run in runs}
@@ -108,14 +108,14 @@ class UncountedRuns:
 
 def uncounted_runs(rows: Iterable[Row]) -> list[tuple[Row, Run]]:
     """Return the finished runs among these rows of runs that no rollup counts."""
-    found: list[tuple[Row, Run]] = []
+    uncounted: list[tuple[Row, Run]] = []
     for row in rows:
         if _FINISHED_MARK in row.body and decode_json(row.body).get(COUNTED):
             continue
         record = decode_record(row)
         if record.state is RunState.FINISHED and record.run is not None:
-            found.append((row, record.run))
-    return found
+            uncounted.append((row, record.run))
+    return uncounted
 
 
 def sum_runs(runs: Iterable[Run]) -> dict[datetime, HourCounts]:

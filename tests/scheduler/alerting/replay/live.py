@@ -25,7 +25,8 @@ from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions, Rep
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.engine import AlertRows, EngineRows
-from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX, end_of
+from scheduler.stores.alerting.rows import ALERTING_PARTITION, ALERTING_TABLE, NOTIFICATIONS, OUTBOX_PREFIX
+from scheduler.stores.rows import end_of
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 

@@ -13,8 +13,9 @@ import pytest
 
 from jobs.incidents.values import IncidentStatus
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.stores.alerting.rows import OUTBOX_PREFIX, end_of
+from scheduler.stores.alerting.rows import OUTBOX_PREFIX
 from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.rows import end_of
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.scheduler.alerting.desk import WEB, WEB_CALLER, IncidentDesk, open_desk
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER

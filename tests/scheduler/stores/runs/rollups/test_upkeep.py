@@ -15,9 +15,9 @@ from jobs.runs import Outcome, Trigger
 from jobs.runs.histogram import unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.port import Replace, Store, StoreUnavailable, Upsert
-from scheduler.stores.rows import decode_json, encode_json
+from scheduler.stores.rows import PREFIX_END, decode_json, encode_json
 from scheduler.stores.runs.codec import COUNTED
-from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
+from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.repository import Claim, RowNames, Runs
 from scheduler.stores.runs.rollups.days import encode_hours

@@ -1,17 +1,27 @@
-"""Opens what reads and changes stored jobs. Called by scheduler.app.program."""
+"""Opens what puts job files that change and stored jobs in force.
+
+Both hosts open the place of the job files; a command ends before files change.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from config.check_rules import build_bindings
+from config.job_files.sources import open_job_file_source
+from config.loading import Configuration
 from config.stored_jobs import StoredJobDefiner
+from scheduler.audit.stored_trail import JobSetRecorder
 from scheduler.catalog.composition import JobComposer
+from scheduler.catalog.reloading import JOB_FILES_PART, JobReloader
 from scheduler.catalog.stored_jobs import STORED_JOBS_PART, ClaimWatch, StoredJobWatcher
 from scheduler.features.stored_jobs.allowed_changes import PastNames, StoredJobLimits
 from scheduler.features.stored_jobs.committing import StoredJobCommitter
 from scheduler.features.stored_jobs.queries import StoredJobQueries
+from scheduler.stores.audit import RecordedJobSet
 from scheduler.stores.stored_jobs.repository import StoredJobs, StoredJobSweeper
 
 if TYPE_CHECKING:
@@ -65,3 +75,21 @@ async def open_stored_jobs(program: Program) -> StoredJobParts:
         ),
         queries=StoredJobQueries(composer, stored),
     )
+
+
+@asynccontextmanager
+async def open_reloader(configuration: Configuration, program: Program) -> AsyncIterator[JobReloader]:
+    """Open the place of the job files while the block runs."""
+    setup = program.check_setup
+    async with AsyncExitStack() as stack:
+        source = open_job_file_source(configuration.job_loader, program.identity)
+        if source is not None:
+            stack.push_async_callback(source.aclose)
+        composer = program.stored_job_parts.composer
+        composer.check_jobs, composer.prepare = setup.warn_about_denied_targets, setup.checks.prepare
+        recorder = JobSetRecorder(program.audit, RecordedJobSet(program.store))
+        reloading = JobReloader(source, composer, program.clock, recorder, setup.log_warnings)
+        stack.push_async_callback(reloading.aclose)
+        reloading.record_start()
+        program.health.add_probe(JOB_FILES_PART, reloading.health)
+        yield reloading

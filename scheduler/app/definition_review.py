@@ -1,4 +1,4 @@
-"""Reviews definitions that are not saved, by the settings, secrets and guard of this program. Created by building."""
+"""Reviews definitions that are not saved, by the settings, secrets and guard of this program."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_LOOKUPS = 8
 
 
 class ProgramDefinitionReviewer:
-    """See DefinitionReviewer."""
+    """Reviews definitions by what this program can reach: its secrets, guard and bindings."""
 
     def __init__(
         self, secrets: Secrets, guard: Guard, bindings: Bindings, default_schedule: Schedule | None = None
@@ -40,12 +40,12 @@ class ProgramDefinitionReviewer:
         self._default_schedule = default_schedule
 
     async def read(self, content: bytes, *, is_json: bool, catalog: Catalog) -> DefinitionReview:
-        """See DefinitionReviewer.read."""
+        """Validate a document as a job file is validated."""
         jobs, problems = await asyncio.to_thread(self._read, content, is_json, catalog.snapshot)
         return DefinitionReview(jobs.jobs, problems, jobs.warnings)
 
     async def review(self, content: bytes, *, is_json: bool, catalog: Catalog) -> DefinitionReview:
-        """See DefinitionReviewer.review."""
+        """Validate a document, and find its denied targets, denied credentials and unavailable secrets."""
         jobs, problems = await asyncio.to_thread(self._read, content, is_json, catalog.snapshot)
         denied = tuple(warnings_of_denied_credentials(jobs, self._bindings))
         return replace(
@@ -79,9 +79,9 @@ class ProgramDefinitionReviewer:
             alerting_in_force=snapshot.alerting,
         )
 
-    async def _find_unavailable_secrets(self, uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
+    async def _find_unavailable_secrets(self, external_uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
         first: dict[str, LocatedExternalUse] = {}
-        for use in uses:
+        for use in external_uses:
             if use.use.kind == "secret":
                 first.setdefault(use.use.name, use)
         places = asyncio.Semaphore(_MAX_LOOKUPS)

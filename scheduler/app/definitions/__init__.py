@@ -1,1 +1,0 @@
-"""Unsaved definitions and stored jobs, with what of config they need."""
