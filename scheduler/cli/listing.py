@@ -36,7 +36,7 @@ PAGE_SIZE = 200
 class Field(Generic[T]):
     """A field of a list: its name in a pipe, the text of an item, and its column on a terminal.
 
-    `column`: None for a field that only a pipe gets. `cell`: what a terminal shows in place of the text.
+    `name`: empty for a field that only a terminal gets. `column`: None for a field that only a pipe gets. `cell`: what a terminal shows in place of the text.
     """
 
     name: str
@@ -56,14 +56,15 @@ async def read_all(read_page: Callable[[str], Awaitable[ListT]]) -> ListT:
 
 
 def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
-    """Show a list. `empty`: a note for a person if it has no items."""
+    """Show a list. `empty`: a note for a person if it has no items; empty: none."""
     if as_json:
         show_model(listed)
         return
-    if not listed.items:
+    if empty and not listed.items:
         print_note(empty)
     if not is_terminal():
-        show_tabs([field.name for field in fields], [[field.text(item) for field in fields] for item in listed.items])
+        piped = [field for field in fields if field.name]
+        show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in listed.items])
     elif listed.items:
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
         show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in listed.items])

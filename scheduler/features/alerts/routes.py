@@ -15,7 +15,7 @@ from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import ApiRouter, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.features.alerts.explanation import AlertExplanation, explanation_fields
 from scheduler.features.alerts.queries import AlertFilter
-from scheduler.features.incidents.texts import EVIDENCE
+from scheduler.features.incidents.models import EVIDENCE
 from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
 from scheduler.model_base import ResponseModel, example_values
 

@@ -52,7 +52,7 @@ EntryNumber = Annotated[int, Path(ge=1, le=10**12)]
 @router.read(AUDIT_PATH)
 async def show_audit_trail(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     caller: CallerDep,
     period: PeriodDep,
     principal: FilterText = "",
@@ -62,10 +62,10 @@ async def show_audit_trail(
 ) -> Response:
     """Show a page of entries, newest first, and the head of the chain."""
     query = keep_filters(principal=principal.strip(), action=action.strip(), job=job.strip())
-    found, error = await _read_entries(uses, caller, query, period, continuation or None)
+    found, error = await _read_entries(services, caller, query, period, continuation or None)
     return await respond(
         request,
-        uses,
+        services,
         "operations/audit.html",
         page="audit",
         path_of_page=AUDIT_PATH,
@@ -73,12 +73,12 @@ async def show_audit_trail(
         action_filter=action.strip(),
         job=job.strip(),
         subjects=_SUBJECTS,
-        names=offer_jobs(uses.queries),
+        names=offer_jobs(services.queries),
         period=period,
         entries=[AuditEntryModel.from_view(view) for view in found.entries],
         continuation=found.continuation,
         changes_of=lambda entry: list_changes(entry, _SHOWN_CHANGES, _SHOWN_VALUE),
-        trail=await uses.audit_queries.read_head(),
+        trail=await services.audit_queries.read_head(),
         error=error,
         query=query | keep_filters(since=period.since, until=period.until),
         api_query=query | period.api_query,
@@ -87,10 +87,10 @@ async def show_audit_trail(
 
 
 @router.read(f"{AUDIT_PATH}/{{number}}")
-async def show_audit_entry(request: Request, uses: ServicesDep, caller: CallerDep, number: EntryNumber) -> Response:
+async def show_audit_entry(request: Request, services: ServicesDep, caller: CallerDep, number: EntryNumber) -> Response:
     """Show an entry with all that it contains."""
     # A page that continues after the next entry starts with this one.
-    page = await uses.audit_queries.list_entries(caller.principal, AuditFilter(), limit=1, continuation=str(number + 1))
+    page = await services.audit_queries.list_entries(caller.principal, AuditFilter(), limit=1, continuation=str(number + 1))
     if not page.entries or page.entries[0].number != number:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
@@ -99,7 +99,7 @@ async def show_audit_entry(request: Request, uses: ServicesDep, caller: CallerDe
     entry = AuditEntryModel.from_view(page.entries[0])
     return await respond(
         request,
-        uses,
+        services,
         "operations/audit_entry.html",
         page="audit",
         path_of_page=AUDIT_PATH,
@@ -127,7 +127,7 @@ def _to_text(value: Any, length: int) -> str | None:
 
 
 async def _read_entries(
-    uses: Services, caller: Caller, query: Mapping[str, str], period: PeriodFilter, continuation: str | None
+    services: Services, caller: Caller, query: Mapping[str, str], period: PeriodFilter, continuation: str | None
 ) -> tuple[AuditPage, str]:
     """Return the entries, and what is wrong with a filter."""
     none = AuditPage((), None)
@@ -135,7 +135,7 @@ async def _read_entries(
         return none, period.error
     criteria = AuditFilter(query.get("principal"), query.get("action"), query.get("job"), period.period)
     try:
-        found = await uses.audit_queries.list_entries(
+        found = await services.audit_queries.list_entries(
             caller.principal, criteria, limit=PAGE_SIZE, continuation=continuation
         )
     except UnknownJob as error:

@@ -9,7 +9,7 @@ from scheduler.alerting.channel_testing import ChannelTestResult
 from scheduler.alerting.delivery.health import judge_channel
 from scheduler.features.channels.queries import ChannelView
 from scheduler.features.channels.service import RetryResult
-from scheduler.features.incidents.texts import INCIDENT_ID, TransitionName
+from scheduler.features.incidents.models import INCIDENT_ID, TransitionName
 from scheduler.model_base import ResponseModel, example_values
 from scheduler.stores.alerting.outbox import StoredLetter
 

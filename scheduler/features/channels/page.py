@@ -45,21 +45,21 @@ class ChannelRow:
 
 
 @router.read(NOTIFICATIONS_PATH)
-async def show_notifications(request: Request, uses: ServicesDep) -> Response:
+async def show_notifications(request: Request, services: ServicesDep) -> Response:
     """Show the page: what needs attention comes first."""
-    channels = await read_channels(uses)
-    return await respond(request, uses, "notifications.html", page="notifications", channels=channels)
+    channels = await read_channels(services)
+    return await respond(request, services, "notifications.html", page="notifications", channels=channels)
 
 
-async def read_channels(uses: Services) -> Sequence[ChannelRow]:
+async def read_channels(services: Services) -> Sequence[ChannelRow]:
     """Return the channels with what they could not deliver. Raises StoreError."""
-    now = uses.clock.now()
-    views = await uses.channels.list_channels()
-    rows = await asyncio.gather(*(_read_channel(uses, view, now) for view in views))
+    now = services.clock.now()
+    views = await services.channels.list_channels()
+    rows = await asyncio.gather(*(_read_channel(services, view, now) for view in views))
     return sorted(rows, key=lambda row: not row.needs_attention)
 
 
-async def _read_channel(uses: Services, view: ChannelView, now: datetime) -> ChannelRow:
-    letters = await uses.channels.list_undelivered(view.name) if view.undelivered else []
+async def _read_channel(services: Services, view: ChannelView, now: datetime) -> ChannelRow:
+    letters = await services.channels.list_undelivered(view.name) if view.undelivered else []
     health = judge_channel(view.state, now, given_up_recently=view.undelivered, is_defined=bool(view.kind))
     return ChannelRow(view, health.condition.value, tuple(letters[:MAX_LETTERS_SHOWN]))

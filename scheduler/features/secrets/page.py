@@ -37,14 +37,14 @@ router = ApiRouter(in_schema=False)
 @router.read(SECRETS_PATH)
 async def show_secrets(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     name: FilterText = "",
     state: FilterText = "",
     job: FilterText = "",
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of secrets, those with a problem first."""
-    views = await uses.secret_monitor.list_secrets()
+    views = await services.secret_monitor.list_secrets()
     parse_choice("state", state, ("", *_STATES))
     query = keep_filters(name=name.strip(), state=state, job=job.strip())
     found = sorted((each for each in views if _matches(each, **query)), key=_sort_key)
@@ -52,7 +52,7 @@ async def show_secrets(
     shown = found[start : start + PAGE_SIZE]
     return await respond(
         request,
-        uses,
+        services,
         "operations/secrets.html",
         page="secrets",
         path_of_page=SECRETS_PATH,

@@ -22,7 +22,7 @@ from scheduler.authentication.port import Authenticated, Authentication, Authent
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.features.access.service import NewKey
-from scheduler.features.incidents.texts import INCIDENT_ID
+from scheduler.features.incidents.models import INCIDENT_ID
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from scheduler.stores.identity import ApiKeys, StoredSessions

@@ -72,7 +72,7 @@ async def test_a_notification_that_is_sent_again_waits_in_the_outbox_of_its_firs
     assert await channels_of(desk).list_undelivered("pager") == []
     assert desk.woken == ["pager"]
     assert desk.audit.actions == [("notification.retry", "pager")]
-    decisions = (await desk.queries().list_decisions(incident.id, limit=9)).entries
+    decisions = (await desk.queries().list_decisions(incident.id, limit=9)).decisions
     assert (decisions[-1].code, decisions[-1].text) == (
         "retried",
         "is sent to pager again, as local:loopback has requested",
@@ -101,7 +101,7 @@ async def test_a_discarded_notification_is_recorded_with_its_incident(desk: Inci
     await manager_of(desk).discard("mail", f"{incident.id}.1", caller=API_CALLER)
 
     assert desk.audit.actions == [("notification.discard", f"{incident.id}.1")]
-    assert (await desk.queries().list_decisions(incident.id, limit=9)).entries[-1].code == "discarded"
+    assert (await desk.queries().list_decisions(incident.id, limit=9)).decisions[-1].code == "discarded"
     with pytest.raises(NotFound, match="no undelivered notification"):
         await manager_of(desk).discard("mail", f"{incident.id}.1", caller=API_CALLER)
 
