@@ -60,10 +60,8 @@ async def _list_keys(services: Services, caller: Caller) -> Sequence[KeyModel] |
     """Return the keys, the active ones first; None for a caller without this role."""
     if not caller.principal.role.includes(ROLE_OF_SCOPE[Scope.MANAGE]):
         return None
-    now = services.clock.now()
-    stored = await services.operations.api_keys.list_keys(caller)
-    keys = [KeyModel.from_key(one.key, now, one.last_used_at) for one in stored]
-    return sorted(keys, key=lambda key: not key.active)
+    listed = await services.operations.api_keys.list_keys(caller)
+    return sorted(listed.keys, key=lambda key: not key.active)
 
 
 def _matches(setting: SettingReport, text: str, source: str) -> bool:
