@@ -30,13 +30,15 @@ T = TypeVar("T")
 ListT = TypeVar("ListT", bound="ListModel[Any]")
 
 PAGE_SIZE = 200
+_MAX_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Field(Generic[T]):
     """A field of a list: its name in a pipe, the text of an item, and its column on a terminal.
 
-    `name`: empty for a field that only a terminal gets. `column`: None for a field that only a pipe gets. `cell`: what a terminal shows in place of the text.
+    `name`: empty for a field that only a terminal gets. `column`: None for a field that only a pipe gets. `cell`: what
+    a terminal shows in place of the text.
     """
 
     name: str
@@ -51,6 +53,17 @@ async def read_all(read_page: Callable[[str], Awaitable[ListT]]) -> ListT:
     items = list(first.items)
     while page.next_page is not None:
         page = await read_page(page.next_page)
+        items += page.items
+    return first.model_copy(update={first.items_field(): items, "continuation": None})
+
+
+async def read_newest(read_page: Callable[[str, int], Awaitable[ListT]], limit: int) -> ListT:
+    """Return the first `limit` items of a list as one page. `read_page`: gets a continuation, as in read_all, and a
+    size."""
+    first = page = await read_page("", min(_MAX_SIZE, limit))
+    items = list(first.items)
+    while page.next_page is not None and len(items) < limit:
+        page = await read_page(page.next_page, min(_MAX_SIZE, limit - len(items)))
         items += page.items
     return first.model_copy(update={first.items_field(): items, "continuation": None})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, show_list, show_model
+from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, read_newest, show_list, show_model
 from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.selection import TagOption
 from scheduler.cli.times import ForOption, UntilOption, format_local, parse_end_options
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from scheduler.features.incidents.models import (
         DecisionModel,
         IncidentDetail,
-        IncidentListModel,
         IncidentMemberModel,
         IncidentSummary,
     )
-    from scheduler.features.incidents.queries import IncidentFilter
     from scheduler.features.incidents.service import IncidentManager
     from scheduler.identity.principal import Caller
 
@@ -216,7 +214,12 @@ def list_incidents(
     criteria = IncidentFilter(job, _parse_status(status), tuple(severities or ()), selection, opened)
     configuration = load_for_command("incidents list")
     try:
-        listed = run_in_store(configuration, lambda program: _read_incidents(program, criteria, limit))
+        listed = run_in_store(
+            configuration,
+            lambda program: read_newest(
+                lambda after, size: program.incidents.list_summaries(criteria, limit=size, after=after), limit
+            ),
+        )
     except UnknownJob as error:
         fail(f"--job: {error}")
     empty = "there are no incidents" if criteria == IncidentFilter() else "no incident matches"
@@ -283,17 +286,6 @@ def _query(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
         return run_in_store(load_for_command(command), work)
     except NotFound as error:
         fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
-
-
-async def _read_incidents(program: ReadOnlyProgram, criteria: IncidentFilter, limit: int) -> IncidentListModel:
-    """Return the newest incidents, at most `limit`."""
-    page = await program.incidents.list_summaries(criteria, limit=min(PAGE_SIZE, limit))
-    incidents = list(page.incidents)
-    while page.continuation is not None and len(incidents) < limit:
-        size = min(PAGE_SIZE, limit - len(incidents))
-        page = await program.incidents.list_summaries(criteria, limit=size, after=page.continuation)
-        incidents += page.incidents
-    return page.model_copy(update={"incidents": incidents, "continuation": None})
 
 
 def _show_detail(incident: Incident, detail: IncidentDetail) -> None:
