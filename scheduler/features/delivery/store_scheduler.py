@@ -78,7 +78,7 @@ class StoreScheduler:
         continuation: str | None = None
         for _ in range(_MAX_PAGES):
             try:
-                page = await self._program.audit_queries.list_entries(
+                page = await self._program.audit_queries.list_views(
                     command_caller().principal, AuditFilter(job=job), limit=_PAGE, continuation=continuation
                 )
             except UnknownJob:
