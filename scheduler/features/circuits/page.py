@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -62,8 +62,6 @@ async def show_circuits(request: Request, services: ServicesDep, continuation: C
 @router.read(f"{CIRCUITS_PATH}/{{key}}")
 async def show_circuit(request: Request, services: ServicesDep, key: CircuitKey) -> Response:
     """Show a circuit."""
-    view = await services.operations.circuits.get_circuit(key)
-    policy: dict[str, Any] = view.policy.model_dump(mode="json", exclude_none=True)
     return await respond(
         request,
         services,
@@ -71,8 +69,7 @@ async def show_circuit(request: Request, services: ServicesDep, key: CircuitKey)
         page="circuits",
         path_of_page=CIRCUITS_PATH,
         kinds=_KINDS,
-        circuit=view,
-        policy=policy,
+        circuit=await services.operations.circuits.get_circuit(key),
         is_shared=services.circuits.is_shared_with_others(key),
         lengths=_LENGTHS,
     )
