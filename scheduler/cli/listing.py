@@ -68,8 +68,13 @@ async def read_newest(read_page: Callable[[str, int], Awaitable[ListT]], limit: 
     return first.model_copy(update={first.items_field(): items, "continuation": None})
 
 
-def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
-    """Show a list. `empty`: a note for a person if it has no items; empty: none."""
+def show_list(
+    listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str, header: bool = False
+) -> None:
+    """Show a list. `empty`: a note for a person if it has no items; empty: none.
+
+    `header`: a terminal shows the titles of the columns also if it has no items; a pipe always gets them.
+    """
     if as_json:
         show_model(listed)
         return
@@ -78,7 +83,7 @@ def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool
     if not is_terminal():
         piped = [field for field in fields if field.name]
         show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in listed.items])
-    elif listed.items:
+    elif listed.items or header:
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
         show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in listed.items])
 

@@ -107,7 +107,7 @@ def _list_keys(command: str, as_json: bool) -> None:
         return await program.api_keys.list_keys(caller)
 
     empty = "there are no API keys; `keys create NAME --role admin` creates one"
-    show_list(_run(command, work), _KEY_FIELDS, as_json=as_json, empty=empty)
+    show_list(_run(command, work), _KEY_FIELDS, as_json=as_json, empty=empty, header=True)
 
 
 @keys.command("create")
@@ -280,7 +280,7 @@ def _list_sessions(command: str, as_json: bool) -> None:
     async def work(program: ReadOnlyProgram, caller: Caller) -> BrowserSessionList:
         return await program.sessions.list_sessions()
 
-    show_list(_run(command, work), _SESSION_FIELDS, as_json=as_json, empty="no browser has a session")
+    show_list(_run(command, work), _SESSION_FIELDS, as_json=as_json, empty="no browser has a session", header=True)
 
 
 @sessions.command("end")

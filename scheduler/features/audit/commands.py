@@ -160,7 +160,7 @@ def list_entries(
 
     criteria = AuditFilter(principal, action, job, parse_interval_options(since, until))
     listed = run_without_jobs("audit list", lambda program: _read(program, criteria, limit))
-    show_list(listed, _FIELDS, as_json=as_json, empty="no entry matches")
+    show_list(listed, _FIELDS, as_json=as_json, empty="no entry matches", header=True)
 
 
 @audit.command("verify")

@@ -77,15 +77,15 @@ class _Rebuilding:
         self.messages: list[NotifiedMessage] = []
 
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
-        if any(each.kind is TransitionKind.REOPENED for each in now):
+        if any(transition.kind is TransitionKind.REOPENED for transition in now):
             self._announced = {}
         if not self._is_collected:
-            self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
-        for each in now:
-            if each.kind in _ANNOUNCED_ALONE:
-                self._send(at, self._list_announced(each.kind), each.kind, each.text)
-        self._is_flapping |= any(each.kind is TransitionKind.FLAPPING for each in now)
-        self._is_flapping &= all(each.code != "stable" for each in decided)
+            self._add_joined(at, now, {decision.key for decision in decided if decision.code.startswith(_HELD_BACK)})
+        for transition in now:
+            if transition.kind in _ANNOUNCED_ALONE:
+                self._send(at, self._list_announced(transition.kind), transition.kind, transition.text)
+        self._is_flapping |= any(transition.kind is TransitionKind.FLAPPING for transition in now)
+        self._is_flapping &= all(decision.code != "stable" for decision in decided)
         for decision in decided:
             self._add_decision(at, now, decision, dict(_parse_channels(decision.inputs.get("channels", ""))))
 

@@ -263,7 +263,7 @@ def list_decisions(incident: IncidentId, as_json: AsJson = False) -> None:
             lambda after: program.incidents.list_decisions(incident, limit=PAGE_SIZE, after=after)
         ),
     )
-    show_list(decisions, _DECISION_FIELDS, as_json=as_json, empty="")
+    show_list(decisions, _DECISION_FIELDS, as_json=as_json, empty="", header=True)
 
 
 def _parse_status(text: str | None) -> IncidentStatus | None:
