@@ -216,9 +216,6 @@ class MemberFacts:
     failed_run: str = ""
 
 
-NO_FACTS: Final = MemberFacts()
-
-
 class MemberFactsReader(Query):
     """The caller passes only members that its user may see. Raises StoreError."""
 

@@ -131,7 +131,7 @@ class IncidentQueries(Query):
         return (await self.find_with_detail(incident))[1]
 
     async def find_with_detail(self, incident: str) -> tuple[Incident, IncidentDetail]:
-        """Return an incident as it is, and what is shown of it. Raises NotFound."""
+        """Return an incident, and what is shown of it. Raises NotFound."""
         view = await self.find_view(incident)
         page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
         facts = await self.read_facts(view.incident.members)
