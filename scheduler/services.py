@@ -297,7 +297,7 @@ class Services:
     def channels(self) -> ChannelQueries:
         from scheduler.features.channels.queries import ChannelQueries
 
-        return ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered)
+        return ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered, self.clock)
 
     # --- What changed -------------------------------------------------------------------------------------------------
 

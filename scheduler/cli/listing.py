@@ -30,13 +30,15 @@ T = TypeVar("T")
 ListT = TypeVar("ListT", bound="ListModel[Any]")
 
 PAGE_SIZE = 200
+_MAX_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Field(Generic[T]):
     """A field of a list: its name in a pipe, the text of an item, and its column on a terminal.
 
-    `column`: None for a field that only a pipe gets. `cell`: what a terminal shows in place of the text.
+    `name`: empty for a field that only a terminal gets. `column`: None for a field that only a pipe gets. `cell`: what
+    a terminal shows in place of the text.
     """
 
     name: str
@@ -55,16 +57,33 @@ async def read_all(read_page: Callable[[str], Awaitable[ListT]]) -> ListT:
     return first.model_copy(update={first.items_field(): items, "continuation": None})
 
 
-def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
-    """Show a list. `empty`: a note for a person if it has no items."""
+async def read_newest(read_page: Callable[[str, int], Awaitable[ListT]], limit: int) -> ListT:
+    """Return the first `limit` items of a list as one page. `read_page`: gets a continuation, as in read_all, and a
+    size."""
+    first = page = await read_page("", min(_MAX_SIZE, limit))
+    items = list(first.items)
+    while page.next_page is not None and len(items) < limit:
+        page = await read_page(page.next_page, min(_MAX_SIZE, limit - len(items)))
+        items += page.items
+    return first.model_copy(update={first.items_field(): items, "continuation": None})
+
+
+def show_list(
+    listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str, header: bool = False
+) -> None:
+    """Show a list. `empty`: a note for a person if it has no items; empty: none.
+
+    `header`: a terminal shows the titles of the columns also if it has no items; a pipe always gets them.
+    """
     if as_json:
         show_model(listed)
         return
-    if not listed.items:
+    if empty and not listed.items:
         print_note(empty)
     if not is_terminal():
-        show_tabs([field.name for field in fields], [[field.text(item) for field in fields] for item in listed.items])
-    elif listed.items:
+        piped = [field for field in fields if field.name]
+        show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in listed.items])
+    elif listed.items or header:
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
         show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in listed.items])
 

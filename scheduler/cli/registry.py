@@ -153,13 +153,13 @@ COMMANDS = {
         {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE},
     ),
     "keys": CommandEntry(
-        "scheduler.features.access.key_commands",
+        "scheduler.features.access.commands",
         "keys",
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
     "sessions": CommandEntry(
-        "scheduler.features.access.session_commands", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
+        "scheduler.features.access.commands", "sessions", Needs.STORE, {"list": Needs.STORE, "end": Needs.STORE}
     ),
     "backup": CommandEntry(
         "scheduler.features.backup.commands",

@@ -9,12 +9,12 @@ import pytest
 
 from jobs.notifications.port import SendFailed
 from jobs.runs import ErrorClass
-from scheduler.features.alerts.explanation import AlertExplanation
+from scheduler.features.alerts.models import AlertExplanationModel
 from tests.parts.alerting_program import Scene, alerting_program, job_of
 from tests.scheduler.audit.memory_trail import COMMAND_CALLER
 
 
-async def explain(scene: Scene, job: str) -> AlertExplanation:
+async def explain(scene: Scene, job: str) -> AlertExplanationModel:
     return await scene.program.alert_explainer.explain(job)
 
 
@@ -74,7 +74,7 @@ async def test_a_channel_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         await scene.wait(20)
         found = await explain(scene, "shop")
         assert found.summary.endswith("Not notified: team: attempt 3 failed: 503 Service Unavailable.")
-        assert found.reasons == ("the channel team fails: 503 Service Unavailable",)
+        assert found.reasons == ["the channel team fails: 503 Service Unavailable"]
 
         monkeypatch.undo()
         await scene.wait(60)

@@ -349,7 +349,7 @@ class WorkerHarness:
             silences=SilenceManager(self.catalog, self.repositories.silences, self.clock, self.audit),
             windows=WindowManager(self.catalog, self.repositories.requested_windows, self.clock, self.audit),
             undelivered=UndeliveredManager(
-                ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered),
+                ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered, self.clock),
                 self.repositories.undelivered,
                 self.clock,
                 self.audit,

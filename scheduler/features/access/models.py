@@ -1,18 +1,13 @@
-"""API keys, the caller of a request, and the sessions of browsers in responses."""
+"""API keys, the caller of a request, and the sessions of browsers, as the API, the commands and the page show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Self
 
 from pydantic import Field
 
-from scheduler.authentication.port import Authenticated, Authentication
-from scheduler.features.access.service import CreatedKey
-from scheduler.identity.api_keys import ApiKey
-from scheduler.identity.principal import Role, format_tag_limits
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.identity import Session
+from scheduler.identity.principal import Role
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class KeyModel(ResponseModel):
@@ -35,10 +30,6 @@ class KeyModel(ResponseModel):
     successor: str | None
     active: bool
 
-    @classmethod
-    def from_key(cls, key: ApiKey, now: datetime, last_used_at: datetime | None = None) -> Self:
-        return cls(**_members_of_key(key, now), last_used_at=last_used_at)
-
 
 class CreatedKeyModel(KeyModel):
     """A new API key with its text, which no other response contains. `replaced`: the key that it replaces."""
@@ -50,30 +41,9 @@ class CreatedKeyModel(KeyModel):
     )
     replaced: KeyModel | None = None
 
-    @classmethod
-    def from_created(cls, created: CreatedKey, now: datetime) -> Self:
-        replaced = None if created.replaced is None else KeyModel.from_key(created.replaced, now)
-        return cls(**_members_of_key(created.key, now), last_used_at=None, key=created.text, replaced=replaced)
 
-
-class KeyList(ResponseModel):
+class KeyList(ListModel[KeyModel]):
     keys: list[KeyModel]
-
-
-def _members_of_key(key: ApiKey, now: datetime) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "role": key.role,
-        "tags": format_tag_limits(key.tags),
-        "addresses": list(key.addresses),
-        "created_at": key.created_at,
-        "created_by": key.created_by,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-        "successor": key.successor or None,
-        "active": key.is_active_at(now),
-    }
 
 
 class SessionModel(ResponseModel):
@@ -88,14 +58,6 @@ class SessionModel(ResponseModel):
     tags: list[str]
     ends_at: datetime | None
     idle_seconds: float | None
-
-    @classmethod
-    def from_caller(cls, caller: Authenticated, authentication: Authentication, ends_at: datetime | None) -> Self:
-        sessions, who = authentication.sessions, caller.principal
-        idle = sessions.rules.idle if sessions is not None and caller.session_id else None
-        return cls(
-            principal=who.id, role=who.role, tags=format_tag_limits(who.tags), ends_at=ends_at, idle_seconds=idle
-        )
 
 
 class BrowserSessionModel(ResponseModel):
@@ -116,20 +78,6 @@ class BrowserSessionModel(ResponseModel):
     last_used_at: datetime
     ends_at: datetime
 
-    @classmethod
-    def from_session(cls, session: Session) -> Self:
-        who = session.principal
-        return cls(
-            id=session.handle,
-            principal=who.id,
-            role=who.role,
-            tags=format_tag_limits(who.tags),
-            address=session.address,
-            started_at=session.started_at,
-            last_used_at=session.used_at,
-            ends_at=session.ends_at,
-        )
 
-
-class BrowserSessionList(ResponseModel):
+class BrowserSessionList(ListModel[BrowserSessionModel]):
     sessions: list[BrowserSessionModel]

@@ -31,7 +31,6 @@ from scheduler.authentication.port import (
 from scheduler.authentication.sessions import MAX_STARTS, PLAIN_COOKIE, SECURE_COOKIE, Sessions
 from scheduler.features.access.models import (
     BrowserSessionList,
-    BrowserSessionModel,
     CreatedKeyModel,
     KeyList,
     KeyModel,
@@ -45,7 +44,7 @@ from scheduler.features.access.service import (
     MAX_TAGS,
     NewKey,
 )
-from scheduler.identity.principal import TAG_LIMIT_PATTERN, Role, parse_tag_limits
+from scheduler.identity.principal import TAG_LIMIT_PATTERN, Role, format_tag_limits, parse_tag_limits
 from scheduler.model_base import Instant, RequestModel, example
 from scheduler.services import Services
 
@@ -97,9 +96,7 @@ class RotateKeyRequest(RequestModel):
 @key_router.manage("/api/keys", method="GET")
 async def list_keys(services: ServicesDep, caller: CallerDep) -> KeyList:
     """List all API keys by name, also revoked and expired ones. No response contains the text of an existing key."""
-    now = services.clock.now()
-    stored = await services.operations.api_keys.list_keys(caller)
-    return KeyList(keys=[KeyModel.from_key(one.key, now, one.last_used_at) for one in stored])
+    return await services.operations.api_keys.list_keys(caller)
 
 
 @key_router.manage(
@@ -116,15 +113,13 @@ async def create_key(services: ServicesDep, caller: CallerDep, body: CreateKeyRe
     """
     tags = parse_tag_limits(body.tags)
     new = NewKey(body.name, body.role, tags, body.expires_at, tuple(body.addresses))
-    created = await services.operations.api_keys.create(new, caller)
-    return CreatedKeyModel.from_created(created, services.clock.now())
+    return await services.operations.api_keys.create(new, caller)
 
 
 @key_router.manage("/api/keys/{key_id}", method="GET")
 async def get_key(services: ServicesDep, caller: CallerDep, key_id: KeyId) -> KeyModel:
     """Return an API key without its text."""
-    stored = await services.operations.api_keys.get_key(key_id, caller)
-    return KeyModel.from_key(stored.key, services.clock.now(), stored.last_used_at)
+    return await services.operations.api_keys.get_key(key_id, caller)
 
 
 @key_router.manage(
@@ -142,8 +137,7 @@ async def rotate_key(
     409 if the key is not active, or already has a successor.
     """
     overlap = (body or RotateKeyRequest()).overlap
-    created = await services.operations.api_keys.rotate(key_id, caller, overlap=overlap)
-    return CreatedKeyModel.from_created(created, services.clock.now())
+    return await services.operations.api_keys.rotate(key_id, caller, overlap=overlap)
 
 
 @key_router.manage("/api/keys/{key_id}", status_code=HTTPStatus.NO_CONTENT, problems=(HTTPStatus.CONFLICT,))
@@ -236,20 +230,31 @@ async def create_session(request: Request, services: ServicesDep, response: Resp
         detail = "A session starts with an API key or a token. Send one."
         raise HTTPException(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": CHALLENGE})
     started = await start_cookie_session(request, services, caller, response)
-    return SessionModel.from_caller(started, services.authentication, started.valid_until)
+    return _describe_caller(started, services)
 
 
 @session_router.read("/api/session")
 async def get_session(request: Request, services: ServicesDep) -> SessionModel:
     """Return the caller: its role, its tags, and when its session or its credential ends."""
     caller: Authenticated = request.scope["state"]["authenticated"]
-    return SessionModel.from_caller(caller, services.authentication, caller.valid_until)
+    return _describe_caller(caller, services)
 
 
 @session_router.sign_in("DELETE", "/api/session", status_code=HTTPStatus.NO_CONTENT, problems=(HTTPStatus.CONFLICT,))
 async def delete_session(request: Request, services: ServicesDep, response: Response) -> None:
     """End the session of the cookie. Without a session nothing changes."""
     await end_cookie_session(request, services, response)
+
+
+def _describe_caller(caller: Authenticated, services: Services) -> SessionModel:
+    sessions, principal = services.authentication.sessions, caller.principal
+    return SessionModel(
+        principal=principal.id,
+        role=principal.role,
+        tags=format_tag_limits(principal.tags),
+        ends_at=caller.valid_until,
+        idle_seconds=sessions.rules.idle if sessions is not None and caller.session_id else None,
+    )
 
 
 def _headers_of(error: AuthenticationError) -> dict[str, str] | None:
@@ -273,8 +278,7 @@ SessionHandle = Annotated[
 @browser_session_router.manage("/api/sessions", method="GET")
 async def list_sessions(services: ServicesDep) -> BrowserSessionList:
     """List the sessions of browsers that have not ended, by principal. No response contains the cookie of one."""
-    found = await services.operations.sessions.list_sessions()
-    return BrowserSessionList(sessions=[BrowserSessionModel.from_session(each) for each in found])
+    return await services.operations.sessions.list_sessions()
 
 
 @browser_session_router.manage("/api/sessions/{session_id}", status_code=HTTPStatus.NO_CONTENT)

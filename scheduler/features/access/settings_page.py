@@ -31,15 +31,15 @@ router = ApiRouter(in_schema=False)
 
 @router.read(SETTINGS_PATH)
 async def show_settings(
-    request: Request, uses: ServicesDep, caller: CallerDep, name: FilterText = "", source: FilterText = ""
+    request: Request, services: ServicesDep, caller: CallerDep, name: FilterText = "", source: FilterText = ""
 ) -> Response:
     """Show the settings that match, and all API keys."""
-    settings = uses.health.own_reports.list_settings()
+    settings = services.health.own_reports.list_settings()
     parse_choice("source", source, ("", *_SOURCES))
-    keys = await _list_keys(uses, caller)
+    keys = await _list_keys(services, caller)
     return await respond(
         request,
-        uses,
+        services,
         "operations/settings.html",
         page="settings",
         path_of_page=SETTINGS_PATH,
@@ -52,18 +52,16 @@ async def show_settings(
         keys=keys,
         principal=caller.principal,
         tags=format_tag_limits(caller.principal.tags),
-        jobs=uses.queries.current_jobs(),
+        jobs=services.queries.current_jobs(),
     )
 
 
-async def _list_keys(uses: Services, caller: Caller) -> Sequence[KeyModel] | None:
+async def _list_keys(services: Services, caller: Caller) -> Sequence[KeyModel] | None:
     """Return the keys, the active ones first; None for a caller without this role."""
     if not caller.principal.role.includes(ROLE_OF_SCOPE[Scope.MANAGE]):
         return None
-    now = uses.clock.now()
-    stored = await uses.operations.api_keys.list_keys(caller)
-    keys = [KeyModel.from_key(one.key, now, one.last_used_at) for one in stored]
-    return sorted(keys, key=lambda key: not key.active)
+    listed = await services.operations.api_keys.list_keys(caller)
+    return sorted(listed.keys, key=lambda key: not key.active)
 
 
 def _matches(setting: SettingReport, text: str, source: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from scheduler.cli.output import escape_controls, fail, show_json
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.alerts.explanation import AlertExplanation
+    from scheduler.features.alerts.models import AlertExplanationModel, ExplainedRuleModel
 
 
 def explain_alert(
@@ -41,23 +42,45 @@ def explain_alert(
     configuration = load_for_command("explain-alert")
     require_job(configuration, job)
 
-    async def work(program: ReadOnlyProgram) -> AlertExplanation:
+    async def work(program: ReadOnlyProgram) -> AlertExplanationModel:
         return await program.alert_explainer.explain(job, instant, rule)
 
     try:
-        found = run_in_store(configuration, work)
+        explanation = run_in_store(configuration, work)
     except UnknownJob as error:
         fail(str(error))
-    if rule is not None and not found.rules:
+    if rule is not None and not explanation.rules:
         fail(f"--rule: the job {job} has no rule {rule!r}")
     if as_json:
-        import json
-
-        from scheduler.features.alerts.explanation import explanation_fields
-
-        show_json(json.dumps(explanation_fields(found), indent=2))
+        show_json(json.dumps(explanation.model_dump(mode="json"), indent=2))
         return
-    print("\n".join(map(escape_controls, found.lines())))
+    print("\n".join(map(escape_controls, describe_explanation(explanation))))
+
+
+def describe_explanation(explanation: AlertExplanationModel) -> list[str]:
+    """Return the text for people, by line."""
+    lines = [explanation.summary, "", f"Rules: {explanation.origin}"]
+    for rule in explanation.rules:
+        lines += _describe_rule(rule)
+    for title, texts in (
+        ("What prevents notifications", explanation.reasons),
+        ("Otherwise", explanation.counterfactuals),
+        ("Notes", explanation.notes),
+    ):
+        if texts:
+            lines += ["", f"{title}:", *(f"  {text}" for text in texts)]
+    for incident in explanation.incidents:
+        lines += ["", f"Incident {incident.id} ({incident.status}), led by {incident.lead}:"]
+        lines += [f"  {line}" for line in incident.lines]
+    return lines
+
+
+def _describe_rule(rule: ExplainedRuleModel) -> list[str]:
+    since = "" if rule.since is None else f" since {rule.since:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [f"  {rule.rule}", f"    {rule.status}{since}: {rule.evidence}"]
+    if rule.needed:
+        lines.append(f"    {rule.needed}")
+    return [*lines, f"    {rule.routing}"]
 
 
 def _parse_instant(text: str | None) -> datetime | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, fires_at
@@ -28,9 +28,10 @@ from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import BLIND_KEY
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
-from scheduler.features.alerts.explanation import AlertExplanation, RuleExplanation
+from scheduler.features.alerts.models import AlertExplanationModel, ExplainedRuleModel, HeldBackModel
 from scheduler.features.alerts.reasons import (
     Circumstances,
+    RuleExplanation,
     describe_counterfactuals,
     explain_incident,
     find_reasons,
@@ -133,7 +134,7 @@ class AlertExplainer(Query):
         self._parts = parts
         self._clock = clock
 
-    async def explain(self, job: str, at: datetime | None = None, rule: str | None = None) -> AlertExplanation:
+    async def explain(self, job: str, at: datetime | None = None, rule: str | None = None) -> AlertExplanationModel:
         """Return the explanation. `rule`: of this rule alone.
 
         Raises:
@@ -144,20 +145,20 @@ class AlertExplainer(Query):
         at = now if at is None else min(at, now)
         request = BacktestRequest(at - LOOK_BACK, at, frozenset({job}))
         prepared = await self._parts.backtester.prepare(request, snapshot)
-        found = await self._find_circumstances(prepared, job, at, is_now=now - at <= _NOW)
+        circumstances = await self._find_circumstances(prepared, job, at, is_now=now - at <= _NOW)
         if rule is not None:
-            found = replace(found, rules=tuple(each for each in found.rules if each.name == rule))
-        incidents = tuple(explain_incident(each, job) for each in found.incidents)
-        return AlertExplanation(
-            job,
-            at,
-            describe_origin(entry, snapshot),
-            summarize(found),
-            found.rules,
-            incidents,
-            tuple(find_reasons(found)),
-            await asyncio.to_thread(lambda: tuple(describe_counterfactuals(prepared, found))),
-            tuple(prepared.history.notes),
+            chosen = tuple(each for each in circumstances.rules if each.name == rule)
+            circumstances = replace(circumstances, rules=chosen)
+        return AlertExplanationModel(
+            job=job,
+            at=_cut(at),
+            summary=summarize(circumstances),
+            origin=describe_origin(entry, snapshot),
+            rules=[_show_rule(each) for each in circumstances.rules],
+            reasons=list(find_reasons(circumstances)),
+            counterfactuals=await asyncio.to_thread(lambda: list(describe_counterfactuals(prepared, circumstances))),
+            incidents=[explain_incident(each, job) for each in circumstances.incidents],
+            notes=list(prepared.history.notes),
         )
 
     async def _find_circumstances(
@@ -244,6 +245,23 @@ def build_alert_explainer(
     return AlertExplainer(catalog, parts, clock)
 
 
+def _show_rule(rule: RuleExplanation) -> ExplainedRuleModel:
+    cause = rule.held_back_by
+    return ExplainedRuleModel.from_object(
+        rule,
+        since=None if rule.since is None else _cut(rule.since),
+        channels=list(rule.channels),
+        held_back_by=None
+        if cause is None
+        else HeldBackModel.from_object(cause, until=None if cause.until is None else _cut(cause.until)),
+    )
+
+
+def _cut(instant: datetime) -> datetime:
+    """Return the instant in whole seconds, which explanations show."""
+    return instant.astimezone(UTC).replace(microsecond=0)
+
+
 def _explain_rule(
     rule: AlertRule, alert: Alert, history: SampleHistory, facts: DefinedFacts, definitions: ReplayDefinitions
 ) -> RuleExplanation:
@@ -271,9 +289,9 @@ def _find_channels(
         return rule.notify, f"notifies {', '.join(rule.notify)}, which the rule names"
     if not definitions.routing.routes:
         return (), "the rule names no channel, and there are no routes"
-    found = channels_of(definitions.book.describe(job, rule.severity), definitions.routing, facts.now)
-    channels = tuple(each.channel for each in found.channels)
+    routed = channels_of(definitions.book.describe(job, rule.severity), definitions.routing, facts.now)
+    channels = tuple(each.channel for each in routed.channels)
     if not channels:
-        return (), f"no route gives a channel: {found.reason}"
-    routes = ", ".join(dict.fromkeys(each.route for each in found.channels))
-    return channels, f"notifies {', '.join(channels)} by {routes} ({found.reason})"
+        return (), f"no route gives a channel: {routed.reason}"
+    routes = ", ".join(dict.fromkeys(each.route for each in routed.channels))
+    return channels, f"notifies {', '.join(channels)} by {routes} ({routed.reason})"

@@ -21,7 +21,7 @@ from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.alerts.explanation import AlertExplanation
+from scheduler.features.alerts.models import AlertExplanationModel
 from scheduler.features.incidents.queries import IncidentFilter, IncidentList
 from scheduler.features.objectives.queries import ObjectiveState
 from scheduler.services import Services
@@ -38,23 +38,23 @@ _Instant = Annotated[str | None, Query(max_length=40)]
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/alerts")
-async def show_alerts(request: Request, uses: ServicesDep, name: JobName, at: _Instant = None) -> Response:
+async def show_alerts(request: Request, services: ServicesDep, name: JobName, at: _Instant = None) -> Response:
     """Show the page. `at`: the instant of the explanation, in the chosen zone; now without it."""
-    view, zone = await uses.queries.view_job(name), find_preferences(request).zone
+    view, zone = await services.queries.view_job(name), find_preferences(request).zone
     instant, problem = None, ""
     try:
         instant = parse_local_time(at, "at", zone) if at else None
     except InvalidPeriod as error:
         problem = str(error)
-    mine, others = _select_objectives(uses, name)
+    measured, others = _select_objectives(services, name)
     explanation, incidents, objectives = await asyncio.gather(
-        _explain(uses, name, None if instant is None else min(instant, uses.clock.now())),
-        _list_incidents(uses, name),
-        _read_objectives(uses, mine),
+        _explain(services, name, None if instant is None else min(instant, services.clock.now())),
+        _list_incidents(services, name),
+        _read_objectives(services, measured),
     )
     return await respond_job(
         request,
-        uses,
+        services,
         view,
         "alerts",
         explanation=explanation,
@@ -67,25 +67,25 @@ async def show_alerts(request: Request, uses: ServicesDep, name: JobName, at: _I
     )
 
 
-async def _explain(uses: Services, name: str, at: datetime | None) -> AlertExplanation | None:
+async def _explain(services: Services, name: str, at: datetime | None) -> AlertExplanationModel | None:
     """Return the explanation; None for a caller that is limited to tags, as it names other jobs and their incidents."""
-    return None if uses.is_limited else await uses.alert_explainer.explain(name, at)
+    return None if services.is_limited else await services.alert_explainer.explain(name, at)
 
 
-async def _list_incidents(uses: Services, name: str) -> IncidentList:
+async def _list_incidents(services: Services, name: str) -> IncidentList:
     try:
-        return await uses.incidents.list_incidents(IncidentFilter(subject=name), limit=MAX_INCIDENTS)
+        return await services.incidents.list_incidents(IncidentFilter(subject=name), limit=MAX_INCIDENTS)
     except UnknownJob:
         return IncidentList((), None)  # the job was deleted meanwhile
 
 
-def _select_objectives(uses: Services, name: str) -> tuple[Sequence[NamedObjective], Sequence[NamedObjective]]:
+def _select_objectives(services: Services, name: str) -> tuple[Sequence[NamedObjective], Sequence[NamedObjective]]:
     """Return the objectives whose budgets are read, and the others that count the job."""
-    found = [each for each in uses.objectives.list_objectives() if name in each.jobs]
-    found.sort(key=lambda each: each.job != name)
-    measured = [each for each in found if len(each.jobs) <= MAX_MEASURED_JOBS][:MAX_MEASURED]
-    return measured, [each for each in found if each not in measured]
+    objectives = [objective for objective in services.objectives.list_objectives() if name in objective.jobs]
+    objectives.sort(key=lambda objective: objective.job != name)
+    measured = [objective for objective in objectives if len(objective.jobs) <= MAX_MEASURED_JOBS][:MAX_MEASURED]
+    return measured, [objective for objective in objectives if objective not in measured]
 
 
-async def _read_objectives(uses: Services, objectives: Sequence[NamedObjective]) -> Sequence[ObjectiveState]:
-    return [await uses.objectives.read_objective(each) for each in objectives]
+async def _read_objectives(services: Services, objectives: Sequence[NamedObjective]) -> Sequence[ObjectiveState]:
+    return [await services.objectives.read_objective(each) for each in objectives]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jobs.alerting.alert import Alert, AlertStatus
 from scheduler.catalog.catalog import Catalog, Query
+from scheduler.features.alerts.models import AlertListModel, AlertModel
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.stores.alerting.engine import AlertRows
 from scheduler.stores.rows import InvalidContinuation
@@ -22,21 +23,16 @@ class AlertFilter:
     status: AlertStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AlertPage:
-    """By subject, then rule. `continuation`: None on the last page."""
-
-    alerts: tuple[Alert, ...]
-    continuation: str | None
-
-
 class AlertQueries(Query):
     def __init__(self, catalog: Catalog, rows: AlertRows) -> None:
         self._catalog = catalog
         self._rows = rows
 
-    async def list_alerts(self, criteria: AlertFilter, *, limit: int, after: str = "") -> AlertPage:
-        """Return a page. Raises InvalidContinuation, StoreError; UnknownJob: the subject does not exist."""
+    async def list_alerts(self, criteria: AlertFilter, *, limit: int, after: str = "") -> AlertListModel:
+        """Return a page, by subject, then rule.
+
+        Raises InvalidContinuation, StoreError; UnknownJob: the subject does not exist.
+        """
         if after and _SEPARATOR not in after:
             raise InvalidContinuation(after)
         visibility = SubjectVisibility(self._catalog)
@@ -52,13 +48,16 @@ class AlertQueries(Query):
         }
         if not alerts:
             visibility.require_known(subject)
-        positions = sorted(each for each in alerts if each > after)
+        positions = sorted(position for position in alerts if position > after)
         page = positions[:limit]
-        shown = (alerts[each] for each in page)
-        return AlertPage(
-            tuple(replace(each, evidence=visibility.hide(each.evidence)) for each in shown),
-            page[-1] if len(positions) > limit else None,
+        return AlertListModel(
+            alerts=[_view_alert(alerts[position], visibility) for position in page],
+            continuation=page[-1] if len(positions) > limit else None,
         )
+
+
+def _view_alert(alert: Alert, visibility: SubjectVisibility) -> AlertModel:
+    return AlertModel.from_object(alert, since=alert.changed_at, evidence=visibility.hide(alert.evidence))
 
 
 def _position(alert: Alert) -> str:

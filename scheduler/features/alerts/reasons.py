@@ -15,7 +15,7 @@ from jobs.incidents.values import AlertDecision, Member, Suppression, Suppressio
 from jobs.runs import Outcome, Run, Trigger
 from scheduler.alerting.replay.history import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
-from scheduler.features.alerts.explanation import IncidentExplanation, RuleExplanation
+from scheduler.features.alerts.models import ExplainedIncidentModel
 from scheduler.features.backtest.messages import IncidentHistory, NotifiedMessage
 from scheduler.features.backtest.service import PreparedBacktest
 
@@ -23,12 +23,12 @@ _DELIVERY = ("delivered", "send_failed", "moved_to_fallback", "given_up")
 _SHOWN_MESSAGES = 20
 
 
-def explain_incident(history: IncidentHistory, job: str) -> IncidentExplanation:
+def explain_incident(history: IncidentHistory, job: str) -> ExplainedIncidentModel:
     """Return what happened with the alerts of a job in an incident: of the others only what concerns it."""
     incident = history.incident
     lines = sorted(_list_lines(history, job), key=lambda each: each[0])
     texts = dict.fromkeys(f"{at:%H:%M:%S} {text}" for at, text in lines)
-    return IncidentExplanation(incident.id, str(incident.status), incident.lead.subject, tuple(texts))
+    return ExplainedIncidentModel(id=incident.id, status=incident.status, lead=incident.lead.subject, lines=list(texts))
 
 
 def find_member(history: IncidentHistory, job: str) -> Member | None:
@@ -110,6 +110,25 @@ def _list_messages(messages: Iterable[NotifiedMessage]) -> Iterator[tuple[dateti
 
 
 @dataclass(frozen=True, slots=True)
+class RuleExplanation:
+    """`rule`: such as `failed: open_after 3 of 5`. `status`: of its alert at the instant; `evidence`: the numbers then.
+
+    `needed`: what was missing for the alert to fire; empty if it fires, or if unknown. `held_back_by`: what
+    holds back its notifications then. `channels`: which would be notified, and by which rule or route.
+    """
+
+    name: str
+    rule: str
+    status: str
+    evidence: str
+    since: datetime | None = None
+    needed: str = ""
+    channels: tuple[str, ...] = ()
+    routing: str = ""
+    held_back_by: Suppression | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What was so at the instant. `runs`: the newest ones. `incidents`: of the job, the newest first.
 
@@ -137,79 +156,79 @@ class Circumstances:
         return None
 
 
-def summarize(found: Circumstances) -> str:
+def summarize(case: Circumstances) -> str:
     """Return one or two sentences: what the alert did, and who was notified or why not."""
-    opened = found.open_incident()
+    opened = case.open_incident()
     if opened is not None:
-        return _summarize_incident(found, *opened)
-    firing = [rule for rule in found.rules if rule.status == "firing"]
+        return _summarize_incident(case, *opened)
+    firing = [rule for rule in case.rules if rule.status == "firing"]
     if firing:
-        return f"{found.job}: {firing[0].name} fires; its incident opens when its group wait is over."
-    pending = [rule for rule in found.rules if rule.status == "pending"]
+        return f"{case.job}: {firing[0].name} fires; its incident opens when its group wait is over."
+    pending = [rule for rule in case.rules if rule.status == "pending"]
     if pending:
-        return f"{found.job}: {pending[0].name} is pending: {pending[0].needed}."
-    reason = next(find_reasons(found), "no condition is met")
-    return f"{found.job} has no alert at {found.at:%Y-%m-%d %H:%M:%S} UTC: {reason}."
+        return f"{case.job}: {pending[0].name} is pending: {pending[0].needed}."
+    reason = next(find_reasons(case), "no condition is met")
+    return f"{case.job} has no alert at {case.at:%Y-%m-%d %H:%M:%S} UTC: {reason}."
 
 
-def _summarize_incident(found: Circumstances, history: IncidentHistory, member: Member) -> str:
+def _summarize_incident(case: Circumstances, history: IncidentHistory, member: Member) -> str:
     incident = history.incident
     since = f"{member.failing_since:%H:%M:%S}"
     if member.parent == SCHEDULER:
         return (
-            f"{found.job} is not notified: the scheduler itself was blind, so the alert does not describe its target "
+            f"{case.job} is not notified: the scheduler itself was blind, so the alert does not describe its target "
             f"(incident {incident.id})."
         )
     if member.parent:
         parent = find_member(history, member.parent) or incident.lead_member
-        notified = describe_notified(history, found.at) or "not notified yet"
+        notified = describe_notified(history, case.at) or "not notified yet"
         return (
-            f"{found.job} fails since {since} and is not notified separately: its parent {member.parent} fails since "
+            f"{case.job} fails since {since} and is not notified separately: its parent {member.parent} fails since "
             f"{parent.failing_since:%H:%M:%S} (incident {incident.id}, {notified})."
         )
-    text = f"{found.job} fails since {since}: {member.evidence} (incident {incident.id}"
-    if found.job != incident.lead.subject:
+    text = f"{case.job} fails since {since}: {member.evidence} (incident {incident.id}"
+    if case.job != incident.lead.subject:
         text += f", with {incident.lead.subject}" + (f" because of the same {incident.cause}" if incident.cause else "")
-    notified = describe_notified(history, found.at)
+    notified = describe_notified(history, case.at)
     if notified:
         return f"{text}, {notified})."
-    reason = describe_failed_delivery(history, found.at) or next(find_reasons(found), "no pass has announced it yet")
+    reason = describe_failed_delivery(history, case.at) or next(find_reasons(case), "no pass has announced it yet")
     return f"{text}). Not notified: {reason}."
 
 
-def find_reasons(found: Circumstances) -> Iterator[str]:
+def find_reasons(case: Circumstances) -> Iterator[str]:
     """Yield why no notification is sent, the most important reason first."""
-    if not found.is_enabled:
+    if not case.is_enabled:
         yield "the job is disabled, so its rules do not apply"
         return
-    if not found.rules:
+    if not case.rules:
         yield "the job has no alert rule"
         return
-    if found.blind is not None:
-        blind = found.blind.incident
+    if case.blind is not None:
+        blind = case.blind.incident
         yield f"the scheduler itself was blind (incident {blind.id}): {blind.lead_member.evidence}"
-    if found.pause is not None:
-        yield f"the job is paused{_until(found.pause)}{_reason(found.pause)}"
-    held = {rule.held_back_by: rule.name for rule in found.rules if rule.held_back_by is not None}
+    if case.pause is not None:
+        yield f"the job is paused{_until(case.pause)}{_reason(case.pause)}"
+    held = {rule.held_back_by: rule.name for rule in case.rules if rule.held_back_by is not None}
     for suppression, name in held.items():
-        if suppression != found.pause:
+        if suppression != case.pause:
             yield f"the {suppression.titles} holds back {name}{_until(suppression)}{_reason(suppression)}"
-    yield from _reasons_of_runs(found)
-    for rule in found.rules:
+    yield from _reasons_of_runs(case)
+    for rule in case.rules:
         if rule.needed and rule.status in ("inactive", "resolved"):
             yield f"{rule.name}: {rule.needed} ({rule.evidence})"
         if not rule.channels:
             yield f"{rule.name}: no channel would be notified: {rule.routing}"
         for channel in rule.channels:
-            if channel in found.failing_channels:
-                yield f"the channel {channel} fails: {found.failing_channels[channel]}"
+            if channel in case.failing_channels:
+                yield f"the channel {channel} fails: {case.failing_channels[channel]}"
 
 
-def _reasons_of_runs(found: Circumstances) -> Iterator[str]:
-    if not found.runs:
+def _reasons_of_runs(case: Circumstances) -> Iterator[str]:
+    if not case.runs:
         yield "the job has no run that is stored from before this instant"
         return
-    newest = found.runs[0]
+    newest = case.runs[0]
     if newest.outcome is Outcome.SKIPPED:
         yield f"the newest run ({newest.due_at:%H:%M:%S}) was skipped and does not count: {newest.message.rstrip('.')}"
     elif newest.outcome is Outcome.CANCELLED:
@@ -236,18 +255,18 @@ class _BookWithoutParents(RuleBook):
         return ()
 
 
-def describe_counterfactuals(prepared: PreparedBacktest, found: Circumstances) -> Iterator[str]:
+def describe_counterfactuals(prepared: PreparedBacktest, case: Circumstances) -> Iterator[str]:
     """Yield for instance: `silent until 06:00; without that it would have opened at 03:02 ...`."""
-    opened = found.open_incident()
+    opened = case.open_incident()
     parent = "" if opened is None else opened[1].parent
     if parent:
         definitions = replace(prepared.definitions, book=_BookWithoutParents(prepared.definitions.book.snapshot))
-        text = _describe_opening(prepared, definitions, found)
+        text = _describe_opening(prepared, definitions, case)
         yield f"without the parent {parent} {text}"
-    suppression = _find_suppression(found)
+    suppression = _find_suppression(case)
     if suppression is not None:
-        text = _describe_opening(prepared, _without_suppressions(prepared.definitions), found)
-        until = "" if suppression.until is None else f" until {_clock(suppression.until, found.at)}"
+        text = _describe_opening(prepared, _without_suppressions(prepared.definitions), case)
+        until = "" if suppression.until is None else f" until {_clock(suppression.until, case.at)}"
         yield f"{_KINDS.get(suppression.kind, 'held back')}{until} ({suppression.title}); without that {text}"
 
 
@@ -258,12 +277,12 @@ _KINDS = {
 }
 
 
-def _find_suppression(found: Circumstances) -> Suppression | None:
-    opened = found.open_incident()
+def _find_suppression(case: Circumstances) -> Suppression | None:
+    opened = case.open_incident()
     held = None if opened is None else opened[0].incident.suppression
     if held is not None and held.kind in _KINDS:
         return held
-    return next((rule.held_back_by for rule in found.rules if rule.held_back_by is not None), None)
+    return next((rule.held_back_by for rule in case.rules if rule.held_back_by is not None), None)
 
 
 def _without_suppressions(definitions: ReplayDefinitions) -> ReplayDefinitions:
@@ -276,44 +295,44 @@ def _without_mute(route: Route) -> Route:
     return route.model_copy(update={"time": RouteTimes(only=route.time.only)}) if route.time.mute else route
 
 
-def _describe_opening(prepared: PreparedBacktest, definitions: ReplayDefinitions, found: Circumstances) -> str:
-    opening = _find_opening(prepared.replay(definitions), found)
+def _describe_opening(prepared: PreparedBacktest, definitions: ReplayDefinitions, case: Circumstances) -> str:
+    opening = _find_opening(prepared.replay(definitions), case)
     if opening is None:
         return "nothing would have been notified until then"
     history, transition, channels = opening
     notified = f"and notified {', '.join(channels)}" if channels else "without a notification"
-    if history.subject != found.job:
+    if history.subject != case.job:
         cause = f" because of the same {history.incident.cause}" if history.incident.cause else ""
         return (
-            f"it would have joined the incident of {history.subject}{cause} at {_clock(transition.at, found.at)} "
+            f"it would have joined the incident of {history.subject}{cause} at {_clock(transition.at, case.at)} "
             f"{notified}"
         )
     reason = transition.text.partition(": ")[2] or transition.text
-    return f"it would have opened at {_clock(transition.at, found.at)} {notified}: {reason}"
+    return f"it would have opened at {_clock(transition.at, case.at)} {notified}: {reason}"
 
 
 def _find_opening(
-    histories: Sequence[IncidentHistory], found: Circumstances
+    histories: Sequence[IncidentHistory], case: Circumstances
 ) -> tuple[IncidentHistory, Transition, list[str]] | None:
     """Return the latest opening before the instant, or the latest joining, with the channels that it notifies."""
     entered = [
         (history, each)
         for history in histories
         for each in history.transitions
-        if each.key is not None and each.key.subject == found.job and each.at <= found.at and each.kind in _ENTERING
+        if each.key is not None and each.key.subject == case.job and each.at <= case.at and each.kind in _ENTERING
     ]
     if not entered:
         return None
     history, latest = max(entered, key=lambda each: each[1].at)
-    sent = [each for each in history.messages if latest.at <= each.at <= found.at and str(each.kind) != "resolved"]
+    sent = [each for each in history.messages if latest.at <= each.at <= case.at and str(each.kind) != "resolved"]
     first = min((each.at for each in sent), default=None)
     return history, latest, [each.channel for each in sent if each.at == first] or _list_announced(history, latest)
 
 
 def _list_announced(history: IncidentHistory, entered: Transition) -> list[str]:
     """Return the channels that were notified of an alert first: the messages of another job's incident are not read."""
-    found = (each for each in history.decisions if each.at >= entered.at and each.code in _ANNOUNCING)
-    channels = next((each.inputs.get("channels", "") for each in found), "")
+    announced = (each for each in history.decisions if each.at >= entered.at and each.code in _ANNOUNCING)
+    channels = next((each.inputs.get("channels", "") for each in announced), "")
     return channels.split(", ") if channels else []
 
 

@@ -1,142 +1,20 @@
-"""The routes that list alerts and explain them, with their models.
+"""The routes that list alerts and explain them.
 
 The explanation is not for callers that are limited to tags: parents and incidents name other jobs.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query
 
-from jobs.alerting.alert import Alert, AlertStatus
+from jobs.alerting.alert import AlertStatus
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import ApiRouter, Continuation, JobName, JobParameter, Limit, ServicesDep
-from scheduler.features.alerts.explanation import AlertExplanation, explanation_fields
+from scheduler.features.alerts.models import AlertExplanationModel, AlertListModel
 from scheduler.features.alerts.queries import AlertFilter
-from scheduler.features.incidents.texts import EVIDENCE
 from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
-from scheduler.model_base import ResponseModel, example_values
-
-
-class AlertModel(ResponseModel):
-    """A rule whose condition is met for a subject. `pending`: not as long as the rule requires."""
-
-    model_config = example_values(
-        subject="checkout-api", rule="failed", failing_since="2026-11-28T09:00:00.120Z", evidence=EVIDENCE
-    )
-
-    subject: str
-    rule: str
-    status: Literal["pending", "firing"]
-    since: datetime | None
-    failing_since: datetime | None
-    evidence: str
-
-    @classmethod
-    def from_alert(cls, alert: Alert) -> AlertModel:
-        return cls(
-            subject=alert.subject,
-            rule=alert.rule,
-            status="firing" if alert.is_firing else "pending",
-            since=alert.changed_at,
-            failing_since=alert.failing_since,
-            evidence=alert.evidence,
-        )
-
-
-class AlertListModel(ResponseModel):
-    """Alerts by subject, then rule. `continuation` fetches the next page; null on the last."""
-
-    alerts: list[AlertModel]
-    continuation: str | None
-
-
-class HeldBackModel(ResponseModel):
-    """What holds back notifications. `kind`: window, silence or mute_time. `until`: null if its end is not known."""
-
-    model_config = example_values(kind="window", name="patching", reason="release 42")
-
-    kind: str
-    name: str
-    reason: str
-    until: datetime | None
-
-
-class ExplainedRuleModel(ResponseModel):
-    """A rule, with its alert at the instant. `needed`: what was missing for it to fire; empty if nothing was.
-
-    `routing`: the channels, and the rule or route that names them.
-    """
-
-    model_config = example_values(
-        name="failed",
-        rule="failed: failed, open_after 3 of 5, severity down",
-        status="inactive",
-        since=None,
-        evidence="2 of the last 5 runs failed: connection refused",
-        needed="2 of the last 5 are bad, 3 of 5 are needed",
-        channels=["mail"],
-        routing="notifies mail by route 1 (route 1: matched)",
-    )
-
-    name: str
-    rule: str
-    status: str
-    since: datetime | None
-    evidence: str
-    needed: str
-    channels: list[str]
-    routing: str
-    held_back_by: HeldBackModel | None
-
-
-class ExplainedIncidentModel(ResponseModel):
-    """An incident near the instant. `lines`: what was recorded about the job in it, the oldest first."""
-
-    model_config = example_values(
-        id="1795867338085-2a5d2129",
-        status="open",
-        lead="router",
-        lines=["12:02:28 router, on which shop depends, fails: no separate notification"],
-    )
-
-    id: str
-    status: str
-    lead: str
-    lines: list[str]
-
-
-class AlertExplanationModel(ResponseModel):
-    """`summary`: the answer. `reasons`: what prevents notifications, the most important first. `origin`: of the rules.
-
-    `counterfactuals`: what would have happened without what holds notifications back. `notes`: what is not known.
-    """
-
-    model_config = example_values(
-        job="shop",
-        summary="shop has no alert at 2026-11-28 12:02:45 UTC: failed: 2 of the last 5 are bad, 3 of 5 are needed.",
-        origin="alerts of the job (jobs/shop.yaml:7)",
-        reasons=["failed: 2 of the last 5 are bad, 3 of 5 are needed"],
-        counterfactuals=[],
-        notes=[],
-    )
-
-    job: str
-    at: datetime
-    summary: str
-    origin: str
-    rules: list[ExplainedRuleModel]
-    reasons: list[str]
-    counterfactuals: list[str]
-    incidents: list[ExplainedIncidentModel]
-    notes: list[str]
-
-    @classmethod
-    def from_explanation(cls, found: AlertExplanation) -> AlertExplanationModel:
-        return cls.model_validate(explanation_fields(found))
-
 
 alerts_router = ApiRouter("incidents", by_tag=True)
 
@@ -158,8 +36,7 @@ async def list_alerts(
 ) -> AlertListModel:
     """List the rules whose condition is met now, by job or group. `job`: also a group."""
     criteria = AlertFilter(job, None if status is None else AlertStatus(status))
-    page = await services.alerts.list_alerts(criteria, limit=limit, after=continuation or "")
-    return AlertListModel(alerts=[AlertModel.from_alert(each) for each in page.alerts], continuation=page.continuation)
+    return await services.alerts.list_alerts(criteria, limit=limit, after=continuation or "")
 
 
 explanations_router = ApiRouter("incidents")
@@ -187,4 +64,4 @@ async def explain_alert(
         instant = parse_time_range(None, at, services.clock.now()).until
     except InvalidTimeRange as error:
         raise UnusableValue(InvalidInput(location="query.at", message=error.message, hint=error.hint)) from None
-    return AlertExplanationModel.from_explanation(await services.alert_explainer.explain(name, instant, rule))
+    return await services.alert_explainer.explain(name, instant, rule)

@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import (
-    EXIT_FAILED,
-    escape_controls,
-    fail,
-    is_terminal,
-    print_error,
-    print_note,
-    show_json,
-    show_table,
-    show_tabs,
-)
+from scheduler.cli.listing import Field, read_newest, show_list
+from scheduler.cli.output import EXIT_FAILED, Column, fail, print_error, print_note, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.audit.queries import AuditFilter, AuditView
+    from scheduler.features.audit.models import AuditEntryModel, AuditList
+    from scheduler.features.audit.queries import AuditFilter
     from scheduler.features.audit.verification import Verification
 
 _ANCHOR = re.compile(r"([0-9]{1,12}):([0-9A-Fa-f]{64})")
@@ -38,10 +30,10 @@ def read_anchors(texts: Sequence[str]) -> dict[int, str]:
     """Return the hashes by number. Ends the command with 2 if one is invalid, or if two contradict each other."""
     anchors: dict[int, str] = {}
     for text in texts:
-        found = _ANCHOR.fullmatch(text.strip())
-        if found is None:
+        matched = _ANCHOR.fullmatch(text.strip())
+        if matched is None:
             fail(f"--anchor: expected NUMBER:HASH with 64 hexadecimal digits, got {text[:100]!r}")
-        number, digest = int(found[1]), found[2].lower()
+        number, digest = int(matched[1]), matched[2].lower()
         if anchors.setdefault(number, digest) != digest:
             fail(f"--anchor: two anchors of entry {number} have different hashes, so one of them is forged")
     return anchors
@@ -118,8 +110,15 @@ Examples:
 
 audit = typer.Typer(help=ABOUT, no_args_is_help=True)
 
-_PAGE = 500
-_FIELDS = ("seq", "at", "principal", "address", "action", "object", "summary")
+_FIELDS: tuple[Field[AuditEntryModel], ...] = (
+    Field("seq", lambda entry: str(entry.seq), Column("seq")),
+    Field("at", lambda entry: "" if entry.at is None else entry.at.isoformat().replace("+00:00", "Z"), Column("at")),
+    Field("principal", lambda entry: entry.principal, Column("principal")),
+    Field("address", lambda entry: entry.address, Column("address", is_optional=True)),
+    Field("action", lambda entry: entry.action, Column("action")),
+    Field("object", lambda entry: entry.object, Column("object", is_optional=True)),
+    Field("summary", lambda entry: entry.summary, Column("summary", no_wrap=False, min_width=20)),
+)
 
 FromOption = Annotated[
     str | None,
@@ -160,16 +159,8 @@ def list_entries(
     from scheduler.features.audit.queries import AuditFilter
 
     criteria = AuditFilter(principal, action, job, parse_interval_options(since, until))
-    views = run_without_jobs("audit list", lambda program: _read(program, criteria, limit))
-    if as_json:
-        from scheduler.features.audit.models import AuditEntryModel, AuditList
-
-        listed = [AuditEntryModel.from_view(view) for view in views]
-        show_json(AuditList(entries=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not views:
-        print_note("no entry matches")
-    _show(views)
+    listed = run_without_jobs("audit list", lambda program: _read(program, criteria, limit))
+    show_list(listed, _FIELDS, as_json=as_json, empty="no entry matches", header=True)
 
 
 @audit.command("verify")
@@ -195,14 +186,14 @@ def verify(
       audit verify --anchor 1742:9f2c...e1 --anchor 1801:77d0...3b
       audit verify --file audit.jsonl --anchor 1801:77d0...3b
     """
-    known = read_anchors(anchors or [])
+    hashes = read_anchors(anchors or [])
     if file is not None:
-        verified = verify_file(file, known)
+        verified = verify_file(file, hashes)
     else:
         from scheduler.cli.context import run_without_jobs
 
-        verified = run_without_jobs("audit verify", lambda program: program.audit_queries.verify(known))
-    print_verification(verified, known, as_json)
+        verified = run_without_jobs("audit verify", lambda program: program.audit_queries.verify(hashes))
+    print_verification(verified, hashes, as_json)
 
 
 @audit.command("export")
@@ -226,46 +217,17 @@ def export(since: FromOption = None, until: ToOption = None) -> None:
     run_without_jobs("audit export", work)
 
 
-async def _read(program: ReadOnlyProgram, criteria: AuditFilter, limit: int) -> list[AuditView]:
+async def _read(program: ReadOnlyProgram, criteria: AuditFilter, limit: int) -> AuditList:
     from scheduler.catalog.catalog import UnknownJob
+    from scheduler.features.audit.models import AuditList
     from scheduler.identity.principal import LOCAL_PRINCIPAL
 
-    views: list[AuditView] = []
-    continuation: str | None = None
-    while len(views) < limit:
-        size = min(_PAGE, limit - len(views))
-        try:
-            page = await program.audit_queries.list_entries(
-                LOCAL_PRINCIPAL, criteria, limit=size, continuation=continuation
-            )
-        except UnknownJob:  # the job has no entries, and job files are not read
-            break
-        views += page.entries
-        continuation = page.continuation
-        if continuation is None:
-            break
-    return views
-
-
-def _cell(view: AuditView, name: str) -> str:
-    text = str(view.fields.get(name, ""))
-    return text.replace("+00:00", "Z") if name == "at" else text
-
-
-def _show(views: list[AuditView]) -> None:
-    rows = [tuple(_cell(view, name) for name in _FIELDS) for view in views]
-    if not is_terminal():
-        show_tabs(_FIELDS, rows)
-        return
-    from scheduler.cli.output import Column
-
-    columns = (
-        Column("seq"),
-        Column("at"),
-        Column("principal"),
-        Column("address", is_optional=True),
-        Column("action"),
-        Column("object", is_optional=True),
-        Column("summary", no_wrap=False, min_width=20),
-    )
-    show_table(columns, [tuple(map(escape_controls, row)) for row in rows])
+    try:
+        return await read_newest(
+            lambda after, size: program.audit_queries.list_entries(
+                LOCAL_PRINCIPAL, criteria, limit=size, continuation=after or None
+            ),
+            limit,
+        )
+    except UnknownJob:  # the job has no entries, and job files are not read
+        return AuditList(entries=[], continuation=None)

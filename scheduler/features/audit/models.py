@@ -1,14 +1,11 @@
-"""Response models of the audit trail."""
+"""The audit trail as the API, the commands and the pages show it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from scheduler.features.audit.queries import DAMAGED_SUMMARY, AuditView, TrailHead
-from scheduler.model_base import ResponseModel, example_values
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class AuditEntryModel(ResponseModel):
@@ -58,16 +55,8 @@ class AuditEntryModel(ResponseModel):
     hash: str = ""
     partial: bool
 
-    @classmethod
-    def from_view(cls, view: AuditView) -> AuditEntryModel:
-        known = {key: value for key, value in view.fields.items() if key in cls.model_fields}
-        try:
-            return cls.model_validate({**known, "partial": view.is_partial})
-        except ValidationError:
-            return cls(seq=view.number, kind="damaged", summary=DAMAGED_SUMMARY, partial=view.is_partial)
 
-
-class AuditList(ResponseModel):
+class AuditList(ListModel[AuditEntryModel]):
     """Entries, newest first. `continuation` fetches older ones; null on the last page."""
 
     entries: list[AuditEntryModel]
@@ -82,14 +71,3 @@ class AuditHeadModel(ResponseModel):
     anchor: str
     first: int
     count: int
-
-    @classmethod
-    def from_head(cls, trail: TrailHead) -> AuditHeadModel:
-        head = trail.head
-        return cls(
-            sequence=head.sequence,
-            hash=head.hash,
-            anchor=f"{head.sequence}:{head.hash}",
-            first=trail.first,
-            count=trail.count,
-        )

@@ -24,8 +24,8 @@ from scheduler.api.dashboard.rendering.paths import AUDIT_PATH
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.audit.models import AuditEntryModel
-from scheduler.features.audit.queries import AuditFilter, AuditPage
+from scheduler.features.audit.models import AuditEntryModel, AuditList
+from scheduler.features.audit.queries import AuditFilter, show_entry
 from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
 from scheduler.identity.principal import Caller
 from scheduler.services import Services
@@ -52,7 +52,7 @@ EntryNumber = Annotated[int, Path(ge=1, le=10**12)]
 @router.read(AUDIT_PATH)
 async def show_audit_trail(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     caller: CallerDep,
     period: PeriodDep,
     principal: FilterText = "",
@@ -62,10 +62,10 @@ async def show_audit_trail(
 ) -> Response:
     """Show a page of entries, newest first, and the head of the chain."""
     query = keep_filters(principal=principal.strip(), action=action.strip(), job=job.strip())
-    found, error = await _read_entries(uses, caller, query, period, continuation or None)
+    listed, error = await _read_entries(services, caller, query, period, continuation or None)
     return await respond(
         request,
-        uses,
+        services,
         "operations/audit.html",
         page="audit",
         path_of_page=AUDIT_PATH,
@@ -73,12 +73,12 @@ async def show_audit_trail(
         action_filter=action.strip(),
         job=job.strip(),
         subjects=_SUBJECTS,
-        names=offer_jobs(uses.queries),
+        names=offer_jobs(services.queries),
         period=period,
-        entries=[AuditEntryModel.from_view(view) for view in found.entries],
-        continuation=found.continuation,
+        entries=listed.entries,
+        continuation=listed.continuation,
         changes_of=lambda entry: list_changes(entry, _SHOWN_CHANGES, _SHOWN_VALUE),
-        trail=await uses.audit_queries.read_head(),
+        trail=await services.audit_queries.read_head(),
         error=error,
         query=query | keep_filters(since=period.since, until=period.until),
         api_query=query | period.api_query,
@@ -87,19 +87,21 @@ async def show_audit_trail(
 
 
 @router.read(f"{AUDIT_PATH}/{{number}}")
-async def show_audit_entry(request: Request, uses: ServicesDep, caller: CallerDep, number: EntryNumber) -> Response:
+async def show_audit_entry(request: Request, services: ServicesDep, caller: CallerDep, number: EntryNumber) -> Response:
     """Show an entry with all that it contains."""
     # A page that continues after the next entry starts with this one.
-    page = await uses.audit_queries.list_entries(caller.principal, AuditFilter(), limit=1, continuation=str(number + 1))
+    page = await services.audit_queries.list_views(
+        caller.principal, AuditFilter(), limit=1, continuation=str(number + 1)
+    )
     if not page.entries or page.entries[0].number != number:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
             f"There is no entry {number}, or it is not visible to you; the setting audit.age deletes old entries.",
         )
-    entry = AuditEntryModel.from_view(page.entries[0])
+    entry = show_entry(page.entries[0])
     return await respond(
         request,
-        uses,
+        services,
         "operations/audit_entry.html",
         page="audit",
         path_of_page=AUDIT_PATH,
@@ -112,11 +114,11 @@ async def show_audit_entry(request: Request, uses: ServicesDep, caller: CallerDe
 def list_changes(entry: AuditEntryModel, limit: int, length: int) -> tuple[Sequence[FieldChange], bool]:
     """Return the fields that differ, their values as text of at most `length`, and whether there are more."""
     before, after = entry.before or {}, entry.after or {}
-    found = [
-        FieldChange(each.path, _to_text(each.before, length), _to_text(each.after, length))
-        for each in islice(compare_definitions(before, after), limit + 1)
+    changes = [
+        FieldChange(change.path, _to_text(change.before, length), _to_text(change.after, length))
+        for change in islice(compare_definitions(before, after), limit + 1)
     ]
-    return found[:limit], len(found) > limit
+    return changes[:limit], len(changes) > limit
 
 
 def _to_text(value: Any, length: int) -> str | None:
@@ -127,18 +129,18 @@ def _to_text(value: Any, length: int) -> str | None:
 
 
 async def _read_entries(
-    uses: Services, caller: Caller, query: Mapping[str, str], period: PeriodFilter, continuation: str | None
-) -> tuple[AuditPage, str]:
+    services: Services, caller: Caller, query: Mapping[str, str], period: PeriodFilter, continuation: str | None
+) -> tuple[AuditList, str]:
     """Return the entries, and what is wrong with a filter."""
-    none = AuditPage((), None)
+    none = AuditList(entries=[], continuation=None)
     if period.error:
         return none, period.error
     criteria = AuditFilter(query.get("principal"), query.get("action"), query.get("job"), period.period)
     try:
-        found = await uses.audit_queries.list_entries(
+        listed = await services.audit_queries.list_entries(
             caller.principal, criteria, limit=PAGE_SIZE, continuation=continuation
         )
     except UnknownJob as error:
         text = str(error)
         return none, f"{text[0].upper()}{text[1:]}"
-    return found, ""
+    return listed, ""

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
+
 from scheduler.audit.trail import TAGS_OF_JOBS
 from scheduler.catalog.catalog import Catalog, Query
+from scheduler.features.audit.models import AuditEntryModel, AuditHeadModel, AuditList
 from scheduler.features.audit.verification import ChainVerifier, Verification
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.literals import mask_audit_entry
 from scheduler.identity.principal import Principal, Role, written_tags
-from scheduler.stores.audit import AuditLog, ChainHead, canonical_json, sequence_of
+from scheduler.stores.audit import AuditLog, canonical_json, sequence_of
 from scheduler.stores.port import Row
 from scheduler.stores.rows import InvalidContinuation
 
@@ -30,13 +33,13 @@ def has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:
     Also if that is unknown: an entry without the tags of its jobs does not show how they differ.
     """
     states = [state for side in ("before", "after") if isinstance(state := fields.get(side), dict)]
-    known = [written_tags(state["definition"]) for state in states if "definition" in state]
+    seen = [written_tags(state["definition"]) for state in states if "definition" in state]
     for state in states:
         tags = state.get(TAGS_OF_JOBS)
-        known += [each if isinstance(each, dict) else {} for each in tags] if isinstance(tags, list) else []
+        seen += [each if isinstance(each, dict) else {} for each in tags] if isinstance(tags, list) else []
         if state.get("cut") or ("differences" in state and not isinstance(tags, list)):
             return True
-    return any(not principal.sees(tags) for tags in known)
+    return any(not principal.sees(tags) for tags in seen)
 
 
 MAX_SCANNED = 5000
@@ -93,18 +96,6 @@ class AuditPage:
     continuation: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TrailHead:
-    """`first`: the number of the oldest entry, 0 without entries."""
-
-    head: ChainHead
-    first: int
-
-    @property
-    def count(self) -> int:
-        return self.head.sequence - self.first + 1 if self.first else 0
-
-
 class AuditQueries(Query):
     """All methods raise StoreError."""
 
@@ -113,6 +104,13 @@ class AuditQueries(Query):
         self._log = log
 
     async def list_entries(
+        self, principal: Principal, criteria: AuditFilter, *, limit: int, continuation: str | None = None
+    ) -> AuditList:
+        """Return what is shown of a page of list_views. Raises InvalidContinuation, UnknownJob."""
+        page = await self.list_views(principal, criteria, limit=limit, continuation=continuation)
+        return AuditList(entries=[show_entry(view) for view in page.entries], continuation=page.continuation)
+
+    async def list_views(
         self, principal: Principal, criteria: AuditFilter, *, limit: int, continuation: str | None = None
     ) -> AuditPage:
         """Return a page, newest first.
@@ -124,7 +122,7 @@ class AuditQueries(Query):
         first = await self._log.read_first_sequence()
         end = await self._newest_number(criteria, continuation, first)
         oldest = max(first, end - MAX_SCANNED + 1)
-        found: list[AuditView] = []
+        views: list[AuditView] = []
         async for row in self._descending(end, oldest):
             end = sequence_of(row) - 1
             fields = _parse(row)
@@ -133,15 +131,15 @@ class AuditQueries(Query):
                 break
             view = self._view(principal, row, fields)
             if view is not None and criteria.matches(view.fields):
-                found.append(view)
-                if len(found) == limit:
+                views.append(view)
+                if len(views) == limit:
                     break
         else:
             end = oldest - 1
         has_more = bool(first) and end >= first
-        if not found and not has_more and criteria.job is not None and continuation is None:
+        if not views and not has_more and criteria.job is not None and continuation is None:
             self._catalog.get_job(criteria.job)
-        return AuditPage(tuple(found), str(end + 1) if has_more else None)
+        return AuditPage(tuple(views), str(end + 1) if has_more else None)
 
     async def export(self, principal: Principal, at: TimeRange = ANY_TIME) -> AsyncIterator[str]:
         """Yield the entries as lines, oldest first. To a principal that sees all, they are the chain."""
@@ -157,9 +155,16 @@ class AuditQueries(Query):
             if view is not None and criteria.matches(view.fields):
                 yield view.line
 
-    async def read_head(self) -> TrailHead:
-        """Return the last entry."""
-        return TrailHead(await self._log.read_head(), await self._log.read_first_sequence())
+    async def read_head(self) -> AuditHeadModel:
+        """Return the last entry. `first` is 0 without entries."""
+        head, first = await self._log.read_head(), await self._log.read_first_sequence()
+        return AuditHeadModel(
+            sequence=head.sequence,
+            hash=head.hash,
+            anchor=f"{head.sequence}:{head.hash}",
+            first=first,
+            count=head.sequence - first + 1 if first else 0,
+        )
 
     async def verify(self, anchors: Mapping[int, str]) -> Verification:
         """Verify the whole chain. `anchors`: hashes of entries, by number."""
@@ -226,6 +231,15 @@ class AuditQueries(Query):
     def _sees(self, principal: Principal, job: str) -> bool:
         entry = self._catalog.find_job(job)
         return entry is not None and principal.sees(entry.job.tags)
+
+
+def show_entry(view: AuditView) -> AuditEntryModel:
+    """Return the members that are shown; of an entry with invalid ones, its number alone."""
+    members = {key: value for key, value in view.fields.items() if key in AuditEntryModel.model_fields}
+    try:
+        return AuditEntryModel.model_validate({**members, "partial": view.is_partial})
+    except ValidationError:
+        return AuditEntryModel(seq=view.number, kind="damaged", summary=DAMAGED_SUMMARY, partial=view.is_partial)
 
 
 def _parse(row: Row) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from scheduler.api.parameters import parse_due_range
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.features.audit.models import AuditEntryModel, AuditHeadModel, AuditList
+from scheduler.features.audit.models import AuditHeadModel, AuditList
 from scheduler.features.audit.queries import AuditFilter
 
 router = ApiRouter("audit", by_tag=True)
@@ -66,14 +66,13 @@ async def list_audit_entries(
     """
     at = parse_due_range(since, until, services.clock.now())
     criteria = AuditFilter(principal, action, job, at)
-    page = await services.audit_queries.list_entries(caller.principal, criteria, limit=limit, continuation=continuation)
-    return AuditList(entries=[AuditEntryModel.from_view(view) for view in page.entries], continuation=page.continuation)
+    return await services.audit_queries.list_entries(caller.principal, criteria, limit=limit, continuation=continuation)
 
 
 @router.read("/api/audit/head", by_tag=False)
 async def get_audit_head(services: ServicesDep) -> AuditHeadModel:
     """Return the number and the hash of the last entry: store it elsewhere, and verify the trail with it later."""
-    return AuditHeadModel.from_head(await services.audit_queries.read_head())
+    return await services.audit_queries.read_head()
 
 
 @router.read(

@@ -43,12 +43,12 @@ class RuleCandidate:
     @property
     def fields(self) -> dict[str, object]:
         """The keys of a rule that it sets."""
-        found: dict[str, object] = {"open_after": self.open_after}
+        members: dict[str, object] = {"open_after": self.open_after}
         if self.close_after is not None:
-            found["close_after"] = self.close_after
+            members["close_after"] = self.close_after
         if self.for_:
-            found["for"] = f"{self.for_:g}s"
-        return found
+            members["for"] = f"{self.for_:g}s"
+        return members
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _with_rule(snapshot: JobSnapshot, entry: CatalogJob, rule: AlertRule) -> Job
 
 def _list_failures(prepared: PreparedBacktest, job: str) -> list[DueTimeRange]:
     """Return the times from a failed run to the first good one, those that are near together as one."""
-    found: list[DueTimeRange] = []
+    failures: list[DueTimeRange] = []
     begin: datetime | None = None
     request = prepared.request
     runs = next((each.runs for each in prepared.history.histories if each.job == job), ())
@@ -166,18 +166,18 @@ def _list_failures(prepared: PreparedBacktest, job: str) -> list[DueTimeRange]:
         if run.sample.is_failed:
             begin = begin or run.finished_at
         elif begin is not None:
-            _add_failure(found, DueTimeRange(begin, run.finished_at))
+            _add_failure(failures, DueTimeRange(begin, run.finished_at))
             begin = None
     if begin is not None:
-        _add_failure(found, DueTimeRange(begin, request.until))
-    return [each for each in found if each.begin >= request.since]
+        _add_failure(failures, DueTimeRange(begin, request.until))
+    return [failure for failure in failures if failure.begin >= request.since]
 
 
-def _add_failure(found: list[DueTimeRange], failure: DueTimeRange) -> None:
-    if found and failure.begin - found[-1].end < MERGED_WITHIN:
-        found[-1] = DueTimeRange(found[-1].begin, failure.end)
+def _add_failure(failures: list[DueTimeRange], failure: DueTimeRange) -> None:
+    if failures and failure.begin - failures[-1].end < MERGED_WITHIN:
+        failures[-1] = DueTimeRange(failures[-1].begin, failure.end)
     else:
-        found.append(failure)
+        failures.append(failure)
 
 
 def _judge(

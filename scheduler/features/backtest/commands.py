@@ -54,16 +54,16 @@ def format_rule(alternative: Alternative) -> str:
     return f"alerts:\n  - {{{fields}}}"
 
 
-def _row(each: Alternative) -> tuple[str, ...]:
-    candidate = each.candidate
+def _row(alternative: Alternative) -> tuple[str, ...]:
+    candidate = alternative.candidate
     return (
         str(candidate.open_after),
         "" if candidate.close_after is None else str(candidate.close_after),
         format_duration(candidate.for_) if candidate.for_ else "",
-        str(each.notifications),
-        str(each.missed),
-        _time(each.percentile(0.5)),
-        _time(each.percentile(0.95)),
+        str(alternative.notifications),
+        str(alternative.missed),
+        _time(alternative.percentile(0.5)),
+        _time(alternative.percentile(0.95)),
         "in force" if candidate.is_current else "",
     )
 
@@ -87,14 +87,14 @@ def advice_to_json(advice: Advice) -> str:
     return json.dumps(document, indent=2)
 
 
-def _fields(each: Alternative) -> dict[str, Any]:
+def _fields(alternative: Alternative) -> dict[str, Any]:
     return {
-        "rule": each.candidate.fields,
-        "is_in_force": each.candidate.is_current,
-        "notifications": each.notifications,
-        "missed": each.missed,
-        "detected_p50_seconds": each.percentile(0.5),
-        "detected_p95_seconds": each.percentile(0.95),
+        "rule": alternative.candidate.fields,
+        "is_in_force": alternative.candidate.is_current,
+        "notifications": alternative.notifications,
+        "missed": alternative.missed,
+        "detected_p50_seconds": alternative.percentile(0.5),
+        "detected_p95_seconds": alternative.percentile(0.95),
     }
 
 

@@ -108,11 +108,11 @@ def _begin_of(history: IncidentHistory) -> datetime:
     return history.incident.opened_at
 
 
-def _distance(one: IncidentHistory, other: IncidentHistory) -> timedelta:
+def _distance(first: IncidentHistory, other: IncidentHistory) -> timedelta:
     """Return the time between two incidents, and a part of that between their openings."""
-    ends = [each.incident.resolved_at or datetime.max.replace(tzinfo=_begin_of(each).tzinfo) for each in (one, other)]
-    gap = max(_begin_of(other) - ends[0], _begin_of(one) - ends[1], timedelta())
-    return gap + abs(_begin_of(one) - _begin_of(other)) / 1_000_000
+    ends = [each.incident.resolved_at or datetime.max.replace(tzinfo=_begin_of(each).tzinfo) for each in (first, other)]
+    gap = max(_begin_of(other) - ends[0], _begin_of(first) - ends[1], timedelta())
+    return gap + abs(_begin_of(first) - _begin_of(other)) / 1_000_000
 
 
 def _compare_messages(old: IncidentHistory | None, new: IncidentHistory | None) -> Iterable[ComparedMessage]:
@@ -121,16 +121,16 @@ def _compare_messages(old: IncidentHistory | None, new: IncidentHistory | None) 
     lead = either.incident.lead
     for (channel, kind), (before, after) in _by_kind(old, new).items():
         for place in range(max(len(before), len(after))):
-            one = before[place] if place < len(before) else None
-            other = after[place] if place < len(after) else None
-            text = (other or one).text  # type: ignore[union-attr]
+            was = before[place] if place < len(before) else None
+            would_be = after[place] if place < len(after) else None
+            text = (would_be or was).text  # type: ignore[union-attr]
             yield ComparedMessage(
                 lead.subject,
                 lead.rule,
                 channel,
                 kind,
-                None if one is None else one.at,
-                None if other is None else other.at,
+                None if was is None else was.at,
+                None if would_be is None else would_be.at,
                 text,
             )
 

@@ -48,20 +48,22 @@ async def read_runs(
     reads: RunReads, job: JobDefinition, ranges: Sequence[DueTimeRange], phases: Sequence[StatePhase], budget: int
 ) -> ReadRuns:
     """Return at most about `budget` runs of these ranges. Raises StoreError."""
-    found = ReadRuns([])
-    for each in reversed(ranges):
-        if budget <= len(found.runs):
+    read = ReadRuns([])
+    for range_ in reversed(ranges):
+        if budget <= len(read.runs):
             break
-        stored = await _read_range(reads, job, each, budget - len(found.runs))
-        oldest = stored[0].due_at if stored else each.end
+        stored = await _read_range(reads, job, range_, budget - len(read.runs))
+        oldest = stored[0].due_at if stored else range_.end
         estimated = []
-        if _is_incomplete(phases, each, stored):
+        if _is_incomplete(phases, range_, stored):
             estimated = [
-                run for run in estimate_runs(job.name, phases, job.schedule, each) if not stored or run.due_at < oldest
+                run
+                for run in estimate_runs(job.name, phases, job.schedule, range_)
+                if not stored or run.due_at < oldest
             ]
-        found.estimated += len(estimated)
-        found.runs = [*estimated, *stored, *found.runs]
-    return found
+        read.estimated += len(estimated)
+        read.runs = [*estimated, *stored, *read.runs]
+    return read
 
 
 def to_replay_run(job: JobDefinition, run: Run) -> ReplayRun | None:
@@ -74,7 +76,7 @@ def to_replay_run(job: JobDefinition, run: Run) -> ReplayRun | None:
 
 
 async def _read_range(reads: RunReads, job: JobDefinition, range_: DueTimeRange, budget: int) -> list[ReplayRun]:
-    found: list[ReplayRun] = []
+    runs: list[ReplayRun] = []
     continuation: str | None = None
     while True:
         page = await reads.list_page(
@@ -83,17 +85,17 @@ async def _read_range(reads: RunReads, job: JobDefinition, range_: DueTimeRange,
         for record in page.records:
             run = None if record.run is None else to_replay_run(job, record.run)
             if run is not None:
-                found.append(run)
+                runs.append(run)
         continuation = page.continuation
-        if continuation is None or len(found) >= budget:
-            return found[::-1]
+        if continuation is None or len(runs) >= budget:
+            return runs[::-1]
 
 
 def _is_incomplete(phases: Sequence[StatePhase], range_: DueTimeRange, stored: Sequence[ReplayRun]) -> bool:
     """Return whether a run that changed the state is not stored any more."""
-    known = {run.sample.run for run in stored if run.sample is not None}
+    stored_ids = {run.sample.run for run in stored if run.sample is not None}
     return any(
-        phase.run and phase.run not in known for phase in phases if range_.begin <= phase.first_due <= range_.end
+        phase.run and phase.run not in stored_ids for phase in phases if range_.begin <= phase.first_due <= range_.end
     )
 
 
@@ -108,7 +110,7 @@ async def list_slow_hours(
     until = within.end.replace(minute=0, second=0, microsecond=0) + _HOUR
     limit = bucket_of(_limit_ms(condition))
     divided: list[datetime] = []
-    found: list[DueTimeRange] = []
+    hours: list[DueTimeRange] = []
     window = _HOUR if isinstance(condition, LatenessCondition) else timedelta(seconds=condition.window)
     for part in await runs.list_rollups(job, since, until):
         if not _has_above(_histogram_of(condition, part.rollup.tally), limit):
@@ -116,15 +118,15 @@ async def list_slow_hours(
         if part.span > _HOUR:
             divided.append(part.start + _HOUR)
         else:
-            found.append(DueTimeRange(part.start - window, part.end + window))
+            hours.append(DueTimeRange(part.start - window, part.end + window))
     for instant in divided:
         day = instant - _HOUR
-        found += [
+        hours += [
             DueTimeRange(part.start - window, part.end + window)
             for part in await runs.list_rollups(job, day, day + _DAY, [instant])
             if _has_above(_histogram_of(condition, part.rollup.tally), limit)
         ]
-    return found
+    return hours
 
 
 def _limit_ms(condition: LatenessCondition | ResponseTimeCondition) -> float:
@@ -181,17 +183,17 @@ class HistoryReader:
             (one.begin for name in names for one in phases.get(name, ()) if one.is_bad and one.end >= within.begin),
             default=within.begin,
         )
-        found = ReadHistory(min(begin, within.begin) - timedelta(hours=1))
-        whole = DueTimeRange(found.begin, within.end)
+        history = ReadHistory(min(begin, within.begin) - timedelta(hours=1))
+        whole = DueTimeRange(history.begin, within.end)
         ranges = {name: await self._find_ranges(books, name, phases.get(name, ()), whole) for name in names}
         _add_ancestors(books, ranges, phases, whole)
         ordered = sorted(names)
         for start in range(0, len(ordered), _JOBS_AT_ONCE):
             some = ordered[start : start + _JOBS_AT_ONCE]
             await asyncio.gather(
-                *(self._read_job(books, name, ranges[name], phases.get(name, []), found) for name in some)
+                *(self._read_job(books, name, ranges[name], phases.get(name, []), history) for name in some)
             )
-        return found
+        return history
 
     async def _read_phases(self, names: Collection[str], within: DueTimeRange) -> dict[str, list[StatePhase]]:
         """Of a few jobs, read theirs alone: an explanation does not depend on the number of jobs."""
@@ -199,8 +201,8 @@ class HistoryReader:
             states = await self._changes.read_states()
             changes = await self._read_changes(None, within)
         else:
-            found = {name: await self._changes.read_state(name) for name in sorted(names)}
-            states = {name: state for name, state in found.items() if state is not None}
+            read = {name: await self._changes.read_state(name) for name in sorted(names)}
+            states = {name: state for name, state in read.items() if state is not None}
             changes = [change for name in sorted(names) for change in await self._read_changes(name, within)]
         by_job: defaultdict[str, list[StateChange]] = defaultdict(list)
         for change in changes:
@@ -223,7 +225,7 @@ class HistoryReader:
     async def _find_ranges(
         self, books: Iterable[RuleBook], job: str, phases: Iterable[StatePhase], within: DueTimeRange
     ) -> list[DueTimeRange]:
-        found: list[DueTimeRange] = []
+        ranges: list[DueTimeRange] = []
         for book in books:
             if _counts_further_triggers(book, job):
                 return [within]
@@ -232,8 +234,8 @@ class HistoryReader:
             for rule in rules.rules:
                 if isinstance(rule.when, LatenessCondition | ResponseTimeCondition):
                     extra += await list_slow_hours(self._runs, job, rule.when, within)
-            found += list_ranges(list(phases), rules, schedule, within, extra)
-        return merge_ranges(found, within)
+            ranges += list_ranges(list(phases), rules, schedule, within, extra)
+        return merge_ranges(ranges, within)
 
     async def _read_job(
         self,
@@ -241,35 +243,37 @@ class HistoryReader:
         name: str,
         ranges: list[DueTimeRange],
         phases: list[StatePhase],
-        found: ReadHistory,
+        history: ReadHistory,
     ) -> None:
         entry = next((each for book in books if (each := book.snapshot.find_job(name)) is not None), None)
         if entry is None:
             return
-        runs = await read_runs(self._runs, entry.job, ranges, phases, MAX_RUNS - found.read)
-        found.read += len(runs.runs) - runs.estimated
-        found.estimated += runs.estimated
-        if found.read >= MAX_RUNS:
-            found.notes = [f"more than {MAX_RUNS:,} runs matter: some jobs are replayed in part; choose a shorter time"]
+        runs = await read_runs(self._runs, entry.job, ranges, phases, MAX_RUNS - history.read)
+        history.read += len(runs.runs) - runs.estimated
+        history.estimated += runs.estimated
+        if history.read >= MAX_RUNS:
+            history.notes = [
+                f"more than {MAX_RUNS:,} runs matter: some jobs are replayed in part; choose a shorter time"
+            ]
         certificates: tuple[KnownCertificate, ...] = ()
         if any(isinstance(rule.when, CertificateDaysCondition) for book in books for rule in book.rules_of(name).rules):
-            certificates = await self._read_certificates(name, found.begin)
-        first = _first_run(phases, found.begin, runs.runs)
-        found.histories.append(JobHistory(name, (*first, *runs.runs), tuple(_list_pauses(phases)), certificates))
+            certificates = await self._read_certificates(name, history.begin)
+        first = _first_run(phases, history.begin, runs.runs)
+        history.histories.append(JobHistory(name, (*first, *runs.runs), tuple(_list_pauses(phases)), certificates))
 
     async def _read_certificates(self, job: str, begin: datetime) -> tuple[KnownCertificate, ...]:
         """Return the certificates of the oldest and the newest run that are stored."""
-        found = []
+        certificates = []
         for until in (begin + timedelta(days=1), None):
             page = await self._runs.list_page(job, limit=1, until=until)
             runs = [record.run for record in page.records if record.run is not None]
             samples = [sample for run in runs if (sample := sample_of_run(run)) is not None]
-            found += [
+            certificates += [
                 KnownCertificate(max(sample.finished_at, begin), sample.certificate_expires_at)
                 for sample in samples
                 if sample.certificate_expires_at is not None
             ]
-        return tuple(found)
+        return tuple(certificates)
 
 
 def _close(books: Iterable[RuleBook], jobs: Collection[str]) -> set[str]:

@@ -77,15 +77,15 @@ class _Rebuilding:
         self.messages: list[NotifiedMessage] = []
 
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
-        if any(each.kind is TransitionKind.REOPENED for each in now):
+        if any(transition.kind is TransitionKind.REOPENED for transition in now):
             self._announced = {}
         if not self._is_collected:
-            self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
-        for each in now:
-            if each.kind in _ANNOUNCED_ALONE:
-                self._send(at, self._list_announced(each.kind), each.kind, each.text)
-        self._is_flapping |= any(each.kind is TransitionKind.FLAPPING for each in now)
-        self._is_flapping &= all(each.code != "stable" for each in decided)
+            self._add_joined(at, now, {decision.key for decision in decided if decision.code.startswith(_HELD_BACK)})
+        for transition in now:
+            if transition.kind in _ANNOUNCED_ALONE:
+                self._send(at, self._list_announced(transition.kind), transition.kind, transition.text)
+        self._is_flapping |= any(transition.kind is TransitionKind.FLAPPING for transition in now)
+        self._is_flapping &= all(decision.code != "stable" for decision in decided)
         for decision in decided:
             self._add_decision(at, now, decision, dict(_parse_channels(decision.inputs.get("channels", ""))))
 
@@ -201,18 +201,18 @@ _ACTIONS = {
 
 
 async def read_incidents(
-    log: IncidentLog, since: datetime, until: datetime, subject: str | None = None, known: Container[str] = ()
+    log: IncidentLog, since: datetime, until: datetime, subject: str | None = None, known_ids: Container[str] = ()
 ) -> list[IncidentHistory]:
     """Return the incidents whose first alert fired in this time, apart from known ones. Raises StoreError."""
-    found: list[IncidentHistory] = []
+    incidents: list[IncidentHistory] = []
     after = ""
     while True:
         page = await log.list_page(subject=subject, since=since, until=until, limit=_PAGE, after=after)
-        new = [incident for incident in page.incidents if incident.id not in known]
-        found += await (_read_page(log, new) if subject is None else _read_each(log, new))
+        new = [incident for incident in page.incidents if incident.id not in known_ids]
+        incidents += await (_read_page(log, new) if subject is None else _read_each(log, new))
         after = page.continuation
         if not after:
-            return found[::-1]
+            return incidents[::-1]
 
 
 async def _read_page(log: IncidentLog, incidents: Sequence[Incident]) -> list[IncidentHistory]:
@@ -251,13 +251,17 @@ async def read_history(log: IncidentLog, incident: Incident) -> IncidentHistory:
 def list_actions(histories: Iterable[IncidentHistory]) -> Iterator[RecordedAction]:
     """Yield what people did with the incidents."""
     for history in histories:
-        for each in history.transitions:
-            kind = _ACTIONS.get(each.kind) if each.actor else None
+        for transition in history.transitions:
+            kind = _ACTIONS.get(transition.kind) if transition.actor else None
             if kind is not None:
-                until = _UNTIL.search(each.text)
+                until = _UNTIL.search(transition.text)
                 end = None if until is None else datetime.strptime(until[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-                note = each.text if kind is ActionKind.NOTE else each.text.partition(f"{each.actor}: ")[2]
-                yield RecordedAction(history.incident.lead, each.at, kind, each.actor, note, end)
+                note = (
+                    transition.text
+                    if kind is ActionKind.NOTE
+                    else transition.text.partition(f"{transition.actor}: ")[2]
+                )
+                yield RecordedAction(history.incident.lead, transition.at, kind, transition.actor, note, end)
 
 
 def list_firings(

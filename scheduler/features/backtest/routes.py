@@ -30,23 +30,23 @@ router = ApiRouter(in_schema=False)
 
 @router.operate(f"{DASHBOARD_PATH}/drafts/backtest", accepts=(JSON_TYPE, YAML_TYPE), max_body=MAX_DOCUMENT_BYTES)
 async def backtest_draft(
-    uses: ServicesDep,
+    services: ServicesDep,
     document: DefinitionBodyDep,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7,
 ) -> JSONResponse:
     """Return what the rules of a draft would have notified, and what was notified."""
-    review = await uses.definitions.read(document.content, is_json=document.is_json, catalog=uses.catalog)
+    review = await services.definitions.read(document.content, is_json=document.is_json, catalog=services.catalog)
     if review.problems:
         raise UnusableValue(*map(describe_problem, review.problems[:_MAX_PROBLEMS]))
     if len(review.jobs) != 1:
         raise UnusableValue(InvalidInput(location="body", message=f"has {len(review.jobs)} jobs, expected one"))
     ((name, job),) = review.jobs.items()
-    in_force = uses.queries.current_jobs()
+    in_force = services.queries.current_jobs()
     entries = {entry.job.name: entry for entry in in_force} | {name: CatalogJob(job, "draft")}
-    now = uses.clock.now()
+    now = services.clock.now()
     edited = JobSnapshot(entries.values(), now, alerting=in_force.alerting)
     request = BacktestRequest(now - timedelta(days=days), now, frozenset({name}))
-    report = await uses.backtester.run_in_server(request, in_force, edited)
+    report = await services.backtester.run_in_server(request, in_force, edited)
     return JSONResponse(_show_report(report))
 
 

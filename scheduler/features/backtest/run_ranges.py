@@ -95,7 +95,7 @@ def list_ranges(
     extra: Iterable[DueTimeRange] = (),
 ) -> list[DueTimeRange]:
     """Return the due instants of the runs of a job to read, without overlaps, the oldest first."""
-    found = list(extra)
+    ranges = list(extra)
     needs_all_bad = any(isinstance(rule.when, ErrorShareCondition) for rule in rules.rules)
     for before, phase in zip((None, *phases), phases, strict=False):
         is_change = before is not None and (before.is_bad or phase.is_bad)
@@ -103,8 +103,8 @@ def list_ranges(
             continue
         reach = find_reach(rules, schedule, phase.first_due)
         end = phase.end if needs_all_bad and phase.is_bad else phase.first_due
-        found.append(DueTimeRange(phase.first_due - reach, end + reach))
-    return merge_ranges(found, within)
+        ranges.append(DueTimeRange(phase.first_due - reach, end + reach))
+    return merge_ranges(ranges, within)
 
 
 def merge_ranges(ranges: Iterable[DueTimeRange], within: DueTimeRange) -> list[DueTimeRange]:

@@ -79,14 +79,14 @@ async def read_rotas(
     names = {entry.name for entry in snapshot.alerting.entries_of("on_call")}
     if calendars is None or not names:
         return {}, ()
-    found = await calendars.read(snapshot)
-    if not names <= found.keys():
+    rotas = await calendars.read(snapshot)
+    if not names <= rotas.keys():
         await calendars.prepare(snapshot, MAX_READ)
-    found, errors = await calendars.read_for(snapshot, since, until)
-    notes = dict.fromkeys(names - found.keys(), "the calendar could not be read in time; no channel is notified")
+    rotas, errors = await calendars.read_for(snapshot, since, until)
+    notes = dict.fromkeys(names - rotas.keys(), "the calendar could not be read in time; no channel is notified")
     notes |= {name: f"{error}; `otherwise` is notified" for name, error in errors.items()}
     notes |= calendars.describe_problems()
-    return found, tuple(f"rota {name}: {text}" for name, text in sorted(notes.items()))
+    return rotas, tuple(f"rota {name}: {text}" for name, text in sorted(notes.items()))
 
 
 S = TypeVar("S", Silence, RequestedWindow)
@@ -197,7 +197,7 @@ class Backtester:
             return await read_incidents(self._log, history.begin, request.until)
         found: dict[str, IncidentHistory] = {}
         for subject in (SCHEDULER, *request.jobs, *(each.job for each in history.histories)):
-            for each in await read_incidents(self._log, history.begin, request.until, subject, known=found):
+            for each in await read_incidents(self._log, history.begin, request.until, subject, known_ids=found):
                 found[each.incident.id] = each
         return sorted(found.values(), key=lambda each: each.incident.id)
 
@@ -257,9 +257,9 @@ class PreparedBacktest:
         return replace(history, messages=tuple(each for each in history.messages if since <= each.at <= until))
 
     def notes(self) -> list[str]:
-        found = [*self.history.notes, *self.rota_notes]
+        notes = [*self.history.notes, *self.rota_notes]
         if self.history.estimated:
-            found.append(
+            notes.append(
                 f"{self.history.estimated:,} runs are not stored any more: they were estimated from the changes of the "
                 "states of jobs and from schedules, so texts and seconds can differ"
             )
@@ -271,19 +271,19 @@ class PreparedBacktest:
             if rule.when.condition_key() in RECORDED_CONDITIONS
             and not self._is_recorded(AlertKey(subject, rule.name), book)
         )
-        found += [
+        notes += [
             f"{count} changed rules about {condition} are not replayed: runs do not show when it is met"
             for condition, count in sorted(unknown.items())
         ]
-        return found
+        return notes
 
     def _is_recorded(self, key: AlertKey, book: RuleBook) -> bool:
         if key.subject == SCHEDULER:
             return True
-        rule, known = book.rule_of(key), self.book.rule_of(key)
-        if rule is None or known is None or rule.when.condition_key() not in RECORDED_CONDITIONS:
+        rule, in_force = book.rule_of(key), self.book.rule_of(key)
+        if rule is None or in_force is None or rule.when.condition_key() not in RECORDED_CONDITIONS:
             return False
-        return rule.when == known.when and rule.for_ == known.for_
+        return rule.when == in_force.when and rule.for_ == in_force.for_
 
 
 def _with_rules(books: Iterable[RuleBook], names: Collection[str]) -> set[str]:
@@ -292,11 +292,11 @@ def _with_rules(books: Iterable[RuleBook], names: Collection[str]) -> set[str]:
 
 async def _read_all(stored: StoredSuppressions[S]) -> tuple[S, ...]:
     """Return all that are stored, by creation: those in force, and those that ended."""
-    found: dict[str, S] = {}
+    by_id: dict[str, S] = {}
     for ended in (False, True):
         after: str | None = ""
         while after is not None:
             page = await stored.list_page(ended=ended, limit=500, after=after)
-            found |= {each.value.id: each.value for each in page.found}
+            by_id |= {each.value.id: each.value for each in page.found}
             after = page.continuation
-    return tuple(sorted(found.values(), key=lambda each: each.created_at))
+    return tuple(sorted(by_id.values(), key=lambda each: each.created_at))

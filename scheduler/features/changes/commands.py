@@ -6,6 +6,7 @@ were marked; `markers create` marks one.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,19 +14,41 @@ import typer
 from jobs.formats import format_count, format_iso_instant
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.cli.output import Column, fail, is_terminal, print_note, print_warning, show_json, show_table, show_tabs
+from jobs.formats.counts import format_count
+from jobs.formats.instants import format_iso_instant
+from jobs.runs.states import JobStatus
+from scheduler.cli.listing import Field, act, read_newest, show_list, show_model
+from scheduler.cli.output import Column, fail, print_warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobs.runs.health_history import HealthHistory
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.changes.models import HealthEntryModel
+    from scheduler.features.changes.models import (
+        ChangeListModel,
+        ChangeModel,
+        HealthEntryListModel,
+        HealthEntryModel,
+        MarkerListModel,
+        MarkerModel,
+    )
     from scheduler.features.changes.queries import ChangeFilter
     from scheduler.features.statistics.periods import TimeRange
-    from scheduler.stores.markers import DeploymentMarker
 
-_PAGE = 500
-_CHANGE_FIELDS = ("at", "job", "state", "previous", "code", "run", "message")
+
+def _format(instant: datetime) -> str:
+    return format_iso_instant(instant, precise=True)
+
+
+_CHANGE_FIELDS: tuple[Field[ChangeModel], ...] = (
+    Field("at", lambda change: _format(change.at), Column("at")),
+    Field("job", lambda change: change.job, Column("job")),
+    Field("state", lambda change: change.state, Column("state")),
+    Field("previous", lambda change: change.previous or "", Column("previous")),
+    Field("code", lambda change: change.cause.code, Column("code")),
+    Field("run", lambda change: change.run_id or "", Column("run")),
+    Field("message", lambda change: change.cause.message, Column("message", no_wrap=False)),
+)
 
 
 def changes(
@@ -64,55 +87,40 @@ def changes(
     from scheduler.features.changes.queries import ChangeFilter
 
     criteria = ChangeFilter(job, tuple(state or ()), at=parse_interval_options(since, until))
-    found = run_without_jobs("changes", lambda program: _read_changes(program, criteria, limit))
-    if found is None:
+    listed, is_known = run_without_jobs("changes", lambda program: _read_changes(program, criteria, limit))
+    if not is_known:
         require_job(load_for_command("changes"), job or "")
-    _show_changes(found or [], as_json)
+    show_list(listed, _CHANGE_FIELDS, as_json=as_json, empty="no change matches")
 
 
-async def _read_changes(program: ReadOnlyProgram, criteria: ChangeFilter, limit: int) -> list[StateChange] | None:
-    """Return the changes; None if the job has none."""
+async def _read_changes(program: ReadOnlyProgram, criteria: ChangeFilter, limit: int) -> tuple[ChangeListModel, bool]:
+    """Return the changes, and whether the job is known: it has changes."""
     from scheduler.catalog.catalog import UnknownJob
+    from scheduler.features.changes.models import ChangeListModel
     from scheduler.identity.principal import PROGRAM_PRINCIPAL
 
-    found: list[StateChange] = []
-    continuation: str | None = None
     try:
-        while len(found) < limit:
-            page = await program.changes.list_changes(
-                PROGRAM_PRINCIPAL, criteria, limit=min(_PAGE, limit - len(found)), continuation=continuation
-            )
-            found += page.changes
-            if (continuation := page.continuation) is None:
-                break
+        listed = await read_newest(
+            lambda after, size: program.changes.list_changes(
+                PROGRAM_PRINCIPAL, criteria, limit=size, continuation=after or None
+            ),
+            limit,
+        )
     except UnknownJob:
-        return None
-    return found
+        return ChangeListModel(changes=[], continuation=None), False
+    return listed, True
 
 
-def _show_changes(found: list[StateChange], as_json: bool) -> None:
-    if as_json:
-        from scheduler.features.changes.models import ChangeListModel, ChangeModel
-
-        listed = [ChangeModel.from_change(change) for change in found]
-        show_json(ChangeListModel(changes=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not found:
-        print_note("no change matches")
-    rows = [_change_fields(change) for change in found]
-    if not is_terminal():
-        show_tabs(_CHANGE_FIELDS, rows)
-    elif rows:
-        columns = (*map(Column, _CHANGE_FIELDS[:-1]), Column("message", no_wrap=False))
-        show_table(columns, rows)
-
-
-def _change_fields(change: StateChange) -> tuple[str, ...]:
-    at = format_iso_instant(change.at, precise=True)
-    return at, change.job, change.state, change.previous or "", change.cause.code, change.run, change.cause.message
-
-
-_ENTRY_FIELDS = ("name", "status", "reported", "effect", "since", "recent_failures", "run", "text")
+_ENTRY_FIELDS: tuple[Field[HealthEntryModel], ...] = (
+    Field("name", lambda entry: entry.name, Column("name")),
+    Field("status", lambda entry: entry.status, Column("status")),
+    Field("reported", lambda entry: entry.reported_status, Column("reported")),
+    Field("effect", lambda entry: entry.effect, Column("effect")),
+    Field("since", lambda entry: _format(entry.since), Column("since")),
+    Field("recent_failures", lambda entry: str(entry.recent_failures), Column("recent_failures")),
+    Field("run", lambda entry: entry.run_id, Column("run")),
+    Field("text", lambda entry: entry.text, Column("text", no_wrap=False)),
+)
 
 
 def health_entries(
@@ -131,53 +139,24 @@ def health_entries(
     from scheduler.cli.context import load_for_command, run_without_jobs
     from scheduler.cli.selection import require_job
 
-    history = run_without_jobs("health-entries", lambda program: _read_entries(program, job))
-    if history is None:
+    listed, is_known = run_without_jobs("health-entries", lambda program: _read_entries(program, job))
+    if not is_known:
         require_job(load_for_command("health-entries"), job)
-    _show_entries(history, as_json)
+    empty = "no run has read a health document: the job needs the expectation health, and a run"
+    show_list(listed, _ENTRY_FIELDS, as_json=as_json, empty=empty)
 
 
-async def _read_entries(program: ReadOnlyProgram, job: str) -> HealthHistory | None:
-    """Return the history; None if the job has none."""
+async def _read_entries(program: ReadOnlyProgram, job: str) -> tuple[HealthEntryListModel, bool]:
+    """Return the entries, and whether the job is known: it has a document."""
     from scheduler.catalog.catalog import UnknownJob
+    from scheduler.features.changes.models import HealthEntryListModel
     from scheduler.identity.principal import PROGRAM_PRINCIPAL
 
     try:
-        return await program.changes.read_health_history(PROGRAM_PRINCIPAL, job)
+        listed = await program.changes.list_health_entries(PROGRAM_PRINCIPAL, job, program.clock.now())
     except UnknownJob:
-        return None
-
-
-def _show_entries(history: HealthHistory | None, as_json: bool) -> None:
-    from datetime import UTC, datetime
-
-    from scheduler.features.changes.models import HealthEntryListModel
-
-    listed = HealthEntryListModel.from_health_history(history, datetime.now(UTC))
-    if as_json:
-        show_json(listed.model_dump_json(indent=2))
-        return
-    if not listed.entries:
-        print_note("no run has read a health document: the job needs the expectation health, and a run")
-    rows = [_entry_fields(entry) for entry in listed.entries]
-    if not is_terminal():
-        show_tabs(_ENTRY_FIELDS, rows)
-    elif rows:
-        show_table((*map(Column, _ENTRY_FIELDS[:-1]), Column("text", no_wrap=False)), rows)
-
-
-def _entry_fields(entry: HealthEntryModel) -> tuple[str, ...]:
-    since = format_iso_instant(entry.since, precise=True)
-    return (
-        entry.name,
-        entry.status,
-        entry.reported_status,
-        entry.effect,
-        since,
-        str(entry.recent_failures),
-        entry.run_id,
-        entry.text,
-    )
+        return HealthEntryListModel(entries=[]), False
+    return listed, True
 
 
 ABOUT = """Deployments that the charts of jobs mark. A new version of the scheduler marks itself.
@@ -189,7 +168,13 @@ Examples:
 
 markers = typer.Typer(help=ABOUT, no_args_is_help=True)
 
-_MARKER_FIELDS = ("at", "text", "tags", "author", "id")
+_MARKER_FIELDS: tuple[Field[MarkerModel], ...] = (
+    Field("at", lambda marker: format_iso_instant(marker.at), Column("at")),
+    Field("text", lambda marker: marker.text, Column("text", "bold", no_wrap=False)),
+    Field("tags", lambda marker: " ".join(f"{key}={value}" for key, value in marker.tags.items()), Column("tags")),
+    Field("author", lambda marker: marker.author, Column("author", is_optional=True)),
+    Field("id", lambda marker: marker.id, Column("id", is_optional=True)),
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")]
 
@@ -216,24 +201,19 @@ def create_marker(
     Examples:
       markers create "checkout 4ebecbce" --tag team=payments
     """
-    from scheduler.cli.context import run_operation
     from scheduler.cli.times import parse_instant_option
-    from scheduler.identity.principal import command_caller
 
-    tags, instant, caller = _parse_tags(tag or ()), parse_instant_option("--at", at), command_caller()
-    created = run_operation(
+    tags, instant = _parse_tags(tag or ()), parse_instant_option("--at", at)
+    created = act(
         "markers create",
-        lambda program: program.operations.markers.create(text, tags=tags, at=instant, caller=caller),
+        lambda operations, caller: operations.markers.create(text, tags=tags, at=instant, caller=caller),
     )
     if not created.jobs:
         print_warning("the marker concerns no job: check --tag")
     if as_json:
-        from scheduler.features.changes.models import CreatedMarkerModel
-
-        show_json(CreatedMarkerModel.from_created(created).model_dump_json(indent=2))
+        show_model(created)
         return
-    count = format_count(len(created.jobs), "job")
-    print(f"marker {created.marker.id} at {format_iso_instant(created.marker.at)}, {count}")
+    print(f"marker {created.id} at {format_iso_instant(created.at)}, {format_count(len(created.jobs), 'job')}")
 
 
 @markers.command("list")
@@ -265,16 +245,8 @@ def list_markers(
     at, configuration = parse_interval_options(since, until), load_for_command("markers list")
     if job is not None:
         require_job(configuration, job)
-    found = run_in_store(configuration, lambda program: _read_markers(program, job, at, limit))
-    if as_json:
-        from scheduler.features.changes.models import MarkerListModel, MarkerModel
-
-        listed = [MarkerModel.from_marker(each) for each in found]
-        show_json(MarkerListModel(markers=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not found:
-        print_note("no marker matches")
-    _show_markers(found)
+    listed = run_in_store(configuration, lambda program: _read_markers(program, job, at, limit))
+    show_list(listed, _MARKER_FIELDS, as_json=as_json, empty="no marker matches")
 
 
 def _parse_tags(texts: Sequence[str]) -> dict[str, str]:
@@ -291,40 +263,12 @@ def _parse_tags(texts: Sequence[str]) -> dict[str, str]:
     return tags
 
 
-async def _read_markers(program: ReadOnlyProgram, job: str | None, at: TimeRange, limit: int) -> list[DeploymentMarker]:
+async def _read_markers(program: ReadOnlyProgram, job: str | None, at: TimeRange, limit: int) -> MarkerListModel:
     from scheduler.identity.principal import PROGRAM_PRINCIPAL
 
-    found: list[DeploymentMarker] = []
-    continuation: str | None = None
-    while len(found) < limit:
-        page = await program.markers.list_markers(
-            PROGRAM_PRINCIPAL, at, job=job, limit=min(_PAGE, limit - len(found)), continuation=continuation
-        )
-        found += page.markers
-        if (continuation := page.continuation) is None:
-            break
-    return found
-
-
-def _show_markers(found: list[DeploymentMarker]) -> None:
-    rows = [
-        (
-            format_iso_instant(each.at),
-            each.text,
-            " ".join(f"{key}={value}" for key, value in each.tags),
-            each.author,
-            each.id,
-        )
-        for each in found
-    ]
-    if not is_terminal():
-        show_tabs(_MARKER_FIELDS, rows)
-    elif rows:
-        columns = (
-            Column("at"),
-            Column("text", "bold", no_wrap=False),
-            Column("tags"),
-            Column("author", is_optional=True),
-            Column("id", is_optional=True),
-        )
-        show_table(columns, rows)
+    return await read_newest(
+        lambda after, size: program.markers.list_markers(
+            PROGRAM_PRINCIPAL, at, job=job, limit=size, continuation=after or None
+        ),
+        limit,
+    )

@@ -69,13 +69,13 @@ class JobMarkerReader(Query):
     async def _list_changes(
         self, principal: Principal, job: str, since: datetime, until: datetime
     ) -> Sequence[JobMarker]:
-        head = (await self._audit.read_head()).head.sequence
+        head = (await self._audit.read_head()).sequence
         key = job, since, until
         number, markers = self._cached.get(key, (-1, ()))
         if number == head:
             return markers
         criteria = AuditFilter(job=job, at=TimeRange(since, until))
-        page = await self._audit.list_entries(principal, criteria, limit=MAX_MARKERS)
+        page = await self._audit.list_views(principal, criteria, limit=MAX_MARKERS)
         markers = [marker for view in reversed(page.entries) if (marker := to_marker(view)) is not None]
         self._cached.pop(key, None)
         self._cached[key] = head, markers

@@ -6,7 +6,6 @@ A principal that is limited to tags sees those that concern one of its jobs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation, Query
 from scheduler.errors import InvalidArgument
+from scheduler.features.changes.models import CreatedMarkerModel, MarkerListModel, MarkerModel
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.identity.principal import Caller, Principal, format_tag_limits
 from scheduler.stores.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
@@ -24,14 +24,6 @@ MAX_MARKER_TEXT: Final = 200
 MAX_MARKER_TAGS: Final = 20
 MAX_MARKER_AGE: Final = timedelta(days=366)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedMarker:
-    """`jobs`: the names of those that it concerns now."""
-
-    marker: DeploymentMarker
-    jobs: tuple[str, ...]
 
 
 class DeploymentMarking(Operation):
@@ -43,7 +35,7 @@ class DeploymentMarking(Operation):
 
     async def create(
         self, text: str, *, tags: Mapping[str, str] | None = None, at: datetime | None = None, caller: Caller
-    ) -> CreatedMarker:
+    ) -> CreatedMarkerModel:
         """Mark a deployment of what is monitored. It concerns the jobs that have all of the tags; none: all jobs.
 
         `text`: such as a commit. `at`: None for now. Of a caller that is limited to tags it concerns only jobs with one
@@ -72,7 +64,7 @@ class DeploymentMarking(Operation):
         )
         async with audited(self._audit, caller, change):
             await self._markers.put(marker)
-        return CreatedMarker(marker, jobs)
+        return CreatedMarkerModel.from_object(_view_marker(marker), jobs=list(jobs))
 
 
 def _check_text(text: str) -> str:
@@ -107,14 +99,6 @@ MAX_MARKERS_SCANNED = 1000
 _BATCH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class DeploymentMarkerPage:
-    """Newest first. `continuation`: fetches older ones; None on the last page."""
-
-    markers: tuple[DeploymentMarker, ...]
-    continuation: str | None
-
-
 class DeploymentMarkerQueries(Query):
     """All methods raise StoreError."""
 
@@ -130,27 +114,27 @@ class DeploymentMarkerQueries(Query):
         job: str | None = None,
         limit: int,
         continuation: str | None = None,
-    ) -> DeploymentMarkerPage:
-        """Return a page. `job`: only those that concern it.
+    ) -> MarkerListModel:
+        """Return a page, newest first. `job`: only those that concern it.
 
         Raises:
             InvalidContinuation: this list did not return it.
             UnknownJob: the job does not exist, or does not exist for the principal.
         """
         tags = None if job is None else self._catalog.get_job(job).job.tags
-        found: list[DeploymentMarker] = []
+        markers: list[MarkerModel] = []
         position = continuation or ""
         for _ in range(MAX_MARKERS_SCANNED // _BATCH):
             page = await self._markers.list_page(at.since, at.until, limit=_BATCH, after=position)
             for marker in page:
-                if len(found) == limit:
-                    return DeploymentMarkerPage(tuple(found), position)
+                if len(markers) == limit:
+                    return MarkerListModel(markers=markers, continuation=position)
                 position = marker.id
                 if self._is_visible(principal, marker) if tags is None else marker.concerns(tags):
-                    found.append(marker)
+                    markers.append(_view_marker(marker))
             if len(page) < _BATCH:
-                return DeploymentMarkerPage(tuple(found), None)
-        return DeploymentMarkerPage(tuple(found), position)
+                return MarkerListModel(markers=markers, continuation=None)
+        return MarkerListModel(markers=markers, continuation=position)
 
     async def list_of_job(
         self, job: str, since: datetime, until: datetime, *, limit: int
@@ -164,3 +148,7 @@ class DeploymentMarkerQueries(Query):
 
     def _is_visible(self, principal: Principal, marker: DeploymentMarker) -> bool:
         return not principal.tags or any(marker.concerns(entry.job.tags) for entry in self._catalog.snapshot)
+
+
+def _view_marker(marker: DeploymentMarker) -> MarkerModel:
+    return MarkerModel.from_object(marker, tags=dict(marker.tags), limited_to=format_tag_limits(marker.limited_to))

@@ -1,20 +1,12 @@
-"""Response models of changes of states, of the entries of health documents, and of marked deployments."""
+"""Changes of states, entries of health documents and marked deployments, as the API and the commands show them."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import Literal
 
 from jobs.runs.details import EntryEffect
-from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
-from jobs.runs.states import StateChange
-from scheduler.features.runs.models import run_path
-from scheduler.identity.principal import format_tag_limits
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.markers import DeploymentMarker
-
-if TYPE_CHECKING:
-    from scheduler.features.changes.markers import CreatedMarker
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]
 
@@ -57,32 +49,13 @@ class ChangeModel(ResponseModel):
     run_id: str | None
     run_url: str | None
 
-    @classmethod
-    def from_change(cls, change: StateChange) -> ChangeModel:
-        since = change.previous_since
-        return cls(
-            job=change.job,
-            number=change.number,
-            state=change.state.value,
-            at=change.at,
-            previous=None if change.previous is None else change.previous.value,
-            previous_since=since,
-            previous_seconds=None if since is None else (change.at - since).total_seconds(),
-            cause=ChangeCauseModel(code=change.cause.code, message=change.cause.message),
-            run_id=change.run or None,
-            run_url=run_path(change.run) if change.run else None,
-        )
 
-
-class ChangeListModel(ResponseModel):
+class ChangeListModel(ListModel[ChangeModel]):
     """Changes, newest first. `continuation` fetches older ones; null on the last page."""
 
     changes: list[ChangeModel]
     continuation: str | None
 
-
-RECENT = timedelta(days=7)
-"""The period of `recent_failures`."""
 
 EntryStatusName = Literal["up", "degraded", "down", "unknown", "missing"]
 
@@ -132,40 +105,14 @@ class HealthEntryModel(ResponseModel):
     run_url: str
     changes: list[EntryChangeModel]
 
-    @classmethod
-    def from_history(cls, history: EntryHistory, now: datetime) -> HealthEntryModel:
-        entry = history.entry
-        return cls(
-            name=entry.name,
-            status=_status_name(history.present),
-            reported_status=entry.word,
-            effect=entry.effect,
-            text=entry.text,
-            observed=entry.observed,
-            since=history.present.at,
-            recent_failures=history.count_failures(now - RECENT),
-            run_id=history.run,
-            run_url=run_path(history.run),
-            changes=[EntryChangeModel(at=change.at, status=_status_name(change)) for change in history.changes],
-        )
 
-
-class HealthEntryListModel(ResponseModel):
+class HealthEntryListModel(ListModel[HealthEntryModel]):
     """The entries of the health documents of a job: those of the last one in its order, then missing ones.
 
     Empty if no expectation `health` has read a document so far.
     """
 
     entries: list[HealthEntryModel]
-
-    @classmethod
-    def from_health_history(cls, history: HealthHistory | None, now: datetime) -> HealthEntryListModel:
-        entries = () if history is None else history.entries
-        return cls(entries=[HealthEntryModel.from_history(each, now) for each in entries])
-
-
-def _status_name(change: EntryChange) -> EntryStatusName:
-    return "missing" if change.status is None else change.status.value
 
 
 class MarkerModel(ResponseModel):
@@ -190,29 +137,14 @@ class MarkerModel(ResponseModel):
     author: str
     limited_to: list[str]
 
-    @classmethod
-    def from_marker(cls, marker: DeploymentMarker) -> MarkerModel:
-        return cls(
-            id=marker.id,
-            at=marker.at,
-            text=marker.text,
-            tags=dict(marker.tags),
-            author=marker.author,
-            limited_to=format_tag_limits(marker.limited_to),
-        )
-
 
 class CreatedMarkerModel(MarkerModel):
     """A new marker. `jobs`: those that it concerns now. None: no job has its tags."""
 
     jobs: list[str]
 
-    @classmethod
-    def from_created(cls, created: CreatedMarker) -> CreatedMarkerModel:
-        return cls(**MarkerModel.from_marker(created.marker).model_dump(), jobs=list(created.jobs))
 
-
-class MarkerListModel(ResponseModel):
+class MarkerListModel(ListModel[MarkerModel]):
     """Marked deployments, newest first. `continuation` fetches the next page; null on the last."""
 
     markers: list[MarkerModel]

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.formats import format_iso_instant
 from jobs.runs.health_history import HealthHistory
+from jobs.formats.instants import format_iso_instant
+from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, Query, UnknownJob
 from scheduler.catalog.limited import hide_position
+from scheduler.features.changes.models import (
+    ChangeCauseModel,
+    ChangeListModel,
+    ChangeModel,
+    EntryChangeModel,
+    EntryStatusName,
+    HealthEntryListModel,
+    HealthEntryModel,
+)
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
+from scheduler.features.runs.models import run_path
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.stores.changes import HealthHistories, StateChanges
@@ -24,6 +36,8 @@ from scheduler.stores.changes import HealthHistories, StateChanges
 MAX_CHANGES_SCANNED = 2000
 """Changes that a page reads; a page with filters can therefore hold fewer changes than its limit."""
 _BATCH = 500
+RECENT = timedelta(days=7)
+"""The period of `recent_failures` of an entry."""
 CHANGE_FIELDS = (
     *("job", "number", "state", "at", "previous", "previous_since", "previous_seconds"),
     *("cause_code", "cause_message", "run_id"),
@@ -59,6 +73,14 @@ class ChangeQueries(Query):
 
     async def list_changes(
         self, principal: Principal, criteria: ChangeFilter, *, limit: int, continuation: str | None = None
+    ) -> ChangeListModel:
+        """Return what is shown of a page of list_state_changes. Raises InvalidContinuation, UnknownJob."""
+        page = await self.list_state_changes(principal, criteria, limit=limit, continuation=continuation)
+        changes = [_view_change(change) for change in page.changes]
+        return ChangeListModel(changes=changes, continuation=page.continuation)
+
+    async def list_state_changes(
+        self, principal: Principal, criteria: ChangeFilter, *, limit: int, continuation: str | None = None
     ) -> ChangeList:
         """Return a page, newest first.
 
@@ -67,26 +89,26 @@ class ChangeQueries(Query):
             UnknownJob: the job neither exists nor has changes, or does not exist for the principal.
         """
         self._require_visible(principal, criteria.job)
-        found: list[StateChange] = []
+        matching: list[StateChange] = []
         position, scanned = continuation or "", 0
         while scanned < MAX_CHANGES_SCANNED:
             # One more than the limit shows whether another page exists.
-            batch = limit - len(found) + 1 if self._matches_all(principal, criteria) else _BATCH
+            batch = limit - len(matching) + 1 if self._matches_all(principal, criteria) else _BATCH
             page = await self._changes.list_page(
                 criteria.job, criteria.at.since, criteria.at.until, limit=batch, after=position
             )
             for change, at in zip(page.changes, page.positions, strict=True):
-                if len(found) == limit:
-                    return ChangeList(tuple(found), hide_position(position, self._catalog))
+                if len(matching) == limit:
+                    return ChangeList(tuple(matching), hide_position(position, self._catalog))
                 position = at
                 if self._matches(principal, criteria, change):
-                    found.append(change)
+                    matching.append(change)
             if len(page.changes) < batch:
-                if criteria.job is not None and not found and not page.changes and not continuation:
+                if criteria.job is not None and not matching and not page.changes and not continuation:
                     await self._require_known(criteria.job)
-                return ChangeList(tuple(found), None)
+                return ChangeList(tuple(matching), None)
             scanned += batch
-        return ChangeList(tuple(found), hide_position(position, self._catalog))
+        return ChangeList(tuple(matching), hide_position(position, self._catalog))
 
     async def export_changes(
         self, principal: Principal, criteria: ChangeFilter
@@ -94,10 +116,17 @@ class ChangeQueries(Query):
         """Yield pages with the fields of all changes, newest first. Raises UnknownJob."""
         continuation: str | None = None
         while True:
-            page = await self.list_changes(principal, criteria, limit=_BATCH, continuation=continuation)
+            page = await self.list_state_changes(principal, criteria, limit=_BATCH, continuation=continuation)
             yield map(_export_fields, page.changes)
             if (continuation := page.continuation) is None:
                 return
+
+    async def list_health_entries(self, principal: Principal, job: str, now: datetime) -> HealthEntryListModel:
+        """Return what is shown of read_health_history; no entries without a document. Raises UnknownJob."""
+        history = await self.read_health_history(principal, job)
+        return HealthEntryListModel(
+            entries=[] if history is None else [_view_entry(entry, now) for entry in history.entries]
+        )
 
     async def read_health_history(self, principal: Principal, job: str) -> HealthHistory | None:
         """Return the states of the entries of a job's health documents; None without a document so far.
@@ -140,6 +169,34 @@ class ChangeQueries(Query):
         return entry is not None and principal.sees(entry.job.tags)
 
 
+def _view_change(change: StateChange) -> ChangeModel:
+    since = change.previous_since
+    return ChangeModel.from_object(
+        change,
+        previous_seconds=None if since is None else (change.at - since).total_seconds(),
+        cause=ChangeCauseModel.from_object(change.cause),
+        run_id=change.run or None,
+        run_url=run_path(change.run) if change.run else None,
+    )
+
+
+def _view_entry(history: EntryHistory, now: datetime) -> HealthEntryModel:
+    return HealthEntryModel.from_object(
+        history.entry,
+        status=_status_name(history.present),
+        reported_status=history.entry.word,
+        since=history.present.at,
+        recent_failures=history.count_failures(now - RECENT),
+        run_id=history.run,
+        run_url=run_path(history.run),
+        changes=[EntryChangeModel(at=change.at, status=_status_name(change)) for change in history.changes],
+    )
+
+
+def _status_name(change: EntryChange) -> EntryStatusName:
+    return "missing" if change.status is None else change.status.value
+
+
 def _export_fields(change: StateChange) -> Mapping[str, Any]:
     since = change.previous_since
     return {
@@ -177,10 +234,10 @@ async def read_state_history(
 ) -> StateHistory:
     """Return the states of a job. Raises UnknownJob, StoreError."""
     criteria = ChangeFilter(job, at=TimeRange(since, until))
-    page = await changes.list_changes(principal, criteria, limit=MAX_CHANGES_READ)
+    page = await changes.list_state_changes(principal, criteria, limit=MAX_CHANGES_READ)
     if page.continuation is not None:
         return StateHistory(page.changes, None, page.changes[-1].at if page.changes else until)
-    earlier = await changes.list_changes(principal, ChangeFilter(job, at=TimeRange(None, since)), limit=1)
+    earlier = await changes.list_state_changes(principal, ChangeFilter(job, at=TimeRange(None, since)), limit=1)
     before = earlier.changes[0] if earlier.changes else None
     if before is not None:
         return StateHistory(page.changes, before, None)

@@ -21,16 +21,12 @@ from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, J
 from scheduler.features.changes.markers import MAX_MARKER_TAGS, MAX_MARKER_TEXT
 from scheduler.features.changes.models import (
     ChangeListModel,
-    ChangeModel,
     CreatedMarkerModel,
     HealthEntryListModel,
     MarkerListModel,
-    MarkerModel,
 )
-from scheduler.features.changes.queries import ChangeFilter, ChangeList
-from scheduler.identity.principal import Principal
+from scheduler.features.changes.queries import ChangeFilter
 from scheduler.model_base import Instant, RequestModel, example
-from scheduler.services import Services
 
 router = ApiRouter("changes", by_tag=True)
 
@@ -56,7 +52,7 @@ async def list_changes(
     selection = parse_job_filters([], kind, tag, [], [])
     at = parse_due_range(since, until, services.clock.now())
     criteria = ChangeFilter(job, tuple(state), selection, at)
-    return await _list(services, caller.principal, criteria, limit, continuation)
+    return await services.changes.list_changes(caller.principal, criteria, limit=limit, continuation=continuation)
 
 
 @router.read("/api/jobs/{name}/changes")
@@ -73,22 +69,13 @@ async def list_changes_of_job(
     """List the changes of the state of a job, newest first. The first one of the list is its current state."""
     at = parse_due_range(since, until, services.clock.now())
     criteria = ChangeFilter(name, tuple(state), at=at)
-    return await _list(services, caller.principal, criteria, limit, continuation)
-
-
-async def _list(
-    services: Services, principal: Principal, criteria: ChangeFilter, limit: int, continuation: str | None
-) -> ChangeListModel:
-    page: ChangeList = await services.changes.list_changes(principal, criteria, limit=limit, continuation=continuation)
-    changes = [ChangeModel.from_change(change) for change in page.changes]
-    return ChangeListModel(changes=changes, continuation=page.continuation)
+    return await services.changes.list_changes(caller.principal, criteria, limit=limit, continuation=continuation)
 
 
 @router.read("/api/jobs/{name}/health-entries")
 async def list_health_entries(services: ServicesDep, caller: CallerDep, name: JobName) -> HealthEntryListModel:
     """List the entries of the health documents of a job: what each reports, since when, and how often it failed."""
-    history = await services.changes.read_health_history(caller.principal, name)
-    return HealthEntryListModel.from_health_history(history, services.clock.now())
+    return await services.changes.list_health_entries(caller.principal, name, services.clock.now())
 
 
 markers_router = ApiRouter("markers", by_tag=True)
@@ -142,10 +129,7 @@ async def list_markers(
     With filters a page can contain fewer than `limit`, even none. Only the last page has no continuation.
     """
     at = parse_due_range(since, until, services.clock.now())
-    page = await services.markers.list_markers(caller.principal, at, job=job, limit=limit, continuation=continuation)
-    return MarkerListModel(
-        markers=[MarkerModel.from_marker(each) for each in page.markers], continuation=page.continuation
-    )
+    return await services.markers.list_markers(caller.principal, at, job=job, limit=limit, continuation=continuation)
 
 
 @markers_router.operate("/api/markers", status_code=HTTPStatus.CREATED)
@@ -154,5 +138,4 @@ async def create_marker(services: ServicesDep, caller: CallerDep, body: MarkerRe
 
     For a caller that is limited to tags it concerns only jobs with one of these tags.
     """
-    created = await services.operations.markers.create(body.text, tags=body.tags, at=body.at, caller=caller)
-    return CreatedMarkerModel.from_created(created)
+    return await services.operations.markers.create(body.text, tags=body.tags, at=body.at, caller=caller)

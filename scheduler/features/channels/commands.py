@@ -23,14 +23,15 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, act, show_list, show_model
+from scheduler.cli.output import EXIT_FAILED, Cell, Column, escape_controls, fail, print_error, print_warning
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from scheduler.alerting.channel_testing import ChannelTestResult
-    from scheduler.alerting.delivery.health import ChannelHealth
-    from scheduler.app import ReadOnlyProgram
-    from scheduler.features.channels.queries import ChannelView
+    from scheduler.features.channels.models import ChannelStateModel, UndeliveredModel
 
 ABOUT = """Notification channels: whether they work, and what they could not deliver.
 
@@ -42,9 +43,34 @@ Examples:
 channels = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 _LISTED_BY = "`channels list` lists all channels"
-_FIELDS = ("name", "kind", "condition", "last_success_at", "failing_since", "waiting", "undelivered", "summary")
-_UNDELIVERED_FIELDS = ("id", "given_up_at", "transition", "channels", "error")
 _STYLES = {"working": "green", "failing": "bold red", "never_delivered": "yellow"}
+
+
+def _show_condition(channel: ChannelStateModel) -> Cell:
+    return channel.condition.replace("_", " "), _STYLES[channel.condition]
+
+
+def _format(instant: datetime | None) -> str:
+    return "" if instant is None else format_iso_instant(instant)
+
+
+_FIELDS: tuple[Field[ChannelStateModel], ...] = (
+    Field("name", lambda channel: channel.name, Column("channel", "bold")),
+    Field("kind", lambda channel: channel.kind, Column("kind", is_optional=True)),
+    Field("condition", lambda channel: channel.condition, Column("condition"), _show_condition),
+    Field("last_success_at", lambda channel: _format(channel.last_success_at)),
+    Field("failing_since", lambda channel: _format(channel.failing_since)),
+    Field("waiting", lambda channel: str(channel.waiting), Column("waiting", align_right=True)),
+    Field("undelivered", lambda channel: str(channel.undelivered), Column("undelivered", align_right=True)),
+    Field("summary", lambda channel: channel.summary, Column("summary", no_wrap=False, min_width=24)),
+)
+_UNDELIVERED_FIELDS: tuple[Field[UndeliveredModel], ...] = (
+    Field("id", lambda letter: letter.id, Column("id", "bold")),
+    Field("given_up_at", lambda letter: format_iso_instant(letter.given_up_at), Column("given up at")),
+    Field("transition", lambda letter: letter.kind.replace("_", " "), Column("transition")),
+    Field("channels", lambda letter: " ".join(letter.channels), Column("channels")),
+    Field("error", lambda letter: letter.error, Column("error", no_wrap=False, min_width=24)),
+)
 
 ChannelName = Annotated[str, typer.Argument(metavar="CHANNEL", help="Name of the channel; `channels list` lists all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")]
@@ -62,16 +88,8 @@ def list_channels(
     """
     from scheduler.cli.context import load_for_command, run_in_store
 
-    now, views = run_in_store(load_for_command("channels list"), _read)
-    if as_json:
-        from scheduler.features.channels.models import ChannelListModel, ChannelStateModel
-
-        listed = [ChannelStateModel.from_view(view, now) for view in views]
-        show_json(ChannelListModel(channels=listed).model_dump_json(indent=2))
-        return
-    if not views:
-        print_note("there are no notification channels")
-    _show_channels(views, now)
+    listed = run_in_store(load_for_command("channels list"), lambda program: program.channels.list_channels())
+    show_list(listed, _FIELDS, as_json=as_json, empty="there are no notification channels")
 
 
 @channels.command("undelivered")
@@ -86,34 +104,12 @@ def list_undelivered(channel: ChannelName, as_json: AsJson = False) -> None:
     from scheduler.errors import NotFound
 
     try:
-        found = run_in_store(
+        listed = run_in_store(
             load_for_command("channels undelivered"), lambda program: program.channels.list_undelivered(channel)
         )
     except NotFound as error:
         fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
-    if as_json:
-        from scheduler.features.channels.models import UndeliveredList, UndeliveredModel
-
-        listed = [UndeliveredModel.from_letter(each) for each in found]
-        show_json(UndeliveredList(undelivered=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not found:
-        print_note(f"{channel} has delivered everything")
-    rows = [
-        (
-            each.id,
-            format_iso_instant(each.letter.at),
-            each.letter.notification.kind.replace("_", " "),
-            " ".join(each.letter.channels),
-            each.letter.error,
-        )
-        for each in found
-    ]
-    if not is_terminal():
-        show_tabs(_UNDELIVERED_FIELDS, rows)
-    elif rows:
-        columns = [Column(name.replace("_", " "), "bold" if name == "id" else "") for name in _UNDELIVERED_FIELDS[:-1]]
-        show_table([*columns, Column("error", no_wrap=False, min_width=24)], rows)
+    show_list(listed, _UNDELIVERED_FIELDS, as_json=as_json, empty=f"{channel} has delivered everything")
 
 
 @channels.command("retry")
@@ -129,18 +125,15 @@ def retry_undelivered(
     Examples:
       channels retry team-teams
     """
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    result = run_operation(
+    result = act(
         "channels retry",
-        lambda program: program.operations.undelivered.retry(channel, ids or (), caller=command_caller()),
+        lambda operations, caller: operations.undelivered.retry(channel, ids or (), caller=caller),
         listing_hint=_LISTED_BY,
     )
-    for each in result.retried:
-        print(escape_controls(f"{each} will be sent again"))
-    for each in result.skipped:
-        print(escape_controls(f"{each} was sent again or discarded meanwhile"))
+    for letter in result.retried:
+        print(escape_controls(f"{letter} will be sent again"))
+    for letter in result.skipped:
+        print(escape_controls(f"{letter} was sent again or discarded meanwhile"))
 
 
 @channels.command("discard")
@@ -154,63 +147,11 @@ def discard_undelivered(
     Examples:
       channels discard team-teams 1795856400000-5f2c1d9b.1
     """
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    run_operation(
+    act(
         "channels discard",
-        lambda program: program.operations.undelivered.discard(channel, letter, caller=command_caller()),
+        lambda operations, caller: operations.undelivered.discard(channel, letter, caller=caller),
+        f"{letter} is discarded",
         listing_hint=_LISTED_BY,
-    )
-    print(escape_controls(f"{letter} is discarded"))
-
-
-async def _read(program: ReadOnlyProgram) -> tuple[datetime, tuple[ChannelView, ...]]:
-    return program.clock.now(), await program.channels.list_channels()
-
-
-def _show_channels(views: tuple[ChannelView, ...], now: datetime) -> None:
-    from scheduler.alerting.delivery.health import judge_channel
-
-    found = [(view, judge_channel(view.state, now, given_up_recently=view.undelivered)) for view in views]
-    if not is_terminal():
-        show_tabs(_FIELDS, [_fields(view, health) for view, health in found])
-    elif found:
-        columns = (
-            Column("channel", "bold"),
-            Column("kind", is_optional=True),
-            Column("condition"),
-            Column("waiting", align_right=True),
-            Column("undelivered", align_right=True),
-            Column("summary", no_wrap=False, min_width=24),
-        )
-        show_table(
-            columns,
-            [
-                (
-                    view.name,
-                    view.kind,
-                    (health.condition.replace("_", " "), _STYLES[health.condition]),
-                    str(view.waiting),
-                    str(view.undelivered),
-                    health.text,
-                )
-                for view, health in found
-            ],
-        )
-
-
-def _fields(view: ChannelView, health: ChannelHealth) -> tuple[str, ...]:
-    state = view.state
-    return (
-        view.name,
-        view.kind,
-        health.condition.value,
-        "" if state.last_success_at is None else format_iso_instant(state.last_success_at),
-        "" if state.failing_since is None else format_iso_instant(state.failing_since),
-        str(view.waiting),
-        str(view.undelivered),
-        health.text,
     )
 
 
@@ -226,7 +167,7 @@ notify = typer.Typer(help=ABOUT_NOTIFY, no_args_is_help=True)
 
 @notify.callback()
 def about() -> None:
-    """See ABOUT_NOTIFY."""
+    """Make `test` a command of a group, whose help is ABOUT_NOTIFY."""
 
 
 @notify.command("test")
@@ -247,17 +188,13 @@ def send_test(
       notify test team-teams
       notify test mail --incident 1795856400000-5f2c1d9b
     """
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    result = run_operation(
-        "notify test",
-        lambda program: program.operations.channel_tests.send(channel, incident, caller=command_caller()),
+    result = act(
+        "notify test", lambda operations, caller: operations.channel_tests.send(channel, incident, caller=caller)
     )
     if as_json:
-        from scheduler.features.channels.models import ChannelTestModel
+        from scheduler.features.channels.service import view_test
 
-        show_json(ChannelTestModel.from_result(result).model_dump_json(indent=2))
+        show_model(view_test(result))
     else:
         _show_test(result)
     if not result.is_delivered:

@@ -1,17 +1,12 @@
-"""Response models of notification channels."""
+"""Notification channels, their tests and what they could not deliver, as the API, the commands and the page show it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
 
-from scheduler.alerting.channel_testing import ChannelTestResult
-from scheduler.alerting.delivery.health import judge_channel
-from scheduler.features.channels.queries import ChannelView
-from scheduler.features.channels.service import RetryResult
-from scheduler.features.incidents.texts import INCIDENT_ID, TransitionName
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.alerting.outbox import StoredLetter
+from scheduler.features.incidents.models import INCIDENT_ID, TransitionName
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 LETTER_ID = f"{INCIDENT_ID}.1"
 
@@ -55,30 +50,8 @@ class ChannelStateModel(ResponseModel):
     undelivered: int
     url: str
 
-    @classmethod
-    def from_view(cls, view: ChannelView, now: datetime) -> ChannelStateModel:
-        state = view.state
-        health = judge_channel(state, now, given_up_recently=view.undelivered)
-        return cls(
-            name=view.name,
-            kind=view.kind,
-            fallback=view.fallback,
-            condition=health.condition.value,
-            summary=health.text,
-            last_success_at=state.last_success_at,
-            failing_since=state.failing_since,
-            failures=state.failures,
-            error=state.error,
-            retry_at=state.retry_at,
-            waiting=view.waiting,
-            delivered=state.delivered,
-            given_up=state.given_up,
-            undelivered=view.undelivered,
-            url=f"/api/channels/{view.name}/undelivered",
-        )
 
-
-class ChannelListModel(ResponseModel):
+class ChannelListModel(ListModel[ChannelStateModel]):
     """All channels by name."""
 
     channels: list[ChannelStateModel]
@@ -115,22 +88,6 @@ class ChannelTestModel(ResponseModel):
     template_problem: str
     duration_ms: float
 
-    @classmethod
-    def from_result(cls, result: ChannelTestResult) -> ChannelTestModel:
-        message = result.messages[0]
-        return cls(
-            channel=result.channel,
-            kind=result.kind,
-            delivered=result.is_delivered,
-            error=result.error,
-            answers=list(result.answers),
-            incident=result.incident,
-            title=message.title,
-            text=message.text,
-            template_problem=result.template_problem,
-            duration_ms=round(result.duration * 1000, 1),
-        )
-
 
 class UndeliveredModel(ResponseModel):
     """A notification that no channel could deliver. `number`, `kind`: of the transition that it is about.
@@ -157,22 +114,8 @@ class UndeliveredModel(ResponseModel):
     error: str
     url: str
 
-    @classmethod
-    def from_letter(cls, stored: StoredLetter) -> UndeliveredModel:
-        notification = stored.letter.notification
-        return cls(
-            id=stored.id,
-            incident=notification.incident,
-            number=notification.number,
-            kind=notification.kind.value,
-            channels=list(stored.letter.channels),
-            given_up_at=stored.letter.at,
-            error=stored.letter.error,
-            url=f"/api/incidents/{notification.incident}",
-        )
 
-
-class UndeliveredList(ResponseModel):
+class UndeliveredList(ListModel[UndeliveredModel]):
     """What a channel could not deliver, oldest incident first. `continuation` fetches more; null on the last page."""
 
     undelivered: list[UndeliveredModel]
@@ -186,7 +129,3 @@ class RetriedModel(ResponseModel):
 
     retried: list[str]
     skipped: list[str]
-
-    @classmethod
-    def from_result(cls, result: RetryResult) -> RetriedModel:
-        return cls(retried=list(result.retried), skipped=list(result.skipped))

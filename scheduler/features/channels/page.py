@@ -8,18 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import NOTIFICATIONS_PATH
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.features.channels.queries import ChannelView
+from scheduler.features.channels.models import ChannelStateModel, UndeliveredModel
 from scheduler.services import Services
-from scheduler.stores.alerting.outbox import StoredLetter
 
 MAX_LETTERS_SHOWN = 50
 """Of a channel."""
@@ -29,37 +26,41 @@ router = ApiRouter(in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """`condition`: working, failing or never_delivered. `letters`: the oldest ones that it could not deliver."""
+    """`letters`: the oldest ones that the channel could not deliver."""
 
-    view: ChannelView
-    condition: str
-    letters: tuple[StoredLetter, ...]
+    view: ChannelStateModel
+    letters: Sequence[UndeliveredModel]
 
     @property
     def is_defined(self) -> bool:
         return bool(self.view.kind)
 
     @property
+    def is_failing(self) -> bool:
+        """Return whether it fails, or cannot be used because no job file defines it any more."""
+        return self.view.condition == "failing" or not self.is_defined
+
+    @property
     def needs_attention(self) -> bool:
-        return self.condition == ChannelCondition.FAILING or bool(self.view.undelivered)
+        return self.is_failing or bool(self.view.undelivered)
 
 
 @router.read(NOTIFICATIONS_PATH)
-async def show_notifications(request: Request, uses: ServicesDep) -> Response:
+async def show_notifications(request: Request, services: ServicesDep) -> Response:
     """Show the page: what needs attention comes first."""
-    channels = await read_channels(uses)
-    return await respond(request, uses, "notifications.html", page="notifications", channels=channels)
+    channels = await read_channels(services)
+    return await respond(request, services, "notifications.html", page="notifications", channels=channels)
 
 
-async def read_channels(uses: Services) -> Sequence[ChannelRow]:
+async def read_channels(services: Services) -> Sequence[ChannelRow]:
     """Return the channels with what they could not deliver. Raises StoreError."""
-    now = uses.clock.now()
-    views = await uses.channels.list_channels()
-    rows = await asyncio.gather(*(_read_channel(uses, view, now) for view in views))
+    listed = await services.channels.list_channels()
+    rows = await asyncio.gather(*(_read_channel(services, channel) for channel in listed.channels))
     return sorted(rows, key=lambda row: not row.needs_attention)
 
 
-async def _read_channel(uses: Services, view: ChannelView, now: datetime) -> ChannelRow:
-    letters = await uses.channels.list_undelivered(view.name) if view.undelivered else []
-    health = judge_channel(view.state, now, given_up_recently=view.undelivered, is_defined=bool(view.kind))
-    return ChannelRow(view, health.condition.value, tuple(letters[:MAX_LETTERS_SHOWN]))
+async def _read_channel(services: Services, channel: ChannelStateModel) -> ChannelRow:
+    if not channel.undelivered:
+        return ChannelRow(channel, ())
+    listed = await services.channels.list_undelivered(channel.name, limit=MAX_LETTERS_SHOWN)
+    return ChannelRow(channel, listed.undelivered)

@@ -12,12 +12,11 @@ from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, Ser
 from scheduler.features.channels.models import (
     LETTER_ID,
     ChannelListModel,
-    ChannelStateModel,
     ChannelTestModel,
     RetriedModel,
     UndeliveredList,
-    UndeliveredModel,
 )
+from scheduler.features.channels.service import view_test
 from scheduler.model_base import RequestModel, example
 
 router = ApiRouter("channels")
@@ -40,10 +39,7 @@ class RetryRequest(RequestModel):
 @router.read("/api/channels")
 async def list_channels(services: ServicesDep) -> ChannelListModel:
     """List the notification channels: their last success, since when they fail, and what they could not deliver."""
-    now = services.clock.now()
-    return ChannelListModel(
-        channels=[ChannelStateModel.from_view(view, now) for view in await services.channels.list_channels()]
-    )
+    return await services.channels.list_channels()
 
 
 @router.read("/api/channels/{channel}/undelivered")
@@ -51,11 +47,7 @@ async def list_undelivered(
     services: ServicesDep, channel: ChannelName, limit: Limit = 50, continuation: Continuation = None
 ) -> UndeliveredList:
     """List the notifications for a channel that neither it nor its fallback channels could deliver."""
-    found = await services.channels.list_undelivered(channel, continuation or "")
-    return UndeliveredList(
-        undelivered=[UndeliveredModel.from_letter(each) for each in found[:limit]],
-        continuation=found[limit - 1].id if len(found) > limit else None,
-    )
+    return await services.channels.list_undelivered(channel, limit=limit, after=continuation or "")
 
 
 class ChannelTestRequest(RequestModel):
@@ -72,7 +64,7 @@ async def send_channel_test(
 ) -> ChannelTestModel:
     """Send a message to a channel that is marked as a test, and return what was sent and what the service answered."""
     incident = (body or ChannelTestRequest()).incident
-    return ChannelTestModel.from_result(await services.operations.channel_tests.send(channel, incident, caller=caller))
+    return view_test(await services.operations.channel_tests.send(channel, incident, caller=caller))
 
 
 @router.operate("/api/channels/{channel}/undelivered/retry", problems=(HTTPStatus.CONFLICT,))
@@ -81,7 +73,7 @@ async def retry_undelivered(
 ) -> RetriedModel:
     """Send undelivered notifications to their channel again. 409 without any."""
     ids = (body or RetryRequest()).ids
-    return RetriedModel.from_result(await services.operations.undelivered.retry(channel, ids, caller=caller))
+    return await services.operations.undelivered.retry(channel, ids, caller=caller)
 
 
 @router.manage("/api/channels/{channel}/undelivered/{letter_id}", status_code=HTTPStatus.NO_CONTENT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from jobs.formats import format_count
 from jobs.incidents.values import Incident
@@ -15,6 +14,7 @@ from scheduler.alerting.channel_testing import ChannelTestResult, ChannelTestSen
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, NotFound
+from scheduler.features.channels.models import ChannelTestModel, RetriedModel
 from scheduler.features.channels.queries import ChannelQueries
 from scheduler.identity.principal import Caller
 from scheduler.stores.alerting.incident_log import IncidentLog
@@ -67,12 +67,17 @@ class ChannelTester(Operation):
         return all(self._catalog.is_visible(member.key.subject) for member in incident.members)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryResult:
-    """`retried`: ids, oldest first. `skipped`: ids of those that another process retried or discarded meanwhile."""
-
-    retried: tuple[str, ...]
-    skipped: tuple[str, ...]
+def view_test(result: ChannelTestResult) -> ChannelTestModel:
+    """Return what a test has sent and what the service answered. Of several messages the first one is shown."""
+    message = result.messages[0]
+    return ChannelTestModel.from_object(
+        result,
+        delivered=result.is_delivered,
+        answers=list(result.answers),
+        title=message.title,
+        text=message.text,
+        duration_ms=round(result.duration * 1000, 1),
+    )
 
 
 class UndeliveredManager(Operation):
@@ -93,7 +98,7 @@ class UndeliveredManager(Operation):
         self._audit = audit
         self._on_retry = on_retry
 
-    async def retry(self, channel: str, ids: Sequence[str] = (), *, caller: Caller) -> RetryResult:
+    async def retry(self, channel: str, ids: Sequence[str] = (), *, caller: Caller) -> RetriedModel:
         """Send these notifications to their channel again, without `ids` all of the channel.
 
         Raises Conflict: there is nothing to send.
@@ -110,7 +115,7 @@ class UndeliveredManager(Operation):
                     await self._undelivered.retry(letter, self._clock.now(), caller.principal.id)
                     retried.append(letter.id)
         self._on_retry([channel])
-        return RetryResult(tuple(retried), tuple(each.id for each in letters if each.id not in retried))
+        return RetriedModel(retried=retried, skipped=[letter.id for letter in letters if letter.id not in retried])
 
     async def discard(self, channel: str, letter_id: str, *, caller: Caller) -> None:
         """Delete a notification that could not be delivered. The decisions of its incident record it."""
@@ -130,11 +135,11 @@ class UndeliveredManager(Operation):
                 raise _not_found(channel, letter_id) from None
 
     async def _select(self, channel: str, ids: Sequence[str]) -> list[StoredLetter]:
-        known = {each.id: each for each in await self._channels.list_undelivered(channel)}
-        missing = next((each for each in ids if each not in known), None)
+        by_id = {letter.id: letter for letter in await self._channels.find_letters(channel)}
+        missing = next((each for each in ids if each not in by_id), None)
         if missing is not None:
             raise _not_found(channel, missing)
-        return [each for each in known.values() if not ids or each.id in ids]
+        return [letter for letter in by_id.values() if not ids or letter.id in ids]
 
 
 def _count(letters: Sequence[StoredLetter]) -> str:

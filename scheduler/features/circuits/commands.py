@@ -19,13 +19,18 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, act, read_all, show_list, show_model
+from scheduler.cli.output import Column, escape_controls, fail, print_note
 from scheduler.cli.selection import AllOption, DryRunOption, KindOption, SelectionOptions, StateOption, TagOption
 
 if TYPE_CHECKING:
-    from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.features.circuits.queries import CircuitView
+    from scheduler.app import Program
+    from scheduler.features.circuits.models import CircuitModel
+    from scheduler.features.circuits.service import CircuitControl
+    from scheduler.identity.principal import Caller
 
-LISTED_BY = "`circuits` lists all circuits"
+_LISTED_BY = "`circuits` lists all circuits"
 
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Reason, shown with the circuit and with each run that it rejects.")
@@ -53,7 +58,13 @@ def reset_circuit(
     """
     options = SelectionOptions.from_arguments(keys, tags, kinds, states, every, dry_run)
     if options.single_name is not None:
-        _reset_one(options.single_name, reason.strip(), as_json)
+        key = options.single_name
+        reset = act(
+            "circuits reset",
+            lambda operations, caller: operations.circuits.reset(key, reason=reason.strip(), caller=caller),
+            listing_hint=_LISTED_BY,
+        )
+        _show_circuit(reset, as_json)
         return
     from scheduler.cli.selection import act_on_selection
     from scheduler.identity.principal import command_caller
@@ -66,29 +77,36 @@ def reset_circuit(
     )
 
 
-def _reset_one(key: str, reason: str, as_json: bool) -> None:
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    view = run_operation(
-        "circuits reset",
-        lambda program: program.operations.circuits.reset(key, reason=reason, caller=command_caller()),
-        listing_hint=LISTED_BY,
-    )
-    show_circuit(view, as_json)
-
-
-def show_circuit(view: CircuitView, as_json: bool) -> None:
+def _show_circuit(circuit: CircuitModel, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.circuits.models import CircuitModel
-
-        show_json(CircuitModel.from_view(view).model_dump_json(indent=2))
-        return
-    print(escape_controls(f"{view.key} is {view}"))
+        show_model(circuit)
+    else:
+        print(escape_controls(f"{circuit.key} is {circuit.summary}"))
 
 
+def _format_optional(instant: datetime | None) -> str:
+    return "" if instant is None else format_iso_instant(instant)
+
+
+_FIELDS: tuple[Field[CircuitModel], ...] = (
+    Field("key", lambda circuit: circuit.key, Column("circuit", "bold")),
+    Field(
+        "state",
+        lambda circuit: circuit.state,
+        Column("state", no_wrap=False, is_optional=True),
+        lambda circuit: circuit.summary,
+    ),
+    Field("since", lambda circuit: _format_optional(circuit.since)),
+    Field("tried_again_at", lambda circuit: _format_optional(circuit.retry_at)),
+    Field("why", lambda circuit: circuit.reason),
+    Field(
+        "jobs",
+        lambda circuit: " ".join(circuit.jobs),
+        Column("jobs", "dim"),
+        lambda circuit: "" if circuit.jobs == [circuit.key] else ", ".join(circuit.jobs),
+    ),
+)
 _PAGE = 500
-_FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
 
 ABOUT = """Circuit breakers of jobs: state, time and reason of the last change, and time of the next probe.
 
@@ -111,20 +129,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/ci
 
 @circuits.callback(invoke_without_command=True)
 def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
-    """See ABOUT."""
+    """List all circuits without a command of the group. ABOUT is the help."""
     if context.invoked_subcommand is not None:
         return
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
 
     configuration = load_for_command("circuits")
-    views = run_in_store(configuration, _views)
-    if as_json:
-        from scheduler.features.circuits.models import CircuitList, CircuitModel
-
-        listed = [CircuitModel.from_view(view) for view in views]
-        show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
-    elif views:
-        _show(views)
+    listed = run_in_store(
+        configuration,
+        lambda program: read_all(lambda after: program.circuits.list_circuits(limit=_PAGE, after=after)),
+    )
+    if listed.items or as_json:
+        show_list(listed, _FIELDS, as_json=as_json, empty="")
     else:
         print_note("no job has a circuit")
     exit_if_incomplete(configuration)
@@ -146,7 +162,13 @@ def open_circuit(
     Examples:
       circuits open checkout-api --for 1h --reason "deployment"
     """
-    _override("open", key, length, until, as_json, lambda program, end: _open(program, key, end, reason.strip()))
+    _override(
+        "open",
+        length,
+        until,
+        as_json,
+        lambda control, end, caller: control.open(key, until=end, reason=reason.strip(), caller=caller),
+    )
 
 
 @circuits.command("close")
@@ -165,45 +187,37 @@ def close_circuit(
     Examples:
       circuits close checkout-api --for 10m
     """
-    _override("close", key, length, until, as_json, lambda program, end: _close(program, key, end, reason.strip()))
+    _override(
+        "close",
+        length,
+        until,
+        as_json,
+        lambda control, end, caller: control.close(key, until=end, reason=reason.strip(), caller=caller),
+    )
 
 
 def _override(
     how: str,
-    key: str,
     length: str | None,
     until: str | None,
     as_json: bool,
-    hold: Callable[[Program, datetime | None], Awaitable[CircuitView]],
+    hold: Callable[[CircuitControl, datetime | None, Caller], Awaitable[CircuitModel]],
 ) -> None:
     from scheduler.cli.context import run_operation
     from scheduler.cli.times import parse_duration_option, parse_instant_option
+    from scheduler.identity.principal import command_caller
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")
-    seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
+    seconds, given_end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: expected a duration longer than 0, such as 30m or 2h")
-    show_circuit(
-        run_operation(
-            f"circuits {how}",
-            lambda program: hold(program, end if seconds is None else _end_after(program.clock.now(), seconds)),
-            listing_hint=LISTED_BY,
-        ),
-        as_json,
-    )
 
+    async def work(program: Program) -> CircuitModel:
+        end = given_end if seconds is None else _end_after(program.clock.now(), seconds)
+        return await hold(program.operations.circuits, end, command_caller())
 
-async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.principal import command_caller
-
-    return await program.operations.circuits.open(key, until=end, reason=reason, caller=command_caller())
-
-
-async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.principal import command_caller
-
-    return await program.operations.circuits.close(key, until=end, reason=reason, caller=command_caller())
+    _show_circuit(run_operation(f"circuits {how}", work, listing_hint=_LISTED_BY), as_json)
 
 
 def _end_after(now: datetime, seconds: float) -> datetime:
@@ -211,44 +225,3 @@ def _end_after(now: datetime, seconds: float) -> datetime:
         return now + timedelta(seconds=seconds)
     except OverflowError:
         fail("--for: the end would be after the year 9999")
-
-
-async def _views(program: ReadOnlyProgram) -> list[CircuitView]:
-    views: list[CircuitView] = []
-    after: str | None = ""
-    while after is not None:
-        page = await program.circuits.list_circuits(limit=_PAGE, after=after)
-        views += page.circuits
-        after = page.continuation
-    return views
-
-
-def _show(views: list[CircuitView]) -> None:
-    if is_terminal():
-        columns = (
-            Column("circuit", "bold"),
-            Column("state", no_wrap=False, is_optional=True),
-            Column("jobs", "dim"),
-        )
-        show_table(columns, [(view.key, str(view), _jobs(view)) for view in views])
-        return
-    rows = [
-        (
-            view.key,
-            view.state,
-            _format_optional(view.since),
-            _format_optional(view.retry_at),
-            view.reason,
-            " ".join(view.jobs),
-        )
-        for view in views
-    ]
-    show_tabs(_FIELDS, rows)
-
-
-def _jobs(view: CircuitView) -> str:
-    return "" if view.jobs == (view.key,) else ", ".join(view.jobs)
-
-
-def _format_optional(instant: datetime | None) -> str:
-    return "" if instant is None else format_iso_instant(instant)

@@ -1,14 +1,14 @@
-"""Response models of circuits."""
+"""Circuits as the API, the commands and the pages show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import quote
 
 from jobs.running.circuit_state import ManualOverride
 from scheduler.features.circuits.queries import CircuitView
 from scheduler.model_base import ResponseModel, example_values
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class CircuitOverrideModel(ResponseModel):
@@ -19,16 +19,6 @@ class CircuitOverrideModel(ResponseModel):
     until: datetime | None
     reason: str
     source: str
-
-    @classmethod
-    def from_override(cls, override: ManualOverride) -> CircuitOverrideModel:
-        return cls(
-            open=override.is_open,
-            since=override.since,
-            until=override.until,
-            reason=override.reason,
-            source=override.source,
-        )
 
 
 class CircuitModel(ResponseModel):
@@ -65,30 +55,8 @@ class CircuitModel(ResponseModel):
     summary: str
     url: str
 
-    @classmethod
-    def from_view(cls, view: CircuitView) -> CircuitModel:
-        counted = view.tally
-        return cls.model_validate(
-            {
-                "key": view.key,
-                "jobs": list(view.jobs),
-                "state": view.state,
-                "since": view.since,
-                "reason": view.reason,
-                "retry_at": view.retry_at,
-                "override": None if view.override is None else CircuitOverrideModel.from_override(view.override),
-                "consecutive_failures": view.stored_state.consecutive_failures,
-                "calls": counted.calls,
-                "failures": counted.failures,
-                "slow": counted.slow,
-                "policy": view.policy.model_dump(mode="json", exclude_none=True),
-                "summary": str(view),
-                "url": f"/api/circuits/{quote(view.key, safe=':')}",
-            }
-        )
 
-
-class CircuitList(ResponseModel):
+class CircuitList(ListModel[CircuitModel]):
     """Circuits by key. `continuation` fetches the next page; null on the last one."""
 
     circuits: list[CircuitModel]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -38,15 +38,15 @@ router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read(CIRCUITS_PATH)
-async def show_circuits(request: Request, uses: ServicesDep, continuation: Continuation = None) -> Response:
+async def show_circuits(request: Request, services: ServicesDep, continuation: Continuation = None) -> Response:
     """Show the circuits that are not closed, the latest change first, then a page of all circuits by key."""
     (unusual, count), page = await asyncio.gather(
-        readers_of(request, uses).open_circuits.find(),
-        uses.circuits.list_circuits(limit=PAGE_SIZE, after=continuation or ""),
+        readers_of(request, services).open_circuits.find(),
+        services.circuits.list_circuits(limit=PAGE_SIZE, after=continuation or ""),
     )
     return await respond(
         request,
-        uses,
+        services,
         "operations/circuits.html",
         page="circuits",
         path_of_page=CIRCUITS_PATH,
@@ -60,19 +60,16 @@ async def show_circuits(request: Request, uses: ServicesDep, continuation: Conti
 
 
 @router.read(f"{CIRCUITS_PATH}/{{key}}")
-async def show_circuit(request: Request, uses: ServicesDep, key: CircuitKey) -> Response:
+async def show_circuit(request: Request, services: ServicesDep, key: CircuitKey) -> Response:
     """Show a circuit."""
-    view = await uses.operations.circuits.get_circuit(key)
-    policy: dict[str, Any] = view.policy.model_dump(mode="json", exclude_none=True)
     return await respond(
         request,
-        uses,
+        services,
         "operations/circuit.html",
         page="circuits",
         path_of_page=CIRCUITS_PATH,
         kinds=_KINDS,
-        circuit=view,
-        policy=policy,
-        is_shared=uses.circuits.is_shared_with_others(key),
+        circuit=await services.operations.circuits.get_circuit(key),
+        is_shared=services.circuits.is_shared_with_others(key),
         lengths=_LENGTHS,
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from jobs.formats import format_instant
 from jobs.ports import CircuitStateStore, Clock
@@ -22,11 +23,12 @@ from jobs.running.circuit_state import (
 )
 from jobs.running.circuit_state_machine import retry_at
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
+from scheduler.features.circuits.models import CircuitList, CircuitModel, CircuitOverrideModel
 
 if TYPE_CHECKING:
     from jobs.policies import CircuitPolicy
 
-    _KnownCircuits = Mapping[str, tuple[CircuitPolicy, list[str]]]
+    _CircuitJobs = Mapping[str, tuple[CircuitPolicy, list[str]]]
     """The policy and the jobs of each circuit, by its key."""
 
 
@@ -93,14 +95,6 @@ class CircuitView:
         return text + (f"; next probe at {format_instant(self.retry_at)}" if self.retry_at is not None else "")
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitPage:
-    """`continuation` is the key after which the next page starts; None on the last page."""
-
-    circuits: tuple[CircuitView, ...]
-    continuation: str | None
-
-
 class CircuitQueries(Query):
     """All methods that await raise StoreError."""
 
@@ -108,23 +102,28 @@ class CircuitQueries(Query):
         self._catalog = catalog
         self._states = states
         self._clock = clock
-        self._known: tuple[JobSnapshot, _KnownCircuits] | None = None
+        self._of_snapshot: tuple[JobSnapshot, _CircuitJobs] | None = None
 
-    async def list_circuits(self, *, limit: int, after: str = "") -> CircuitPage:
+    async def list_circuits(self, *, limit: int, after: str = "") -> CircuitList:
         """Return a page of circuits by key."""
-        known = self._policies_and_jobs()
-        keys = sorted(known)
+        views, continuation = await self.list_views(limit=limit, after=after)
+        return CircuitList(circuits=[show_circuit(view) for view in views], continuation=continuation)
+
+    async def list_views(self, *, limit: int, after: str = "") -> tuple[Sequence[CircuitView], str | None]:
+        """Return circuits by key, and the key after which the next page starts; None on the last page."""
+        circuits = self._policies_and_jobs()
+        keys = sorted(circuits)
         start = bisect_right(keys, after) if after else 0
         chosen = keys[start : start + limit]
-        more = start + limit < len(keys)
-        return CircuitPage(tuple(await self._read_views(chosen, known)), chosen[-1] if more else None)
+        has_more = start + limit < len(keys)
+        return await self._read_views(chosen, circuits), chosen[-1] if has_more else None
 
     async def find_circuit(self, key: str) -> CircuitView | None:
         """Return the circuit; None if no job has it."""
-        known = self._policies_and_jobs()
-        if key not in known:
+        circuits = self._policies_and_jobs()
+        if key not in circuits:
             return None
-        (view,) = await self._read_views([key], known)
+        (view,) = await self._read_views([key], circuits)
         return view
 
     async def circuits_of_jobs(self, names: Sequence[str]) -> Mapping[str, CircuitView]:
@@ -142,32 +141,49 @@ class CircuitQueries(Query):
         return {name: views[key] for name, key in keys.items() if key in views}
 
     def is_shared_with_others(self, key: str) -> bool:
-        """Return whether jobs outside of the catalog share the circuit; see Catalog.shares_circuit."""
+        """Return whether jobs outside of the catalog share the circuit."""
         return self._catalog.shares_circuit(key)
 
     def circuit_keys(self) -> Sequence[str]:
         """Return the keys of all circuits, sorted."""
         return sorted(self._policies_and_jobs())
 
-    def _policies_and_jobs(self) -> _KnownCircuits:
+    def _policies_and_jobs(self) -> _CircuitJobs:
         snapshot = self._catalog.snapshot
-        if self._known is None or self._known[0] is not snapshot:
-            known: dict[str, tuple[CircuitPolicy, list[str]]] = {}
+        if self._of_snapshot is None or self._of_snapshot[0] is not snapshot:
+            circuits: dict[str, tuple[CircuitPolicy, list[str]]] = {}
             for entry in snapshot:
                 policy, key = entry.job.circuit, entry.job.circuit_key
                 if policy is not None and key is not None:
-                    known.setdefault(key, (policy, []))[1].append(entry.job.name)
-            self._known = snapshot, known
-        return self._known[1]
+                    circuits.setdefault(key, (policy, []))[1].append(entry.job.name)
+            self._of_snapshot = snapshot, circuits
+        return self._of_snapshot[1]
 
-    async def _read_views(self, keys: Sequence[str], known: _KnownCircuits) -> list[CircuitView]:
-        there = [key for key in keys if key in known]
-        stored = await asyncio.gather(*map(self._states.load, there))
+    async def _read_views(self, keys: Sequence[str], circuits: _CircuitJobs) -> list[CircuitView]:
+        existing = [key for key in keys if key in circuits]
+        stored = await asyncio.gather(*map(self._states.load, existing))
         now = self._clock.now()
         return [
-            CircuitView(key, tuple(sorted(known[key][1])), known[key][0], load_state(text), now)
-            for key, (text, _) in zip(there, stored, strict=True)
+            CircuitView(key, tuple(sorted(circuits[key][1])), circuits[key][0], load_state(text), now)
+            for key, (text, _) in zip(existing, stored, strict=True)
         ]
+
+
+def show_circuit(view: CircuitView) -> CircuitModel:
+    """Return what is shown of a circuit."""
+    override, counted = view.override, view.tally
+    return CircuitModel.from_object(
+        view,
+        jobs=list(view.jobs),
+        override=None if override is None else CircuitOverrideModel.from_object(override, open=override.is_open),
+        consecutive_failures=view.stored_state.consecutive_failures,
+        calls=counted.calls,
+        failures=counted.failures,
+        slow=counted.slow,
+        policy=view.policy.model_dump(mode="json", exclude_none=True),
+        summary=str(view),
+        url=f"/api/circuits/{quote(view.key, safe=':')}",
+    )
 
 
 MAX_OPEN_CIRCUITS: Final = 50
@@ -199,9 +215,9 @@ class OpenCircuitFinder(Query):
         async with self._lock:
             began = self._clock.monotonic()
             if began >= self._until:
-                found = await self._scan()
-                self._count = len(found)
-                self._jobs = [view.jobs[0] for view in found[:MAX_OPEN_CIRCUITS]]
+                unusual = await self._scan()
+                self._count = len(unusual)
+                self._jobs = [view.jobs[0] for view in unusual[:MAX_OPEN_CIRCUITS]]
                 ended = self._clock.monotonic()
                 self._until = ended + _CACHE_FACTOR * (ended - began)
             jobs, count = self._jobs, self._count
@@ -210,13 +226,12 @@ class OpenCircuitFinder(Query):
         return _latest_first(current), count - (len(jobs) - len(current))
 
     async def _scan(self) -> Sequence[CircuitView]:
-        found: list[CircuitView] = []
+        unusual: list[CircuitView] = []
         after: str | None = ""
         while after is not None:
-            page = await self._queries.list_circuits(limit=_SCAN_BATCH, after=after)
-            found += [view for view in page.circuits if is_unusual(view)]
-            after = page.continuation
-        return _latest_first(found)
+            views, after = await self._queries.list_views(limit=_SCAN_BATCH, after=after)
+            unusual += filter(is_unusual, views)
+        return _latest_first(unusual)
 
 
 def is_unusual(view: CircuitView) -> bool:

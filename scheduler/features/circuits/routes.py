@@ -39,16 +39,13 @@ class ResetRequest(RequestModel):
 @router.read("/api/circuits")
 async def list_circuits(services: ServicesDep, limit: Limit = 50, continuation: Continuation = None) -> CircuitList:
     """List the circuits of all jobs by key."""
-    page = await services.circuits.list_circuits(limit=limit, after=continuation or "")
-    return CircuitList(
-        circuits=[CircuitModel.from_view(view) for view in page.circuits], continuation=page.continuation
-    )
+    return await services.circuits.list_circuits(limit=limit, after=continuation or "")
 
 
 @router.read("/api/circuits/{key}")
 async def get_circuit(services: ServicesDep, key: CircuitKey) -> CircuitModel:
     """Return a circuit: its state, since when and why, and when the next probe is due."""
-    return CircuitModel.from_view(await services.operations.circuits.get_circuit(key))
+    return await services.operations.circuits.get_circuit(key)
 
 
 @router.operate("/api/circuits/{key}/open", problems=(HTTPStatus.CONFLICT,))
@@ -57,9 +54,7 @@ async def open_circuit(
 ) -> CircuitModel:
     """Reject all runs of its jobs until an instant or a reset. A rejected run counts as down."""
     change = body or HoldRequest()
-    return CircuitModel.from_view(
-        await services.operations.circuits.open(key, until=change.until, reason=change.reason, caller=caller)
-    )
+    return await services.operations.circuits.open(key, until=change.until, reason=change.reason, caller=caller)
 
 
 @router.operate("/api/circuits/{key}/close", problems=(HTTPStatus.CONFLICT,))
@@ -68,9 +63,7 @@ async def close_circuit(
 ) -> CircuitModel:
     """Admit all runs of its jobs until an instant or a reset. Meanwhile they are not counted."""
     change = body or HoldRequest()
-    return CircuitModel.from_view(
-        await services.operations.circuits.close(key, until=change.until, reason=change.reason, caller=caller)
-    )
+    return await services.operations.circuits.close(key, until=change.until, reason=change.reason, caller=caller)
 
 
 @router.operate("/api/circuits/{key}/reset", problems=(HTTPStatus.CONFLICT,))
@@ -79,4 +72,4 @@ async def reset_circuit(
 ) -> CircuitModel:
     """Close the circuit, remove its override and clear its counts."""
     change = body or ResetRequest()
-    return CircuitModel.from_view(await services.operations.circuits.reset(key, reason=change.reason, caller=caller))
+    return await services.operations.circuits.reset(key, reason=change.reason, caller=caller)

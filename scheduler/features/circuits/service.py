@@ -14,7 +14,8 @@ from jobs.running.circuit_state_machine import reset_circuit, with_override
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Operation
 from scheduler.errors import Conflict, NotFound
-from scheduler.features.circuits.queries import CircuitQueries, CircuitView
+from scheduler.features.circuits.models import CircuitModel
+from scheduler.features.circuits.queries import CircuitQueries, CircuitView, show_circuit
 from scheduler.identity.principal import Caller
 from scheduler.operations import check_end, check_reason
 
@@ -31,23 +32,26 @@ class CircuitControl(Operation):
         self._clock = clock
         self._audit = audit
 
-    async def get_circuit(self, key: str) -> CircuitView:
+    async def get_circuit(self, key: str) -> CircuitModel:
         """Return the current state of a circuit."""
+        return show_circuit(await self._find(key))
+
+    async def _find(self, key: str) -> CircuitView:
         view = await self._queries.find_circuit(key)
         if view is None:
-            known, shared = self._queries.circuit_keys(), f"group:{key}"
-            near = shared if shared in known else suggest_sorted_name(key, known)
+            keys, shared = self._queries.circuit_keys(), f"group:{key}"
+            near = shared if shared in keys else suggest_sorted_name(key, keys)
             raise NotFound(f"no job has a circuit {key!r}" + (f" (nearest: {near})" if near else ""))
         return view
 
     async def _get_own_circuit(self, key: str) -> CircuitView:
         """Return a circuit that the caller may change: a change must not affect jobs that do not exist for it."""
-        view = await self.get_circuit(key)
+        view = await self._find(key)
         if self._queries.is_shared_with_others(key):
             raise Conflict(f"jobs of other tags share circuit {key}: a caller without tag limits can change it")
         return view
 
-    async def open(self, key: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> CircuitView:
+    async def open(self, key: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> CircuitModel:
         """Reject all runs until an instant or a reset.
 
         Raises:
@@ -55,11 +59,11 @@ class CircuitControl(Operation):
         """
         return await self._hold(key, open=True, until=until, reason=reason, caller=caller)
 
-    async def close(self, key: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> CircuitView:
+    async def close(self, key: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> CircuitModel:
         """Admit all runs until an instant or a reset. Raises like `open`."""
         return await self._hold(key, open=False, until=until, reason=reason, caller=caller)
 
-    async def reset(self, key: str, *, reason: str = "", caller: Caller) -> CircuitView:
+    async def reset(self, key: str, *, reason: str = "", caller: Caller) -> CircuitModel:
         """Close the circuit, remove its override and clear its window.
 
         Raises InvalidArgument: the reason is too long.
@@ -72,7 +76,7 @@ class CircuitControl(Operation):
             await self._change(key, reset_circuit)
         return await self.get_circuit(key)
 
-    async def _hold(self, key: str, *, open: bool, until: datetime | None, reason: str, caller: Caller) -> CircuitView:
+    async def _hold(self, key: str, *, open: bool, until: datetime | None, reason: str, caller: Caller) -> CircuitModel:
         check_reason(reason)
         view = await self._get_own_circuit(key)
         now = self._clock.now()

@@ -1,20 +1,23 @@
-"""What a running scheduler runs, over its API. Implements SchedulerReader."""
+"""A running scheduler over its API. Implements SchedulerReader and GateScheduler."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
+from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.features.delivery.port import (
     AlertMessage,
     AlertReplay,
     AlertRequest,
+    ListedRun,
     RecordedChange,
     RunningJob,
     list_review_documents,
@@ -35,31 +38,32 @@ MAX_DAYS: Final = 30
 """Days that a server replays."""
 _MAX_LISTED_ENTRIES: Final = 500
 """Entries of the audit trail that are read for the change of a job."""
+MAX_READ_SINGLY: Final = 30
+"""Jobs whose runs are read one by one. Of more jobs, all runs are read: a key has 600 reads a minute."""
+MAX_STARTED_TOGETHER: Final = 500
 
 
 class ApiScheduler:
-    """See SchedulerReader. Every method raises RemoteError."""
+    """Every method raises RemoteError. The docstrings of the protocols say what each returns."""
 
     def __init__(self, api: RemoteApi, clock: Clock) -> None:
         self._api = api
         self._clock = clock
 
     async def read_jobs(self) -> Sequence[RunningJob]:
-        """See SchedulerReader.read_jobs."""
         exported = (await self._api.get("/api/exports/jobs", {"format": "json"}))["jobs"]
-        found: list[RunningJob] = []
+        running: list[RunningJob] = []
         async for declared in self._api.iterate("/api/jobs", "jobs", {"view": "full"}):
             name = declared["name"]
             if not declared["in_force"] or name not in exported:  # it is deleted between the requests
                 continue
             owner = None if declared["version"] is None else declared["owner"]
-            found.append(RunningJob(_define(name, exported[name]), declared["source"], owner))
-        return found
+            running.append(RunningJob(_define(name, exported[name]), declared["source"], owner))
+        return running
 
     async def plan_set(
         self, owner: str, document: Mapping[str, Any], *, adopt: bool, allow_literal: bool = False
     ) -> SetPlan:
-        """See SchedulerReader.plan_set."""
         params = _set_parameters(adopt, allow_literal)
         return read_plan(await self._api.post(f"/api/sets/{owner}/plan", document, params))
 
@@ -71,26 +75,23 @@ class ApiScheduler:
         return read_plan(await self._api.post(f"/api/sets/{owner}/apply", document, params))
 
     async def review(self, jobs: Sequence[JobDefinition]) -> SetReview:
-        """See SchedulerReader.review."""
         denied: dict[str, str] = {}
         secrets: list[Problem] = []
         for document in list_review_documents(jobs):
-            found = await self._api.post("/api/definitions/validate", json.loads(document))
-            denied |= {each["job"]: each["reason"] for each in found["denied_targets"]}
-            secrets += map(_read_problem, found["unavailable_secrets"])
+            review = await self._api.post("/api/definitions/validate", json.loads(document))
+            denied |= {each["job"]: each["reason"] for each in review["denied_targets"]}
+            secrets += map(_read_problem, review["unavailable_secrets"])
         return SetReview(denied, secrets)
 
     async def read_durations(self, names: Sequence[str]) -> Mapping[str, RunDuration]:
-        """See SchedulerReader.read_durations."""
-        chosen, found = set(names), dict[str, RunDuration]()
+        chosen, durations = set(names), dict[str, RunDuration]()
         for row in await self._api.get_lines("/api/exports/stats", {"window": "7d"}):
             value = row.get("duration_p95_ms")
             if row.get("job") in chosen and value is not None:
-                found[row["job"]] = RunDuration(value, True)
-        return found
+                durations[row["job"]] = RunDuration(value, True)
+        return durations
 
     async def find_change(self, job: str) -> RecordedChange | None:
-        """See SchedulerReader.find_change."""
         number = 0
         try:
             async for entry in self._api.iterate("/api/audit", "entries", {"job": job, "limit": 50}):
@@ -105,7 +106,6 @@ class ApiScheduler:
         return None
 
     async def replay_alerts(self, request: AlertRequest) -> AlertReplay:
-        """See SchedulerReader.replay_alerts."""
         chosen, sent, would_be = sorted(request.jobs)[:MAX_REPLAYED], 0, 0
         messages: list[AlertMessage] = []
         notes: list[str] = []
@@ -116,15 +116,50 @@ class ApiScheduler:
         for name in chosen:
             document = {"jobs": {name: minimal_definition(request.definitions[name])}}
             try:
-                found = await self._api.post("/api/dashboard/drafts/backtest", document, {"days": days})
+                replayed = await self._api.post("/api/dashboard/drafts/backtest", document, {"days": days})
             except RemoteError as error:
                 notes.append(f"the alerts of {name} were not replayed: {error}")
                 continue
-            sent, would_be = sent + found["sent"], would_be + found["would_be_sent"]
-            messages += (_read_message(name, each) for each in found["messages"])
-            notes += (each for each in found["notes"] if each not in notes)
+            sent, would_be = sent + replayed["sent"], would_be + replayed["would_be_sent"]
+            messages += (_read_message(name, each) for each in replayed["messages"])
+            notes += (each for each in replayed["notes"] if each not in notes)
         messages.sort(key=lambda each: each.at)
         return AlertReplay(frozenset(chosen), since, sent, would_be, messages, notes)
+
+    async def read_now(self) -> datetime:
+        """Return the instant of the header Date, in whole seconds; without one that of this machine."""
+        text = await self._api.read_date("/api/health/live")
+        try:
+            return parsedate_to_datetime(text).astimezone(UTC)
+        except ValueError:
+            return self._clock.now()
+
+    async def mark(self, text: str, tags: Mapping[str, str], at: datetime) -> None:
+        await self._api.post("/api/markers", {"text": text, "tags": dict(tags), "at": at.isoformat()})
+
+    async def start_runs(self, names: Sequence[str]) -> Sequence[str]:
+        reasons: list[str] = []
+        for start in range(0, len(names), MAX_STARTED_TOGETHER):
+            some = [*names[start : start + MAX_STARTED_TOGETHER]]
+            report = await self._api.post("/api/jobs/run", {"names": some, "limit": MAX_STARTED_TOGETHER})
+            reasons += (f"{each['job']}: {each['message']}" for each in report["jobs"] if each["result"] != "done")
+        return reasons
+
+    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ListedRun]:
+        params: dict[str, Any] = {"from": format_iso_instant(since, precise=True)}
+        if until is not None:
+            params["to"] = format_iso_instant(until - timedelta(milliseconds=1), precise=True)
+        chosen, rows = frozenset(names), list[Mapping[str, Any]]()
+        if len(names) > MAX_READ_SINGLY:
+            rows += await self._api.get_lines("/api/exports/runs", params)
+        else:
+            for name in names:
+                rows += await self._api.get_lines("/api/exports/runs", {**params, "job": name})
+        return [
+            ListedRun(row["job"], row["trigger"], row["outcome"], row["duration_ms"])
+            for row in rows
+            if row["job"] in chosen
+        ]
 
 
 def _set_parameters(adopt: bool, allow_literal: bool) -> dict[str, Any]:
@@ -171,7 +206,7 @@ def _define(name: str, written: Any) -> JobDefinition:
     """Raises RemoteError: the scheduler is newer, and its definition has what this version does not know."""
     from config.stored_jobs import LocatedStoredJob, StoredJobDefiner
 
-    found = StoredJobDefiner(None).define(name, written)
-    if isinstance(found, LocatedStoredJob):
-        return found.job
-    raise RemoteError(f"the job {name} of the scheduler cannot be read by this version: {found[0]}")
+    defined = StoredJobDefiner(None).define(name, written)
+    if isinstance(defined, LocatedStoredJob):
+        return defined.job
+    raise RemoteError(f"the job {name} of the scheduler cannot be read by this version: {defined[0]}")

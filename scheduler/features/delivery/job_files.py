@@ -70,12 +70,12 @@ def _find_next(job: JobDefinition | None, now: datetime) -> Sequence[datetime]:
 def compare_sections(running: JobSet, files: JobSet) -> list[JobDifference]:
     """Return each entry that differs, by its key such as `alerting.channels.hook`. Absent entries have no fields."""
     before, after = (dict(_list_entries(jobs)) for jobs in (running, files))
-    found: list[JobDifference] = []
+    differences: list[JobDifference] = []
     for key in sorted(before.keys() | after.keys()):
         fields = list(compare_definitions(before.get(key, {}), after.get(key, {})))
         if fields or (key in before) is not (key in after):
-            found.append(JobDifference(key, fields))
-    return found
+            differences.append(JobDifference(key, fields))
+    return differences
 
 
 def _list_entries(jobs: JobSet) -> Iterator[tuple[str, Mapping[str, Any]]]:

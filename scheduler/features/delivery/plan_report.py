@@ -223,11 +223,11 @@ def _list_next_runs(plan: SetPlan, zone: tzinfo) -> list[str]:
     return [*details("Next runs before and after", lines[:-1]), *_count_rest(moved, MAX_JOBS)]
 
 
-def _pair_runs(one: JobDifference, zone: tzinfo) -> Iterator[list[str]]:
-    for number in range(max(len(one.next_before), len(one.next_after))):
+def _pair_runs(difference: JobDifference, zone: tzinfo) -> Iterator[list[str]]:
+    for number in range(max(len(difference.next_before), len(difference.next_after))):
         sides = (
             format_in_zone(side[number], zone) if number < len(side) else "-"
-            for side in (one.next_before, one.next_after)
+            for side in (difference.next_before, difference.next_after)
         )
         yield [str(number + 1), *sides]
 

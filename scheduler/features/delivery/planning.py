@@ -202,20 +202,20 @@ async def find_drift(scheduler: SchedulerReader, plan: SetPlan, sections: Sequen
 
     Raises as SchedulerReader.
     """
-    found = [
+    drifted = [
         *(DriftedJob(one.name, DriftKind.MISSING) for one in plan.added),
         *(DriftedJob(one.name, DriftKind.EXTRA) for one in plan.removed),
         *map(_turn, plan.changed),
     ]
-    found.sort(key=lambda each: each.name)
+    drifted.sort(key=lambda each: each.name)
     jobs = [
         DriftedJob(each.name, each.kind, each.fields, await scheduler.find_change(each.name))
-        for each in found[:MAX_SEARCHED]
+        for each in drifted[:MAX_SEARCHED]
     ]
-    rest = [*found[MAX_SEARCHED:], *map(_turn, sections)]
+    rest = [*drifted[MAX_SEARCHED:], *map(_turn, sections)]
     return DriftReport(plan.owner, [*jobs, *rest], plan.unchanged, dict(plan.conflicts))
 
 
-def _turn(one: JobDifference) -> DriftedJob:
-    fields = [DriftedField(each.path, each.after, each.before) for each in one.fields]
-    return DriftedJob(one.name, DriftKind.CHANGED, fields)
+def _turn(difference: JobDifference) -> DriftedJob:
+    fields = [DriftedField(each.path, each.after, each.before) for each in difference.fields]
+    return DriftedJob(difference.name, DriftKind.CHANGED, fields)

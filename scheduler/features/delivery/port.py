@@ -1,4 +1,7 @@
-"""A scheduler, running or opened from its store, as the commands about jobs as code see it."""
+"""A scheduler, running or opened from its store, as the commands about jobs as code, and gates, see it.
+
+ApiScheduler and StoreScheduler implement what each of them needs.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,16 @@ class RunningJob:
     def is_sample(self) -> bool:
         """Return whether it is a job of the program's own examples, which no working copy contains."""
         return self.origin.startswith(_SAMPLES)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """`outcome`: or its state, if it has not finished."""
+
+    job: str
+    trigger: str
+    outcome: str
+    duration_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,40 +118,45 @@ def gate(
 
 def _run(options: GateOptions, connection: Connection | None) -> GateReport:
     from jobs.running.clocks import SystemClock
-    from scheduler.features.gate.watching import GateUnavailable
 
     clock = SystemClock()
+    if connection is not None:
+        from scheduler.cli.connection import run_remote
+        from scheduler.features.delivery.api_scheduler import ApiScheduler
 
-    try:
-        if connection is not None:
-            from scheduler.cli.connection import run_remote
-            from scheduler.features.gate.schedulers import ApiGateScheduler
+        return run_remote(connection, lambda api: _watch(options, ApiScheduler(api, clock), clock))
+    from scheduler.cli.context import load_for_command, quiet_run_log, run_changing
 
-            return run_remote(connection, lambda api: _watch(options, ApiGateScheduler(api, clock), clock))
-        from scheduler.cli.context import load_for_command, quiet_run_log, run_changing
-
-        configuration = load_for_command("gate")
-        with quiet_run_log():
-            return run_changing(configuration, lambda program: _watch_store(options, program, clock))
-    except GateUnavailable as error:
-        fail(str(error), EXIT_FAILED)
+    configuration = load_for_command("gate")
+    with quiet_run_log():
+        return run_changing(configuration, lambda program: _watch_store(options, program, clock))
 
 
 async def _watch_store(options: GateOptions, program: Program, clock: Clock) -> GateReport:
-    from scheduler.features.gate.schedulers import StoreGateScheduler
+    from scheduler.features.delivery.store_scheduler import StoreScheduler
 
     try:
-        return await _watch(options, StoreGateScheduler(program), clock)
+        return await _watch(options, StoreScheduler(program), clock)
     finally:
         # An early end, or Ctrl-C: runs in-flight end now, and history shows it.
         await program.worker.drain(0)
 
 
 async def _watch(options: GateOptions, scheduler: GateScheduler, clock: Clock) -> GateReport:
+    """Run the gate. A scheduler that does not answer, or refuses a request, ends the command with 1."""
+    from scheduler.features.gate.watching import UNAVAILABLE
+
+    try:
+        return await _watch_jobs(options, scheduler, clock)
+    except UNAVAILABLE as error:
+        fail(str(error), EXIT_FAILED)
+
+
+async def _watch_jobs(options: GateOptions, scheduler: GateScheduler, clock: Clock) -> GateReport:
     from dataclasses import replace
 
     from scheduler.features.gate.judgement import GatePolicy
-    from scheduler.features.gate.watching import GateRequest, GateUnavailable, GateWatch, select_gate_jobs
+    from scheduler.features.gate.watching import UNAVAILABLE, GateRequest, GateWatch, select_gate_jobs
 
     jobs = select_gate_jobs(await scheduler.read_jobs(), options.selection)
     if not jobs:
@@ -164,7 +169,7 @@ async def _watch(options: GateOptions, scheduler: GateScheduler, clock: Clock) -
     if options.marker is not None:
         try:
             await scheduler.mark(options.marker, options.marker_tags, deployed_at)
-        except GateUnavailable as error:
+        except UNAVAILABLE as error:
             notes.append(f"the deployment was not marked: {error}")
     with show_rounds(clock) as on_round:
         watch = GateWatch(scheduler, clock, GatePolicy(slowdown=options.slowdown), on_round)

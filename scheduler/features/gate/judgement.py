@@ -33,7 +33,7 @@ MIN_RUNS_P95: Final = 60
 _TESTS: Final = 4
 """Kinds of findings that share the risk."""
 _RISK_ALL_FAILED: Final = 0.1
-"""The same if every run failed: a few runs cannot prove more."""
+"""The risk of a wrong finding if every run failed: a few runs cannot prove more."""
 
 
 class FindingKind(StrEnum):
@@ -145,26 +145,26 @@ def find_poisson_tail(count: int, mean: float) -> float:
     )
 
 
-def _judge_job(each: JobEvidence, risk: float, policy: GatePolicy) -> Iterator[GateFinding]:
-    failed, number = sum(not run.succeeded for run in each.after), len(each.after)
+def _judge_job(job: JobEvidence, risk: float, policy: GatePolicy) -> Iterator[GateFinding]:
+    failed, number = sum(not run.succeeded for run in job.after), len(job.after)
     if not number:
-        if each.must_run:
-            yield GateFinding(FindingKind.NO_RUN, each.name, "no run has finished after the deployment")
+        if job.must_run:
+            yield GateFinding(FindingKind.NO_RUN, job.name, "no run has finished after the deployment")
         return
-    failed_before = sum(not run.succeeded for run in each.before)
-    chance = find_binomial_tail(failed, number, expect_failures(each.before))
-    versus = f"before the deployment {_count(failed_before, len(each.before))}"
+    failed_before = sum(not run.succeeded for run in job.before)
+    chance = find_binomial_tail(failed, number, expect_failures(job.before))
+    versus = f"before the deployment {_count(failed_before, len(job.before))}"
     if chance < risk:
         message = f"{_count(failed, number)} failed, {versus} (by chance: {_percent(chance)})"
-        yield GateFinding(FindingKind.MORE_FAILURES, each.name, message)
-    elif failed == number and chance < _RISK_ALL_FAILED and (not each.before or failed_before < len(each.before)):
-        yield GateFinding(FindingKind.ALL_FAILED, each.name, f"every run failed ({number}), {versus}")
+        yield GateFinding(FindingKind.MORE_FAILURES, job.name, message)
+    elif failed == number and chance < _RISK_ALL_FAILED and (not job.before or failed_before < len(job.before)):
+        yield GateFinding(FindingKind.ALL_FAILED, job.name, f"every run failed ({number}), {versus}")
     if policy.slowdown is not None:
-        yield from _judge_times(each, risk, policy.slowdown)
+        yield from _judge_times(job, risk, policy.slowdown)
 
 
-def _judge_times(each: JobEvidence, risk: float, slowdown: float) -> Iterator[GateFinding]:
-    before, after = ([run.milliseconds for run in side if run.succeeded] for side in (each.before, each.after))
+def _judge_times(job: JobEvidence, risk: float, slowdown: float) -> Iterator[GateFinding]:
+    before, after = ([run.milliseconds for run in side if run.succeeded] for side in (job.before, job.after))
     for kind, share, least, word in (
         (FindingKind.SLOWER_MEDIAN, 0.5, MIN_RUNS_MEDIAN, "median"),
         (FindingKind.SLOWER_P95, 0.95, MIN_RUNS_P95, "95th percentile"),
@@ -179,7 +179,7 @@ def _judge_times(each: JobEvidence, risk: float, slowdown: float) -> Iterator[Ga
             now = describe_milliseconds(find_quantile(after, share))
             yield GateFinding(
                 kind,
-                each.name,
+                job.name,
                 f"{_count(slow, len(after))} took longer than {describe_milliseconds(limit)}: the {word} is {now}, "
                 f"before the deployment {describe_milliseconds(usual)} (by chance: {_percent(chance)})",
             )

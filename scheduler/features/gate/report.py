@@ -99,9 +99,9 @@ def list_figures(samples: Sequence[RunSample]) -> tuple[str, ...]:
     return str(found.runs), str(found.failed), *times
 
 
-def _to_document(each: JobEvidence) -> dict[str, Any]:
-    sides = {"after": each.after, "before": each.before}
-    return {"name": each.name, **{side: SideFigures.from_samples(some)._asdict() for side, some in sides.items()}}
+def _to_document(job: JobEvidence) -> dict[str, Any]:
+    sides = {"after": job.after, "before": job.before}
+    return {"name": job.name, **{side: SideFigures.from_samples(some)._asdict() for side, some in sides.items()}}
 
 
 def _iso(at: datetime) -> str:

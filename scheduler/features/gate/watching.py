@@ -1,6 +1,7 @@
 """Runs the jobs of a deployment for a time, and ends early when the result is certain.
 
-`GateScheduler` is what it needs of a scheduler; scheduler.features.gate.schedulers implements it.
+`GateScheduler` is what it needs of a scheduler; ApiScheduler and StoreScheduler of scheduler.features.delivery
+implement it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from jobs.formats import format_count
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from jobs.targets import HeartbeatTarget
+from scheduler.dispatch.port import DispatchError
+from scheduler.errors import OperationError
+from scheduler.features.delivery.remote import RemoteError
 from scheduler.features.gate.judgement import (
     FindingKind,
     GateFinding,
@@ -25,11 +29,12 @@ from scheduler.features.gate.judgement import (
     judge,
     judge_early,
 )
+from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.schedules import Schedule
-    from scheduler.features.delivery.port import RunningJob
+    from scheduler.features.delivery.port import ListedRun, RunningJob
     from scheduler.features.jobs.selection import JobSelection
 
 EXCLUDED_TRIGGERS = frozenset({"backfill", "replay"})
@@ -47,8 +52,8 @@ _MAX_COUNTED: Final = 10_000
 _MAX_NOTES: Final = 20
 
 
-class GateUnavailable(Exception):
-    """The scheduler or its store does not answer, or refuses a request."""
+UNAVAILABLE: Final = (RemoteError, StoreError, DispatchError, OperationError)
+"""What a scheduler raises if it or its store does not answer, or refuses a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +65,17 @@ class ObservedRun:
     is_open: bool = False
 
 
-def observe_run(job: str, trigger: str, outcome: str, duration_ms: float | None) -> ObservedRun | None:
-    """Return what a gate counts of a run. `outcome`: or its state. None: a run of a past instant."""
-    if trigger in EXCLUDED_TRIGGERS:
+def observe_run(run: ListedRun) -> ObservedRun | None:
+    """Return what a gate counts of a run. None: a run of a past instant."""
+    if run.trigger in EXCLUDED_TRIGGERS:
         return None
-    succeeded = COUNTED_OUTCOMES.get(outcome)
-    sample = None if succeeded is None else RunSample(succeeded, duration_ms or 0.0)
-    return ObservedRun(job, sample, outcome in OPEN_STATES)
+    succeeded = COUNTED_OUTCOMES.get(run.outcome)
+    sample = None if succeeded is None else RunSample(succeeded, run.duration_ms or 0.0)
+    return ObservedRun(run.job, sample, run.outcome in OPEN_STATES)
 
 
 class GateScheduler(Protocol):
-    """Every method raises GateUnavailable."""
+    """Every method raises UNAVAILABLE."""
 
     async def read_now(self) -> datetime:
         """Return the current instant by the clock of the scheduler."""
@@ -88,7 +93,7 @@ class GateScheduler(Protocol):
         """Start a run of each job. Return why others did not start, a sentence each."""
         ...
 
-    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ObservedRun]:
+    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ListedRun]:
         """Return the runs of these jobs that are due from `since` on, before `until`."""
         ...
 
@@ -124,15 +129,15 @@ def _explain(job: JobDefinition, jobs: dict[str, JobDefinition], dependents: dic
     """A run starts its dependents: none of them may have an effect that must not be repeated."""
     if job.effect == "once":
         return "its effect is once"
-    left, known = [*dependents.get(job.name, ())], set[str]()
-    while left:
-        name = left.pop()
-        if name in known:
+    waiting, visited = [*dependents.get(job.name, ())], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in visited:
             continue
-        known.add(name)
+        visited.add(name)
         if jobs[name].effect == "once":
             return f"{name} depends on it, and its effect is once"
-        left += dependents.get(name, ())
+        waiting += dependents.get(name, ())
     return ""
 
 
@@ -202,21 +207,21 @@ class GateWatch:
         self._notes: dict[str, None] = {}
 
     async def run(self, request: GateRequest) -> GateReport:
-        """Run the jobs at once and every RUN_INTERVAL, and judge the runs. Raises GateUnavailable: not even once."""
+        """Run the jobs at once and every RUN_INTERVAL, and judge the runs. Raises UNAVAILABLE: not even once."""
         names = [job.name for job in request.jobs]
         since = request.deployed_at - timedelta(seconds=request.before)
-        before = await self._scheduler.read_runs(names, since, request.deployed_at)
+        before = _observe(await self._scheduler.read_runs(names, since, request.deployed_at))
         observed = _Observed(_group(before))
         end = self._clock.monotonic() + request.duration
-        while (left := end - self._clock.monotonic()) > 0:
+        while (seconds_left := end - self._clock.monotonic()) > 0:
             await self._start(request)
-            await self._clock.sleep(min(RUN_INTERVAL, left))
-            left = end - self._clock.monotonic()
-            await self._look(request, observed, left)
-            if left > 0 and not observed.unavailable:
-                remaining = count_remaining(request, observed.open_runs, left)
-                if found := judge_early(_join(request, observed), remaining, self._policy):
-                    return await self._report(request, observed, found, is_early=True)
+            await self._clock.sleep(min(RUN_INTERVAL, seconds_left))
+            seconds_left = end - self._clock.monotonic()
+            await self._look(request, observed, seconds_left)
+            if seconds_left > 0 and not observed.unavailable:
+                remaining = count_remaining(request, observed.open_runs, seconds_left)
+                if findings := judge_early(_join(request, observed), remaining, self._policy):
+                    return await self._report(request, observed, findings, is_early=True)
         await self._wait_for_last_runs(request, observed)
         return await self._report(request, observed, self._judge(request, observed), is_early=False)
 
@@ -224,20 +229,21 @@ class GateWatch:
         names = [job.name for job in request.jobs if job.is_started]
         try:
             self._add_notes(f"not started: {reason}" for reason in await self._scheduler.start_runs(names))
-        except GateUnavailable as error:
+        except UNAVAILABLE as error:
             self._add_notes([f"runs were not started: {error}"])
 
-    async def _look(self, request: GateRequest, observed: _Observed, left: float) -> None:
+    async def _look(self, request: GateRequest, observed: _Observed, seconds_left: float) -> None:
         try:
-            runs = await self._scheduler.read_runs([job.name for job in request.jobs], request.deployed_at, None)
-        except GateUnavailable as error:
+            names = [job.name for job in request.jobs]
+            runs = _observe(await self._scheduler.read_runs(names, request.deployed_at, None))
+        except UNAVAILABLE as error:
             observed.unavailable = str(error)
             self._add_notes([f"runs were not read: {error}"])
             return
         observed.unavailable, observed.after = "", _group(runs)
         observed.open_runs = Counter(run.job for run in runs if run.is_open)
         samples = [run.sample for run in runs if run.sample is not None]
-        self._on_round(GateRound(len(samples), sum(not sample.succeeded for sample in samples), max(0.0, left)))
+        self._on_round(GateRound(len(samples), sum(not sample.succeeded for sample in samples), max(0.0, seconds_left)))
 
     async def _wait_for_last_runs(self, request: GateRequest, observed: _Observed) -> None:
         until = self._clock.monotonic() + LAST_RUNS_TIMEOUT
@@ -250,50 +256,54 @@ class GateWatch:
             self._add_notes([f"{format_count(count, 'run has', 'runs have')} not finished"])
 
     def _judge(self, request: GateRequest, observed: _Observed) -> Sequence[GateFinding]:
-        found = list(judge(_join(request, observed), self._policy))
+        findings = list(judge(_join(request, observed), self._policy))
         if observed.unavailable:
-            found.append(GateFinding(FindingKind.UNAVAILABLE, "", observed.unavailable))
-        return found
+            findings.append(GateFinding(FindingKind.UNAVAILABLE, "", observed.unavailable))
+        return findings
 
     async def _report(
-        self, request: GateRequest, observed: _Observed, found: Sequence[GateFinding], *, is_early: bool
+        self, request: GateRequest, observed: _Observed, findings: Sequence[GateFinding], *, is_early: bool
     ) -> GateReport:
         try:
             now = await self._scheduler.read_now()
-        except GateUnavailable:
+        except UNAVAILABLE:
             now = self._clock.now()
         self._add_notes(
             f"{job.name} was observed only: {job.observed_only}" for job in request.jobs if not job.is_started
         )
-        return GateReport(request, _join(request, observed), found, now, is_early, [*self._notes][:_MAX_NOTES])
+        return GateReport(request, _join(request, observed), findings, now, is_early, [*self._notes][:_MAX_NOTES])
 
     def _add_notes(self, notes: Iterable[str]) -> None:
         self._notes |= dict.fromkeys(notes)
 
 
-def count_remaining(request: GateRequest, open_runs: Mapping[str, int], left: float) -> Mapping[str, int]:
+def count_remaining(request: GateRequest, open_runs: Mapping[str, int], seconds_left: float) -> Mapping[str, int]:
     """Return how many runs of each job can still finish: rather too many than too few."""
-    now = request.started_at + timedelta(seconds=request.duration - left)
-    until = to_milliseconds(now + timedelta(seconds=left + RUN_INTERVAL))
-    found: dict[str, int] = {}
+    now = request.started_at + timedelta(seconds=request.duration - seconds_left)
+    until = to_milliseconds(now + timedelta(seconds=seconds_left + RUN_INTERVAL))
+    counts: dict[str, int] = {}
     for job in request.jobs:
-        count = open_runs.get(job.name, 0) + (ceil(left / RUN_INTERVAL) + 1 if job.is_started else 0)
+        count = open_runs.get(job.name, 0) + (ceil(seconds_left / RUN_INTERVAL) + 1 if job.is_started else 0)
         at = to_milliseconds(now)
         while job.schedule is not None and count < _MAX_COUNTED:
             due = job.schedule.next_after_ms(at)
             if due is None or due >= until:
                 break
             count, at = count + 1, due
-        found[job.name] = count
-    return found
+        counts[job.name] = count
+    return counts
+
+
+def _observe(runs: Sequence[ListedRun]) -> list[ObservedRun]:
+    return [observed for run in runs if (observed := observe_run(run)) is not None]
 
 
 def _group(runs: Sequence[ObservedRun]) -> Mapping[str, Sequence[RunSample]]:
-    found: dict[str, list[RunSample]] = {}
+    by_job: dict[str, list[RunSample]] = {}
     for run in runs:
         if run.sample is not None:
-            found.setdefault(run.job, []).append(run.sample)
-    return found
+            by_job.setdefault(run.job, []).append(run.sample)
+    return by_job
 
 
 def _join(request: GateRequest, observed: _Observed) -> Sequence[JobEvidence]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -20,24 +21,23 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, read_newest, show_list, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.selection import TagOption
-from scheduler.cli.times import format_local
-from scheduler.features.incidents.action_commands import (
-    LISTED_BY,
-    AsJson,
-    IncidentId,
-    acknowledge,
-    add_note,
-    resolve,
-    snooze,
-    unacknowledge,
-)
+from scheduler.cli.times import ForOption, UntilOption, format_local, parse_end_options
 
 if TYPE_CHECKING:
-    from jobs.incidents.values import AlertDecision, Incident, IncidentStatus
+    from jobs.incidents.values import Incident, IncidentStatus
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.incidents.facts import MemberFacts
-    from scheduler.features.incidents.queries import IncidentDetails, IncidentFilter, IncidentView
+    from scheduler.features.incidents.models import (
+        DecisionModel,
+        IncidentDetail,
+        IncidentMemberModel,
+        IncidentSummary,
+    )
+    from scheduler.features.incidents.service import IncidentManager
+    from scheduler.identity.principal import Caller
 
 T = TypeVar("T")
 
@@ -51,13 +51,13 @@ Examples:
   incidents snooze 1795856400000-5f2c1d9b --for 2h"""
 
 incidents = typer.Typer(help=ABOUT, no_args_is_help=True)
-incidents.command("acknowledge")(acknowledge)
-incidents.command("snooze")(snooze)
-incidents.command("unacknowledge")(unacknowledge)
-incidents.command("note")(add_note)
-incidents.command("resolve")(resolve)
 
-_PAGE = 200
+_LISTED_BY = "`incidents list` lists all"
+
+IncidentId = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident; `incidents list` lists all.")]
+NoteOption = Annotated[str, typer.Option("--note", help="A text for the others, also sent to the channels.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")]
+
 
 StatusOption = Annotated[str | None, typer.Option("--status", help="Only incidents that are: open, resolved.")]
 SeverityOption = Annotated[
@@ -70,6 +70,133 @@ FromOption = Annotated[
 ToOption = Annotated[
     str | None, typer.Option("--to", metavar="WHEN", help="Only opened at this time or earlier, in the same form.")
 ]
+
+
+@incidents.command("acknowledge")
+def acknowledge(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False) -> None:
+    """Hold back reminders and escalations until the incident is resolved. Its channels are notified.
+
+    \b
+    Examples:
+      incidents acknowledge 1795856400000-5f2c1d9b --note "restarting the database"
+    """
+    _change(
+        "incidents acknowledge",
+        lambda manager, caller: manager.acknowledge(incident, note=note.strip(), caller=caller),
+        as_json,
+    )
+
+
+@incidents.command("snooze")
+def snooze(
+    incident: IncidentId,
+    length: ForOption = None,
+    until: UntilOption = None,
+    note: NoteOption = "",
+    as_json: AsJson = False,
+) -> None:
+    """Hold back reminders and escalations for a time, at most 30 days.
+
+    \b
+    Examples:
+      incidents snooze 1795856400000-5f2c1d9b --for 2h
+    """
+    seconds, end = parse_end_options(length, until)
+    _change(
+        "incidents snooze",
+        lambda manager, caller: manager.snooze(incident, until=end, seconds=seconds, note=note.strip(), caller=caller),
+        as_json,
+    )
+
+
+@incidents.command("unacknowledge")
+def unacknowledge(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False) -> None:
+    """Withdraw the acknowledgement or the snooze of an incident. Reminders and escalations that are due are sent.
+
+    \b
+    Examples:
+      incidents unacknowledge 1795856400000-5f2c1d9b --note "the repair did not help"
+    """
+    _change(
+        "incidents unacknowledge",
+        lambda manager, caller: manager.unacknowledge(incident, note=note.strip(), caller=caller),
+        as_json,
+    )
+
+
+@incidents.command("note")
+def add_note(
+    incident: IncidentId,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What the others should know.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add a text to the history of an incident. Its channels receive it.
+
+    \b
+    Examples:
+      incidents note 1795856400000-5f2c1d9b "the provider confirms an outage"
+    """
+    _change("incidents note", lambda manager, caller: manager.add_note(incident, text, caller=caller), as_json)
+
+
+@incidents.command("resolve")
+def resolve(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False) -> None:
+    """Resolve an incident although its alerts fire. Each of them opens an incident only when it fires anew.
+
+    \b
+    Examples:
+      incidents resolve 1795856400000-5f2c1d9b --note "the check was wrong"
+    """
+    _change(
+        "incidents resolve",
+        lambda manager, caller: manager.resolve(incident, note=note.strip(), caller=caller),
+        as_json,
+    )
+
+
+def _change(command: str, work: Callable[[IncidentManager, Caller], Awaitable[IncidentSummary]], as_json: bool) -> None:
+    changed = act(command, lambda operations, caller: work(operations.incidents, caller), listing_hint=_LISTED_BY)
+    if as_json:
+        show_model(changed)
+        return
+    state = (changed.handling if changed.status == "open" else "") or changed.status
+    print(escape_controls(f"incident {changed.id} about {changed.subject}: {state}"))
+
+
+_SEVERITY_STYLES = {"down": "bold red", "degraded": "yellow", "blind": "magenta", "info": "dim"}
+
+_FIELDS: tuple[Field[IncidentSummary], ...] = (
+    Field("id", lambda incident: incident.id, Column("id", "bold")),
+    Field(
+        "status",
+        lambda incident: incident.status,
+        Column("status"),
+        lambda incident: (incident.status, {"open": "bold red", "resolved": "green"}[incident.status]),
+    ),
+    Field(
+        "severity",
+        lambda incident: incident.severity,
+        Column("severity"),
+        lambda incident: (incident.severity, _SEVERITY_STYLES.get(incident.severity, "")),
+    ),
+    Field("subject", lambda incident: incident.subject, Column("subject")),
+    Field("rule", lambda incident: incident.rule),
+    Field(
+        "since",
+        lambda incident: format_iso_instant(incident.failing_since),
+        Column("since"),
+        lambda incident: format_local(incident.failing_since),
+    ),
+    Field("resolved", lambda incident: _format(incident.resolved_at)),
+    Field("alerts", lambda incident: str(incident.member_count), Column("alerts", align_right=True, is_optional=True)),
+    Field("", lambda incident: incident.evidence, Column("what", no_wrap=False, min_width=24)),
+    Field(
+        "handling",
+        lambda incident: incident.handling or incident.suppression,
+        Column("handling", no_wrap=False, min_width=16, is_optional=True),
+    ),
+    Field("evidence", lambda incident: incident.evidence),
+)
 
 
 @incidents.command("list")
@@ -100,18 +227,16 @@ def list_incidents(
     criteria = IncidentFilter(job, _parse_status(status), tuple(severities or ()), selection, opened)
     configuration = load_for_command("incidents list")
     try:
-        views = run_in_store(configuration, lambda program: _read(program, criteria, limit))
+        listed = run_in_store(
+            configuration,
+            lambda program: read_newest(
+                lambda after, size: program.incidents.list_summaries(criteria, limit=size, after=after), limit
+            ),
+        )
     except UnknownJob as error:
         fail(f"--job: {error}")
-    if as_json:
-        from scheduler.features.incidents.models import IncidentListModel, IncidentSummary
-
-        listed = [IncidentSummary.from_view(view) for view in views]
-        show_json(IncidentListModel(incidents=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not views:
-        print_note("there are no incidents" if criteria == IncidentFilter() else "no incident matches")
-    show_incidents(views)
+    empty = "there are no incidents" if criteria == IncidentFilter() else "no incident matches"
+    show_list(listed, _FIELDS, as_json=as_json, empty=empty)
 
 
 @incidents.command("show")
@@ -122,14 +247,19 @@ def show_incident(incident: IncidentId, as_json: AsJson = False) -> None:
     Examples:
       incidents show 1795856400000-5f2c1d9b
     """
-
-    details = _query("incidents show", lambda program: program.incidents.find(incident))
+    stored, detail = _query("incidents show", lambda program: program.incidents.find_with_detail(incident))
     if as_json:
-        from scheduler.features.incidents.models import IncidentDetail
+        show_model(detail)
+    else:
+        _show_detail(stored, detail)
 
-        show_json(IncidentDetail.from_details(details).model_dump_json(indent=2))
-        return
-    show_incident_details(details)
+
+_DECISION_FIELDS: tuple[Field[DecisionModel], ...] = (
+    Field("at", lambda decision: format_iso_instant(decision.at), Column("at")),
+    Field("code", lambda decision: decision.code, Column("decision", "bold")),
+    Field("subject", lambda decision: decision.subject or "", Column("subject", is_optional=True)),
+    Field("text", lambda decision: decision.text, Column("why", no_wrap=False, min_width=24)),
+)
 
 
 @incidents.command("decisions")
@@ -140,15 +270,13 @@ def list_decisions(incident: IncidentId, as_json: AsJson = False) -> None:
     Examples:
       incidents decisions 1795856400000-5f2c1d9b
     """
-
-    decisions = _query("incidents decisions", lambda program: _read_decisions(program, incident))
-    if as_json:
-        from scheduler.features.incidents.models import DecisionListModel, DecisionModel
-
-        listed = [DecisionModel.from_decision(each) for each in decisions]
-        show_json(DecisionListModel(decisions=listed, continuation=None).model_dump_json(indent=2))
-        return
-    show_decisions(decisions)
+    decisions = _query(
+        "incidents decisions",
+        lambda program: read_all(
+            lambda after: program.incidents.list_decisions(incident, limit=PAGE_SIZE, after=after)
+        ),
+    )
+    show_list(decisions, _DECISION_FIELDS, as_json=as_json, empty="", header=True)
 
 
 def _parse_status(text: str | None) -> IncidentStatus | None:
@@ -170,167 +298,70 @@ def _query(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     try:
         return run_in_store(load_for_command(command), work)
     except NotFound as error:
-        fail(f"{error}; {LISTED_BY}", EXIT_FAILED)
+        fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
 
 
-async def _read(program: ReadOnlyProgram, criteria: IncidentFilter, limit: int) -> list[IncidentView]:
-    views: list[IncidentView] = []
-    after: str | None = ""
-    while after is not None and len(views) < limit:
-        page = await program.incidents.list_incidents(criteria, limit=min(_PAGE, limit - len(views)), after=after)
-        views += page.views
-        after = page.continuation
-    return views
-
-
-async def _read_decisions(program: ReadOnlyProgram, incident: str) -> list[AlertDecision]:
-    page = await program.incidents.list_decisions(incident, limit=_PAGE)
-    found = list(page.entries)
-    while page.continuation:
-        page = await program.incidents.list_decisions(incident, limit=_PAGE, after=page.continuation)
-        found += page.entries
-    return found
-
-
-_STYLES = {"open": "bold red", "resolved": "green"}
-_SEVERITY_STYLES = {"down": "bold red", "degraded": "yellow", "blind": "magenta", "info": "dim"}
-_FIELDS = ("id", "status", "severity", "subject", "rule", "since", "resolved", "alerts", "handling", "evidence")
-_DECISION_FIELDS = ("at", "code", "subject", "text")
-
-
-def show_incidents(views: Sequence[IncidentView]) -> None:
-    if not is_terminal():
-        show_tabs(_FIELDS, map(_fields, views))
-    elif views:
-        columns = (
-            Column("id", "bold"),
-            Column("status"),
-            Column("severity"),
-            Column("subject"),
-            Column("since"),
-            Column("alerts", align_right=True, is_optional=True),
-            Column("what", no_wrap=False, min_width=24),
-            Column("handling", no_wrap=False, min_width=16, is_optional=True),
-        )
-        show_table(columns, map(_cells, views))
-
-
-def show_incident_details(details: IncidentDetails) -> None:
-    """Key and value a line, then the alerts and the history."""
-    from jobs.incidents.headline import sort_members
-    from scheduler.features.incidents.facts import NO_FACTS
-
-    incident = details.view.incident
-    for name, value in _describe(details.view, details.facts.get(incident.leading.key, NO_FACTS)):
+def _show_detail(incident: Incident, detail: IncidentDetail) -> None:
+    """Print key and value a line, then the alerts and the history."""
+    leading = next(
+        member for member in detail.members if (member.subject, member.rule) == (detail.subject, detail.rule)
+    )
+    for name, value in _describe(incident, detail, leading):
         if value:
             print(f"{name}: {escape_controls(value)}")
-    if len(incident.members) > 1:
+    if len(detail.members) > 1:
         print("alerts:")
-        for member in sort_members(incident):
+        for member in detail.members:
             behind = f" (behind {member.parent})" if member.parent else ""
             end = "" if member.resolved_at is None else f", recovered {format_iso_instant(member.resolved_at)}"
             since = format_iso_instant(member.failing_since)
-            print(
-                escape_controls(
-                    f"  {member.key.subject} {member.key.rule} since {since}{end}{behind}: {member.evidence}"
-                )
-            )
-            for name, value in _describe_facts(details.facts[member.key]):
-                if value and member.key != incident.leading.key:
+            print(escape_controls(f"  {member.subject} {member.rule} since {since}{end}{behind}: {member.evidence}"))
+            for name, value in _describe_target(member):
+                if value and (member.subject, member.rule) != (leading.subject, leading.rule):
                     print(escape_controls(f"    {name}: {value}"))
     print("history:")
-    for each in details.transitions:
-        print(escape_controls(f"  {format_iso_instant(each.at)} {each.kind.replace('_', ' ')}: {each.text}"))
-    if details.continuation:
-        print_note(f"the first {len(details.transitions)} entries; GET {_path(incident)}/transitions has all")
+    for entry in detail.transitions:
+        print(escape_controls(f"  {format_iso_instant(entry.at)} {entry.kind.replace('_', ' ')}: {entry.text}"))
+    if detail.transitions_continuation:
+        print_note(f"the first {len(detail.transitions)} entries; GET {detail.url}/transitions has all")
 
 
-def show_decisions(decisions: Sequence[AlertDecision]) -> None:
-    rows = [
-        (format_iso_instant(each.at), each.code, each.key.subject if each.key else "", each.text) for each in decisions
-    ]
-    if not is_terminal():
-        show_tabs(_DECISION_FIELDS, rows)
-        return
-    columns = (
-        Column("at"),
-        Column("decision", "bold"),
-        Column("subject", is_optional=True),
-        Column("why", no_wrap=False, min_width=24),
-    )
-    show_table(columns, rows)
-
-
-def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
+def _describe(incident: Incident, detail: IncidentDetail, leading: IncidentMemberModel) -> list[tuple[str, str]]:
     from jobs.incidents.headline import count_by_severity, find_keeping_open
 
-    incident = view.incident
     last = find_keeping_open(incident)
-    resolved_by = f" by {incident.resolved_by}" if incident.resolved_by else ""
-    end = "" if incident.resolved_at is None else f"{format_iso_instant(incident.resolved_at)}{resolved_by}"
-    channels = ", ".join(dict.fromkeys(each.channel for each in incident.announced))
+    resolved_by = f" by {detail.resolved_by}" if detail.resolved_by else ""
     return [
-        ("id", incident.id),
-        ("status", incident.status.value),
-        ("severity", incident.severity),
-        ("subject", incident.leading.key.subject),
-        ("rule", incident.leading.key.rule),
-        ("what", incident.leading.evidence),
-        *_describe_facts(facts),
+        ("id", detail.id),
+        ("status", detail.status),
+        ("severity", detail.severity),
+        ("subject", detail.subject),
+        ("rule", detail.rule),
+        ("what", detail.evidence),
+        *_describe_target(leading),
         ("open because of", "" if last is None else f"only the rule {last.key.rule} of {last.key.subject}"),
         ("affected", count_by_severity(incident)),
-        ("cause", incident.cause),
-        ("failing since", format_iso_instant(incident.failing_since)),
-        ("opened", format_iso_instant(incident.opened_at)),
-        ("reopened", "" if incident.reopened_at is None else format_iso_instant(incident.reopened_at)),
-        ("resolved", end),
-        ("notified", channels or "no channel"),
-        ("notifications", view.suppression),
-        ("handling", view.handling),
-        ("flapping since", "" if incident.flapping_since is None else format_iso_instant(incident.flapping_since)),
+        ("cause", detail.cause),
+        ("failing since", format_iso_instant(detail.failing_since)),
+        ("opened", format_iso_instant(detail.opened_at)),
+        ("reopened", _format(detail.reopened_at)),
+        ("resolved", "" if detail.resolved_at is None else f"{_format(detail.resolved_at)}{resolved_by}"),
+        ("notified", ", ".join(detail.announced) or "no channel"),
+        ("notifications", detail.suppression),
+        ("handling", detail.handling),
+        ("flapping since", _format(incident.flapping_since)),
     ]
 
 
-def _describe_facts(facts: MemberFacts) -> list[tuple[str, str]]:
+def _describe_target(member: IncidentMemberModel) -> list[tuple[str, str]]:
     return [
-        ("target", facts.target),
-        ("description", facts.description),
-        ("expected", facts.expected),
-        ("observed", facts.observed),
-        ("the target answered", f'"{facts.answer}"' if facts.answer else ""),
+        ("target", member.target),
+        ("description", member.description),
+        ("expected", member.expected),
+        ("observed", member.observed),
+        ("the target answered", f'"{member.answer}"' if member.answer else ""),
     ]
 
 
-def _cells(view: IncidentView) -> tuple[Cell, ...]:
-    incident = view.incident
-    status = incident.status.value
-    return (
-        incident.id,
-        (status, _STYLES[status]),
-        (incident.severity, _SEVERITY_STYLES.get(incident.severity, "")),
-        incident.leading.key.subject,
-        format_local(incident.failing_since),
-        str(len(incident.members)),
-        incident.leading.evidence,
-        view.handling or view.suppression,
-    )
-
-
-def _fields(view: IncidentView) -> tuple[str, ...]:
-    incident = view.incident
-    return (
-        incident.id,
-        incident.status.value,
-        incident.severity,
-        incident.leading.key.subject,
-        incident.leading.key.rule,
-        format_iso_instant(incident.failing_since),
-        "" if incident.resolved_at is None else format_iso_instant(incident.resolved_at),
-        str(len(incident.members)),
-        view.handling or view.suppression,
-        incident.leading.evidence,
-    )
-
-
-def _path(incident: Incident) -> str:
-    return f"/api/incidents/{incident.id}"
+def _format(instant: datetime | None) -> str:
+    return "" if instant is None else format_iso_instant(instant)

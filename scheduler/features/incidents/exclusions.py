@@ -66,7 +66,7 @@ class ExclusionReader(Query):
         return CommonExclusions(await self.read_blind_times(period), *await self.list_requested())
 
     def list_uncounted(self, job: JobDefinition, period: Span, common: CommonExclusions) -> ReadExclusions:
-        """Return the same for one job."""
+        """Return when the runs of a job do not count."""
         windows = self.list_window_times(job, period, (common.requested, common.has_all_requested))
         times = (each for each in windows.times if each.reason is ExclusionReason.WINDOW)
         return ReadExclusions((*common.blind.times, *times), common.blind.is_complete and windows.is_complete)
@@ -74,12 +74,12 @@ class ExclusionReader(Query):
     async def read_blind_times(self, period: Span) -> ReadExclusions:
         visibility = SubjectVisibility(self._catalog)
         incidents, is_complete = await self.list_incidents(SCHEDULER, period)
-        found: list[ExcludedTime] = []
+        times: list[ExcludedTime] = []
         for incident in incidents:
             transitions, is_whole = await self.list_transitions(SCHEDULER, incident)
             is_complete = is_complete and is_whole
-            found += list_blind_times(incident, transitions, period.end)
-        return ReadExclusions(tuple(replace(each, text=visibility.hide(each.text)) for each in found), is_complete)
+            times += list_blind_times(incident, transitions, period.end)
+        return ReadExclusions(tuple(replace(each, text=visibility.hide(each.text)) for each in times), is_complete)
 
     def list_window_times(
         self, job: JobDefinition, period: Span, requested: tuple[Sequence[RequestedWindow], bool]
@@ -92,45 +92,47 @@ class ExclusionReader(Query):
 
     async def list_requested(self) -> tuple[Sequence[RequestedWindow], bool]:
         """Return the windows that were requested, also those that have ended, and whether these are all."""
-        found = {each.id: each for each in await self._windows.list_current()}
+        by_id = {each.id: each for each in await self._windows.list_current()}
         after: str | None = ""
-        while after is not None and len(found) < MAX_WINDOWS_READ:
+        while after is not None and len(by_id) < MAX_WINDOWS_READ:
             page = await self._windows.list_page(ended=True, limit=_ROWS_AT_ONCE, after=after)
-            found.update((each.value.id, each.value) for each in page.found)
+            by_id.update((each.value.id, each.value) for each in page.found)
             after = page.continuation
-        return tuple(found.values()), after is None
+        return tuple(by_id.values()), after is None
 
     async def list_incidents(self, subject: str, period: Span) -> tuple[Sequence[Incident], bool]:
         """Return the incidents of a subject that can concern a period, and whether these are all.
 
         One that began long before it can be open still, so that all earlier ones are read, the newest first.
         """
-        found: list[Incident] = []
+        incidents: list[Incident] = []
         after, read = "", 0
         while read < MAX_INCIDENTS_READ:
             page = await self._log.list_page(
                 subject=subject, until=period.end + _LATEST_BEGIN, limit=_INCIDENTS_AT_ONCE, after=after
             )
             read += len(page.incidents)
-            found += [each for each in page.incidents if each.resolved_at is None or each.resolved_at > period.begin]
+            incidents += [
+                each for each in page.incidents if each.resolved_at is None or each.resolved_at > period.begin
+            ]
             after = page.continuation
             if not after:
-                return found, True
-        return found, False
+                return incidents, True
+        return incidents, False
 
     async def list_transitions(self, subject: str, incident: Incident) -> tuple[Sequence[Transition], bool]:
         """Return the transitions of an incident if they are needed, and whether these are all."""
-        found: list[Transition] = []
+        transitions: list[Transition] = []
         if not needs_transitions(subject, incident):
-            return found, True
+            return transitions, True
         after = ""
-        while len(found) < MAX_TRANSITIONS_READ:
+        while len(transitions) < MAX_TRANSITIONS_READ:
             page = await self._log.list_transitions(incident.id, limit=_ROWS_AT_ONCE, after=after)
-            found += page.entries
+            transitions += page.entries
             after = page.continuation
             if not after:
-                return found, True
-        return found, False
+                return transitions, True
+        return transitions, False
 
 
 def _list_window_times(job: JobDefinition, suppressions: SuppressionSet, period: Span) -> Iterator[ExcludedTime]:

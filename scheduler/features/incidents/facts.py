@@ -216,9 +216,6 @@ class MemberFacts:
     failed_run: str = ""
 
 
-NO_FACTS: Final = MemberFacts()
-
-
 class MemberFactsReader(Query):
     """The caller passes only members that its user may see. Raises StoreError."""
 
@@ -233,16 +230,16 @@ class MemberFactsReader(Query):
         latest = await self._runs.find_latest_of_jobs(list(dict.fromkeys(each.key.subject for each in first)))
         failed: dict[AlertKey, Run | None] = {}
         unclear: list[Member] = []
-        for each in first:
-            record = latest.get(each.key.subject)
+        for member in first:
+            record = latest.get(member.key.subject)
             run = None if record is None else record.run
-            if run is not None and _explains(run, each, subjects[each.key]):
-                failed[each.key] = run
+            if run is not None and _explains(run, member, subjects[member.key]):
+                failed[member.key] = run
             else:
-                unclear.append(each)
+                unclear.append(member)
         unclear = unclear[:MAX_HISTORIES_READ]
-        found = await asyncio.gather(*(self._find_failed(each, subjects[each.key]) for each in unclear))
-        failed |= {each.key: run for each, run in zip(unclear, found, strict=True)}
+        found = await asyncio.gather(*(self._find_failed(member, subjects[member.key]) for member in unclear))
+        failed |= {member.key: run for member, run in zip(unclear, found, strict=True)}
         return {key: self.describe(subject, failed.get(key)) for key, subject in subjects.items()}
 
     def describe(self, subject: DefinedSubject, failed: Run | None) -> MemberFacts:
@@ -316,14 +313,14 @@ class RecentChanges(Query):
 
     async def list_between(self, jobs: Set[str], since: datetime, until: datetime) -> list[RecentChange]:
         """Return the newest changes of these jobs within a time, the oldest first. Raises StoreError."""
-        found = []
+        changes = []
         for fields in await self._read_end():
             at = _read_instant(fields)
             if at is None or not since <= at <= until or not jobs & set(fields.get("jobs", ())):
                 continue
             if fields.get("kind") == "change" and fields.get("action") in _ACTIONS:
-                found.append(RecentChange(at, fields["action"], _describe(fields)))
-        return found[-MAX_LISTED:]
+                changes.append(RecentChange(at, fields["action"], _describe(fields)))
+        return changes[-MAX_LISTED:]
 
     async def _read_end(self) -> Sequence[Mapping[str, Any]]:
         head = await self._log.read_head()

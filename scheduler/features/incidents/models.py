@@ -1,17 +1,32 @@
-"""Response models of incidents, their transitions and their decisions."""
+"""Incidents, their alerts, transitions and decisions, as the API, the commands and the pages show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from jobs.incidents.headline import sort_members
-from jobs.incidents.values import AlertDecision, Member, Transition
-from scheduler.features.incidents.facts import MemberFacts
-from scheduler.features.incidents.queries import IncidentDetails, IncidentView
-from scheduler.features.incidents.texts import EVIDENCE, INCIDENT_ID, TransitionName
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.alerting.incident_log import EntryPage
+from scheduler.model_base import ListModel, ResponseModel, example_values
+
+INCIDENT_ID = "1795856400000-5f2c1d9b"
+"""Of examples."""
+EVIDENCE = "3 of 3 runs failed: Expected status 200, got 503."
+"""Of examples."""
+
+TransitionName = Literal[
+    "opened",
+    "reopened",
+    "joined",
+    "left",
+    "raised",
+    "flapping",
+    "acknowledged",
+    "snoozed",
+    "unacknowledged",
+    "note_added",
+    "reminded",
+    "escalated",
+    "resolved",
+]
 
 
 class TransitionModel(ResponseModel):
@@ -31,18 +46,6 @@ class TransitionModel(ResponseModel):
     actor: str
     subject: str | None
     rule: str | None
-
-    @classmethod
-    def from_transition(cls, transition: Transition) -> TransitionModel:
-        return cls(
-            number=transition.number,
-            kind=transition.kind.value,
-            at=transition.at,
-            text=transition.text,
-            actor=transition.actor,
-            subject=transition.key.subject if transition.key else None,
-            rule=transition.key.rule if transition.key else None,
-        )
 
 
 class SuppressionModel(ResponseModel):
@@ -78,46 +81,19 @@ class DecisionModel(ResponseModel):
     suppression: SuppressionModel | None
     inputs: dict[str, str]
 
-    @classmethod
-    def from_decision(cls, decision: AlertDecision) -> DecisionModel:
-        found = decision.suppression
-        return cls(
-            at=decision.at,
-            code=decision.code,
-            text=decision.text,
-            subject=decision.key.subject if decision.key else None,
-            rule=decision.key.rule if decision.key else None,
-            suppression=None
-            if found is None
-            else SuppressionModel(
-                kind=found.kind.value, name=found.name, title=found.titles, reason=found.reason, until=found.until
-            ),
-            inputs=dict(decision.inputs),
-        )
 
-
-class TransitionListModel(ResponseModel):
+class TransitionListModel(ListModel[TransitionModel]):
     """Transitions, oldest first. `continuation` fetches later ones; null on the last page."""
 
     transitions: list[TransitionModel]
     continuation: str | None
 
-    @classmethod
-    def from_page(cls, page: EntryPage[Transition]) -> TransitionListModel:
-        found = [TransitionModel.from_transition(each) for each in page.entries]
-        return cls(transitions=found, continuation=page.continuation or None)
 
-
-class DecisionListModel(ResponseModel):
+class DecisionListModel(ListModel[DecisionModel]):
     """Decisions, oldest first. `continuation` fetches later ones; null on the last page."""
 
     decisions: list[DecisionModel]
     continuation: str | None
-
-    @classmethod
-    def from_page(cls, page: EntryPage[AlertDecision]) -> DecisionListModel:
-        found = [DecisionModel.from_decision(each) for each in page.entries]
-        return cls(decisions=found, continuation=page.continuation or None)
 
 
 class IncidentMemberModel(ResponseModel):
@@ -154,24 +130,6 @@ class IncidentMemberModel(ResponseModel):
     expected: str = ""
     observed: str = ""
     answer: str = ""
-
-    @classmethod
-    def from_member(cls, member: Member, facts: MemberFacts) -> IncidentMemberModel:
-        return cls(
-            subject=member.key.subject,
-            rule=member.key.rule,
-            severity=member.severity,
-            fired_at=member.fired_at,
-            failing_since=member.failing_since,
-            evidence=member.evidence,
-            parent=member.parent,
-            resolved_at=member.resolved_at,
-            target=facts.target,
-            description=facts.description,
-            expected=facts.expected,
-            observed=facts.observed,
-            answer=facts.answer,
-        )
 
 
 class IncidentSummary(ResponseModel):
@@ -223,10 +181,6 @@ class IncidentSummary(ResponseModel):
     snoozed_until: datetime | None
     url: str
 
-    @classmethod
-    def from_view(cls, view: IncidentView) -> IncidentSummary:
-        return cls(**_summary_fields(view))
-
 
 class IncidentDetail(IncidentSummary):
     """An incident with its alerts, the worst first, and its first transitions. `transitions_continuation`: for GET
@@ -236,47 +190,9 @@ class IncidentDetail(IncidentSummary):
     transitions: list[TransitionModel]
     transitions_continuation: str | None
 
-    @classmethod
-    def from_details(cls, details: IncidentDetails) -> IncidentDetail:
-        return cls(
-            **_summary_fields(details.view),
-            members=[
-                IncidentMemberModel.from_member(each, details.facts[each.key])
-                for each in sort_members(details.view.incident)
-            ],
-            transitions=[TransitionModel.from_transition(each) for each in details.transitions],
-            transitions_continuation=details.continuation or None,
-        )
 
-
-class IncidentListModel(ResponseModel):
+class IncidentListModel(ListModel[IncidentSummary]):
     """Incidents, newest first. `continuation` fetches older ones; null on the last page."""
 
     incidents: list[IncidentSummary]
     continuation: str | None
-
-
-def _summary_fields(view: IncidentView) -> dict[str, Any]:
-    incident = view.incident
-    return {
-        "id": incident.id,
-        "status": incident.status.value,
-        "severity": incident.severity,
-        "subject": incident.leading.key.subject,
-        "rule": incident.leading.key.rule,
-        "cause": incident.cause,
-        "evidence": incident.leading.evidence,
-        "member_count": len(incident.members),
-        "failing_since": incident.failing_since,
-        "opened_at": incident.opened_at,
-        "reopened_at": incident.reopened_at,
-        "resolved_at": incident.resolved_at,
-        "resolved_by": incident.resolved_by,
-        "is_flapping": incident.is_flapping,
-        "announced": list(dict.fromkeys(each.channel for each in incident.announced)),
-        "suppression": view.suppression,
-        "handling": view.handling,
-        "acknowledged_by": incident.acknowledged_by,
-        "snoozed_until": incident.snoozed_until,
-        "url": f"/api/incidents/{incident.id}",
-    }

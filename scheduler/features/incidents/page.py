@@ -134,7 +134,7 @@ class ListedIncidents:
 @router.read(INCIDENTS_PATH)
 async def show_incidents(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     status: _Text = "",
     severity: Annotated[list[Annotated[str, Field(max_length=100)]], Query(max_length=20)] = [],  # noqa: B006
     job: _Text = "",
@@ -146,58 +146,58 @@ async def show_incidents(
     """Show the page; with a continuation it lists older resolved incidents only."""
     severities = tuple(each for each in severity if each)
     filters = IncidentFilters(status, severities, job.strip(), tag.strip(), since.strip(), until.strip())
-    parsed = parse_filters(filters, uses.clock.now(), find_preferences(request).zone)
+    parsed = parse_filters(filters, services.clock.now(), find_preferences(request).zone)
     problems = list(parsed.problems)
     try:
-        found = await _read(uses, parsed.criteria, continuation)
+        listed = await _read(services, parsed.criteria, continuation)
     except UnknownJob as error:
         problems.append(str(error))
-        found = ListedIncidents((), False, (), None, None)
-    undelivered = await uses.incident_reports.find_undelivered() if found.open or found.resolved else {}
+        listed = ListedIncidents((), False, (), None, None)
+    undelivered = await services.incident_reports.find_undelivered() if listed.open or listed.resolved else {}
     return await respond(
         request,
-        uses,
+        services,
         "incidents.html",
         page="incidents",
         filters=filters,
         problems=problems,
-        found=found,
+        listed=listed,
         older=continuation is not None,
         query=filters.query,
-        severities=list(uses.catalog.snapshot.alerting.severities)[::-1],
-        subjects=_list_subjects(uses),
+        severities=list(services.catalog.snapshot.alerting.severities)[::-1],
+        subjects=_list_subjects(services),
         undelivered=undelivered,
     )
 
 
-async def _read(uses: Services, criteria: IncidentFilter, continuation: str | None) -> ListedIncidents:
+async def _read(services: Services, criteria: IncidentFilter, continuation: str | None) -> ListedIncidents:
     async def list_open() -> IncidentList:
         if criteria.status is IncidentStatus.RESOLVED or continuation is not None:
             return _EMPTY
         chosen = replace(criteria, status=IncidentStatus.OPEN)
-        return await uses.incidents.list_incidents(chosen, limit=MAX_OPEN_SHOWN)
+        return await services.incidents.list_incidents(chosen, limit=MAX_OPEN_SHOWN)
 
     async def list_resolved() -> IncidentList:
         if criteria.status is IncidentStatus.OPEN:
             return _EMPTY
         chosen = replace(criteria, status=IncidentStatus.RESOLVED)
-        return await uses.incidents.list_incidents(chosen, limit=RESOLVED_PER_PAGE, after=continuation or "")
+        return await services.incidents.list_incidents(chosen, limit=RESOLVED_PER_PAGE, after=continuation or "")
 
-    found, resolved = await asyncio.gather(list_open(), list_resolved())
-    ranks = {name: each.rank for name, each in uses.catalog.snapshot.alerting.severities.items()}
+    opened, resolved = await asyncio.gather(list_open(), list_resolved())
+    ranks = {name: each.rank for name, each in services.catalog.snapshot.alerting.severities.items()}
     return ListedIncidents(
         # The highest severity first, then the newest.
-        tuple(sorted(found.views, key=lambda view: -ranks.get(view.incident.severity, 0))),
-        found.continuation is not None,
+        tuple(sorted(opened.views, key=lambda view: -ranks.get(view.incident.severity, 0))),
+        opened.continuation is not None,
         resolved.views,
         resolved.continuation,
         max((view.incident.resolved_at for view in resolved.views if view.incident.resolved_at), default=None),
     )
 
 
-def _list_subjects(uses: Services) -> Sequence[str]:
+def _list_subjects(services: Services) -> Sequence[str]:
     """Return the groups, which the field of the filter suggests. Names of jobs are found by the palette."""
-    return sorted(uses.catalog.snapshot.alerting.groups) if not uses.is_limited else ()
+    return sorted(services.catalog.snapshot.alerting.groups) if not services.is_limited else ()
 
 
 DELIVERY_WORDS: Final = {
@@ -214,14 +214,14 @@ MORNING: Final = time(9)
 
 
 @router.read(f"{INCIDENTS_PATH}/{{incident_id}}")
-async def show_incident(request: Request, uses: ServicesDep, incident_id: IncidentId) -> Response:
+async def show_incident(request: Request, services: ServicesDep, incident_id: IncidentId) -> Response:
     """Show the page."""
-    report = await uses.incident_reports.read_report(incident_id)
+    report = await services.incident_reports.read_report(incident_id)
     incident = report.view.incident
-    now = uses.clock.now().astimezone(find_preferences(request).zone)
+    now = services.clock.now().astimezone(find_preferences(request).zone)
     return await respond(
         request,
-        uses,
+        services,
         "incident.html",
         page="incidents",
         report=report,

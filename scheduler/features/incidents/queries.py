@@ -1,26 +1,38 @@
 """Reads incidents with their members, transitions and decisions, as the caller may see them.
 
-See scheduler.features.incidents.visibility for callers that are limited to tags.
+scheduler.features.incidents.visibility decides what a caller that is limited to tags sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from jobs.formats import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
+from jobs.incidents.headline import sort_members
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound
 from scheduler.features.incidents.facts import MemberFacts, MemberFactsReader
+from scheduler.features.incidents.models import (
+    DecisionListModel,
+    DecisionModel,
+    IncidentDetail,
+    IncidentListModel,
+    IncidentMemberModel,
+    IncidentSummary,
+    SuppressionModel,
+    TransitionListModel,
+    TransitionModel,
+)
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
+from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.rows import reverse_id
 from scheduler.stores.runs.repository import Runs
 
@@ -30,7 +42,7 @@ _BATCH = 100
 SHOWN_TRANSITIONS = 50
 """Of one incident, with the incident itself."""
 
-_T = TypeVar("_T")
+ModelT = TypeVar("ModelT", bound=IncidentSummary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +71,6 @@ class IncidentView:
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentDetails:
-    """`transitions`: the first ones; `continuation`: of more, empty if these are all. `facts`: about each member."""
-
-    view: IncidentView
-    transitions: tuple[Transition, ...]
-    continuation: str
-    facts: Mapping[AlertKey, MemberFacts]
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentList:
     """Newest first. `continuation`: None on the last page."""
 
@@ -89,7 +91,7 @@ class IncidentQueries(Query):
         """Return a page, newest first. Raises UnknownJob: the subject does not exist and has no incidents."""
         visibility = SubjectVisibility(self._catalog)
         visibility.require_visible(criteria.subject)
-        found: list[IncidentView] = []
+        views: list[IncidentView] = []
         position, scanned = after, 0
         while scanned < MAX_INCIDENTS_SCANNED:
             page = await self._log.list_page(
@@ -102,32 +104,50 @@ class IncidentQueries(Query):
             )
             for incident in page.incidents:
                 shown = self._match(criteria, incident, visibility)
-                if shown is not None and len(found) == limit:
-                    return IncidentList(tuple(found), position)
+                if shown is not None and len(views) == limit:
+                    return IncidentList(tuple(views), position)
                 position = reverse_id(incident.id)
                 if shown is not None:
-                    found.append(view_incident(shown, visibility, self._clock.now()))
+                    views.append(view_incident(shown, visibility, self._clock.now()))
             scanned += len(page.incidents)
             if not page.continuation:
                 if not scanned and not after:
                     visibility.require_known(criteria.subject)
-                return IncidentList(tuple(found), None)
-        return IncidentList(tuple(found), position)
+                return IncidentList(tuple(views), None)
+        return IncidentList(tuple(views), position)
 
     async def read_version(self) -> str:
         """Return what differs after an incident has changed. A read of one row."""
         return await self._log.read_version()
 
-    async def find(self, incident: str) -> IncidentDetails:
+    async def list_summaries(self, criteria: IncidentFilter, *, limit: int, after: str = "") -> IncidentListModel:
+        """Return what is shown of a page of list_incidents. Raises UnknownJob."""
+        page = await self.list_incidents(criteria, limit=limit, after=after)
+        summaries = [summarize_incident(view) for view in page.views]
+        return IncidentListModel(incidents=summaries, continuation=page.continuation)
+
+    async def find(self, incident: str) -> IncidentDetail:
         """Return an incident with its first transitions and the facts about its members. Raises NotFound."""
+        return (await self.find_with_detail(incident))[1]
+
+    async def find_with_detail(self, incident: str) -> tuple[Incident, IncidentDetail]:
+        """Return an incident, and what is shown of it. Raises NotFound."""
         view = await self.find_view(incident)
         page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
-        return IncidentDetails(view, page.entries, page.continuation, await self.read_facts(view.incident.members))
+        facts = await self.read_facts(view.incident.members)
+        members = [_view_member(member, facts[member.key]) for member in sort_members(view.incident)]
+        return view.incident, _summarize(
+            IncidentDetail,
+            view,
+            members=members,
+            transitions=page.transitions,
+            transitions_continuation=page.continuation,
+        )
 
     async def find_view(self, incident: str) -> IncidentView:
         """Return an incident. Raises NotFound."""
-        found, visibility = await self._get(incident)
-        shown = visibility.show_incident(found)
+        stored, visibility = await self._get(incident)
+        shown = visibility.show_incident(stored)
         if shown is None:
             raise incident_not_found(incident)
         return view_incident(shown, visibility, self._clock.now())
@@ -136,26 +156,30 @@ class IncidentQueries(Query):
         """Return what is known about members that the caller sees, the open ones first where there are many."""
         return await self._facts.read(sorted(members, key=lambda each: each.resolved_at is not None))
 
-    async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[Transition]:
+    async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> TransitionListModel:
         """Return transitions, oldest first. A page can hold fewer than the limit. Raises NotFound."""
-        found, visibility = await self._get(incident)
-        hidden = visibility.hidden_names(found)
+        stored, visibility = await self._get(incident)
+        hidden = visibility.hidden_names(stored)
         page = await self._log.list_transitions(incident, limit=limit, after=after)
-        return _show(page, lambda each: visibility.show_transition(each, hidden))
+        shown = (visibility.show_transition(transition, hidden) for transition in page.entries)
+        transitions = [_view_transition(transition) for transition in shown if transition is not None]
+        return TransitionListModel(transitions=transitions, continuation=page.continuation or None)
 
-    async def list_decisions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[AlertDecision]:
-        """Return decisions in the same way."""
-        found, visibility = await self._get(incident)
-        hidden = visibility.hidden_names(found)
+    async def list_decisions(self, incident: str, *, limit: int, after: str = "") -> DecisionListModel:
+        """Return decisions, oldest first. A page can hold fewer than the limit. Raises NotFound."""
+        stored, visibility = await self._get(incident)
+        hidden = visibility.hidden_names(stored)
         page = await self._log.list_decisions(incident, limit=limit, after=after)
-        return _show(page, lambda each: visibility.show_decision(each, hidden))
+        shown = (visibility.show_decision(decision, hidden) for decision in page.entries)
+        decisions = [_view_decision(decision) for decision in shown if decision is not None]
+        return DecisionListModel(decisions=decisions, continuation=page.continuation or None)
 
     async def _get(self, incident: str) -> tuple[Incident, SubjectVisibility]:
-        found = await self._log.find(incident)
+        stored = await self._log.find(incident)
         visibility = SubjectVisibility(self._catalog)
-        if found is None or not visibility.sees(found):
+        if stored is None or not visibility.sees(stored):
             raise incident_not_found(incident)
-        return found, visibility
+        return stored, visibility
 
     def _match(self, criteria: IncidentFilter, incident: Incident, visibility: SubjectVisibility) -> Incident | None:
         shown = visibility.show_incident(incident)
@@ -199,6 +223,43 @@ def incident_not_found(incident: str) -> NotFound:
     return NotFound(f"there is no incident {incident!r}: the id is wrong, or the retention has removed it")
 
 
-def _show(page: EntryPage[_T], show: Callable[[_T], _T | None]) -> EntryPage[_T]:
-    shown = (show(each) for each in page.entries)
-    return EntryPage(tuple(each for each in shown if each is not None), page.continuation)
+def summarize_incident(view: IncidentView) -> IncidentSummary:
+    """Return what lists show of an incident, and what an action on it returns."""
+    return _summarize(IncidentSummary, view)
+
+
+def _summarize(model: type[ModelT], view: IncidentView, **others: object) -> ModelT:
+    """Return a summary, or a model with other members too."""
+    incident = view.incident
+    return model.from_object(
+        incident,
+        subject=incident.leading.key.subject,
+        rule=incident.leading.key.rule,
+        evidence=incident.leading.evidence,
+        member_count=len(incident.members),
+        announced=list(dict.fromkeys(announcement.channel for announcement in incident.announced)),
+        suppression=view.suppression,
+        handling=view.handling,
+        url=f"/api/incidents/{incident.id}",
+        **others,
+    )
+
+
+def _view_member(member: Member, facts: MemberFacts) -> IncidentMemberModel:
+    return IncidentMemberModel.from_object(member, subject=member.key.subject, rule=member.key.rule, **asdict(facts))
+
+
+def _view_transition(transition: Transition) -> TransitionModel:
+    return TransitionModel.from_object(transition, **_name_alert(transition.key))
+
+
+def _view_decision(decision: AlertDecision) -> DecisionModel:
+    cause = decision.suppression
+    suppression = None if cause is None else SuppressionModel.from_object(cause, title=cause.titles)
+    return DecisionModel.from_object(
+        decision, **_name_alert(decision.key), suppression=suppression, inputs=dict(decision.inputs)
+    )
+
+
+def _name_alert(key: AlertKey | None) -> dict[str, str | None]:
+    return {"subject": None, "rule": None} if key is None else {"subject": key.subject, "rule": key.rule}

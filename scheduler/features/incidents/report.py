@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from jobs.incidents.headline import sort_members
-from jobs.incidents.values import AlertDecision, Incident, Member, Transition
+from jobs.incidents.values import Incident, Member
 from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog, Query
@@ -25,9 +25,10 @@ from scheduler.features.incidents.facts import (
     find_subject,
     read_failure_history,
 )
+from scheduler.features.incidents.models import DecisionModel, TransitionModel
 from scheduler.features.incidents.queries import IncidentQueries, IncidentView
 from scheduler.features.incidents.visibility import SubjectVisibility
-from scheduler.stores.alerting.incident_log import EntryPage
+from scheduler.model_base import ListModel
 from scheduler.stores.alerting.outbox import UndeliveredRows
 from scheduler.stores.runs.repository import Runs
 
@@ -78,19 +79,19 @@ class ChannelDelivery:
 
 
 def summarize_deliveries(
-    incident: Incident, decisions: Iterable[AlertDecision], now: datetime
+    incident: Incident, decisions: Iterable[DecisionModel], now: datetime
 ) -> tuple[ChannelDelivery, ...]:
     """Return the channels of the incident and their fallback channels, in the order in which they were notified."""
-    found: dict[str, list[AlertDecision]] = {each.channel: [] for each in incident.announced}
+    by_channel: dict[str, list[DecisionModel]] = {each.channel: [] for each in incident.announced}
     for decision in decisions:
         if decision.code in DELIVERY_CODES and (channel := decision.inputs.get("channel")):
-            found.setdefault(channel, []).append(decision)
+            by_channel.setdefault(channel, []).append(decision)
     due = {each.channel: each.due_at for each in incident.announced}
-    return tuple(_summarize(channel, own, due.get(channel), now) for channel, own in found.items())
+    return tuple(_summarize(channel, own, due.get(channel), now) for channel, own in by_channel.items())
 
 
 def _summarize(
-    channel: str, decisions: Sequence[AlertDecision], due_at: datetime | None, now: datetime
+    channel: str, decisions: Sequence[DecisionModel], due_at: datetime | None, now: datetime
 ) -> ChannelDelivery:
     if not decisions:
         is_digest = due_at is not None and due_at > now
@@ -156,7 +157,7 @@ class IncidentReport:
     members: tuple[MemberView, ...]
     deliveries: tuple[ChannelDelivery, ...]
     timeline: tuple[TimelineEntry, ...]
-    decisions: tuple[AlertDecision, ...]
+    decisions: tuple[DecisionModel, ...]
     is_whole: bool
 
     @property
@@ -203,8 +204,12 @@ class IncidentReportReader(Query):
         subject = find_subject(self._catalog.snapshot, incident.leading.key)
         shown = sort_members(incident)[:MAX_MEMBERS_SHOWN]
         (transitions, all_transitions), (decisions, all_decisions), history, members = await asyncio.gather(
-            _read_all(lambda after: self._read_transitions(incident_id, after)),
-            _read_all(lambda after: self._read_decisions(incident_id, after)),
+            _read_entries(
+                lambda after: self._incidents.list_transitions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
+            ),
+            _read_entries(
+                lambda after: self._incidents.list_decisions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
+            ),
             self._read_history(incident, subject),
             self._view_members(shown),
         )
@@ -222,22 +227,16 @@ class IncidentReportReader(Query):
             all_transitions and all_decisions and max(len(timeline), len(decisions)) <= MAX_ENTRIES_SHOWN,
         )
 
-    async def _read_transitions(self, incident_id: str, after: str) -> EntryPage[Transition]:
-        return await self._incidents.list_transitions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
-
-    async def _read_decisions(self, incident_id: str, after: str) -> EntryPage[AlertDecision]:
-        return await self._incidents.list_decisions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
-
     async def _read_history(self, incident: Incident, subject: DefinedSubject) -> FailureHistory:
         if subject.entry is None:
             return FailureHistory()
-        found = await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
+        history = await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
         visibility = SubjectVisibility(self._catalog)
         return replace(
-            found,
-            expected=visibility.hide(found.expected),
-            observed=visibility.hide(found.observed),
-            answer=visibility.hide(found.answer),
+            history,
+            expected=visibility.hide(history.expected),
+            observed=visibility.hide(history.observed),
+            answer=visibility.hide(history.answer),
         )
 
     async def _read_changes(
@@ -252,31 +251,31 @@ class IncidentReportReader(Query):
         return tuple(RecentChange(each.at, each.action, visibility.hide(each.text)) for each in found)
 
     async def _view_members(self, members: Sequence[Member]) -> tuple[MemberView, ...]:
-        names = [name for name in dict.fromkeys(each.key.subject for each in members) if name in self._catalog]
+        names = [name for name in dict.fromkeys(member.key.subject for member in members) if name in self._catalog]
         latest: Mapping[str, Run | None] = {
             name: record.run for name, record in (await self._runs.find_latest_of_jobs(names)).items()
         }
         facts = await self._incidents.read_facts(members)
         return tuple(
-            MemberView(each, each.key.subject in self._catalog, latest.get(each.key.subject), facts[each.key])
-            for each in members
+            MemberView(member, member.key.subject in self._catalog, latest.get(member.key.subject), facts[member.key])
+            for member in members
         )
 
 
-async def _read_all(read: Callable[[str], Awaitable[EntryPage[_T]]]) -> tuple[list[_T], bool]:
+async def _read_entries(read_page: Callable[[str], Awaitable[ListModel[_T]]]) -> tuple[list[_T], bool]:
     """Return the entries, oldest first, and whether these are all."""
-    found: list[_T] = []
-    after = ""
-    while len(found) < _MAX_ENTRIES_READ:
-        page = await read(after)
-        found += page.entries
-        after = page.continuation
-        if not after:
-            return found, True
-    return found, False
+    entries: list[_T] = []
+    after: str | None = ""
+    while after is not None and len(entries) < _MAX_ENTRIES_READ:
+        page = await read_page(after)
+        entries += page.items
+        after = page.next_page
+    return entries, after is None
 
 
-def _build_timeline(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> tuple[TimelineEntry, ...]:
+def _build_timeline(
+    transitions: Sequence[TransitionModel], decisions: Sequence[DecisionModel]
+) -> tuple[TimelineEntry, ...]:
     """Return the transitions and what became of their notifications, the newest first, without repeated attempts."""
     entries = [TimelineEntry(each.at, str(each.kind), each.text, each.actor) for each in transitions]
     entries += [TimelineEntry(each.at, each.code, each.text) for each in decisions if each.code in DELIVERY_RESULTS]

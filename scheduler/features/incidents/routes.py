@@ -13,6 +13,7 @@ from jobs.incidents.values import IncidentStatus
 from scheduler.api.parameters import TagsParameter, parse_due_range, parse_job_filters, parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.incidents.models import (
+    INCIDENT_ID,
     DecisionListModel,
     IncidentDetail,
     IncidentListModel,
@@ -20,7 +21,6 @@ from scheduler.features.incidents.models import (
     TransitionListModel,
 )
 from scheduler.features.incidents.queries import IncidentFilter
-from scheduler.features.incidents.texts import INCIDENT_ID
 from scheduler.model_base import Instant, Length, RequestModel, example
 
 router = ApiRouter("incidents", by_tag=True)
@@ -97,15 +97,13 @@ async def list_incidents(
     selection = parse_job_filters([], [], tag, [], [])
     opened = parse_due_range(since, until, services.clock.now())
     criteria = IncidentFilter(job, status, tuple(severity), selection, opened)
-    page = await services.incidents.list_incidents(criteria, limit=limit, after=continuation or "")
-    found = [IncidentSummary.from_view(view) for view in page.views]
-    return IncidentListModel(incidents=found, continuation=page.continuation)
+    return await services.incidents.list_summaries(criteria, limit=limit, after=continuation or "")
 
 
 @router.read("/api/incidents/{incident_id}")
 async def get_incident(services: ServicesDep, incident_id: IncidentId) -> IncidentDetail:
     """Return an incident with its alerts, its first 50 transitions, and the channels that were notified."""
-    return IncidentDetail.from_details(await services.incidents.find(incident_id))
+    return await services.incidents.find(incident_id)
 
 
 @router.read("/api/incidents/{incident_id}/transitions")
@@ -113,8 +111,7 @@ async def list_transitions(
     services: ServicesDep, incident_id: IncidentId, limit: Limit = 50, continuation: Continuation = None
 ) -> TransitionListModel:
     """List the changes of an incident, oldest first."""
-    page = await services.incidents.list_transitions(incident_id, limit=limit, after=continuation or "")
-    return TransitionListModel.from_page(page)
+    return await services.incidents.list_transitions(incident_id, limit=limit, after=continuation or "")
 
 
 @router.read("/api/incidents/{incident_id}/decisions")
@@ -122,8 +119,7 @@ async def list_decisions(
     services: ServicesDep, incident_id: IncidentId, limit: Limit = 50, continuation: Continuation = None
 ) -> DecisionListModel:
     """List why notifications of an incident were sent or not, with the values that decided, oldest first."""
-    page = await services.incidents.list_decisions(incident_id, limit=limit, after=continuation or "")
-    return DecisionListModel.from_page(page)
+    return await services.incidents.list_decisions(incident_id, limit=limit, after=continuation or "")
 
 
 @router.operate("/api/incidents/{incident_id}/acknowledge", problems=(HTTPStatus.CONFLICT,))
@@ -132,8 +128,7 @@ async def acknowledge_incident(
 ) -> IncidentSummary:
     """Hold back reminders and escalations until the incident is resolved. Its channels are notified of who does it."""
     note = (body or HandlingRequest()).note
-    view = await services.operations.incidents.acknowledge(incident_id, note=note, caller=caller)
-    return IncidentSummary.from_view(view)
+    return await services.operations.incidents.acknowledge(incident_id, note=note, caller=caller)
 
 
 @router.operate("/api/incidents/{incident_id}/snooze", problems=(HTTPStatus.CONFLICT,))
@@ -141,10 +136,9 @@ async def snooze_incident(
     services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: SnoozeRequest
 ) -> IncidentSummary:
     """Hold back reminders and escalations until an instant or for a time, at most 30 days."""
-    view = await services.operations.incidents.snooze(
+    return await services.operations.incidents.snooze(
         incident_id, until=body.until, seconds=parse_length(body.length), note=body.note, caller=caller
     )
-    return IncidentSummary.from_view(view)
 
 
 @router.operate("/api/incidents/{incident_id}/unacknowledge", problems=(HTTPStatus.CONFLICT,))
@@ -156,8 +150,7 @@ async def unacknowledge_incident(
     An open incident that is neither acknowledged nor snoozed is unchanged.
     """
     note = (body or HandlingRequest()).note
-    view = await services.operations.incidents.unacknowledge(incident_id, note=note, caller=caller)
-    return IncidentSummary.from_view(view)
+    return await services.operations.incidents.unacknowledge(incident_id, note=note, caller=caller)
 
 
 @router.operate("/api/incidents/{incident_id}/notes", problems=(HTTPStatus.CONFLICT,))
@@ -165,8 +158,7 @@ async def add_incident_note(
     services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: NoteRequest
 ) -> IncidentSummary:
     """Add a text to the history of the incident. Its channels receive it."""
-    view = await services.operations.incidents.add_note(incident_id, body.note, caller=caller)
-    return IncidentSummary.from_view(view)
+    return await services.operations.incidents.add_note(incident_id, body.note, caller=caller)
 
 
 @router.operate("/api/incidents/{incident_id}/resolve", problems=(HTTPStatus.CONFLICT,))
@@ -175,4 +167,4 @@ async def resolve_incident(
 ) -> IncidentSummary:
     """Resolve the incident although its alerts fire. Each of them opens an incident only when it fires anew."""
     note = (body or HandlingRequest()).note
-    return IncidentSummary.from_view(await services.operations.incidents.resolve(incident_id, note=note, caller=caller))
+    return await services.operations.incidents.resolve(incident_id, note=note, caller=caller)

@@ -27,7 +27,8 @@ from scheduler.alerting.engine_runner import Action, IncidentChanges, UnknownInc
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.features.incidents.queries import IncidentView, incident_not_found, view_incident
+from scheduler.features.incidents.models import IncidentSummary
+from scheduler.features.incidents.queries import incident_not_found, summarize_incident, view_incident
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.identity.principal import Caller
 from scheduler.operations import find_end
@@ -54,7 +55,7 @@ class IncidentManager(Operation):
         self._clock = clock
         self._audit = audit
 
-    async def acknowledge(self, incident: str, *, note: str = "", caller: Caller) -> IncidentView:
+    async def acknowledge(self, incident: str, *, note: str = "", caller: Caller) -> IncidentSummary:
         """Hold back reminders and escalations until the incident is resolved."""
         actor = caller.principal.id
         _check_note(note)
@@ -63,7 +64,7 @@ class IncidentManager(Operation):
             "incident.acknowledge",
             "was acknowledged",
             {"acknowledged_by": actor, "note": note},
-            lambda found, now: acknowledge(found, actor, now, note),
+            lambda current, now: acknowledge(current, actor, now, note),
             caller,
         )
 
@@ -75,7 +76,7 @@ class IncidentManager(Operation):
         seconds: float | None = None,
         note: str = "",
         caller: Caller,
-    ) -> IncidentView:
+    ) -> IncidentSummary:
         """Hold back reminders and escalations until an instant, or for a time. One of both is required."""
         end = self._find_end(until, seconds)
         actor = caller.principal.id
@@ -85,18 +86,18 @@ class IncidentManager(Operation):
             "incident.snooze",
             f"was snoozed until {format_instant(end)}",
             {"snoozed_by": actor, "snoozed_until": format_iso_instant(end), "note": note},
-            lambda found, now: snooze(found, actor, now, end, note),
+            lambda current, now: snooze(current, actor, now, end, note),
             caller,
         )
 
-    async def unacknowledge(self, incident: str, *, note: str = "", caller: Caller) -> IncidentView:
+    async def unacknowledge(self, incident: str, *, note: str = "", caller: Caller) -> IncidentSummary:
         """Withdraw the acknowledgement or the snooze. An open incident that has neither is unchanged."""
         actor = caller.principal.id
         _check_note(note)
 
-        def withdraw(found: Incident, now: datetime) -> IncidentStep:
-            is_withdrawn = found.is_open and not found.is_handled
-            return IncidentStep(found, found) if is_withdrawn else unacknowledge(found, actor, now, note)
+        def withdraw(current: Incident, now: datetime) -> IncidentStep:
+            is_withdrawn = current.is_open and not current.is_handled
+            return IncidentStep(current, current) if is_withdrawn else unacknowledge(current, actor, now, note)
 
         return await self._change(
             incident,
@@ -107,7 +108,7 @@ class IncidentManager(Operation):
             caller,
         )
 
-    async def add_note(self, incident: str, note: str, *, caller: Caller) -> IncidentView:
+    async def add_note(self, incident: str, note: str, *, caller: Caller) -> IncidentSummary:
         """Add a text to the history of the incident."""
         _check_note(note)
         if not note.strip():
@@ -118,11 +119,11 @@ class IncidentManager(Operation):
             "incident.note",
             "has a new note",
             {"note": note.strip()},
-            lambda found, now: add_note(found, actor, now, note),
+            lambda current, now: add_note(current, actor, now, note),
             caller,
         )
 
-    async def resolve(self, incident: str, *, note: str = "", caller: Caller) -> IncidentView:
+    async def resolve(self, incident: str, *, note: str = "", caller: Caller) -> IncidentSummary:
         """Resolve the incident although its alerts fire. Each of them opens an incident only when it fires anew."""
         actor = caller.principal.id
         _check_note(note)
@@ -131,15 +132,15 @@ class IncidentManager(Operation):
             "incident.resolve",
             "was resolved by hand",
             {"status": "resolved", "resolved_by": actor, "note": note},
-            lambda found, now: resolve_by_hand(found, actor, now, note),
+            lambda current, now: resolve_by_hand(current, actor, now, note),
             caller,
         )
 
     async def _change(
         self, incident: str, action: str, summary: str, after: Mapping[str, Any], act: Action, caller: Caller
-    ) -> IncidentView:
-        found = await self._log.find(incident)
-        if found is None:
+    ) -> IncidentSummary:
+        stored = await self._log.find(incident)
+        if stored is None:
             raise incident_not_found(incident)
         visibility = SubjectVisibility(self._catalog)
 
@@ -152,15 +153,15 @@ class IncidentManager(Operation):
                 raise Conflict(str(refused)) from None
 
         # What is refused or changes nothing is not in the audit trail.
-        if act_if_visible(found, self._clock.now()).incident is found:
-            return self._show(found, visibility)
-        jobs = tuple(sorted({each.key.subject for each in found.members}))
+        if act_if_visible(stored, self._clock.now()).incident is stored:
+            return self._show(stored, visibility)
+        jobs = tuple(sorted({each.key.subject for each in stored.members}))
         change = AuditedChange(
             action,
             incident,
-            f"incident {incident} about {found.leading.key.subject} {summary}",
+            f"incident {incident} about {stored.leading.key.subject} {summary}",
             jobs,
-            _describe_state(found),
+            _describe_state(stored),
             {name: value for name, value in after.items() if value},
         )
         async with audited(self._audit, caller, change):
@@ -170,11 +171,11 @@ class IncidentManager(Operation):
                 raise incident_not_found(incident) from None
         return self._show(changed, visibility)
 
-    def _show(self, incident: Incident, visibility: SubjectVisibility) -> IncidentView:
+    def _show(self, incident: Incident, visibility: SubjectVisibility) -> IncidentSummary:
         shown = visibility.show_incident(incident)
         if shown is None:
             raise NotFound(f"incident {incident.id} does not exist any more")
-        return view_incident(shown, visibility, self._clock.now())
+        return summarize_incident(view_incident(shown, visibility, self._clock.now()))
 
     def _find_end(self, until: datetime | None, seconds: float | None) -> datetime:
         now = self._clock.now()

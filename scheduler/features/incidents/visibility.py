@@ -90,7 +90,7 @@ class SubjectVisibility(Query):
         return replace(transition, text=self.hide(transition.text, hidden))
 
     def show_decision(self, decision: AlertDecision, hidden: frozenset[str]) -> AlertDecision | None:
-        """Return the same of a decision."""
+        """Return the decision; None if it is about a job that the caller does not see."""
         if not self.is_limited:
             return decision
         if decision.key is not None and not self.is_visible(decision.key.subject):

@@ -321,7 +321,7 @@ async def _find_period(
     now, (period, begin, end, incident) = uses.clock.now(), given
     try:
         if incident:
-            return period_around((await uses.incidents.find(incident)).view.incident, now), ""
+            return period_around((await uses.incidents.find_view(incident)).incident, now), ""
         return parse_chart_period(period, begin, end, find_preferences(request).zone, now, default), ""
     except (InvalidPeriod, NotFound) as error:
         return default_period(now, default), str(error)

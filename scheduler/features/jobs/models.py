@@ -11,7 +11,7 @@ from jobs.runs.states import JobStatus
 from jobs.targets import describe_target
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.circuits.models import CircuitModel
-from scheduler.features.circuits.queries import CircuitView
+from scheduler.features.circuits.queries import CircuitView, show_circuit
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult
 from scheduler.features.overview.job_view import JobView
 from scheduler.features.runs.models import RunModel, run_path
@@ -147,7 +147,7 @@ class JobDetail(JobSummary):
             generation=view.entry.generation,
             definition=cls.definition_json(view, principal),
             upcoming=upcoming,
-            circuit=None if circuit is None else CircuitModel.from_view(circuit),
+            circuit=None if circuit is None else show_circuit(circuit),
         )
 
     @staticmethod

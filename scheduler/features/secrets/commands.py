@@ -8,16 +8,13 @@ import typer
 
 from jobs.formats import format_iso_instant
 from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, act, show_list, show_model
+from scheduler.cli.output import Column, escape_controls, print_note
 from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
-    from scheduler.app import Program
-    from scheduler.features.secrets.service import SecretView
-
-_FIELDS = ("name", "source", "read_at", "state", "jobs", "hosts")
+    from scheduler.features.secrets.models import SecretModel
 
 ABOUT = """Secrets that jobs use: source, state, and the hosts that may get each. Values are never shown.
 
@@ -32,27 +29,57 @@ Examples:
 secrets = typer.Typer(help=ABOUT)
 
 
+def _join_jobs(secret: SecretModel) -> str:
+    first = ", ".join(secret.jobs[:3])
+    return first if len(secret.jobs) <= 3 else f"{first} and {len(secret.jobs) - 3} more"
+
+
+def _describe_state(secret: SecretModel) -> str:
+    if secret.error:
+        return f"unavailable: {secret.error}"
+    if secret.is_expiring:
+        end = f" on {format_iso_instant(secret.expires_at)}" if secret.expires_at is not None else ""
+        return f"available, {'has expired' if secret.expired else 'expires'}{end}"
+    return "available"
+
+
+def _describe_hosts(secret: SecretModel) -> str:
+    """Return which hosts may get it, and for jobs with which tags."""
+    if secret.hosts is None:
+        return "any (no rule)"
+    tags = f" (jobs with {' or '.join(secret.tags)})" if secret.tags else ""
+    return f"{', '.join(secret.hosts) or 'none'}{tags}"
+
+
+_FIELDS: tuple[Field[SecretModel], ...] = (
+    Field("name", lambda secret: secret.name, Column("SECRET")),
+    Field("source", lambda secret: secret.source or "", Column("FROM"), lambda secret: secret.source or "-"),
+    Field(
+        "read_at",
+        lambda secret: "" if secret.read_at is None else format_iso_instant(secret.read_at),
+        Column("READ"),
+        lambda secret: "-" if secret.read_at is None else format_local(secret.read_at),
+    ),
+    Field("state", _describe_state, Column("STATE")),
+    Field("jobs", lambda secret: " ".join(secret.jobs), Column("JOBS"), _join_jobs),
+    Field("hosts", _describe_hosts, Column("HOSTS")),
+)
+
+
 @secrets.callback(invoke_without_command=True)
 def list_secrets(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/secrets.")] = False,
 ) -> None:
-    """See ABOUT."""
+    """List the secrets without a command of the group. ABOUT is the help."""
     if context.invoked_subcommand is not None:
         return
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_program
 
-    async def work(program: Program) -> Sequence[SecretView]:
-        return await program.secret_monitor.list_secrets(read=True)
-
     configuration = load_for_command("secrets")
-    views = run_in_program(configuration, work)
-    if as_json:
-        from scheduler.features.secrets.models import SecretList, SecretModel
-
-        show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
-    elif views:
-        _show(views)
+    listed = run_in_program(configuration, lambda program: program.secret_monitor.list_secrets(read=True))
+    if listed.items or as_json:
+        show_list(listed, _FIELDS, as_json=as_json, empty="")
     else:
         print_note("no job uses a secret")
     exit_if_incomplete(configuration)
@@ -71,20 +98,15 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    view = run_operation(
+    secret = act(
         "secrets refresh",
-        lambda program: program.operations.secrets.refresh(name, caller=command_caller()),
+        lambda operations, caller: operations.secrets.refresh(name, caller=caller),
         listing_hint="`secrets` lists the secrets that jobs use",
     )
     if as_json:
-        from scheduler.features.secrets.models import SecretModel
-
-        show_json(SecretModel.from_view(view).model_dump_json(indent=2))
+        show_model(secret)
         return
-    print(escape_controls(f"{view.name} will be read again within 15 seconds; here: {_describe_state(view)}"))
+    print(escape_controls(f"{secret.name} will be read again within 15 seconds; here: {_describe_state(secret)}"))
 
 
 @secrets.command("rules")
@@ -130,61 +152,3 @@ def show_rules(
     else:
         print(*map(escape_controls, format_rules(rules).splitlines()), sep="\n")
     exit_if_incomplete(configuration)
-
-
-def _show(views: Sequence[SecretView]) -> None:
-    if not is_terminal():
-        rows = [
-            (
-                view.name,
-                view.source or "",
-                _format_read_at(view, format_iso_instant),
-                _describe_state(view),
-                " ".join(view.jobs),
-                _describe_hosts(view),
-            )
-            for view in views
-        ]
-        show_tabs(_FIELDS, rows)
-        return
-    columns = (Column("SECRET"), Column("FROM"), Column("READ"), Column("STATE"), Column("JOBS"), Column("HOSTS"))
-    show_table(
-        columns,
-        [
-            (
-                view.name,
-                view.source or "-",
-                _format_read_at(view, format_local) or "-",
-                _describe_state(view),
-                _join_jobs(view),
-                _describe_hosts(view),
-            )
-            for view in views
-        ],
-    )
-
-
-def _format_read_at(view: SecretView, text: Callable[[datetime], str]) -> str:
-    return "" if view.read_at is None else text(view.read_at)
-
-
-def _describe_state(view: SecretView) -> str:
-    if view.problem:
-        return f"unavailable: {view.problem}"
-    if view.expiry is not None:
-        end = f" on {format_iso_instant(view.expiry.at)}" if view.expiry.at is not None else ""
-        return f"available, {'has expired' if view.expiry.past else 'expires'}{end}"
-    return "available"
-
-
-def _join_jobs(view: SecretView) -> str:
-    first = ", ".join(view.jobs[:3])
-    return first if len(view.jobs) <= 3 else f"{first} and {len(view.jobs) - 3} more"
-
-
-def _describe_hosts(view: SecretView) -> str:
-    """Which hosts may get it, and for jobs with which tags."""
-    if view.hosts is None:
-        return "any (no rule)"
-    tags = f" (jobs with {' or '.join(view.tags)})" if view.tags else ""
-    return f"{', '.join(view.hosts) or 'none'}{tags}"

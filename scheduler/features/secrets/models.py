@@ -1,11 +1,12 @@
-"""Response models of secrets."""
+"""The secrets of jobs as the API, the commands and the page show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.features.secrets.service import SecretView
-from scheduler.model_base import ResponseModel, example_values
+from pydantic import Field
+
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class SecretModel(ResponseModel):
@@ -27,23 +28,11 @@ class SecretModel(ResponseModel):
     error: str
     expires_at: datetime | None
     expired: bool
+    is_expiring: bool = Field(default=False, exclude=True)
+    """The vault has announced its end, also if `expires_at` is not known. Not in the API."""
     hosts: list[str] | None
     tags: list[str]
 
-    @classmethod
-    def from_view(cls, view: SecretView) -> SecretModel:
-        return cls(
-            name=view.name,
-            jobs=list(view.jobs),
-            source=view.source,
-            read_at=view.read_at,
-            error=view.problem,
-            expires_at=None if view.expiry is None else view.expiry.at,
-            expired=view.expiry is not None and view.expiry.past,
-            hosts=None if view.hosts is None else list(view.hosts),
-            tags=list(view.tags),
-        )
 
-
-class SecretList(ResponseModel):
+class SecretList(ListModel[SecretModel]):
     secrets: list[SecretModel]

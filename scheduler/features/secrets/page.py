@@ -16,7 +16,7 @@ from scheduler.api.dashboard.rendering.filters import PAGE_SIZE, FilterText, kee
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SECRETS_PATH
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep, parse_choice
-from scheduler.features.secrets.service import SecretView
+from scheduler.features.secrets.models import SecretModel
 
 SecretState = Literal["unavailable", "expired", "expiring", "available", "not_read"]
 _STATES: Final[dict[SecretState, str]] = {
@@ -37,22 +37,22 @@ router = ApiRouter(in_schema=False)
 @router.read(SECRETS_PATH)
 async def show_secrets(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     name: FilterText = "",
     state: FilterText = "",
     job: FilterText = "",
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of secrets, those with a problem first."""
-    views = await uses.secret_monitor.list_secrets()
+    listed = await services.secret_monitor.list_secrets()
     parse_choice("state", state, ("", *_STATES))
     query = keep_filters(name=name.strip(), state=state, job=job.strip())
-    found = sorted((each for each in views if _matches(each, **query)), key=_sort_key)
-    start = bisect_right(found, continuation, key=_sort_key) if continuation else 0
-    shown = found[start : start + PAGE_SIZE]
+    matching = sorted((secret for secret in listed.secrets if _matches(secret, **query)), key=_sort_key)
+    start = bisect_right(matching, continuation, key=_sort_key) if continuation else 0
+    shown = matching[start : start + PAGE_SIZE]
     return await respond(
         request,
-        uses,
+        services,
         "operations/secrets.html",
         page="secrets",
         path_of_page=SECRETS_PATH,
@@ -60,32 +60,31 @@ async def show_secrets(
         state_of=find_secret_state,
         states=_STATES,
         state=state,
-        counts=Counter(map(find_secret_state, views)),
+        counts=Counter(map(find_secret_state, listed.secrets)),
         name=name.strip(),
         job=job.strip(),
         query=query,
-        total=len(found),
+        total=len(matching),
         shown_jobs=_SHOWN_JOBS,
-        continuation=_sort_key(shown[-1]) if start + PAGE_SIZE < len(found) else None,
+        continuation=_sort_key(shown[-1]) if start + PAGE_SIZE < len(matching) else None,
         is_first=not continuation,
     )
 
 
-def find_secret_state(view: SecretView) -> SecretState:
+def find_secret_state(secret: SecretModel) -> SecretState:
     """Return the state of a secret."""
-    if view.problem:
+    if secret.error:
         return "unavailable"
-    if view.expiry is not None:
-        return "expired" if view.expiry.past else "expiring"
-    return "not_read" if view.read_at is None else "available"
+    if secret.is_expiring:
+        return "expired" if secret.expired else "expiring"
+    return "not_read" if secret.read_at is None else "available"
 
 
-def _matches(view: SecretView, name: str = "", state: str = "", job: str = "") -> bool:
-    return (
-        name.lower() in view.name.lower() and state in ("", find_secret_state(view)) and (not job or job in view.jobs)
-    )
+def _matches(secret: SecretModel, name: str = "", state: str = "", job: str = "") -> bool:
+    is_named = name.lower() in secret.name.lower()
+    return is_named and state in ("", find_secret_state(secret)) and (not job or job in secret.jobs)
 
 
-def _sort_key(view: SecretView) -> str:
+def _sort_key(secret: SecretModel) -> str:
     """Sort by state, then by name. It is the continuation of a page as well."""
-    return f"{_RANKS[find_secret_state(view)]}{view.name}"
+    return f"{_RANKS[find_secret_state(secret)]}{secret.name}"

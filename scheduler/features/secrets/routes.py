@@ -19,10 +19,10 @@ SecretName = Annotated[
 @router.read("/api/secrets")
 async def list_secrets(services: ServicesDep) -> SecretList:
     """List the secrets that jobs use, as this process knows them, without values."""
-    return SecretList(secrets=[SecretModel.from_view(view) for view in await services.secret_monitor.list_secrets()])
+    return await services.secret_monitor.list_secrets()
 
 
 @router.operate("/api/secrets/{name}/refresh")
 async def refresh_secret(services: ServicesDep, caller: CallerDep, name: SecretName) -> SecretModel:
     """Read a secret again: in this process now, in others at its first use after at most 15 s."""
-    return SecretModel.from_view(await services.operations.secrets.refresh(name, caller=caller))
+    return await services.operations.secrets.refresh(name, caller=caller)

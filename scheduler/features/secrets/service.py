@@ -10,7 +10,6 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from jobs.ports import Clock
 from scheduler.audit.trail import AuditedChange, AuditTrail, audited
 from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.errors import NotFound
+from scheduler.features.secrets.models import SecretList, SecretModel
 from scheduler.identity.principal import Caller
 from scheduler.stores.findings import SecretExpiry, SecretVersions, SecretVersionStore
 from scheduler.stores.port import Store, StoreError
@@ -70,23 +70,6 @@ class SecretEventListener(Protocol):
     """The part of telemetry that receives events about secrets."""
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SecretView:
-    """A secret that jobs use, without its value. `source` and `read_at` None: this process has not read it yet."""
-
-    name: str
-    jobs: tuple[str, ...]
-    source: str | None
-    read_at: datetime | None
-    problem: str
-    """Why it cannot be read; empty if it can, or has not been read."""
-    expiry: SecretExpiry | None
-    hosts: tuple[str, ...] | None = None
-    """The hosts that may get it by the settings; None: all hosts."""
-    tags: tuple[str, ...] = ()
-    """Only jobs with one of these tags may use it; empty: all jobs."""
 
 
 class SecretMonitor:
@@ -180,22 +163,23 @@ class SecretMonitor:
         names = self._jobs_by_secret()
         return next((tuple(jobs) for each, jobs in names.items() if vault_name(each) == vault_name(name)), ())
 
-    async def list_secrets(self, *, read: bool = False) -> Sequence[SecretView]:
+    async def list_secrets(self, *, read: bool = False) -> SecretList:
         """Return every secret that jobs use, sorted by name. `read`: read each first, as an attempt does."""
         await self.check_versions()
         names = self._jobs_by_secret()
-        troubles = {trouble.name: trouble.message for trouble in self._cache.health()}
+        problems = {problem.name: problem.message for problem in self._cache.health()}
         if read:
-            troubles = dict(zip(names, await asyncio.gather(*map(self._find_read_problem, names)), strict=True))
-        return [self._build_view(name, tuple(jobs), troubles.get(name, "")) for name, jobs in sorted(names.items())]
+            problems = dict(zip(names, await asyncio.gather(*map(self._find_read_problem, names)), strict=True))
+        return SecretList(
+            secrets=[self._show(name, jobs, problems.get(name, "")) for name, jobs in sorted(names.items())]
+        )
 
-    async def read_secret(self, name: str) -> SecretView | None:
-        """Read one secret as an attempt does, and return its state; None if no job uses it."""
-        found = next((each for each in self._jobs_by_secret() if vault_name(each) == vault_name(name)), None)
-        if found is None:
-            return None
-        trouble = await self._find_read_problem(found)
-        return self._build_view(found, tuple(self._jobs_by_secret()[found]), trouble)
+    async def read_secret(self, name: str) -> SecretModel | None:
+        """Read a secret as an attempt does, and return its state; None if no job uses it."""
+        for used, jobs in self._jobs_by_secret().items():
+            if vault_name(used) == vault_name(name):
+                return self._show(used, jobs, await self._find_read_problem(used))
+        return None
 
     async def _find_read_problem(self, name: str) -> str:
         try:
@@ -204,17 +188,20 @@ class SecretMonitor:
             return str(error)
         return ""
 
-    def _build_view(self, name: str, jobs: tuple[str, ...], trouble: str) -> SecretView:
+    def _show(self, name: str, jobs: list[str], problem: str) -> SecretModel:
         origin, rule = self._cache.origin(name), self._bindings.secret_rule(name)
-        return SecretView(
+        expiry = self._known_versions.expiring.get(vault_name(name))
+        return SecretModel(
             name=name,
             jobs=jobs,
             source=None if origin is None else origin.source,
             read_at=None if origin is None else origin.read_at,
-            problem=trouble,
-            expiry=self._known_versions.expiring.get(vault_name(name)),
-            hosts=None if rule is None else tuple(map(str, rule.hosts)),
-            tags=() if rule is None else tuple(map(str, rule.tags)),
+            error=problem,
+            expires_at=None if expiry is None else expiry.at,
+            is_expiring=expiry is not None,
+            expired=expiry is not None and expiry.past,
+            hosts=None if rule is None else list(map(str, rule.hosts)),
+            tags=[] if rule is None else list(map(str, rule.tags)),
         )
 
     def _apply_versions(self, news: SecretVersions) -> None:
@@ -228,15 +215,15 @@ class SecretMonitor:
 
     def _jobs_by_secret(self) -> Mapping[str, list[str]]:
         """Return the jobs that use each secret, by secret."""
-        read, found = self._names_by_definition, dict[str, list[str]]()
+        read, jobs = self._names_by_definition, dict[str, list[str]]()
         self._names_by_definition = {}
         for entry in self._catalog:
             job = entry.job
-            _, names = known = read.get(id(job)) or (job, find_secret_names(job.check))
-            self._names_by_definition[id(job)] = known
+            _, names = job_and_names = read.get(id(job)) or (job, find_secret_names(job.check))
+            self._names_by_definition[id(job)] = job_and_names
             for name in names:
-                found.setdefault(name, []).append(job.name)
-        return found
+                jobs.setdefault(name, []).append(job.name)
+        return jobs
 
 
 def vault_name(name: str) -> str:
@@ -256,7 +243,7 @@ class SecretRefresher(Operation):
         self._monitor = monitor
         self._audit = audit
 
-    async def refresh(self, name: str, *, caller: Caller) -> SecretView:
+    async def refresh(self, name: str, *, caller: Caller) -> SecretModel:
         """Read a secret again: in this process now, in others at its first use after at most 15 s.
 
         Raises:
@@ -269,7 +256,7 @@ class SecretRefresher(Operation):
         change = AuditedChange("secret.refresh", name, f"secret {name} was refreshed", jobs)
         async with audited(self._audit, caller, change):
             await self._monitor.record_new_version(name, secrets.token_hex(8))
-        view = await self._monitor.read_secret(name)
-        if view is None:
+        secret = await self._monitor.read_secret(name)
+        if secret is None:
             raise NotFound(f"no job uses a secret named {name!r} any longer")
-        return view
+        return secret

@@ -16,7 +16,7 @@ from scheduler.api.app import ROUTERS
 from scheduler.api.health import HealthModel, LiveModel
 from scheduler.api.problems import ProblemDetails
 from scheduler.features.access.models import BrowserSessionList, CreatedKeyModel, KeyList, KeyModel, SessionModel
-from scheduler.features.alerts.routes import AlertExplanationModel, AlertListModel
+from scheduler.features.alerts.models import AlertExplanationModel, AlertListModel
 from scheduler.features.audit.models import AuditHeadModel, AuditList
 from scheduler.features.changes.models import ChangeListModel, CreatedMarkerModel, HealthEntryListModel, MarkerListModel
 from scheduler.features.channels.models import (

@@ -28,7 +28,7 @@ class KeyDesk:
     async def create(self, name: str = "deploy", role: Role = Role.OPERATOR, **values: object) -> tuple[str, str]:
         """The id and the text of a new key."""
         created = await self.manager.create(NewKey(name, role, **values), CALLER)  # type: ignore[arg-type]
-        return created.key.id, created.text
+        return created.id, created.key
 
 
 def credentials(address: str = "10.0.0.1", function_name: str = "", **headers: str) -> RequestCredentials:

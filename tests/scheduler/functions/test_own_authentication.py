@@ -50,9 +50,9 @@ async def keys(azurite: Azurite, storage_prefix: str) -> AsyncIterator[dict[str,
     """Keys of each role by name, and one of another team."""
     store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
     manager = ApiKeyManager(ApiKeys(store), MemoryAuditTrail(), ManualClock())
-    texts = {role.value: (await manager.create(NewKey(role.value, role), COMMAND_CALLER)).text for role in Role}
+    texts = {role.value: (await manager.create(NewKey(role.value, role), COMMAND_CALLER)).key for role in Role}
     other = NewKey("other", Role.ADMIN, (("team", "other"),))
-    yield texts | {"other": (await manager.create(other, COMMAND_CALLER)).text}
+    yield texts | {"other": (await manager.create(other, COMMAND_CALLER)).key}
     await store.aclose()
 
 

@@ -76,7 +76,7 @@ async def test_no_series_is_stale_or_double_after_jobs_change() -> None:
         (scrape,) = config["scrape_configs"]
         scrape |= {"scheme": "http", "scrape_interval": "1s", "scrape_timeout": "1s"}
         scrape["static_configs"] = [{"targets": [address]}]
-        with running_prometheus(config, {scrape["authorization"]["credentials_file"]: created.text}) as prometheus:
+        with running_prometheus(config, {scrape["authorization"]["credentials_file"]: created.key}) as prometheus:
             before = await read_jobs(prometheus)
             await client.shop.pauses.set_pause(Pause("checkout", client.shop.clock.now()))
             client.shop.catalog.replace(JobSnapshot([entry("checkout", tags={"team": "shop"}), entry("new-name")]))

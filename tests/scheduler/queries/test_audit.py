@@ -48,7 +48,7 @@ class Desk:
         views: list[AuditView] = []
         continuation: str | None = None
         while True:
-            page = await self.queries.list_entries(principal, criteria, limit=2, continuation=continuation)
+            page = await self.queries.list_views(principal, criteria, limit=2, continuation=continuation)
             views += page.entries
             if (continuation := page.continuation) is None:
                 return views
@@ -139,7 +139,7 @@ async def test_a_page_reads_a_bounded_number_of_entries(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "MAX_SCANNED", 3)
     desk = await _desk()
 
-    page = await desk.queries.list_entries(ADMIN, AuditFilter(job="ship", action="job.pause"), limit=9)
+    page = await desk.queries.list_views(ADMIN, AuditFilter(job="ship", action="job.pause"), limit=9)
 
     assert (page.entries, page.continuation) == ((), "4")
     assert numbers(await desk.list(criteria=AuditFilter(job="ship", action="job.pause"))) == [2]
@@ -147,10 +147,10 @@ async def test_a_page_reads_a_bounded_number_of_entries(monkeypatch: pytest.Monk
 
 async def test_pages_stay_apart_while_entries_are_appended() -> None:
     desk = await _desk()
-    page = await desk.queries.list_entries(ADMIN, EVERYTHING, limit=2)
+    page = await desk.queries.list_views(ADMIN, EVERYTHING, limit=2)
     await desk.change("job.pause", "pay")
 
-    following = await desk.queries.list_entries(ADMIN, EVERYTHING, limit=2, continuation=page.continuation)
+    following = await desk.queries.list_views(ADMIN, EVERYTHING, limit=2, continuation=page.continuation)
 
     assert [*numbers(list(page.entries)), *numbers(list(following.entries))] == [6, 5, 4, 3]
 
@@ -158,7 +158,7 @@ async def test_pages_stay_apart_while_entries_are_appended() -> None:
 @pytest.mark.parametrize("continuation", ["x", "-1", "1" * 13, "٣", ""])
 async def test_a_continuation_of_another_list_is_rejected(continuation: str) -> None:
     with pytest.raises(InvalidContinuation):
-        await Desk().queries.list_entries(ADMIN, EVERYTHING, limit=2, continuation=continuation)
+        await Desk().queries.list_views(ADMIN, EVERYTHING, limit=2, continuation=continuation)
 
 
 async def test_a_job_without_entries_must_exist() -> None:

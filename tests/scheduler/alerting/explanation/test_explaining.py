@@ -10,8 +10,9 @@ from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import Silence
 from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions
 from scheduler.catalog.catalog import Catalog
+from scheduler.features.alerts.commands import describe_explanation
 from scheduler.features.alerts.explainer import AlertExplainer, build_alert_explainer
-from scheduler.features.alerts.explanation import AlertExplanation
+from scheduler.features.alerts.models import AlertExplanationModel
 from scheduler.features.backtest.service import build_backtester
 from scheduler.stores.gates import Pauses
 from scheduler.stores.repositories import Repositories
@@ -24,7 +25,7 @@ END = START + 12 * MINUTE
 
 async def explain(
     definitions: ReplayDefinitions, histories: Sequence[JobHistory], job: str, at: datetime | None = None
-) -> AlertExplanation:
+) -> AlertExplanationModel:
     time = StoredTime(definitions, histories)
     await time.run(END)
     return await explainer_of(time).explain(job, at)
@@ -72,10 +73,10 @@ async def test_a_silence_with_its_counterfactual() -> None:
     found = await explain(definitions, [history_of_letters("a", "FFFFFFFFFFFF")], "a")
     reason = "the silence of a holds back failed until 2026-03-01 06:00 UTC (release 42)"
     assert f". Not notified: {reason}" in found.summary
-    assert found.counterfactuals == (
+    assert found.counterfactuals == [
         "silent until 06:00:00 UTC (silence of a); without that it would have opened at 03:02:13 UTC and notified "
-        "mail: the last 3 runs failed: connection refused",
-    )
+        "mail: the last 3 runs failed: connection refused"
+    ]
 
 
 async def test_an_instant_of_the_past_is_explained_as_it_was_then() -> None:
@@ -110,7 +111,7 @@ async def test_all_jobs_behind_a_parent() -> None:
             "without the parent router it would have joined the incident of router because of the same host 127.0.0.1 "
             "at 03:04:05 UTC and notified mail"
         )
-        lines = "\n".join(found.lines())
+        lines = "\n".join(describe_explanation(found))
         assert f"router, on which job-{number} depends, fails: no separate notification" in lines
         assert all(f"job-{other}" not in lines for other in range(9) if other != number)
 

@@ -22,7 +22,7 @@ from scheduler.authentication.port import Authenticated, Authentication, Authent
 from scheduler.authentication.sessions import SessionRules, Sessions
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.features.access.service import NewKey
-from scheduler.features.incidents.texts import INCIDENT_ID
+from scheduler.features.incidents.models import INCIDENT_ID
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Caller, ChangeSource, Role
 from scheduler.stores.identity import ApiKeys, StoredSessions
@@ -136,7 +136,7 @@ class Site:
         manager, now = self.client.services.operations.api_keys, self.client.shop.clock.now()
 
         async def key(name: str, role: Role, **values: Any) -> str:
-            return (await manager.create(NewKey(name, role, **values), PROGRAM)).text
+            return (await manager.create(NewKey(name, role, **values), PROGRAM)).key
 
         provider = self.provider
         keys = {
@@ -148,13 +148,13 @@ class Site:
             "key from a wrong address": await key("elsewhere", Role.ADMIN, addresses=WRONG_ADDRESS),
         }
         revoked = await manager.create(NewKey("revoked", Role.ADMIN), PROGRAM)
-        await manager.revoke(revoked.key.id, PROGRAM)
+        await manager.revoke(revoked.id, PROGRAM)
         expired = await manager.create(NewKey("expired", Role.ADMIN), PROGRAM)
-        (stored,) = [each for each in await self.stored_keys.list_keys() if each.key.id == expired.key.id]
+        (stored,) = [each for each in await self.stored_keys.list_keys() if each.key.id == expired.id]
         await self.stored_keys.replace(stored, replace(stored.key, expires_at=now))
         bearers = keys | {
-            "expired key": expired.text,
-            "revoked key": revoked.text,
+            "expired key": expired.key,
+            "revoked key": revoked.key,
             "token with a wrong audience": provider.token(aud="api://other", exp=FAR),
             "token with a wrong issuer": provider.token(iss="https://issuer.example/", exp=FAR),
             "token of another tenant": provider.token(tid="11111111-2222-3333-4444-555555555555", exp=FAR),

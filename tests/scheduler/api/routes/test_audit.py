@@ -124,7 +124,7 @@ async def test_a_caller_with_tag_limits_reads_through_the_services_that_are_made
             await trail.record(API_CALLER, AuditedChange("jobs.reload", "", f"reload of {names}", names))
 
         queries = at.services.for_principal(limited).audit_queries
-        page = await queries.list_entries(limited, AuditFilter(), limit=10)
+        page = await queries.list_views(limited, AuditFilter(), limit=10)
 
     assert [(view.number, view.fields["jobs"]) for view in page.entries] == [(3, ["pay"]), (2, ["pay"])]
 

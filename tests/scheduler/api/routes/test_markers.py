@@ -85,7 +85,7 @@ async def test_a_caller_that_is_limited_to_tags_marks_and_sees_its_jobs_only(mon
         caller = Caller(TEAM, ChangeSource.API)
         mine = await limited.operations.markers.create("mine", caller=caller)
         other = await limited.operations.markers.create("search", tags={"team": "search"}, caller=caller)
-        assert (mine.jobs, other.jobs) == (("pay",), ())
+        assert (mine.jobs, other.jobs) == (["pay"], [])
         page = await limited.markers.list_markers(TEAM, ANY_TIME, limit=10)
         assert sorted(each.text for each in page.markers) == ["mine", "of all {}"]
         assert (

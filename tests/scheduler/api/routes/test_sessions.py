@@ -53,7 +53,7 @@ class Site(ApiClient):
 
     async def create_key(self, name: str = "ada", role: Role = Role.OPERATOR) -> str:
         caller = Caller(PROGRAM_PRINCIPAL, ChangeSource.FILES)
-        return (await self.services.operations.api_keys.create(NewKey(name, role), caller)).text
+        return (await self.services.operations.api_keys.create(NewKey(name, role), caller)).key
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from jobs.definition import JobDefinition
-from scheduler.features.delivery.port import RunningJob
+from scheduler.features.delivery.port import ListedRun, RunningJob
+from scheduler.features.delivery.remote import RemoteError
 from scheduler.features.gate.judgement import FindingKind, GatePolicy, RunSample
 from scheduler.features.gate.watching import (
     GateJob,
     GateReport,
     GateRequest,
     GateRound,
-    GateUnavailable,
     GateWatch,
     ObservedRun,
     count_remaining,
@@ -44,6 +44,13 @@ class GateClock:
         self.seconds += seconds
 
 
+def list_run(name: str, sample: RunSample | None) -> ListedRun:
+    """A finished run with this result; None: a running one."""
+    if sample is None:
+        return ListedRun(name, "manual", "running", None)
+    return ListedRun(name, "manual", "succeeded" if sample.succeeded else "failed", sample.milliseconds)
+
+
 class PlayedScheduler:
     """Runs that are started end at once, as `answer` tells by job and second; None: the run stays open."""
 
@@ -51,7 +58,7 @@ class PlayedScheduler:
         self._clock = clock
         self._answer = answer
         self._before = {"a": 360} if before is None else before
-        self.runs: list[ObservedRun] = []
+        self.runs: list[ListedRun] = []
         self.starts: list[float] = []
         self.unavailable: tuple[float, float] = (-1.0, -1.0)
 
@@ -68,19 +75,19 @@ class PlayedScheduler:
         self.starts.append(self._clock.seconds)
         for name in names:
             sample = self._answer(name, self._clock.seconds)
-            self.runs.append(ObservedRun(name, sample, sample is None))
+            self.runs.append(list_run(name, sample))
         return ["b: there is no such job"] if "b" in names else []
 
-    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ObservedRun]:
+    async def read_runs(self, names: Sequence[str], since: datetime, until: datetime | None) -> Sequence[ListedRun]:
         if until is not None:
-            return [ObservedRun(name, OK) for name, count in self._before.items() for _ in range(count)]
+            return [list_run(name, OK) for name, count in self._before.items() for _ in range(count)]
         self._check()
         return [*self.runs]
 
     def _check(self) -> None:
         since, until = self.unavailable
         if since <= self._clock.seconds < until:
-            raise GateUnavailable("it is away")
+            raise RemoteError("it is away")
 
 
 class Gate:
@@ -170,7 +177,7 @@ async def test_the_last_run_may_finish_after_the_end() -> None:
     async def finish(seconds: float) -> None:
         await sleep(seconds)
         if gate.clock.seconds > 25:
-            gate.scheduler.runs = [ObservedRun("a", OK) for _ in gate.scheduler.runs]
+            gate.scheduler.runs = [list_run("a", OK) for _ in gate.scheduler.runs]
 
     gate.clock.sleep = finish  # type: ignore[method-assign]
 
@@ -223,7 +230,7 @@ def test_scheduled_runs_that_are_left_count_as_possible_successes() -> None:
     ],
 )
 def test_which_runs_count(trigger: str, outcome: str, expected: ObservedRun | None) -> None:
-    assert observe_run("a", trigger, outcome, 100.0) == expected
+    assert observe_run(ListedRun("a", trigger, outcome, 100.0)) == expected
 
 
 def test_the_jobs_of_a_gate() -> None:

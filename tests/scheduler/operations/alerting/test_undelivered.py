@@ -32,7 +32,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[IncidentDesk]:
 
 def channels_of(desk: IncidentDesk) -> ChannelQueries:
     catalog = Catalog(JobSnapshot([], alerting=define_alerting({"channels": (PAGER,)})))
-    return ChannelQueries(catalog, desk.stored.outbox_rows, desk.stored.undelivered)
+    return ChannelQueries(catalog, desk.stored.outbox_rows, desk.stored.undelivered, desk.clock)
 
 
 def manager_of(desk: IncidentDesk) -> UndeliveredManager:
@@ -55,9 +55,9 @@ async def test_channels_are_listed_with_what_waits_and_what_was_given_up(desk: I
     await give_up(desk)
     await desk.manager().add_note((await desk.fail("search")).id, "a note", caller=API_CALLER)
 
-    mail, pager = await channels_of(desk).list_channels()
+    mail, pager = (await channels_of(desk).list_channels()).channels
 
-    assert (mail.name, mail.kind, mail.waiting, mail.undelivered, mail.state.given_up) == ("mail", "", 2, 1, 1)
+    assert (mail.name, mail.kind, mail.waiting, mail.undelivered, mail.given_up) == ("mail", "", 2, 1, 1)
     assert (pager.name, pager.kind, pager.fallback, pager.waiting) == ("pager", "webhook", "mail", 0)
 
 
@@ -65,14 +65,14 @@ async def test_a_notification_that_is_sent_again_waits_in_the_outbox_of_its_firs
     incident = await give_up(desk, by=("pager", "mail"))
     letter_id = f"{incident.id}.1"
 
-    assert (await manager_of(desk).retry("pager", [letter_id], caller=API_CALLER)).retried == (letter_id,)
+    assert (await manager_of(desk).retry("pager", [letter_id], caller=API_CALLER)).retried == [letter_id]
 
     (row,) = await desk.stored.outbox_rows.list_rows("pager", 10)
     assert (row.notification.number, row.notification.channel, row.attempts) == (1, "pager", 0)
-    assert await channels_of(desk).list_undelivered("pager") == []
+    assert await channels_of(desk).find_letters("pager") == []
     assert desk.woken == ["pager"]
     assert desk.audit.actions == [("notification.retry", "pager")]
-    decisions = (await desk.queries().list_decisions(incident.id, limit=9)).entries
+    decisions = (await desk.queries().list_decisions(incident.id, limit=9)).decisions
     assert (decisions[-1].code, decisions[-1].text) == (
         "retried",
         "is sent to pager again, as local:loopback has requested",
@@ -83,7 +83,7 @@ async def test_a_notification_that_is_sent_again_waits_in_the_outbox_of_its_firs
 
 async def test_a_notification_that_waits_in_the_outbox_already_is_not_sent_twice(desk: IncidentDesk) -> None:
     incident = await give_up(desk)
-    (letter,) = await channels_of(desk).list_undelivered("mail")
+    (letter,) = await channels_of(desk).find_letters("mail")
     await manager_of(desk).retry("mail", caller=API_CALLER)
     await desk.stored.outbox_rows.commit(
         OutboxChanges(await desk.stored.outbox_rows.read_channel("mail"), dead_letters=(letter.letter,))
@@ -101,7 +101,7 @@ async def test_a_discarded_notification_is_recorded_with_its_incident(desk: Inci
     await manager_of(desk).discard("mail", f"{incident.id}.1", caller=API_CALLER)
 
     assert desk.audit.actions == [("notification.discard", f"{incident.id}.1")]
-    assert (await desk.queries().list_decisions(incident.id, limit=9)).entries[-1].code == "discarded"
+    assert (await desk.queries().list_decisions(incident.id, limit=9)).decisions[-1].code == "discarded"
     with pytest.raises(NotFound, match="no undelivered notification"):
         await manager_of(desk).discard("mail", f"{incident.id}.1", caller=API_CALLER)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobs.incidents.values import AlertDecision, AlertKey, Announcement, Incident, IncidentStatus, Member
+from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member
+from scheduler.features.incidents.models import DecisionModel
 from scheduler.features.incidents.report import ChannelDelivery, DeliveryState, summarize_deliveries
 from tests.scheduler.fakes import START
 
@@ -16,12 +17,15 @@ def incident(*announced: Announcement) -> Incident:
     return Incident("1772366400000-00000001", 1, IncidentStatus.OPEN, START, (member,), KEY, announced=announced)
 
 
-def decide(code: str, channel: str, number: int, seconds: float = 0.0) -> AlertDecision:
+def decide(code: str, channel: str, number: int, seconds: float = 0.0) -> DecisionModel:
     at = START + timedelta(seconds=seconds)
-    return AlertDecision("x", at, code, f"{code} {channel}", inputs={"channel": channel, "number": str(number)})
+    inputs = {"channel": channel, "number": str(number)}
+    return DecisionModel(
+        at=at, code=code, text=f"{code} {channel}", subject=None, rule=None, suppression=None, inputs=inputs
+    )
 
 
-def states(*decisions: AlertDecision, announced: tuple[Announcement, ...] = ()) -> dict[str, DeliveryState]:
+def states(*decisions: DecisionModel, announced: tuple[Announcement, ...] = ()) -> dict[str, DeliveryState]:
     return {each.channel: each.state for each in summarize_deliveries(incident(*announced), decisions, START)}
 
 

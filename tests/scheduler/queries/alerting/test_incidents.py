@@ -124,11 +124,11 @@ async def test_a_limited_caller_learns_no_name_of_the_members_that_it_does_not_s
     await desk.manager(WEB).add_note(incident.id, "ours", caller=WEB_CALLER)
 
     queries = desk.queries(WEB)
-    details = await queries.find(incident.id)
+    seen, details = await queries.find_with_detail(incident.id)
     decisions = await queries.list_decisions(incident.id, limit=100)
-    everything = repr((details, decisions))
+    everything = repr((seen, details, decisions))
     assert "checkout" not in everything
-    assert [each.key.subject for each in details.view.incident.members] == ["search"]
+    assert [each.key.subject for each in seen.members] == ["search"]
     whole = await desk.queries().find(incident.id)
     assert "checkout" in repr(whole)
     assert details.transitions[-1].text == whole.transitions[-1].text == "ours"
@@ -140,8 +140,8 @@ async def test_a_limited_caller_sees_why_notifications_are_held_back_without_the
     desk.world.suppressions["search"] = Suppression(SuppressionKind.PARENT, "router", "router fails")
     incident = await desk.fail("search")
 
-    seen = (await desk.queries(WEB).find(incident.id)).view
-    assert (await desk.queries().find(incident.id)).view.suppression == "held back by the parent router: router fails"
+    seen = await desk.queries(WEB).find(incident.id)
+    assert (await desk.queries().find(incident.id)).suppression == "held back by the parent router: router fails"
     assert seen.suppression == "held back by the parent another job: another job fails"
 
 
@@ -152,11 +152,11 @@ async def test_transitions_and_decisions_are_paged(desk: IncidentDesk) -> None:
 
     queries = desk.queries()
     first = await queries.list_transitions(incident.id, limit=3)
-    rest = await queries.list_transitions(incident.id, limit=3, after=first.continuation)
-    assert [each.number for each in (*first.entries, *rest.entries)] == [1, 2, 3, 4]
-    assert rest.continuation == ""
+    rest = await queries.list_transitions(incident.id, limit=3, after=first.continuation or "")
+    assert [each.number for each in (*first.transitions, *rest.transitions)] == [1, 2, 3, 4]
+    assert rest.continuation is None
     decisions = await queries.list_decisions(incident.id, limit=10)
-    assert [each.code for each in decisions.entries] == ["announced"]
+    assert [each.code for each in decisions.decisions] == ["announced"]
 
 
 async def test_alerts_that_are_pending_or_firing_are_listed_by_subject(desk: IncidentDesk) -> None:

@@ -63,14 +63,14 @@ async def test_a_window_with_the_number_of_a_change_is_a_deployment() -> None:
 async def test_the_trail_is_read_again_when_it_has_grown() -> None:
     trail, reads = Trail(), 0
     await trail.change("job.patch")
-    read = trail.queries.list_entries
+    read = trail.queries.list_views
 
     async def count(*given: Any, **more: Any) -> Any:
         nonlocal reads
         reads += 1
         return await read(*given, **more)
 
-    trail.queries.list_entries = count  # type: ignore[method-assign]
+    trail.queries.list_views = count  # type: ignore[method-assign]
     for _ in range(3):
         assert len(await trail.kinds()) == 1
     await trail.change("job.resume")
