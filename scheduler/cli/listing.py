@@ -45,14 +45,17 @@ class Field(Generic[T]):
     cell: Callable[[T], Cell] | None = None
 
 
-async def read_all(read_page: Callable[[str], Awaitable[ListT]]) -> ListT:
-    """Return all pages of a list as one. `read_page`: gets the continuation of the page before, empty at first."""
+async def read_all(read_page: Callable[[str], Awaitable[ListT]], limit: int | None = None) -> ListT:
+    """Return all pages of a list as one, or its first `limit` items.
+
+    `read_page`: gets the continuation of the page before, empty at first.
+    """
     first = page = await read_page("")
     items = list(first.items)
-    while page.next_page is not None:
+    while page.next_page is not None and (limit is None or len(items) < limit):
         page = await read_page(page.next_page)
         items += page.items
-    return first.model_copy(update={first.items_field(): items, "continuation": None})
+    return first.model_copy(update={first.items_field(): items[:limit], "continuation": None})
 
 
 def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
@@ -62,11 +65,16 @@ def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool
         return
     if not listed.items:
         print_note(empty)
+    show_items(listed.items, fields)
+
+
+def show_items(items: Sequence[T], fields: Sequence[Field[T]]) -> None:
+    """Show items as tabs in a pipe, or as a table on a terminal if there are any."""
     if not is_terminal():
-        show_tabs([field.name for field in fields], [[field.text(item) for field in fields] for item in listed.items])
-    elif listed.items:
+        show_tabs([field.name for field in fields], [[field.text(item) for field in fields] for item in items])
+    elif items:
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
-        show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in listed.items])
+        show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in items])
 
 
 def show_model(model: ResponseModel) -> None:

@@ -1,4 +1,4 @@
-"""Reads jobs, runs and dead letters. Called by scheduler.api and scheduler.cli."""
+"""Reads jobs and runs. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
-from scheduler.catalog.limited import hide_continuation, show_letter, show_run
+from scheduler.catalog.limited import hide_continuation, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.features.overview.job_view import JobView
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
@@ -66,7 +65,6 @@ class JobAndRunQueries(Query):
         catalog: Catalog,
         runs: Runs,
         pauses: Pauses,
-        letters: DeadLetters,
         clock: Clock,
         states_of: Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]],
     ) -> None:
@@ -75,7 +73,6 @@ class JobAndRunQueries(Query):
         self._catalog = catalog
         self._runs = runs
         self._pauses = pauses
-        self._letters = letters
         self._clock = clock
 
     async def list_jobs(
@@ -176,17 +173,6 @@ class JobAndRunQueries(Query):
             if not any(show_run(record, self._catalog) for record in rest.records):
                 continuation = None
         return RunPage(tuple(found), continuation)
-
-    async def list_dead_letters(
-        self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
-    ) -> LetterPage:
-        """Return a page of dead letters, newest first. Raises ValueError for an invalid continuation."""
-        page = await self._letters.read_page(job=job, limit=limit, after=continuation or "")
-        visible = tuple(shown for letter in page.letters if (shown := show_letter(letter, self._catalog)))
-        return LetterPage(visible, page.continuation)
-
-    async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
-        return show_letter(await self._letters.find(letter_id), self._catalog)
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
         """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""
