@@ -53,7 +53,7 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
 from scheduler.features.changes.job_markers import JobMarker
 from scheduler.features.changes.queries import StateHistory, read_state_history
-from scheduler.features.heartbeats.queries import HeartbeatView
+from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
 from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.overview.job_view import JobView
@@ -328,7 +328,7 @@ async def _find_period(
         return default_period(now, default), str(error)
 
 
-async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
+async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatModel | None:
     job = view.entry.job
     if job.check.kind != "heartbeat":
         return None
