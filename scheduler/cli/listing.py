@@ -79,7 +79,7 @@ def show_items(items: Sequence[T], fields: Sequence[Field[T]]) -> None:
 
 def show_model(model: ResponseModel) -> None:
     """Print as JSON what the API serves."""
-    show_json(model.model_dump_json(indent=2))
+    show_json(model.model_dump_json(indent=2, by_alias=True))
 
 
 def act(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.listing import show_model
+from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_table, show_tabs
 from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
     FromOption,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.exports import ExportFormat
-    from scheduler.features.statistics.queries import SelectionStats, Stats
+    from scheduler.features.statistics.queries import Stats
 
 _FIELDS = (
     *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),
@@ -79,14 +80,14 @@ async def _show_job(
     from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
-    found = await program.stats.read_job(job, period, parse_zone(options.timezone))
+    of_job = await program.stats.read_job(job, period, parse_zone(options.timezone))
     if as_json:
-        from scheduler.features.statistics.models import JobStatsModel, StatsModel
+        from scheduler.features.statistics.models import JobStatsModel
+        from scheduler.features.statistics.queries import view_stats
 
-        answer = JobStatsModel(job=job, stats=StatsModel.from_stats(found))
-        show_json(answer.model_dump_json(indent=2, by_alias=True))
+        show_model(JobStatsModel(job=job, stats=view_stats(of_job)))
         return
-    _show([(job, 1, found)])
+    _show([(job, 1, of_job)])
 
 
 async def _show_selection(
@@ -95,18 +96,14 @@ async def _show_selection(
     from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
-    tag = next((one.key for one in selection.tags if one.value is None), None)
-    found = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
+    tag = next((tag.key for tag in selection.tags if tag.value is None), None)
+    selected = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
     if as_json:
-        from scheduler.features.statistics.models import SelectionStatsModel
+        from scheduler.features.statistics.queries import view_selection
 
-        show_json(SelectionStatsModel.from_selection(found, tag).model_dump_json(indent=2, by_alias=True))
+        show_model(view_selection(selected, tag))
         return
-    _show(_lines(found))
-
-
-def _lines(found: SelectionStats) -> list[tuple[str, int, Stats]]:
-    return [*found.groups, ("all", found.jobs, found.total)]
+    _show([*selected.groups, ("all", selected.jobs, selected.total)])
 
 
 def _show(lines: Sequence[tuple[str, int, Stats]]) -> None:
