@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.listing import show_model
+from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_table, show_tabs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,21 +41,20 @@ def list_objectives(as_json: JsonOption = False) -> None:
     """List the objectives with what is left of their error budgets, those that need attention first."""
     from scheduler.features.objectives.texts import LIST_COLUMNS, LIST_FIELDS, list_cells, list_values, order_by_need
 
-    page = _read(lambda objectives: objectives.read_page(limit=_MAX_LISTED))
+    states, continuation = _read(lambda objectives: objectives.read_page(limit=_MAX_LISTED))
     if as_json:
-        from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel
+        from scheduler.features.objectives.views import view_states
 
-        models = [ObjectiveModel.from_state(each) for each in page.objectives]
-        show_json(ObjectiveList(objectives=models, continuation=None).model_dump_json(indent=2, by_alias=True))
+        show_model(view_states(states, None))
         return
-    found = order_by_need(page.objectives)
+    ordered = order_by_need(states)
     if is_terminal():
-        show_table([Column(name) for name in LIST_COLUMNS], map(list_cells, found))
+        show_table([Column(name) for name in LIST_COLUMNS], map(list_cells, ordered))
     else:
-        show_tabs(LIST_FIELDS, map(list_values, found))
-    if not found:
+        show_tabs(LIST_FIELDS, map(list_values, ordered))
+    if not ordered:
         print_note("no job has slo, and no job file has a section objectives: see docs/objectives.md")
-    if page.continuation:
+    if continuation:
         print_note(f"only the first {_MAX_LISTED} by name are listed")
 
 
@@ -70,9 +70,9 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
     state = _read(lambda objectives: objectives.read_state(name))
     if as_json:
-        from scheduler.features.objectives.models import ObjectiveModel
+        from scheduler.features.objectives.views import view_state
 
-        show_json(ObjectiveModel.from_state(state).model_dump_json(indent=2, by_alias=True))
+        show_model(view_state(state))
         return
     typer.echo("\n".join(describe_state(state)))
 
@@ -103,15 +103,15 @@ def statement(
         within = parse_month_span(month, datetime.now(UTC))
     except InvalidTimeRange as error:
         fail(f"--month: {error}")
-    found = _read(lambda objectives: objectives.read_statement(name, month, within))
+    stated = _read(lambda objectives: objectives.read_statement(name, month, within))
     if chosen == "json":
-        from scheduler.features.objectives.models import ObjectiveStatementModel
+        from scheduler.features.objectives.views import view_statement
 
-        show_json(ObjectiveStatementModel.from_statement(found).model_dump_json(indent=2, by_alias=True))
+        show_model(view_statement(stated))
     elif chosen == "csv":
-        _write_csv(found)
+        _write_csv(stated)
     else:
-        typer.echo("\n".join(describe_statement(found)))
+        typer.echo("\n".join(describe_statement(stated)))
 
 
 @slo.command("recompute")
@@ -139,14 +139,14 @@ def recompute(
     try:
         stated = read_statement(_read_text(statement))
         rows = (row for path in export for row in read_export(_read_text(path).splitlines()))
-        found = recompute_statement(stated, rows)
+        recomputed = recompute_statement(stated, rows)
     except WrongInput as error:
         fail(str(error))
-    valid, bad = f"{found.counts.valid:g}", f"{found.counts.bad:g}"
-    typer.echo(f"{found.runs} runs read: {valid} valid, {bad} bad, {found.excluded.valid:g} excluded")
-    for difference in found.differences:
+    valid, bad = f"{recomputed.counts.valid:g}", f"{recomputed.counts.bad:g}"
+    typer.echo(f"{recomputed.runs} runs read: {valid} valid, {bad} bad, {recomputed.excluded.valid:g} excluded")
+    for difference in recomputed.differences:
         typer.echo(difference)
-    if found.differences:
+    if recomputed.differences:
         print_note("the statement differs from the export")
         raise typer.Exit(EXIT_FAILED)
     print_note("the statement is confirmed: all numbers are equal")
@@ -165,14 +165,14 @@ def _read(read: Callable[[ObjectiveReader], Awaitable[T]]) -> T:
         fail(str(error))
 
 
-def _write_csv(found: ObjectiveStatement) -> None:
+def _write_csv(stated: ObjectiveStatement) -> None:
     import asyncio
 
     from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows
     from scheduler.features.statistics.exports import ExportFormat, export_lines
 
     async def write() -> None:
-        async for chunk in export_lines(STATEMENT_FIELDS, iterate_statement_rows(found), ExportFormat.CSV):
+        async for chunk in export_lines(STATEMENT_FIELDS, iterate_statement_rows(stated), ExportFormat.CSV):
             sys.stdout.write(chunk)
 
     asyncio.run(write())

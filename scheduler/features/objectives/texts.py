@@ -43,7 +43,7 @@ def order_by_need(states: Iterable[ObjectiveState]) -> Sequence[ObjectiveState]:
 
 
 def list_cells(state: ObjectiveState) -> tuple[str, ...]:
-    budget, left = state.budget, state.time_left
+    budget, time_left = state.budget, state.time_left
     return (
         state.objective.name,
         state.status.replace("_", " "),
@@ -52,12 +52,12 @@ def list_cells(state: ObjectiveState) -> tuple[str, ...]:
         state.objective.definition.window,
         "-" if budget.remaining_ratio is None else f"{budget.remaining_ratio:.0%}",
         "-" if state.present_burn_rate is None else f"{state.present_burn_rate:.2f}",
-        "-" if left is None else describe_span(round(left.total_seconds())),
+        "-" if time_left is None else describe_span(round(time_left.total_seconds())),
     )
 
 
 def list_values(state: ObjectiveState) -> tuple[str, ...]:
-    budget, left = state.budget, state.time_left
+    budget, time_left = state.budget, state.time_left
     return (
         state.objective.name,
         state.status,
@@ -66,7 +66,7 @@ def list_values(state: ObjectiveState) -> tuple[str, ...]:
         state.objective.definition.window,
         _number(budget.remaining_ratio),
         _number(state.present_burn_rate),
-        _number(None if left is None else left.total_seconds()),
+        _number(None if time_left is None else time_left.total_seconds()),
         state.objective.scope,
     )
 
@@ -115,7 +115,7 @@ def describe_statement(statement: ObjectiveStatement) -> Iterator[str]:
     )
     yield f"excluded: {_describe_excluded(statement.jobs, unit)}"
     times = sorted(
-        {(each.begin, each.end, each.reason, each.name) for job in statement.jobs for each in job.exclusions}
+        {(time.begin, time.end, time.reason, time.name) for job in statement.jobs for time in job.exclusions}
     )
     for begin, end_at, reason, name in islice(times, _MAX_SHOWN):
         what = f"{reason.replace('_', ' ')} {name}".strip()
@@ -124,9 +124,9 @@ def describe_statement(statement: ObjectiveStatement) -> Iterator[str]:
         yield f"  and {len(times) - _MAX_SHOWN} more: --json lists all"
     if len(statement.jobs) > 1:
         yield "jobs:"
-        for each in statement.jobs:
-            share = "-" if not each.counts.valid else format_percent(each.counts.good / each.counts.valid)
-            yield f"  {each.job}: {share}, {format_part(each.counts.bad, each.counts.valid, unit)} bad"
+        for measured in statement.jobs:
+            share = "-" if not measured.counts.valid else format_percent(measured.counts.good / measured.counts.valid)
+            yield f"  {measured.job}: {share}, {format_part(measured.counts.bad, measured.counts.valid, unit)} bad"
     if not statement.is_complete:
         yield "incomplete: not everything of the month is stored or was read; see docs/objectives.md"
 
@@ -155,8 +155,8 @@ def _describe_excluded(jobs: Sequence[MeasuredJob], unit: str) -> str:
     return f"{amount}{describe_span(round(seconds))} ({reasons})"
 
 
-def _length_of(each: ExcludedTime) -> timedelta:
-    return each.end - each.begin
+def _length_of(excluded: ExcludedTime) -> timedelta:
+    return excluded.end - excluded.begin
 
 
 def _describe_pairs(state: ObjectiveState) -> Iterator[str]:

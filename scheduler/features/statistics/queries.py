@@ -222,8 +222,8 @@ class StatsReader(Query):
             earlier = await self._sum_cached(groups, before, hours, CLOSED_CACHED_SECONDS)
         complete = await self._find_complete_shards(groups, period)
 
-        def create(each: tuple[Sequence[str], StatsSums, StatsSums | None]) -> Stats:
-            jobs, sums, before = each
+        def create(group: tuple[Sequence[str], StatsSums, StatsSums | None]) -> Stats:
+            jobs, sums, before = group
             return Stats(period, sums, before, all(shard_of_job(job) in complete for job in jobs[:100]))
 
         return await convert_each(create, zip(groups, sums, earlier, strict=True))
