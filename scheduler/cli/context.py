@@ -275,8 +275,8 @@ def quiet_run_log() -> Iterator[None]:
 def show_job(view: JobView, sentence: str, as_json: bool) -> None:
     """The sentence, or the job as JSON."""
     if as_json:
-        from scheduler.features.jobs.models import JobSummary
+        from scheduler.features.jobs.views import summarize_job
 
-        show_json(JobSummary.from_view(view).model_dump_json(indent=2))
+        show_json(summarize_job(view).model_dump_json(indent=2))
         return
     print(escape_controls(sentence))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.counts import format_count
-from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
+from scheduler.cli.listing import show_model
+from scheduler.cli.output import EXIT_FAILED, fail, print_note
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -255,15 +256,15 @@ def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -
     runs = f"{format_count(number, 'due instant')} {'to be run' if dry_run else 'run'}"
     if done.skipped and not leave_skipped:
         runs += f", {done.skipped} of which {'was' if done.skipped == 1 else 'were'} skipped"
-    left = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""
-    return f"{runs}; {done.already_run} ran already{left}"
+    rest = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""
+    return f"{runs}; {done.already_run} ran already{rest}"
 
 
 def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.jobs.models import BackfillModel
+        from scheduler.features.jobs.views import view_backfill
 
-        show_json(BackfillModel.from_result(job, done, dry_run=dry_run).model_dump_json(indent=2))
+        show_model(view_backfill(job, done, dry_run=dry_run))
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:

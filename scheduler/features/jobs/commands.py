@@ -10,7 +10,8 @@ import typer
 from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.listing import show_model
+from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_table, show_tabs
 from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
@@ -88,11 +89,10 @@ def _print_job_file(views: list[JobView]) -> None:
 
 def _show(views: list[JobView], now: datetime, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.jobs.models import JobList, JobSummary
+        from scheduler.features.jobs.models import JobList
+        from scheduler.features.jobs.views import summarize_job
 
-        show_json(
-            JobList(jobs=[JobSummary.from_view(view) for view in views], continuation=None).model_dump_json(indent=2)
-        )
+        show_model(JobList(jobs=list(map(summarize_job, views)), continuation=None))
     elif is_terminal():
         if views:
             _show_table(views, now)

@@ -64,14 +64,14 @@ def validate(
     from config.errors import ConfigurationError
 
     try:
-        found, settings = _load(path)
+        job_set, settings = _load(path)
     except ConfigurationError as wrong:
         _show_problems(wrong.problems, wrong.warnings, as_json)
         raise typer.Exit(EXIT_BAD_INPUT) from None
-    found = _add_stored_jobs(found, settings) if stored else found
-    warnings = _warnings(found, settings, with_secrets=not no_secrets)
+    job_set = _add_stored_jobs(job_set, settings) if stored else job_set
+    warnings = _warnings(job_set, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
-    _show_jobs(found, warnings, as_json, valid=not fails)
+    _show_jobs(job_set, warnings, as_json, valid=not fails)
     if settings is None:
         print_note(
             "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
@@ -81,10 +81,10 @@ def validate(
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _add_stored_jobs(found: JobSet, settings: Settings | None) -> JobSet:
+def _add_stored_jobs(job_set: JobSet, settings: Settings | None) -> JobSet:
     from scheduler.cli.selection import add_stored_jobs
 
-    return add_stored_jobs(found, settings)
+    return add_stored_jobs(job_set, settings)
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
@@ -115,7 +115,7 @@ def _usual_default_schedule() -> Schedule | None:
     return Settings().default_schedule
 
 
-def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
+def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
     from config.check_rules import build_bindings, build_ca_files
@@ -128,20 +128,20 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
         warnings_of_unusable_secrets,
     )
 
-    warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
-    warnings += warnings_of_unusable_rotas(found, datetime.now(UTC))
+    warnings = [*job_set.warnings, *warnings_of_unusable_files(job_set, build_ca_files(settings or Settings()))]
+    warnings += warnings_of_unusable_rotas(job_set, datetime.now(UTC))
     if settings is not None:
         warnings += [
-            *_denied_targets(found, settings),
-            *warnings_of_denied_credentials(found, build_bindings(settings)),
-            *warnings_of_missing_links(found, settings),
+            *_denied_targets(job_set, settings),
+            *warnings_of_denied_credentials(job_set, build_bindings(settings)),
+            *warnings_of_missing_links(job_set, settings),
         ]
         if with_secrets:
-            warnings += warnings_of_unusable_secrets(found, settings, os.environ)
+            warnings += warnings_of_unusable_secrets(job_set, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
 
 
-def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
+def _denied_targets(job_set: JobSet, settings: Settings) -> Iterator[Problem]:
     import os
 
     from config.check_rules import build_guard
@@ -150,8 +150,8 @@ def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     from scheduler.catalog.job_warnings import find_denied_targets
 
     guard = build_guard(settings, os.environ, server_endpoints(settings))
-    for name, reason in find_denied_targets(found, guard).items():
-        file, _, line = found.origins[name].rpartition(":")
+    for name, reason in find_denied_targets(job_set, guard).items():
+        file, _, line = job_set.origins[name].rpartition(":")
         yield Problem(name, reason, file=file, line=int(line)) if file else Problem(name, reason)
 
 
@@ -175,8 +175,8 @@ def _show_warnings(warnings: Iterable[Problem]) -> None:
         print_warning(format_warning(one))
 
 
-def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
-    jobs, now = list(found.jobs.values()), datetime.now(UTC)
+def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
+    jobs, now = list(job_set.jobs.values()), datetime.now(UTC)
     if as_json:
         import json
 

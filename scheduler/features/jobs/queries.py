@@ -58,7 +58,7 @@ class JobAndRunQueries(Query):
     """One method a read. All methods that await raise StoreError."""
 
     HIDES_ITSELF = (Runs,)
-    """See scheduler.catalog.limited. A backfill for a time before is shown, as it ran later."""
+    """A backfill for a time before the caller saw the job is shown, because it ran later: scheduler.catalog.limited."""
 
     def __init__(
         self,
@@ -154,25 +154,25 @@ class JobAndRunQueries(Query):
         For a caller that is limited to tags a page can have fewer runs than `limit`, even none. The list of a job ends
         where only runs of before it had a tag of the caller follow.
         """
-        found: list[RunRecord] = []
+        records: list[RunRecord] = []
         for _ in range(MAX_PAGES_SCANNED):
-            left = limit - len(found)
+            left = limit - len(records)
             page = await self._runs.list_page(
                 job, outcome, left, continuation, since=due.since, until=due.until, matches_job=matches_job
             )
             visible = [shown for record in page.records if (shown := show_run(record, self._catalog))]
-            found += visible
+            records += visible
             continuation = page.continuation
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
-            if continuation is None or len(found) == limit or len(visible) == len(page.records):
+            if continuation is None or len(records) == limit or len(visible) == len(page.records):
                 break
         if job is None:
-            return RunPage(tuple(found), hide_continuation(continuation, self._catalog))
+            return RunPage(tuple(records), hide_continuation(continuation, self._catalog))
         if continuation is not None and self._catalog.begin_of(job) is not None:
             rest = await self._runs.list_page(job, outcome, _SCAN_BATCH, continuation, since=due.since, until=due.until)
             if not any(show_run(record, self._catalog) for record in rest.records):
                 continuation = None
-        return RunPage(tuple(found), continuation)
+        return RunPage(tuple(records), continuation)
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
         """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""
@@ -194,17 +194,17 @@ class JobAndRunQueries(Query):
         if not selection.outcomes:
             end = min(start + limit, len(names))
             return names[start:end], end
-        found: list[str] = []
+        matching: list[str] = []
         last = min(start + MAX_JOBS_SCANNED, len(names))
         for end in range(start, last, _SCAN_BATCH):
             some = names[end : min(end + _SCAN_BATCH, last)]
             latest = await self.latest_runs(some)
             for number, name in enumerate(some, end + 1):
                 if selection.matches_latest(latest.get(name)):
-                    found.append(name)
-                if len(found) == limit:
-                    return found, number
-        return found, last
+                    matching.append(name)
+                if len(matching) == limit:
+                    return matching, number
+        return matching, last
 
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self.latest_runs(names)

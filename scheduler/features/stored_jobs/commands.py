@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.output import (
-    EXIT_FAILED,
-    Column,
-    escape_controls,
-    fail,
-    is_terminal,
-    print_note,
-    show_json,
-    show_table,
-    show_tabs,
-)
+from scheduler.cli.listing import Field, show_list, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -34,11 +25,23 @@ if TYPE_CHECKING:
     from config.loading import Configuration
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.catalog import UnknownJob
-    from scheduler.features.stored_jobs.queries import FieldChange, StoredJobQueries
-    from scheduler.stores.stored_jobs.tree import JobVersion
+    from scheduler.features.stored_jobs.models import VersionDiff, VersionModel
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
 
 T = TypeVar("T")
-_FIELDS = ("number", "at", "by", "owner", "state", "comment")
+_FIELDS: tuple[Field[VersionModel], ...] = (
+    Field("number", lambda version: str(version.number), Column("version", "bold", align_right=True)),
+    Field(
+        "at",
+        lambda version: format_iso_instant(version.at),
+        Column("at"),
+        lambda version: format_local(version.at),
+    ),
+    Field("by", lambda version: version.by, Column("by")),
+    Field("owner", lambda version: version.owner, Column("set")),
+    Field("state", lambda version: "deleted" if version.definition is None else "defined", Column("state")),
+    Field("comment", lambda version: version.comment, Column("comment", no_wrap=False, is_optional=True)),
+)
 
 
 def versions(
@@ -60,11 +63,15 @@ def versions(
 
     caller = command_caller()
     if diff is None:
-        _show(_query(job, lambda stored: stored.list_versions(job, caller)), as_json)
+        listed = _query(job, lambda stored: stored.list_versions(job, caller))
+        show_list(listed, _FIELDS, as_json=as_json, empty="")
+        return
+    before, after = diff
+    compared = _query(job, lambda stored: stored.compare_versions(job, after, before, caller))
+    if as_json:
+        show_model(compared)
     else:
-        before, after = diff
-        changes = _query(job, lambda stored: stored.compare_versions(job, after, before, caller))
-        _show_changes(job, before, after, changes, as_json)
+        _show_changes(job, compared)
 
 
 def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
@@ -85,45 +92,13 @@ def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
         fail(f"{error}; `versions {job}` lists its versions", EXIT_FAILED)
 
 
-def _show(found: Sequence[JobVersion], as_json: bool) -> None:
-    if as_json:
-        from scheduler.features.stored_jobs.models import VersionList, VersionModel
-        from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
-
-        listed = [VersionModel.from_version(version) for version in found]
-        show_json(VersionList(versions=listed, retained=MAX_VERSIONS).model_dump_json(indent=2))
-    elif is_terminal():
-        columns = (
-            Column("version", "bold", align_right=True),
-            Column("at"),
-            Column("by"),
-            Column("set"),
-            Column("state"),
-            Column("comment", no_wrap=False, is_optional=True),
-        )
-        show_table(columns, [_cells(one, format_local(one.at)) for one in found])
-    else:
-        show_tabs(_FIELDS, [_cells(one, format_iso_instant(one.at)) for one in found])
-
-
-def _cells(version: JobVersion, at: str) -> tuple[str, ...]:
-    state = "deleted" if version.definition is None else "defined"
-    return str(version.number), at, version.by, version.owner, state, version.comment
-
-
-def _show_changes(job: str, before: int, after: int, changes: Sequence[FieldChange], as_json: bool) -> None:
-    if as_json:
-        from scheduler.features.stored_jobs.models import FieldChangeModel, VersionDiff
-
-        fields = [FieldChangeModel.from_change(change) for change in changes]
-        show_json(VersionDiff(number=after, against=before, fields=fields).model_dump_json(indent=2))
-        return
+def _show_changes(job: str, diff: VersionDiff) -> None:
     from scheduler.features.stored_jobs.plan_commands import format_field
 
-    for change in changes:
+    for change in diff.fields:
         print(escape_controls(format_field(change)))
-    if not changes:
-        print_note(f"versions {before} and {after} of {job} do not differ")
+    if not diff.fields:
+        print_note(f"versions {diff.against} and {diff.number} of {job} do not differ")
 
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of a stored job.")]
@@ -206,9 +181,9 @@ def _delete_job(job: str) -> None:
         from scheduler.identity.principal import command_caller
 
         caller = command_caller()
-        known = program.stored_jobs.find(job, caller)
+        stored = program.stored_jobs.find(job, caller)
         await program.operations.stored_jobs.delete(job, ANY_VERSION, caller)
-        return None if known is None else known.entry.number
+        return None if stored is None else stored.entry.number
 
     number = change_stored_job("delete", job, work)
     print(escape_controls(f"{job} was deleted"))
