@@ -27,15 +27,15 @@ router = ApiRouter(in_schema=False, by_tag=True)
 @router.read(SELECTION_PATH)
 async def show_selection(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     view: FilteredView,
 ) -> Response:
     """Show the jobs that match, by name; at most as many as an action changes."""
-    overview = await readers_of(request, uses).overview.read_overview()
-    selected = select_summaries(overview.summaries, view.criteria, uses.clock.now())
+    overview = await readers_of(request, services).overview.read_overview()
+    selected = select_summaries(overview.summaries, view.criteria, services.clock.now())
     return await respond(
         request,
-        uses,
+        services,
         "editing/selection_page.html",
         page="overview",
         jobs=sort_summaries(selected, SortOrder.NAME)[:MAX_SELECTED_JOBS],

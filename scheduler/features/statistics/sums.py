@@ -85,7 +85,7 @@ class StatsSums:
 
     @property
     def uptime_ratio(self) -> float | None:
-        """The same without backfills; None without a run."""
+        """Share of runs that were up, without backfills; None without a run."""
         return self.uptime.ratio if self.uptime.sample_count else None
 
     def busiest_hours(self) -> list[tuple[int, int, int]]:
