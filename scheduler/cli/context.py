@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
-    from scheduler.features.overview.job_view import JobView
+    from scheduler.features.jobs.queries import JobView
 
 T = TypeVar("T")
 P = TypeVar("P")

@@ -30,6 +30,7 @@ T = TypeVar("T")
 ListT = TypeVar("ListT", bound="ListModel[Any]")
 
 PAGE_SIZE = 200
+_MAX_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +46,33 @@ class Field(Generic[T]):
     cell: Callable[[T], Cell] | None = None
 
 
-async def read_all(read_page: Callable[[str], Awaitable[ListT]], limit: int | None = None) -> ListT:
-    """Return all pages of a list as one, or its first `limit` items.
-
-    `read_page`: gets the continuation of the page before, empty at first.
-    """
+async def read_all(read_page: Callable[[str], Awaitable[ListT]]) -> ListT:
+    """Return all pages of a list as one. `read_page`: gets the continuation of the page before, empty at first."""
     first = page = await read_page("")
     items = list(first.items)
-    while page.next_page is not None and (limit is None or len(items) < limit):
+    while page.next_page is not None:
         page = await read_page(page.next_page)
         items += page.items
-    return first.model_copy(update={first.items_field(): items[:limit], "continuation": None})
+    return first.model_copy(update={first.items_field(): items, "continuation": None})
+
+
+async def read_newest(read_page: Callable[[str, int], Awaitable[ListT]], limit: int) -> ListT:
+    """Return the first `limit` items of a list as one page. `read_page`: gets a continuation, as in read_all, and a
+    size."""
+    first = page = await read_page("", min(_MAX_SIZE, limit))
+    items = list(first.items)
+    while page.next_page is not None and len(items) < limit:
+        page = await read_page(page.next_page, min(_MAX_SIZE, limit - len(items)))
+        items += page.items
+    return first.model_copy(update={first.items_field(): items, "continuation": None})
 
 
 def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
-    """Show a list. `empty`: a note for a person if it has no items."""
+    """Show a list. `empty`: a note for a person if it has no items; empty: none."""
     if as_json:
         show_model(listed)
         return
-    if not listed.items:
+    if empty and not listed.items:
         print_note(empty)
     show_items(listed.items, fields)
 

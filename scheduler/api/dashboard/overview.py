@@ -23,7 +23,7 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.features.circuits.queries import CircuitView
 from scheduler.features.heartbeats.models import HeartbeatModel
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobView
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import (
     OWNER_TAG,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import Field, act, read_all, show_items, show_list, show_model
+from scheduler.cli.listing import Field, act, read_newest, show_items, show_list, show_model
 from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.times import format_local
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from scheduler.features.dead_letters.service import LetterFilter
     from scheduler.stores.runs.repository import RunRecord
 
-_PAGE_SIZE = 500
 _LISTING_HINT = "`dead-letters list` lists all dead letters"
 _FIELDS: tuple[Field[DeadLetterSummary], ...] = (
     Field("id", lambda letter: letter.id, Column("id", "bold")),
@@ -193,9 +192,8 @@ def discard_letter(letter: LetterId) -> None:
 
 
 async def _read_letters(program: ReadOnlyProgram, job: str | None, limit: int) -> DeadLetterList:
-    page_size = min(_PAGE_SIZE, limit)
-    return await read_all(
-        lambda after: program.dead_letters.list_page(job=job, limit=page_size, continuation=after), limit
+    return await read_newest(
+        lambda after, size: program.dead_letters.list_page(job=job, limit=size, continuation=after), limit
     )
 
 

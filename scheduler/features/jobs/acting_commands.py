@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from scheduler.app import Program
+    from scheduler.features.jobs.queries import JobView
     from scheduler.features.jobs.service import BackfillResult
-    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 

@@ -17,8 +17,8 @@ from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.jobs.queries import JobView
     from scheduler.features.jobs.selection import JobSelection
-    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500

@@ -55,8 +55,7 @@ from scheduler.features.changes.job_markers import JobMarker
 from scheduler.features.changes.queries import StateHistory, read_state_history
 from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
-from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 from scheduler.features.runs.queries import list_filtered_runs
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.features.statistics.sums import RunSeries, quantiles

@@ -17,8 +17,7 @@ from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 
 LEVELS: Final = 2
 MAX_IN_COLUMN: Final = 8

@@ -1,4 +1,4 @@
-"""Reads jobs and runs. Called by scheduler.api and scheduler.cli."""
+"""Reads runs, and jobs with state, newest run and next run. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jobs.definition.dependencies import describe_wait
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
+from jobs.runs import Outcome
+from jobs.runs.states import JobStatus, StateChange, state_of_run
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.catalog.limited import hide_continuation, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.features.overview.job_view import JobView
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
@@ -21,8 +23,50 @@ from scheduler.turns import convert_each
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from jobs.runs.states import StateChange
     from jobs.schedules import Schedule
+
+_WITH_REASON = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED, JobStatus.WAITING})
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its next due instant, its newest finished run (`latest`) and its current pause.
+
+    `dependents`: the jobs that depend on it. `state`: its current one, None if none is recorded.
+    """
+
+    entry: CatalogJob
+    next_at: datetime | None
+    latest: RunRecord | None
+    pause: Pause | None = None
+    dependents: tuple[str, ...] = ()
+    state: StateChange | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """The recorded state."""
+        return JobStatus.UNKNOWN if self.state is None else self.state.state
+
+    @property
+    def wait(self) -> str:
+        """For which job it waits, such as `waiting for database`; empty if it does not wait."""
+        if self.status is not JobStatus.WAITING or self.state is None or self.pause or not self.entry.job.enabled:
+            return ""
+        return describe_wait(self.entry.job.depends_on, self.state.cause.message)
+
+    @property
+    def reason(self) -> str:
+        """Why the job is down, degraded or waits: the message of its newest run that shows it, or of the run that began
+        this state if the circuit rejected the newest one; empty otherwise.
+        """
+        if self.state is None or self.status not in _WITH_REASON:
+            return ""
+        run = None if self.latest is None else self.latest.run
+        is_known = run is not None and run.outcome is not Outcome.REJECTED and state_of_run(run) is self.status
+        if run is not None and is_known and run.message:
+            return run.message
+        return self.state.cause.message or self.state.cause.code.replace("_", " ")
+
 
 MAX_JOBS_SCANNED = 500
 """Jobs whose latest run one call reads, so that a filter that matches none of 10,000 jobs stays cheap."""

@@ -15,8 +15,8 @@ from scheduler.features.jobs.models import (
     JobSummary,
     PauseModel,
 )
+from scheduler.features.jobs.queries import JobView
 from scheduler.features.jobs.service import BackfillResult
-from scheduler.features.overview.job_view import JobView
 from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.queries import view_problem
 from scheduler.identity.literals import show_definition

@@ -1,4 +1,5 @@
-"""The overview page at /api/dashboard, and the wall view at /api/dashboard/wall for a big screen. Read-only.
+"""The overview page at /api/dashboard, the wall view at /api/dashboard/wall for a big screen, both read-only, and the
+jobs of a selection at /api/dashboard/selection, which the script bulk_actions.js changes through the API.
 
 The overview shows what is broken, open incidents, and all jobs with their history. It works without its script, which
 fetches the page every few seconds and applies the changes. The tabs of a caller share a page; an unchanged page costs
@@ -21,6 +22,7 @@ from scheduler.api.dashboard.overview import (
     OverviewReader,
     OverviewSelection,
     OverviewView,
+    list_choices,
     select_page,
 )
 from scheduler.api.dashboard.readers import readers_of
@@ -28,8 +30,9 @@ from scheduler.api.dashboard.rendering.page import render_large_page, respond, r
 from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.routing import ApiRouter, ServicesDep
+from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS
 from scheduler.features.overview.queries import Overview
-from scheduler.features.overview.summaries import SortOrder, Standing, count_standings
+from scheduler.features.overview.summaries import SortOrder, Standing, count_standings, select_summaries, sort_summaries
 from scheduler.features.overview.timelines import TimeWindow, WindowBounds
 from scheduler.health import HealthReport
 from scheduler.model_base import RETRY_AFTER
@@ -49,13 +52,8 @@ MAX_NAMED_TILES: Final = 240
 
 
 @router.read(DASHBOARD_PATH)
-async def show_overview(
-    request: Request,
-    services: ServicesDep,
-    view: OrderedView,
-) -> Response:
+async def show_overview(request: Request, services: ServicesDep, view: OrderedView) -> Response:
     """Show the page. While the store is unavailable it shows what was last known, with status 503."""
-
     reader = readers_of(request, services).overview
     try:
         return await _show_current_overview(request, services, reader, view)
@@ -138,11 +136,7 @@ def _list_overview_values(
 
 
 @router.read(WALL_PATH)
-async def show_wall(
-    request: Request,
-    services: ServicesDep,
-    view: FilteredView,
-) -> Response:
+async def show_wall(request: Request, services: ServicesDep, view: FilteredView) -> Response:
     """Show the view. While the store is unavailable it shows what was last known, with status 503."""
     reader = readers_of(request, services).overview
     try:
@@ -196,3 +190,29 @@ def _list_wall_values(services: Services, overview: Overview, view: OverviewView
         "down_since": min((job.since for job in broken if job.since is not None), default=None),
         "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
     }
+
+
+SELECTION_PATH: Final = f"{DASHBOARD_PATH}/selection"
+
+selection_router = ApiRouter(in_schema=False, by_tag=True)
+
+
+@selection_router.read(SELECTION_PATH)
+async def show_selection(request: Request, services: ServicesDep, view: FilteredView) -> Response:
+    """Show the jobs that match, by name; at most as many as an action changes."""
+    overview = await readers_of(request, services).overview.read_overview()
+    selected = select_summaries(overview.summaries, view.criteria, services.clock.now())
+    return await respond(
+        request,
+        services,
+        "editing/selection_page.html",
+        page="overview",
+        jobs=sort_summaries(selected, SortOrder.NAME)[:MAX_SELECTED_JOBS],
+        total=len(selected),
+        count=len(overview.summaries),
+        view=view,
+        criteria=view.criteria,
+        choices=list_choices(overview.summaries),
+        standings=tuple(Standing),
+        selection_path=SELECTION_PATH,
+    )

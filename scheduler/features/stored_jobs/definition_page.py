@@ -27,8 +27,8 @@ from scheduler.api.requests.definition_requests import MAX_DOCUMENT_BYTES, YAML_
 from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
+from scheduler.features.jobs.queries import JobView
 from scheduler.features.jobs.views import describe_definition
-from scheduler.features.overview.job_view import JobView
 from scheduler.features.stored_jobs.drafts import (
     DraftProblem,
     SchedulePreview,
