@@ -37,7 +37,8 @@ _MAX_SIZE = 500
 class Field(Generic[T]):
     """A field of a list: its name in a pipe, the text of an item, and its column on a terminal.
 
-    `column`: None for a field that only a pipe gets. `cell`: what a terminal shows in place of the text.
+    `name`: empty for a field that only a terminal gets. `column`: None for a field that only a pipe gets. `cell`: what
+    a terminal shows in place of the text.
     """
 
     name: str
@@ -77,11 +78,12 @@ def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool
     show_items(listed.items, fields)
 
 
-def show_items(items: Sequence[T], fields: Sequence[Field[T]]) -> None:
-    """Show items as tabs in a pipe, or as a table on a terminal if there are any."""
+def show_items(items: Sequence[T], fields: Sequence[Field[T]], *, is_empty_shown: bool = False) -> None:
+    """Show items as tabs in a pipe, or as a table on a terminal. `is_empty_shown`: a table without rows, too."""
     if not is_terminal():
-        show_tabs([field.name for field in fields], [[field.text(item) for field in fields] for item in items])
-    elif items:
+        piped = [field for field in fields if field.name]
+        show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in items])
+    elif items or is_empty_shown:
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
         show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in items])
 

@@ -1,18 +1,14 @@
-"""Dead letters as the API, the commands and the pages show them, and the request that replays several."""
+"""Dead letters as the API, the commands and the pages show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import ConfigDict, Field
-from pydantic.config import JsonDict, JsonValue
-
-from jobs.definition import NAME_PATTERN
 from jobs.runs import ErrorClass, Trigger
 from scheduler.features.runs.models import AttemptModel
-from scheduler.model_base import Instant, ListModel, Reason, RequestModel, ResponseModel, example_values
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class DeadLetterState(StrEnum):
@@ -81,36 +77,3 @@ class ReplayModel(ResponseModel):
     dead_letters: list[DeadLetterSummary]
     remaining: int
     unknown_jobs: list[str]
-
-
-def _requires_text(name: str, **form: JsonValue) -> JsonDict:
-    return {"required": [name], "properties": {name: {"type": "string", **form}}}
-
-
-class ReplayRequest(RequestModel):
-    """Criteria that a letter must all match: its job, a text in its reason, and its time, from `after` and before
-    `before`.
-
-    At least one criterion is required. `per_second`: runs started per second.
-    """
-
-    # pydantic derives no JSON Schema from a check of several fields. scheduler.operations does the check.
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"job": "checkout-api", "after": "2026-11-28T06:00:00Z", "limit": 100, "dry_run": True}],
-            "anyOf": [
-                _requires_text("job"),
-                _requires_text("reason", pattern=r"\S"),
-                _requires_text("after"),
-                _requires_text("before"),
-            ],
-        }
-    )
-
-    job: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
-    reason: Reason = ""
-    after: Instant | None = None
-    before: Instant | None = None
-    limit: int = Field(default=100, ge=1, le=1000)
-    per_second: float = Field(default=5.0, gt=0, le=100)
-    dry_run: bool = False

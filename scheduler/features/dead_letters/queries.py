@@ -15,7 +15,6 @@ from scheduler.features.dead_letters.models import (
 )
 from scheduler.features.runs.models import AttemptModel
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Principal
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 
@@ -83,7 +82,9 @@ class DeadLetterQueries(Query):
         return DeadLetterList(dead_letters=selected, continuation=continuation)
 
     async def find(self, letter_id: str, principal: Principal) -> DeadLetterDetail | None:
-        """Return a letter in any state, its definition as the principal may see it; None if there is none."""
+        """Return a letter in any state, its definition as the principal may see it; None if no letter has this id."""
+        from scheduler.identity.literals import show_definition  # which imports the models of jobs: lists do without
+
         letter = show_letter(await self._letters.find(letter_id), self._catalog)
         if letter is None:
             return None

@@ -6,18 +6,55 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Path, Response
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict, JsonValue
 
+from jobs.definition import NAME_PATTERN
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import POLL_RETRY_AFTER, ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
-from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel, ReplayRequest
+from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.dead_letters.service import LetterFilter
 from scheduler.features.runs.models import RunModel
+from scheduler.model_base import Instant, Reason, RequestModel
 
 router = ApiRouter("dead letters", by_tag=True)
 
 LetterId = Annotated[
     str, Path(max_length=100, description="The dead letter's id", examples=["20261128T090000.000Z.5f2c1d9b04aa"])
 ]
+
+
+def _requires_text(name: str, **form: JsonValue) -> JsonDict:
+    return {"required": [name], "properties": {name: {"type": "string", **form}}}
+
+
+class ReplayRequest(RequestModel):
+    """Criteria that a letter must all match: its job, a text in its reason, and its time, from `after` and before
+    `before`.
+
+    At least one criterion is required. `per_second`: runs started per second.
+    """
+
+    # pydantic derives no JSON Schema from a check of several fields. scheduler.operations does the check.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"job": "checkout-api", "after": "2026-11-28T06:00:00Z", "limit": 100, "dry_run": True}],
+            "anyOf": [
+                _requires_text("job"),
+                _requires_text("reason", pattern=r"\S"),
+                _requires_text("after"),
+                _requires_text("before"),
+            ],
+        }
+    )
+
+    job: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    reason: Reason = ""
+    after: Instant | None = None
+    before: Instant | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    per_second: float = Field(default=5.0, gt=0, le=100)
+    dry_run: bool = False
 
 
 @router.read("/api/dead-letters")

@@ -56,6 +56,8 @@ class LetterFilter:
 
 
 class DeadLetterReplayer(Operation):
+    """Replays dead letters, one or those that match a filter, and discards them."""
+
     def __init__(
         self,
         catalog: Catalog,

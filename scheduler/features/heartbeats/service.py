@@ -50,6 +50,8 @@ class TokensUnavailable(Exception):
 
 
 class PingTokens(Operation):
+    """Finds the jobs of a token by its hash, and reads the tokens again when they may have changed."""
+
     def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock, bindings: Bindings = UNRESTRICTED) -> None:
         self._catalog = catalog
         self._secrets = secrets
@@ -196,6 +198,8 @@ class _PingMinute:
 
 
 class PingReceiver(Operation):
+    """Stores the pings of a token, and starts a run if one changes the state of the heartbeat."""
+
     def __init__(
         self,
         catalog: Catalog,

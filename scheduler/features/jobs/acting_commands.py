@@ -10,7 +10,7 @@ import typer
 
 from jobs.formats.counts import format_count
 from scheduler.cli.listing import show_model
-from scheduler.cli.output import EXIT_FAILED, fail, print_note
+from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -79,7 +79,7 @@ def pause(
 
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
-    from scheduler.cli.context import run_operation, show_job
+    from scheduler.cli.context import run_operation
     from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, datetime]:
@@ -89,7 +89,7 @@ def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason
 
     view, now = run_operation("pause", work, job=job)
     assert view.pause is not None
-    show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
+    _show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
     if view.entry.job.schedule is None:
         print_note(f"{job} has no schedule: a pause does not skip requested runs")
     elif not view.entry.job.enabled:
@@ -148,7 +148,7 @@ def resume(
 
 
 def _resume_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.context import run_operation, show_job
+    from scheduler.cli.context import run_operation
     from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:
@@ -156,7 +156,17 @@ def _resume_job(job: str, as_json: bool) -> None:
         return await program.queries.view_job(job), was_paused
 
     view, was_paused = run_operation("resume", work, job=job)
-    show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
+    _show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
+
+
+def _show_job(view: JobView, sentence: str, as_json: bool) -> None:
+    """Print the sentence, or the job as JSON."""
+    if as_json:
+        from scheduler.features.jobs.views import summarize_job
+
+        show_model(summarize_job(view))
+    else:
+        print(escape_controls(sentence))
 
 
 _FromOption = Annotated[

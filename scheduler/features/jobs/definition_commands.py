@@ -12,17 +12,15 @@ import typer
 
 from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, show_items
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     Cell,
     Column,
-    is_terminal,
     print_error,
     print_note,
     print_warning,
     show_json,
-    show_table,
-    show_tabs,
 )
 from scheduler.cli.times import describe_no_next, format_instant
 
@@ -182,16 +180,8 @@ def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, v
 
         document = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
         print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
-    elif is_terminal():
-        columns = (
-            Column("job", "bold"),
-            Column("schedule", no_wrap=False, min_width=16),
-            Column("check", no_wrap=False, is_optional=True),
-            Column("next run"),
-        )
-        show_table(columns, (_cells(job, now) for job in jobs))
     else:
-        show_tabs(_FIELDS, (_fields(job, now) for job in jobs))
+        show_items(jobs, _list_fields(now), is_empty_shown=True)
     if not as_json:
         _show_warnings(warnings)
     counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
@@ -201,16 +191,26 @@ def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, v
 _MAX_CELL = 160
 """Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
 
-_FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
-
-def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
+def _list_fields(now: datetime) -> Sequence[Field[JobDefinition]]:
     from jobs.definition.dependencies import format_dependencies
 
-    at = _next(job, now)
-    next_at = format_iso_instant(at, precise=True) if at is not None else ""
-    schedule = job.schedule.text if job.schedule is not None else ""
-    return job.name, schedule, _check(job), next_at, format_dependencies(job.depends_on)
+    def format_next(job: JobDefinition) -> str:
+        at = _next(job, now)
+        return "" if at is None else format_iso_instant(at, precise=True)
+
+    return (
+        Field("name", lambda job: job.name, Column("job", "bold")),
+        Field(
+            "schedule",
+            lambda job: job.schedule.text if job.schedule is not None else "",
+            Column("schedule", no_wrap=False, min_width=16),
+            _describe_schedule,
+        ),
+        Field("check", _check, Column("check", no_wrap=False, is_optional=True)),
+        Field("next_at", format_next, Column("next run"), lambda job: _describe_next(job, now)),
+        Field("depends_on", lambda job: format_dependencies(job.depends_on)),
+    )
 
 
 def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
@@ -226,18 +226,16 @@ def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
     }
 
 
-def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
-    at = _next(job, now)
+def _describe_schedule(job: JobDefinition) -> str:
+    text = job.runs_when or "-"
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
+
+
+def _describe_next(job: JobDefinition, now: datetime) -> Cell:
     if not job.enabled:
-        next_run: Cell = "disabled", "yellow"
-    elif at is None:
-        next_run = describe_no_next(job), "dim"
-    else:
-        next_run = format_instant(at, now), "cyan"
-    when_text = job.runs_when or "-"
-    if len(when_text) > _MAX_CELL:
-        when_text = when_text[: _MAX_CELL - 1] + "…"
-    return job.name, when_text, _check(job), next_run
+        return "disabled", "yellow"
+    at = _next(job, now)
+    return (describe_no_next(job), "dim") if at is None else (format_instant(at, now), "cyan")
 
 
 def _check(job: JobDefinition) -> str:

@@ -259,7 +259,7 @@ class SelectionRequest(RequestModel):
     continuation: Annotated[str | None, Field(max_length=500)] = None
 
     def parse(self) -> SelectedJobs:
-        """Raises InvalidRequest: a filter is invalid."""
+        """Return the selection. Raises InvalidRequest: a filter is invalid."""
         try:
             selection = parse_selection(
                 names=self.names, kinds=self.kinds, tags=self.tags, states=self.states, outcomes=self.outcomes

@@ -44,6 +44,8 @@ _log = logging.getLogger("scheduler.pauses")
 
 
 class JobPauser(Operation):
+    """Pauses and resumes single jobs, and records the state that they enter by it."""
+
     def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail, states: StateTracker) -> None:
         self._catalog = catalog
         self._pauses = pauses
@@ -143,6 +145,8 @@ class BackfillResult:
 
 
 class Backfiller(Operation):
+    """Queues runs for due instants of the past that have not run."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -309,6 +313,8 @@ _MAX_CONCURRENT = 4
 
 
 class DefinitionTester(Operation):
+    """Runs the check of a definition that is not saved."""
+
     def __init__(
         self,
         runner: Runner,

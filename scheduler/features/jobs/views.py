@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.targets import describe_target
 from scheduler.catalog.catalog import UnknownJob
@@ -16,12 +16,14 @@ from scheduler.features.jobs.models import (
     PauseModel,
 )
 from scheduler.features.jobs.queries import JobView
-from scheduler.features.jobs.service import BackfillResult
 from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.queries import view_problem
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller, Principal
-from scheduler.services import Services
+
+if TYPE_CHECKING:
+    from scheduler.features.jobs.service import BackfillResult
+    from scheduler.services import Services
 
 MAX_UPCOMING = 10
 """Due instants in the details of a job."""

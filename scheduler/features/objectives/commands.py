@@ -22,18 +22,13 @@ from jobs.objectives import (
     format_percent,
     format_target,
 )
-from scheduler.cli.listing import show_model
-from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_table, show_tabs
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
 
 if TYPE_CHECKING:
     from jobs.incidents.downtime import ExcludedTime
     from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
 
-_LIST_COLUMNS = ("objective", "status", "attained", "target", "window", "budget left", "burn rate", "exhausted in")
-_LIST_FIELDS = (
-    *("objective", "status", "attained", "target", "window", "remaining_ratio", "burn_rate"),
-    *("exhausted_in_seconds", "scope"),
-)
 _NEED = (BudgetStatus.EXHAUSTED, BudgetStatus.BURNING, BudgetStatus.NO_DATA, BudgetStatus.OK)
 _MAX_SHOWN = 20
 
@@ -48,33 +43,42 @@ def _order_by_need(states: Iterable[ObjectiveState]) -> Sequence[ObjectiveState]
     return sorted(states, key=need)
 
 
-def _list_cells(state: ObjectiveState) -> tuple[str, ...]:
-    budget, time_left = state.budget, state.time_left
-    return (
-        state.objective.name,
-        state.status.replace("_", " "),
-        "-" if budget.attained is None else format_percent(budget.attained),
-        format_target(budget.target),
-        state.objective.definition.window,
-        "-" if budget.remaining_ratio is None else f"{budget.remaining_ratio:.0%}",
-        "-" if state.present_burn_rate is None else f"{state.present_burn_rate:.2f}",
-        "-" if time_left is None else describe_span(round(time_left.total_seconds())),
-    )
-
-
-def _list_values(state: ObjectiveState) -> tuple[str, ...]:
-    budget, time_left = state.budget, state.time_left
-    return (
-        state.objective.name,
-        state.status,
-        _number(budget.attained),
-        f"{budget.target:g}",
-        state.objective.definition.window,
-        _number(budget.remaining_ratio),
-        _number(state.present_burn_rate),
-        _number(None if time_left is None else time_left.total_seconds()),
-        state.objective.scope,
-    )
+_FIELDS: tuple[Field[ObjectiveState], ...] = (
+    Field("objective", lambda state: state.objective.name, Column("objective")),
+    Field("status", lambda state: state.status, Column("status"), lambda state: state.status.replace("_", " ")),
+    Field(
+        "attained",
+        lambda state: _number(state.budget.attained),
+        Column("attained"),
+        lambda state: "-" if state.budget.attained is None else format_percent(state.budget.attained),
+    ),
+    Field(
+        "target",
+        lambda state: f"{state.budget.target:g}",
+        Column("target"),
+        lambda state: format_target(state.budget.target),
+    ),
+    Field("window", lambda state: state.objective.definition.window, Column("window")),
+    Field(
+        "remaining_ratio",
+        lambda state: _number(state.budget.remaining_ratio),
+        Column("budget left"),
+        lambda state: "-" if state.budget.remaining_ratio is None else f"{state.budget.remaining_ratio:.0%}",
+    ),
+    Field(
+        "burn_rate",
+        lambda state: _number(state.present_burn_rate),
+        Column("burn rate"),
+        lambda state: "-" if state.present_burn_rate is None else f"{state.present_burn_rate:.2f}",
+    ),
+    Field(
+        "exhausted_in_seconds",
+        lambda state: _number(None if state.time_left is None else state.time_left.total_seconds()),
+        Column("exhausted in"),
+        lambda state: "-" if state.time_left is None else describe_span(round(state.time_left.total_seconds())),
+    ),
+    Field("scope", lambda state: state.objective.scope),
+)
 
 
 def _describe_state(state: ObjectiveState) -> Iterator[str]:
@@ -215,10 +219,7 @@ def list_objectives(as_json: JsonOption = False) -> None:
         show_model(view_states(states, None))
         return
     ordered = _order_by_need(states)
-    if is_terminal():
-        show_table([Column(name) for name in _LIST_COLUMNS], map(_list_cells, ordered))
-    else:
-        show_tabs(_LIST_FIELDS, map(_list_values, ordered))
+    show_items(ordered, _FIELDS, is_empty_shown=True)
     if not ordered:
         print_note("no job has slo, and no job file has a section objectives: see docs/objectives.md")
     if continuation:

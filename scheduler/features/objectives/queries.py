@@ -243,7 +243,10 @@ class ObjectiveReader(Query):
         return await self._read(objective, BURN_WINDOWS)
 
     async def read_statement(self, name: str, month: str, within: Span) -> ObjectiveStatement:
-        """`within`: the month in UTC, which has started. Raises NotFound."""
+        """Return what an objective attained in a month.
+
+        `within`: the month in UTC, which has started. Raises NotFound.
+        """
         objective, now = self._find(name), self._clock.now()
         since, end = within.begin, within.end
         until = min(end, now)
@@ -305,7 +308,7 @@ def build_objective_reader(
     rollup_age: float,
     run_age: float,
 ) -> ObjectiveReader:
-    """`rollup_age`, `run_age`: retention in seconds."""
+    """Create the reader over these repositories. `rollup_age`, `run_age`: retention in seconds."""
     exclusions = ExclusionReader(catalog, stored.incident_log, stored.requested_windows)
     measurer = ObjectiveMeasurer(catalog, runs, downtimes, exclusions)
     return ObjectiveReader(catalog, runs, measurer, clock, rollup_age, run_age)

@@ -159,10 +159,7 @@ def downtime(
     down = (_Row(span.begin, span.end, "", span.incidents) for span in downtime.spans)
     excluded = (_Row(time.begin, time.end, _describe_reason(time)) for time in downtime.exclusions)
     rows = sorted((*down, *excluded))
-    if is_terminal() and not rows:
-        show_table([field.column for field in _DOWNTIME_FIELDS if field.column], ())
-    else:
-        show_items(rows, _DOWNTIME_FIELDS)
+    show_items(rows, _DOWNTIME_FIELDS, is_empty_shown=True)
     print_note(_summarize(measured))
 
 

@@ -287,7 +287,7 @@ class StoredJobLimits:
     per_tag: int = 1000
 
     def refuse_growth(self, before: Mapping[str, StoredJob], after: Mapping[str, StoredJob], caller: Caller) -> None:
-        """Raises Conflict: the change adds jobs beyond a limit."""
+        """Compare the numbers of jobs before and after a change. Raises Conflict: it adds jobs beyond a limit."""
         tags = caller.principal.tags
         old, new = _count_by_tag(before.values(), tags), _count_by_tag(after.values(), tags)
         for tag, count in new.items():

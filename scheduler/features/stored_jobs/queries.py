@@ -127,6 +127,8 @@ class FieldChange:
 
 
 class StoredJobQueries(Query):
+    """Reads declared jobs, their versions and their sets, as far as they exist for the caller."""
+
     def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
         self._composer = composer
         self._stored = stored

@@ -53,7 +53,10 @@ def compare_set(
     caller: Caller,
     past: Container[str],
 ) -> SetDifferences:
-    """`past`: names whose past belongs to jobs that do not exist for the caller."""
+    """Return what a desired set would change.
+
+    `past`: names whose past belongs to jobs that do not exist for the caller.
+    """
     differences = SetDifferences()
     for name, definition in written.definitions.items():
         if name in past or is_used_by_others(sources, name, caller):
