@@ -36,7 +36,7 @@ class ResponseModel(BaseModel):
     model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
 
     @classmethod
-    def from_object(cls, source: object, **members: object) -> Self:
+    def from_object(cls, source: object, /, **members: object) -> Self:
         """Return the model with these members; each other one is the attribute of `source` of the same name."""
         return cls(
             **{name: members.get(name) if name in members else getattr(source, name) for name in cls.model_fields}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scheduler.features.changes.queries import ChangeQueries
     from scheduler.features.channels.queries import ChannelQueries
     from scheduler.features.circuits.queries import CircuitQueries
+    from scheduler.features.dead_letters.queries import DeadLetterQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
     from scheduler.features.incidents.queries import IncidentQueries
     from scheduler.features.incidents.report import IncidentReportReader
@@ -173,8 +174,13 @@ class Services:
     def queries(self) -> JobAndRunQueries:
         from scheduler.features.jobs.queries import JobAndRunQueries
 
-        dead_letters, states_of = self.repositories.dead_letters, self.states.states_of
-        return JobAndRunQueries(self.catalog, self.runs, self.pauses, dead_letters, self.clock, states_of)
+        return JobAndRunQueries(self.catalog, self.runs, self.pauses, self.clock, self.states.states_of)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterQueries:
+        from scheduler.features.dead_letters.queries import DeadLetterQueries
+
+        return DeadLetterQueries(self.catalog, self.repositories.dead_letters)
 
     @cached_property
     def overview(self) -> OverviewQueries:

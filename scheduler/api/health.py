@@ -12,8 +12,7 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from scheduler.catalog.catalog import JobSnapshot
-from scheduler.health import HealthReport, HealthStatus, PartHealth
+from scheduler.health import HealthStatus, PartHealth
 from scheduler.identity.principal import Principal
 from scheduler.model_base import RETRY_AFTER, ResponseModel, example_values
 from scheduler.services import Services
@@ -37,10 +36,6 @@ class JobSetModel(ResponseModel):
     loaded_at: datetime
     count: int
 
-    @classmethod
-    def from_snapshot(cls, view: JobSnapshot) -> JobSetModel:
-        return cls(generation=view.digest, loaded_at=view.loaded_at, count=len(view))
-
 
 class HealthModel(ResponseModel):
     """The health of the scheduler itself. `status` is the worst status of its parts."""
@@ -52,20 +47,6 @@ class HealthModel(ResponseModel):
     version: str
     jobs: JobSetModel
     parts: list[PartModel]
-
-    @classmethod
-    def from_report(
-        cls, report: HealthReport, jobs: JobSnapshot, *, environment: str, version: str, with_messages: bool = True
-    ) -> HealthModel:
-        """Create the model. `with_messages`: include the message of each part."""
-        parts = [
-            PartModel(
-                name=part.name, status=part.status, message=part.message if with_messages else _message_withheld(part)
-            )
-            for part in report.parts
-        ]
-        in_force = JobSetModel.from_snapshot(jobs)
-        return cls(status=report.status, environment=environment, version=version, jobs=in_force, parts=parts)
 
 
 def _message_withheld(part: PartHealth) -> str:
@@ -92,9 +73,16 @@ async def create_health_response(
 ) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
     """Return the model, the status and the headers. `with_messages`: include the message of each part."""
     report = await services.health.report()
-    in_force = services.queries.current_jobs()
-    model = HealthModel.from_report(
-        report, in_force, environment=services.environment, version=services.version, with_messages=with_messages
+    jobs = services.queries.current_jobs()
+    model = HealthModel(
+        status=report.status,
+        environment=services.environment,
+        version=services.version,
+        jobs=JobSetModel(generation=jobs.digest, loaded_at=jobs.loaded_at, count=len(jobs)),
+        parts=[
+            PartModel.from_object(part, message=part.message if with_messages else _message_withheld(part))
+            for part in report.parts
+        ],
     )
     if report.is_ready:
         return model, HTTPStatus.OK, {}

@@ -18,13 +18,11 @@ from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
     create_console,
-    escape_controls,
     fail,
     is_terminal,
     print_error,
     print_note,
     print_warning,
-    show_json,
 )
 from scheduler.cli.registry import Needs, find_needs
 
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
-    from scheduler.features.overview.job_view import JobView
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -276,13 +273,3 @@ def quiet_run_log() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-def show_job(view: JobView, sentence: str, as_json: bool) -> None:
-    """The sentence, or the job as JSON."""
-    if as_json:
-        from scheduler.features.jobs.models import JobSummary
-
-        show_json(JobSummary.from_view(view).model_dump_json(indent=2))
-        return
-    print(escape_controls(sentence))

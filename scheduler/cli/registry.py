@@ -80,7 +80,7 @@ COMMANDS = {
     "pause": CommandEntry("scheduler.features.jobs.acting_commands", "pause", Needs.USABLE),
     "resume": CommandEntry("scheduler.features.jobs.acting_commands", "resume", Needs.USABLE),
     "plan": CommandEntry("scheduler.features.stored_jobs.plan_commands", "plan", Needs.EVERYTHING),
-    "apply": CommandEntry("scheduler.features.stored_jobs.apply_commands", "apply", Needs.EVERYTHING),
+    "apply": CommandEntry("scheduler.features.stored_jobs.commands", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("scheduler.features.delivery.commands", "drift", Needs.EVERYTHING),
     "test": CommandEntry("scheduler.features.trials.commands", "run_job_tests", Needs.NOTHING),
     "gate": CommandEntry("scheduler.features.gate.commands", "gate", Needs.EVERYTHING),

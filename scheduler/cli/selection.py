@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from scheduler.cli.output import (
-    EXIT_FAILED,
-    Cell,
-    Column,
-    fail,
-    is_terminal,
-    print_note,
-    show_json,
-    show_table,
-    show_tabs,
-)
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
 
 if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
@@ -33,8 +24,9 @@ if TYPE_CHECKING:
     from jobs.problems import Problem
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
+    from scheduler.features.jobs.models import ActionReportModel, JobResultModel
     from scheduler.features.jobs.selected_jobs import SelectedJobActions, SelectedJobs
-    from scheduler.features.jobs.selection import ActionReport, JobResult, JobSelection
+    from scheduler.features.jobs.selection import JobSelection
     from scheduler.stores.runs.repository import RunRecord
 
 JobsArgument = Annotated[
@@ -114,10 +106,20 @@ def parse_selection_options(
         fail(f"{name_option if error.filter == 'name' else f'--{error.filter}'}: {error}")
 
 
-Act = Callable[["SelectedJobActions", "SelectedJobs"], Awaitable["ActionReport"]]
+Act = Callable[["SelectedJobActions", "SelectedJobs"], Awaitable["ActionReportModel"]]
 
-_FIELDS = ("job", "result", "code", "message")
 _STYLES = {"done": "green", "refused": "yellow", "failed": "bold red"}
+_FIELDS: tuple[Field[JobResultModel], ...] = (
+    Field("job", lambda result: result.job, Column("job", "bold")),
+    Field(
+        "result",
+        lambda result: result.result,
+        Column("result"),
+        lambda result: (result.result, _STYLES.get(result.result, "dim")),
+    ),
+    Field("code", lambda result: result.code or ""),
+    Field("message", lambda result: result.message or "", Column("reason", no_wrap=False, is_optional=True)),
+)
 
 
 def act_on_selection(command: str, options: SelectionOptions, as_json: bool, act: Act) -> None:
@@ -130,18 +132,18 @@ def act_on_selection(command: str, options: SelectionOptions, as_json: bool, act
     _exit_if_refused(results)
 
 
-async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Sequence[JobResult]:
+async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Sequence[JobResultModel]:
     """Apply the action to all pages of the selection."""
     from dataclasses import replace
 
+    from scheduler.features.jobs.models import ActionResult
     from scheduler.features.jobs.selected_jobs import SelectedJobActions
-    from scheduler.features.jobs.selection import ActionResult
 
     actions = SelectedJobActions(program.queries, program.circuits, program.operations)
-    results: list[JobResult] = []
+    results: list[JobResultModel] = []
     while True:
         report = await act(actions, jobs)
-        results += report.results
+        results += report.jobs
         has_failed = bool(results) and results[-1].result is ActionResult.FAILED
         if report.continuation is None or has_failed:
             return results
@@ -167,7 +169,7 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
     _exit_if_refused(results)
 
 
-async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResult], Sequence[RunRecord]]:
+async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResultModel], Sequence[RunRecord]]:
     from scheduler.cli.context import wait_for_runs
     from scheduler.identity.principal import command_caller
 
@@ -186,36 +188,27 @@ def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:
         from scheduler.features.runs.models import RunList, RunModel
 
         runs = [RunModel.from_record(record) for record in records]
-        show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
+        show_model(RunList(runs=runs, continuation=None))
     else:
         show_runs(records)
 
 
-def show_results(results: Sequence[JobResult], jobs: SelectedJobs, as_json: bool) -> None:
+def show_results(results: Sequence[JobResultModel], jobs: SelectedJobs, as_json: bool) -> None:
     """Print a line for each job. The command ends with 1 without any."""
     if as_json:
         from scheduler.features.jobs.models import ActionReportModel
-        from scheduler.features.jobs.selection import ActionReport
 
-        model = ActionReportModel.from_report(ActionReport(tuple(results), None), dry_run=jobs.dry_run)
-        show_json(model.model_dump_json(indent=2))
-    elif results and is_terminal():
-        columns = (Column("job", "bold"), Column("result"), Column("reason", no_wrap=False, is_optional=True))
-        show_table(columns, [_cells(result) for result in results])
+        show_model(ActionReportModel(dry_run=jobs.dry_run, jobs=list(results), continuation=None))
     elif results:
-        show_tabs(_FIELDS, [(result.job, result.result, result.code, result.message) for result in results])
+        show_items(results, _FIELDS)
     if not results:
         fail(f"no job matches {jobs.selection}" if str(jobs.selection) else "there are no jobs", EXIT_FAILED)
 
 
-def _exit_if_refused(results: Sequence[JobResult]) -> None:
+def _exit_if_refused(results: Sequence[JobResultModel]) -> None:
     """End the command with 1 if the action was not applied to every job."""
     if any(result.result in ("refused", "failed") for result in results):
         raise typer.Exit(EXIT_FAILED)
-
-
-def _cells(result: JobResult) -> tuple[Cell, ...]:
-    return result.job, (result.result, _STYLES.get(result.result, "dim")), result.message
 
 
 def require_job(configuration: Configuration, name: str, note: str = "") -> JobDefinition:

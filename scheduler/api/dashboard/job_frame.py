@@ -18,7 +18,7 @@ from jobs.incidents.values import Incident
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import job_page_path
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobView
 from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_month
 from scheduler.services import Services
 

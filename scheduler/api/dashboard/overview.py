@@ -22,8 +22,8 @@ from scheduler.api.routing import parse_choice
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.features.circuits.queries import CircuitView
-from scheduler.features.heartbeats.queries import HeartbeatView
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.jobs.queries import JobView
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import (
     OWNER_TAG,
@@ -222,7 +222,7 @@ class JobRow:
 
     view: JobView
     timeline: JobTimeline
-    heartbeat: HeartbeatView | None
+    heartbeat: HeartbeatModel | None
     circuit: CircuitView | None
 
 
@@ -316,12 +316,12 @@ class OverviewReader:
             rows[name] = JobRow(each, timelines[name], heartbeats.get(name), circuits.get(name))
         return rows
 
-    async def _read_heartbeats(self, views: Sequence[JobView]) -> Mapping[str, HeartbeatView]:
+    async def _read_heartbeats(self, views: Sequence[JobView]) -> Mapping[str, HeartbeatModel]:
         names = [view.entry.job.name for view in views if view.entry.job.check.kind == "heartbeat"]
         found = await asyncio.gather(*map(self._find_heartbeat, names))
         return {name: view for name, view in zip(names, found, strict=True) if view is not None}
 
-    async def _find_heartbeat(self, name: str) -> HeartbeatView | None:
+    async def _find_heartbeat(self, name: str) -> HeartbeatModel | None:
         try:
             return await self._heartbeats.view_heartbeat(name)
         except (UnknownJob, OperationError):

@@ -19,7 +19,6 @@ from scheduler.features.health import page as health_page
 from scheduler.features.incidents import page as incidents_page
 from scheduler.features.jobs import job_page, plan_page
 from scheduler.features.overview import page as overview_page
-from scheduler.features.overview import selection_page
 from scheduler.features.runs import run_page, runs_page
 from scheduler.features.secrets import page as secrets_page
 from scheduler.features.stored_jobs import definition_page
@@ -35,7 +34,7 @@ PAGE_ROUTERS: Final = (
     definition_page.editor_router,
     definition_page.drafts_router,
     backtest_routes.router,
-    selection_page.router,
+    overview_page.selection_router,
     incidents_page.router,
     runs_page.router,
     schedule_page.router,

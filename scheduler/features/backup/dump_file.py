@@ -74,7 +74,7 @@ class DumpHeader:
 
     @staticmethod
     def from_fields(fields: Mapping[str, Any]) -> DumpHeader:
-        """Raises LineDamaged."""
+        """Return the header of the first line. Raises LineDamaged."""
         try:
             return DumpHeader(
                 program=str(fields["program"]),
@@ -109,7 +109,7 @@ class DumpTrailer:
 
     @staticmethod
     def from_fields(fields: Mapping[str, Any]) -> DumpTrailer:
-        """Raises LineDamaged."""
+        """Return the trailer of the last line. Raises LineDamaged."""
         try:
             tables = {
                 str(name): TableDigest.from_text(_parse_number(table, "rows"), table["content"])

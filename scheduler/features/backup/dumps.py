@@ -110,17 +110,17 @@ class DumpReader:
 
     def read_page(self) -> TablePage | None:
         """Return the next rows; None after the last one, when the whole file is verified."""
-        found = self._held or self._read_row()
-        if found is None:
+        table_row = self._held or self._read_row()
+        if table_row is None:
             return None
-        table, row = found
+        table, row = table_row
         rows = [row]
         self._held = None
-        while len(rows) < PAGE_ROWS and (found := self._read_row()) is not None:
-            if found[0] != table:
-                self._held = found
+        while len(rows) < PAGE_ROWS and (table_row := self._read_row()) is not None:
+            if table_row[0] != table:
+                self._held = table_row
                 break
-            rows.append(found[1])
+            rows.append(table_row[1])
         return table, rows
 
     def close(self) -> None:
@@ -203,9 +203,9 @@ class DumpReader:
             raise self._lines.damaged(str(error)) from None
 
 
-def _describe_newer(what: str, found: int, known: int, fields: Mapping[str, Any]) -> str:
+def _describe_newer(what: str, value: int, maximum: int, fields: Mapping[str, Any]) -> str:
     return (
-        f"the backup has {what} {make_printable(str(found), 40)}, this program knows {known} at most: "
+        f"the backup has {what} {make_printable(str(value), 40)}, this program knows {maximum} at most: "
         f"restore it with version {make_printable(str(fields.get('program')), 40)} or a newer one"
     )
 

@@ -61,11 +61,11 @@ async def restore_dump(
     return RestoreResult(rows, await target.commit(header.schema), skipped, active)
 
 
-async def _find_keys(pages: AsyncIterator[TablePage], found: list[ApiKey]) -> AsyncIterator[TablePage]:
-    """Yield the pages, and add the API keys that they contain to `found`."""
+async def _find_keys(pages: AsyncIterator[TablePage], keys: list[ApiKey]) -> AsyncIterator[TablePage]:
+    """Yield the pages, and add the API keys that they contain to `keys`."""
     async for table, rows in pages:
         if table == API_KEYS_TABLE:
-            found += decode_keys(rows)
+            keys += decode_keys(rows)
         yield table, rows
 
 

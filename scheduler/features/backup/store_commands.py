@@ -118,7 +118,7 @@ class StoreReport:
 
 
 async def report_store(scan: StoreScan) -> StoreReport:
-    """Raises StoreError."""
+    """Return what `store check` shows. Raises StoreError."""
     from scheduler.stores.rows import READER_SCHEMA, ROW_SCHEMA, find_unfinished_restore
 
     schema = await scan.read_schema()

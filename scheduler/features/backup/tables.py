@@ -125,14 +125,14 @@ async def _read_after_head(scan: StoreScan, table: str) -> AsyncIterator[Sequenc
 def find_omitted_tables(existing: Mapping[str, int | None]) -> dict[str, str]:
     """Return the tables of the store that a backup does not contain, and why."""
     unknown = "this program does not know it: a newer one has written it, or it is another deployment's"
-    found = {}
+    omitted = {}
     for table in sorted(existing):
         stored = STORED_TABLES.get(table)
         if stored is None:
-            found[table] = unknown
+            omitted[table] = unknown
         elif stored.omitted:
-            found[table] = stored.omitted
-    return found
+            omitted[table] = stored.omitted
+    return omitted
 
 
 _BYTES: Final = 32
@@ -164,12 +164,12 @@ class TableDigest:
         return TableDigest(rows, int(text, 16))
 
 
-def find_differences(expected: Mapping[str, TableDigest], found: Mapping[str, TableDigest]) -> list[str]:
+def find_differences(expected: Mapping[str, TableDigest], restored: Mapping[str, TableDigest]) -> list[str]:
     """Return a sentence for each table that differs."""
     nothing = TableDigest()
     sentences = []
-    for table in sorted({*expected, *found}):
-        before, after = expected.get(table, nothing), found.get(table, nothing)
+    for table in sorted({*expected, *restored}):
+        before, after = expected.get(table, nothing), restored.get(table, nothing)
         if before.rows != after.rows:
             sentences.append(f"{table}: expected {format_count(before.rows, 'row')}, found {after.rows}")
         elif before.total != after.total:

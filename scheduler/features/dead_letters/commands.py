@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,93 +18,58 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, act, read_newest, show_items, show_list, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.features.dead_letters.service import LetterFilter, ReplayResult
-    from scheduler.stores.dead_letters import DeadLetter
+    from scheduler.features.dead_letters.models import (
+        DeadLetterDetail,
+        DeadLetterList,
+        DeadLetterSummary,
+        ReplayModel,
+    )
+    from scheduler.features.dead_letters.service import LetterFilter
     from scheduler.stores.runs.repository import RunRecord
 
-_PAGE = 500
-LISTING_HINT = "`dead-letters list` lists all dead letters"
-_FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
+_LISTING_HINT = "`dead-letters list` lists all dead letters"
+_FIELDS: tuple[Field[DeadLetterSummary], ...] = (
+    Field("id", lambda letter: letter.id, Column("id", "bold")),
+    Field(
+        "at",
+        lambda letter: format_iso_instant(letter.at, precise=True),
+        Column("at", is_optional=True),
+        lambda letter: format_local(letter.at),
+    ),
+    Field("job", lambda letter: letter.job or "", Column("job"), lambda letter: letter.job or "-"),
+    Field("attempts", lambda letter: str(letter.attempt_count), Column("attempts", align_right=True, is_optional=True)),
+    Field("error", lambda letter: letter.error or ""),
+    Field("state", lambda letter: letter.state, Column("state")),
+    Field("replayed_by", lambda letter: letter.replayed_by or ""),
+    Field("reason", lambda letter: letter.reason, Column("reason", no_wrap=False, min_width=20)),
+)
 
 
-async def read_letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
-    letters: list[DeadLetter] = []
-    continuation: str | None = ""
-    while continuation is not None and len(letters) < limit:
-        page_size = min(_PAGE, limit - len(letters))
-        page = await program.queries.list_dead_letters(job=job, limit=page_size, continuation=continuation)
-        letters += page.letters
-        continuation = page.continuation
-    return letters
-
-
-def show_letters(letters: Sequence[DeadLetter]) -> None:
-    if not is_terminal():
-        show_tabs(_FIELDS, map(_fields, letters))
-    elif letters:
-        columns = (
-            Column("id", "bold"),
-            Column("at", is_optional=True),
-            Column("job"),
-            Column("attempts", align_right=True, is_optional=True),
-            Column("state"),
-            Column("reason", no_wrap=False, min_width=20),
-        )
-        show_table(columns, map(_cells, letters))
-
-
-def _cells(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.features.dead_letters.models import replay_state
-
-    return (
-        letter.id,
-        format_local(letter.at),
-        letter.job or "-",
-        str(letter.attempts),
-        replay_state(letter),
-        letter.reason,
-    )
-
-
-def _fields(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.features.dead_letters.models import replay_state
-
-    replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
-    head = (
-        letter.id,
-        format_iso_instant(letter.at, precise=True),
-        letter.job or "",
-        str(letter.attempts),
-        letter.error or "",
-    )
-    return *head, replay_state(letter), replayed_by, letter.reason
-
-
-def show_letter_details(letter: DeadLetter) -> None:
-    """Key and value a line, then values of several lines."""
+def _show_details(letter: DeadLetterDetail) -> None:
+    """Print key and value a line, then values of several lines."""
     import json
 
-    known: list[tuple[str, str | datetime | None]] = [
-        ("id", letter.id),
-        ("at", letter.at),
-        ("job", letter.job),
-        ("run", letter.ticket.id if letter.ticket else None),
-        ("reason", letter.reason),
-        ("error", letter.error),
-        ("replayed by", letter.replay.ticket.id if letter.replay else None),
-        ("message", letter.message or None),
-    ]
-    for name, value in known:
+    values: dict[str, str | None] = {
+        "id": letter.id,
+        "at": format_iso_instant(letter.at, precise=True),
+        "job": letter.job,
+        "run": letter.run_id,
+        "reason": letter.reason,
+        "error": letter.error,
+        "replayed by": letter.replayed_by,
+        "message": letter.message or None,
+    }
+    for name, value in values.items():
         if value is not None:
-            print(
-                f"{name}: "
-                f"{escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
-            )
-    for attempt in letter.tried:
+            print(f"{name}: {escape_controls(value)}")
+    for attempt in letter.attempts:
         print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))
     if letter.definition is not None:
         print(f"definition: {json.dumps(letter.definition, ensure_ascii=True)}")
@@ -147,18 +110,11 @@ def list_letters(
     from scheduler.cli.context import load_for_command, run_without_jobs
     from scheduler.cli.selection import require_job
 
-    letters = run_without_jobs("dead-letters list", lambda program: read_letters(program, job, limit))
-    if job is not None and not letters:
+    listed = run_without_jobs("dead-letters list", lambda program: _read_letters(program, job, limit))
+    if job is not None and not listed.dead_letters:
         require_job(load_for_command("dead-letters list"), job)
-    if as_json:
-        from scheduler.features.dead_letters.models import DeadLetterList, DeadLetterSummary
-
-        listed = [DeadLetterSummary.from_letter(letter) for letter in letters]
-        show_json(DeadLetterList(dead_letters=listed, continuation=None).model_dump_json(indent=2))
-        return
-    if not letters:
-        print_note("there are no dead letters" if job is None else f"{job} has no dead letters")
-    show_letters(letters)
+    empty = "there are no dead letters" if job is None else f"{job} has no dead letters"
+    show_list(listed, _FIELDS, as_json=as_json, empty=empty)
 
 
 @dead_letters.command("show")
@@ -173,17 +129,15 @@ def show_letter(
       dead-letters show 20261125T015030.000Z.0123456789ab
     """
     from scheduler.cli.context import run_without_jobs
+    from scheduler.identity.principal import LOCAL_PRINCIPAL
 
-    found = run_without_jobs("dead-letters show", lambda program: program.queries.find_dead_letter(letter))
-    if found is None:
-        fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
+    details = run_without_jobs("dead-letters show", lambda program: program.dead_letters.find(letter, LOCAL_PRINCIPAL))
+    if details is None:
+        fail(f"there is no dead letter {letter!r}; {_LISTING_HINT}", EXIT_FAILED)
     if as_json:
-        from scheduler.features.dead_letters.models import DeadLetterDetail
-        from scheduler.identity.principal import command_caller
-
-        show_json(DeadLetterDetail.from_full_letter(found, command_caller().principal).model_dump_json(indent=2))
-        return
-    show_letter_details(found)
+        show_model(details)
+    else:
+        _show_details(details)
 
 
 @dead_letters.command("replay")
@@ -226,11 +180,11 @@ def replay_letters(
     if letter is None and letter_filter == LetterFilter():
         fail("no dead letters selected: give an ID, or --job, --reason, --after or --before")
     elif letter is None:
-        replay_many(letter_filter, per_second, limit, dry_run, as_json)
+        _replay_many(letter_filter, per_second, limit, dry_run, as_json)
     elif letter_filter != LetterFilter() or dry_run:
         fail("give either the ID of one dead letter, or options that select several")
     else:
-        replay_one(letter, as_json)
+        _replay_one(letter, as_json)
 
 
 @dead_letters.command("discard")
@@ -241,34 +195,37 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.context import run_operation
-    from scheduler.identity.principal import command_caller
-
-    run_operation(
+    act(
         "dead-letters discard",
-        lambda program: program.operations.dead_letters.discard(letter, caller=command_caller()),
-        listing_hint=LISTING_HINT,
+        lambda operations, caller: operations.dead_letters.discard(letter, caller=caller),
+        f"{letter} was discarded",
+        listing_hint=_LISTING_HINT,
     )
-    print(escape_controls(f"{letter} was discarded"))
 
 
-def replay_one(letter: str, as_json: bool) -> None:
+async def _read_letters(program: ReadOnlyProgram, job: str | None, limit: int) -> DeadLetterList:
+    return await read_newest(
+        lambda after, size: program.dead_letters.list_page(job=job, limit=size, continuation=after), limit
+    )
+
+
+def _replay_one(letter: str, as_json: bool) -> None:
     from scheduler.cli.context import quiet_run_log, run_operation, wait_for_runs
     from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> RunRecord | None:
-        record = await program.operations.dead_letters.replay(letter, caller=command_caller())
-        await wait_for_runs(program, [record.ticket.id])
-        return await program.queries.find_run(record.ticket.id)
+        run = await program.operations.dead_letters.replay(letter, caller=command_caller())
+        await wait_for_runs(program, [run.id])
+        return await program.queries.find_run(run.id)
 
     with quiet_run_log():
-        record = run_operation("dead-letters replay", work, listing_hint=LISTING_HINT)
+        record = run_operation("dead-letters replay", work, listing_hint=_LISTING_HINT)
     if record is None or record.run is None:
         fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
     if as_json:
         from scheduler.features.runs.models import RunModel
 
-        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        show_model(RunModel.from_record(record))
     else:
         from scheduler.cli.run_report import show_run
 
@@ -277,16 +234,16 @@ def replay_one(letter: str, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+def _replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.cli.context import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_report import show_runs
     from scheduler.identity.principal import command_caller
 
-    async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
+    async def work(program: Program) -> tuple[ReplayModel, list[RunRecord]]:
         replayed = await program.operations.dead_letters.replay_all(
             letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, caller=command_caller()
         )
-        runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
+        runs = [letter.replayed_by for letter in replayed.dead_letters if letter.replayed_by and not dry_run]
         await wait_for_runs(program, runs)
         records = [await program.queries.find_run(run_id) for run_id in runs]
         return replayed, [record for record in records if record is not None]
@@ -294,18 +251,16 @@ def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_
     with quiet_run_log(), count_finished_runs() as listener:
         replayed, records = run_operation("dead-letters replay", work, job=letter_filter.job, listener=listener)
     if as_json:
-        from scheduler.features.dead_letters.models import ReplayModel
-
-        show_json(ReplayModel.from_result(replayed, dry_run=dry_run).model_dump_json(indent=2))
+        show_model(replayed)
     elif dry_run:
-        show_letters(replayed.letters)
+        show_items(replayed.dead_letters, _FIELDS)
     else:
         show_runs(records)
     for job in replayed.unknown_jobs:
         print_note(f"there is no job named {job} any more: its dead letters are not replayed")
     if replayed.remaining:
         print_note(f"{replayed.remaining} more match: raise --limit, or repeat the command")
-    if not replayed.letters:
+    if not replayed.dead_letters:
         print_note("no dead letter that can be replayed matches")
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
         raise typer.Exit(EXIT_FAILED)

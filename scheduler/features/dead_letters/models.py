@@ -1,4 +1,4 @@
-"""Response models of dead letters."""
+"""Dead letters as the API, the commands and the pages show them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
-from scheduler.features.dead_letters.service import ReplayResult, find_letter_state
 from scheduler.features.runs.models import AttemptModel
-from scheduler.identity.literals import show_definition
-from scheduler.identity.principal import Principal
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.dead_letters import DeadLetter, LetterPage
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class DeadLetterState(StrEnum):
@@ -51,10 +47,6 @@ class DeadLetterSummary(ResponseModel):
     replayed_at: datetime | None
     url: str
 
-    @classmethod
-    def from_letter(cls, letter: DeadLetter) -> DeadLetterSummary:
-        return cls(**_summary_fields(letter))
-
 
 class DeadLetterDetail(DeadLetterSummary):
     """A dead letter with its attempts, the job definition at that time, and a traceback or the invalid message."""
@@ -65,53 +57,12 @@ class DeadLetterDetail(DeadLetterSummary):
     traceback: str
     message: str
 
-    @classmethod
-    def from_full_letter(cls, letter: DeadLetter, principal: Principal) -> DeadLetterDetail:
-        return cls(
-            **_summary_fields(letter),
-            correlation_id=letter.ticket.correlation_id if letter.ticket else None,
-            attempts=[AttemptModel.from_attempt(attempt) for attempt in letter.tried],
-            definition=dict(show_definition(letter.definition, principal)) if letter.definition is not None else None,
-            traceback=letter.traceback,
-            message=letter.message,
-        )
 
-
-def replay_state(letter: DeadLetter) -> DeadLetterState:
-    return DeadLetterState(find_letter_state(letter))
-
-
-def _summary_fields(letter: DeadLetter) -> dict[str, Any]:
-    ticket, replay = letter.ticket, letter.replay
-    return {
-        "id": letter.id,
-        "at": letter.at,
-        "reason": letter.reason,
-        "error": letter.error,
-        "job": letter.job,
-        "run_id": ticket.id if ticket else None,
-        "trigger": ticket.trigger if ticket else None,
-        "due_at": ticket.due_at if ticket else None,
-        "attempt_count": letter.attempts,
-        "state": replay_state(letter),
-        "replayed_by": replay.ticket.id if replay else None,
-        "replayed_at": replay.at if replay else None,
-        "url": f"/api/dead-letters/{letter.id}",
-    }
-
-
-class DeadLetterList(ResponseModel):
+class DeadLetterList(ListModel[DeadLetterSummary]):
     """Newest first. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
 
     dead_letters: list[DeadLetterSummary]
     continuation: str | None
-
-    @classmethod
-    def from_page(cls, page: LetterPage) -> DeadLetterList:
-        return cls(
-            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in page.letters],
-            continuation=page.continuation,
-        )
 
 
 class ReplayModel(ResponseModel):
@@ -126,12 +77,3 @@ class ReplayModel(ResponseModel):
     dead_letters: list[DeadLetterSummary]
     remaining: int
     unknown_jobs: list[str]
-
-    @classmethod
-    def from_result(cls, replayed: ReplayResult, *, dry_run: bool) -> ReplayModel:
-        return cls(
-            dry_run=dry_run,
-            dead_letters=[DeadLetterSummary.from_letter(letter) for letter in replayed.letters],
-            remaining=replayed.remaining,
-            unknown_jobs=list(replayed.unknown_jobs),
-        )

@@ -27,17 +27,11 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, ServicesDep, parse_choice
+from scheduler.features.dead_letters.models import DeadLetterList, DeadLetterState
+from scheduler.features.dead_letters.queries import LetterCriteria
 from scheduler.features.dead_letters.routes import LetterId
-from scheduler.features.dead_letters.service import (
-    LETTER_STATES,
-    MAX_REPLAYS,
-    LetterCriteria,
-    find_letter_state,
-    select_letters,
-)
-from scheduler.identity.literals import show_definition
+from scheduler.features.dead_letters.service import MAX_REPLAYS
 from scheduler.services import Services
-from scheduler.stores.dead_letters import LetterPage
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -47,7 +41,7 @@ router = ApiRouter(in_schema=False, by_tag=True)
 @router.read(DEAD_LETTERS_PATH)
 async def show_dead_letters(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     period: PeriodDep,
     job: FilterText = "",
     reason: FilterText = "",
@@ -55,30 +49,27 @@ async def show_dead_letters(
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of letters, newest first, and a form that replays all that match."""
-    parse_choice("state", state, ("", *LETTER_STATES))
-    known = next((each for each in LETTER_STATES if each == state), None)  # with its type
-    criteria = LetterCriteria(job.strip(), reason.strip(), known, period.period)
-    found, error = await _read_letters(uses, criteria, period, continuation or None)
-    query = keep_filters(
-        job=criteria.job, reason=criteria.reason, state=known or "", since=period.since, until=period.until
-    )
+    parse_choice("state", state, ("", *DeadLetterState))
+    criteria = LetterCriteria(job.strip(), reason.strip(), DeadLetterState(state) if state else None, period.period)
+    letters, error = await _read_letters(services, criteria, period, continuation or None)
+    query = keep_filters(job=criteria.job, reason=criteria.reason, state=state, since=period.since, until=period.until)
     return await respond(
         request,
-        uses,
+        services,
         "operations/dead_letters.html",
         page="dead_letters",
         path_of_page=DEAD_LETTERS_PATH,
         criteria=criteria,
-        states=LETTER_STATES,
-        state_of=find_letter_state,
+        states=tuple(DeadLetterState),
         period=period,
-        names=offer_jobs(uses.queries),
-        letters=found,
+        names=offer_jobs(services.queries),
+        letters=letters,
         error=error,
         query=query,
-        replay=_replay_body(criteria, found),
+        replay=_replay_body(criteria, letters),
         replayable=sum(
-            find_letter_state(letter) != "replayed" and letter.ticket is not None for letter in found.letters
+            letter.state is not DeadLetterState.REPLAYED and letter.run_id is not None
+            for letter in letters.dead_letters
         ),
         most=MAX_REPLAYS,
         is_first=not continuation,
@@ -86,40 +77,40 @@ async def show_dead_letters(
 
 
 @router.read(f"{DEAD_LETTERS_PATH}/{{letter_id}}")
-async def show_dead_letter(request: Request, uses: ServicesDep, caller: CallerDep, letter_id: LetterId) -> Response:
+async def show_dead_letter(request: Request, services: ServicesDep, caller: CallerDep, letter_id: LetterId) -> Response:
     """Show a letter in any state."""
-    letter = await uses.queries.find_dead_letter(letter_id)
+    letter = await services.dead_letters.find(letter_id, caller.principal)
     if letter is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
             f"There is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it.",
         )
-    definition = None if letter.definition is None else show_definition(letter.definition, caller.principal)
+    definition = letter.definition
     return await respond(
         request,
-        uses,
+        services,
         "operations/dead_letter.html",
         page="dead_letters",
         path_of_page=DEAD_LETTERS_PATH,
         letter=letter,
-        state=find_letter_state(letter),
-        job_exists=letter.job is not None and letter.job in uses.queries.current_jobs(),
+        job_exists=letter.job is not None and letter.job in services.queries.current_jobs(),
         definition=None if definition is None else json.dumps(definition, indent=2, ensure_ascii=False),
     )
 
 
 async def _read_letters(
-    uses: Services, criteria: LetterCriteria, period: PeriodFilter, continuation: str | None
-) -> tuple[LetterPage, str]:
+    services: Services, criteria: LetterCriteria, period: PeriodFilter, continuation: str | None
+) -> tuple[DeadLetterList, str]:
     """Return the letters, and what is wrong with a filter."""
     if period.error:
-        return LetterPage((), None), period.error
-    found = await select_letters(uses.queries, criteria, limit=PAGE_SIZE, continuation=continuation)
+        return DeadLetterList(dead_letters=[], continuation=None), period.error
+    letters = await services.dead_letters.select_page(criteria, limit=PAGE_SIZE, continuation=continuation)
     # A deleted job can still have letters.
-    return found, find_job_error(uses.queries, criteria.job) if criteria.job and not found.letters else ""
+    is_unknown = criteria.job and not letters.dead_letters
+    return letters, find_job_error(services.queries, criteria.job) if is_unknown else ""
 
 
-def _replay_body(criteria: LetterCriteria, found: LetterPage) -> dict[str, Any]:
+def _replay_body(criteria: LetterCriteria, letters: DeadLetterList) -> dict[str, Any]:
     """Return the request that replays the letters of the filter: without one, those up to the newest that is shown."""
     since, until = criteria.at.since, criteria.at.until
     body = keep_filters(job=criteria.job, reason=criteria.reason)
@@ -127,6 +118,6 @@ def _replay_body(criteria: LetterCriteria, found: LetterPage) -> dict[str, Any]:
         body["after"] = format_iso_instant(since, precise=True)
     if until is not None:
         body["before"] = format_iso_instant(until + _MILLISECOND, precise=True)
-    if not body and found.letters:
-        body["before"] = format_iso_instant(found.letters[0].at + _MILLISECOND, precise=True)
+    if not body and letters.dead_letters:
+        body["before"] = format_iso_instant(letters.dead_letters[0].at + _MILLISECOND, precise=True)
     return body

@@ -14,7 +14,7 @@ from scheduler.api.problems import ApiError
 from scheduler.api.routing import POLL_RETRY_AFTER, ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.dead_letters.service import LetterFilter
-from scheduler.features.runs.models import RunModel, run_path
+from scheduler.features.runs.models import RunModel
 from scheduler.model_base import Instant, Reason, RequestModel
 
 router = ApiRouter("dead letters", by_tag=True)
@@ -62,24 +62,24 @@ async def list_dead_letters(
     services: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
 ) -> DeadLetterList:
     """List the runs and messages that failed permanently, newest first."""
-    page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
-    if job is not None and not page.letters:
+    letters = await services.dead_letters.list_page(job=job, limit=limit, continuation=continuation)
+    if job is not None and not letters.dead_letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
         services.queries.require_job(job)
-    return DeadLetterList.from_page(page)
+    return letters
 
 
 @router.read("/api/dead-letters/{letter_id}")
 async def get_dead_letter(services: ServicesDep, caller: CallerDep, letter_id: LetterId) -> DeadLetterDetail:
     """Return a dead letter with all its data."""
-    letter = await services.queries.find_dead_letter(letter_id)
+    letter = await services.dead_letters.find(letter_id, caller.principal)
     if letter is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
             f"There is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it. "
             "GET /api/dead-letters lists them.",
         )
-    return DeadLetterDetail.from_full_letter(letter, caller.principal)
+    return letter
 
 
 @router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED, problems=(HTTPStatus.NOT_FOUND,))
@@ -89,10 +89,9 @@ async def replay_dead_letters(services: ServicesDep, caller: CallerDep, body: Re
     `dry_run`: change nothing and return the letters that would be replayed.
     """
     letter_filter = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
-    result = await services.operations.dead_letters.replay_all(
+    return await services.operations.dead_letters.replay_all(
         letter_filter, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, caller=caller
     )
-    return ReplayModel.from_result(result, dry_run=body.dry_run)
 
 
 @router.operate(
@@ -105,10 +104,10 @@ async def replay_dead_letter(
 
     Returns the new run; its correlation id is that of the failed run.
     """
-    record = await services.operations.dead_letters.replay(letter_id, caller=caller)
-    response.headers["Operation-Location"] = run_path(record.ticket.id)
+    run = await services.operations.dead_letters.replay(letter_id, caller=caller)
+    response.headers["Operation-Location"] = run.url
     response.headers["Retry-After"] = POLL_RETRY_AFTER
-    return RunModel.from_record(record)
+    return run
 
 
 @router.manage("/api/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)

@@ -1,4 +1,4 @@
-"""Selects, replays and discards dead letters.
+"""Replays and discards dead letters.
 
 A replay is a new run with the current definition; its correlation id is that of the failed run. The letter is first
 marked with the ticket of the replay, then the run is stored and dispatched, then the mark is set to done. A second
@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
 
 from jobs.formats import format_iso_instant
 from jobs.ports import Clock
@@ -21,13 +20,12 @@ from scheduler.catalog.catalog import Catalog, Operation
 from scheduler.catalog.limited import hide_origin
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.features.statistics.periods import ANY_TIME, TimeRange
+from scheduler.features.dead_letters.models import ReplayModel
+from scheduler.features.dead_letters.queries import view_letter
+from scheduler.features.runs.models import RunModel
 from scheduler.identity.principal import Caller
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
+from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
-
-if TYPE_CHECKING:
-    from scheduler.features.jobs.queries import JobAndRunQueries
 
 MAX_REPLAYS = 1000
 """Letters that one call replays."""
@@ -57,20 +55,9 @@ class LetterFilter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayResult:
-    """`letters`: letters that are replayed (in a dry run: would be), oldest first.
-
-    `remaining`: number of further letters that match. `unknown_jobs`: jobs of matching letters that no longer exist;
-    their letters are not replayed.
-    """
-
-    letters: tuple[DeadLetter, ...]
-    remaining: int
-    unknown_jobs: tuple[str, ...] = ()
-
-
 class DeadLetterReplayer(Operation):
+    """Replays dead letters, one or those that match a filter, and discards them."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -87,7 +74,7 @@ class DeadLetterReplayer(Operation):
         self._clock = clock
         self._audit = audit
 
-    async def replay(self, letter_id: str, *, caller: Caller) -> RunRecord:
+    async def replay(self, letter_id: str, *, caller: Caller) -> RunModel:
         """Queue a run that replays a letter. Return the run.
 
         Raises:
@@ -106,11 +93,11 @@ class DeadLetterReplayer(Operation):
         _, records = await self._replay([letter], [self._clock.now()], caller)
         if not records:
             raise _letter_not_found(letter_id)
-        return hide_origin(records[0], self._catalog)
+        return RunModel.from_record(hide_origin(records[0], self._catalog))
 
     async def replay_all(
         self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, caller: Caller
-    ) -> ReplayResult:
+    ) -> ReplayModel:
         """Replay up to `limit` matching letters, oldest first, and start `per_second` runs per second.
 
         Raises:
@@ -121,12 +108,17 @@ class DeadLetterReplayer(Operation):
         self._check_arguments(letter_filter, per_second, limit)
         visible = [letter for letter in await self._read_all() if self._catalog.is_visible(letter.job, letter.at)]
         fitting = [letter for letter in visible if letter_filter.matches(letter)]
-        known = [letter for letter in fitting if letter.job in self._catalog]
+        replayable = [letter for letter in fitting if letter.job in self._catalog]
         unknown = sorted({str(letter.job) for letter in fitting if letter.job not in self._catalog})
-        chosen = known[-limit:][::-1]
+        chosen = replayable[-limit:][::-1]
         if not dry_run:
             chosen = await self._replay_paced(chosen, per_second, caller)
-        return ReplayResult(tuple(chosen), max(0, len(known) - limit), tuple(unknown))
+        return ReplayModel(
+            dry_run=dry_run,
+            dead_letters=[view_letter(letter) for letter in chosen],
+            remaining=max(0, len(replayable) - limit),
+            unknown_jobs=unknown,
+        )
 
     async def discard(self, letter_id: str, *, caller: Caller) -> None:
         """Delete a letter permanently. Raises NotFound, StoreError."""
@@ -212,66 +204,3 @@ def _letter_not_found(letter_id: str) -> NotFound:
     return NotFound(
         f"there is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it"
     )
-
-
-LetterState = Literal["waiting", "replaying", "replayed"]
-LETTER_STATES: Final[tuple[LetterState, ...]] = ("waiting", "replaying", "replayed")
-"""`replaying`: its replay was interrupted; another replay continues it."""
-_BATCH: Final = 100
-_MAX_SCANNED: Final = 1000
-"""Letters that one call reads until it has enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class LetterCriteria:
-    """What letters must match, all of it. `reason`: a part of the reason, in lower or upper case."""
-
-    job: str = ""
-    reason: str = ""
-    state: LetterState | None = None
-    at: TimeRange = ANY_TIME
-
-    def matches(self, letter: DeadLetter) -> bool:
-        return (
-            self.job in ("", letter.job)
-            and self.reason.lower() in letter.reason.lower()
-            and self.state in (None, find_letter_state(letter))
-            and (self.at.since is None or letter.at >= self.at.since)
-            and (self.at.until is None or letter.at <= self.at.until)
-        )
-
-
-def find_letter_state(letter: DeadLetter) -> LetterState:
-    """Return whether it waits for a replay, is replayed, or its replay was interrupted."""
-    if letter.replay is None:
-        return "waiting"
-    return "replayed" if letter.replay.done else "replaying"
-
-
-async def select_letters(
-    queries: JobAndRunQueries, criteria: LetterCriteria, *, limit: int, continuation: str | None = None
-) -> LetterPage:
-    """Return a page of the letters that match, newest first.
-
-    A call reads a limited number of letters, so a page may have fewer than `limit` (even none) and a continuation.
-
-    Raises:
-        InvalidContinuation: this list did not return it.
-        StoreError: the store is unavailable.
-    """
-    found: list[DeadLetter] = []
-    scanned = 0
-    while scanned < _MAX_SCANNED:
-        page = await queries.list_dead_letters(job=criteria.job or None, limit=_BATCH, continuation=continuation)
-        for letter in page.letters:
-            if criteria.at.since is not None and letter.at < criteria.at.since:
-                return LetterPage(tuple(found), None)
-            if criteria.matches(letter):
-                if len(found) == limit:
-                    return LetterPage(tuple(found), found[-1].id)
-                found.append(letter)
-        if page.continuation is None:
-            return LetterPage(tuple(found), None)
-        continuation = page.continuation
-        scanned += _BATCH
-    return LetterPage(tuple(found), continuation)

@@ -162,7 +162,7 @@ def _label_columns(grid: ForecastGrid, holidays: Mapping[date, ExcludedDay]) -> 
 
 
 def _label_rows(grid: ForecastGrid, holidays: Mapping[date, ExcludedDay]) -> list[HeatLine]:
-    found: list[HeatLine] = []
+    lines: list[HeatLine] = []
     previous: GridRow | None = None
     for row in grid.rows:
         note = ""
@@ -170,9 +170,9 @@ def _label_rows(grid: ForecastGrid, holidays: Mapping[date, ExcludedDay]) -> lis
             note = f"{row.date:%a} {row.date.day} {row.date:%b}"
         if previous is not None and row.offset_s is not None and row.offset_s != previous.offset_s:
             note = f"{note} UTC{_format_offset(row.offset_s)}".strip()
-        found.append(HeatLine(f"{row.hour:02}", note, is_holiday=bool(note) and row.date in holidays))
+        lines.append(HeatLine(f"{row.hour:02}", note, is_holiday=bool(note) and row.date in holidays))
         previous = row
-    return found
+    return lines
 
 
 def _format_offset(seconds: int) -> str:
@@ -319,25 +319,25 @@ def _create_lane(grid: ForecastGrid, lane: Lane) -> LaneView:
 
 def _draw_bars(grid: ForecastGrid, lane: Lane) -> str:
     """Return a rectangle for each run. Runs that would touch are one."""
-    found: list[list[float]] = []
+    intervals: list[list[float]] = []
     for since, until in lane.bars or ():
         begin = _position(grid, since)
         end = min(_WIDTH, max(_position(grid, until), begin + _MIN_BAR))
-        if found and begin <= found[-1][1]:
-            found[-1][1] = max(found[-1][1], end)
+        if intervals and begin <= intervals[-1][1]:
+            intervals[-1][1] = max(intervals[-1][1], end)
         else:
-            found.append([begin, end])
-    return "".join(f"M{begin:.1f} 0H{end:.1f}V{_LANE_HEIGHT}H{begin:.1f}Z" for begin, end in found)
+            intervals.append([begin, end])
+    return "".join(f"M{begin:.1f} 0H{end:.1f}V{_LANE_HEIGHT}H{begin:.1f}Z" for begin, end in intervals)
 
 
-def _create_group(grid: ForecastGrid, found: GroupContention) -> GroupView:
+def _create_group(grid: ForecastGrid, contention: GroupContention) -> GroupView:
     worst = []
-    for number, peak in found.list_cells()[:MAX_CELLS_OF_GROUP]:
+    for number, peak in contention.list_cells()[:MAX_CELLS_OF_GROUP]:
         cell = grid.cells[number]
         worst.append((f"{cell.begin:{CELL_FORMAT}}", format_cell_time(cell, grid.zone.info), peak))
-    is_early = found.simulated_until < grid.edges[-1]
-    until = from_milliseconds(found.simulated_until) if is_early else None
-    return GroupView(found, found.suggest(grid.edges[0]), worst, until)
+    is_early = contention.simulated_until < grid.edges[-1]
+    until = from_milliseconds(contention.simulated_until) if is_early else None
+    return GroupView(contention, contention.suggest(grid.edges[0]), worst, until)
 
 
 def _format_number(value: float) -> str:

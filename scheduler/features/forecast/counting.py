@@ -114,13 +114,13 @@ def count_due(
             continue
         assert job.schedule is not None  # _find_unscheduled returns the others
         counter = yield from counters.create(job.schedule)
-        found, instants = suspensions.find(job), _count_span(counter, (since, until))
-        lost = _count_within_spans(counter, (since, until), found.spans) if instants else 0
-        if not instants or (lost == instants and found.next_allowed(since) >= until):
-            idle.append(_find_idle(job, found, until, found.times[0].source if instants else ""))
+        of_job, instants = suspensions.find(job), _count_span(counter, (since, until))
+        lost = _count_within_spans(counter, (since, until), of_job.spans) if instants else 0
+        if not instants or (lost == instants and of_job.next_allowed(since) >= until):
+            idle.append(_find_idle(job, of_job, until, of_job.times[0].source if instants else ""))
         if instants:
-            shared[counter, found.spans] = shared.get((counter, found.spans), 0) + 1
-            due.append(DueJob(job, counter, found, instants - lost, lost, instants > len(grid.cells)))
+            shared[counter, of_job.spans] = shared.get((counter, of_job.spans), 0) + 1
+            due.append(DueJob(job, counter, of_job, instants - lost, lost, instants > len(grid.cells)))
         yield
     every, rare = yield from _sum_cells(grid, shared)
     is_estimated = any(counter.is_estimated for counter, _ in shared)
@@ -174,10 +174,10 @@ def _find_unscheduled(job: JobDefinition) -> IdleJob | None:
     return IdleJob(job, IdleReason.ON_DEMAND)
 
 
-def _find_idle(job: JobDefinition, found: JobSuspensions, until: int, note: str) -> IdleJob:
+def _find_idle(job: JobDefinition, suspensions: JobSuspensions, until: int, note: str) -> IdleJob:
     """`note`: what suspends the job in the range."""
     assert job.schedule is not None  # see count_due
-    following = find_next_run(job.schedule, found, until - 1)
+    following = find_next_run(job.schedule, suspensions, until - 1)
     if following is not None:
         return IdleJob(job, IdleReason.LATER, note, from_milliseconds(following))
     if note:
@@ -185,10 +185,10 @@ def _find_idle(job: JobDefinition, found: JobSuspensions, until: int, note: str)
     return IdleJob(job, IdleReason.ENDED)
 
 
-def find_next_run(schedule: Schedule, found: JobSuspensions, after: int) -> int | None:
+def find_next_run(schedule: Schedule, suspensions: JobSuspensions, after: int) -> int | None:
     """Return the first instant after `after` at which a job is due and not suspended, in milliseconds."""
     following = schedule.next_after_ms(after)
-    while following is not None and (allowed := found.next_allowed(following)) != following:
+    while following is not None and (allowed := suspensions.next_allowed(following)) != following:
         following = None if allowed >= LAST_MS else schedule.next_after_ms(allowed - 1)
     return following
 
@@ -242,12 +242,12 @@ class UpcomingRuns(Query):
 
     def _merge(self, first: list[tuple[int, str, int]], count: int) -> Sequence[UpcomingRun]:
         """Return the first runs of these jobs: none of another job is earlier. `first`: sorted, which is a heap."""
-        found: list[UpcomingRun] = []
-        while first and len(found) < count:
+        runs: list[UpcomingRun] = []
+        while first and len(runs) < count:
             at, _, place = first[0]
-            found.append(UpcomingRun(self._jobs[place].job, from_milliseconds(at)))
+            runs.append(UpcomingRun(self._jobs[place].job, from_milliseconds(at)))
             self._replace_first(first, at)
-        return found
+        return runs
 
     def _replace_first(self, heap: list[tuple[int, str, int]], after: int) -> None:
         _, name, place = heap[0]
@@ -294,11 +294,11 @@ class CellJob:
 def list_cell_jobs(counts: ForecastCounts, cell: int, *, only_rare: bool) -> Generator[None, None, Sequence[CellJob]]:
     """Return the jobs of a cell, the one with most runs first, by name among equals. `only_rare`: see DueJob."""
     spans = counts.grid.cells[cell].spans
-    found: list[CellJob] = []
+    cell_jobs: list[CellJob] = []
     for place, due in enumerate(counts.due):
         runs = 0 if only_rare and due.is_frequent else due.count_runs(spans)
         if runs:
-            found.append(CellJob(due, spans, runs))
+            cell_jobs.append(CellJob(due, spans, runs))
         if not place % _JOBS_AT_ONCE:
             yield
-    return sorted(found, key=lambda each: (-each.runs, each.job.name))
+    return sorted(cell_jobs, key=lambda each: (-each.runs, each.job.name))

@@ -150,14 +150,14 @@ class _Span:
 
 def _list_spans(zone: TimeZone, since: int, until: int, step: int) -> list[_Span]:
     """Divide a range at each multiple of `step` of local time, and at each change of it. All in seconds."""
-    found: list[_Span] = []
+    spans: list[_Span] = []
     while since < until:
         offset_span = zone.span_at(since)
         wall = since + offset_span.offset
         end = min(since + step - wall % step, offset_span.end, until)
-        found.append(_Span(since, end, wall, offset_span.offset))
+        spans.append(_Span(since, end, wall, offset_span.offset))
         since = end
-    return found
+    return spans
 
 
 def _arrange_cells(chosen: ForecastRange, zone: TimeZone, spans: Sequence[_Span]) -> ForecastGrid:
@@ -293,17 +293,17 @@ class CounterFactory(Query):
         return found if not shift else _shift_counter(found, shift)
 
     def _list(self, schedule: Schedule) -> Steps:
-        found, most = array("q"), min(self._max_listed, max(MIN_LISTED, self._left))
+        instants, most = array("q"), min(self._max_listed, max(MIN_LISTED, self._left))
         at = self.since - MAX_SHARED_SHIFT_MS - 1
         while (due := schedule.next_after_ms(at)) is not None and due < self.until:
-            if len(found) == most:
-                return (yield from self._estimate(schedule, ListCounter(found), due))
-            found.append(due)
+            if len(instants) == most:
+                return (yield from self._estimate(schedule, ListCounter(instants), due))
+            instants.append(due)
             at = due
-            if not len(found) % _YIELD_EVERY:
+            if not len(instants) % _YIELD_EVERY:
                 yield
-        self._left -= len(found)
-        return ListCounter(found)
+        self._left -= len(instants)
+        return ListCounter(instants)
 
     def _estimate(self, schedule: Schedule, listed: ListCounter, since: int) -> Steps:
         """Count the instants of a part of each piece. `since`: the first instant that is not listed."""
@@ -325,12 +325,12 @@ class CounterFactory(Query):
         return EstimatedCounter(listed, edges, sums)
 
 
-def _shift_counter(found: InstantCounter, shift: int) -> InstantCounter:
-    if isinstance(found, EstimatedCounter):
-        return EstimatedCounter(_shift_list(found.listed, shift), found.edges, found.sums)
-    assert isinstance(found, ListCounter)
-    return _shift_list(found, shift)
+def _shift_counter(counter: InstantCounter, shift: int) -> InstantCounter:
+    if isinstance(counter, EstimatedCounter):
+        return EstimatedCounter(_shift_list(counter.listed, shift), counter.edges, counter.sums)
+    assert isinstance(counter, ListCounter)
+    return _shift_list(counter, shift)
 
 
-def _shift_list(found: ListCounter, shift: int) -> ListCounter:
-    return ListCounter(found.instants, shift)
+def _shift_list(counter: ListCounter, shift: int) -> ListCounter:
+    return ListCounter(counter.instants, shift)

@@ -100,13 +100,13 @@ class DurationReader(Query):
 
 def _choose_measured(jobs: Sequence[DueJob], latest: Mapping[str, RunDuration]) -> Sequence[str]:
     """Return the jobs that take most of the time, those of concurrency groups and all."""
-    known = [due for due in jobs if due.job.name in latest]
-    grouped = [due for due in known if due.job.concurrency_group is not None]
+    measurable = [due for due in jobs if due.job.name in latest]
+    grouped = [due for due in measurable if due.job.concurrency_group is not None]
 
     def busy_time(due: DueJob) -> float:
         return due.runs * latest[due.job.name].milliseconds
 
-    chosen = (nlargest(MAX_MEASURED // 2, some, key=busy_time) for some in (grouped, known))
+    chosen = (nlargest(MAX_MEASURED // 2, some, key=busy_time) for some in (grouped, measurable))
     return list(dict.fromkeys(due.job.name for some in chosen for due in some))
 
 
@@ -256,41 +256,41 @@ def find_contention(
     for due in counts.due:
         if due.job.concurrency_group is not None and due.runs:
             members.setdefault(due.job.concurrency_group.name, []).append(due)
-    left, found = MAX_SIMULATED_OF_ALL, []
+    remaining, contentions = MAX_SIMULATED_OF_ALL, []
     for _, jobs in sorted(members.items()):
         known = [(due, durations[due.job.name].milliseconds) for due in jobs if due.job.name in durations]
         group = jobs[0].job.concurrency_group
         assert group is not None  # only such jobs were added
         contention = GroupContention(group, len(jobs), len(jobs) - len(known))
-        yield from _simulate_group(contention, known, counts.grid, min(MAX_SIMULATED, left))
-        left -= contention.runs
-        found.append(contention)
-    return sorted(found, key=lambda each: (-each.skipped, -each.waits, -each.peak, each.group.name))
+        yield from _simulate_group(contention, known, counts.grid, min(MAX_SIMULATED, remaining))
+        remaining -= contention.runs
+        contentions.append(contention)
+    return sorted(contentions, key=lambda each: (-each.skipped, -each.waits, -each.peak, each.group.name))
 
 
 def _simulate_group(
-    found: GroupContention, jobs: Sequence[tuple[DueJob, float]], grid: ForecastGrid, most: int
+    contention: GroupContention, jobs: Sequence[tuple[DueJob, float]], grid: ForecastGrid, most: int
 ) -> Generator[None, None, None]:
-    slots = [0.0] * found.group.limit
+    slots = [0.0] * contention.group.limit
     in_flight: list[float] = []
     place, previous, together, together_ms = 0, 0, 0, 0.0
-    found.simulated_until = grid.edges[-1]
+    contention.simulated_until = grid.edges[-1]
     for at, name, length in merge(*(_iterate_with_lengths(due, length, grid) for due, length in jobs)):
-        if found.runs == most:
-            found.simulated_until = at
+        if contention.runs == most:
+            contention.simulated_until = at
             return
         while grid.edges[place + 1] <= at:
             place += 1
         together, together_ms = (together + 1, together_ms + length) if at == previous else (1, length)
         previous = at
-        if together > found.together:
-            found.together, found.together_ms = together, together_ms
+        if together > contention.together:
+            contention.together, contention.together_ms = together, together_ms
         while in_flight and in_flight[0] <= at:
             heappop(in_flight)
         heappush(in_flight, at + length)
-        _add_run(found, grid.cell_of_span[place], len(in_flight), length)
-        _acquire(found, slots, at, name, length)
-        if not found.runs % _YIELD_EVERY:
+        _add_run(contention, grid.cell_of_span[place], len(in_flight), length)
+        _acquire(contention, slots, at, name, length)
+        if not contention.runs % _YIELD_EVERY:
             yield
 
 
@@ -299,22 +299,22 @@ def _iterate_with_lengths(due: DueJob, length: float, grid: ForecastGrid) -> Ite
         yield at, due.job.name, length
 
 
-def _add_run(found: GroupContention, cell: int, in_flight: int, length: float) -> None:
-    found.runs += 1
-    found.busy_ms += length
-    found.peak = max(found.peak, in_flight)
-    if in_flight > found.group.limit:
-        found.cells[cell] = max(found.cells.get(cell, 0), in_flight)
+def _add_run(contention: GroupContention, cell: int, in_flight: int, length: float) -> None:
+    contention.runs += 1
+    contention.busy_ms += length
+    contention.peak = max(contention.peak, in_flight)
+    if in_flight > contention.group.limit:
+        contention.cells[cell] = max(contention.cells.get(cell, 0), in_flight)
 
 
-def _acquire(found: GroupContention, slots: list[float], at: int, name: str, length: float) -> None:
+def _acquire(contention: GroupContention, slots: list[float], at: int, name: str, length: float) -> None:
     """`slots`: a heap of the instants at which each slot is free."""
     wait = max(0.0, slots[0] - at)
     if wait:
-        found.waits += 1
-        found.waits_of_jobs[name] += 1
-        found.longest_wait_ms = max(found.longest_wait_ms, min(wait, 1000 * found.group.wait))
-    if wait > 1000 * found.group.wait:
-        found.skipped += 1
+        contention.waits += 1
+        contention.waits_of_jobs[name] += 1
+        contention.longest_wait_ms = max(contention.longest_wait_ms, min(wait, 1000 * contention.group.wait))
+    if wait > 1000 * contention.group.wait:
+        contention.skipped += 1
     else:
         heapreplace(slots, at + wait + length)

@@ -79,7 +79,7 @@ class ScheduleFilters:
 @router.read(SCHEDULE_PATH)
 async def show_schedule(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     range: ForecastRange = ForecastRange.DAY,
     name: NamesParameter = [],  # noqa: B006
     kind: KindsParameter = [],  # noqa: B006
@@ -98,12 +98,12 @@ async def show_schedule(
         "kinds": check_kinds(),
         "schedule_path": SCHEDULE_PATH,
     }
-    forecast = await readers_of(request, uses).forecast.read(range, zone, selection)
+    forecast = await readers_of(request, services).forecast.read(range, zone, selection)
     counts = forecast.counts
-    load = await _read_load(readers_of(request, uses).load, forecast)
+    load = await _read_load(readers_of(request, services).load, forecast)
     return await respond(
         request,
-        uses,
+        services,
         "schedule.html",
         page="schedule",
         **common,
@@ -112,15 +112,15 @@ async def show_schedule(
         selected=cell,
         cell=await _list_cell(forecast, cell, page, only_rare=filters.rare),
         instants=INSTANTS_OF_JOB,
-        upcoming=await forecast.list_upcoming(uses.clock.now(), MAX_UPCOMING),
+        upcoming=await forecast.list_upcoming(services.clock.now(), MAX_UPCOMING),
         idle=counts.idle[:MAX_IDLE],
         idle_reasons=Counter(each.reason for each in counts.idle),
-        load=create_load_view(forecast, load, uses.watchdog.read_places(), only_rare=filters.rare)
+        load=create_load_view(forecast, load, services.watchdog.read_places(), only_rare=filters.rare)
         if isinstance(load, ForecastLoad)
         else None,
         load_error=str(load) if isinstance(load, StoreError) else "",
-        is_limited=uses.is_limited,
-        has_jobs=bool(len(uses.catalog)),
+        is_limited=services.is_limited,
+        has_jobs=bool(len(services.catalog)),
     )
 
 

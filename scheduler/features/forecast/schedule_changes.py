@@ -85,14 +85,16 @@ def find_clock_changes(
 
 
 def _list_changes(zone: TimeZone, since: int, until: int) -> list[ClockChange]:
-    found: list[ClockChange] = []
+    clock_changes: list[ClockChange] = []
     at = since
     while at < until:
         span: OffsetSpan = zone.span_at(at)
         if since <= span.start < until and span.offset != span.previous_offset:
-            found.append(ClockChange(from_milliseconds(1000 * span.start), zone, span.previous_offset, span.offset))
+            clock_changes.append(
+                ClockChange(from_milliseconds(1000 * span.start), zone, span.previous_offset, span.offset)
+            )
         at = span.end
-    return found
+    return clock_changes
 
 
 def _list_zoned(schedule: Schedule | None) -> Iterator[ZonedSchedule]:
@@ -140,7 +142,7 @@ def find_excluded_days(
     """Return the days from `first` to `last`, inclusive, that a job excludes, in order."""
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     excluded: dict[Calendar, list[date]] = {}
-    found: dict[tuple[date, bool, str], list[str]] = {}
+    names_by_day: dict[tuple[date, bool, str], list[str]] = {}
     for job in jobs:
         for calendar in dict.fromkeys(_list_calendars(job.schedule)) if job.enabled else ():
             if calendar not in excluded:
@@ -148,9 +150,9 @@ def find_excluded_days(
             is_holiday = isinstance(calendar, PublicHolidays)
             for day in excluded[calendar]:
                 name = calendar.text if is_holiday else "dates of a schedule"
-                found.setdefault((day, not is_holiday, name), []).append(job.name)
+                names_by_day.setdefault((day, not is_holiday, name), []).append(job.name)
         yield
-    return [ExcludedDay(day, name, not is_date, names) for (day, is_date, name), names in sorted(found.items())]
+    return [ExcludedDay(day, name, not is_date, names) for (day, is_date, name), names in sorted(names_by_day.items())]
 
 
 def _contains_day(calendar: Calendar, day: date) -> bool:
@@ -205,10 +207,10 @@ class SuspendedJobs:
     jobs: Sequence[str]
 
 
-def group_by_source(found: Iterable[tuple[str, JobSuspensions]]) -> list[SuspendedJobs]:
+def group_by_source(suspensions_by_job: Iterable[tuple[str, JobSuspensions]]) -> list[SuspendedJobs]:
     """Return the suspensions of some jobs, by their first begin."""
     by_times: dict[tuple[SuspendedTime, ...], list[str]] = {}
-    for job, suspensions in found:
+    for job, suspensions in suspensions_by_job:
         for source in dict.fromkeys(time.source for time in suspensions.times):
             times = tuple(time for time in suspensions.times if time.source == source)
             by_times.setdefault(times, []).append(job)
@@ -251,31 +253,31 @@ class SuspensionFinder(Query):
         if not covering:
             return ()
         if covering not in self._by_windows:
-            found = list_window_times(subject, self._windows, self._since, self._until, pauses=True)
+            window_times = list_window_times(subject, self._windows, self._since, self._until, pauses=True)
             self._by_windows[covering] = tuple(
                 SuspendedTime(
                     f"window {window.name}: {window.reason}" if window.reason else f"window {window.name}",
                     span.begin,
                     span.end,
                 )
-                for window, span in found
+                for window, span in window_times
             )
         return self._by_windows[covering]
 
 
 def _merge_times(times: Sequence[SuspendedTime], not_before: int) -> tuple[MillisecondSpan, ...]:
     """Return the spans of these times. Those that began earlier begin at `not_before`, so that many are equal."""
-    found: list[MillisecondSpan] = []
+    merged: list[MillisecondSpan] = []
     spans = (
         (max(_round_up(each.since), not_before), LAST_MS if each.until is None else _round_up(each.until))
         for each in times
     )
     for since, until in sorted(spans):
-        if found and since <= found[-1][1]:
-            found[-1] = found[-1][0], max(found[-1][1], until)
+        if merged and since <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], until)
         else:
-            found.append((since, until))
-    return tuple(found)
+            merged.append((since, until))
+    return tuple(merged)
 
 
 def _round_up(instant: datetime) -> int:

@@ -138,13 +138,13 @@ def drift(target: TargetArgument, out: OutOption, as_json: JsonOption = False) -
     from scheduler.cli.output import EXIT_BAD_INPUT
 
     _check_target(target)
-    found = read_drift(target, out)
-    show_drift(found, as_json=as_json)
-    if any(one.error for one in found):
+    drifts = read_drift(target, out)
+    show_drift(drifts, as_json=as_json)
+    if any(one.error for one in drifts):
         raise typer.Exit(EXIT_BAD_INPUT)
-    if any(one.differences for one in found):
+    if any(one.differences for one in drifts):
         raise typer.Exit(EXIT_FAILED)
-    print_note("no document is applied" if not found else "nothing was changed by hand")
+    print_note("no document is applied" if not drifts else "nothing was changed by hand")
 
 
 def _check_target(target: str) -> None:
@@ -249,21 +249,21 @@ def show_outcomes(outcomes: Sequence[ApplyOutcome], *, as_json: bool) -> None:
             print_error(f"{outcome.path}: {outcome.error}")
 
 
-def show_drift(found: Sequence[DocumentDrift], *, as_json: bool) -> None:
+def show_drift(drifts: Sequence[DocumentDrift], *, as_json: bool) -> None:
     """Print a line a difference: document, JSON pointer, value before and after; or everything as JSON."""
     if as_json:
-        show_json(json.dumps({"documents": [_drift_as_json(one) for one in found]}, indent=2))
+        show_json(json.dumps({"documents": [_drift_as_json(drift) for drift in drifts]}, indent=2))
     else:
         rows = [
-            (one.path, _format_place(difference.pointer), _format(difference.before), _format(difference.after))
-            for one in found
-            for difference in one.differences
+            (drift.path, _format_place(difference.pointer), _format(difference.before), _format(difference.after))
+            for drift in drifts
+            for difference in drift.differences
         ]
         if rows:
             show_tabs(("document", "pointer", "applied", "now"), rows)
-    for one in found:
-        if one.error:
-            print_error(f"{one.path}: {one.error}")
+    for drift in drifts:
+        if drift.error:
+            print_error(f"{drift.path}: {drift.error}")
 
 
 def _outcome_as_json(outcome: ApplyOutcome) -> dict[str, object]:

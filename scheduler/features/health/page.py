@@ -35,13 +35,13 @@ router = ApiRouter(in_schema=False)
 
 
 @router.read(HEALTH_PAGE_PATH)
-async def show_health(request: Request, uses: ServicesDep) -> Response:
+async def show_health(request: Request, services: ServicesDep) -> Response:
     """Show each part, the worst first."""
-    report, (watchdog, error) = await asyncio.gather(uses.health.report(), _read_watchdog(uses))
+    report, (watchdog, error) = await asyncio.gather(services.health.report(), _read_watchdog(services))
     parts = _worst_first(report)
     return await respond(
         request,
-        uses,
+        services,
         "operations/health.html",
         page="health",
         report=report,
@@ -51,16 +51,16 @@ async def show_health(request: Request, uses: ServicesDep) -> Response:
         pages=_PAGES,
         watchdog=watchdog,
         watchdog_error=error,
-        exporters=uses.health.own_reports.list_exporters(),
+        exporters=services.health.own_reports.list_exporters(),
         shown_jobs=_SHOWN_JOBS,
-        jobs=uses.queries.current_jobs(),
+        jobs=services.queries.current_jobs(),
     )
 
 
-async def _read_watchdog(uses: Services) -> tuple[WatchdogReport | None, str]:
+async def _read_watchdog(services: Services) -> tuple[WatchdogReport | None, str]:
     """Return the report, or why it cannot be read."""
     try:
-        return await uses.watchdog.latest_report(), ""
+        return await services.watchdog.latest_report(), ""
     except StoreError as error:
         return None, str(error)
 

@@ -15,11 +15,9 @@ from fastapi import Request, Response
 from scheduler.api.health import HealthModel, LiveModel, create_health_response, shows_messages
 from scheduler.api.negotiation import accepts_gzip, compress, find_best
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.dispatch.port import QueueDepth
 from scheduler.metrics.families import ExpositionFormat
 from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.dead_letters import OpenRunCount
-from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
+from scheduler.watchdog import JobsReport, Lateness, WatchdogReport
 from scheduler.worker.places import PlacesReport
 
 # Unknown query parameters are accepted: some probes add one to bypass caches.
@@ -81,12 +79,6 @@ class OverdueJobModel(ResponseModel):
     last: datetime | None
     url: str
 
-    @classmethod
-    def from_finding(cls, found: LateJob) -> OverdueJobModel:
-        return cls(
-            job=found.job, state=found.lateness, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
-        )
-
 
 class WatchedJobsModel(ResponseModel):
     """`watched`: jobs with a schedule that are neither disabled nor paused. `late`, `silent`: how many of them are.
@@ -103,31 +95,17 @@ class WatchedJobsModel(ResponseModel):
     stale: int
     overdue: list[OverdueJobModel]
 
-    @classmethod
-    def from_findings(cls, found: JobsReport) -> WatchedJobsModel:
-        return cls(
-            watched=found.watched,
-            late=len(found.with_lateness(Lateness.LATE)),
-            silent=len(found.with_lateness(Lateness.SILENT)),
-            stale=found.pending_count,
-            overdue=[OverdueJobModel.from_finding(each) for each in found.late_jobs[:MAX_LISTED_JOBS]],
-        )
-
 
 class QueueModel(ResponseModel):
     """`waiting`: tickets (embedded) or messages (Functions, including invisible ones). `oldest_s`: seconds since the
-    oldest
-    one could be processed, or null. `poison`: messages in the poison queue that are not dead letters yet."""
+    oldest one could be processed, or null. `poison`: messages in the poison queue that are not dead letters yet.
+    """
 
     model_config = example_values(waiting=0, poison=0)
 
     waiting: int
     oldest_s: float | None
     poison: int
-
-    @classmethod
-    def from_depth(cls, found: QueueDepth) -> QueueModel:
-        return cls(waiting=found.waiting_count, oldest_s=found.oldest_s, poison=found.poison_count)
 
 
 class SlotHolderModel(ResponseModel):
@@ -155,20 +133,6 @@ class ConcurrencyModel(ResponseModel):
     holders: list[SlotHolderModel]
     held_back: dict[str, int]
 
-    @classmethod
-    def from_report(cls, found: PlacesReport) -> ConcurrencyModel:
-        return cls(
-            total=found.total,
-            used=found.used,
-            waiting=found.waiting,
-            full_s=round(found.full_s, 3),
-            holders=[
-                SlotHolderModel(job=one.job, host=one.host, slots=one.places, held_s=round(one.held_s, 3))
-                for one in found.holders[:MAX_LISTED_HOLDERS]
-            ],
-            held_back=dict(found.held_back[:MAX_LISTED_HOLDERS]),
-        )
-
 
 class OpenRunsModel(ResponseModel):
     """Queued and running runs. `oldest`: the earliest due instant among them, or null."""
@@ -177,10 +141,6 @@ class OpenRunsModel(ResponseModel):
 
     count: int
     oldest: datetime | None
-
-    @classmethod
-    def from_open_runs(cls, found: OpenRunCount) -> OpenRunsModel:
-        return cls(count=found.count, oldest=found.oldest_due_at)
 
 
 class WatchdogModel(ResponseModel):
@@ -204,21 +164,46 @@ class WatchdogModel(ResponseModel):
     concurrency: ConcurrencyModel | None
     errors: list[str]
 
-    @classmethod
-    def from_watchdog_report(cls, report: WatchdogReport, now: datetime) -> WatchdogModel:
-        gap = None if report.last_tick is None else max(0.0, (now - report.last_tick).total_seconds())
-        return cls(
-            at=report.at,
-            last_tick=report.last_tick,
-            tick_gap_s=gap,
-            jobs=None if report.jobs is None else WatchedJobsModel.from_findings(report.jobs),
-            queue=None if report.queue is None else QueueModel.from_depth(report.queue),
-            open_runs=None if report.open_runs is None else OpenRunsModel.from_open_runs(report.open_runs),
-            dead_letters=report.dead_letters,
-            store_ms=report.store_ms,
-            concurrency=None if report.places is None else ConcurrencyModel.from_report(report.places),
-            errors=[f"{part}: {cause}" for part, cause in report.unknown.items()],
-        )
+
+def view_watchdog(report: WatchdogReport, now: datetime) -> WatchdogModel:
+    """Return a check of the watchdog as the API shows it."""
+    queue, open_runs = report.queue, report.open_runs
+    return WatchdogModel.from_object(
+        report,
+        tick_gap_s=None if report.last_tick is None else max(0.0, (now - report.last_tick).total_seconds()),
+        jobs=None if report.jobs is None else _view_jobs(report.jobs),
+        queue=None
+        if queue is None
+        else QueueModel.from_object(queue, waiting=queue.waiting_count, poison=queue.poison_count),
+        open_runs=None if open_runs is None else OpenRunsModel.from_object(open_runs, oldest=open_runs.oldest_due_at),
+        concurrency=None if report.places is None else _view_slots(report.places),
+        errors=[f"{part}: {cause}" for part, cause in report.unknown.items()],
+    )
+
+
+def _view_jobs(jobs: JobsReport) -> WatchedJobsModel:
+    return WatchedJobsModel.from_object(
+        jobs,
+        late=len(jobs.with_lateness(Lateness.LATE)),
+        silent=len(jobs.with_lateness(Lateness.SILENT)),
+        stale=jobs.pending_count,
+        overdue=[
+            OverdueJobModel.from_object(late, state=late.lateness, url=f"/api/jobs/{late.job}")
+            for late in jobs.late_jobs[:MAX_LISTED_JOBS]
+        ],
+    )
+
+
+def _view_slots(places: PlacesReport) -> ConcurrencyModel:
+    return ConcurrencyModel.from_object(
+        places,
+        full_s=round(places.full_s, 3),
+        holders=[
+            SlotHolderModel.from_object(holder, slots=holder.places, held_s=round(holder.held_s, 3))
+            for holder in places.holders[:MAX_LISTED_HOLDERS]
+        ],
+        held_back=dict(places.held_back[:MAX_LISTED_HOLDERS]),
+    )
 
 
 watchdog_router = ApiRouter("health")
@@ -227,7 +212,7 @@ watchdog_router = ApiRouter("health")
 @watchdog_router.read("/api/watchdog")
 async def get_watchdog(services: ServicesDep) -> WatchdogModel:
     """Return the latest check of the watchdog, made every 30 s, in the Functions host at each tick."""
-    return WatchdogModel.from_watchdog_report(await services.watchdog.latest_report(), services.clock.now())
+    return view_watchdog(await services.watchdog.latest_report(), services.clock.now())
 
 
 metrics_router = ApiRouter("metrics", by_tag=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +20,16 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import Column, escape_controls, fail, is_terminal, print_note
 from scheduler.cli.times import format_instant
 
 if TYPE_CHECKING:
     from config.settings.model import Settings
-    from jobs.heartbeat import Ping
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.heartbeats.queries import HeartbeatView
-
-_FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "body")
+    from scheduler.features.heartbeats.models import HeartbeatModel, PingModel
 
 
 def heartbeat(
@@ -50,22 +51,20 @@ def heartbeat(
     configuration = load_for_command("heartbeat")
     require_job(configuration, job)
 
-    async def work(program: ReadOnlyProgram) -> tuple[HeartbeatView, datetime]:
+    async def work(program: ReadOnlyProgram) -> tuple[HeartbeatModel, datetime]:
         return await program.heartbeats.view_heartbeat(job, limit), program.clock.now()
 
     try:
-        view, now = run_in_store(configuration, work)
+        state, now = run_in_store(configuration, work)
     except Conflict as error:
         fail(str(error))
     if as_json:
-        from scheduler.features.heartbeats.models import HeartbeatModel
-
-        show_json(HeartbeatModel.from_view(view).model_dump_json(indent=2))
-    elif is_terminal():
-        _show(view, now)
+        show_model(state)
     else:
-        show_tabs(_FIELDS, map(_fields, view.pings))
-    print_note(f"to send a ping after a command has ended, with the secret {view.secret} in the variable TOKEN:")
+        if is_terminal():
+            _show_state(state, now)
+        show_items(state.pings, _list_fields(now))
+    print_note(f"to send a ping after a command has ended, with the secret {state.secret} in the variable TOKEN:")
     print_note(ping_command(find_base_url(configuration.settings, os.environ)))
 
 
@@ -86,33 +85,37 @@ def ping_command(base: str) -> str:
     return f'curl -fsS -m 10 --retry 5 "{base}/api/ping/$TOKEN/$?"'
 
 
-def _show(view: HeartbeatView, now: datetime) -> None:
-    print(escape_controls(f"{view.job} is {view.state}. {view.summary}"))
-    if view.down_at is not None:
-        is_down = view.down_at <= now
-        print(f"{'It went down' if is_down else 'Without a ping it goes down'} {format_instant(view.down_at, now)}.")
-    if view.beat.duration_s is not None:
-        print(f"The last run took {describe_span(view.beat.duration_s)}.")
-    if view.pings:
-        columns = (
-            Column("ping", align_right=True),
+def _show_state(state: HeartbeatModel, now: datetime) -> None:
+    print(escape_controls(f"{state.job} is {state.state}. {state.summary}"))
+    if state.down_at is not None:
+        is_down = state.down_at <= now
+        print(f"{'It went down' if is_down else 'Without a ping it goes down'} {format_instant(state.down_at, now)}.")
+    if state.duration_ms is not None:
+        print(f"The last run took {describe_span(state.duration_ms / 1000)}.")
+
+
+def _list_fields(now: datetime) -> Sequence[Field[PingModel]]:
+    def show_signal(ping: PingModel) -> str:
+        code = "" if ping.exit_code is None else f" {ping.exit_code}"
+        return f"{ping.signal}{code}{f' {ping.run}' if ping.run else ''}"
+
+    return (
+        Field("number", lambda ping: str(ping.number), Column("ping", align_right=True)),
+        Field(
+            "at",
+            lambda ping: format_iso_instant(ping.at, precise=True),
             Column("at"),
-            Column("signal", "bold"),
-            Column("from"),
-            Column("agent", no_wrap=False),
+            lambda ping: format_instant(ping.at, now),
+        ),
+        Field("signal", lambda ping: ping.signal, Column("signal", "bold"), show_signal),
+        Field("exit_code", lambda ping: "" if ping.exit_code is None else str(ping.exit_code)),
+        Field("run", lambda ping: ping.run),
+        Field("source", lambda ping: ping.source, Column("from")),
+        Field("agent", lambda ping: ping.agent, Column("agent", no_wrap=False)),
+        Field(
+            "body",
+            lambda ping: ping.body,
             Column("body", no_wrap=False, is_optional=True),
-        )
-        show_table(columns, (_cells(ping, now) for ping in view.pings))
-
-
-def _cells(ping: Ping, now: datetime) -> tuple[str, ...]:
-    code = "" if ping.exit_code is None else f" {ping.exit_code}"
-    run = f" {ping.run}" if ping.run else ""
-    body = " ".join(ping.body.split())[:200]
-    return str(ping.number), format_instant(ping.at, now), f"{ping.signal}{code}{run}", ping.source, ping.agent, body
-
-
-def _fields(ping: Ping) -> tuple[str, ...]:
-    code = "" if ping.exit_code is None else str(ping.exit_code)
-    at = format_iso_instant(ping.at, precise=True)
-    return str(ping.number), at, str(ping.signal), code, ping.run, ping.source, ping.agent, ping.body
+            lambda ping: " ".join(ping.body.split())[:200],
+        ),
+    )

@@ -1,11 +1,10 @@
-"""Response models of heartbeats."""
+"""The heartbeat of a job and its pings, as the API, the commands and the pages show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from scheduler.features.heartbeats.queries import HeartbeatView
+from jobs.heartbeat import HeartbeatState, PingSignal
 from scheduler.model_base import ResponseModel, example_values
 
 
@@ -25,19 +24,6 @@ class PingModel(ResponseModel):
     source: str
     agent: str
     body: str
-
-    @classmethod
-    def from_ping(cls, ping: Ping) -> PingModel:
-        return cls(
-            number=ping.number,
-            at=ping.at,
-            signal=ping.signal,
-            exit_code=ping.exit_code,
-            run=ping.run,
-            source=ping.source,
-            agent=ping.agent,
-            body=ping.body,
-        )
 
 
 class HeartbeatModel(ResponseModel):
@@ -70,23 +56,3 @@ class HeartbeatModel(ResponseModel):
     duration_ms: float | None
     ping_count: int
     pings: list[PingModel]
-
-    @classmethod
-    def from_view(cls, view: HeartbeatView) -> HeartbeatModel:
-        beat = view.beat
-        return cls(
-            job=view.job,
-            secret=view.secret,
-            state=view.state,
-            summary=view.summary,
-            due_at=view.due_at,
-            down_at=view.down_at,
-            last_ping=beat.last_ping,
-            last_success=beat.last_success,
-            last_fail=beat.last_fail,
-            last_start=beat.last_start,
-            exit_code=beat.exit_code,
-            duration_ms=None if beat.duration_s is None else round(beat.duration_s * 1000, 3),
-            ping_count=beat.number,
-            pings=[PingModel.from_ping(ping) for ping in view.pings],
-        )

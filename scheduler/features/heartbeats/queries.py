@@ -5,9 +5,8 @@ A heartbeat is the stored pings of a job, combined with its pauses and its activ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
 
 from jobs.heartbeat import (
     HeartbeatRecord,
@@ -19,10 +18,13 @@ from jobs.heartbeat import (
     ping_schedule_of,
     state_at,
 )
+from jobs.checks.messages.heartbeat import describe_heartbeat
+from jobs.heartbeat import HeartbeatRecord, HeartbeatState, down_at, due_at, ping_schedule_of, state_at
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import Conflict
+from scheduler.features.heartbeats.models import HeartbeatModel, PingModel
 from scheduler.stores.gates import Pauses
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.schedules import ScheduleActivations
@@ -58,20 +60,6 @@ class HeartbeatReader(Query):
         return isinstance(check, HeartbeatTarget) and check.first_within is not None
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatView:
-    """`secret`: name of the secret that holds the token. `down_at`: when it goes down without another ping."""
-
-    job: str
-    secret: str
-    state: HeartbeatState
-    summary: str
-    due_at: datetime | None
-    down_at: datetime | None
-    beat: HeartbeatRecord
-    pings: Sequence[Ping] = ()
-
-
 class HeartbeatQueries(Query):
     """All methods raise StoreError."""
 
@@ -84,7 +72,7 @@ class HeartbeatQueries(Query):
         self._pauses = pauses
         self._clock = clock
 
-    async def view_heartbeat(self, job: str, ping_limit: int = 0) -> HeartbeatView:
+    async def view_heartbeat(self, job: str, ping_limit: int = 0) -> HeartbeatModel:
         """Return the current state with up to `ping_limit` of the last pings, newest first.
 
         Raises:
@@ -100,13 +88,16 @@ class HeartbeatQueries(Query):
         state = state_at(beat, rhythm, now)
         if state is not HeartbeatState.DOWN:
             state = state_at(beat, rhythm, now, include_started=True)
-        return HeartbeatView(
-            job,
-            target.token.secret,
-            state,
-            describe_heartbeat(beat, rhythm, now),
-            due_at(beat, rhythm),
-            down_at(beat, rhythm),
+        pings = await self._heartbeats.list_pings(job, ping_limit) if ping_limit else ()
+        return HeartbeatModel.from_object(
             beat,
-            await self._heartbeats.list_pings(job, ping_limit) if ping_limit else (),
+            job=job,
+            secret=target.token.secret,
+            state=state,
+            summary=describe_heartbeat(beat, rhythm, now),
+            due_at=due_at(beat, rhythm),
+            down_at=down_at(beat, rhythm),
+            duration_ms=None if beat.duration_s is None else round(beat.duration_s * 1000, 3),
+            ping_count=beat.number,
+            pings=[PingModel.from_object(ping) for ping in pings],
         )

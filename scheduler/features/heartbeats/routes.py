@@ -35,7 +35,7 @@ HeartbeatName = Annotated[str, Path(description="The job's name", examples=["nig
 @router.read("/api/jobs/{name}/heartbeat", problems=(HTTPStatus.CONFLICT,))
 async def get_heartbeat(services: ServicesDep, name: HeartbeatName) -> HeartbeatModel:
     """Return the state of a job's heartbeat, when it goes down, and its last 100 pings."""
-    return HeartbeatModel.from_view(await services.heartbeats.view_heartbeat(name, PINGS_PER_JOB))
+    return await services.heartbeats.view_heartbeat(name, PINGS_PER_JOB)
 
 
 MASKED_PATH = mask_token(PING_PATH_PREFIX)
@@ -123,14 +123,14 @@ async def _receive_ping(
     agent, source = request.headers.get("user-agent", ""), find_client_address(request.scope)
     sent = IncomingPing(signal, exit_code, rid or "", source, agent, await _read_text(request) or text)
     try:
-        known = await services.operations.pings.receive(token, sent)
+        is_known = await services.operations.pings.receive(token, sent)
     except (TokensUnavailable, StoreError) as error:
         _log.error(
             "could not accept a ping: %s; the sender must retry", str(error) or "some heartbeat tokens are unreadable"
         )
         detail, headers = "Pings are not accepted now. Send the ping again.", {"Retry-After": RETRY_AFTER}
         return problem_response(MASKED_PATH, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
-    if not known:
+    if not is_known:
         raise HTTPException(HTTPStatus.NOT_FOUND)
     return PlainTextResponse("OK")
 

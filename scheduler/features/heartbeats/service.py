@@ -50,6 +50,8 @@ class TokensUnavailable(Exception):
 
 
 class PingTokens(Operation):
+    """Finds the jobs of a token by its hash, and reads the tokens again when they may have changed."""
+
     def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock, bindings: Bindings = UNRESTRICTED) -> None:
         self._catalog = catalog
         self._secrets = secrets
@@ -80,13 +82,13 @@ class PingTokens(Operation):
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         if self._age() > REREAD_AFTER_S:
             await self._read(REREAD_AFTER_S)
-        found = self._find_jobs(digest)
-        if not found and self._age() > MIN_REREAD_PAUSE_S:
+        jobs = self._find_jobs(digest)
+        if not jobs and self._age() > MIN_REREAD_PAUSE_S:
             await self._read(MIN_REREAD_PAUSE_S, force=True)
-            found = self._find_jobs(digest)
-        if not found and self._errors:
+            jobs = self._find_jobs(digest)
+        if not jobs and self._errors:
             raise TokensUnavailable
-        return found
+        return jobs
 
     async def recheck(self) -> None:
         """Read the tokens again if one had an error, as the next ping may be far off."""
@@ -118,21 +120,21 @@ class PingTokens(Operation):
             if force:
                 doubted = self._choose_forced_reads([name for name in names if name in self._current])
                 await asyncio.gather(*(self._secrets.refresh_rejected(name, self._current[name]) for name in doubted))
-            troubles = await asyncio.gather(*map(self._read_token, names))
-            self._errors = {name: trouble for name, trouble in zip(names, troubles, strict=True) if trouble}
+            errors = await asyncio.gather(*map(self._read_token, names))
+            self._errors = {name: error for name, error in zip(names, errors, strict=True) if error}
             self._current = {name: token for name, token in self._current.items() if name in names}
             self._remove_expired()
             self._read_at = self._clock.monotonic()
 
-    def _choose_forced_reads(self, known: Sequence[str]) -> Sequence[str]:
+    def _choose_forced_reads(self, names: Sequence[str]) -> Sequence[str]:
         """Return the secrets to read past the cache now, oldest read first, and record the reads."""
         now = self._clock.monotonic()
         in_turn = [
-            *(name for name in known if name not in self._forced_read_order),
-            *(name for name in self._forced_read_order if name in known),
+            *(name for name in names if name not in self._forced_read_order),
+            *(name for name in self._forced_read_order if name in names),
         ]
-        left = FORCED_READS_PER_MINUTE - sum(now - at < 60 for at in self._forced_reads)
-        chosen, self._forced_read_order = in_turn[:left], [*in_turn[left:], *in_turn[:left]]
+        count = FORCED_READS_PER_MINUTE - sum(now - at < 60 for at in self._forced_reads)
+        chosen, self._forced_read_order = in_turn[:count], [*in_turn[count:], *in_turn[:count]]
         self._forced_reads.extend([now] * len(chosen))
         return chosen
 
@@ -172,8 +174,8 @@ MAX_PING_BODY = 10 * 1024
 MAX_PING_AGENT = 100
 MAX_PINGS_PER_MINUTE = 60
 """Pings of a job and signal that are stored in a minute; further ones are only counted. Each signal has its own limit,
-so
-that a storm of success pings hides no failure."""
+so that
+a storm of success pings hides no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,8 @@ class _PingMinute:
 
 
 class PingReceiver(Operation):
+    """Stores the pings of a token, and starts a run if one changes the state of the heartbeat."""
+
     def __init__(
         self,
         catalog: Catalog,

@@ -152,13 +152,13 @@ def _list_folder(path: Path) -> list[SourceFile]:
 
     folder = path.resolve()
     files: list[SourceFile] = []
-    for one in sorted(path.rglob("*")):
-        if one.name.startswith(".") or not one.is_file():
+    for file in sorted(path.rglob("*")):
+        if file.name.startswith(".") or not file.is_file():
             continue
-        if one.resolve().is_relative_to(folder):
-            files.append(SourceFile(one))
+        if file.resolve().is_relative_to(folder):
+            files.append(SourceFile(file))
         else:
-            print_warning(f"{one}: is a link to outside the folder, and is not read; name the file itself")
+            print_warning(f"{file}: is a link to outside the folder, and is not read; name the file itself")
     if not files:
         raise UnreadableSource(str(path), "is a folder without files", "name a file of the source")
     return files

@@ -10,6 +10,9 @@ import typer
 
 from jobs.formats import format_count
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
+from jobs.formats.counts import format_count
+from scheduler.cli.listing import show_model
+from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from scheduler.app import Program
+    from scheduler.features.jobs.queries import JobView
     from scheduler.features.jobs.service import BackfillResult
-    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 
@@ -78,7 +81,7 @@ def pause(
 
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
-    from scheduler.cli.context import run_operation, show_job
+    from scheduler.cli.context import run_operation
     from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, datetime]:
@@ -88,7 +91,7 @@ def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason
 
     view, now = run_operation("pause", work, job=job)
     assert view.pause is not None
-    show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
+    _show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
     if view.entry.job.schedule is None:
         print_note(f"{job} has no schedule: a pause does not skip requested runs")
     elif not view.entry.job.enabled:
@@ -147,7 +150,7 @@ def resume(
 
 
 def _resume_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.context import run_operation, show_job
+    from scheduler.cli.context import run_operation
     from scheduler.identity.principal import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:
@@ -155,7 +158,17 @@ def _resume_job(job: str, as_json: bool) -> None:
         return await program.queries.view_job(job), was_paused
 
     view, was_paused = run_operation("resume", work, job=job)
-    show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
+    _show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
+
+
+def _show_job(view: JobView, sentence: str, as_json: bool) -> None:
+    """Print the sentence, or the job as JSON."""
+    if as_json:
+        from scheduler.features.jobs.views import summarize_job
+
+        show_model(summarize_job(view))
+    else:
+        print(escape_controls(sentence))
 
 
 _FromOption = Annotated[
@@ -255,15 +268,15 @@ def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -
     runs = f"{format_count(number, 'due instant')} {'to be run' if dry_run else 'run'}"
     if done.skipped and not leave_skipped:
         runs += f", {done.skipped} of which {'was' if done.skipped == 1 else 'were'} skipped"
-    left = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""
-    return f"{runs}; {done.already_run} ran already{left}"
+    rest = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""
+    return f"{runs}; {done.already_run} ran already{rest}"
 
 
 def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.jobs.models import BackfillModel
+        from scheduler.features.jobs.views import view_backfill
 
-        show_json(BackfillModel.from_result(job, done, dry_run=dry_run).model_dump_json(indent=2))
+        show_model(view_backfill(job, done, dry_run=dry_run))
     elif dry_run:
         print("".join(f"{ticket.id}\n" for ticket in done.tickets), end="")
     else:

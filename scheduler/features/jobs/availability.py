@@ -63,13 +63,13 @@ class AvailabilityReader:
             until, known = self._known.get(job, (float("-inf"), None))
             if known is not None and began < until:
                 return known
-            found = await self._uptimes.read_uptime(job)
+            uptime = await self._uptimes.read_uptime(job)
             ended = self._clock.monotonic()
             self._known.pop(job, None)
-            self._known[job] = ended + _CACHE_FACTOR * (ended - began), found
+            self._known[job] = ended + _CACHE_FACTOR * (ended - began), uptime
             if len(self._known) > _MAX_CACHED_UPTIMES:
                 del self._known[next(iter(self._known))]
-            return found
+            return uptime
 
     async def _read_up(self, job: str) -> JobAvailability:
         page = await self._queries.list_runs(job=job, limit=_FIRST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +10,18 @@ import typer
 
 from jobs.formats import describe_distance, format_count, format_iso_instant
 from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
+from jobs.formats.counts import format_count
+from jobs.formats.durations import describe_distance
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import Cell, Column, print_note
 from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
+    from scheduler.features.jobs.queries import JobView
     from scheduler.features.jobs.selection import JobSelection
-    from scheduler.features.overview.job_view import JobView
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
@@ -86,16 +92,12 @@ def _print_job_file(views: list[JobView]) -> None:
 
 def _show(views: list[JobView], now: datetime, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.jobs.models import JobList, JobSummary
+        from scheduler.features.jobs.models import JobList
+        from scheduler.features.jobs.views import summarize_job
 
-        show_json(
-            JobList(jobs=[JobSummary.from_view(view) for view in views], continuation=None).model_dump_json(indent=2)
-        )
-    elif is_terminal():
-        if views:
-            _show_table(views, now)
+        show_model(JobList(jobs=list(map(summarize_job, views)), continuation=None))
     else:
-        show_tabs(_FIELDS, map(_fields, views))
+        show_items(views, _list_fields(now, has_reasons=any(view.reason for view in views)))
 
 
 async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:
@@ -132,30 +134,44 @@ async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobV
     return views
 
 
-def _show_table(views: list[JobView], now: datetime) -> None:
+def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[JobView]]:
+    """`has_reasons`: a terminal has a column for them."""
+    from jobs.definition.dependencies import format_dependencies
     from jobs.targets import describe_target
+    from scheduler.cli.run_report import outcome_cell
 
-    columns: tuple[Column, ...] = (
-        Column("job", "bold"),
-        Column("schedule", no_wrap=False, min_width=16),
-        Column("next run"),
-        Column("latest"),
-        Column("target", "dim", no_wrap=False, is_optional=True),
+    def format_next(view: JobView) -> str:
+        return "" if view.next_at is None else format_iso_instant(view.next_at, precise=True)
+
+    def format_latest(view: JobView) -> str:
+        return "" if view.latest is None else outcome_cell(view.latest)[0]
+
+    def format_latest_at(view: JobView) -> str:
+        return "" if view.latest is None else format_iso_instant(view.latest.ticket.due_at, precise=True)
+
+    reasons = Column("reason", no_wrap=False, min_width=16) if has_reasons else None
+    return (
+        Field("name", lambda view: view.entry.job.name, Column("job", "bold")),
+        Field(
+            "schedule",
+            lambda view: "" if view.entry.job.schedule is None else view.entry.job.schedule.text,
+            Column("schedule", no_wrap=False, min_width=16),
+            lambda view: view.entry.job.runs_when or "-",
+        ),
+        Field("next_at", format_next, Column("next run"), lambda view: _next(view, now)),
+        Field("latest", format_latest, Column("latest"), lambda view: _latest(view.latest, now)),
+        Field("latest_at", format_latest_at),
+        Field("endpoint", lambda view: view.entry.job.check.endpoint),
+        Field("pause", lambda view: "" if view.pause is None else str(view.pause)),
+        Field("depends_on", lambda view: format_dependencies(view.entry.job.depends_on)),
+        Field("status", lambda view: view.wait or view.status.value),
+        Field(
+            "target",
+            lambda view: describe_target(view.entry.job.check),
+            Column("target", "dim", no_wrap=False, is_optional=True),
+        ),
+        Field("reason", lambda view: view.reason, reasons, _reason),
     )
-    if any(view.reason for view in views):
-        columns = (*columns, Column("reason", no_wrap=False, min_width=16))
-    rows = []
-    for view in views:
-        job = view.entry.job
-        cells = (
-            job.name,
-            job.runs_when or "-",
-            _next(view, now),
-            _latest(view.latest, now),
-            describe_target(job.check),
-        )
-        rows.append((*cells, _reason(view))[: len(columns)])
-    show_table(columns, rows)
 
 
 def _reason(view: JobView) -> str:
@@ -183,30 +199,3 @@ def _latest(record: RunRecord | None, now: datetime) -> Cell:
     word, style = outcome_cell(record)
     at = record.run.finished_at if record.run else record.ticket.due_at
     return f"{word}, {describe_distance((at - now).total_seconds())}", style
-
-
-_FIELDS = (
-    *("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"),
-    *("status", "target", "reason"),
-)
-
-
-def _fields(view: JobView) -> tuple[str, ...]:
-    from jobs.definition.dependencies import format_dependencies
-    from jobs.targets import describe_target
-    from scheduler.cli.run_report import outcome_cell
-
-    job, latest = view.entry.job, view.latest
-    return (
-        job.name,
-        job.schedule.text if job.schedule is not None else "",
-        format_iso_instant(view.next_at, precise=True) if view.next_at is not None else "",
-        outcome_cell(latest)[0] if latest is not None else "",
-        format_iso_instant(latest.ticket.due_at, precise=True) if latest is not None else "",
-        job.check.endpoint,
-        str(view.pause) if view.pause is not None else "",
-        format_dependencies(job.depends_on),
-        view.wait or view.status.value,
-        describe_target(job.check),
-        view.reason,
-    )

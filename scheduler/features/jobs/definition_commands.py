@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_count, format_iso_instant
+from jobs.formats.counts import format_count
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, show_items
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     Cell,
     Column,
-    is_terminal,
     print_error,
     print_note,
     print_warning,
     show_json,
-    show_table,
-    show_tabs,
 )
 from scheduler.cli.times import describe_no_next, format_instant
 
@@ -63,14 +63,14 @@ def validate(
     from config.errors import ConfigurationError
 
     try:
-        found, settings = _load(path)
+        job_set, settings = _load(path)
     except ConfigurationError as wrong:
         _show_problems(wrong.problems, wrong.warnings, as_json)
         raise typer.Exit(EXIT_BAD_INPUT) from None
-    found = _add_stored_jobs(found, settings) if stored else found
-    warnings = _warnings(found, settings, with_secrets=not no_secrets)
+    job_set = _add_stored_jobs(job_set, settings) if stored else job_set
+    warnings = _warnings(job_set, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
-    _show_jobs(found, warnings, as_json, valid=not fails)
+    _show_jobs(job_set, warnings, as_json, valid=not fails)
     if settings is None:
         print_note(
             "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
@@ -80,10 +80,10 @@ def validate(
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def _add_stored_jobs(found: JobSet, settings: Settings | None) -> JobSet:
+def _add_stored_jobs(job_set: JobSet, settings: Settings | None) -> JobSet:
     from scheduler.cli.selection import add_stored_jobs
 
-    return add_stored_jobs(found, settings)
+    return add_stored_jobs(job_set, settings)
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
@@ -114,7 +114,7 @@ def _usual_default_schedule() -> Schedule | None:
     return Settings().default_schedule
 
 
-def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
+def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool) -> tuple[Problem, ...]:
     import os
 
     from config.check_rules import build_bindings, build_ca_files
@@ -127,20 +127,20 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
         warnings_of_unusable_secrets,
     )
 
-    warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
-    warnings += warnings_of_unusable_rotas(found, datetime.now(UTC))
+    warnings = [*job_set.warnings, *warnings_of_unusable_files(job_set, build_ca_files(settings or Settings()))]
+    warnings += warnings_of_unusable_rotas(job_set, datetime.now(UTC))
     if settings is not None:
         warnings += [
-            *_denied_targets(found, settings),
-            *warnings_of_denied_credentials(found, build_bindings(settings)),
-            *warnings_of_missing_links(found, settings),
+            *_denied_targets(job_set, settings),
+            *warnings_of_denied_credentials(job_set, build_bindings(settings)),
+            *warnings_of_missing_links(job_set, settings),
         ]
         if with_secrets:
-            warnings += warnings_of_unusable_secrets(found, settings, os.environ)
+            warnings += warnings_of_unusable_secrets(job_set, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
 
 
-def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
+def _denied_targets(job_set: JobSet, settings: Settings) -> Iterator[Problem]:
     import os
 
     from config.check_rules import build_guard
@@ -149,8 +149,8 @@ def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     from scheduler.catalog.job_warnings import find_denied_targets
 
     guard = build_guard(settings, os.environ, server_endpoints(settings))
-    for name, reason in find_denied_targets(found, guard).items():
-        file, _, line = found.origins[name].rpartition(":")
+    for name, reason in find_denied_targets(job_set, guard).items():
+        file, _, line = job_set.origins[name].rpartition(":")
         yield Problem(name, reason, file=file, line=int(line)) if file else Problem(name, reason)
 
 
@@ -174,23 +174,15 @@ def _show_warnings(warnings: Iterable[Problem]) -> None:
         print_warning(format_warning(one))
 
 
-def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
-    jobs, now = list(found.jobs.values()), datetime.now(UTC)
+def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
+    jobs, now = list(job_set.jobs.values()), datetime.now(UTC)
     if as_json:
         import json
 
         document = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
         print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
-    elif is_terminal():
-        columns = (
-            Column("job", "bold"),
-            Column("schedule", no_wrap=False, min_width=16),
-            Column("check", no_wrap=False, is_optional=True),
-            Column("next run"),
-        )
-        show_table(columns, (_cells(job, now) for job in jobs))
     else:
-        show_tabs(_FIELDS, (_fields(job, now) for job in jobs))
+        show_items(jobs, _list_fields(now), is_empty_shown=True)
     if not as_json:
         _show_warnings(warnings)
     counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
@@ -200,16 +192,26 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
 _MAX_CELL = 160
 """Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
 
-_FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
-
-def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
+def _list_fields(now: datetime) -> Sequence[Field[JobDefinition]]:
     from jobs.definition.dependencies import format_dependencies
 
-    at = _next(job, now)
-    next_at = format_iso_instant(at, precise=True) if at is not None else ""
-    schedule = job.schedule.text if job.schedule is not None else ""
-    return job.name, schedule, _check(job), next_at, format_dependencies(job.depends_on)
+    def format_next(job: JobDefinition) -> str:
+        at = _next(job, now)
+        return "" if at is None else format_iso_instant(at, precise=True)
+
+    return (
+        Field("name", lambda job: job.name, Column("job", "bold")),
+        Field(
+            "schedule",
+            lambda job: job.schedule.text if job.schedule is not None else "",
+            Column("schedule", no_wrap=False, min_width=16),
+            _describe_schedule,
+        ),
+        Field("check", _check, Column("check", no_wrap=False, is_optional=True)),
+        Field("next_at", format_next, Column("next run"), lambda job: _describe_next(job, now)),
+        Field("depends_on", lambda job: format_dependencies(job.depends_on)),
+    )
 
 
 def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
@@ -225,18 +227,16 @@ def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
     }
 
 
-def _cells(job: JobDefinition, now: datetime) -> tuple[Cell, ...]:
-    at = _next(job, now)
+def _describe_schedule(job: JobDefinition) -> str:
+    text = job.runs_when or "-"
+    return text if len(text) <= _MAX_CELL else f"{text[: _MAX_CELL - 1]}…"
+
+
+def _describe_next(job: JobDefinition, now: datetime) -> Cell:
     if not job.enabled:
-        next_run: Cell = "disabled", "yellow"
-    elif at is None:
-        next_run = describe_no_next(job), "dim"
-    else:
-        next_run = format_instant(at, now), "cyan"
-    when_text = job.runs_when or "-"
-    if len(when_text) > _MAX_CELL:
-        when_text = when_text[: _MAX_CELL - 1] + "…"
-    return job.name, when_text, _check(job), next_run
+        return "disabled", "yellow"
+    at = _next(job, now)
+    return (describe_no_next(job), "dim") if at is None else (format_instant(at, now), "cyan")
 
 
 def _check(job: JobDefinition) -> str:

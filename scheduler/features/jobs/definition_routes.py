@@ -43,10 +43,6 @@ class FindingModel(ResponseModel):
     hint: str | None
     line: int | None
 
-    @classmethod
-    def from_problem(cls, problem: Problem) -> FindingModel:
-        return cls(path=problem.key, message=problem.message, hint=problem.hint or None, line=problem.line)
-
 
 class DeniedTargetModel(ResponseModel):
     """A job whose target the settings do not allow."""
@@ -66,16 +62,6 @@ class ReviewedJobModel(ResponseModel):
     generation: str
     definition: dict[str, Any]
 
-    @classmethod
-    def from_job(cls, job: JobDefinition) -> ReviewedJobModel:
-        return cls(
-            name=job.name,
-            kind=job.check.kind,
-            endpoint=job.check.endpoint,
-            generation=job.generation(),
-            definition=job.to_json(),
-        )
-
 
 class DefinitionReviewModel(ResponseModel):
     """`valid`: there are no `problems`. `jobs`: the valid ones. Nothing is saved.
@@ -92,17 +78,6 @@ class DefinitionReviewModel(ResponseModel):
     unavailable_secrets: list[FindingModel]
     jobs: list[ReviewedJobModel]
 
-    @classmethod
-    def from_review(cls, review: DefinitionReview) -> DefinitionReviewModel:
-        return cls(
-            valid=not review.problems,
-            problems=_findings(review.problems),
-            warnings=_findings(review.warnings),
-            denied_targets=[DeniedTargetModel(job=job, reason=reason) for job, reason in review.denied_targets.items()],
-            unavailable_secrets=_findings(review.unavailable_secrets),
-            jobs=[ReviewedJobModel.from_job(job) for job in review.jobs.values()],
-        )
-
 
 class DueInstantModel(ResponseModel):
     """`local`: the same instant with the offset of the schedule's time zone."""
@@ -111,10 +86,6 @@ class DueInstantModel(ResponseModel):
 
     utc: datetime
     local: str
-
-    @classmethod
-    def from_instant(cls, instant: datetime, zone: TimeZone | None) -> DueInstantModel:
-        return cls(utc=instant, local=_format_local(instant, zone))
 
 
 class DueInstantsModel(ResponseModel):
@@ -128,20 +99,40 @@ class DueInstantsModel(ResponseModel):
     timezone: str
     instants: list[DueInstantModel]
 
-    @classmethod
-    def from_instants(cls, job: JobDefinition, instants: list[datetime]) -> DueInstantsModel:
-        zone = None if job.schedule is None else zone_of(job.schedule)
-        return cls(
-            job=job.name,
-            enabled=job.enabled,
-            schedule=None if job.schedule is None else job.schedule.text,
-            timezone="UTC" if zone is None else zone.name,
-            instants=[DueInstantModel.from_instant(instant, zone) for instant in instants],
-        )
+
+def _view_review(review: DefinitionReview) -> DefinitionReviewModel:
+    return DefinitionReviewModel(
+        valid=not review.problems,
+        problems=_view_findings(review.problems),
+        warnings=_view_findings(review.warnings),
+        denied_targets=[DeniedTargetModel(job=job, reason=reason) for job, reason in review.denied_targets.items()],
+        unavailable_secrets=_view_findings(review.unavailable_secrets),
+        jobs=[_view_job(job) for job in review.jobs.values()],
+    )
 
 
-def _findings(problems: tuple[Problem, ...]) -> list[FindingModel]:
-    return [FindingModel.from_problem(problem) for problem in problems[:MAX_LISTED_FINDINGS]]
+def _view_findings(problems: tuple[Problem, ...]) -> list[FindingModel]:
+    return [
+        FindingModel.from_object(problem, path=problem.key, hint=problem.hint or None)
+        for problem in problems[:MAX_LISTED_FINDINGS]
+    ]
+
+
+def _view_job(job: JobDefinition) -> ReviewedJobModel:
+    return ReviewedJobModel.from_object(
+        job, kind=job.check.kind, endpoint=job.check.endpoint, generation=job.generation(), definition=job.to_json()
+    )
+
+
+def _view_instants(job: JobDefinition, instants: list[datetime]) -> DueInstantsModel:
+    zone = None if job.schedule is None else zone_of(job.schedule)
+    return DueInstantsModel.from_object(
+        job,
+        job=job.name,
+        schedule=None if job.schedule is None else job.schedule.text,
+        timezone="UTC" if zone is None else zone.name,
+        instants=[DueInstantModel(utc=instant, local=_format_local(instant, zone)) for instant in instants],
+    )
 
 
 def _format_local(instant: datetime, zone: TimeZone | None) -> str:
@@ -194,7 +185,7 @@ async def validate_definitions(services: ServicesDep, document: DefinitionBodyDe
     YAML document. Jobs in force can be referred to.
     """
     review = await services.definitions.review(document.content, is_json=document.is_json, catalog=services.catalog)
-    return DefinitionReviewModel.from_review(review)
+    return _view_review(review)
 
 
 @router.operate(
@@ -221,9 +212,9 @@ async def preview_instants(
     review = await services.definitions.read(document.content, is_json=document.is_json, catalog=services.catalog)
     job = _only_job(review)
     if job.schedule is None or not job.enabled:
-        return DueInstantsModel.from_instants(job, [])
+        return _view_instants(job, [])
     instants = await asyncio.to_thread(next_due_instants, job.schedule, after, count)
-    return DueInstantsModel.from_instants(job, instants)
+    return _view_instants(job, instants)
 
 
 @router.manage(

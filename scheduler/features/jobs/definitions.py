@@ -44,17 +44,17 @@ class DefinitionReviewer(Protocol):
 
 def find_related_jobs(jobs: Sequence[JobDefinition], snapshot: JobSnapshot) -> Iterator[CatalogJob]:
     """Yield the jobs in force that these depend on or have as parents, at any distance, and members of their groups."""
-    found: dict[str, CatalogJob] = {}
-    left = [name for job in jobs for name in _references_of(job)]
-    while left:
-        entry = snapshot.find_job(left.pop())
-        if entry is not None and entry.job.name not in found:
-            found[entry.job.name] = entry
-            left += _references_of(entry.job)
+    entries: dict[str, CatalogJob] = {}
+    pending = [name for job in jobs for name in _references_of(job)]
+    while pending:
+        entry = snapshot.find_job(pending.pop())
+        if entry is not None and entry.job.name not in entries:
+            entries[entry.job.name] = entry
+            pending += _references_of(entry.job)
     groups = frozenset[str]().union(*map(_groups_of, jobs))
     if groups:
-        found |= {entry.job.name: entry for entry in snapshot if _groups_of(entry.job) & groups}
-    yield from found.values()
+        entries |= {entry.job.name: entry for entry in snapshot if _groups_of(entry.job) & groups}
+    yield from entries.values()
 
 
 def _references_of(job: JobDefinition) -> list[str]:

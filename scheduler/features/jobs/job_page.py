@@ -52,10 +52,9 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
 from scheduler.features.changes.job_markers import JobMarker
 from scheduler.features.changes.queries import StateHistory, read_state_history
-from scheduler.features.heartbeats.queries import HeartbeatView
+from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
-from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 from scheduler.features.runs.queries import list_filtered_runs
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.features.statistics.sums import RunSeries, quantiles
@@ -187,13 +186,13 @@ class JobCharts:
 
 
 async def read_job_charts(
-    uses: Services, readers: Readers, principal: Principal, job: str, period: ChartPeriod, now: datetime
+    services: Services, readers: Readers, principal: Principal, job: str, period: ChartPeriod, now: datetime
 ) -> JobCharts:
     """Return the charts. `now`: in the zone in which times are shown. Raises UnknownJob, StoreError."""
     since, until = period.since, period.until
     series, history, markers = await asyncio.gather(
-        uses.stats.read_series(job, since, until),
-        read_state_history(uses.changes, principal, job, since, min(until, now)),
+        services.stats.read_series(job, since, until),
+        read_state_history(services.changes, principal, job, since, min(until, now)),
         readers.markers.list_markers(principal, job, since, until),
     )
     axis = TimeAxis(since, until, now.tzinfo or UTC)
@@ -265,7 +264,7 @@ _IncidentId = Annotated[str | None, Query(max_length=60)]
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
 async def show_job(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     caller: CallerDep,
     name: JobName,
     period: _PeriodName = None,
@@ -277,61 +276,67 @@ async def show_job(
     continuation: Continuation = None,
 ) -> Response:
     """Show the page; with a continuation it lists older runs."""
-    view = await uses.queries.view_job(name)
-    uptime = await readers_of(request, uses).availability.read_uptime(name)
-    default = find_default_window(uptime.since, uses.clock.now())
-    chosen, problem = await _find_period(uses, (period, begin, end, incident), request, default)
+    view = await services.queries.view_job(name)
+    uptime = await readers_of(request, services).availability.read_uptime(name)
+    default = find_default_window(uptime.since, services.clock.now())
+    chosen, problem = await _find_period(services, (period, begin, end, incident), request, default)
     values = await asyncio.gather(
-        read_run_list(uses.queries, name, chosen, (outcome, trigger), continuation),
-        _read_charts(request, uses, caller, name, chosen),
-        _find_heartbeat(uses, view),
-        uses.changes.read_health_history(caller.principal, name),
+        read_run_list(services.queries, name, chosen, (outcome, trigger), continuation),
+        _read_charts(request, services, caller, name, chosen),
+        _find_heartbeat(services, view),
+        services.changes.read_health_history(caller.principal, name),
     )
     return await respond_job(
         request,
-        uses,
+        services,
         view,
         "state",
         status=HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-        timetable=create_timetable(view, uses.queries, MAX_NEXT_RUNS),
+        timetable=create_timetable(view, services.queries, MAX_NEXT_RUNS),
         period=chosen,
         default_window=default,
         uptime=uptime,
         period_problem=problem,
         **dict(zip(("runs", "charts", "heartbeat", "health"), values, strict=True)),
-        **_choices(request, uses),
+        **_choices(request, services),
     )
 
 
-async def _read_charts(request: Request, uses: Services, caller: Caller, name: str, period: ChartPeriod) -> JobCharts:
-    now = uses.clock.now().astimezone(find_preferences(request).zone)
-    return await read_job_charts(uses, readers_of(request, uses), caller.principal, name, period, now)
+async def _read_charts(
+    request: Request, services: Services, caller: Caller, name: str, period: ChartPeriod
+) -> JobCharts:
+    now = services.clock.now().astimezone(find_preferences(request).zone)
+    return await read_job_charts(services, readers_of(request, services), caller.principal, name, period, now)
 
 
-def _choices(request: Request, uses: Services) -> Mapping[str, object]:
+def _choices(request: Request, services: Services) -> Mapping[str, object]:
     """Return what the user can choose in the forms."""
-    months = list_months(find_preferences(request).zone, uses.clock.now())
+    months = list_months(find_preferences(request).zone, services.clock.now())
     return {"windows": tuple(WINDOWS), "months": months, "outcomes": OUTCOMES, "triggers": TRIGGERS}
 
 
 async def _find_period(
-    uses: Services, given: tuple[str | None, str | None, str | None, str | None], request: Request, default: str
+    services: Services, given: tuple[str | None, str | None, str | None, str | None], request: Request, default: str
 ) -> tuple[ChartPeriod, str]:
     """Return the period and an empty text, or the default one and what is wrong with the parameters."""
-    now, (period, begin, end, incident) = uses.clock.now(), given
+    now, (period, begin, end, incident) = services.clock.now(), given
     try:
         if incident:
+<<<<<<< HEAD
             return period_around((await uses.incidents.find_view(incident)).incident, now), ""
+=======
+            return period_around((await services.incidents.find(incident)).view.incident, now), ""
+>>>>>>> shapeb
         return parse_chart_period(period, begin, end, find_preferences(request).zone, now, default), ""
     except (InvalidPeriod, NotFound) as error:
         return default_period(now, default), str(error)
 
 
-async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
+async def _find_heartbeat(services: Services, view: JobView) -> HeartbeatModel | None:
     job = view.entry.job
     if job.check.kind != "heartbeat":
         return None
     try:
-        return await uses.heartbeats.view_heartbeat(job.name)
+        return await services.heartbeats.view_heartbeat(job.name)
     except (UnknownJob, OperationError):
         return None  # the job was changed meanwhile

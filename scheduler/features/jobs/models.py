@@ -1,36 +1,20 @@
-"""Response models of jobs, their pauses and backfills, and of actions on all jobs of a selection."""
+"""Jobs, their pauses and backfills, and actions on all jobs of a selection, as the API and the commands show them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import Any
 
-from jobs.definition.dependencies import Dependency
-from jobs.runs import Ticket
 from jobs.runs.states import JobStatus
-from jobs.targets import describe_target
-from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.circuits.models import CircuitModel
 from scheduler.features.circuits.queries import CircuitView, show_circuit
 from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult
 from scheduler.features.overview.job_view import JobView
 from scheduler.features.runs.models import RunModel, run_path
+from scheduler.features.runs.models import RunModel
 from scheduler.features.stored_jobs.models import DefinitionProblem
-from scheduler.features.stored_jobs.queries import DeclaredJob
-from scheduler.identity.literals import show_definition
-from scheduler.identity.principal import Principal
-from scheduler.model_base import ResponseModel, example_values
-from scheduler.stores.gates import Pause
-
-if TYPE_CHECKING:
-    from fastapi import Response
-
-    from scheduler.features.jobs.service import BackfillResult
-    from scheduler.identity.principal import Caller
-    from scheduler.services import Services
-
-MAX_UPCOMING = 10
-"""Due instants in the details of a job."""
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class PauseModel(ResponseModel):
@@ -42,10 +26,6 @@ class PauseModel(ResponseModel):
     until: datetime | None
     reason: str
     summary: str
-
-    @classmethod
-    def from_pause(cls, pause: Pause) -> PauseModel:
-        return cls(since=pause.since, until=pause.until, reason=pause.reason, summary=str(pause))
 
 
 class DependencyModel(ResponseModel):
@@ -60,10 +40,6 @@ class DependencyModel(ResponseModel):
     condition: str
     within: str | None
     wait: str
-
-    @classmethod
-    def from_dependency(cls, dependency: Dependency) -> DependencyModel:
-        return cls(**dependency.model_dump(mode="json"))
 
 
 class JobSummary(ResponseModel):
@@ -108,10 +84,6 @@ class JobSummary(ResponseModel):
     tags: dict[str, str]
     url: str
 
-    @classmethod
-    def from_view(cls, view: JobView) -> JobSummary:
-        return cls(**_job_fields(view))
-
 
 class JobDetail(JobSummary):
     """A job with its full definition, its next due instants and its circuit (null without one).
@@ -150,56 +122,11 @@ class JobDetail(JobSummary):
             circuit=None if circuit is None else show_circuit(circuit),
         )
 
-    @staticmethod
-    def definition_json(view: JobView, principal: Principal) -> dict[str, Any]:
-        """Return the definition with all defaults. It contains names of secrets, never their values."""
-        return dict(show_definition(view.entry.job.to_json(), principal))
-
-
-def _job_fields(view: JobView) -> dict[str, Any]:
-    job = view.entry.job
-    return {
-        "name": job.name,
-        "description": job.description,
-        "enabled": job.enabled,
-        "kind": job.check.kind,
-        "endpoint": job.check.endpoint,
-        "target": describe_target(job.check),
-        "schedule": job.schedule.spec if job.schedule is not None else None,
-        "has_default_schedule": job.has_default_schedule,
-        "depends_on": [DependencyModel.from_dependency(dependency) for dependency in job.depends_on],
-        "dependents": list(view.dependents),
-        "next_at": view.next_at,
-        "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
-        "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
-        "status": view.status,
-        "wait": view.wait,
-        "reason": view.reason,
-        "state_since": None if view.state is None else view.state.at,
-        "source": view.entry.origin,
-        "tags": job.tags,
-        "url": f"/api/jobs/{job.name}",
-    }
-
-
-class JobList(ResponseModel):
+class JobList(ListModel[JobSummary]):
     """By name. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
 
     jobs: list[JobSummary]
     continuation: str | None
-
-
-async def job_detail(services: Services, caller: Caller, name: str, response: Response | None = None) -> JobDetail:
-    """Return a job that is in force, and set the header ETag. Raises UnknownJob."""
-    view = await services.queries.view_job(name)
-    circuits = await services.circuits.circuits_of_jobs([name])
-    declared = services.stored_jobs.find_declared(name, caller)
-    if declared is None:
-        raise UnknownJob(name)
-    if response is not None:
-        response.headers["ETag"] = declared.etag
-    upcoming = services.queries.next_due(view, MAX_UPCOMING)
-    return JobDetail.from_job_view(view, upcoming, circuits.get(name), declared, caller.principal)
 
 
 class BackfillRun(ResponseModel):
@@ -208,10 +135,6 @@ class BackfillRun(ResponseModel):
     id: str
     due_at: datetime
     url: str
-
-    @classmethod
-    def from_ticket(cls, ticket: Ticket) -> BackfillRun:
-        return cls(id=ticket.id, due_at=ticket.due_at, url=run_path(ticket.id))
 
 
 class BackfillModel(ResponseModel):
@@ -229,10 +152,19 @@ class BackfillModel(ResponseModel):
     already_run: int
     skipped: int
 
-    @classmethod
-    def from_result(cls, job: str, done: BackfillResult, *, dry_run: bool) -> BackfillModel:
-        runs = [BackfillRun.from_ticket(ticket) for ticket in done.tickets]
-        return cls(job=job, dry_run=dry_run, runs=runs, already_run=done.already_run, skipped=done.skipped)
+
+class ActionResult(StrEnum):
+    """What an action did to a job."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """The job was in this state already."""
+    REFUSED = "refused"
+    """The job does not allow the action."""
+    FAILED = "failed"
+    """The store or the queue failed."""
+    SELECTED = "selected"
+    """A dry run: the action would be applied to the job."""
 
 
 class JobResultModel(ResponseModel):
@@ -250,16 +182,6 @@ class JobResultModel(ResponseModel):
     message: str | None
     run_id: str | None
 
-    @classmethod
-    def from_result(cls, result: JobResult) -> JobResultModel:
-        return cls(
-            job=result.job,
-            result=result.result,
-            code=result.code or None,
-            message=result.message or None,
-            run_id=result.run_id,
-        )
-
 
 class ActionReportModel(ResponseModel):
     """The jobs by name. `continuation`: send it with the same selection for the next jobs; null if no job is left.
@@ -273,8 +195,3 @@ class ActionReportModel(ResponseModel):
     dry_run: bool
     jobs: list[JobResultModel]
     continuation: str | None
-
-    @classmethod
-    def from_report(cls, report: ActionReport, *, dry_run: bool) -> ActionReportModel:
-        jobs = [JobResultModel.from_result(result) for result in report.results]
-        return cls(dry_run=dry_run, jobs=jobs, continuation=report.continuation)

@@ -17,8 +17,7 @@ from scheduler.api.dashboard.job_frame import respond_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.features.jobs.queries import JobAndRunQueries
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 
 LEVELS: Final = 2
 MAX_IN_COLUMN: Final = 8
@@ -79,22 +78,22 @@ def _list_columns(
 ) -> tuple[Mapping[int, Sequence[str]], int]:
     """Return the jobs of each column, 0 for the job itself, and the number of those that are omitted."""
     columns: dict[int, Sequence[str]] = {0: [name]}
-    known, omitted = {name}, 0
+    placed, omitted = {name}, 0
     for step, follow in ((-1, parents), (1, dependents)):
         level: Sequence[str] = [name]
         for distance in range(1, LEVELS + 1):
-            found = _list_new((other for job in level for other in follow(job)), known)
-            if not found:
+            new = _list_new((other for job in level for other in follow(job)), placed)
+            if not new:
                 break
-            known.update(found)
-            level = found[:MAX_IN_COLUMN]
-            omitted += len(found) - len(level)
+            placed.update(new)
+            level = new[:MAX_IN_COLUMN]
+            omitted += len(new) - len(level)
             columns[step * distance] = level
     return dict(sorted(columns.items())), omitted
 
 
-def _list_new(names: Iterable[str], known: set[str]) -> list[str]:
-    return sorted({name for name in names if name not in known})
+def _list_new(names: Iterable[str], placed: set[str]) -> list[str]:
+    return sorted({name for name in names if name not in placed})
 
 
 def _place(name: str, column: int, row: int, free: int, is_center: bool) -> DiagramNode:
@@ -149,19 +148,19 @@ router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/plan")
-async def show_plan(request: Request, uses: ServicesDep, name: JobName) -> Response:
+async def show_plan(request: Request, services: ServicesDep, name: JobName) -> Response:
     """Show the page."""
-    view = await uses.queries.view_job(name)
-    diagram = _draw(uses.queries.current_jobs(), name)
+    view = await services.queries.view_job(name)
+    diagram = _draw(services.queries.current_jobs(), name)
     names = [node.name for node in diagram.nodes] if diagram is not None else []
     return await respond_job(
         request,
-        uses,
+        services,
         view,
         "plan",
-        timetable=create_timetable(view, uses.queries, MAX_NEXT_RUNS),
+        timetable=create_timetable(view, services.queries, MAX_NEXT_RUNS),
         diagram=diagram,
-        views=await _read_views(uses.queries, names),
+        views=await _read_views(services.queries, names),
         node_size=(NODE_WIDTH, NODE_HEIGHT),
         max_names=MAX_NAMES,
     )

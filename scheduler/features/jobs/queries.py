@@ -1,4 +1,4 @@
-"""Reads jobs, runs and dead letters. Called by scheduler.api and scheduler.cli."""
+"""Reads runs, and jobs with state, newest run and next run. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -8,22 +8,65 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jobs.definition.dependencies import describe_wait
 from jobs.ports import Clock
-from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
-from scheduler.catalog.limited import hide_continuation, show_letter, show_run
+from jobs.runs import Outcome
+from jobs.runs.states import JobStatus, StateChange, state_of_run
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
+from scheduler.catalog.limited import hide_continuation, show_run
 from scheduler.catalog.visible_past import cut_state
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
-from scheduler.features.overview.job_view import JobView
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.stores.dead_letters import DeadLetter, DeadLetters, LetterPage
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
-    from jobs.runs.states import StateChange
     from jobs.schedules import Schedule
+
+_WITH_REASON = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED, JobStatus.WAITING})
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its next due instant, its newest finished run (`latest`) and its current pause.
+
+    `dependents`: the jobs that depend on it. `state`: its current one, None if none is recorded.
+    """
+
+    entry: CatalogJob
+    next_at: datetime | None
+    latest: RunRecord | None
+    pause: Pause | None = None
+    dependents: tuple[str, ...] = ()
+    state: StateChange | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """The recorded state."""
+        return JobStatus.UNKNOWN if self.state is None else self.state.state
+
+    @property
+    def wait(self) -> str:
+        """For which job it waits, such as `waiting for database`; empty if it does not wait."""
+        if self.status is not JobStatus.WAITING or self.state is None or self.pause or not self.entry.job.enabled:
+            return ""
+        return describe_wait(self.entry.job.depends_on, self.state.cause.message)
+
+    @property
+    def reason(self) -> str:
+        """Why the job is down, degraded or waits: the message of its newest run that shows it, or of the run that began
+        this state if the circuit rejected the newest one; empty otherwise.
+        """
+        if self.state is None or self.status not in _WITH_REASON:
+            return ""
+        run = None if self.latest is None else self.latest.run
+        is_known = run is not None and run.outcome is not Outcome.REJECTED and state_of_run(run) is self.status
+        if run is not None and is_known and run.message:
+            return run.message
+        return self.state.cause.message or self.state.cause.code.replace("_", " ")
+
 
 MAX_JOBS_SCANNED = 500
 """Jobs whose latest run one call reads, so that a filter that matches none of 10,000 jobs stays cheap."""
@@ -59,14 +102,13 @@ class JobAndRunQueries(Query):
     """One method a read. All methods that await raise StoreError."""
 
     HIDES_ITSELF = (Runs,)
-    """See scheduler.catalog.limited. A backfill for a time before is shown, as it ran later."""
+    """A backfill for a time before the caller saw the job is shown, because it ran later: scheduler.catalog.limited."""
 
     def __init__(
         self,
         catalog: Catalog,
         runs: Runs,
         pauses: Pauses,
-        letters: DeadLetters,
         clock: Clock,
         states_of: Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]],
     ) -> None:
@@ -75,7 +117,6 @@ class JobAndRunQueries(Query):
         self._catalog = catalog
         self._runs = runs
         self._pauses = pauses
-        self._letters = letters
         self._clock = clock
 
     async def list_jobs(
@@ -157,36 +198,25 @@ class JobAndRunQueries(Query):
         For a caller that is limited to tags a page can have fewer runs than `limit`, even none. The list of a job ends
         where only runs of before it had a tag of the caller follow.
         """
-        found: list[RunRecord] = []
+        records: list[RunRecord] = []
         for _ in range(MAX_PAGES_SCANNED):
-            left = limit - len(found)
+            left = limit - len(records)
             page = await self._runs.list_page(
                 job, outcome, left, continuation, since=due.since, until=due.until, matches_job=matches_job
             )
             visible = [shown for record in page.records if (shown := show_run(record, self._catalog))]
-            found += visible
+            records += visible
             continuation = page.continuation
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
-            if continuation is None or len(found) == limit or len(visible) == len(page.records):
+            if continuation is None or len(records) == limit or len(visible) == len(page.records):
                 break
         if job is None:
-            return RunPage(tuple(found), hide_continuation(continuation, self._catalog))
+            return RunPage(tuple(records), hide_continuation(continuation, self._catalog))
         if continuation is not None and self._catalog.begin_of(job) is not None:
             rest = await self._runs.list_page(job, outcome, _SCAN_BATCH, continuation, since=due.since, until=due.until)
             if not any(show_run(record, self._catalog) for record in rest.records):
                 continuation = None
-        return RunPage(tuple(found), continuation)
-
-    async def list_dead_letters(
-        self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
-    ) -> LetterPage:
-        """Return a page of dead letters, newest first. Raises ValueError for an invalid continuation."""
-        page = await self._letters.read_page(job=job, limit=limit, after=continuation or "")
-        visible = tuple(shown for letter in page.letters if (shown := show_letter(letter, self._catalog)))
-        return LetterPage(visible, page.continuation)
-
-    async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
-        return show_letter(await self._letters.find(letter_id), self._catalog)
+        return RunPage(tuple(records), continuation)
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
         """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""
@@ -208,17 +238,17 @@ class JobAndRunQueries(Query):
         if not selection.outcomes:
             end = min(start + limit, len(names))
             return names[start:end], end
-        found: list[str] = []
+        matching: list[str] = []
         last = min(start + MAX_JOBS_SCANNED, len(names))
         for end in range(start, last, _SCAN_BATCH):
             some = names[end : min(end + _SCAN_BATCH, last)]
             latest = await self.latest_runs(some)
             for number, name in enumerate(some, end + 1):
                 if selection.matches_latest(latest.get(name)):
-                    found.append(name)
-                if len(found) == limit:
-                    return found, number
-        return found, last
+                    matching.append(name)
+                if len(matching) == limit:
+                    return matching, number
+        return matching, last
 
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self.latest_runs(names)

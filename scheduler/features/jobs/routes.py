@@ -36,14 +36,7 @@ from scheduler.api.routing import (
     create_list_response,
     parse_wait,
 )
-from scheduler.features.jobs.models import (
-    ActionReportModel,
-    BackfillModel,
-    JobDetail,
-    JobList,
-    JobSummary,
-    job_detail,
-)
+from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
 from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS, SelectedJobActions, SelectedJobs
 from scheduler.features.jobs.selection import (
     JOB_STATES,
@@ -54,8 +47,10 @@ from scheduler.features.jobs.selection import (
     check_kinds,
     parse_selection,
 )
+from scheduler.features.jobs.views import read_job, summarize_job, view_backfill
 from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
+from scheduler.features.stored_jobs.queries import view_declared
 from scheduler.model_base import Instant, Reason, RequestModel, example
 from scheduler.stores.runs.repository import RunState
 
@@ -91,12 +86,12 @@ async def list_jobs(
             return unchanged  # type: ignore[return-value]  # FastAPI passes a response on
         declared, rest = services.stored_jobs.list_declared(caller, limit=limit, after=continuation or "")
         return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
-            "jobs", declared, DeclaredJobModel.from_declared, rest, {"ETag": etag}
+            "jobs", declared, view_declared, rest, {"ETag": etag}
         )
     selection = parse_job_filters(name, kind, tag, state, outcome)
     page = await services.queries.list_jobs(limit=limit, after=continuation or "", selection=selection)
     return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
-        "jobs", page.jobs, JobSummary.from_view, page.continuation
+        "jobs", page.jobs, summarize_job, page.continuation
     )
 
 
@@ -122,8 +117,8 @@ async def get_job(
             return unchanged  # type: ignore[return-value]  # FastAPI passes a response on
         response.headers["ETag"] = declared.etag
         if not declared.is_in_force:
-            return DeclaredJobModel.from_declared(declared)
-    return await job_detail(services, caller, name)
+            return view_declared(declared)
+    return (await read_job(services, caller, name))[0]
 
 
 @router.operate(
@@ -178,14 +173,14 @@ async def pause_job(
     """
     change = body or PauseRequest()
     await services.operations.pauses.pause(name, until=change.until, reason=change.reason, caller=caller)
-    return await job_detail(services, caller, name)
+    return (await read_job(services, caller, name))[0]
 
 
 @pauses_router.operate("/api/jobs/{name}/resume")
 async def resume_job(services: ServicesDep, caller: CallerDep, name: JobName) -> JobDetail:
     """End a job's pause. Instants that were due meanwhile do not run. A job that is not paused is unchanged."""
     await services.operations.pauses.resume(name, caller=caller)
-    return await job_detail(services, caller, name)
+    return (await read_job(services, caller, name))[0]
 
 
 backfills_router = ApiRouter("jobs", by_tag=True)
@@ -227,7 +222,7 @@ async def backfill_job(services: ServicesDep, caller: CallerDep, name: JobName, 
         dry_run=body.dry_run,
         caller=caller,
     )
-    return BackfillModel.from_result(name, done, dry_run=body.dry_run)
+    return view_backfill(name, done, dry_run=body.dry_run)
 
 
 selections_router = ApiRouter("jobs", by_tag=True)
@@ -264,7 +259,7 @@ class SelectionRequest(RequestModel):
     continuation: Annotated[str | None, Field(max_length=500)] = None
 
     def parse(self) -> SelectedJobs:
-        """Raises InvalidRequest: a filter is invalid."""
+        """Return the selection. Raises InvalidRequest: a filter is invalid."""
         try:
             selection = parse_selection(
                 names=self.names, kinds=self.kinds, tags=self.tags, states=self.states, outcomes=self.outcomes
@@ -303,33 +298,28 @@ ActionsDep = Annotated[SelectedJobActions, Depends(get_actions)]
 @selections_router.operate("/api/jobs/pause")
 async def pause_jobs(actions: ActionsDep, caller: CallerDep, body: PauseSelectionRequest) -> ActionReportModel:
     """Pause all jobs of a selection. A job that is paused gets the new end and reason."""
-    report = await actions.pause(body.parse(), until=body.until, reason=body.reason, caller=caller)
-    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+    return await actions.pause(body.parse(), until=body.until, reason=body.reason, caller=caller)
 
 
 @selections_router.operate("/api/jobs/resume")
 async def resume_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
     """End the pauses of all jobs of a selection."""
-    report = await actions.resume(body.parse(), caller=caller)
-    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+    return await actions.resume(body.parse(), caller=caller)
 
 
 @selections_router.operate("/api/jobs/run", status_code=HTTPStatus.ACCEPTED)
 async def run_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
     """Start a run of each job of a selection, also of disabled and paused jobs."""
-    report = await actions.run(body.parse(), caller=caller)
-    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+    return await actions.run(body.parse(), caller=caller)
 
 
 @selections_router.manage("/api/jobs/delete", method="POST")
 async def delete_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
     """Delete all stored jobs of a selection, dependents first. A job of a file is `refused`, with its file and line."""
-    report = await actions.delete(body.parse(), caller=caller)
-    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+    return await actions.delete(body.parse(), caller=caller)
 
 
 @selections_router.operate("/api/jobs/reset-circuit")
 async def reset_circuits(actions: ActionsDep, caller: CallerDep, body: ResetSelectionRequest) -> ActionReportModel:
     """Reset the circuits of all jobs of a selection. A circuit that several jobs share is reset once."""
-    report = await actions.reset_circuits(body.parse(), reason=body.reason, caller=caller)
-    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+    return await actions.reset_circuits(body.parse(), reason=body.reason, caller=caller)

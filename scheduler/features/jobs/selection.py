@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase, translate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.problems.findings import suggest_name, suggest_sorted_name
@@ -126,15 +126,15 @@ class JobSelection:
 
     def single_filters(self) -> Sequence[tuple[str, JobSelection]]:
         """Return each filter with its text such as `kind dns`; each tag is one filter."""
-        found = [(f"name {_join_or(self.names)}", JobSelection(names=self.names))] if self.names else []
+        filters = [(f"name {_join_or(self.names)}", JobSelection(names=self.names))] if self.names else []
         if self.kinds:
-            found.append((f"kind {_join_or(self.kinds)}", JobSelection(kinds=self.kinds)))
-        found += [(f"tag {tag}", JobSelection(tags=(tag,))) for tag in self.tags]
+            filters.append((f"kind {_join_or(self.kinds)}", JobSelection(kinds=self.kinds)))
+        filters += [(f"tag {tag}", JobSelection(tags=(tag,))) for tag in self.tags]
         if self.states:
-            found.append((f"state {_join_or(self.states)}", JobSelection(states=self.states)))
+            filters.append((f"state {_join_or(self.states)}", JobSelection(states=self.states)))
         if self.outcomes:
-            found.append((f"outcome {_join_or(self.outcomes)}", JobSelection(outcomes=self.outcomes)))
-        return found
+            filters.append((f"outcome {_join_or(self.outcomes)}", JobSelection(outcomes=self.outcomes)))
+        return filters
 
     def __str__(self) -> str:
         """`kind dns and tag team=payments`; empty if it matches every job."""
@@ -182,12 +182,12 @@ def suggest_filter(part: JobSelection, jobs: Iterable[JobDefinition]) -> str | N
 
 
 def _check_choices(filter: str, values: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
-    found = tuple(values)
-    for value in found:
+    given = tuple(values)
+    for value in given:
         if value not in allowed:
             message, hint = describe_wrong_choice(value, allowed)
             raise InvalidFilter(filter, message, hint)
-    return found
+    return given
 
 
 def _check_name_pattern(pattern: str) -> str:
@@ -210,35 +210,3 @@ def _parse_tag(text: str) -> TagFilter:
 
 def _join_or(values: Iterable[str]) -> str:
     return " or ".join(values)
-
-
-class ActionResult(StrEnum):
-    """What an action did to a job."""
-
-    DONE = "done"
-    UNCHANGED = "unchanged"
-    """The job was in this state already."""
-    REFUSED = "refused"
-    """The job does not allow the action."""
-    FAILED = "failed"
-    """The store or the queue failed."""
-    SELECTED = "selected"
-    """A dry run: the action would be applied to the job."""
-
-
-class JobResult(NamedTuple):
-    """The result for one job. `code`: a reason code, empty if it is done. `run_id`: of the run that was started."""
-
-    job: str
-    result: ActionResult
-    code: str = ""
-    message: str = ""
-    run_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActionReport:
-    """`continuation`: the name after which the next call starts; None if no job is left."""
-
-    results: tuple[JobResult, ...]
-    continuation: str | None

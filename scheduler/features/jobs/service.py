@@ -43,6 +43,8 @@ _log = logging.getLogger("scheduler.pauses")
 
 
 class JobPauser(Operation):
+    """Pauses and resumes single jobs, and records the state that they enter by it."""
+
     def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail, states: StateTracker) -> None:
         self._catalog = catalog
         self._pauses = pauses
@@ -142,6 +144,8 @@ class BackfillResult:
 
 
 class Backfiller(Operation):
+    """Queues runs for due instants of the past that have not run."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -195,12 +199,12 @@ class Backfiller(Operation):
         due = await _due_instants(schedule, since, end)
         if not before_first_version:
             await self._check_first_version(name, due)
-        found = _select_tickets(entry, due, await self._runs.list_states_between(name, since, end), leave_skipped)
-        _check_count(len(found.tickets), limit)
-        if not dry_run and found.tickets:
-            async with audited(self._audit, caller, _backfill_change(name, found.tickets)):
-                await self._queue(entry.job, found.tickets)
-        return found
+        selected = _select_tickets(entry, due, await self._runs.list_states_between(name, since, end), leave_skipped)
+        _check_count(len(selected.tickets), limit)
+        if not dry_run and selected.tickets:
+            async with audited(self._audit, caller, _backfill_change(name, selected.tickets)):
+                await self._queue(entry.job, selected.tickets)
+        return selected
 
     def _check_arguments(self, since: datetime, until: datetime, limit: int) -> None:
         if not 1 <= limit <= MAX_BACKFILL_RUNS:
@@ -222,13 +226,13 @@ class Backfiller(Operation):
         number = len(due) if first is None else bisect_right(due, first)
         if not number:
             return
-        known = "which no host has loaded yet" if first is None else f"in force since {format_instant(first)}"
+        first_version = "which no host has loaded yet" if first is None else f"in force since {format_instant(first)}"
         later = "" if first is None else f"start after {format_instant(first)}, or "
         raise InvalidArgument(
             "from",
             f"{number} of {len(due)} due instants, the first at {format_instant(due[0])}, are "
             "before the first version of job "
-            f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them too",
+            f"{name}, {first_version}: {later}set before_first_version (--before-first-version) to run them too",
         )
 
     async def _queue(self, job: JobDefinition, tickets: Sequence[Ticket]) -> None:
@@ -264,16 +268,16 @@ def _check_count(count: int, limit: int) -> None:
 
 async def _due_instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
     """Return the due instants. Raises InvalidArgument if there are more than MAX_DUE_INSTANTS."""
-    found: list[datetime] = []
+    instants: list[datetime] = []
     at = schedule.next_after(since - _MOMENT)
     while at is not None and at <= until:
-        found.append(at)
-        if len(found) > MAX_DUE_INSTANTS:
+        instants.append(at)
+        if len(instants) > MAX_DUE_INSTANTS:
             raise InvalidArgument("from", f"the range has more than {MAX_DUE_INSTANTS} due instants: shorten it")
-        if len(found) % _YIELD_EVERY == 0:
+        if len(instants) % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
         at = schedule.next_after(at)
-    return found
+    return instants
 
 
 def _select_tickets(
@@ -308,6 +312,8 @@ _MAX_CONCURRENT = 4
 
 
 class DefinitionTester(Operation):
+    """Runs the check of a definition that is not saved."""
+
     def __init__(
         self,
         runner: Runner,

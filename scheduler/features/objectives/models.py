@@ -1,11 +1,11 @@
-"""Response models of objectives and of their monthly statements.
+"""Objectives and their monthly statements, as the API and `--json` show them.
 
 The JSON form of a statement is also the file that `slo recompute` reads.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import AliasChoices, Field
@@ -14,10 +14,9 @@ from jobs.definition.job_alerts import NamedObjective
 from jobs.formats import format_duration
 from jobs.objectives import BudgetStatus, SliCounts, burn_rate_of
 from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
+from jobs.objectives import BudgetStatus
 from scheduler.features.statistics.models import ExclusionModel
-from scheduler.model_base import ResponseModel, example_values
-
-_DIGITS = 6
+from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
 class ObjectivePeriodModel(ResponseModel):
@@ -54,22 +53,6 @@ class ObjectiveDefinitionModel(ResponseModel):
     description: str
     owner: str
 
-    @classmethod
-    def from_objective(cls, objective: NamedObjective) -> ObjectiveDefinitionModel:
-        defined = objective.definition
-        return cls(
-            name=objective.name,
-            job=objective.job or None,
-            scope=objective.scope,
-            jobs=len(objective.jobs),
-            target=defined.target,
-            window=defined.window,
-            counts=defined.counts,
-            degraded=defined.degraded,
-            description=defined.description,
-            owner=defined.owner,
-        )
-
 
 class BurnRateModel(ResponseModel):
     """How fast the budget was consumed in a window up to now. `burn_rate`: null if nothing was valid in it."""
@@ -80,15 +63,6 @@ class BurnRateModel(ResponseModel):
     burn_rate: float | None
     valid: float
     bad: float
-
-    @classmethod
-    def from_counts(cls, window: timedelta, counts: SliCounts, error_ratio: float) -> BurnRateModel:
-        return cls(
-            window=format_duration(window.total_seconds()),
-            burn_rate=round_ratio(burn_rate_of(counts, error_ratio)),
-            valid=counts.valid,
-            bad=counts.bad,
-        )
 
 
 class ObjectiveModel(ObjectivePeriodModel):
@@ -130,42 +104,12 @@ class ObjectiveModel(ObjectivePeriodModel):
     complete: bool
     burn_rates: list[BurnRateModel]
 
-    @classmethod
-    def from_state(cls, state: ObjectiveState) -> ObjectiveModel:
-        budget, left = state.budget, state.time_left
-        return cls(
-            since=state.since,
-            until=state.until,
-            objective=ObjectiveDefinitionModel.from_objective(state.objective),
-            status=state.status,
-            text=state.text,
-            attained=round_ratio(budget.attained),
-            valid=budget.counts.valid,
-            bad=budget.counts.bad,
-            allowed=round(budget.allowed, _DIGITS),
-            remaining=round(budget.remaining, _DIGITS),
-            remaining_ratio=round_ratio(budget.remaining_ratio),
-            burn_rate=round_ratio(state.present_burn_rate),
-            exhausted_in_seconds=None if left is None else round(left.total_seconds(), 3),
-            excluded=state.excluded.valid,
-            excluded_seconds=state.excluded_seconds,
-            complete=state.is_complete,
-            burn_rates=[
-                BurnRateModel.from_counts(window, counts, budget.error_ratio)
-                for window, counts in state.windows.items()
-            ],
-        )
 
-
-class ObjectiveList(ResponseModel):
+class ObjectiveList(ListModel[ObjectiveModel]):
     """`burn_rates` of each has the last hour only."""
 
     objectives: list[ObjectiveModel]
     continuation: str | None
-
-
-def round_ratio(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
 
 
 class StatementJobModel(ResponseModel):
@@ -190,21 +134,6 @@ class StatementJobModel(ResponseModel):
     excluded_seconds: float
     complete: bool
     exclusions: list[ExclusionModel]
-
-    @classmethod
-    def from_job(cls, measured: MeasuredJob) -> StatementJobModel:
-        counts = measured.counts
-        return cls(
-            job=measured.job,
-            valid=counts.valid,
-            good=counts.good,
-            bad=counts.bad,
-            attained=round_ratio(counts.good / counts.valid if counts.valid else None),
-            excluded=measured.excluded.valid,
-            excluded_seconds=measured.excluded_seconds,
-            complete=measured.is_complete,
-            exclusions=[ExclusionModel.from_exclusion(each) for each in measured.exclusions],
-        )
 
 
 class ObjectiveStatementModel(ObjectivePeriodModel):
@@ -231,25 +160,3 @@ class ObjectiveStatementModel(ObjectivePeriodModel):
     excluded_seconds: float
     complete: bool
     jobs: list[StatementJobModel]
-
-    @classmethod
-    def from_statement(cls, statement: ObjectiveStatement) -> ObjectiveStatementModel:
-        budget = statement.budget
-        return cls(
-            since=statement.since,
-            until=statement.until,
-            objective=ObjectiveDefinitionModel.from_objective(statement.objective),
-            month=statement.month,
-            ended=statement.has_ended,
-            met=statement.is_met,
-            attained=round_ratio(budget.attained),
-            valid=budget.counts.valid,
-            good=budget.counts.good,
-            bad=budget.counts.bad,
-            allowed=round(budget.allowed, 6),
-            remaining_ratio=round_ratio(budget.remaining_ratio),
-            excluded=sum(each.excluded.valid for each in statement.jobs),
-            excluded_seconds=sum(each.excluded_seconds for each in statement.jobs),
-            complete=statement.is_complete,
-            jobs=[StatementJobModel.from_job(each) for each in statement.jobs],
-        )

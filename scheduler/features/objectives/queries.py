@@ -94,35 +94,35 @@ class ObjectiveMeasurer(Query):
         """Return the counts of all jobs together in each window up to now."""
         period = Span(now - max(windows), now + MILLISECOND)
         if objective.definition.counts == "time":
-            found = await self._for_each(objective, lambda job: self._downtimes.read_downtime(job, period))
-            measured = [each.downtime for each in found if each.uptime is not None]
+            downtimes = await self._for_each(objective, lambda job: self._downtimes.read_downtime(job, period))
+            measured = [job.downtime for job in downtimes if job.uptime is not None]
             return {window: sum((_clip(each, now - window) for each in measured), NO_COUNTS) for window in windows}
         excluded = await self._read_uncounted(objective, period)
         counter = ObjectiveRunCounter(self._runs, is_degraded_bad=objective.definition.is_degraded_bad)
 
         async def count(job: str) -> Mapping[timedelta, SliCounts]:
-            spans = merge_spans(Span(each.begin, each.end) for each in excluded[job].times)
+            spans = merge_spans(Span(measured_job.begin, measured_job.end) for measured_job in excluded[job].times)
             return await counter.count_windows(job, now, windows, spans)
 
         by_job = await self._for_each(objective, count)
-        return {window: sum((each[window] for each in by_job), NO_COUNTS) for window in windows}
+        return {window: sum((measured_job[window] for measured_job in by_job), NO_COUNTS) for window in windows}
 
     async def _for_each(self, objective: NamedObjective, read: Callable[[str], Awaitable[_T]]) -> Sequence[_T]:
-        found: list[_T] = []
+        results: list[_T] = []
         for start in range(0, len(objective.jobs), JOBS_AT_ONCE):
-            found += await asyncio.gather(*map(read, objective.jobs[start : start + JOBS_AT_ONCE]))
-        return found
+            results += await asyncio.gather(*map(read, objective.jobs[start : start + JOBS_AT_ONCE]))
+        return results
 
     async def _read_uncounted(self, objective: NamedObjective, period: Span) -> Mapping[str, ReadExclusions]:
         entries = [self._catalog.get_job(job) for job in objective.jobs]
         return await self._exclusions.read_uncounted(entries, period)
 
     async def _measure_time(self, job: str, period: Span) -> MeasuredJob:
-        found = await self._downtimes.read_downtime(job, period)
-        downtime = found.downtime
-        counts = NO_COUNTS if found.uptime is None else _counts_of(downtime)
+        measured = await self._downtimes.read_downtime(job, period)
+        downtime = measured.downtime
+        counts = NO_COUNTS if measured.uptime is None else _counts_of(downtime)
         excluded = downtime.excluded_seconds
-        return MeasuredJob(job, counts, SliCounts(excluded), excluded, downtime.exclusions, found.is_complete)
+        return MeasuredJob(job, counts, SliCounts(excluded), excluded, downtime.exclusions, measured.is_complete)
 
 
 def _counts_of(downtime: Downtime) -> SliCounts:
@@ -183,9 +183,9 @@ class ObjectiveState:
     @property
     def time_left(self) -> timedelta | None:
         """Return when the budget is exhausted at the present burn rate; None if never, or not before it is renewed."""
-        left = self.budget.find_time_left(self.present_burn_rate, self.ends_at - self.since)
+        time_left = self.budget.find_time_left(self.present_burn_rate, self.ends_at - self.since)
         is_renewed = self.ends_at > self.until
-        return None if left is not None and is_renewed and self.until + left > self.ends_at else left
+        return None if time_left is not None and is_renewed and self.until + time_left > self.ends_at else time_left
 
     @property
     def text(self) -> str:
@@ -215,12 +215,6 @@ class ObjectiveStatement:
         return None if attained is None else self.budget.remaining >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectivePage:
-    objectives: Sequence[ObjectiveState]
-    continuation: str | None
-
-
 class ObjectiveReader(Query):
     """`age`: retention of rollups in seconds; `run_age`: of runs. All methods that await raise StoreError."""
 
@@ -234,22 +228,25 @@ class ObjectiveReader(Query):
         self._age = age
         self._run_age = run_age
 
-    async def read_page(self, *, limit: int, after: str = "") -> ObjectivePage:
-        """Return objectives by name, each with the burn rate of the last hour only."""
-        rest = [each for each in self.list_objectives() if each.name > after]
-        found = [await self._read(each, (PRESENT_WINDOW,)) for each in rest[:limit]]
-        return ObjectivePage(found, rest[limit - 1].name if len(rest) > limit else None)
+    async def read_page(self, *, limit: int, after: str = "") -> tuple[Sequence[ObjectiveState], str | None]:
+        """Return a page of objectives by name, each with the burn rate of the last hour only, and its continuation."""
+        rest = [objective for objective in self.list_objectives() if objective.name > after]
+        states = [await self._read(objective, (PRESENT_WINDOW,)) for objective in rest[:limit]]
+        return states, rest[limit - 1].name if len(rest) > limit else None
 
     async def read_state(self, name: str) -> ObjectiveState:
         """Return an objective with the burn rates of all windows. Raises NotFound."""
         return await self.read_objective(self._find(name))
 
     async def read_objective(self, objective: NamedObjective) -> ObjectiveState:
-        """Return the same of one that `list_objectives` has returned."""
+        """Return an objective that `list_objectives` has returned, with the burn rates of all windows."""
         return await self._read(objective, BURN_WINDOWS)
 
     async def read_statement(self, name: str, month: str, within: Span) -> ObjectiveStatement:
-        """`within`: the month in UTC, which has started. Raises NotFound."""
+        """Return what an objective attained in a month.
+
+        `within`: the month in UTC, which has started. Raises NotFound.
+        """
         objective, now = self._find(name), self._clock.now()
         since, end = within.begin, within.end
         until = min(end, now)
@@ -267,12 +264,12 @@ class ObjectiveReader(Query):
         return [each for each in found if each.jobs] if isinstance(self._catalog, LimitedCatalog) else found
 
     def _find(self, name: str) -> NamedObjective:
-        known = {each.name: each for each in self.list_objectives()}
-        if name not in known:
+        objectives = {objective.name: objective for objective in self.list_objectives()}
+        if name not in objectives:
             origin = ": a job has one if its definition has slo, others are in the section objectives of job files"
-            near = did_you_mean(suggest_name(name, known))
+            near = did_you_mean(suggest_name(name, objectives))
             raise NotFound(f"there is no objective named {name!r}{near or origin}")
-        return known[name]
+        return objectives[name]
 
     async def _read(self, objective: NamedObjective, windows: Sequence[timedelta]) -> ObjectiveState:
         now, window = self._clock.now(), objective.definition.window
@@ -294,8 +291,8 @@ class ObjectiveReader(Query):
         if since < hour_of(instant_before(now, self._age)) - HOUR:
             return False
         oldest = instant_before(now, self._run_age)
-        found = [await self._runs.find_rollups_complete_since(job, oldest) for job in objective.jobs[:100]]
-        return all(each is None or each <= since for each in found)
+        begins = [await self._runs.find_rollups_complete_since(job, oldest) for job in objective.jobs[:100]]
+        return all(each is None or each <= since for each in begins)
 
 
 def _sum_counts(jobs: Sequence[MeasuredJob]) -> SliCounts:
@@ -311,7 +308,7 @@ def build_objective_reader(
     rollup_age: float,
     run_age: float,
 ) -> ObjectiveReader:
-    """`rollup_age`, `run_age`: retention in seconds."""
+    """Create the reader over these repositories. `rollup_age`, `run_age`: retention in seconds."""
     exclusions = ExclusionReader(catalog, stored.incident_log, stored.requested_windows)
     measurer = ObjectiveMeasurer(catalog, runs, downtimes, exclusions)
     return ObjectiveReader(catalog, runs, measurer, clock, rollup_age, run_age)
@@ -343,9 +340,9 @@ class ObjectiveCounters(Query):
         self._closed = {name: each for name, each in self._closed.items() if name in names}
 
     async def _read_closed(self, objective: NamedObjective, closed: Span) -> SliCounts:
-        known = self._closed.get(objective.name)
-        if known is not None and known[:2] == (objective, closed):
-            return known[2]
+        cached = self._closed.get(objective.name)
+        if cached is not None and cached[:2] == (objective, closed):
+            return cached[2]
         counts = await self._sum(objective, closed) if closed.begin < closed.end else NO_COUNTS
         self._closed[objective.name] = objective, closed, counts
         return counts

@@ -12,6 +12,7 @@ from scheduler.api.parameters import answer_invalid
 from scheduler.api.routing import ApiRouter, Continuation, Limit, ServicesDep
 from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
 from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows
+from scheduler.features.objectives.views import view_state, view_statement, view_states
 from scheduler.features.statistics.exports import ExportFormat, export_lines
 from scheduler.features.statistics.periods import MONTH_PATTERN, parse_month_span
 
@@ -31,16 +32,13 @@ _RESPONSES = {200: {"model": ObjectiveStatementModel, "content": {"text/csv": {}
 @router.read("/api/objectives")
 async def list_objectives(services: ServicesDep, limit: Limit = 50, continuation: Continuation = None) -> ObjectiveList:
     """List the objectives by name, with what is left of their error budgets."""
-    page = await services.objectives.read_page(limit=limit, after=continuation or "")
-    return ObjectiveList(
-        objectives=[ObjectiveModel.from_state(each) for each in page.objectives], continuation=page.continuation
-    )
+    return view_states(*await services.objectives.read_page(limit=limit, after=continuation or ""))
 
 
 @router.read("/api/objectives/{name}")
 async def get_objective(services: ServicesDep, name: _Name) -> ObjectiveModel:
     """Return an objective: budget, burn rates, time to exhaustion, and how much is excluded."""
-    return ObjectiveModel.from_state(await services.objectives.read_state(name))
+    return view_state(await services.objectives.read_state(name))
 
 
 @router.read(
@@ -54,7 +52,7 @@ async def get_statement(services: ServicesDep, name: _Name, month: _Month, forma
     within = answer_invalid(lambda: parse_month_span(month, services.clock.now()))
     statement = await services.objectives.read_statement(name, month, within)
     if format == "json":
-        body = ObjectiveStatementModel.from_statement(statement).model_dump_json(by_alias=True)
+        body = view_statement(statement).model_dump_json(by_alias=True)
         return Response(body, media_type="application/json")
     lines = export_lines(STATEMENT_FIELDS, iterate_statement_rows(statement), ExportFormat.CSV, services.turns)
     headers = {"Content-Disposition": f'attachment; filename="{name}-{month}.csv"'}

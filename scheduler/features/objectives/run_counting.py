@@ -67,14 +67,14 @@ class ObjectiveRunCounter(Query):
         # A run that was due exactly at the beginning is outside.
         hours = {window: ceil_hour(begin + MILLISECOND) for window, begin in begins.items()}
         parts = await self._count_parts(job, min(hours.values()), hour_of(now) + HOUR, excluded, tuple(hours.values()))
-        found: dict[timedelta, SliCounts] = {}
+        totals: dict[timedelta, SliCounts] = {}
         for window, begin in begins.items():
             hour = hours[window]
             rest = Span(begin + MILLISECOND, min(hour, now + MILLISECOND))
             counts = (await self._count_runs(job, rest, excluded)).counts
             whole = (part.counts.counts for part in parts if part.start >= hour)
-            found[window] = sum(whole, counts)
-        return found
+            totals[window] = sum(whole, counts)
+        return totals
 
     async def _count_parts(
         self,
@@ -89,22 +89,22 @@ class ObjectiveRunCounter(Query):
         excluded = [span for span in excluded if span.begin < until and span.end > since]
         divided = {max(since, min(each, until)) for span in excluded for each in _hours_around(span)}
         parts = await self._runs.list_rollups(job, since, until, (*boundaries, *divided))
-        found: list[_CountedPart] = []
+        counted: list[_CountedPart] = []
         mixed: list[RollupPart] = []
         for part in parts:
             counts = self._counts_of(part)
             if not any(span.begin < part.end and span.end > part.start for span in excluded):
-                found.append(_CountedPart(part.start, PeriodCounts(counts)))
+                counted.append(_CountedPart(part.start, PeriodCounts(counts)))
             elif any(span.begin <= part.start and span.end >= part.end for span in excluded):
-                found.append(_CountedPart(part.start, PeriodCounts(excluded=counts)))
+                counted.append(_CountedPart(part.start, PeriodCounts(excluded=counts)))
             else:
                 mixed.append(part)
         for start in range(0, len(mixed), _HOURS_AT_ONCE):
             some = mixed[start : start + _HOURS_AT_ONCE]
-            found += await asyncio.gather(
+            counted += await asyncio.gather(
                 *(self._count_mixed(job, part, excluded, start < MAX_DIVIDED_HOURS) for part in some)
             )
-        return found
+        return counted
 
     async def _count_mixed(self, job: str, part: RollupPart, excluded: Sequence[Span], is_read: bool) -> _CountedPart:
         """Count an hour that an exclusion divides. What is not stored any more counts: only the sum is known of it."""
@@ -116,27 +116,27 @@ class ObjectiveRunCounter(Query):
         return _CountedPart(part.start, PeriodCounts(counts - read.excluded, read.excluded, is_complete))
 
     async def _count_runs(self, job: str, due: Span, excluded: Sequence[Span]) -> PeriodCounts:
-        counts, left_out = NO_COUNTS, NO_COUNTS
+        counts, not_counted = NO_COUNTS, NO_COUNTS
         continuation: str | None = None
         while due.begin < due.end:
             page = await self._runs.list_page(
                 job, limit=_RUNS_PER_PAGE, continuation=continuation, since=due.begin, until=due.end - MILLISECOND
             )
             for run in (record.run for record in page.records if record.run is not None):
-                one = count_run(
+                run_counts = count_run(
                     run.outcome,
                     run.trigger,
                     is_degraded=run.degraded,
                     is_degraded_bad=self._is_degraded_bad,
                 )
                 if is_excluded(run.due_at, excluded):
-                    left_out += one
+                    not_counted += run_counts
                 else:
-                    counts += one
+                    counts += run_counts
             continuation = page.continuation
             if continuation is None:
                 break
-        return PeriodCounts(counts, left_out)
+        return PeriodCounts(counts, not_counted)
 
     def _counts_of(self, part: RollupPart) -> SliCounts:
         segment, tally = part.rollup.segment, part.rollup.tally

@@ -59,17 +59,17 @@ def recompute_statement(statement: Mapping[str, Any], rows: Iterable[Mapping[str
 def read_statement(text: str) -> Mapping[str, Any]:
     """Read the JSON form of a statement. Raises WrongInput."""
     try:
-        found = json.loads(text)
+        statement = json.loads(text)
     except ValueError as error:
         raise WrongInput(f"the statement is not JSON: {error}; write it with --json") from None
-    if not isinstance(found, dict) or not isinstance(found.get("objective"), dict) or "month" not in found:
+    if not isinstance(statement, dict) or not isinstance(statement.get("objective"), dict) or "month" not in statement:
         raise WrongInput("the file is not a statement of an objective: write one with slo statement NAME --json")
-    if found["objective"].get("counts") != "runs":
+    if statement["objective"].get("counts") != "runs":
         raise WrongInput(
             "the objective counts time, which alerts and incidents decide: only a statement of counts: runs can be "
             "recomputed from an export of runs"
         )
-    return found
+    return statement
 
 
 def read_export(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
@@ -119,14 +119,14 @@ class _StatementCounter(Query):
         if not self._period.begin <= due < self._period.end:
             return
         is_degraded = row["degraded"] in (True, "true")
-        one = count_run(
+        run_counts = count_run(
             Outcome(outcome),
             Trigger(row["trigger"]),
             is_degraded=is_degraded,
             is_degraded_bad=self._is_degraded_bad,
         )
         counts = self._excluded if is_excluded(due, self._excluded_times[job]) else self._counts
-        counts[job] += one
+        counts[job] += run_counts
 
     def compare(self, runs: int) -> Recomputation:
         differences: list[str] = []
@@ -177,17 +177,17 @@ def _create_rows(statement: ObjectiveStatement) -> Iterator[Cells]:
         "target": statement.objective.definition.target,
         "counts": statement.objective.definition.counts,
     }
-    for each in statement.jobs:
-        counts = each.counts
+    for job in statement.jobs:
+        counts = job.counts
         yield common | {
-            "job": each.job,
+            "job": job.job,
             "valid": counts.valid,
             "good": counts.good,
             "bad": counts.bad,
             "attained": round(counts.good / counts.valid, 6) if counts.valid else None,
-            "excluded": each.excluded.valid,
-            "excluded_seconds": each.excluded_seconds,
-            "complete": each.is_complete,
+            "excluded": job.excluded.valid,
+            "excluded_seconds": job.excluded_seconds,
+            "complete": job.is_complete,
         }
     budget = statement.budget
     yield common | {
@@ -196,8 +196,8 @@ def _create_rows(statement: ObjectiveStatement) -> Iterator[Cells]:
         "good": budget.counts.good,
         "bad": budget.counts.bad,
         "attained": None if budget.attained is None else round(budget.attained, 6),
-        "excluded": sum(each.excluded.valid for each in statement.jobs),
-        "excluded_seconds": sum(each.excluded_seconds for each in statement.jobs),
+        "excluded": sum(job.excluded.valid for job in statement.jobs),
+        "excluded_seconds": sum(job.excluded_seconds for job in statement.jobs),
         "met": statement.is_met,
         "complete": statement.is_complete,
     }

@@ -1,4 +1,5 @@
-"""The overview page at /api/dashboard, and the wall view at /api/dashboard/wall for a big screen. Read-only.
+"""The overview page at /api/dashboard, the wall view at /api/dashboard/wall for a big screen, both read-only, and the
+jobs of a selection at /api/dashboard/selection, which the script bulk_actions.js changes through the API.
 
 The overview shows what is broken, open incidents, and all jobs with their history. It works without its script, which
 fetches the page every few seconds and applies the changes. The tabs of a caller share a page; an unchanged page costs
@@ -21,6 +22,7 @@ from scheduler.api.dashboard.overview import (
     OverviewReader,
     OverviewSelection,
     OverviewView,
+    list_choices,
     select_page,
 )
 from scheduler.api.dashboard.readers import readers_of
@@ -28,8 +30,9 @@ from scheduler.api.dashboard.rendering.page import render_large_page, respond, r
 from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.routing import ApiRouter, ServicesDep
+from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS
 from scheduler.features.overview.queries import Overview
-from scheduler.features.overview.summaries import SortOrder, Standing, count_standings
+from scheduler.features.overview.summaries import SortOrder, Standing, count_standings, select_summaries, sort_summaries
 from scheduler.features.overview.timelines import TimeWindow, WindowBounds
 from scheduler.health import HealthReport
 from scheduler.model_base import RETRY_AFTER
@@ -49,54 +52,51 @@ MAX_NAMED_TILES: Final = 240
 
 
 @router.read(DASHBOARD_PATH)
-async def show_overview(
-    request: Request,
-    uses: ServicesDep,
-    view: OrderedView,
-) -> Response:
+async def show_overview(request: Request, services: ServicesDep, view: OrderedView) -> Response:
     """Show the page. While the store is unavailable it shows what was last known, with status 503."""
-
-    reader = readers_of(request, uses).overview
+    reader = readers_of(request, services).overview
     try:
-        return await _show_current_overview(request, uses, reader, view)
+        return await _show_current_overview(request, services, reader, view)
     except StoreError as error:
-        return await _show_last_known_overview(request, uses, reader, view, str(error))
+        return await _show_last_known_overview(request, services, reader, view, str(error))
 
 
 async def _show_current_overview(
-    request: Request, uses: Services, reader: OverviewReader, view: OverviewView
+    request: Request, services: Services, reader: OverviewReader, view: OverviewView
 ) -> Response:
     overview, report = await asyncio.gather(reader.read_overview(), reader.read_health())
     selection = await reader.select(overview, view)
-    bounds = WindowBounds.of(view.window, uses.clock.now())
+    bounds = WindowBounds.of(view.window, services.clock.now())
     facts = overview.revision, overview.newest_runs(selection.names), report, bounds, selection
 
     async def render() -> str:
         rows = await reader.read_rows(overview, selection, view)
         values = _list_overview_values(reader, view, overview, selection, report)
-        return await render_large_page("overview.html", request, uses, page="overview", rows=rows, away="", **values)
+        return await render_large_page(
+            "overview.html", request, services, page="overview", rows=rows, away="", **values
+        )
 
-    return await respond_shared(request, uses, reader.pages, facts, render)
+    return await respond_shared(request, services, reader.pages, facts, render)
 
 
 async def _show_last_known_overview(
-    request: Request, uses: Services, reader: OverviewReader, view: OverviewView, error: str
+    request: Request, services: Services, reader: OverviewReader, view: OverviewView, error: str
 ) -> Response:
-    report, known = await reader.read_health(), reader.last_known
+    report, last_known = await reader.read_health(), reader.last_known
     values: dict[str, Any] = {
         "overview": None,
         "down": 0,
         "report": report,
         "view": view,
-        "is_limited": uses.is_limited,
+        "is_limited": services.is_limited,
     }
-    if known is not None:
-        overview, at = known
+    if last_known is not None:
+        overview, at = last_known
         selection = select_page(overview.summaries, view, at)
         values = _list_overview_values(reader, view, overview, selection, report) | {"known_at": at}
     return await respond(
         request,
-        uses,
+        services,
         "overview.html",
         page="overview",
         status=HTTPStatus.SERVICE_UNAVAILABLE,
@@ -117,7 +117,7 @@ def _list_overview_values(
 ) -> dict[str, Any]:
     """Return what the template shows of all jobs."""
     counts = count_standings(overview.summaries)
-    broken = [each for each in overview.summaries if each.standing.is_broken]
+    broken = [job for job in overview.summaries if job.standing.is_broken]
     return {
         "report": report,
         "is_limited": reader.is_limited,
@@ -126,7 +126,7 @@ def _list_overview_values(
         "selection": selection,
         "choices": reader.list_choices(overview),
         "down": len(broken),
-        "down_since": min((each.since for each in broken if each.since is not None), default=None),
+        "down_since": min((job.since for job in broken if job.since is not None), default=None),
         "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
         "incidents": overview.incidents[:MAX_SHOWN_INCIDENTS],
         "standings": tuple(Standing),
@@ -136,36 +136,32 @@ def _list_overview_values(
 
 
 @router.read(WALL_PATH)
-async def show_wall(
-    request: Request,
-    uses: ServicesDep,
-    view: FilteredView,
-) -> Response:
+async def show_wall(request: Request, services: ServicesDep, view: FilteredView) -> Response:
     """Show the view. While the store is unavailable it shows what was last known, with status 503."""
-    reader = readers_of(request, uses).overview
+    reader = readers_of(request, services).overview
     try:
         overview, report = await asyncio.gather(reader.read_overview(), reader.read_health())
     except StoreError as error:
-        return await _show_last_known_wall(request, uses, reader, view, str(error))
-    minute = uses.clock.now().replace(second=0, microsecond=0)
+        return await _show_last_known_wall(request, services, reader, view, str(error))
+    minute = services.clock.now().replace(second=0, microsecond=0)
 
     async def render() -> str:
-        values = _list_wall_values(uses, overview, view)
-        return await render_large_page("wall.html", request, uses, report=report, away="", **values)
+        values = _list_wall_values(services, overview, view)
+        return await render_large_page("wall.html", request, services, report=report, away="", **values)
 
-    return await respond_shared(request, uses, reader.pages, (overview.revision, report, minute), render)
+    return await respond_shared(request, services, reader.pages, (overview.revision, report, minute), render)
 
 
 async def _show_last_known_wall(
-    request: Request, uses: Services, reader: OverviewReader, view: OverviewView, error: str
+    request: Request, services: Services, reader: OverviewReader, view: OverviewView, error: str
 ) -> Response:
     known, report = reader.last_known, await reader.read_health()
     values: dict[str, Any] = {"overview": None, "down": 0, "default_theme": "dark", "known_at": None}
     if known is not None:
-        values = _list_wall_values(uses, known[0], view) | {"known_at": known[1]}
+        values = _list_wall_values(services, known[0], view) | {"known_at": known[1]}
     return await respond(
         request,
-        uses,
+        services,
         "wall.html",
         status=HTTPStatus.SERVICE_UNAVAILABLE,
         headers={"Retry-After": RETRY_AFTER},
@@ -176,8 +172,8 @@ async def _show_last_known_wall(
     )
 
 
-def _list_wall_values(uses: Services, overview: Overview, view: OverviewView) -> dict[str, Any]:
-    selection = select_page(overview.summaries, view, uses.clock.now(), size=MAX_TILES)
+def _list_wall_values(services: Services, overview: Overview, view: OverviewView) -> dict[str, Any]:
+    selection = select_page(overview.summaries, view, services.clock.now(), size=MAX_TILES)
     jobs = [job for group in selection.groups for job in group.jobs]
     ill = [job for job in jobs if job.standing.is_broken or job.standing is Standing.UNSTABLE]
     counts = count_standings(jobs) if selection.shown == selection.total else selection.counts
@@ -194,3 +190,29 @@ def _list_wall_values(uses: Services, overview: Overview, view: OverviewView) ->
         "down_since": min((job.since for job in broken if job.since is not None), default=None),
         "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
     }
+
+
+SELECTION_PATH: Final = f"{DASHBOARD_PATH}/selection"
+
+selection_router = ApiRouter(in_schema=False, by_tag=True)
+
+
+@selection_router.read(SELECTION_PATH)
+async def show_selection(request: Request, services: ServicesDep, view: FilteredView) -> Response:
+    """Show the jobs that match, by name; at most as many as an action changes."""
+    overview = await readers_of(request, services).overview.read_overview()
+    selected = select_summaries(overview.summaries, view.criteria, services.clock.now())
+    return await respond(
+        request,
+        services,
+        "editing/selection_page.html",
+        page="overview",
+        jobs=sort_summaries(selected, SortOrder.NAME)[:MAX_SELECTED_JOBS],
+        total=len(selected),
+        count=len(overview.summaries),
+        view=view,
+        criteria=view.criteria,
+        choices=list_choices(overview.summaries),
+        standings=tuple(Standing),
+        selection_path=SELECTION_PATH,
+    )

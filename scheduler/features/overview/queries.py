@@ -92,8 +92,8 @@ class OverviewQueries(Query):
         """Of a catalog: a copy for callers that see fewer jobs has another one."""
         self._open_until = float("-inf")
 
-    async def read(self, known: Overview | None = None) -> Overview:
-        """Return the current state of all jobs; that of `known` if nothing has changed since."""
+    async def read(self, previous: Overview | None = None) -> Overview:
+        """Return the current state of all jobs; that of `previous` if nothing has changed since."""
         jobs = self._catalog.snapshot
         states = await self._states_of(jobs.names())
         states = {name: cut_state(state, self._catalog) for name, state in states.items()}
@@ -105,8 +105,8 @@ class OverviewQueries(Query):
             await self._list_incidents(),
             await self._count_changes(),
         )
-        if known is not None and known.facts == facts:
-            return replace(known, states=states)
+        if previous is not None and previous.facts == facts:
+            return replace(previous, states=states)
         return await _create_overview(facts, states)
 
     async def _list_incidents(self) -> tuple[IncidentView, ...]:

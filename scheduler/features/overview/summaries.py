@@ -184,15 +184,15 @@ def sort_summaries(
     summaries: Iterable[OverviewJob], order: SortOrder, latencies: Mapping[str, float] | None = None
 ) -> list[OverviewJob]:
     """Sort by the order; those that are equal by state, then by name. `latencies`: milliseconds by job."""
-    found = sorted(summaries, key=lambda each: each.name)
+    ordered = sorted(summaries, key=lambda each: each.name)
     if order is SortOrder.NAME:
-        return found
-    found.sort(key=lambda each: each.standing.rank)
+        return ordered
+    ordered.sort(key=lambda each: each.standing.rank)
     if order is SortOrder.FAILURE:
-        found.sort(key=lambda each: each.last_outage.timestamp() if each.last_outage else 0.0, reverse=True)
+        ordered.sort(key=lambda each: each.last_outage.timestamp() if each.last_outage else 0.0, reverse=True)
     elif order is SortOrder.LATENCY and latencies is not None:
-        found.sort(key=lambda each: latencies.get(each.name, -1.0), reverse=True)
-    return found
+        ordered.sort(key=lambda each: latencies.get(each.name, -1.0), reverse=True)
+    return ordered
 
 
 def group_summaries(summaries: Iterable[OverviewJob], tag: str) -> list[JobGroup]:

@@ -167,12 +167,12 @@ def needs_runs(bounds: WindowBounds, parts: Iterable[CountedPart], now: datetime
 
 def list_latencies(bounds: WindowBounds, parts: Iterable[CountedPart]) -> list[float]:
     """Return the medians of the parts, oldest first: of those within one span their mean."""
-    found: dict[datetime | int, list[float]] = {}
+    latencies_by_place: dict[datetime | int, list[float]] = {}
     for part in parts:
         if part.latency is not None:
             place = part.start if part.length > bounds.span else bounds.place_of(part.start)
-            found.setdefault(place, []).append(part.latency)
-    return [sum(values) / len(values) for values in found.values()]
+            latencies_by_place.setdefault(place, []).append(part.latency)
+    return [sum(values) / len(values) for values in latencies_by_place.values()]
 
 
 def _without(part: CountedPart, runs: Sequence[CountedRun], known_since: datetime) -> CountedPart:
@@ -239,12 +239,12 @@ class TimelineReader(Query):
 
     async def read(self, newest: Mapping[str, str], window: TimeWindow) -> Mapping[str, JobTimeline]:
         """Return the history of each job. `newest`: the id of its newest run, by job: a new one is looked for then."""
-        names, found = list(newest), dict[str, JobTimeline]()
+        names, by_job = list(newest), dict[str, JobTimeline]()
         for start in range(0, len(names), _JOBS_AT_ONCE):
             some = names[start : start + _JOBS_AT_ONCE]
             timelines = await asyncio.gather(*(self._read_job(name, newest[name], window) for name in some))
-            found.update(zip(some, timelines, strict=True))
-        return found
+            by_job.update(zip(some, timelines, strict=True))
+        return by_job
 
     async def _read_job(
         self, job: str, newest: str, window: TimeWindow, first_at: datetime | None = None
@@ -252,13 +252,13 @@ class TimelineReader(Query):
         """`first_at`: of a new job, when its first run was due."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
         bounds, key = WindowBounds.of(window, now), (job, window, self._runs.list_begins([job]))
-        known = self._cached.get(key)
-        if known and known.newest == newest and known.bounds == bounds and monotonic < known.until:
-            return known.timeline
+        cached = self._cached.get(key)
+        if cached and cached.newest == newest and cached.bounds == bounds and monotonic < cached.until:
+            return cached.timeline
         current = hour_of(now)
-        is_closed_known = known is not None and known.closed_until == current
+        is_closed_known = cached is not None and cached.closed_until == current
         closed = (
-            known.closed if known and is_closed_known else await self._read_parts(job, window, bounds.since, current)
+            cached.closed if cached and is_closed_known else await self._read_parts(job, window, bounds.since, current)
         )
         parts = [*closed, *await self._read_parts(job, window, current, current + _HOUR)]
         timeline = await self._read_shorter(job, newest, window, parts, now) if first_at is None else None

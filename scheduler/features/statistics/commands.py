@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.output import EXIT_FAILED, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
 from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
     FromOption,
@@ -26,15 +27,12 @@ from scheduler.features.statistics.period_options import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from jobs.runs import Outcome
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.exports import ExportFormat
-    from scheduler.features.statistics.queries import SelectionStats, Stats
-
-_FIELDS = (
-    *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),
-    *("success_rate", "uptime", "duration_p50_ms", "duration_p95_ms", "duration_p99_ms"),
-)
+    from scheduler.features.statistics.queries import Stats
+    from scheduler.features.statistics.sums import StatsSums
 
 
 def stats(
@@ -79,14 +77,14 @@ async def _show_job(
     from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
-    found = await program.stats.read_job(job, period, parse_zone(options.timezone))
+    of_job = await program.stats.read_job(job, period, parse_zone(options.timezone))
     if as_json:
-        from scheduler.features.statistics.models import JobStatsModel, StatsModel
+        from scheduler.features.statistics.models import JobStatsModel
+        from scheduler.features.statistics.queries import view_stats
 
-        answer = JobStatsModel(job=job, stats=StatsModel.from_stats(found))
-        show_json(answer.model_dump_json(indent=2, by_alias=True))
+        show_model(JobStatsModel(job=job, stats=view_stats(of_job)))
         return
-    _show([(job, 1, found)])
+    _show([(job, 1, of_job)])
 
 
 async def _show_selection(
@@ -95,63 +93,74 @@ async def _show_selection(
     from scheduler.features.statistics.periods import parse_zone
 
     period = options.parse_period(program.stats.oldest)
-    tag = next((one.key for one in selection.tags if one.value is None), None)
-    found = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
+    tag = next((tag.key for tag in selection.tags if tag.value is None), None)
+    selected = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
     if as_json:
-        from scheduler.features.statistics.models import SelectionStatsModel
+        from scheduler.features.statistics.queries import view_selection
 
-        show_json(SelectionStatsModel.from_selection(found, tag).model_dump_json(indent=2, by_alias=True))
+        show_model(view_selection(selected, tag))
         return
-    _show(_lines(found))
+    _show([*selected.groups, ("all", selected.jobs, selected.total)])
 
 
-def _lines(found: SelectionStats) -> list[tuple[str, int, Stats]]:
-    return [*found.groups, ("all", found.jobs, found.total)]
+_Line = tuple[str, int, "Stats"]
+"""A job, a value of a tag or `all`, with its number of jobs."""
 
 
-def _show(lines: Sequence[tuple[str, int, Stats]]) -> None:
-    if is_terminal():
-        _show_table(lines)
-    else:
-        show_tabs(_FIELDS, (_cells(*line) for line in lines))
+def _show(lines: Sequence[_Line]) -> None:
+    show_items(lines, list(_list_fields()))
     period, is_complete = lines[-1][2].period, all(stats.is_complete for *_, stats in lines)
     missing = "" if is_complete else "; not all runs of it are counted, see rollups.age"
     print_note(f"runs due from {period.since:%Y-%m-%dT%H:%MZ} to {period.until:%Y-%m-%dT%H:%MZ}{missing}")
 
 
-def _show_table(lines: Sequence[tuple[str, int, Stats]]) -> None:
-    columns = (
-        Column("of", "bold"),
-        *(Column(name, align_right=True) for name in ("jobs", "runs", "success", "change", "uptime")),
-        *(Column(name, align_right=True) for name in ("p50", "p95", "p99")),
-    )
-    rows = []
-    for name, jobs, stats in lines:
-        sums, before = stats.sums, stats.before
-        rate, earlier = sums.success_rate, None if before is None else before.success_rate
-        change = "-" if rate is None or earlier is None else f"{rate - earlier:+.2%}"
-        durations = (format_milliseconds(sums.tally.duration.quantile(share)) for share in (0.5, 0.95, 0.99))
-        cells = str(jobs), str(sums.tally.runs), _percent(rate), change, _percent(sums.uptime_ratio)
-        rows.append((name, *cells, *durations))
-    show_table(columns, rows)
+def _list_fields() -> Iterator[Field[_Line]]:
+    from jobs.runs import Outcome
+
+    def count(outcome: Outcome) -> Callable[[_Line], str]:
+        return lambda line: str(line[2].sums.tally.count(outcome))
+
+    def right(title: str) -> Column:
+        return Column(title, align_right=True)
+
+    yield Field("of", lambda line: line[0], Column("of", "bold"))
+    yield Field("jobs", lambda line: str(line[1]), right("jobs"))
+    yield Field("runs", lambda line: str(line[2].sums.tally.runs), right("runs"))
+    yield from (Field(outcome.value, count(outcome)) for outcome in Outcome)
+    yield _ratio_field("success_rate", "success", lambda sums: sums.success_rate)
+    yield Field("", lambda line: _describe_change(line[2]), right("change"))
+    yield _ratio_field("uptime", "uptime", lambda sums: sums.uptime_ratio)
+    yield from map(_duration_field, (50, 95, 99))
 
 
-def _cells(name: str, jobs: int, stats: Stats) -> tuple[str, ...]:
-    sums = stats.sums
-    figures = (sums.success_rate, sums.uptime_ratio)
-    durations = (sums.tally.duration.quantile(share) for share in (0.5, 0.95, 0.99))
-    return (
-        name,
-        str(jobs),
-        str(sums.tally.runs),
-        *map(str, sums.tally.outcomes),
-        *("" if value is None else f"{value:.6f}" for value in figures),
-        *("" if value is None else f"{value:.3f}" for value in durations),
-    )
+def _ratio_field(name: str, title: str, find: Callable[[StatsSums], float | None]) -> Field[_Line]:
+    def text(line: _Line) -> str:
+        value = find(line[2].sums)
+        return "" if value is None else f"{value:.6f}"
+
+    def cell(line: _Line) -> str:
+        value = find(line[2].sums)
+        return "-" if value is None else f"{value:.3%}"
+
+    return Field(name, text, Column(title, align_right=True), cell)
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3%}"
+def _duration_field(percent: int) -> Field[_Line]:
+    def find(line: _Line) -> float | None:
+        return line[2].sums.tally.duration.quantile(percent / 100)
+
+    def text(line: _Line) -> str:
+        value = find(line)
+        return "" if value is None else f"{value:.3f}"
+
+    title = Column(f"p{percent}", align_right=True)
+    return Field(f"duration_p{percent}_ms", text, title, lambda line: format_milliseconds(find(line)))
+
+
+def _describe_change(stats: Stats) -> str:
+    """Return the success rate minus that of the period before."""
+    rate, earlier = stats.sums.success_rate, None if stats.before is None else stats.before.success_rate
+    return "-" if rate is None or earlier is None else f"{rate - earlier:+.2%}"
 
 
 class ExportSubject(StrEnum):

@@ -26,6 +26,7 @@ from jobs.runs.states import StateChange
 from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.features.incidents.visibility import SubjectVisibility
+from scheduler.features.statistics.models import DowntimeModel, DowntimeSpanModel, ExclusionModel
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.suppressions import StoredSuppressions
 from scheduler.stores.changes import StateChanges
@@ -94,7 +95,7 @@ class DowntimeReader(Query):
             self._read_suspended_times(job, period, now),
             self._read_window_times(entry, period),
         )
-        found = compute_downtime(
+        downtime = compute_downtime(
             (each for reading in readings for each in reading.failures),
             (each for reading in readings for each in reading.exclusions),
             period.begin,
@@ -104,7 +105,7 @@ class DowntimeReader(Query):
         is_stored = period.begin >= now - timedelta(seconds=self._age)
         return JobDowntime(
             job,
-            replace(found, spans=tuple(_hide(span, hidden) for span in found.spans)),
+            replace(downtime, spans=tuple(_hide(span, hidden) for span in downtime.spans)),
             tuple(rule.name for rule in self._rules_of(entry) if counts_as_downtime(rule, self._severities)),
             is_stored and all(reading.is_complete for reading in readings),
         )
@@ -160,3 +161,25 @@ class DowntimeReader(Query):
 
 def _hide(span: DowntimeSpan, hidden: frozenset[str]) -> DowntimeSpan:
     return replace(span, incidents=tuple(each for each in span.incidents if each not in hidden))
+
+
+def view_downtime(measured: JobDowntime) -> DowntimeModel:
+    """Return a downtime with its uptime as a ratio of 6 digits."""
+    downtime, uptime = measured.downtime, measured.uptime
+    return DowntimeModel.from_object(
+        downtime,
+        job=measured.job,
+        uptime=None if uptime is None else round(uptime, 6),
+        complete=measured.is_complete,
+        rules=list(measured.rules),
+        spans=[
+            DowntimeSpanModel.from_object(span, since=span.begin, until=span.end, open=span.is_open)
+            for span in downtime.spans
+        ],
+        excluded=list(map(view_exclusion, downtime.exclusions)),
+    )
+
+
+def view_exclusion(excluded: ExcludedTime) -> ExclusionModel:
+    """Return a time that does not count."""
+    return ExclusionModel.from_object(excluded, since=excluded.begin, until=excluded.end)

@@ -36,6 +36,8 @@ TagsOption = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY[=VAL
 
 
 class PeriodOptions(NamedTuple):
+    """The options that choose a period. What is wrong with them ends the command with 2."""
+
     window: str | None
     since: str | None
     until: str | None

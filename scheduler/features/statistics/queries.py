@@ -15,10 +15,19 @@ from functools import partial
 from itertools import chain
 
 from jobs.ports import Clock
-from jobs.runs import Run
+from jobs.runs import Outcome, Run
 from jobs.runs.histogram import Histogram
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.jobs.selection import JobSelection
+from scheduler.features.statistics.models import (
+    BusyHourModel,
+    OutcomeCountsModel,
+    QuantilesModel,
+    SelectionStatsModel,
+    StatsModel,
+    TagStatsModel,
+    TrendModel,
+)
 from scheduler.features.statistics.periods import HOUR, Period, hour_of
 from scheduler.features.statistics.sums import (
     MAX_FROM_RUNS,
@@ -26,6 +35,7 @@ from scheduler.features.statistics.sums import (
     RunSeries,
     StatsSums,
     list_dividing_instants,
+    quantiles,
     span_of_rollups,
     sum_parts,
     sum_runs_of_period,
@@ -137,9 +147,9 @@ class StatsReader(Query):
         if group_by is None:
             return SelectionStats(len(names), (await self._read([names], period, zone))[0], ())
         values = sorted(by_value)
-        found = await self._read([by_value[value] for value in values], period, zone)
-        groups = [(value, len(by_value[value]), stats) for value, stats in zip(values, found, strict=True)]
-        return SelectionStats(len(names), await self._add_up(period, found), groups)
+        stats_by_value = await self._read([by_value[value] for value in values], period, zone)
+        groups = [(value, len(by_value[value]), stats) for value, stats in zip(values, stats_by_value, strict=True)]
+        return SelectionStats(len(names), await self._add_up(period, stats_by_value), groups)
 
     async def iterate_jobs(
         self, selection: JobSelection, period: Period
@@ -157,14 +167,14 @@ class StatsReader(Query):
 
     async def read_durations(self, jobs: Sequence[str], period: Period) -> dict[str, Histogram]:
         """Return the durations of the runs of some jobs, not cached. Jobs without a run are omitted."""
-        found: dict[str, Histogram] = {}
+        histograms: dict[str, Histogram] = {}
 
-        def add(each: JobPart) -> None:
-            job, part = each
-            found.setdefault(job, Histogram()).merge(part.rollup.tally.duration)
+        def add(part_of_job: JobPart) -> None:
+            job, part = part_of_job
+            histograms.setdefault(job, Histogram()).merge(part.rollup.tally.duration)
 
         await self._visit(jobs, period, add)
-        return {job: durations for job, durations in found.items() if durations.packed}
+        return {job: durations for job, durations in histograms.items() if durations.packed}
 
     async def _select(self, selection: JobSelection, group_by: str | None) -> tuple[list[str], dict[str, list[str]]]:
         jobs = self._catalog.snapshot
@@ -212,8 +222,8 @@ class StatsReader(Query):
             earlier = await self._sum_cached(groups, before, hours, CLOSED_CACHED_SECONDS)
         complete = await self._find_complete_shards(groups, period)
 
-        def create(each: tuple[Sequence[str], StatsSums, StatsSums | None]) -> Stats:
-            jobs, sums, before = each
+        def create(group: tuple[Sequence[str], StatsSums, StatsSums | None]) -> Stats:
+            jobs, sums, before = group
             return Stats(period, sums, before, all(shard_of_job(job) in complete for job in jobs[:100]))
 
         return await convert_each(create, zip(groups, sums, earlier, strict=True))
@@ -267,11 +277,69 @@ class StatsReader(Query):
         if period.since < hour_of(self.oldest) - HOUR:
             return ()
         oldest = instant_before(self._clock.now(), self._run_age)
-        found = dict[str, bool]()
+        is_complete_by_shard = dict[str, bool]()
         for job in chain.from_iterable(groups):
-            if (shard := shard_of_job(job)) not in found:
+            if (shard := shard_of_job(job)) not in is_complete_by_shard:
                 since = await self._runs.find_rollups_complete_since(job, oldest)
-                found[shard] = since is None or since <= period.since
-                if len(found) == SHARD_COUNT:
+                is_complete_by_shard[shard] = since is None or since <= period.since
+                if len(is_complete_by_shard) == SHARD_COUNT:
                     break
-        return [shard for shard, is_complete in found.items() if is_complete]
+        return [shard for shard, is_complete in is_complete_by_shard.items() if is_complete]
+
+
+def view_stats(stats: Stats) -> StatsModel:
+    """Return statistics with ratios of 6 digits and milliseconds of 3."""
+    sums, tally = stats.sums, stats.sums.tally
+    return StatsModel.from_object(
+        tally,
+        since=stats.period.since,
+        until=stats.period.until,
+        complete=stats.is_complete,
+        outcomes=OutcomeCountsModel(**{outcome.value: tally.count(outcome) for outcome in Outcome}),
+        success_rate=_round(sums.success_rate),
+        uptime=_round(sums.uptime_ratio),
+        duration=_view_quantiles(tally.duration),
+        response_time=_view_quantiles(tally.response_time),
+        lateness=_view_quantiles(tally.lateness),
+        before=None if stats.before is None else _view_trend(sums, stats.before),
+        busiest_hours=[BusyHourModel(hour=hour, runs=runs, down=down) for hour, runs, down in sums.busiest_hours()],
+    )
+
+
+def view_group(group: tuple[str, int, Stats]) -> TagStatsModel:
+    """Return the statistics of a value of a tag. `group`: one of SelectionStats.groups."""
+    value, jobs, stats = group
+    return TagStatsModel(value=value, jobs=jobs, stats=view_stats(stats))
+
+
+def view_selection(selected: SelectionStats, tag: str | None) -> SelectionStatsModel:
+    """Return the statistics of selected jobs. `tag`: by whose values they are grouped."""
+    by_value = [*map(view_group, selected.groups)]
+    return SelectionStatsModel(jobs=selected.jobs, stats=view_stats(selected.total), tag=tag, by_value=by_value)
+
+
+def _view_quantiles(histogram: Histogram) -> QuantilesModel:
+    p50, p95, p99 = (_round(value, 3) for value in quantiles(histogram))
+    return QuantilesModel(p50=p50, p95=p95, p99=p99)
+
+
+def _view_trend(now: StatsSums, before: StatsSums) -> TrendModel:
+    p95_now, p95_before = (sums.tally.duration.quantile(0.95) for sums in (now, before))
+    return TrendModel(
+        runs=before.tally.runs,
+        success_rate=_round(before.success_rate),
+        uptime=_round(before.uptime_ratio),
+        duration_p95=_round(p95_before, 3),
+        runs_change=now.tally.runs - before.tally.runs,
+        success_rate_change=_subtract(now.success_rate, before.success_rate),
+        uptime_change=_subtract(now.uptime_ratio, before.uptime_ratio),
+        duration_p95_change=_subtract(p95_now, p95_before, 3),
+    )
+
+
+def _round(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _subtract(now: float | None, before: float | None, digits: int = 6) -> float | None:
+    return None if now is None or before is None else round(now - before, digits)

@@ -38,6 +38,7 @@ from scheduler.api.routing import (
     parse_outcome,
 )
 from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
+from scheduler.features.statistics.downtime import view_downtime
 from scheduler.features.statistics.exports import (
     RUN_FIELDS,
     STATS_FIELDS,
@@ -47,15 +48,10 @@ from scheduler.features.statistics.exports import (
     export_runs,
     export_stats,
 )
-from scheduler.features.statistics.models import (
-    DowntimeModel,
-    JobStatsModel,
-    SelectionStatsModel,
-    StatsModel,
-    TagStatsModel,
-    UptimeModel,
-)
+from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
 from scheduler.features.statistics.periods import Period, parse_period, parse_range, parse_span
+from scheduler.features.statistics.queries import view_group, view_selection, view_stats
+from scheduler.features.statistics.uptime import view_uptime
 from scheduler.services import Services
 
 uptime_router = ApiRouter("jobs", by_tag=True)
@@ -64,7 +60,7 @@ uptime_router = ApiRouter("jobs", by_tag=True)
 @uptime_router.read("/api/jobs/{name}/uptime")
 async def get_uptime(services: ServicesDep, name: JobName) -> UptimeModel:
     """Return the ratio and mean time of successful runs in 24 h to 365 days, and the downtime of three months."""
-    return UptimeModel.from_uptime(await services.uptimes.read_uptime(name))
+    return view_uptime(await services.uptimes.read_uptime(name))
 
 
 _Window = Annotated[
@@ -100,7 +96,7 @@ async def get_downtime(
     zone, now = parse_zone_parameter(timezone), services.clock.now()
     within = answer_invalid(lambda: parse_range(since, until, month, zone, now))
     period = answer_invalid(lambda: parse_span(window, within, now))
-    return DowntimeModel.from_downtime(await services.downtimes.read_downtime(name, period))
+    return view_downtime(await services.downtimes.read_downtime(name, period))
 
 
 stats_router = ApiRouter("stats", by_tag=True)
@@ -125,11 +121,11 @@ async def get_stats(
     zone = parse_zone_parameter(timezone)
     period = read_period(services, window, since, until, month, zone)
     selection = parse_job_filters(name, kind, tag, [], [])
-    group_by = next((one.key for one in selection.tags if one.value is None), None)
-    found = await services.stats.read_selection(selection, period, zone, group_by)
-    start = SelectionStatsModel.from_selection(replace(found, groups=()), group_by)
+    group_by = next((tag.key for tag in selection.tags if tag.value is None), None)
+    selected = await services.stats.read_selection(selection, period, zone, group_by)
+    start = view_selection(replace(selected, groups=()), group_by)
     return await create_response_with_list(  # type: ignore[return-value]  # FastAPI passes a response on
-        start, found.groups, TagStatsModel.from_group
+        start, selected.groups, view_group
     )
 
 
@@ -146,7 +142,7 @@ async def get_job_stats(
     """Return the statistics of a job. Runs count in the hour of their due instant, also when they are deleted."""
     zone = parse_zone_parameter(timezone)
     period = read_period(services, window, since, until, month, zone)
-    return JobStatsModel(job=name, stats=StatsModel.from_stats(await services.stats.read_job(name, period, zone)))
+    return JobStatsModel(job=name, stats=view_stats(await services.stats.read_job(name, period, zone)))
 
 
 def read_period(

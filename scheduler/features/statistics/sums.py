@@ -30,15 +30,15 @@ class HoursOfDay:
 
     def of_day(self, day: datetime) -> tuple[int, ...]:
         """Return the local hour of the day at each hour of a day in UTC."""
-        found = self._by_day.get(day)
-        if found is None:
+        local_hours = self._by_day.get(day)
+        if local_hours is None:
             first, last = ((day + hour * _HOUR).astimezone(self.zone) for hour in (0, _HOURS - 1))
             if first.utcoffset() == last.utcoffset():
-                found = tuple((first.hour + hour) % _HOURS for hour in range(_HOURS))
+                local_hours = tuple((first.hour + hour) % _HOURS for hour in range(_HOURS))
             else:
-                found = tuple((day + hour * _HOUR).astimezone(self.zone).hour for hour in range(_HOURS))
-            self._by_day[day] = found
-        return found
+                local_hours = tuple((day + hour * _HOUR).astimezone(self.zone).hour for hour in range(_HOURS))
+            self._by_day[day] = local_hours
+        return local_hours
 
 
 @dataclass(slots=True)
@@ -69,12 +69,12 @@ class StatsSums:
     @property
     def by_hour(self) -> list[list[int]]:
         """Runs and runs that are down for each local hour of the day."""
-        found = [[0, 0] for _ in range(_HOURS)]
+        counts_by_hour = [[0, 0] for _ in range(_HOURS)]
         for local, packed in self.hours.items():
             first, *counts = unpack(packed) or [0]
             for place, count in enumerate(counts, first):
-                found[local[place // 2]][place % 2] += count
-        return found
+                counts_by_hour[local[place // 2]][place % 2] += count
+        return counts_by_hour
 
     @property
     def success_rate(self) -> float | None:
@@ -85,7 +85,7 @@ class StatsSums:
 
     @property
     def uptime_ratio(self) -> float | None:
-        """The same without backfills; None without a run."""
+        """Share of runs that were up, without backfills; None without a run."""
         return self.uptime.ratio if self.uptime.sample_count else None
 
     def busiest_hours(self) -> list[tuple[int, int, int]]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from jobs.ports import Clock
 from jobs.runs.uptime import MonthlyDowntime, Uptime, downtime_by_month
 from scheduler.catalog.catalog import Catalog, Query
+from scheduler.features.statistics.models import UptimeModel, UptimeMonthModel, UptimeWindowModel
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
 
@@ -61,25 +62,44 @@ class UptimeReader(Query):
         oldest = instant_before(now, self._age)
         begins = [_hour_of(now - span) for span in _WINDOWS.values()]
         parts = await self._runs.list_rollups(job, _hour_of(oldest), _hour_of(now) + timedelta(hours=1), begins)
-        found = (part.rollup.segment for part in parts)
+        stored = (part.rollup.segment for part in parts)
         segments = sorted(
-            (segment for segment in found if segment is not None and segment.last >= oldest),
+            (segment for segment in stored if segment is not None and segment.last >= oldest),
             key=lambda segment: segment.first,
         )
         since_upgrade = await self._runs.find_rollups_complete_since(job, instant_before(now, self._run_age))
-        known = max(oldest, since_upgrade or oldest)
+        complete_since = max(oldest, since_upgrade or oldest)
         windows = [
             UptimeWindow(
                 name,
                 sum((segment.uptime for segment in segments if segment.last >= now - span), Uptime()),
-                known <= now - span,
+                complete_since <= now - span,
             )
             for name, span in _WINDOWS.items()
         ]
         since = segments[0].first if segments else None
         months = downtime_by_month(segments, now, UPTIME_MONTHS, UTC, since=since or now)
-        return JobUptime(job, since, sum(one.uptime.sample_count for one in segments), windows, months)
+        return JobUptime(job, since, sum(segment.uptime.sample_count for segment in segments), windows, months)
 
 
 def _hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def view_uptime(uptime: JobUptime) -> UptimeModel:
+    """Return an uptime with ratios of 6 digits and milliseconds of 3."""
+    windows = [
+        UptimeWindowModel(
+            name=window.name,
+            ratio=round(window.uptime.ratio, 6) if window.uptime.sample_count else None,
+            up=window.uptime.up,
+            down=window.uptime.down,
+            mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
+            complete=window.is_complete,
+        )
+        for window in uptime.windows
+    ]
+    months = [
+        UptimeMonthModel(month=month.name, down_seconds=month.seconds, outages=month.outages) for month in uptime.months
+    ]
+    return UptimeModel.from_object(uptime, windows=windows, months=months)

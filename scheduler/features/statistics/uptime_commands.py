@@ -9,6 +9,10 @@ import typer
 
 from jobs.formats import describe_span, format_iso_instant
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
+from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.output import Column, is_terminal, print_note, show_table, show_tabs
 from scheduler.cli.times import format_local, format_milliseconds
 from scheduler.features.statistics.period_options import MonthOption, PeriodOptions, ZoneOption
 
@@ -40,29 +44,29 @@ def uptime(
     async def work(program: ReadOnlyProgram) -> JobUptime:
         return await program.uptimes.read_uptime(job, is_defined=False)
 
-    found = run_without_jobs("uptime", work)
-    if found.since is None:
+    measured = run_without_jobs("uptime", work)
+    if measured.since is None:
         require_job(load_for_command("uptime"), job)
     if as_json:
-        from scheduler.features.statistics.models import UptimeModel
+        from scheduler.features.statistics.uptime import view_uptime
 
-        show_json(UptimeModel.from_uptime(found).model_dump_json(indent=2))
+        show_model(view_uptime(measured))
     elif is_terminal():
-        _show_uptime(found)
+        _show_uptime(measured)
     else:
-        show_tabs(_UPTIME_FIELDS, [*_window_fields(found), *_month_fields(found)])
-    if found.since is None:
+        show_tabs(_UPTIME_FIELDS, [*_window_fields(measured), *_month_fields(measured)])
+    if measured.since is None:
         print_note(f"{job} has no run that counts for uptime")
     else:
-        since = format_local(found.since) if is_terminal() else format_iso_instant(found.since)
-        parts = ", ".join(window.name for window in found.windows if not window.is_complete)
+        since = format_local(measured.since) if is_terminal() else format_iso_instant(measured.since)
+        parts = ", ".join(window.name for window in measured.windows if not window.is_complete)
         print_note(
             f"measured since {since}"
             + (f"; runs are not stored for all of {parts}, see retention.age" if parts else "")
         )
 
 
-def _show_uptime(found: JobUptime) -> None:
+def _show_uptime(measured: JobUptime) -> None:
     windows = (
         Column("last", "bold"),
         Column("up", align_right=True),
@@ -78,7 +82,7 @@ def _show_uptime(found: JobUptime) -> None:
                 str(window.uptime.sample_count),
                 format_milliseconds(window.uptime.mean_ms),
             )
-            for window in found.windows
+            for window in measured.windows
         ),
     )
     months = Column("month", "bold"), Column("down", align_right=True), Column("outages", align_right=True)
@@ -86,16 +90,16 @@ def _show_uptime(found: JobUptime) -> None:
         months,
         (
             (
-                one.name,
-                "-" if one.seconds is None else describe_span(one.seconds),
-                "-" if one.outages is None else str(one.outages),
+                month.name,
+                "-" if month.seconds is None else describe_span(month.seconds),
+                "-" if month.outages is None else str(month.outages),
             )
-            for one in found.months
+            for month in measured.months
         ),
     )
 
 
-def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
+def _window_fields(measured: JobUptime) -> list[tuple[str, ...]]:
     return [
         (
             window.name,
@@ -106,19 +110,16 @@ def _window_fields(found: JobUptime) -> list[tuple[str, ...]]:
             "",
             "",
         )
-        for window in found.windows
+        for window in measured.windows
     ]
 
 
-def _month_fields(found: JobUptime) -> list[tuple[str, ...]]:
+def _month_fields(measured: JobUptime) -> list[tuple[str, ...]]:
     return [
-        (one.name, "", "", "", "", "" if one.seconds is None else f"{one.seconds:.0f}", str(one.outages or 0))
-        for one in found.months
-        if one.seconds is not None
+        (month.name, "", "", "", "", "" if month.seconds is None else f"{month.seconds:.0f}", str(month.outages or 0))
+        for month in measured.months
+        if month.seconds is not None
     ]
-
-
-_DOWNTIME_FIELDS = ("state", "from", "to", "seconds", "reason", "incidents")
 
 
 def downtime(
@@ -150,14 +151,18 @@ def downtime(
     period = PeriodOptions(window, since, until, month, timezone).parse_span()
     configuration = load_for_command("downtime")
     require_job(configuration, job)
-    found = run_in_store(configuration, lambda program: program.downtimes.read_downtime(job, period))
+    measured = run_in_store(configuration, lambda program: program.downtimes.read_downtime(job, period))
     if as_json:
-        from scheduler.features.statistics.models import DowntimeModel
+        from scheduler.features.statistics.downtime import view_downtime
 
-        show_json(DowntimeModel.from_downtime(found).model_dump_json(indent=2, by_alias=True))
+        show_model(view_downtime(measured))
         return
-    _show_downtime(found)
-    print_note(_summarize(found))
+    downtime = measured.downtime
+    down = (_Row(span.begin, span.end, "", span.incidents) for span in downtime.spans)
+    excluded = (_Row(time.begin, time.end, _describe_reason(time)) for time in downtime.exclusions)
+    rows = sorted((*down, *excluded))
+    show_items(rows, _DOWNTIME_FIELDS, is_empty_shown=True)
+    print_note(_summarize(measured))
 
 
 class _Row(NamedTuple):
@@ -177,37 +182,23 @@ class _Row(NamedTuple):
         return round((self.end - self.begin).total_seconds())
 
 
-def _show_downtime(found: JobDowntime) -> None:
-    downtime = found.downtime
-    down = (_Row(span.begin, span.end, "", span.incidents) for span in downtime.spans)
-    excluded = (_Row(each.begin, each.end, _describe_reason(each)) for each in downtime.exclusions)
-    rows = sorted((*down, *excluded))
-    if is_terminal():
-        names = ("state", "from", "to", "for", "reason")
-        show_table([Column(name) for name in names], map(_cells, rows))
-        return
-    instants = ((format_iso_instant(row.begin), format_iso_instant(row.end)) for row in rows)
-    show_tabs(
-        _DOWNTIME_FIELDS,
-        (
-            (row.state, *between, str(row.seconds), row.reason, ",".join(row.incidents))
-            for row, between in zip(rows, instants, strict=True)
-        ),
-    )
+_DOWNTIME_FIELDS: tuple[Field[_Row], ...] = (
+    Field("state", lambda row: row.state, Column("state")),
+    Field("from", lambda row: format_iso_instant(row.begin), Column("from"), lambda row: format_local(row.begin)),
+    Field("to", lambda row: format_iso_instant(row.end), Column("to"), lambda row: format_local(row.end)),
+    Field("seconds", lambda row: str(row.seconds), Column("for"), lambda row: describe_span(row.seconds)),
+    Field("reason", lambda row: row.reason, Column("reason"), lambda row: row.reason or ", ".join(row.incidents)),
+    Field("incidents", lambda row: ",".join(row.incidents)),
+)
 
 
-def _cells(row: _Row) -> tuple[str, ...]:
-    between = format_local(row.begin), format_local(row.end)
-    return row.state, *between, describe_span(row.seconds), row.reason or ", ".join(row.incidents)
+def _describe_reason(time: ExcludedTime) -> str:
+    return f"{time.reason} {time.name}".strip().replace("not_observed", "not observed")
 
 
-def _describe_reason(each: ExcludedTime) -> str:
-    return f"{each.reason} {each.name}".strip().replace("not_observed", "not observed")
-
-
-def _summarize(found: JobDowntime) -> str:
+def _summarize(measured: JobDowntime) -> str:
     """Return a line such as `up 99.979% of 29 days, down 9 min, excluded 3 h, from ... to ...`."""
-    downtime, uptime = found.downtime, found.uptime
+    downtime, uptime = measured.downtime, measured.uptime
     share = (
         "not measured" if uptime is None else f"up {uptime:.3%} of {describe_span(round(downtime.measured_seconds))}"
     )
@@ -217,8 +208,8 @@ def _summarize(found: JobDowntime) -> str:
         f"excluded {describe_span(round(downtime.excluded_seconds))}",
         f"from {_format(downtime.since)} to {_format(downtime.until)}",
     ]
-    missing = "" if found.is_complete else "; not all incidents of it are stored or read, see alerting.age"
-    reason = "" if found.rules else "; no rule of the job counts as downtime"
+    missing = "" if measured.is_complete else "; not all incidents of it are stored or read, see alerting.age"
+    reason = "" if measured.rules else "; no rule of the job counts as downtime"
     return f"{', '.join(parts)}{reason}{missing}"
 
 

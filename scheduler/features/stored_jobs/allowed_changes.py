@@ -176,28 +176,28 @@ def refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
         raise ReadOnlyJob(read_only_message(name, of_file.origin))
 
 
-def problems_for(one: StoredJob, tried: JobSources, rules: WritingRules) -> Iterator[Problem]:
+def problems_for(written: StoredJob, tried: JobSources, rules: WritingRules) -> Iterator[Problem]:
     """Yield what is wrong with a written job, as the caller may know it."""
     caller = rules.caller
-    for problem in one.problems:
+    for problem in written.problems:
         yield _conceal(problem, tried, caller)
-    for problem in one.unknown_names:
+    for problem in written.unknown_names:
         yield _conceal(_without_suggestion(problem) if caller.principal.tags else problem, tried, caller)
-    if one.located is None:
+    if written.located is None:
         return
     if caller.source is ChangeSource.API and not rules.allow_literal:
-        yield from find_literal_warnings(one.located)
+        yield from find_literal_warnings(written.located)
     if not caller.principal.tags:
         return
-    if not caller.principal.sees(one.located.job.tags):
+    if not caller.principal.sees(written.located.job.tags):
         yield Problem("tags", describe_invisible_job(caller.principal.tags))
-    for index, dependency in enumerate(one.located.job.depends_on):
+    for index, dependency in enumerate(written.located.job.depends_on):
         if is_used_by_others(tried, dependency.job, caller):
             yield Problem(f"depends_on[{index}]", f"there is no job named {dependency.job!r}")
-    for parent in one.located.job.alert_parent:
+    for parent in written.located.job.alert_parent:
         if is_used_by_others(tried, parent, caller):
             yield Problem("alert_parent", f"the parent {parent} is neither a job nor a group")
-    yield from find_uses_of_others(one.located, rules.others, rules.bindings, caller.principal)
+    yield from find_uses_of_others(written.located, rules.others, rules.bindings, caller.principal)
 
 
 def describe_loss(name: str, problem: Problem, tried: JobSources, caller: Caller) -> str:
@@ -287,14 +287,14 @@ class StoredJobLimits:
     per_tag: int = 1000
 
     def refuse_growth(self, before: Mapping[str, StoredJob], after: Mapping[str, StoredJob], caller: Caller) -> None:
-        """Raises Conflict: the change adds jobs beyond a limit."""
+        """Compare the numbers of jobs before and after a change. Raises Conflict: it adds jobs beyond a limit."""
         tags = caller.principal.tags
-        known, new = _count_by_tag(before.values(), tags), _count_by_tag(after.values(), tags)
+        old, new = _count_by_tag(before.values(), tags), _count_by_tag(after.values(), tags)
         for tag, count in new.items():
-            if count > max(self.per_tag, known[tag]):
+            if count > max(self.per_tag, old[tag]):
                 (text,) = format_tag_limits((tag,))
                 what = f"stored jobs with the tag {text}"
-                raise Conflict(_describe_excess(what, known[tag], count, self.per_tag, "stored_jobs.limit_per_tag"))
+                raise Conflict(_describe_excess(what, old[tag], count, self.per_tag, "stored_jobs.limit_per_tag"))
         if len(after) > max(self.total, len(before)):
             if tags:  # how many jobs others have does not exist for the caller
                 raise Conflict(f"the limit of {self.total} stored jobs of all teams is reached (stored_jobs.limit)")
@@ -302,12 +302,12 @@ class StoredJobLimits:
 
 
 def _count_by_tag(jobs: Iterable[StoredJob], tags: Tags) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     if tags:
         for one in jobs:
             if one.located is not None:
-                found.update(tag for tag in tags if one.located.job.tags.get(tag[0]) == tag[1])
-    return found
+                counts.update(tag for tag in tags if one.located.job.tags.get(tag[0]) == tag[1])
+    return counts
 
 
 def _describe_excess(what: str, before: int, after: int, limit: int, setting: str) -> str:

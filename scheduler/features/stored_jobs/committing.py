@@ -325,14 +325,14 @@ def _differences(tree: JobTree, write: JobWrite) -> Sequence[Mapping[str, Any]]:
 
 def _combine_tags(tree: JobTree, writes: Sequence[JobWrite]) -> Sequence[Mapping[str, str]]:
     """Return each combination of tags that a job has before or after the change."""
-    found: dict[str, Mapping[str, str]] = {}
+    combinations: dict[str, Mapping[str, str]] = {}
     for write in writes:
         entry = tree.find_job(write.name)
         for definition in (None if entry is None else decode_json(entry.text), write.definition):
             if definition is not None:
                 tags = written_tags(definition)
-                found[encode_json(tags)] = tags
-    return list(found.values())
+                combinations[encode_json(tags)] = tags
+    return list(combinations.values())
 
 
 def _fit(items: Iterable[tuple[str, Any]], limit: int) -> tuple[dict[str, Any], int]:

@@ -27,8 +27,8 @@ from scheduler.api.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, Def
 from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound
-from scheduler.features.jobs.models import JobDetail
-from scheduler.features.overview.job_view import JobView
+from scheduler.features.jobs.queries import JobView
+from scheduler.features.jobs.views import describe_definition
 from scheduler.features.stored_jobs.drafts import (
     DraftProblem,
     SchedulePreview,
@@ -40,11 +40,11 @@ from scheduler.features.stored_jobs.drafts import (
     restore_numbers,
     write_for_file,
 )
-from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, StoredJobQueries
+from scheduler.features.stored_jobs.models import FieldChangeModel, VersionModel
+from scheduler.features.stored_jobs.queries import DeclaredJob, StoredJobQueries
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller
 from scheduler.services import Services
-from scheduler.stores.stored_jobs.tree import JobVersion
 
 MAX_VERSIONS: Final = 50
 """Versions listed."""
@@ -59,46 +59,50 @@ _AgainstNumber = Annotated[int | None, Query(ge=1)]
 class VersionHistory:
     """`number` and `against`: the two versions whose `changes` are shown; 0 without another version."""
 
-    versions: Sequence[JobVersion]
+    versions: Sequence[VersionModel]
     number: int = 0
     against: int = 0
-    changes: Sequence[FieldChange] = ()
+    changes: Sequence[FieldChangeModel] = ()
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/definition")
 async def show_definition_page(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     caller: CallerDep,
     name: JobName,
     number: _VersionNumber = None,
     against: _AgainstNumber = None,
 ) -> Response:
     """Show the page. `version`, `against`: the two versions that are compared; the latest two without them."""
-    view = await uses.queries.view_job(name)
-    versions = await _list_versions(uses.stored_jobs, name, caller)
+    view = await services.queries.view_job(name)
+    versions = await _list_versions(services.stored_jobs, name, caller)
     return await respond_job(
         request,
-        uses,
+        services,
         view,
         "definition",
-        history=await _compare(uses.stored_jobs, versions, (number, against), caller),
+        history=await _compare(services.stored_jobs, name, versions, (number, against), caller),
         definition=_definition_text(view, caller),
-        written=uses.stored_jobs.find_declared(name, caller),
+        written=services.stored_jobs.find_declared(name, caller),
         as_json=_as_json,
     )
 
 
-async def _list_versions(stored: StoredJobQueries, name: str, caller: Caller) -> Sequence[JobVersion]:
+async def _list_versions(stored: StoredJobQueries, name: str, caller: Caller) -> Sequence[VersionModel]:
     """Return the versions, the latest first; none of a job of a file."""
     try:
-        return await stored.list_versions(name, caller)
+        return (await stored.list_versions(name, caller)).versions
     except (NotFound, UnknownJob):
         return ()
 
 
 async def _compare(
-    stored: StoredJobQueries, versions: Sequence[JobVersion], given: tuple[int | None, int | None], caller: Caller
+    stored: StoredJobQueries,
+    name: str,
+    versions: Sequence[VersionModel],
+    given: tuple[int | None, int | None],
+    caller: Caller,
 ) -> VersionHistory:
     """Compare two versions: the given ones, or one with the version before it. Raises NotFound, StoreError."""
     shown = versions[:MAX_VERSIONS]
@@ -109,13 +113,13 @@ async def _compare(
     against = given[1] or next(earlier, 0)
     if not against:
         return VersionHistory(shown, number)
-    changes = await stored.compare_versions(versions[0].name, number, against, caller)
-    return VersionHistory(shown, number, against, changes)
+    diff = await stored.compare_versions(name, number, against, caller)
+    return VersionHistory(shown, number, against, diff.fields)
 
 
 def _definition_text(view: JobView, caller: Caller) -> str:
     """Return the definition as in GET /api/jobs/{name}, with secrets by name only."""
-    return _as_json(JobDetail.definition_json(view, caller.principal))
+    return _as_json(describe_definition(view, caller.principal))
 
 
 def _as_json(value: Any) -> str:
@@ -131,13 +135,13 @@ CopiedJob = Annotated[str | None, Query(max_length=100, description="The job who
 
 
 @editor_router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/edit")
-async def edit_job(request: Request, uses: ServicesDep, caller: CallerDep, name: JobName) -> Response:
+async def edit_job(request: Request, services: ServicesDep, caller: CallerDep, name: JobName) -> Response:
     """Show the editor of a job, also of a stored one that is not in force."""
-    declared = _find_declared(name, uses, caller)
-    definition = _definition_of(name, declared, uses, caller)
+    declared = _find_declared(name, services, caller)
+    definition = _definition_of(name, declared, services, caller)
     return await respond(
         request,
-        uses,
+        services,
         "editing/edit.html",
         page="overview",
         name=name,
@@ -145,18 +149,22 @@ async def edit_job(request: Request, uses: ServicesDep, caller: CallerDep, name:
         text=write_definition(definition),
         file=file_of_origin(declared.origin) if declared.version is None else "",
         declared=declared,
-        is_limited=uses.is_limited,
+        is_limited=services.is_limited,
     )
 
 
 @editor_router.read(f"{DASHBOARD_PATH}/new-job")
-async def create_job_page(request: Request, uses: ServicesDep, caller: CallerDep, copy: CopiedJob = None) -> Response:
+async def create_job_page(
+    request: Request, services: ServicesDep, caller: CallerDep, copy: CopiedJob = None
+) -> Response:
     """Show the editor of a new job; `copy`: with the definition of this one."""
-    definition = _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, uses, caller), uses, caller)
+    definition = (
+        _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, services, caller), services, caller)
+    )
     definition = {**definition, "name": ""}
     return await respond(
         request,
-        uses,
+        services,
         "editing/edit.html",
         page="overview",
         name="",
@@ -164,20 +172,20 @@ async def create_job_page(request: Request, uses: ServicesDep, caller: CallerDep
         text=write_definition(definition),
         file="",
         declared=None,
-        is_limited=uses.is_limited,
+        is_limited=services.is_limited,
     )
 
 
-def _find_declared(name: str, uses: Services, caller: Caller) -> DeclaredJob:
-    declared = uses.stored_jobs.find_declared(name, caller)
+def _find_declared(name: str, services: Services, caller: Caller) -> DeclaredJob:
+    declared = services.stored_jobs.find_declared(name, caller)
     if declared is None:
-        uses.queries.require_job(name)  # names a similar job
+        services.queries.require_job(name)  # names a similar job
         raise UnknownJob(name)
     return declared
 
 
-def _definition_of(name: str, declared: DeclaredJob, uses: Services, caller: Caller) -> Mapping[str, Any]:
-    definition = editable_definition(declared, uses.queries.current_jobs().find_job(name))
+def _definition_of(name: str, declared: DeclaredJob, services: Services, caller: Caller) -> Mapping[str, Any]:
+    definition = editable_definition(declared, services.queries.current_jobs().find_job(name))
     return show_definition(definition, caller.principal)
 
 
@@ -188,19 +196,19 @@ DraftJob = Annotated[str | None, Query(max_length=100, description="The job with
 
 @drafts_router.operate(f"{DASHBOARD_PATH}/drafts", accepts=(JSON_TYPE, YAML_TYPE), max_body=MAX_DOCUMENT_BYTES)
 async def read_draft(
-    uses: ServicesDep, caller: CallerDep, document: DefinitionBodyDep, job: DraftJob = None
+    services: ServicesDep, caller: CallerDep, document: DefinitionBodyDep, job: DraftJob = None
 ) -> JSONResponse:
     """Return what the editor shows about a draft. The definition with which it is compared is the current one."""
-    declared = None if job is None else uses.stored_jobs.find_declared(job, caller)
-    base = None if declared is None else _base_of(declared, uses, caller)
+    declared = None if job is None else services.stored_jobs.find_declared(job, caller)
+    base = None if declared is None else _base_of(declared, services, caller)
     content = await asyncio.to_thread(
-        _describe_draft, document.content, document.is_json, declared, base, uses.clock.now()
+        _describe_draft, document.content, document.is_json, declared, base, services.clock.now()
     )
     return JSONResponse(content)
 
 
-def _base_of(declared: DeclaredJob, uses: Services, caller: Caller) -> Mapping[str, Any]:
-    definition = editable_definition(declared, uses.queries.current_jobs().find_job(declared.name))
+def _base_of(declared: DeclaredJob, services: Services, caller: Caller) -> Mapping[str, Any]:
+    definition = editable_definition(declared, services.queries.current_jobs().find_job(declared.name))
     return show_definition(definition, caller.principal)
 
 

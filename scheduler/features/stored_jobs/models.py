@@ -1,23 +1,14 @@
-"""Request and response models of declared jobs, their versions and differences, and of sets and their plans."""
+"""Declared jobs, their versions and differences, and sets and their plans, as the API and the commands show them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
-from pydantic_core import to_json
 
 from jobs.definition import NAME_PATTERN
-from jobs.problems import Problem
-from scheduler.features.stored_jobs.queries import DeclaredJob, FieldChange, SetPage, SetSummary
-from scheduler.model_base import RequestModel, ResponseModel, example
-from scheduler.stores.stored_jobs.tree import JobVersion
-
-if TYPE_CHECKING:
-    from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
+from scheduler.model_base import ListModel, RequestModel, ResponseModel, example
 
 
 class DuplicateRequest(RequestModel):
@@ -35,10 +26,6 @@ class DefinitionProblem(ResponseModel):
     path: str
     message: str
     hint: str | None = None
-
-    @classmethod
-    def from_problem(cls, problem: Problem) -> DefinitionProblem:
-        return cls(path=problem.key, message=problem.message, hint=problem.hint or None)
 
 
 class DeclaredJobModel(ResponseModel):
@@ -60,22 +47,8 @@ class DeclaredJobModel(ResponseModel):
     etag: str
     url: str
 
-    @classmethod
-    def from_declared(cls, job: DeclaredJob) -> DeclaredJobModel:
-        return cls(
-            name=job.name,
-            definition=dict(job.definition),
-            version=job.version,
-            owner=job.owner,
-            in_force=job.is_in_force,
-            problems=[DefinitionProblem.from_problem(problem) for problem in job.problems],
-            source=job.origin,
-            etag=job.etag,
-            url=f"/api/jobs/{job.name}",
-        )
 
-
-class DeclaredJobList(ResponseModel):
+class DeclaredJobList(ListModel[DeclaredJobModel]):
     """By name. `continuation` fetches the next page; null on the last one."""
 
     jobs: list[DeclaredJobModel]
@@ -93,20 +66,8 @@ class VersionModel(ResponseModel):
     definition: dict[str, Any] | None
     url: str
 
-    @classmethod
-    def from_version(cls, version: JobVersion) -> VersionModel:
-        return cls(
-            number=version.number,
-            at=version.at,
-            by=version.by,
-            owner=version.owner,
-            comment=version.comment,
-            definition=None if version.definition is None else dict(version.definition),
-            url=f"/api/jobs/{version.name}/versions/{version.number}",
-        )
 
-
-class VersionList(ResponseModel):
+class VersionList(ListModel[VersionModel]):
     """The latest first. `retained`: the number of versions that the store retains of a job at most."""
 
     versions: list[VersionModel]
@@ -119,10 +80,6 @@ class FieldChangeModel(ResponseModel):
     path: str
     before: Any
     after: Any
-
-    @classmethod
-    def from_change(cls, change: FieldChange) -> FieldChangeModel:
-        return cls(path=change.path, before=change.before, after=change.after)
 
 
 class VersionDiff(ResponseModel):
@@ -140,22 +97,13 @@ class SetModel(ResponseModel):
     jobs: int
     changed_at: datetime
 
-    @classmethod
-    def from_summary(cls, summary: SetSummary) -> SetModel:
-        return cls(owner=summary.owner, jobs=summary.jobs, changed_at=summary.changed_at)
 
-
-class SetList(ResponseModel):
+class SetList(ListModel[SetModel]):
     """By owner. `generation`: counts the changes of all stored jobs. `continuation`: null on the last page."""
 
     sets: list[SetModel]
     generation: int
     continuation: str | None
-
-    @classmethod
-    def from_page(cls, page: SetPage) -> SetList:
-        sets = [SetModel.from_summary(summary) for summary in page.sets]
-        return cls(sets=sets, generation=page.generation, continuation=page.continuation)
 
 
 class JobDifferenceModel(ResponseModel):
@@ -165,15 +113,6 @@ class JobDifferenceModel(ResponseModel):
     fields: list[FieldChangeModel]
     next_before: list[datetime]
     next_after: list[datetime]
-
-    @classmethod
-    def from_difference(cls, one: JobDifference) -> JobDifferenceModel:
-        return cls(
-            name=one.name,
-            fields=[FieldChangeModel.from_change(change) for change in one.fields],
-            next_before=list(one.next_before),
-            next_after=list(one.next_after),
-        )
 
 
 class ReasonModel(ResponseModel):
@@ -201,47 +140,3 @@ class SetPlanModel(ResponseModel):
     denied_targets: list[ReasonModel]
     unavailable_secrets: list[DefinitionProblem]
     warnings: list[DefinitionProblem]
-
-    @classmethod
-    def from_plan(cls, plan: SetPlan) -> SetPlanModel:
-        return cls(
-            plan_id=plan.id,
-            owner=plan.owner,
-            applied=plan.is_applied,
-            added=list(map(JobDifferenceModel.from_difference, plan.added)),
-            changed=list(map(JobDifferenceModel.from_difference, plan.changed)),
-            removed=list(map(JobDifferenceModel.from_difference, plan.removed)),
-            unchanged=plan.unchanged,
-            conflicts=[ReasonModel(name=name, reason=reason) for name, reason in plan.conflicts.items()],
-            denied_targets=[ReasonModel(name=name, reason=reason) for name, reason in plan.review.denied.items()],
-            unavailable_secrets=[DefinitionProblem.from_problem(problem) for problem in plan.review.secrets],
-            warnings=[DefinitionProblem.from_problem(problem) for problem in plan.review.warnings],
-        )
-
-
-def serialize_plan(plan: SetPlan) -> bytes:
-    """Return the JSON of the plan's model. For a thread.
-
-    The differences are serialized one by one, and removed from the plan: to serialize or to free 10,000 at once would
-    occupy the interpreter, also for the event loop.
-    """
-    rest = SetPlanModel.from_plan(replace(plan, added=[], changed=[], removed=[]))
-    parts: list[bytes] = []
-    for name in SetPlanModel.model_fields:
-        differences = {"added": plan.added, "changed": plan.changed, "removed": plan.removed}.get(name)
-        if differences is None:
-            text = to_json(getattr(rest, name))
-        else:
-            text = b"[%s]" % b",".join(map(_serialize_difference, _take_all(differences)))
-        parts.append(b'"%s":%s' % (name.encode(), text))
-    return b"{%s}" % b",".join(parts)
-
-
-def _serialize_difference(one: JobDifference) -> bytes:
-    return to_json(JobDifferenceModel.from_difference(one))
-
-
-def _take_all(differences: list[JobDifference]) -> Iterator[JobDifference]:
-    differences.reverse()
-    while differences:
-        yield differences.pop()

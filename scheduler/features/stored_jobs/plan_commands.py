@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scheduler.cli.working_copy import CopyComparison
     from scheduler.features.delivery.planning import PlannedChanges, PlanOptions
     from scheduler.features.delivery.port import AlertMessage, AlertReplay
+    from scheduler.features.stored_jobs.models import FieldChangeModel
     from scheduler.features.stored_jobs.queries import FieldChange
     from scheduler.features.stored_jobs.sets import JobDifference, SetPlan
 
@@ -97,14 +98,14 @@ def plan(
     since = _parse_since(alerts_since, as_markdown)
     options = PlanOptions(adopt, allow_literal, alerts_since=since, has_load=as_markdown, zone=parse_zone_option(zone))
     compared = read_comparison("plan", files, owner, read_connection(url, key_variable, read_key_variable))
-    found = compared.plan(options, if_available=if_available)
-    if isinstance(found, str):
-        _warn(found, compared, as_json, as_markdown)
+    planned = compared.plan(options, if_available=if_available)
+    if isinstance(planned, str):
+        _warn(planned, compared, as_json, as_markdown)
         return
-    _show(found, options, as_json, as_markdown)
-    if found.plan.conflicts:
+    _show(planned, options, as_json, as_markdown)
+    if planned.plan.conflicts:
         raise typer.Exit(EXIT_FAILED)
-    if found.plan.added or found.plan.changed or found.plan.removed or found.sections:
+    if planned.plan.added or planned.plan.changed or planned.plan.removed or planned.sections:
         raise typer.Exit(EXIT_CHANGES)
 
 
@@ -135,17 +136,19 @@ def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: boo
         show_json(json.dumps({"unavailable": reason}, indent=2, ensure_ascii=False))
 
 
-def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
+def _show(planned: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
         from scheduler.features.delivery.plan_report import PlanReport, write_plan
 
-        assert found.load is not None  # the options demand it
-        report = PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone, found.sections)
+        assert planned.load is not None  # the options demand it
+        report = PlanReport(
+            planned.plan, planned.definitions, planned.load, planned.alerts, options.zone, planned.sections
+        )
         print(write_plan(report), end="")
         return
 
-    alerts = None if options.alerts_since is None else PlanAlerts(found.alerts)
-    show_plan(found.plan, as_json, alerts, found.sections)
+    alerts = None if options.alerts_since is None else PlanAlerts(planned.alerts)
+    show_plan(planned.plan, as_json, alerts, planned.sections)
 
 
 _FIELDS = ("at", "job", "rule", "channel", "message", "difference")
@@ -254,26 +257,27 @@ def describe_result(plan: SetPlan) -> str:
     return f"the set {plan.owner} {verb}: {_count(plan)}"
 
 
-def format_field(change: FieldChange) -> str:
+def format_field(change: FieldChange | FieldChangeModel) -> str:
     """`check.url: "http://a" -> "http://b"`; a value that is not set is `-`."""
     return f"{change.path}: {_format_value(change.before)} -> {_format_value(change.after)}"
 
 
 def _plan_to_json(plan: SetPlan, alerts: PlanAlerts | None, sections: Sequence[JobDifference] | None) -> str:
-    from scheduler.features.stored_jobs.models import FieldChangeModel, SetPlanModel
+    from scheduler.features.stored_jobs.models import FieldChangeModel
+    from scheduler.features.stored_jobs.sets import view_plan
 
-    found = SetPlanModel.from_plan(plan).model_dump(mode="json")
+    document = view_plan(plan).model_dump(mode="json")
     if sections is not None:
-        found["sections"] = [
+        document["sections"] = [
             {
-                "key": one.name,
-                "fields": [FieldChangeModel.from_change(each).model_dump(mode="json") for each in one.fields],
+                "key": section.name,
+                "fields": [FieldChangeModel.from_object(change).model_dump(mode="json") for change in section.fields],
             }
-            for one in sections
+            for section in sections
         ]
     if alerts is not None:
-        found["alerts"] = alerts_to_document(alerts)
-    return json.dumps(found, indent=2)
+        document["alerts"] = alerts_to_document(alerts)
+    return json.dumps(document, indent=2)
 
 
 def _section_lines(sections: Sequence[JobDifference]) -> Iterator[str]:
@@ -295,9 +299,9 @@ def _count(plan: SetPlan) -> str:
     return ", ".join([*(f"{len(jobs)} {word}" for word, jobs in counts), f"{plan.unchanged} unchanged"])
 
 
-def _describe_next(one: JobDifference) -> str:
+def _describe_next(difference: JobDifference) -> str:
     """Return the first due instant, and that before the change if it differs."""
-    before, after = _first(one.next_before), _first(one.next_after)
+    before, after = _first(difference.next_before), _first(difference.next_after)
     if before == after:
         return f"  next run {after}" if after else ""
     return f"  next run {before or '-'} -> {after or '-'}" if before else f"  next run {after}"

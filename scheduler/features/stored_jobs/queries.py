@@ -17,10 +17,20 @@ from scheduler.catalog.catalog import Query, UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
+from scheduler.features.stored_jobs.models import (
+    DeclaredJobModel,
+    DefinitionProblem,
+    FieldChangeModel,
+    SetList,
+    SetModel,
+    VersionDiff,
+    VersionList,
+    VersionModel,
+)
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller, Principal, Tags, written_tags
 from scheduler.stores.rows import decode_json
-from scheduler.stores.stored_jobs.repository import StoredJobs
+from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry, parse_stamp
 
 if TYPE_CHECKING:
@@ -49,18 +59,18 @@ class VisibleSince:
     async def read(self, principal: Principal) -> Mapping[str, VisibleFrom]:
         """Return the instant by job, as its retained versions tell. Raises StoreError."""
         entries = [
-            one.entry
-            for one in self._composer.sources.stored.values()
-            if one.located is not None and principal.sees(one.located.job.tags)
+            job.entry
+            for job in self._composer.sources.stored.values()
+            if job.located is not None and principal.sees(job.located.job.tags)
         ]
-        known = self._known.get(principal.tags, {})
-        found = {entry.name: (entry.row_key, await self._read(entry, principal, known)) for entry in entries}
-        self._known[principal.tags] = found
-        return {name: since for name, (_, since) in found.items()}
+        cached = self._known.get(principal.tags, {})
+        visible = {entry.name: (entry.row_key, await self._read(entry, principal, cached)) for entry in entries}
+        self._known[principal.tags] = visible
+        return {name: since for name, (_, since) in visible.items()}
 
-    async def _read(self, entry: StoredEntry, principal: Principal, known: _Known) -> VisibleFrom:
-        if known.get(entry.name, ("",))[0] == entry.row_key:
-            return known[entry.name][1]
+    async def _read(self, entry: StoredEntry, principal: Principal, cached: _Known) -> VisibleFrom:
+        if cached.get(entry.name, ("",))[0] == entry.row_key:
+            return cached[entry.name][1]
         since = parse_stamp(entry.stamp)
         for version in await self._stored.list_versions(entry) if entry.number > 1 else ():
             if version.definition is not None and not principal.sees(written_tags(version.definition)):
@@ -69,25 +79,7 @@ class VisibleSince:
         return VisibleFrom(since, has_hidden_past=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SetSummary:
-    """`jobs`: the number of jobs of this owner. `changed_at`: when one of them was last written."""
-
-    owner: str
-    jobs: int
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SetPage:
-    """By owner. `generation`: of all stored jobs. `continuation`: None on the last page."""
-
-    sets: tuple[SetSummary, ...]
-    generation: int
-    continuation: str | None
-
-
-def summarize_sets(entries: Iterable[StoredEntry], generation: int, *, limit: int, after: str) -> SetPage:
+def summarize_sets(entries: Iterable[StoredEntry], generation: int, *, limit: int, after: str) -> SetList:
     """Return a page of the sets of these entries."""
     counts: dict[str, int] = {}
     latest: dict[str, str] = {}
@@ -98,8 +90,8 @@ def summarize_sets(entries: Iterable[StoredEntry], generation: int, *, limit: in
     owners = sorted(counts)
     start = bisect_right(owners, after)
     some = owners[start : start + limit]
-    sets = tuple(SetSummary(owner, counts[owner], parse_stamp(latest[owner])) for owner in some)
-    return SetPage(sets, generation, some[-1] if start + limit < len(owners) else None)
+    sets = [SetModel(owner=owner, jobs=counts[owner], changed_at=parse_stamp(latest[owner])) for owner in some]
+    return SetList(sets=sets, generation=generation, continuation=some[-1] if start + limit < len(owners) else None)
 
 
 COPY_OF: Final = "copy of "
@@ -135,6 +127,8 @@ class FieldChange:
 
 
 class StoredJobQueries(Query):
+    """Reads declared jobs, their versions and their sets, as far as they exist for the caller."""
+
     def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
         self._composer = composer
         self._stored = stored
@@ -154,17 +148,17 @@ class StoredJobQueries(Query):
         The jobs are those of now, however late they are iterated.
         """
         sources = self._composer.sources
-        known = sources.index.jobs.keys() | sources.stored.keys()
-        names = sorted(name for name in known if is_declared_for(sources, name, caller))
+        declared = sources.index.jobs.keys() | sources.stored.keys()
+        names = sorted(name for name in declared if is_declared_for(sources, name, caller))
         start = bisect_right(names, after)
         some = names[start : start + limit]
-        found = (_show_declared(find_declared_job(sources, name, caller), caller) for name in some)
-        return (job for job in found if job is not None), some[-1] if start + limit < len(names) else None
+        jobs = (_show_declared(find_declared_job(sources, name, caller), caller) for name in some)
+        return (job for job in jobs if job is not None), some[-1] if start + limit < len(names) else None
 
-    def list_sets(self, caller: Caller, *, limit: int, after: str = "") -> SetPage:
+    def list_sets(self, caller: Caller, *, limit: int, after: str = "") -> SetList:
         """Return a page of the sets by owner, without jobs that do not exist for the caller."""
         sources = self._composer.sources
-        entries = (one.entry for name, one in sources.stored.items() if find_stored_job(sources, name, caller))
+        entries = (job.entry for name, job in sources.stored.items() if find_stored_job(sources, name, caller))
         return summarize_sets(entries, sources.tree.head.generation, limit=limit, after=after)
 
     def set_etag(self) -> str:
@@ -172,8 +166,17 @@ class StoredJobQueries(Query):
         sources = self._composer.sources
         return f'"{sources.tree.head.generation}-{sources.tree.head.digest}-{sources.files.digest or "none"}"'
 
-    async def list_versions(self, name: str, caller: Caller) -> Sequence[JobVersion]:
-        """Return the retained versions, the latest first, also of a deleted job.
+    async def list_versions(self, name: str, caller: Caller) -> VersionList:
+        """Return the retained versions, the latest first, also of a deleted job. Raises as `read_versions`."""
+        versions = await self.read_versions(name, caller)
+        return VersionList(versions=list(map(_view_version, versions)), retained=MAX_VERSIONS)
+
+    async def get_version(self, name: str, number: int, caller: Caller) -> VersionModel:
+        """Return a version. Raises UnknownJob, NotFound, StoreError."""
+        return _view_version(await self.find_version(name, number, caller))
+
+    async def read_versions(self, name: str, caller: Caller) -> Sequence[JobVersion]:
+        """Return the rows of the retained versions, the latest first, also of a deleted job.
 
         Raises UnknownJob, StoreError; NotFound: a job file defines the job, and no job of that name was stored.
         """
@@ -183,18 +186,19 @@ class StoredJobQueries(Query):
             raise unknown_job(self._composer.sources, name, caller)
         return [self._hide_copied(_show_version(version, caller), caller) for version in visible]
 
-    async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
-        """Raises UnknownJob, NotFound, StoreError."""
-        for version in await self.list_versions(name, caller):
+    async def find_version(self, name: str, number: int, caller: Caller) -> JobVersion:
+        """Return the row of a version. Raises UnknownJob, NotFound, StoreError."""
+        for version in await self.read_versions(name, caller):
             if version.number == number:
                 return version
         raise NotFound(f"version {number} of the job {name} is not retained")
 
-    async def compare_versions(self, name: str, number: int, against: int, caller: Caller) -> Sequence[FieldChange]:
+    async def compare_versions(self, name: str, number: int, against: int, caller: Caller) -> VersionDiff:
         """Return what changed from the version `against` to the version `number`. Raises as get_version."""
-        after = await self.get_version(name, number, caller)
-        before = await self.get_version(name, against, caller)
-        return list(compare_definitions(self._normalize(before), self._normalize(after)))
+        after = await self.find_version(name, number, caller)
+        before = await self.find_version(name, against, caller)
+        changes = compare_definitions(self._normalize(before), self._normalize(after))
+        return VersionDiff(number=number, against=against, fields=list(map(FieldChangeModel.from_object, changes)))
 
     def _normalize(self, version: JobVersion) -> Mapping[str, Any]:
         """Return the full form with its defaults, or the definition as written if it is not valid any more."""
@@ -224,6 +228,26 @@ def _show_declared(job: DeclaredJob | None, caller: Caller) -> DeclaredJob | Non
     return None if job is None else replace(job, definition=show_definition(job.definition, caller.principal))
 
 
+def _view_version(version: JobVersion) -> VersionModel:
+    return VersionModel.from_object(version, url=f"/api/jobs/{version.name}/versions/{version.number}")
+
+
+def view_declared(job: DeclaredJob) -> DeclaredJobModel:
+    """Return a job as it was declared, for a list."""
+    return DeclaredJobModel.from_object(
+        job,
+        in_force=job.is_in_force,
+        problems=list(map(view_problem, job.problems)),
+        source=job.origin,
+        url=f"/api/jobs/{job.name}",
+    )
+
+
+def view_problem(problem: Problem) -> DefinitionProblem:
+    """Return what is wrong with a definition."""
+    return DefinitionProblem(path=problem.key, message=problem.message, hint=problem.hint or None)
+
+
 def _show_version(version: JobVersion, caller: Caller) -> JobVersion:
     if version.definition is None:
         return version
@@ -233,17 +257,17 @@ def _show_version(version: JobVersion, caller: Caller) -> JobVersion:
 def unknown_job(sources: JobSources, name: str, caller: Caller) -> UnknownJob:
     """Return the error for a name without a job. It suggests jobs that exist for the caller only."""
     used = sources.index.jobs.keys() | sources.stored.keys()
-    known = sorted(one for one in used if one != name and is_declared_for(sources, one, caller))
-    return UnknownJob(name, suggest_sorted_name(name, known))
+    others = sorted(other for other in used if other != name and is_declared_for(sources, other, caller))
+    return UnknownJob(name, suggest_sorted_name(name, others))
 
 
 def find_stored_job(sources: JobSources, name: str, caller: Caller) -> StoredJob | None:
     """Return the stored job if it exists for the caller."""
-    found = sources.stored.get(name)
-    if found is None:
+    job = sources.stored.get(name)
+    if job is None:
         return None
-    tags = {} if found.located is None else found.located.job.tags
-    return found if caller.principal.sees(tags) else None
+    tags = {} if job.located is None else job.located.job.tags
+    return job if caller.principal.sees(tags) else None
 
 
 def find_declared_job(sources: JobSources, name: str, caller: Caller) -> DeclaredJob | None:
@@ -251,8 +275,8 @@ def find_declared_job(sources: JobSources, name: str, caller: Caller) -> Declare
     of_file = sources.index.jobs.get(name)
     if of_file is not None:
         return _declare_file_job(of_file.job, of_file.origin) if caller.principal.sees(of_file.job.tags) else None
-    found = find_stored_job(sources, name, caller)
-    return None if found is None else _declare_stored_job(found)
+    stored = find_stored_job(sources, name, caller)
+    return None if stored is None else _declare_stored_job(stored)
 
 
 def select_visible_versions(versions: Sequence[JobVersion], caller: Caller, define: Define) -> Sequence[JobVersion]:

@@ -20,19 +20,18 @@ from scheduler.api.definition_requests import (
     MatchOrAbsenceDep,
 )
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, Limit, ServicesDep, reload_services
-from scheduler.features.jobs.models import JobDetail, job_detail
+from scheduler.features.jobs.models import JobDetail
+from scheduler.features.jobs.views import read_job
 from scheduler.features.stored_jobs.models import (
     DuplicateRequest,
-    FieldChangeModel,
     SetList,
     SetPlanModel,
     VersionDiff,
     VersionList,
     VersionModel,
-    serialize_plan,
 )
-from scheduler.features.stored_jobs.sets import SetPlan
-from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
+from scheduler.features.stored_jobs.sets import SetPlan, serialize_plan
+from scheduler.identity.principal import Caller
 
 router = ApiRouter("jobs", by_tag=True)
 
@@ -64,7 +63,7 @@ async def create_job(
     """
     name = await services.operations.stored_jobs.create(definition, caller, allow_literal=allow_literal)
     response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(await reload_services(request), caller, name, response)
+    return await _read_changed(request, caller, name, response)
 
 
 @router.manage(
@@ -90,7 +89,7 @@ async def put_job(
     if await jobs.put(name, definition, precondition, caller, allow_literal=allow_literal):
         response.status_code = HTTPStatus.CREATED
         response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(await reload_services(request), caller, name, response)
+    return await _read_changed(request, caller, name, response)
 
 
 @router.manage(
@@ -113,7 +112,7 @@ async def patch_job(
 ) -> JobDetail:
     """Change parts of a definition by a JSON merge patch (RFC 7396): null removes a key. The result is validated."""
     await services.operations.stored_jobs.patch(name, patch, precondition, caller, allow_literal=allow_literal)
-    return await job_detail(await reload_services(request), caller, name, response)
+    return await _read_changed(request, caller, name, response)
 
 
 @router.manage(
@@ -135,7 +134,7 @@ async def duplicate_job(
     """Store a copy of a job under a new name, also of a job of a file. History, pause and circuit are not copied."""
     await services.operations.stored_jobs.duplicate(name, body.name, body.patch, caller, allow_literal=allow_literal)
     response.headers["Location"] = f"/api/jobs/{body.name}"
-    return await job_detail(await reload_services(request), caller, body.name, response)
+    return await _read_changed(request, caller, body.name, response)
 
 
 @router.manage("/api/jobs/{name}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
@@ -147,8 +146,7 @@ async def delete_job(services: ServicesDep, caller: CallerDep, name: StoredJobNa
 @router.read("/api/jobs/{name}/versions")
 async def list_versions(services: ServicesDep, caller: CallerDep, name: StoredJobName) -> VersionList:
     """List the versions of a stored job, the latest first, also of a deleted job."""
-    versions = await services.stored_jobs.list_versions(name, caller)
-    return VersionList(versions=[VersionModel.from_version(version) for version in versions], retained=MAX_VERSIONS)
+    return await services.stored_jobs.list_versions(name, caller)
 
 
 @router.read("/api/jobs/{name}/versions/{number}")
@@ -156,7 +154,7 @@ async def get_version(
     services: ServicesDep, caller: CallerDep, name: StoredJobName, number: VersionNumber
 ) -> VersionModel:
     """Return one version of a stored job."""
-    return VersionModel.from_version(await services.stored_jobs.get_version(name, number, caller))
+    return await services.stored_jobs.get_version(name, number, caller)
 
 
 @router.read("/api/jobs/{name}/versions/{number}/diff")
@@ -170,9 +168,7 @@ async def compare_versions(
     ],
 ) -> VersionDiff:
     """Return each field that differs between two versions, with its values."""
-    changes = await services.stored_jobs.compare_versions(name, number, against, caller)
-    fields = [FieldChangeModel.from_change(change) for change in changes]
-    return VersionDiff(number=number, against=against, fields=fields)
+    return await services.stored_jobs.compare_versions(name, number, against, caller)
 
 
 @router.manage("/api/jobs/{name}/versions/{number}/restore", method="POST", problems=_CONFLICT)
@@ -191,7 +187,13 @@ async def restore_version(
     `If-None-Match: *` restores a deleted job.
     """
     await services.operations.stored_jobs.restore(name, number, precondition, caller, allow_literal=allow_literal)
-    return await job_detail(await reload_services(request), caller, name, response)
+    return await _read_changed(request, caller, name, response)
+
+
+async def _read_changed(request: Request, caller: Caller, name: str, response: Response) -> JobDetail:
+    """Return a job after a change, with the header ETag."""
+    job, response.headers["ETag"] = await read_job(await reload_services(request), caller, name)
+    return job
 
 
 MAX_SET_BODY: Final = 16 * 1024 * 1024
@@ -214,8 +216,7 @@ async def list_sets(
     services: ServicesDep, caller: CallerDep, limit: Limit = 100, continuation: Continuation = None
 ) -> SetList:
     """List the sets by owner, with the number of their jobs and their last change."""
-    page = services.stored_jobs.list_sets(caller, limit=limit, after=continuation or "")
-    return SetList.from_page(page)
+    return services.stored_jobs.list_sets(caller, limit=limit, after=continuation or "")
 
 
 @sets_router.manage(

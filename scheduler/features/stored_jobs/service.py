@@ -55,7 +55,7 @@ class Precondition:
     etags: frozenset[str] | None = None
 
     def check(self, name: str, entry: StoredEntry | None) -> None:
-        """Raises PreconditionFailed."""
+        """Compare it with the stored job. Raises PreconditionFailed."""
         current = None if entry is None else format_etag(entry)
         if not self.exists:
             if current is not None:

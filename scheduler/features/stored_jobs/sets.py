@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from pydantic_core import to_json
 
 from jobs.ports import Clock
 from jobs.problems import Problem
@@ -25,7 +27,8 @@ from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.features.jobs.queries import next_due_instants
 from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, read_only_message, used_message
 from scheduler.features.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, audit_set
-from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions
+from scheduler.features.stored_jobs.models import FieldChangeModel, JobDifferenceModel, ReasonModel, SetPlanModel
+from scheduler.features.stored_jobs.queries import FieldChange, compare_definitions, view_problem
 from scheduler.identity.principal import Caller
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite
@@ -50,25 +53,28 @@ def compare_set(
     caller: Caller,
     past: Container[str],
 ) -> SetDifferences:
-    """`past`: names whose past belongs to jobs that do not exist for the caller."""
-    found = SetDifferences()
+    """Return what a desired set would change.
+
+    `past`: names whose past belongs to jobs that do not exist for the caller.
+    """
+    differences = SetDifferences()
     for name, definition in written.definitions.items():
         if name in past or is_used_by_others(sources, name, caller):
-            found.conflicts[name] = used_message(name)
+            differences.conflicts[name] = used_message(name)
             continue
         if (of_file := sources.index.jobs.get(name)) is not None:
-            found.conflicts[name] = read_only_message(name, of_file.origin)
+            differences.conflicts[name] = read_only_message(name, of_file.origin)
             continue
         entry = sources.tree.find_job(name)
         if entry is not None and entry.owner != owner and not adopt:
             holder = f"belongs to the set {entry.owner}" if entry.owner else "was made by hand"
-            found.conflicts[name] = f"the job {name} {holder}; adopt it to make it part of this set"
+            differences.conflicts[name] = f"the job {name} {holder}; adopt it to make it part of this set"
         elif entry is not None and entry.owner == owner and _is_equal(sources, name, definition, committer):
-            found.unchanged += 1
+            differences.unchanged += 1
         else:
-            found.writes.append(JobWrite(name, definition, owner, f"set {owner}"))
-    found.writes += _removals(sources, owner, written, caller)
-    return found
+            differences.writes.append(JobWrite(name, definition, owner, f"set {owner}"))
+    differences.writes += _removals(sources, owner, written, caller)
+    return differences
 
 
 def _removals(sources: JobSources, owner: str, written: WrittenJobs, caller: Caller) -> Iterator[JobWrite]:
@@ -79,13 +85,13 @@ def _removals(sources: JobSources, owner: str, written: WrittenJobs, caller: Cal
 
 
 def _is_equal(sources: JobSources, name: str, definition: Mapping[str, Any], committer: StoredJobCommitter) -> bool:
-    known = sources.stored[name]
-    if encode_json(definition) == known.entry.text:
+    stored = sources.stored[name]
+    if encode_json(definition) == stored.entry.text:
         return True
-    if known.located is None:
+    if stored.located is None:
         return False
     located = committer.define(name, definition)
-    return isinstance(located, LocatedStoredJob) and located.job == known.located.job
+    return isinstance(located, LocatedStoredJob) and located.job == stored.located.job
 
 
 NEXT_RUNS = 10
@@ -171,20 +177,20 @@ class JobSetApplier(Operation):
         async def decide(sources: JobSources) -> Decision:
             if plan_id != await asyncio.to_thread(_plan_id, sources, owner, written, adopt):
                 raise Conflict("the stored jobs, the job files or the set have changed since the plan: plan again")
-            found = await self._compare(sources, owner, written, adopt, caller)
-            if found.conflicts:
-                names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
-                first = next(iter(found.conflicts.values()))
+            compared = await self._compare(sources, owner, written, adopt, caller)
+            if compared.conflicts:
+                names = ", ".join(list(compared.conflicts)[:_MAX_NAMED])
+                first = next(iter(compared.conflicts.values()))
                 raise Conflict(f"the set {owner} cannot have these jobs: {names} ({first})")
             plan, tried = await self._describe(
-                sources, plan_id, owner, found, caller, is_applied=not dry_run, allow_literal=allow_literal
+                sources, plan_id, owner, compared, caller, is_applied=not dry_run, allow_literal=allow_literal
             )
             plans[:] = [plan]
-            if dry_run or not found.writes:
+            if dry_run or not compared.writes:
                 release_later([*tried.stored.values()])
                 return UNCHANGED
-            change = await asyncio.to_thread(audit_set, owner, sources.tree, found.writes)
-            return Decision(found.writes, change, tried)
+            change = await asyncio.to_thread(audit_set, owner, sources.tree, compared.writes)
+            return Decision(compared.writes, change, tried)
 
         await self._committer.commit(caller, decide)
         return plans[0]
@@ -200,7 +206,7 @@ class JobSetApplier(Operation):
         sources: JobSources,
         plan_id: str,
         owner: str,
-        found: SetDifferences,
+        compared: SetDifferences,
         caller: Caller,
         *,
         is_applied: bool = False,
@@ -208,17 +214,17 @@ class JobSetApplier(Operation):
     ) -> tuple[SetPlan, JobSources]:
         """Return the plan, and the jobs after it."""
         tried = await self._committer.try_out(
-            sources, found.writes, caller, with_names=True, allow_literal=allow_literal
+            sources, compared.writes, caller, with_names=True, allow_literal=allow_literal
         )
-        differences, new = await asyncio.to_thread(_describe_writes, found.writes, sources, tried, self._clock.now())
+        differences, new = await asyncio.to_thread(_describe_writes, compared.writes, sources, tried, self._clock.now())
         plan = SetPlan(
             id=plan_id,
             owner=owner,
             added=differences.added,
             changed=differences.changed,
             removed=differences.removed,
-            unchanged=found.unchanged,
-            conflicts=found.conflicts,
+            unchanged=compared.unchanged,
+            conflicts=compared.conflicts,
             review=await self._review(new),
             is_applied=is_applied,
         )
@@ -277,3 +283,52 @@ def _plan_id(sources: JobSources, owner: str, written: WrittenJobs, adopt: bool)
     for name, definition in sorted(written.definitions.items()):
         found.update(encode_json([name, definition]).encode())
     return found.hexdigest()[:32]
+
+
+def view_plan(plan: SetPlan) -> SetPlanModel:
+    """Return a plan as the API and `--json` show it."""
+    return SetPlanModel.from_object(
+        plan,
+        plan_id=plan.id,
+        applied=plan.is_applied,
+        added=list(map(_view_difference, plan.added)),
+        changed=list(map(_view_difference, plan.changed)),
+        removed=list(map(_view_difference, plan.removed)),
+        conflicts=[ReasonModel(name=name, reason=reason) for name, reason in plan.conflicts.items()],
+        denied_targets=[ReasonModel(name=name, reason=reason) for name, reason in plan.review.denied.items()],
+        unavailable_secrets=list(map(view_problem, plan.review.secrets)),
+        warnings=list(map(view_problem, plan.review.warnings)),
+    )
+
+
+def _view_difference(difference: JobDifference) -> JobDifferenceModel:
+    fields = list(map(FieldChangeModel.from_object, difference.fields))
+    return JobDifferenceModel.from_object(difference, fields=fields)
+
+
+def serialize_plan(plan: SetPlan) -> bytes:
+    """Return the JSON of the plan's model. For a thread.
+
+    The differences are serialized one by one, and removed from the plan: to serialize or to free 10,000 at once would
+    occupy the interpreter, also for the event loop.
+    """
+    rest = view_plan(replace(plan, added=[], changed=[], removed=[]))
+    parts: list[bytes] = []
+    for name in SetPlanModel.model_fields:
+        differences = {"added": plan.added, "changed": plan.changed, "removed": plan.removed}.get(name)
+        if differences is None:
+            text = to_json(getattr(rest, name))
+        else:
+            text = b"[%s]" % b",".join(map(_serialize_difference, _take_all(differences)))
+        parts.append(b'"%s":%s' % (name.encode(), text))
+    return b"{%s}" % b",".join(parts)
+
+
+def _serialize_difference(difference: JobDifference) -> bytes:
+    return to_json(_view_difference(difference))
+
+
+def _take_all(differences: list[JobDifference]) -> Iterator[JobDifference]:
+    differences.reverse()
+    while differences:
+        yield differences.pop()

@@ -22,6 +22,10 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from jobs.formats.counts import format_count
+from jobs.formats.durations import describe_milliseconds
+from scheduler.cli.listing import Field, show_items
+from scheduler.cli.output import EXIT_FAILED, Column, create_console, fail, is_terminal, print_note, show_json
 from scheduler.cli.run_report import format_number, outcome_style
 from scheduler.cli.selection import KindOption, TagOption
 
@@ -46,7 +50,6 @@ _ConcurrencyOption = Annotated[
 _TimeoutOption = Annotated[
     str, typer.Option("--timeout", metavar="TIME", help="Longest time of a run, whatever its job allows.")
 ]
-_FIELDS = ("job", "outcome", "attempts", "duration_ms", "error", "message")
 
 
 def run_job_tests(
@@ -110,10 +113,10 @@ def _select(
     from scheduler.cli.selection import parse_selection_options
 
     selection = parse_selection_options(names=names, kinds=kinds, tags=tags, name_option="--name")
-    found = [job for job in files if selection.matches_definition(job)]
-    if not found:
+    jobs = [job for job in files if selection.matches_definition(job)]
+    if not jobs:
         fail(f"no job matches {selection} among {len(files)} jobs" if len(files) else "there are no jobs")
-    return found
+    return jobs
 
 
 def _run(jobs: Sequence[JobDefinition], settings: Settings, concurrency: int, timeout: float) -> Sequence[TrialResult]:
@@ -158,18 +161,9 @@ def _write_junit(file: Path, results: Sequence[TrialResult], files: JobSet, star
 def show_results(results: Sequence[TrialResult], as_json: bool) -> None:
     """Print a line for each job, and how many failed."""
     if as_json:
-        show_json(json.dumps({"jobs": [_to_document(each) for each in results]}, indent=2))
-    elif is_terminal():
-        columns = (
-            Column("job", "bold"),
-            Column("outcome"),
-            Column("took", align_right=True),
-            Column("attempts", align_right=True),
-            Column("what happened", no_wrap=False),
-        )
-        show_table(columns, map(_cells, results))
+        show_json(json.dumps({"jobs": [_to_document(result) for result in results]}, indent=2))
     else:
-        show_tabs(_FIELDS, map(_fields, results))
+        show_items(results, _FIELDS)
     print_note(summarize(results))
 
 
@@ -190,18 +184,24 @@ def _message(result: TrialResult) -> str:
     return result.skipped if result.run is None else result.run.message
 
 
-def _cells(result: TrialResult) -> tuple[Any, ...]:
-    word, run = _outcome(result), result.run
-    took, attempts = ("-", "-") if run is None else (describe_milliseconds(run.duration_ms), str(len(run.attempts)))
-    return result.job.name, (word, outcome_style(word)), took, attempts, _message(result)
-
-
-def _fields(result: TrialResult) -> tuple[str, ...]:
-    run = result.run
-    attempts, took, error = (
-        ("", "", "") if run is None else (str(len(run.attempts)), format_number(run.duration_ms), run.error or "")
-    )
-    return result.job.name, _outcome(result), attempts, took, error, _message(result)
+_FIELDS: tuple[Field[TrialResult], ...] = (
+    Field("job", lambda result: result.job.name, Column("job", "bold")),
+    Field("outcome", _outcome, Column("outcome"), lambda result: (_outcome(result), outcome_style(_outcome(result)))),
+    Field(
+        "",
+        lambda result: "-" if result.run is None else describe_milliseconds(result.run.duration_ms),
+        Column("took", align_right=True),
+    ),
+    Field(
+        "attempts",
+        lambda result: "" if result.run is None else str(len(result.run.attempts)),
+        Column("attempts", align_right=True),
+        lambda result: "-" if result.run is None else str(len(result.run.attempts)),
+    ),
+    Field("duration_ms", lambda result: "" if result.run is None else format_number(result.run.duration_ms)),
+    Field("error", lambda result: "" if result.run is None else result.run.error or ""),
+    Field("message", _message, Column("what happened", no_wrap=False)),
+)
 
 
 def _to_document(result: TrialResult) -> dict[str, Any]:

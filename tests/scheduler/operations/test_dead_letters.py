@@ -50,19 +50,19 @@ async def test_a_run_that_was_abandoned_is_run_again_linked_to_it() -> None:
     await harness.worker.execute(original)
     (letter,) = await harness.dead_letters.list_letters()
 
-    record = await harness.operations(InProcessDispatch(harness.worker.submit)).dead_letters.replay(
+    replayed = await harness.operations(InProcessDispatch(harness.worker.submit)).dead_letters.replay(
         letter.id, caller=API_CALLER
     )
     await harness.worker.wait_until_idle()
 
-    done = await harness.runs.find(record.ticket.id)
+    done = await harness.runs.find(replayed.id)
     assert done is not None
     assert done.run is not None
     assert (done.run.outcome, done.run.trigger) == (Outcome.SUCCEEDED, Trigger.REPLAY)
     assert done.run.correlation_id == original.id
     marked = (await stored(harness, letter)).replay
     assert marked is not None
-    assert (marked.ticket.id, marked.done) == (record.ticket.id, True)
+    assert (marked.ticket.id, marked.done) == (replayed.id, True)
 
 
 @virtual_time
@@ -74,21 +74,21 @@ async def test_a_replay_that_is_abandoned_is_a_letter_of_its_own_with_the_same_r
     replaying = harness.operations(InProcessDispatch(harness.worker.submit)).dead_letters
     await harness.clock.sleep(1)
 
-    record = await replaying.replay(letter.id, caller=API_CALLER)
+    replayed = await replaying.replay(letter.id, caller=API_CALLER)
     await harness.worker.wait_until_idle()
 
     newest, _ = await harness.dead_letters.list_letters()
     assert newest.ticket is not None
-    assert (newest.ticket.id, newest.ticket.correlation_id) == (record.ticket.id, original.id)
+    assert (newest.ticket.id, newest.ticket.correlation_id) == (replayed.id, original.id)
 
 
 @virtual_time
 async def test_a_letter_is_replayed_once() -> None:
     harness, sent = WorkerHarness(jobs=JOBS), Sent()
     letter = await abandoned(harness)
-    record = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
+    replayed = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
-    with pytest.raises(Conflict, match=f"was already replayed by run {record.ticket.id}"):
+    with pytest.raises(Conflict, match=f"was already replayed by run {replayed.id}"):
         await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
     assert len(sent.sent) == 1
@@ -135,9 +135,9 @@ async def test_a_queue_that_is_unavailable_leaves_a_replay_that_can_be_gone_on_w
         await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
     sent.fails = None
 
-    record = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
+    replayed = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
-    assert sent.sent == [((record.ticket,), None)]
+    assert [[ticket.id for ticket in tickets] for tickets, _ in sent.sent] == [[replayed.id]]
     assert len(await harness.runs.list_unfinished()) == 1
 
 
@@ -169,7 +169,7 @@ async def test_a_filter_chooses_by_job_reason_and_time() -> None:
 
     async def found(expected: LetterFilter) -> int:
         replayed = await replaying.replay_all(expected, per_second=5, limit=100, dry_run=True, caller=API_CALLER)
-        return len(replayed.letters)
+        return len(replayed.dead_letters)
 
     second = timedelta(seconds=1)
     assert await found(LetterFilter(job="checkout")) == 4
@@ -203,7 +203,7 @@ async def test_many_are_replayed_oldest_first_and_paced() -> None:
 
     tickets = [ticket for tickets, _ in sent.sent for ticket in tickets]
     due: list[datetime] = [ticket.due_at for ticket in tickets]
-    assert [letter.id for letter in replayed.letters] == [letter.id for letter in reversed(letters[5:])]
+    assert [letter.id for letter in replayed.dead_letters] == [letter.id for letter in reversed(letters[5:])]
     assert replayed.remaining == 5
     assert due == [START + timedelta(seconds=number / 4) for number in range(25)]
     assert len(await harness.runs.list_unfinished()) == 25
@@ -221,7 +221,7 @@ async def test_what_is_replayed_already_does_not_fit_and_what_was_broken_off_doe
         LetterFilter("checkout"), per_second=5, limit=9, caller=API_CALLER
     )
 
-    assert [letter.id for letter in replayed.letters] == [broken_off.id]
+    assert [letter.id for letter in replayed.dead_letters] == [broken_off.id]
     assert sent.sent == [((ticket,), None)]
 
 
@@ -236,8 +236,8 @@ async def test_letters_of_jobs_that_are_gone_stay() -> None:
         LetterFilter(reason="broke"), per_second=5, limit=9, caller=API_CALLER
     )
 
-    assert [letter.job for letter in replayed.letters] == ["checkout"]
-    assert (replayed.unknown_jobs, replayed.remaining) == (("other",), 0)
+    assert [letter.job for letter in replayed.dead_letters] == ["checkout"]
+    assert (replayed.unknown_jobs, replayed.remaining) == (["other"], 0)
     assert (await stored(without, gone)).replay is None
 
 
@@ -278,14 +278,14 @@ async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplo
     replaying = replaying_of(harness)
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        record = await replaying.replay(letter.id, caller=API_CALLER)
+        replayed = await replaying.replay(letter.id, caller=API_CALLER)
         await replaying.discard(letter.id, caller=COMMAND_CALLER)
     with pytest.raises(NotFound):
         await replaying.discard(letter.id, caller=API_CALLER)
 
     assert await harness.dead_letters.find(letter.id) is None
     assert caplog.messages == [
-        f"dead letter {letter.id} is replayed by run {record.ticket.id}, requested over the API",
+        f"dead letter {letter.id} is replayed by run {replayed.id}, requested over the API",
         f"dead letter {letter.id} was discarded, requested on the command line",
     ]
-    assert record.state is RunState.QUEUED
+    assert replayed.state is RunState.QUEUED

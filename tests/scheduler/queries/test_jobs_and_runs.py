@@ -22,7 +22,6 @@ def queries_of(harness: WorkerHarness) -> JobAndRunQueries:
         harness.catalog,
         harness.runs,
         harness.pauses,
-        harness.dead_letters,
         harness.clock,
         harness.states.states_of,
     )

@@ -16,7 +16,6 @@ from jobs.runs import Outcome, Run
 from scheduler import turns
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.jobs.selection import parse_selection
-from scheduler.features.statistics.models import StatsModel
 from scheduler.features.statistics.periods import Period
 from scheduler.features.statistics.queries import (
     CLOSED_CACHED_SECONDS,
@@ -25,6 +24,7 @@ from scheduler.features.statistics.queries import (
     SCANS_AT_ONCE,
     Stats,
     StatsReader,
+    view_stats,
 )
 from scheduler.features.statistics.sums import StatsSums
 from scheduler.stores.port import Row, StoreUnavailable
@@ -233,7 +233,7 @@ def merged(parts: Sequence[Stats]) -> Stats:
 
 def shown(stats: Stats) -> Any:
     """The order in which parts are added changes the last digits of a sum of milliseconds."""
-    return StatsModel.from_stats(stats), round(stats.sums.uptime.total_ms, 6), stats.sums.by_hour
+    return view_stats(stats), round(stats.sums.uptime.total_ms, 6), stats.sums.by_hour
 
 
 @pytest.mark.parametrize("group_by", [None, "team"])

@@ -13,9 +13,8 @@ from jobs.problems import Problem
 from scheduler.api import definition_requests
 from scheduler.catalog import composition
 from scheduler.features.stored_jobs import committing, routes, sets
-from scheduler.features.stored_jobs.models import SetPlanModel, serialize_plan
 from scheduler.features.stored_jobs.queries import FieldChange
-from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview
+from scheduler.features.stored_jobs.sets import JobDifference, SetPlan, SetReview, serialize_plan, view_plan
 from scheduler.stores.stored_jobs import repository
 from tests.scheduler.api.api_client import ApiClient
 
@@ -182,7 +181,7 @@ async def test_the_response_of_a_plan_is_the_json_of_its_model() -> None:
     found = SetReview({"b": "denied"}, [Problem("check.url", "secret x: is missing")], [Problem("", "w")])
     planned = SetPlan("1" * 32, "shop", added, changed, [], 3, {"d": "is used"}, found)
 
-    expected = SetPlanModel.from_plan(planned).model_dump_json()
+    expected = view_plan(planned).model_dump_json()
 
     assert serialize_plan(planned).decode() == expected
     assert (planned.added, planned.changed) == ([], [])

@@ -11,8 +11,7 @@ import pytest
 
 from jobs.runs import Outcome
 from scheduler import turns
-from scheduler.features.statistics import exports
-from scheduler.features.statistics.models import TagStatsModel
+from scheduler.features.statistics import exports, routes
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -199,8 +198,8 @@ async def test_the_values_of_a_tag_are_the_end_of_the_statistics_and_are_seriali
 ) -> None:
     monkeypatch.setattr(turns, "MAX_STEP", 0.0)
     seen = list[int]()
-    create = TagStatsModel.from_group
-    monkeypatch.setattr(TagStatsModel, "from_group", lambda group: seen.append(counted.number) or create(group))
+    create = routes.view_group
+    monkeypatch.setattr(routes, "view_group", lambda group: seen.append(counted.number) or create(group))
     jobs = [entry(f"job-{each}", tags={"team": f"team-{each}"}) for each in range(30)]
     async with ApiClient(jobs=jobs) as client, counted_turns() as counted:
         body = (await client.get("/api/stats", tag="team")).json()

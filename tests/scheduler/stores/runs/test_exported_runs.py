@@ -13,7 +13,6 @@ from scheduler.features.jobs.queries import JobAndRunQueries
 from scheduler.features.statistics import exports
 from scheduler.features.statistics.exports import Cells, Rows, export_runs
 from scheduler.features.statistics.periods import ANY_TIME
-from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Claim, Runs
@@ -30,8 +29,8 @@ def export(store: Store, runs: Runs) -> Rows:
     async def no_states(_names: object) -> dict[str, object]:
         return {}
 
-    pauses, letters = Pauses(store, clock.monotonic), DeadLetters(store)
-    queries = JobAndRunQueries(Catalog([]), runs, pauses, letters, clock, no_states)  # type: ignore[arg-type]
+    pauses = Pauses(store, clock.monotonic)
+    queries = JobAndRunQueries(Catalog([]), runs, pauses, clock, no_states)  # type: ignore[arg-type]
     return export_runs(queries, job=None, outcome=None, due=ANY_TIME)
 
 

@@ -37,7 +37,6 @@ class Board:
                 self.shop.catalog,
                 self.shop.runs,
                 self.shop.pauses,
-                self.shop.dead_letters,
                 self.shop.clock,
                 self.shop.states.states_of,
             )
