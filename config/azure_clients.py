@@ -25,7 +25,7 @@ from config.settings.variables import (
     UnusableSecretFile,
     read_secret_variable,
 )
-from jobs.responses.reading import read_body
+from jobs.responses import read_body
 
 MAX_BYTES = 256 * 1024
 """Of a token, or of a secret, which has at most 25 KB."""

@@ -24,20 +24,17 @@ from config.settings.model import Settings
 from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
 from jobs.checks.errors import CredentialDenied
+from jobs.checks.files import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
-from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
-from jobs.checks.files.reading import UnusableFile, read_file_below
-from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
 from jobs.formats import format_count
-from jobs.formats.counts import format_count
 from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
-from jobs.judging.judging_thread import perform_in_thread
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
+from jobs.judging.service import perform_in_thread
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
@@ -46,7 +43,7 @@ from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
-    from jobs.incidents.routes import RotaDefinition
+    from jobs.incidents.rotas import RotaDefinition
 
 
 def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
@@ -297,7 +294,7 @@ def _find_unknown_titles(
     definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
 ) -> tuple[str, ...] | str:
     """Return the titles of shifts that name no person, or why the calendar cannot be used."""
-    from jobs.incidents.routes import HANDOVER_IN_SIGHT
+    from jobs.incidents.rotas import HANDOVER_IN_SIGHT
     from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
 
     task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)

@@ -9,11 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from importers.errors import NotCarriedOver
-from importers.ledger import SourceNode
-from jobs.formats import format_duration
 from importers.source_tree import NotCarriedOver, SourceNode
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 
 _TRUE = frozenset({"true", "yes", "on", "y"})
 _FALSE = frozenset({"false", "no", "off", "n"})

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from importers.import_context import ImportContext
-from importers.job_draft import JobDraft
-from importers.ledger import LeafOutcome, LeafRecord, SourceNode
-from jobs.formats import write_definition
 from importers.ledger import JobDraft, LeafOutcome, LeafRecord
 from importers.source_tree import SourceNode
-from jobs.formats.definition_yaml import write_definition
+from jobs.formats import write_definition
 from jobs.problems import KeyPath, dotted_path, make_printable
 
 SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"

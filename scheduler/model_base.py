@@ -13,7 +13,6 @@ from pydantic.config import JsonDict, JsonValue
 
 from jobs.formats import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
-from scheduler.operations import MAX_REASON_LENGTH
 
 Item = TypeVar("Item")
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.formats.display_text import refuse_control_characters
-from jobs.formats.instants import format_instant
+from jobs.formats import format_instant
+from jobs.model_base import refuse_control_characters
 from scheduler.errors import InvalidArgument
+from scheduler.model_base import MAX_REASON_LENGTH
 
 if TYPE_CHECKING:
     from scheduler.features.access.service import ApiKeyManager, SessionManager
@@ -53,10 +54,6 @@ class Operations:
     undelivered: UndeliveredManager
     channel_tests: ChannelTester
     markers: DeploymentMarking
-
-
-MAX_REASON_LENGTH = 500
-"""Characters."""
 
 
 def check_reason(reason: str) -> None:

@@ -17,12 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from config.settings.layers import is_unresolved, unresolved_message
-from config.settings.variables import SECRET_PREFIX
-from config.value_files import FILE_SUFFIX, UnusableSecretFile, decode_secret, read_secret_content
-from jobs.checks.files import FileSignature, run_in_daemon_thread
 from config.settings.variables import FILE_SUFFIX, SECRET_PREFIX, UnusableSecretFile, decode_secret, read_secret_content
-from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.reading import FileSignature
+from jobs.checks.files import FileSignature, run_in_daemon_thread
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure

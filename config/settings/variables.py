@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from config.settings.model import Settings
 from jobs.checks.errors import FileTooLarge, NotRegularFile
-from jobs.checks.files.reading import FileSignature, read_regular_file
+from jobs.checks.files import FileSignature, read_regular_file
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
 from jobs.problems.findings import did_you_mean, suggest_name

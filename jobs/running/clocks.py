@@ -36,8 +36,8 @@ USUAL_DELAY = 0.1
 class LostTime:
     """The time for which this process did not run: stopped, on a machine that was paused or moved, or without CPU.
 
-    Deadlines of attempts count only the time in which the process ran, and response times exclude the rest. While runs are under way, a timer of the event loop shows how late the loop is. In seconds;
-    `read` returns monotonic ones.
+    Deadlines of attempts count only the time in which the process ran, and response times exclude the rest. While runs
+    are under way, a timer of the event loop shows how late the loop is. In seconds; `read` returns monotonic ones.
     """
 
     def __init__(self, read: Callable[[], float]) -> None:

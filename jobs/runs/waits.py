@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import describe_milliseconds
+from jobs.formats import describe_milliseconds
 
 MAX_WAITS = 5
 """Waits that a run stores: the longest ones."""

@@ -19,8 +19,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from jobs.responses import parse_wait
-from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from jobs.formats.retry_after import parse_wait
 from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal, encode_list
 from observability.exporters.spool import Spool
 from observability.exporters.spool_folder import SpooledRequest

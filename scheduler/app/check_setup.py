@@ -31,7 +31,7 @@ from jobs.judging.service import JudgingService
 from jobs.ports import Clock, HeartbeatSource
 from jobs.problems import Problem
 from jobs.redaction import Redactor
-from jobs.running.circuit_breaker.breakers import CircuitBreakers
+from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
 from jobs.runs.events import RunListener

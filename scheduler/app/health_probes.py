@@ -9,12 +9,8 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from config.effective_settings import EffectiveSetting, list_settings, read_descriptions
-from config.settings.loading import LoadedSettings
-from jobs.formats import format_count, format_instant
 from config.settings.loading import EffectiveSetting, LoadedSettings, list_settings, read_descriptions
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_instant
+from jobs.formats import format_count, format_instant
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuit_breakers import CircuitBreakers

@@ -68,7 +68,6 @@ async def read_newest(read_page: Callable[[str, int], Awaitable[ListT]], limit: 
     return first.model_copy(update={first.items_field(): items, "continuation": None})
 
 
-<<<<<<< HEAD
 def show_list(
     listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str, header: bool = False
 ) -> None:
@@ -76,29 +75,20 @@ def show_list(
 
     `header`: a terminal shows the titles of the columns also if it has no items; a pipe always gets them.
     """
-=======
-def show_list(listed: ListModel[T], fields: Sequence[Field[T]], *, as_json: bool, empty: str) -> None:
-    """Show a list. `empty`: a note for a person if it has no items; empty: none."""
->>>>>>> shapeb
     if as_json:
         show_model(listed)
         return
     if empty and not listed.items:
         print_note(empty)
-    show_items(listed.items, fields)
+    show_items(listed.items, fields, is_empty_shown=header)
 
 
 def show_items(items: Sequence[T], fields: Sequence[Field[T]], *, is_empty_shown: bool = False) -> None:
     """Show items as tabs in a pipe, or as a table on a terminal. `is_empty_shown`: a table without rows, too."""
     if not is_terminal():
         piped = [field for field in fields if field.name]
-<<<<<<< HEAD
-        show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in listed.items])
-    elif listed.items or header:
-=======
         show_tabs([field.name for field in piped], [[field.text(item) for field in piped] for item in items])
     elif items or is_empty_shown:
->>>>>>> shapeb
         shown = [(field.column, field.cell or field.text) for field in fields if field.column is not None]
         show_table([column for column, _ in shown], [[cell(item) for _, cell in shown] for item in items])
 

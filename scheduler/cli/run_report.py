@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.formats import format_count, format_iso_instant
-from jobs.trace_ids import format_trace_id
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
-from jobs.formats.trace_ids import format_trace_id
 from jobs.runs.waits import NOTABLE_LATENESS_MS, explain_lateness
+from jobs.trace_ids import format_trace_id
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
 from scheduler.cli.times import format_local, format_milliseconds
 

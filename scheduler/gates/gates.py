@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.definition.dependencies import Dependency
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode

@@ -34,12 +34,8 @@ class OverlapDecision:
     reason: str = ""
     to_cancel: tuple[str, ...] = ()
     cancelled_by: str = ""
-<<<<<<< HEAD
-    """See Skip."""
-    subject: str = field(default="", compare=False)
-=======
     """The source of a cancellation, such as `by run ID`: the run is then recorded as cancelled."""
->>>>>>> stores
+    subject: str = field(default="", compare=False)
 
 
 GO_DECISION = OverlapDecision("go")

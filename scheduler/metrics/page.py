@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.definition.job_alerts import NamedObjective
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.objectives import SliCounts, error_ratio_of
 from jobs.ports import Clock
-from observability.names.metrics import MetricSeries
 from observability.names import series
-from observability.names.catalogue import MetricSeries
+from observability.names.metrics import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
 from scheduler.features.circuits.queries import CircuitQueries

@@ -19,19 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 from jobs.formats import format_instant
 from scheduler.stores.port import (
     MAX_PAGE,
-    Delete,
-    Insert,
-    Replace,
     Row,
-    RowChanged,
-    RowExists,
     Store,
     StoreError,
-    Upsert,
 )
-from scheduler.stores.rows import decode_json, encode_json, list_all_rows
-from jobs.formats.instants import format_instant
-from scheduler.stores.port import MAX_PAGE, Row, Store, StoreError
 from scheduler.stores.rows import decode_json, encode_json, instant_text, read_instant
 from scheduler.stores.table import READ_INTERVAL, CachedRead, Table
 

@@ -15,7 +15,6 @@ from typing import Any
 from config.settings.variables import UnusableSecretFile, read_secret_variable
 from jobs.problems import make_printable
 from jobs.responses import BlockingClient, ReceivedResponse
-from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability import names
 from observability.generation.document import GeneratedDocument, GenerationTarget, Json, ToolDocument, ToolError
 from observability.generation.grafana.panels import (

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import fires_at
-from jobs.alerting.evaluation import Activity, CompiledRules
 from jobs.alerting.facts import Sample
+from jobs.alerting.rule import Activity, CompiledRules
 from jobs.definition import JobDefinition
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from scheduler.cli.listing import Field, show_list, show_model
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.times import format_local

@@ -12,10 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_count, format_iso_instant
-from jobs.runs.states import JobStatus, StateChange
-from scheduler.cli.output import Column, fail, is_terminal, print_note, print_warning, show_json, show_table, show_tabs
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
 from jobs.runs.states import JobStatus
 from scheduler.cli.listing import Field, act, read_newest, show_list, show_model
 from scheduler.cli.output import Column, fail, print_warning

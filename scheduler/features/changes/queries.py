@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.formats import format_iso_instant
-from jobs.runs.health_history import HealthHistory
-from jobs.formats.instants import format_iso_instant
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, Query, UnknownJob

@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.listing import Field, act, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
+    Cell,
     Column,
     escape_controls,
     fail,
-    is_terminal,
     print_error,
-    print_note,
     print_warning,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import Field, act, show_list, show_model
-from scheduler.cli.output import EXIT_FAILED, Cell, Column, escape_controls, fail, print_error, print_warning
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 
 from jobs.notifications.port import ChannelState
-from jobs.notifications.outbox import ChannelState
 from jobs.ports import Clock
 from jobs.problems.findings import did_you_mean, suggest_name
 from scheduler.alerting.delivery.health import judge_channel

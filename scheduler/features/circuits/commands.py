@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.listing import Field, act, read_all, show_list, show_model
 from scheduler.cli.output import (
     Column,
     escape_controls,
     fail,
-    is_terminal,
     print_note,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import Field, act, read_all, show_list, show_model
-from scheduler.cli.output import Column, escape_controls, fail, print_note
 from scheduler.cli.selection import AllOption, DryRunOption, KindOption, SelectionOptions, StateOption, TagOption
 
 if TYPE_CHECKING:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from jobs.running.circuit_state import ManualOverride
-from scheduler.features.circuits.queries import CircuitView
-from scheduler.model_base import ResponseModel, example_values
 from scheduler.model_base import ListModel, ResponseModel, example_values
 
 

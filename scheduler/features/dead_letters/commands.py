@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.listing import Field, act, read_newest, show_items, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
     escape_controls,
     fail,
-    is_terminal,
     print_note,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import Field, act, read_newest, show_items, show_list, show_model
-from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:

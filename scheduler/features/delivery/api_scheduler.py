@@ -10,7 +10,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import format_iso_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.features.delivery.port import (

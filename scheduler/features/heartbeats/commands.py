@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import describe_span, format_iso_instant
+from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import (
     Column,
     escape_controls,
     fail,
     is_terminal,
     print_note,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import Field, show_items, show_model
-from scheduler.cli.output import Column, escape_controls, fail, is_terminal, print_note
 from scheduler.cli.times import format_instant
 
 if TYPE_CHECKING:

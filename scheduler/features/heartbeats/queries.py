@@ -11,15 +11,12 @@ from dataclasses import replace
 from jobs.heartbeat import (
     HeartbeatRecord,
     HeartbeatState,
-    Ping,
     describe_heartbeat,
     down_at,
     due_at,
     ping_schedule_of,
     state_at,
 )
-from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.heartbeat import HeartbeatRecord, HeartbeatState, down_at, due_at, ping_schedule_of, state_at
 from jobs.ports import Clock
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog, Query

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, read_newest, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
-    Cell,
     Column,
     escape_controls,
     fail,
-    is_terminal,
     print_note,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, read_newest, show_list, show_model
-from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
 from scheduler.cli.selection import TagOption
 from scheduler.cli.times import ForOption, UntilOption, format_local, parse_end_options
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_count
-from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
-from jobs.formats.counts import format_count
 from scheduler.cli.listing import show_model
 from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note
 from scheduler.cli.selection import (

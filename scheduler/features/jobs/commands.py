@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import describe_distance, format_count, format_iso_instant
-from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_distance
-from jobs.formats.instants import format_iso_instant
 from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import Cell, Column, print_note
 from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_count, format_iso_instant
-from jobs.formats.counts import format_count
-from jobs.formats.instants import format_iso_instant
 from scheduler.cli.listing import Field, show_items
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,

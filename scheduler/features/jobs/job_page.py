@@ -322,11 +322,7 @@ async def _find_period(
     now, (period, begin, end, incident) = services.clock.now(), given
     try:
         if incident:
-<<<<<<< HEAD
-            return period_around((await uses.incidents.find_view(incident)).incident, now), ""
-=======
-            return period_around((await services.incidents.find(incident)).view.incident, now), ""
->>>>>>> shapeb
+            return period_around((await services.incidents.find_view(incident)).incident, now), ""
         return parse_chart_period(period, begin, end, find_preferences(request).zone, now, default), ""
     except (InvalidPeriod, NotFound) as error:
         return default_period(now, default), str(error)

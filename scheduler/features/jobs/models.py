@@ -8,10 +8,6 @@ from typing import Any
 
 from jobs.runs.states import JobStatus
 from scheduler.features.circuits.models import CircuitModel
-from scheduler.features.circuits.queries import CircuitView, show_circuit
-from scheduler.features.jobs.selection import ActionReport, ActionResult, JobResult
-from scheduler.features.overview.job_view import JobView
-from scheduler.features.runs.models import RunModel, run_path
 from scheduler.features.runs.models import RunModel
 from scheduler.features.stored_jobs.models import DefinitionProblem
 from scheduler.model_base import ListModel, ResponseModel, example_values
@@ -101,26 +97,6 @@ class JobDetail(JobSummary):
     upcoming: list[datetime]
     circuit: CircuitModel | None
 
-    @classmethod
-    def from_job_view(
-        cls,
-        view: JobView,
-        upcoming: list[datetime],
-        circuit: CircuitView | None,
-        declared: DeclaredJob,
-        principal: Principal,
-    ) -> JobDetail:
-        return cls(
-            **_job_fields(view),
-            declared=dict(declared.definition),
-            version=declared.version,
-            owner=declared.owner if declared.version is not None else None,
-            problems=[DefinitionProblem.from_problem(problem) for problem in declared.problems],
-            generation=view.entry.generation,
-            definition=cls.definition_json(view, principal),
-            upcoming=upcoming,
-            circuit=None if circuit is None else show_circuit(circuit),
-        )
 
 class JobList(ListModel[JobSummary]):
     """By name. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.targets import describe_target
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.circuits.models import CircuitModel
+from scheduler.features.circuits.queries import show_circuit
 from scheduler.features.jobs.models import (
     BackfillModel,
     BackfillRun,
@@ -72,7 +72,7 @@ async def read_job(services: Services, caller: Caller, name: str) -> tuple[JobDe
         owner=declared.owner if declared.version is not None else None,
         problems=list(map(view_problem, declared.problems)),
         upcoming=services.queries.next_due(view, MAX_UPCOMING),
-        circuit=None if circuit is None else CircuitModel.from_view(circuit),
+        circuit=None if circuit is None else show_circuit(circuit),
     )
     return detail, declared.etag
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.formats.durations import describe_span, format_duration
-from jobs.formats.instants import format_iso_instant
+from jobs.formats import describe_span, format_duration, format_iso_instant
 from jobs.objectives import (
     BURN_PAIRS,
     BudgetStatus,

@@ -10,10 +10,6 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from jobs.definition.job_alerts import NamedObjective
-from jobs.formats import format_duration
-from jobs.objectives import BudgetStatus, SliCounts, burn_rate_of
-from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
 from jobs.objectives import BudgetStatus
 from scheduler.features.statistics.models import ExclusionModel
 from scheduler.model_base import ListModel, ResponseModel, example_values

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from jobs.definition.job_alerts import NamedObjective
-from jobs.formats.durations import format_duration
+from jobs.formats import format_duration
 from jobs.objectives import SliCounts, burn_rate_of
 from scheduler.features.objectives.models import (
     BurnRateModel,

@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
-from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger, WaitReason
 from jobs.runs.details import (
     CertificateDetail,

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_iso_instant
-from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
-from jobs.formats.instants import format_iso_instant
 from scheduler.cli.listing import Field, act, show_list, show_model
 from scheduler.cli.output import Column, escape_controls, print_note
 from scheduler.cli.times import format_local

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from jobs.formats import describe_span, format_iso_instant
-from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
-from jobs.formats.durations import describe_span
-from jobs.formats.instants import format_iso_instant
 from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import Column, is_terminal, print_note, show_table, show_tabs
 from scheduler.cli.times import format_local, format_milliseconds

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, Protocol, Typ
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
+from scheduler.cli.listing import Field, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -17,14 +19,7 @@ from scheduler.cli.output import (
     fail,
     is_terminal,
     print_note,
-    show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
-from scheduler.cli.listing import Field, show_list, show_model
-from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, is_terminal, print_note
 from scheduler.cli.selection import (
     AdoptOption,
     AllOption,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.formats import describe_milliseconds, format_count
+from scheduler.cli.listing import Field, show_items
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -19,13 +20,7 @@ from scheduler.cli.output import (
     is_terminal,
     print_note,
     show_json,
-    show_table,
-    show_tabs,
 )
-from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_milliseconds
-from scheduler.cli.listing import Field, show_items
-from scheduler.cli.output import EXIT_FAILED, Column, create_console, fail, is_terminal, print_note, show_json
 from scheduler.cli.run_report import format_number, outcome_style
 from scheduler.cli.selection import KindOption, TagOption
 

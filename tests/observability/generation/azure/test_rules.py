@@ -5,8 +5,6 @@ from datetime import timedelta
 
 from jobs.objectives import BURN_PAIRS
 from jobs.policies.execution import Reporting
-from observability.generation.azure.documents import list_rules
-from jobs.policies.telemetry import Reporting
 from observability.generation.azure.resources import ERROR, LogAlertRule
 from observability.generation.azure.rules import (
     MAX_OBJECTIVE_JOBS,

@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.formats import format_run_instant
-from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
-from jobs.formats.instants import format_run_instant
 from jobs.runs import (
     Attempt,
     ErrorClass,
