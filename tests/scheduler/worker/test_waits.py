@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -110,7 +111,7 @@ async def test_a_run_that_waited_for_the_share_of_its_job_names_the_share() -> N
 
 @virtual_time
 async def test_a_run_that_waited_for_a_slot_names_its_group() -> None:
-    group = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "20s"}}
+    group: dict[str, Any] = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "20s"}}
     harness = WorkerHarness(Hang("body", 4.0), jobs=[entry("slow", **group), entry("late", **group)])
     harness.worker.submit_batch([harness.ticket(1, "slow"), late := harness.ticket(2, "late")])
     await harness.worker.wait_until_idle()
@@ -244,7 +245,7 @@ async def test_a_message_that_waited_on_the_queue_delays_its_tickets(
 
 @virtual_time
 async def test_a_run_that_waited_for_several_things_names_the_longest_first() -> None:
-    group = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "60s"}}
+    group: dict[str, Any] = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "60s"}}
     jobs = [entry("slow", **group), entry("late", effect="once", **group)]
     harness = WorkerHarness(Hang("body", 6.0), jobs=jobs, data=MemoryData())
     slow_claims(harness, 1.0)

@@ -141,7 +141,7 @@ async def test_runs_are_filtered_by_patterns_of_names_queued_ones_too() -> None:
 
 @virtual_time
 async def test_a_late_run_reports_what_it_waited_for() -> None:
-    group = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "20s"}}
+    group: dict[str, Any] = {"concurrency_group": {"name": "payments", "limit": 1, "wait": "20s"}}
     async with ApiClient(Hang("body", 4.0), jobs=[entry("slow", **group), entry("late", **group)]) as client:
         client.shop.worker.submit_batch([client.shop.ticket(1, "slow"), late := client.shop.ticket(2, "late")])
         await client.shop.worker.wait_until_idle()
