@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from importers.ledger import JobDraft, LeafOutcome, Ledger
 from importers.source_tree import NotCarriedOver, SourceFile, SourceNode, SourceTree
-from jobs.definition.alerting_registry import PARTS_BY_KEY
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import dotted_path, validation_findings
 
@@ -333,6 +332,9 @@ def _section(context: ImportContext) -> dict[str, Any]:
 
 
 def _validate(key: str, entry: dict[str, Any]) -> None:
+    # Channels and windows are slow to import, and most sources have none.
+    from jobs.definition.alerting_registry import PARTS_BY_KEY
+
     try:
         PARTS_BY_KEY[key].adapter.validate_python(entry, context=FILE_CONTEXT)
     except ValidationError as error:
