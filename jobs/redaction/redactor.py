@@ -102,13 +102,13 @@ class FormIndex:
     def strip_partial_form(self, text: str) -> str:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
-        whole = kept = text.rstrip("\ufffd")
+        whole = shortened = text.rstrip("\ufffd")
         for _ in range(_MAX_NESTED):
-            at = self._find_partial_form(kept)
+            at = self._find_partial_form(shortened)
             if at is None:
                 break
-            kept = kept[:at]
-        return text if kept is whole else kept
+            shortened = shortened[:at]
+        return text if shortened is whole else shortened
 
     def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)

@@ -1,4 +1,4 @@
-"""Firing alerts that become an incident or join one: when, which share a cause, and which message tells of them.
+"""Firing alerts that become an incident or join one: when, which share a cause, and which message reports them.
 
 Self-checks fire an alert of subject SCHEDULER and severity BLIND: the scheduler itself cannot reach anything, so alerts
 that fire meanwhile do not describe their targets and are members behind its incident. After it, each leaves when a run
