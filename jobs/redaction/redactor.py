@@ -102,6 +102,7 @@ class FormIndex:
     def strip_partial_form(self, text: str) -> str:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
+<<<<<<< HEAD
         whole = shown = text.rstrip("\ufffd")
         for _ in range(_MAX_NESTED):
             at = self._find_partial_form(shown)
@@ -109,6 +110,15 @@ class FormIndex:
                 break
             shown = shown[:at]
         return text if shown is whole else shown
+=======
+        whole = shortened = text.rstrip("\ufffd")
+        for _ in range(_MAX_NESTED):
+            at = self._find_partial_form(shortened)
+            if at is None:
+                break
+            shortened = shortened[:at]
+        return text if shortened is whole else shortened
+>>>>>>> jobsm
 
     def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)
