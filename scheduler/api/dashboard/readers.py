@@ -24,6 +24,7 @@ from scheduler.features.forecast.queries import ForecastReader, LoadReader
 from scheduler.features.jobs.availability import AvailabilityReader
 from scheduler.features.overview.summaries import OverviewCriteria
 from scheduler.features.runs.queries import OutageReader
+from scheduler.features.statistics.availability import AvailabilityReader
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
