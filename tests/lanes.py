@@ -98,21 +98,21 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
     own, own_python = ("-m", "not worker"), str(python)
     lanes = [
-        # In the order of their start. The whole program waits more than it computes, so it goes first, beside lanes
-        # that compute. Tests that kill it, or make its storage fail, are the longest.
+        # In the order of their start. The whole program waits more than it computes, so it goes first, beside the lanes
+        # that compute most. Those that compute least go last, so that both cores have work to the end.
         Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
         Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
-        Lane("simulation", own_python, (SIMULATION, *own), niceness=3),
     ]
+    last = [Lane("simulation", own_python, (SIMULATION, *own), niceness=2)]
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
         apart = tuple(f"--ignore={folder}" for folder in (SCHEDULER, *HOUSE))
         lanes.append(Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
         lanes.append(Lane("house", own_python, (*HOUSE, *selected), niceness=2))
-        lanes.append(Lane("suite", own_python, (*inside, *apart, *selected), niceness=2))
+        last.insert(0, Lane("suite", own_python, (*inside, *apart, *selected), niceness=2))
     if measuring_python is not None:
         lanes += _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
-    return lanes
+    return lanes + last
 
 
 def _measured_lanes(python: str, whole: tuple[str, ...] | None) -> list[Lane]:

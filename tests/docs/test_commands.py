@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -72,10 +73,14 @@ def test_a_command_of_the_documents_can_be_given(command: tuple[str, ...], dev: 
         assert all((ROOT / each).exists() for each in arguments if not each.startswith("--"))
 
 
+@functools.cache
+def command_group() -> Any:
+    return typer.main.get_command(app)
+
+
 def parse(name: str, *arguments: str) -> None:
     """As typer does before it calls a command. Raises its usage error."""
-    group: Any = typer.main.get_command(app)
-    group.commands[name].make_context(name, list(arguments))
+    command_group().commands[name].make_context(name, list(arguments))
 
 
 def test_commands_are_found() -> None:

@@ -111,7 +111,7 @@ def test_tests_on_the_worker_run_on_its_python_alone() -> None:
 
 def test_without_a_python_of_the_worker_all_else_runs() -> None:
     named = [lane.name for lane in lanes.whole_suite(OWN, None)]
-    assert named == ["killed", "acceptance", "simulation", "scheduler", "house", "suite"]
+    assert named == ["killed", "acceptance", "scheduler", "house", "suite", "simulation"]
 
 
 def test_a_test_that_the_second_python_excludes_runs_on_the_first_one() -> None:

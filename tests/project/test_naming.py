@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_constant_names_its_subject() -> None:
     bare = [
         f"{module.path}:{name}"
         for module in modules()
-        for name in _constants(module.tree)
+        for name in _constants(module)
         if name.strip("_") in BARE_CONSTANTS
     ]
     assert [name for name in bare if name not in unfinished.BARE_CONSTANTS] == []
@@ -48,25 +49,24 @@ def test_a_maximum_is_called_so() -> None:
     others = [
         f"{module.path}:{name}"
         for module in modules()
-        for name in _constants(module.tree)
+        for name in _constants(module)
         if re.match(r"_?(MOST|LONGEST|LARGEST)_", name)
     ]
     assert others == []
 
 
-def _constants(tree: ast.Module) -> Iterator[str]:
-    members = {
-        id(item) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _is_enum(node) for item in node.body
-    }
-    for node in ast.walk(tree):
-        if id(node) in members:
-            continue  # its class is its subject
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id.isupper():
-                yield target.id
+@cache
+def _constants(module: Module) -> tuple[str, ...]:
+    nodes = list(ast.walk(module.tree))
+    members = {id(item) for node in nodes if isinstance(node, ast.ClassDef) and _is_enum(node) for item in node.body}
+    assigned = [node for node in nodes if isinstance(node, ast.Assign | ast.AnnAssign)]
+    return tuple(
+        target.id
+        for node in assigned
+        if id(node) not in members  # of an enum its class is the subject
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name) and target.id.isupper()
+    )
 
 
 def _is_enum(node: ast.ClassDef) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.house_style.exceptions import Exceptions, read_exceptions
 from tools.house_style.names import defined_names, parts_of
 from tools.house_style.prose import prose_of
-from tools.house_style.rules import Rule, read_rules
+from tools.house_style.rules import Rule, any_of, read_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKED_FOLDERS = (
@@ -62,6 +62,7 @@ class StyleChecker:
     def __init__(self, styles: Path) -> None:
         self._text_rules = read_rules(styles / "House")
         self._name_rules = read_rules(styles / "Names")
+        self._any_text, self._any_name = any_of(self._text_rules), any_of(self._name_rules)
         self.exceptions: Exceptions = read_exceptions(styles / "exceptions.yml")
 
     def check(self, path: str, text: str) -> Iterator[Violation]:
@@ -74,6 +75,8 @@ class StyleChecker:
 
     def _in_prose(self, path: str, text: str) -> Iterator[tuple[int, str, Rule]]:
         prose = prose_of(path, text)
+        if not any(pattern.search(prose) for pattern in self._any_text):
+            return
         for rule in self._text_rules:
             for match in rule.pattern.finditer(prose):
                 yield prose.count("\n", 0, match.start()) + 1, match[0], rule
@@ -82,8 +85,11 @@ class StyleChecker:
         if not (path.endswith(".py") or path == "dev"):
             return
         for line, name in [(1, Path(path).stem), *defined_names(text)]:
+            parts = parts_of(name)
+            if not any(pattern.search(parts) for pattern in self._any_name):
+                continue
             for rule in self._name_rules:
-                if match := rule.pattern.search(parts_of(name)):
+                if match := rule.pattern.search(parts):
                     yield line, match[0], rule
 
 

@@ -9,12 +9,14 @@ import ast
 import re
 from collections.abc import Iterator
 
+from tools.house_style.prose import parse
+
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def defined_names(text: str) -> Iterator[tuple[int, str]]:
     """Yield line and name of each class, function, parameter, variable and attribute that is defined."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(text)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):

@@ -11,6 +11,7 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import PurePath
 
 _MASK = "\x00"
@@ -66,6 +67,8 @@ def _template_prose(text: str) -> str:
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:
     """Yield the position and the text of each comment; of adjacent comment lines, with the line break between them."""
+    if "#" not in text:
+        return
     starts = _line_starts(text)
     previous = -2
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -78,13 +81,19 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
         previous = line
 
 
+@lru_cache(maxsize=1)
+def parse(text: str) -> ast.Module:
+    """Return the syntax tree. That of the last text is cached, as its prose and its names are checked in turn."""
+    return ast.parse(text)
+
+
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
     starts, lines = _line_starts(text), text.split("\n")
 
     def position(line: int, column: int) -> int:
         return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
 
-    for node in _literals(ast.parse(text)):
+    for node in _literals(parse(text)):
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         start = position(node.lineno, node.col_offset)
@@ -119,9 +128,9 @@ def _literal_prose(segment: str) -> str | None:
 def _unmasked(text: str, found: Iterable[tuple[int, str]]) -> str:
     characters = list(_blank(text))
     for start, shown in found:
-        for offset, character in enumerate(shown):
-            if text[start + offset] != "\n":
-                characters[start + offset] = character
+        end = start + len(shown)
+        pairs = zip(shown, text[start:end], strict=True)
+        characters[start:end] = (own if own == "\n" else character for character, own in pairs)
     return "".join(characters)
 
 
@@ -133,7 +142,7 @@ def _line_starts(text: str) -> list[int]:
 
 
 def _blank(text: str) -> str:
-    return re.sub(r"[^\n]", _MASK, text)
+    return "\n".join(_MASK * len(line) for line in text.split("\n"))
 
 
 def _mask(text: str, pattern: re.Pattern[str]) -> str:

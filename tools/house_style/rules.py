@@ -7,7 +7,7 @@ phrase is found across a line break.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,14 @@ class Rule:
     def describe(self, found: str) -> str:
         values = (self.replacement, found) if self.replacement else (found,)
         return self.message % values
+
+
+def any_of(rules: Iterable[Rule]) -> tuple[re.Pattern[str], ...]:
+    """Return patterns of which one matches wherever a rule does: to search them first is several times quicker."""
+    sources: dict[int, list[str]] = {}
+    for rule in rules:
+        sources.setdefault(rule.pattern.flags, []).append(rule.pattern.pattern)
+    return tuple(re.compile("|".join(alike), flags) for flags, alike in sources.items())
 
 
 def read_rules(folder: Path) -> tuple[Rule, ...]:

@@ -80,6 +80,8 @@ def modules_below(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, Pat
 def named_modules(source: bytes, prefixes: tuple[str, ...]) -> Iterator[str]:
     """Yield the string constants that may name a module below these packages: arguments of import_module."""
     starts = tuple(f"{prefix}." for prefix in prefixes)
+    if not any(start.encode() in source for start in starts):
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(starts):
             yield node.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,15 @@ from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
 from scheduler.api.declared_routes import DeclaredRoute
 from scheduler.api.scopes import Scope
-from scheduler.authentication.entra import MIN_FETCH_INTERVAL, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
+from scheduler.authentication.entra import (
+    FETCH_TIMEOUT,
+    MIN_FETCH_INTERVAL,
+    EntraTenant,
+    EntraTokens,
+    RoleGrant,
+    RoleMap,
+    SigningKeys,
+)
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import Authenticated, Authentication, AuthenticationMode, RequestCredentials
 from scheduler.authentication.sessions import SessionRules, Sessions
@@ -58,6 +67,7 @@ REACHED = {
 }
 """What routes answer apart from success: an earlier cell has changed the object, now is before the example, or the
 audit trail of this test is not in the store."""
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 WRONG_ADDRESS = ("192.0.2.0/24",)
 FORGED = base64.b64encode(
     json.dumps({"auth_typ": "aad", "claims": [{"typ": "roles", "val": "Scheduler.Admin"}]}).encode()
@@ -80,6 +90,11 @@ def expected(route: DeclaredRoute, caller: str) -> int:
     if caller == LIMITED and TABLE["none"][route.scope] != ALLOWED:
         return LIMITED_ROUTES[name_of(route)]
     return cell
+
+
+def open_client() -> httpx.AsyncClient:
+    """As the program opens one, without its context of TLS, which takes longer than a cell: the provider has none."""
+    return httpx.AsyncClient(timeout=FETCH_TIMEOUT, follow_redirects=False, trust_env=False, verify=NO_AUTHORITIES)
 
 
 class Switch:
@@ -128,7 +143,7 @@ class Site:
 
     def use_entra(self) -> None:
         """Authenticate with a fresh cache of signing keys."""
-        signing_keys = SigningKeys(self.tenant.keys_url, self.clock)
+        signing_keys = SigningKeys(self.tenant.keys_url, self.clock, open_client)
         entra = EntraTokens(self.tenant, signing_keys, self.roles, self.clock)
         self.switch.chosen = OwnAuthenticator(self.keys, Ways(entra, None, self.sessions.authenticate))
 

@@ -1,4 +1,4 @@
-"""The browser of a module's tests."""
+"""The browser that all tests of the dashboard share: each opens a context of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from tests.parts.chromium import open_chromium
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with open_chromium() as browser:
         yield browser

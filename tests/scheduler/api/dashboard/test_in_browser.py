@@ -18,7 +18,7 @@ from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import START, entry
 from tests.scheduler.stores.samples import run_of, ticket
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 REFRESH = "document.dispatchEvent(new Event('visibilitychange'))"
 ONCE: dict[str, Any] = {"retry": {"attempts": 1}}

@@ -9,7 +9,7 @@ from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import Site, open_site
 from tests.scheduler.fakes import entry
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 JOBS = [entry("checkout", tags={"team": "payments"}), entry("shop"), entry("wiki")]
 PAGE = "/api/dashboard/selection"

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page
 from tests.parts.axe import find_violations
 from tests.scheduler.api.dashboard.every_page.states import STATES
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 WHOLE = os.environ.get("TEST_AXE") == "all"
 WIDTHS, THEMES = (360, 768, 1440), ("light", "dark")

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page
 from tests.scheduler.api.dashboard.every_page.states import open_used
 from tests.scheduler.api.dashboard.every_page.world import Texts
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MARKUP = (
     "<script class=evil>evil()</script><img class=evil src=x onerror=evil()><svg class=evil onload=evil()>"

@@ -16,7 +16,7 @@ from tests.scheduler.api.dashboard.every_page.states import open_used
 from tests.scheduler.api.dashboard.every_page.world import INCIDENT_ID
 from tests.scheduler.api.dashboard.site import Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 MAX_INTERACTIONS = 3
 HANDS: dict[str, dict[str, Any]] = {
@@ -180,7 +180,7 @@ TASKS: dict[str, tuple[str, Callable[[Hand], Awaitable[None]]]] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(HANDS))
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=list(HANDS))
 async def hands(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[tuple[str, Site]]:
     async with open_used(browser) as (site, _):
         yield request.param, site

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page
 
 from tests.scheduler.api.dashboard.every_page.states import open_used
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TIMES = re.compile(
     r"(?:in )?\d+ (?:d|h|min|s)(?: \d+ (?:h|min|s))?(?: ago)?|\bnow\b|\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d+(?:\.\d+)? m?s\b"
