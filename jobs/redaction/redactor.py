@@ -102,15 +102,6 @@ class FormIndex:
     def strip_partial_form(self, text: str) -> str:
         """Return the text without an incomplete form, or several nested ones, at its end."""
         # The truncation can split a character of several bytes.
-<<<<<<< HEAD
-        whole = shown = text.rstrip("\ufffd")
-        for _ in range(_MAX_NESTED):
-            at = self._find_partial_form(shown)
-            if at is None:
-                break
-            shown = shown[:at]
-        return text if shown is whole else shown
-=======
         whole = shortened = text.rstrip("\ufffd")
         for _ in range(_MAX_NESTED):
             at = self._find_partial_form(shortened)
@@ -118,7 +109,6 @@ class FormIndex:
                 break
             shortened = shortened[:at]
         return text if shortened is whole else shortened
->>>>>>> jobsm
 
     def _find_partial_form(self, text: str) -> int | None:
         longest = max(_snapshot(self._lengths), default=0)

@@ -21,7 +21,6 @@ from scheduler.features.changes.job_markers import JobMarkerReader
 from scheduler.features.circuits.queries import OpenCircuitFinder
 from scheduler.features.forecast.load import DurationReader
 from scheduler.features.forecast.queries import ForecastReader, LoadReader
-from scheduler.features.jobs.availability import AvailabilityReader
 from scheduler.features.overview.summaries import OverviewCriteria
 from scheduler.features.runs.queries import OutageReader
 from scheduler.features.statistics.availability import AvailabilityReader
