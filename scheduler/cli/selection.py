@@ -185,9 +185,9 @@ def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:
     from scheduler.cli.run_report import show_runs
 
     if as_json:
-        from scheduler.features.runs.models import RunList, RunModel
+        from scheduler.features.runs.models import RunList, view_run
 
-        runs = [RunModel.from_record(record) for record in records]
+        runs = [view_run(record) for record in records]
         show_model(RunList(runs=runs, continuation=None))
     else:
         show_runs(records)

@@ -217,9 +217,9 @@ def _replay_one(letter: str, as_json: bool) -> None:
     if record is None or record.run is None:
         fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
     if as_json:
-        from scheduler.features.runs.models import RunModel
+        from scheduler.features.runs.models import view_run
 
-        show_model(RunModel.from_record(record))
+        show_model(view_run(record))
     else:
         from scheduler.cli.run_report import show_run
 

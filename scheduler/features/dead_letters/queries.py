@@ -13,7 +13,7 @@ from scheduler.features.dead_letters.models import (
     DeadLetterState,
     DeadLetterSummary,
 )
-from scheduler.features.runs.models import AttemptModel
+from scheduler.features.runs.models import view_attempt
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Principal
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
@@ -91,7 +91,7 @@ class DeadLetterQueries(Query):
         return DeadLetterDetail.from_object(
             view_letter(letter),
             correlation_id=None if letter.ticket is None else letter.ticket.correlation_id,
-            attempts=[AttemptModel.from_attempt(attempt) for attempt in letter.tried],
+            attempts=[view_attempt(attempt) for attempt in letter.tried],
             definition=None if letter.definition is None else dict(show_definition(letter.definition, principal)),
             traceback=letter.traceback,
             message=letter.message,

@@ -22,7 +22,7 @@ from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.features.dead_letters.models import ReplayModel
 from scheduler.features.dead_letters.queries import view_letter
-from scheduler.features.runs.models import RunModel
+from scheduler.features.runs.models import RunModel, view_run
 from scheduler.identity.principal import Caller
 from scheduler.stores.dead_letters import DeadLetter, DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
@@ -93,7 +93,7 @@ class DeadLetterReplayer(Operation):
         _, records = await self._replay([letter], [self._clock.now()], caller)
         if not records:
             raise _letter_not_found(letter_id)
-        return RunModel.from_record(hide_origin(records[0], self._catalog))
+        return view_run(hide_origin(records[0], self._catalog))
 
     async def replay_all(
         self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, caller: Caller

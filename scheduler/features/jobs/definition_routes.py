@@ -25,7 +25,7 @@ from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableVa
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
 from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat, write_job_file
 from scheduler.features.jobs.queries import next_due_instants
-from scheduler.features.runs.models import RunModel
+from scheduler.features.runs.models import RunModel, view_run
 from scheduler.identity.literals import show_definition
 from scheduler.model_base import ResponseModel, example_values
 from scheduler.turns import SharedTurns
@@ -240,7 +240,7 @@ async def run_definition(
     """
     review = await services.definitions.read(document.content, is_json=document.is_json, catalog=services.catalog)
     record = await services.operations.definition_tests.run_once(_only_job(review), caller=caller, store=store)
-    return RunModel.from_record(record)
+    return view_run(record)
 
 
 def _parse_start(text: str) -> datetime:

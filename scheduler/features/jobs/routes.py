@@ -48,7 +48,7 @@ from scheduler.features.jobs.selection import (
     parse_selection,
 )
 from scheduler.features.jobs.views import read_job, summarize_job, view_backfill
-from scheduler.features.runs.models import RunModel, run_path
+from scheduler.features.runs.models import RunModel, run_path, view_run
 from scheduler.features.stored_jobs.models import DeclaredJobList, DeclaredJobModel
 from scheduler.features.stored_jobs.queries import view_declared
 from scheduler.model_base import Instant, Reason, RequestModel, example
@@ -147,7 +147,7 @@ async def run_job(
         response.status_code = HTTPStatus.OK
     else:
         response.headers["Retry-After"] = POLL_RETRY_AFTER
-    return RunModel.from_record(record)
+    return view_run(record)
 
 
 pauses_router = ApiRouter("jobs", by_tag=True)

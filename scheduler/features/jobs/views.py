@@ -16,7 +16,7 @@ from scheduler.features.jobs.models import (
     PauseModel,
 )
 from scheduler.features.jobs.queries import JobView
-from scheduler.features.runs.models import RunModel, run_path
+from scheduler.features.runs.models import run_path, view_run
 from scheduler.features.stored_jobs.queries import view_problem
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller, Principal
@@ -45,7 +45,7 @@ def summarize_job(view: JobView) -> JobSummary:
         dependents=list(view.dependents),
         next_at=view.next_at,
         pause=None if view.pause is None else PauseModel.from_object(view.pause, summary=str(view.pause)),
-        latest=None if view.latest is None else RunModel.from_record(view.latest),
+        latest=None if view.latest is None else view_run(view.latest),
         status=view.status,
         wait=view.wait,
         reason=view.reason,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from jobs.formats import format_iso_instant
+from scheduler.cli.listing import show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -15,7 +16,6 @@ from scheduler.cli.output import (
     fail,
     is_terminal,
     print_note,
-    show_json,
     show_table,
     show_tabs,
 )
@@ -127,9 +127,9 @@ async def _run_until_done(program: Program, job: str) -> RunRecord | None:
 
 def _show_result(record: RunRecord, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.runs.models import RunModel
+        from scheduler.features.runs.models import view_run
 
-        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        show_model(view_run(record))
         return
     from scheduler.cli.run_report import show_run
 
@@ -258,9 +258,9 @@ def _show_one(run_id: str, as_json: bool) -> None:
             EXIT_FAILED,
         )
     if as_json:
-        from scheduler.features.runs.models import RunModel
+        from scheduler.features.runs.models import view_run
 
-        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        show_model(view_run(record))
     elif record.run is None:
         print(escape_controls(f"{record.ticket.job} {outcome_text(record)}"))
     else:
@@ -286,10 +286,10 @@ async def _records(program: ReadOnlyProgram, of: _RunFilter, limit: int) -> list
 
 def _show_records(records: list[RunRecord], job: str | None, as_json: bool) -> None:
     if as_json:
-        from scheduler.features.runs.models import RunList, RunModel
+        from scheduler.features.runs.models import RunList, view_run
 
-        runs = [RunModel.from_record(record) for record in records]
-        show_json(RunList(runs=runs, continuation=None).model_dump_json(indent=2))
+        runs = [view_run(record) for record in records]
+        show_model(RunList(runs=runs, continuation=None))
     elif not is_terminal():
         from scheduler.cli.run_report import RUN_FIELDS, run_fields
 
@@ -353,9 +353,9 @@ def cancel(
 
     record = run_operation("cancel", work, listing_hint="`history JOB` shows the ids of its runs")
     if as_json:
-        from scheduler.features.runs.models import RunModel
+        from scheduler.features.runs.models import view_run
 
-        show_json(RunModel.from_record(record).model_dump_json(indent=2))
+        show_model(view_run(record))
     elif record.run is not None:
         print(escape_controls(f"{run} is cancelled"))
     if record.run is None:

@@ -1,4 +1,4 @@
-"""Response models of runs, their attempts, and the details of an attempt, such as steps or a TLS session.
+"""Runs, their attempts, and the details of an attempt, such as steps or a TLS session, as everything shows them.
 
 Instants are ISO 8601 in UTC, durations are milliseconds.
 """
@@ -6,25 +6,21 @@ Instants are ISO 8601 in UTC, durations are milliseconds.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
-from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger, WaitReason
+from jobs.runs import Attempt, ErrorClass, Outcome, Severity, Trigger, WaitReason
 from jobs.runs.details import (
-    CertificateDetail,
     Details,
-    DnsDetail,
     EntryEffect,
     EntryStatus,
     HealthDetail,
-    ReportedEntry,
     StepDetail,
     StepOutcome,
     TlsDetail,
 )
 from jobs.runs.outcomes import ReasonCode
 from jobs.trace_ids import format_trace_id
-from scheduler.model_base import ResponseModel, example_values
+from scheduler.model_base import ListModel, ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 
@@ -41,17 +37,6 @@ class StepModel(ResponseModel):
     error: ErrorClass | None
     cleanup: bool
 
-    @classmethod
-    def from_step(cls, step: StepDetail) -> StepModel:
-        return cls(
-            name=step.name,
-            outcome=step.outcome,
-            status_code=step.status,
-            duration_ms=step.took_ms,
-            error=_error_class(step.error),
-            cleanup=step.cleanup,
-        )
-
 
 class CertificateModel(ResponseModel):
     """The target's certificate. `names`: the first five of `name_count`.
@@ -66,17 +51,6 @@ class CertificateModel(ResponseModel):
     expires_at: datetime
     days_left: int
 
-    @classmethod
-    def from_certificate(cls, certificate: CertificateDetail, at: datetime) -> CertificateModel:
-        return cls(
-            subject=certificate.subject,
-            issuer=certificate.issuer,
-            names=list(certificate.names),
-            name_count=certificate.name_count,
-            expires_at=certificate.expires_at,
-            days_left=certificate.days_left(at),
-        )
-
 
 class TlsModel(ResponseModel):
     """The TLS session of the attempt's last connection. `version`: for example TLSv1.3.
@@ -87,14 +61,6 @@ class TlsModel(ResponseModel):
     version: str
     certificate: CertificateModel | None
 
-    @classmethod
-    def from_tls(cls, tls: TlsDetail, at: datetime) -> TlsModel:
-        certificate = tls.certificate
-        return cls(
-            version=tls.version,
-            certificate=None if certificate is None else CertificateModel.from_certificate(certificate, at),
-        )
-
 
 class DnsModel(ResponseModel):
     """The response of a name server. `records`: at most 20 of `record_count`. `ttl_s`: the shortest TTL."""
@@ -104,16 +70,6 @@ class DnsModel(ResponseModel):
     record_count: int
     ttl_s: int | None
     server: str
-
-    @classmethod
-    def from_dns(cls, dns: DnsDetail) -> DnsModel:
-        return cls(
-            rcode=dns.rcode,
-            records=list(dns.records),
-            record_count=dns.record_count,
-            ttl_s=dns.ttl_s,
-            server=dns.server,
-        )
 
 
 class ReportedEntryModel(ResponseModel):
@@ -133,18 +89,6 @@ class ReportedEntryModel(ResponseModel):
     duration_ms: float | None
     observed: str
 
-    @classmethod
-    def from_entry(cls, entry: ReportedEntry) -> ReportedEntryModel:
-        return cls(
-            name=entry.name,
-            status=entry.status,
-            reported_status=entry.word,
-            effect=entry.effect,
-            text=entry.text,
-            duration_ms=entry.duration_ms,
-            observed=entry.observed,
-        )
-
 
 class HealthDocumentModel(ResponseModel):
     """The health document that an expectation has read. `status`: of the whole. `entries`: at most 50 of `entry_count`,
@@ -154,25 +98,6 @@ class HealthDocumentModel(ResponseModel):
     reported_status: str
     entries: list[ReportedEntryModel]
     entry_count: int
-
-    @classmethod
-    def from_health(cls, health: HealthDetail) -> HealthDocumentModel:
-        return cls(
-            status=health.status,
-            reported_status=health.word,
-            entries=[ReportedEntryModel.from_entry(entry) for entry in health.entries],
-            entry_count=health.entry_count,
-        )
-
-
-def _error_class(name: str) -> ErrorClass | None:
-    """Return the error class; `internal_error` for one that a newer version has added."""
-    if not name:
-        return None
-    try:
-        return ErrorClass(name)
-    except ValueError:
-        return ErrorClass.INTERNAL_ERROR
 
 
 def run_path(run_id: str) -> str:
@@ -224,37 +149,6 @@ class AttemptModel(ResponseModel):
     tls: TlsModel | None
     dns: DnsModel | None
     health: HealthDocumentModel | None
-
-    @classmethod
-    def from_attempt(cls, attempt: Attempt) -> AttemptModel:
-        phases, details = attempt.phases, attempt.details or _NO_DETAILS
-        return cls(
-            number=attempt.number,
-            started_at=attempt.started_at,
-            status_code=attempt.status,
-            error=attempt.error,
-            message=attempt.message,
-            phases=PhasesModel(
-                dns_ms=phases.dns_ms,
-                connect_ms=phases.connect_ms,
-                tls_ms=phases.tls_ms,
-                first_byte_ms=phases.first_byte_ms,
-                total_ms=phases.total_ms,
-            ),
-            failures=[
-                FailureModel(expectation=f.expectation, expected=f.expected, observed=f.observed, severity=f.severity)
-                for f in attempt.failures
-            ],
-            wait_ms=attempt.wait_ms,
-            body=attempt.body,
-            steps=[StepModel.from_step(step) for step in details.steps],
-            tls=None if details.tls is None else TlsModel.from_tls(details.tls, attempt.started_at),
-            dns=None if details.dns is None else DnsModel.from_dns(details.dns),
-            health=None if details.health is None else HealthDocumentModel.from_health(details.health),
-        )
-
-
-_NO_DETAILS = Details()
 
 
 class WaitModel(ResponseModel):
@@ -324,10 +218,19 @@ class RunModel(ResponseModel):
     tags: dict[str, str] = {}
     url: str
 
-    @classmethod
-    def from_record(cls, record: RunRecord) -> RunModel:
-        ticket, run = record.ticket, record.run
-        return cls(
+
+class RunList(ListModel[RunModel]):
+    """Newest first. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
+
+    runs: list[RunModel]
+    continuation: str | None
+
+
+def view_run(record: RunRecord) -> RunModel:
+    """Return a run that is queued, running or finished."""
+    ticket, run = record.ticket, record.run
+    if run is None:
+        return RunModel(
             id=ticket.id,
             job=ticket.job,
             trigger=ticket.trigger,
@@ -337,36 +240,63 @@ class RunModel(ResponseModel):
             correlation_id=ticket.correlation_id,
             trace_id=format_trace_id(ticket.id),
             url=run_path(ticket.id),
-            **({} if run is None else _run_fields(run)),
         )
+    return RunModel.from_object(
+        run,
+        state=record.state,
+        trace_id=format_trace_id(ticket.id),
+        url=run_path(ticket.id),
+        generation=ticket.generation,
+        correlation_id=ticket.correlation_id,
+        lateness_ms=round(run.lateness_ms, 3),
+        waits=[WaitModel.from_object(wait, duration_ms=wait.milliseconds) for wait in run.waits],
+        duration_ms=round(run.duration_ms, 3),
+        status_code=run.status,
+        attempt_count=len(run.attempts),
+        attempts=list(map(view_attempt, run.attempts)),
+        tags=dict(run.tags),
+    )
 
 
-def _run_fields(run: Run) -> dict[str, Any]:
-    return {
-        "outcome": run.outcome,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "lateness_ms": round(run.lateness_ms, 3),
-        "waits": [
-            WaitModel(reason=wait.reason, duration_ms=wait.milliseconds, detail=wait.detail) for wait in run.waits
-        ],
-        "duration_ms": round(run.duration_ms, 3),
-        "response_time_ms": run.response_time_ms,
-        "status_code": run.status,
-        "error": run.error,
-        "message": run.message,
-        "reason": run.reason,
-        "attempt_count": len(run.attempts),
-        "retried": run.retried,
-        "degraded": run.degraded,
-        "attempts": [AttemptModel.from_attempt(attempt) for attempt in run.attempts],
-        "endpoint": run.endpoint,
-        "tags": dict(run.tags),
-    }
+_NO_DETAILS = Details()
 
 
-class RunList(ResponseModel):
-    """Newest first. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
+def view_attempt(attempt: Attempt) -> AttemptModel:
+    """Return an attempt with its details."""
+    details = attempt.details or _NO_DETAILS
+    return AttemptModel.from_object(
+        attempt,
+        status_code=attempt.status,
+        phases=PhasesModel.from_object(attempt.phases),
+        failures=list(map(FailureModel.from_object, attempt.failures)),
+        steps=list(map(_view_step, details.steps)),
+        tls=None if details.tls is None else _view_tls(details.tls, attempt.started_at),
+        dns=None if details.dns is None else DnsModel.from_object(details.dns),
+        health=None if details.health is None else _view_health(details.health),
+    )
 
-    runs: list[RunModel]
-    continuation: str | None
+
+def _view_step(step: StepDetail) -> StepModel:
+    error = _read_error(step.error)
+    return StepModel.from_object(step, status_code=step.status, duration_ms=step.took_ms, error=error)
+
+
+def _read_error(name: str) -> ErrorClass | None:
+    """Return the error class; `internal_error` for one that a newer version has added."""
+    if not name:
+        return None
+    try:
+        return ErrorClass(name)
+    except ValueError:
+        return ErrorClass.INTERNAL_ERROR
+
+
+def _view_tls(tls: TlsDetail, at: datetime) -> TlsModel:
+    shown = tls.certificate
+    certificate = None if shown is None else CertificateModel.from_object(shown, days_left=shown.days_left(at))
+    return TlsModel(version=tls.version, certificate=certificate)
+
+
+def _view_health(health: HealthDetail) -> HealthDocumentModel:
+    entries = [ReportedEntryModel.from_object(entry, reported_status=entry.word) for entry in health.entries]
+    return HealthDocumentModel.from_object(health, reported_status=health.word, entries=entries)

@@ -24,7 +24,7 @@ from scheduler.api.routing import (
     parse_outcome,
     parse_wait,
 )
-from scheduler.features.runs.models import RunList, RunModel, run_path
+from scheduler.features.runs.models import RunList, RunModel, run_path, view_run
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0
@@ -59,7 +59,7 @@ async def list_runs(
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)
     return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
-        "runs", page.records, RunModel.from_record, page.continuation
+        "runs", page.records, view_run, page.continuation
     )
 
 
@@ -72,7 +72,7 @@ async def get_run(services: ServicesDep, run_id: RunId) -> RunModel:
             HTTPStatus.NOT_FOUND,
             f"There is no run {run_id!r}; the retention may have removed it. GET /api/runs lists the runs.",
         )
-    return RunModel.from_record(record)
+    return view_run(record)
 
 
 @router.operate(
@@ -100,4 +100,4 @@ async def cancel_run(
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Operation-Location"] = run_path(run_id)
         response.headers["Retry-After"] = POLL_RETRY_AFTER
-    return RunModel.from_record(record)
+    return view_run(record)

@@ -27,7 +27,7 @@ from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter, RunId, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.runs.comparison import compare_runs
-from scheduler.features.runs.models import AttemptModel
+from scheduler.features.runs.models import view_attempt
 from scheduler.features.runs.queries import read_run_context
 
 PHASE_NAMES: Final = {"dns": "DNS", "connect": "connect", "tls": "TLS", "first_byte": "first byte", "body": "body"}
@@ -225,7 +225,7 @@ def _other_details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
     """Return the details of each attempt that has some, with its number."""
     found = []
     for attempt in run.attempts if run is not None else ():
-        values = other_values(AttemptModel.from_attempt(attempt).model_dump(mode="json"), _SHOWN)
+        values = other_values(view_attempt(attempt).model_dump(mode="json"), _SHOWN)
         details = values.pop("details", {})
         if values := values | details:
             found.append((attempt.number, values))

@@ -200,7 +200,7 @@ _FIELDS: tuple[Field[TrialResult], ...] = (
 
 
 def _to_document(result: TrialResult) -> dict[str, Any]:
-    from scheduler.features.runs.models import AttemptModel
+    from scheduler.features.runs.models import view_attempt
 
     run = result.run
     attempts = () if run is None else run.attempts
@@ -210,5 +210,5 @@ def _to_document(result: TrialResult) -> dict[str, Any]:
         "duration_ms": None if run is None else round(run.duration_ms, 3),
         "error": None if run is None else run.error,
         "message": _message(result),
-        "attempts": [AttemptModel.from_attempt(attempt).model_dump(mode="json") for attempt in attempts],
+        "attempts": [view_attempt(attempt).model_dump(mode="json") for attempt in attempts],
     }

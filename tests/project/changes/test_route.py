@@ -29,7 +29,7 @@ def test_a_route_with_a_scope(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a route with a scope")
     change.insert(
         "scheduler/features/jobs/routes.py",
-        after="    return RunModel.from_record(record)",
+        after="    return view_run(record)",
         text=ROUTE.removesuffix("\n"),
     )
 
