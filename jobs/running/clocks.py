@@ -27,8 +27,10 @@ class SystemClock:
         await asyncio.sleep(seconds + _ROUNDING)
 
 
-BEAT_INTERVAL = 0.1
+MIN_BEAT_INTERVAL = 0.1
 """Seconds between two beats of the event loop."""
+BEAT_SHARE = 0.05
+"""Of the time for which the newest run lasts: a wait of a minute is measured less often than one of a second."""
 USUAL_DELAY = 0.1
 """Seconds by which a beat may be late: a loop with many runs is that busy. What exceeds it is lost."""
 
@@ -44,14 +46,17 @@ class LostTime:
         self._read = read
         self._lost = 0.0
         self._watchers = 0
+        self._newest_since = 0.0
         self._next_beat: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Measure meanwhile. Runs share one timer."""
         self._watchers += 1
-        if self._next_beat is None:
-            self._schedule(self._read())
+        now, self._newest_since = self._read(), self.running_time()
+        if self._next_beat is None or self._next_beat - now > MIN_BEAT_INTERVAL:
+            self._schedule(now)
         try:
             yield
         finally:
@@ -72,17 +77,23 @@ class LostTime:
     def _beat(self) -> None:
         now = self._read()
         self._lost += self._excess(now)
-        self._next_beat = None
+        self._next_beat = self._timer = None
         if self._watchers:
             self._schedule(now)
 
     def _schedule(self, now: float) -> None:
-        self._next_beat = now + BEAT_INTERVAL
-        asyncio.get_running_loop().call_later(BEAT_INTERVAL, self._beat)
+        if self._timer is not None:
+            self._lost += self._excess(now)
+            self._timer.cancel()
+        interval = max(MIN_BEAT_INTERVAL, BEAT_SHARE * (self.running_time() - self._newest_since))
+        self._next_beat = now + interval
+        self._timer = asyncio.get_running_loop().call_later(interval, self._beat)
 
 
 T = TypeVar("T")
 
+MIN_TIME_AFTER_STOP = 1.0
+"""Seconds that work has left at least after the process did not run."""
 CANCEL_GRACE = 1.0
 """Seconds for cancelled work to release its resources; after that it is abandoned."""
 
@@ -119,24 +130,12 @@ async def run_with_deadline(
         Exception: any error of `work` or `on_timeout`.
     """
     # A separate task: `asyncio.timeout` alone would wait without limit for work that suppresses its cancellation.
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    # As asyncio.wait, at half the cost: every attempt uses it.
-    over: asyncio.Future[None] = loop.create_future()
-    lost = lost_time()
-    timer = loop.call_later(seconds, _set, over)
-    task.add_done_callback(lambda _: _set(over))
+    task = asyncio.get_running_loop().create_task(work)
     try:
-        await over
-        while not task.done() and (extension := lost_time() - lost) > 0:
-            lost, over = lost + extension, loop.create_future()
-            timer = loop.call_later(extension, _set, over)
-            await over
+        await _wait(task, seconds, lost_time)
     except asyncio.CancelledError:
         await _end(task, grace)
         raise
-    finally:
-        timer.cancel()
     if task.done():
         if task.cancelled():
             raise SelfCancelled(f"{_name(task)} was cancelled from within")
@@ -145,6 +144,27 @@ async def run_with_deadline(
         return on_timeout()
     finally:
         await _end(task, grace)
+
+
+async def _wait(task: asyncio.Task[Any], seconds: float, lost_time: Callable[[], float]) -> None:
+    """Wait until the task is done, at most for the seconds in which the process runs."""
+    # As asyncio.wait, at half the cost: every attempt uses it.
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    began, lost = loop.time(), lost_time()
+    timer = loop.call_later(seconds, _set, over)
+    task.add_done_callback(lambda _: _set(over))
+    try:
+        await over
+        while not task.done() and (more := lost_time() - lost) > 0:
+            # At least as long as it takes to read what has arrived while the process did not run.
+            lost += more
+            seconds += more
+            over = loop.create_future()
+            timer = loop.call_later(max(began + seconds - loop.time(), MIN_TIME_AFTER_STOP), _set, over)
+            await over
+    finally:
+        timer.cancel()
 
 
 def _set(over: asyncio.Future[None]) -> None:

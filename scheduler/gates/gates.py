@@ -307,7 +307,7 @@ class DependencyGate:
             waited = f"; it waited {format_duration(dependency.wait)} for that" if dependency.wait else ""
             return Skip(Reason(ReasonCode.DEPENDENCY, reason + waited))
         pause = recheck_backoff(now - ticket.due_at, MAX_DEPENDENCY_BACKOFF)
-        return Wait(min(until, now + pause), Reason(ReasonCode.DEPENDENCY, reason))
+        return Wait(min(until, now + pause), Reason(ReasonCode.DEPENDENCY, reason), f"dependency {dependency.job}")
 
     async def _unmet_reason(self, dependency: Dependency, now: datetime) -> str | None:
         record = await self._runs.find_latest(dependency.job, fresh=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jobs.running.runner import RunnerLoad
@@ -44,7 +44,8 @@ class Worker:
         self._ends = BackgroundEnds(self.publisher, self.skip_recorder, failed_claims, self._pending)
         self._tasks = BackgroundTasks()
         self._is_draining = False
-        self._ready_at = dependencies.clock.now()
+        self._ready_at = datetime.min.replace(tzinfo=UTC)
+        """By default from before any ticket: a command runs only what it requests."""
 
     @property
     def publisher(self) -> RunPublisher:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.checks.port import AttemptContext
-from jobs.running.clocks import BEAT_INTERVAL, USUAL_DELAY, LostTime, run_with_deadline
+from jobs.running.clocks import BEAT_SHARE, MIN_BEAT_INTERVAL, USUAL_DELAY, LostTime, run_with_deadline
 from jobs.runs import ErrorClass, Observation, Outcome
 from jobs.runs.outcomes import ReasonCode
 from jobs.targets import HttpTarget
@@ -56,7 +56,7 @@ async def test_a_stop_of_the_process_does_not_time_out_a_healthy_target() -> Non
 async def test_a_stop_of_the_process_is_no_response_time() -> None:
     run = await stage_of(Standing(before=1, stop=300, after=1)).run()
 
-    assert 2000 <= run.attempts[0].phases.total_ms <= 2000 + (BEAT_INTERVAL + USUAL_DELAY) * 1000 + 1
+    assert 2000 <= run.attempts[0].phases.total_ms <= 2000 + (MIN_BEAT_INTERVAL + USUAL_DELAY) * 1000 + 1
 
 
 @virtual_time
@@ -72,6 +72,24 @@ async def test_a_timeout_after_a_long_stop_is_not_judged() -> None:
 
     assert (run.outcome, run.reason) == (Outcome.SKIPPED, ReasonCode.BLIND)
     assert run.message.startswith("Not judged: the scheduler itself did not run for 4m59s800ms meanwhile.")
+
+
+@virtual_time
+async def test_a_stop_extends_the_deadline_by_no_more_than_its_own_time() -> None:
+    await stage_of(Standing(before=1, stop=300, after=3600)).run(job(retry={"attempts": 1}))
+
+    assert 304 < asyncio.get_running_loop().time() < 306
+
+
+@virtual_time
+async def test_a_long_wait_is_measured_seldom() -> None:
+    loop = asyncio.get_running_loop()
+    beats = []
+    lost = LostTime(lambda: beats.append(loop.time()) or loop.time())  # type: ignore[func-returns-value]
+    with lost.watch():
+        await asyncio.sleep(24 * 3600)
+
+    assert len(beats) < 500
 
 
 @virtual_time
@@ -124,7 +142,7 @@ def test_running_time_never_goes_back_and_excludes_all_but_the_usual_delay(stops
         seen = []
         with lost.watch():
             for stop in stops:
-                await asyncio.sleep(BEAT_INTERVAL)
+                await asyncio.sleep(MIN_BEAT_INTERVAL)
                 seen.append(lost.running_time())
                 skip(stop)
                 seen += [lost.running_time() for _ in range(checks)]
@@ -135,5 +153,5 @@ def test_running_time_never_goes_back_and_excludes_all_but_the_usual_delay(stops
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         seen, ran = runner.run(measure())
     assert seen == sorted(seen)
-    awake = BEAT_INTERVAL * len(stops) + 1
-    assert ran <= awake + len(stops) * (BEAT_INTERVAL + USUAL_DELAY) + 1e-6
+    awake = MIN_BEAT_INTERVAL * len(stops) + 1
+    assert ran <= awake + len(stops) * (max(MIN_BEAT_INTERVAL, BEAT_SHARE * ran) + USUAL_DELAY) + 1e-6
