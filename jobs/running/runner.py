@@ -202,7 +202,7 @@ class RunExecution:
         call = AttemptContext(
             self._ticket.id,
             number,
-            PhaseClock(self._dependencies.lost_time.running_time, self._permission),
+            PhaseClock(self._dependencies.lost_time.running_time, permission=self._permission),
             values=self._values,
             tags=job.tags,
             telemetry=job.telemetry,

@@ -46,7 +46,7 @@ class SlowJudge(InlineJudge):
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(runner, "PhaseClock", lambda **named: PhaseClock(watch, **named))
+    monkeypatch.setattr(runner, "PhaseClock", lambda read, **named: PhaseClock(watch, **named))
     return watch
 
 
