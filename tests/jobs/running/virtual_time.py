@@ -57,6 +57,11 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 _BEGINNINGS: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
 
 
+def restart_clock() -> None:
+    """Let the time of the running loop begin at START again: for a test on a loop that others used before."""
+    _BEGINNINGS.pop(asyncio.get_running_loop(), None)
+
+
 class LoopClock:
     """A `jobs.ports.Clock` on the time of the running loop, which begins at START."""
 
