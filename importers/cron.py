@@ -1,6 +1,10 @@
 """Converts the five fields of crontabs, and cron expressions of other programs, also with `L` and `#`, to schedules
 of a job file. Pure.
 
+A field is a list of terms, such as `1-5,*/10`. `parse_schedule_fields` reads the five fields of a crontab to numbers,
+and writes them as a job file expects them. `convert_cron` also accepts a field of seconds, and days such as `L` (the
+last of the month) and `MON#2` (its second Monday), which become `monthly`.
+
 Vixie cron runs a job on days that match the day of month *or* the day of week if both are restricted; here both must
 match. Such a line becomes two schedules, whose common instants are due once.
 """
@@ -8,6 +12,7 @@ match. Such a line becomes two schedules, whose common instants are due once.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise, product
@@ -33,6 +38,10 @@ _MONTHS = {
     )
 }
 _DAYS = {name: number for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
+_NAMES = ("minute", "hour", "day of month", "month", "day of week")
+"""The fields; functions identify a field by its index."""
+_WEEKDAY = 4
+"""Index of the only field with two numbers for one value: 0 and 7 are Sunday."""
 _LIMITS: tuple[tuple[int, int, dict[str, int]], ...] = (
     (0, 59, {}),
     (0, 23, {}),
@@ -40,9 +49,11 @@ _LIMITS: tuple[tuple[int, int, dict[str, int]], ...] = (
     (1, 12, _MONTHS),
     (0, 7, _DAYS),
 )
-_NAMES = ("minute", "hour", "day of month", "month", "day of week")
+"""First and last number of each field, and the numbers of names."""
 _TERM = re.compile(r"(?P<low>\*|\w+)(?:(?P<sign>[-~])(?P<high>\w+))?(?:/(?P<step>\d+))?|~(?P<upto>\w+)?|(?P<from>\w+)~")
+"""`*`, `5`, `1-5` or `MON`, each also with a step such as `/2`; a random value of a range: `1~5`, `~5`, `1~` or `~`."""
 _PLAIN = re.compile(r"[0-9*/,-]+")
+"""A field without names and random values, which a job file accepts unchanged."""
 
 
 class InvalidSchedule(ValueError):
@@ -68,7 +79,7 @@ class CronSchedule:
 
     @property
     def shortest_gap(self) -> float:
-        """The shortest time between two instants of an hour, in seconds; an hour if there is one."""
+        """The shortest time between two instants within an hour, in seconds; 3600 if an hour has only one instant."""
         gaps = [3600.0]
         for expression in self.expressions:
             minutes = sorted(_parse_field(expression.split()[0], 0)[0])
@@ -92,15 +103,16 @@ class CronSchedule:
 
     def to_value(self, timezone: str | None, jitter: str | None = None) -> Any:
         """Return the value of `schedule`."""
-        values = [self._one(expression, timezone, jitter) for expression in self.expressions]
+        values = [self._to_single_value(expression, timezone, jitter) for expression in self.expressions]
         return values[0] if len(values) == 1 else values
 
-    def _one(self, expression: str, timezone: str | None, jitter: str | None) -> Any:
+    def _to_single_value(self, expression: str, timezone: str | None, jitter: str | None) -> Any:
         if timezone is None and jitter is None:
             return expression
         value: dict[str, Any] = {"cron": expression}
         if timezone is not None:
             value["timezone"] = timezone
+            # As Vixie cron does: a job at a fixed time runs once when the clock is changed, a repeating one follows it.
             value["dst"] = {"gap": "skip", "repeat": "both"} if self.is_repeating else {"gap": "end", "repeat": "first"}
         if jitter is not None:
             value["jitter"] = jitter
@@ -130,6 +142,7 @@ def parse_schedule_fields(text: str) -> CronSchedule:
         values, has_random = _parse_field(field, index)
         is_random |= has_random
         written.append(_write_field(field, values, index, has_random))
+    # Vixie cron considers a field restricted unless it begins with `*`.
     is_or = not fields[2].startswith("*") and not fields[4].startswith("*")
     minute, hour, day, month, weekday = written
     is_repeating = fields[0].startswith("*") or fields[1].startswith("*")
@@ -142,6 +155,7 @@ def parse_schedule_fields(text: str) -> CronSchedule:
 
 
 def _parse_field(text: str, index: int) -> tuple[set[int], bool]:
+    """Return the numbers that a field matches, and whether it has a random value. Raises InvalidSchedule."""
     values: set[int] = set()
     is_random = False
     for term in text.split(","):
@@ -156,15 +170,16 @@ def _parse_field(text: str, index: int) -> tuple[set[int], bool]:
             raise InvalidSchedule(f"{_NAMES[index]}: the range {term[:20]!r} is empty")
         is_random |= is_range_random
         values |= {(low + high) // 2} if is_range_random else set(range(low, high + 1, step))
-    if index == 4 and 7 in values:
+    if index == _WEEKDAY and 7 in values:
         values = values - {7} | {0}
     return values, is_random
 
 
 def _bounds(term: re.Match[str], index: int) -> tuple[int, int, bool]:
+    """Return the first and the last number of a term, and whether cron chooses one of them at random."""
     first, last, _ = _LIMITS[index]
-    last = 6 if index == 4 else last
-    if term["low"] is None:  # cronie's and OpenBSD's random value
+    last = 6 if index == _WEEKDAY else last
+    if term["low"] is None:  # `~`, the random value of cronie and OpenBSD, without a first number or without a last one
         return _number(term["from"], index, first), _number(term["upto"], index, last), True
     if term["low"] == "*":
         if term["sign"]:
@@ -173,10 +188,12 @@ def _bounds(term: re.Match[str], index: int) -> tuple[int, int, bool]:
     low = _number(term["low"], index, first)
     if term["high"]:
         return low, _number(term["high"], index, last), term["sign"] == "~"
+    # A step from a number, such as `5/10`, continues to the end of the field.
     return low, last if term["step"] else low, False
 
 
 def _number(text: str | None, index: int, default: int) -> int:
+    """Return the number of a text, which can be a name such as `mon`. Raises InvalidSchedule."""
     if text is None:
         return default
     first, last, names = _LIMITS[index]
@@ -192,11 +209,11 @@ def _number(text: str | None, index: int, default: int) -> int:
 def _write_field(text: str, values: set[int], index: int, is_random: bool) -> str:
     """Return the written text if it means the same here, else the values as ranges."""
     first, last, _ = _LIMITS[index]
-    last = 6 if index == 4 else last
+    last = 6 if index == _WEEKDAY else last
     if values == set(range(first, last + 1)):
         return "*"
     steps_from_number = re.search(r"(?:^|,)\d+/", text) is not None
-    if _PLAIN.fullmatch(text) and not (index == 4 and "7" in text) and not steps_from_number and not is_random:
+    if _PLAIN.fullmatch(text) and not (index == _WEEKDAY and "7" in text) and not steps_from_number and not is_random:
         return text
     return ",".join(write_ranges(sorted(values)))
 
@@ -206,6 +223,7 @@ _SPECIAL = re.compile(r"[L#]", re.IGNORECASE)
 _WEEK_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _MAX_TIMES = 48
+"""Times of a day that `monthly` lists."""
 _UTC = ("", "UTC", "Etc/UTC", "GMT")
 
 
@@ -230,22 +248,25 @@ def convert_cron(text: str, timezone: str) -> list[Any]:
 
 
 def _convert_special(fields: list[str], seconds: str, zone: str | None) -> list[Any]:
-    """`L` in a field of days becomes `monthly`, whose times are listed one by one."""
+    """Return the schedules of fields in which a day has `L` or `#`. Raises NotCarriedOver.
+
+    Such a day becomes `monthly`, whose times are listed one by one; the other days of the field remain cron.
+    """
     minute, hour, day, month, weekday = fields
     schedules: list[Any] = []
-    special, plain = _split(day, _read_day)
+    special, plain = _split_terms(day, _read_day)
     schedules += _monthly(special, minute, hour, month, seconds, zone)
     if plain and day not in ("*", "?"):
         schedules += convert_cron(f"{minute} {hour} {','.join(plain)} {month} *", zone or "")
-    special, plain = _split(weekday, _read_weekday)
+    special, plain = _split_terms(weekday, _read_weekday)
     schedules += _monthly(special, minute, hour, month, seconds, zone)
     if plain and weekday not in ("*", "?"):
         schedules += convert_cron(f"{minute} {hour} * {month} {','.join(plain)}", zone or "")
     return schedules
 
 
-def _split(field: str, read: Any) -> tuple[list[str], list[str]]:
-    """Return the days of `monthly`, and the other terms of the field."""
+def _split_terms(field: str, read: Callable[[str], str]) -> tuple[list[str], list[str]]:
+    """Return the days of `monthly`, and the other terms of the field. `read`: returns such a day; empty for others."""
     special: list[str] = []
     plain: list[str] = []
     for term in field.split(","):
@@ -255,10 +276,12 @@ def _split(field: str, read: Any) -> tuple[list[str], list[str]]:
 
 
 def _read_day(term: str) -> str:
+    """Return a day of the month as `monthly` names it; empty for a term without `L`."""
     return {"L": "last", "LW": "last-weekday"}.get(term, "")
 
 
 def _read_weekday(term: str) -> str:
+    """Return `second-monday` for `MON#2`, `last-friday` for `5L`; empty for another term."""
     match = re.fullmatch(r"([0-7]|[A-Z]{3})(?:#([1-5])|L)", term)
     if match is None:
         return ""
@@ -271,6 +294,7 @@ def _read_weekday(term: str) -> str:
 def _monthly(
     days: list[str], minute: str, hour: str, month: str, seconds: str, zone: str | None
 ) -> list[dict[str, Any]]:
+    """Return the schedule `monthly` of these days, in a list; an empty one without days. Raises NotCarriedOver."""
     if not days:
         return []
     try:
@@ -278,17 +302,17 @@ def _monthly(
     except InvalidSchedule as error:
         raise NotCarriedOver(f"its schedule cannot be read: {error}", _NEAREST) from None
     minutes, hours, _, months, _ = parsed.expressions[0].split()
-    times = [f"{h:02d}:{m:02d}" for h, m in product(_list(hours, 23), _list(minutes, 59))]
+    times = [f"{h:02d}:{m:02d}" for h, m in product(_list_numbers(hours, 23), _list_numbers(minutes, 59))]
     if len(times) > _MAX_TIMES or seconds != "0":
         raise NotCarriedOver("its schedule is due too often for days such as the last of a month", _NEAREST)
     monthly: dict[str, Any] = {"day": days[0] if len(days) == 1 else days, "at": times[0] if len(times) == 1 else times}
     if months != "*":
-        monthly["months"] = [number for number in _list(months, 12) if number]
+        monthly["months"] = [number for number in _list_numbers(months, 12) if number]
     return [{"monthly": monthly, **({"timezone": zone} if zone else {})}]
 
 
-def _list(field: str, last: int) -> list[int]:
-    """Return the numbers of a field of digits, `*`, ranges and steps."""
+def _list_numbers(field: str, last: int) -> list[int]:
+    """Return the numbers of a field of digits, `*`, ranges and steps. `last`: the last number of the field."""
     numbers: set[int] = set()
     for term in field.split(","):
         span, _, step = term.partition("/")

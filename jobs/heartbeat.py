@@ -128,18 +128,23 @@ def ping_schedule_of(target: HeartbeatTarget) -> PingSchedule:
     return PingSchedule(target.period, target.schedule, target.grace, target.max_duration, target.first_within)
 
 
-def apply_ping(beat: HeartbeatRecord, ping: Ping, rhythm: PingSchedule | None = None) -> HeartbeatRecord:
-    """Return the record after this ping. A success or failure ends the started run if the run ids match or it has none.
+def apply_ping(record: HeartbeatRecord, ping: Ping, schedule: PingSchedule | None = None) -> HeartbeatRecord:
+    """Return the record after this ping.
 
-    A start replaces a run whose end is overdue. The heartbeat is then down, by its `rhythm`, until a run succeeds.
+    A failure ends the started run; a success ends it if it has the same run id, or none. A start replaces a run whose
+    end is overdue: the heartbeat is then down, by its `schedule`, until a run succeeds.
     """
-    counted = replace(beat, number=max(beat.number + 1, ping.number), source=ping.source, agent=ping.agent)
-    at = max(ping.at, beat.last_ping) if beat.last_ping is not None else ping.at
+    counted = replace(record, number=max(record.number + 1, ping.number), source=ping.source, agent=ping.agent)
+    at = max(ping.at, record.last_ping) if record.last_ping is not None else ping.at
     if ping.signal is PingSignal.LOG:
         return counted
     if ping.signal is PingSignal.START:
         started = replace(counted, last_start=at, run=ping.run)
-        if rhythm is None or beat.state is HeartbeatState.DOWN or state_at(beat, rhythm, at) is not HeartbeatState.DOWN:
+        if (
+            schedule is None
+            or record.state is HeartbeatState.DOWN
+            or state_at(record, schedule, at) is not HeartbeatState.DOWN
+        ):
             return started
         return replace(started, state=HeartbeatState.DOWN, overran=True)
     failed = ping.signal is PingSignal.FAIL
@@ -147,91 +152,92 @@ def apply_ping(beat: HeartbeatRecord, ping: Ping, rhythm: PingSchedule | None = 
         counted,
         state=HeartbeatState.DOWN if failed else HeartbeatState.UP,
         last_ping=at,
-        last_fail=at if failed else beat.last_fail,
-        last_success=beat.last_success if failed else at,
+        last_fail=at if failed else record.last_fail,
+        last_success=record.last_success if failed else at,
         exit_code=ping.exit_code,
         body=ping.body,
         duration_s=None,
         overran=False,
     )
-    if beat.last_start is None:
+    if record.last_start is None:
         return ended
-    if beat.run == ping.run:
-        return replace(ended, last_start=None, run="", duration_s=max(0.0, (at - beat.last_start).total_seconds()))
+    if record.run == ping.run:
+        return replace(ended, last_start=None, run="", duration_s=max(0.0, (at - record.last_start).total_seconds()))
+    # The end of another run, or of one that is not known: without a duration. A success of another run ends only that.
     return replace(ended, last_start=None, run="") if failed or not ping.run else ended
 
 
-def due_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
+def due_at(record: HeartbeatRecord, schedule: PingSchedule) -> datetime | None:
     """Return when the next ping is due; None before the first one, after a failure and during a pause."""
-    if beat.state is not HeartbeatState.UP or beat.last_ping is None:
+    if record.state is not HeartbeatState.UP or record.last_ping is None:
         return None
-    return _unless_paused(beat, rhythm.next_ping_due(beat.last_ping), rhythm.next_ping_due)
+    return _unless_paused(record, schedule.next_ping_due(record.last_ping), schedule.next_ping_due)
 
 
-def run_end_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
+def run_end_deadline(record: HeartbeatRecord, schedule: PingSchedule) -> datetime | None:
     """Return when the started run must have ended; None without one."""
-    if beat.last_start is None:
+    if record.last_start is None:
         return None
     return _unless_paused(
-        beat, _later(beat.last_start, rhythm.longest_run), lambda resumed: _later(resumed, rhythm.longest_run)
+        record, _later(record.last_start, schedule.longest_run), lambda resumed: _later(resumed, schedule.longest_run)
     )
 
 
-def first_ping_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
+def first_ping_deadline(record: HeartbeatRecord, schedule: PingSchedule) -> datetime | None:
     """Return when the first ping must have arrived; None if it has, or if it has no limit."""
-    wait = rhythm.first_within
-    if beat.state is not HeartbeatState.NEW or beat.last_start is not None:
+    wait = schedule.first_within
+    if record.state is not HeartbeatState.NEW or record.last_start is not None:
         return None
-    if wait is None or beat.known_since is None:
+    if wait is None or record.known_since is None:
         return None
-    return _unless_paused(beat, _later(beat.known_since, wait), lambda resumed: _later(resumed, wait))
+    return _unless_paused(record, _later(record.known_since, wait), lambda resumed: _later(resumed, wait))
 
 
-def down_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
+def down_at(record: HeartbeatRecord, schedule: PingSchedule) -> datetime | None:
     """Return when it goes down without another ping; None if it is down already, or no ping is expected."""
-    if beat.state is HeartbeatState.DOWN:
+    if record.state is HeartbeatState.DOWN:
         return None
-    due = due_at(beat, rhythm)
+    due = due_at(record, schedule)
     limits = (
-        run_end_deadline(beat, rhythm),
-        first_ping_deadline(beat, rhythm),
-        None if due is None else _later(due, rhythm.grace),
+        run_end_deadline(record, schedule),
+        first_ping_deadline(record, schedule),
+        None if due is None else _later(due, schedule.grace),
     )
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def state_at(
-    beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime, *, include_started: bool = False
+    record: HeartbeatRecord, schedule: PingSchedule, now: datetime, *, include_started: bool = False
 ) -> HeartbeatState:
     """Return the state at this instant.
 
     `include_started`: report a run in flight as `started`, for display. Otherwise a start changes the state only once
     its end has arrived or is overdue: a heartbeat that is down stays down during the next run.
     """
-    ends = run_end_deadline(beat, rhythm)
+    ends = run_end_deadline(record, schedule)
     if ends is not None:
         if now >= ends:
             return HeartbeatState.DOWN
         if include_started:
             return HeartbeatState.STARTED
-    first = first_ping_deadline(beat, rhythm)
+    first = first_ping_deadline(record, schedule)
     if first is not None and now >= first:
         return HeartbeatState.DOWN
-    if beat.state is not HeartbeatState.UP:
-        return beat.state
-    due = due_at(beat, rhythm)
+    if record.state is not HeartbeatState.UP:
+        return record.state
+    due = due_at(record, schedule)
     if due is None or now < due:
         return HeartbeatState.UP
-    return HeartbeatState.DOWN if now >= _later(due, rhythm.grace) else HeartbeatState.GRACE
+    return HeartbeatState.DOWN if now >= _later(due, schedule.grace) else HeartbeatState.GRACE
 
 
 def _unless_paused(
-    beat: HeartbeatRecord, limit: datetime | None, again: Callable[[datetime], datetime | None]
+    record: HeartbeatRecord, limit: datetime | None, again: Callable[[datetime], datetime | None]
 ) -> datetime | None:
     """Return the limit; if it lies within the last pause, the one that `again` computes from the pause's end."""
-    if limit is None or beat.paused is None:
+    if limit is None or record.paused is None:
         return limit
-    began, ended = beat.paused
+    began, ended = record.paused
     return again(ended) if began <= limit < ended else limit
 
 

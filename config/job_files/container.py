@@ -38,7 +38,9 @@ class JobContainer:
         self._cached: dict[str, tuple[str, bytes]] = {}
 
     async def list_etags(self) -> Mapping[str, str]:
-        """Return the ETags of the job files by name, in order, those in sub-folders included, which are not read.
+        """Return the ETags of the job files by blob name, in order of names.
+
+        Files in sub-folders are included, although `fetch_files` does not read them: the user is warned of each.
 
         Raises ConfigurationError: it cannot be listed.
         """
@@ -58,17 +60,17 @@ class JobContainer:
 
     async def fetch_files(self, etags: Mapping[str, str]) -> list[JobFile]:
         """Return the contents. Only blobs with a new ETag are downloaded."""
-        places = asyncio.Semaphore(_MAX_CONCURRENT_DOWNLOADS)
+        downloads = asyncio.Semaphore(_MAX_CONCURRENT_DOWNLOADS)
 
-        async def file(name: str, etag: str) -> JobFile:
-            rest = name.removeprefix(self._prefix)
-            shown = f"{self.url}/{rest}"
-            if "/" in rest:
+        async def fetch_file(name: str, etag: str) -> JobFile:
+            path = name.removeprefix(self._prefix)
+            shown = f"{self.url}/{path}"
+            if "/" in path:
                 return JobFile(name, shown, None)
-            async with places:
+            async with downloads:
                 return JobFile(name, shown, await self._fetch_content(name, etag, shown))
 
-        files = await asyncio.gather(*(file(name, etag) for name, etag in etags.items()))
+        files = await asyncio.gather(*(fetch_file(name, etag) for name, etag in etags.items()))
         self._cached = {name: cached for name, cached in self._cached.items() if name in etags}
         return files
 
@@ -116,7 +118,7 @@ def fetch_job_files(settings: Settings) -> list[JobFile]:
 
 
 async def open_container(settings: Settings, identity: AppIdentity) -> JobContainer:
-    """The container of the settings, with the connection string of `storage` if that is its account's."""
+    """Open the container of the settings, with the connection string of `storage` if that is its account's."""
     return JobContainer(settings, None if _has_account_key(settings) else await identity.open_credential())
 
 

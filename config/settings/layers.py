@@ -34,11 +34,11 @@ class SettingsLayer(Protocol):
 
     @property
     def base(self) -> Path:
-        """The folder that relative paths in it start from."""
+        """The folder that relative paths in this layer start from."""
         ...
 
     def problem(self, finding: Finding) -> Problem:
-        """The finding with the place in this layer."""
+        """Return the problem of a finding, with its place in this layer."""
         ...
 
 
@@ -93,7 +93,7 @@ def merge_layers(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
-    """The values without the one at this path."""
+    """Return the values without the one at this path."""
     first, *rest = path
     inner = values.get(first)
     if rest and isinstance(inner, Mapping):
@@ -102,12 +102,12 @@ def _prune(values: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
 
 
 def list_environments(folder: Path) -> tuple[str, ...]:
-    """The names that SCHEDULER_ENVIRONMENT may have."""
+    """Return the names that SCHEDULER_ENVIRONMENT may have."""
     return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
 
 
 def read_file_layer(file: Path, root: Path) -> FileLayer:
-    """Read one of the YAML files. Raises Unreadable."""
+    """Read one of the YAML files. Raises UnreadableFile."""
     shown = str(file.relative_to(root) if file.is_relative_to(root) else file)
     document = parse_document(read_file(file, shown), shown)
     if document.value is not None and not isinstance(document.value, dict):
@@ -118,7 +118,7 @@ def read_file_layer(file: Path, root: Path) -> FileLayer:
 def read_variable_layer(
     environ: Mapping[str, str], environment: str, base: Path
 ) -> tuple[VariableLayer, list[Problem]]:
-    """The settings among the environment variables; another SCHEDULER_ variable is a problem."""
+    """Return the settings among the environment variables; another SCHEDULER_ variable is a problem."""
     values: dict[str, Any] = {}
     names: dict[KeyPath, str] = {}
     expanded = expand_value_files(without_service_principal(environ))
@@ -150,7 +150,7 @@ def find_layer(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> SettingsLaye
 
 
 def find_origin(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> str:
-    """Where a setting's value comes from: a variable, or file and line."""
+    """Return where a setting's value comes from: a variable, or file and line."""
     layer = find_layer(path, layers)
     if layer is None:
         return f"default of {dotted_path(*path)}"
@@ -174,7 +174,7 @@ _REFERENCE_PREFIX = "@microsoft.keyvault("
 
 
 def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
-    """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
+    """Return the values without Key Vault references that the platform left as text, and a sentence about each."""
     sentences: list[str] = []
 
     def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:

@@ -255,6 +255,7 @@ def find_uncovered_since(table: RoutingTable, incident: AlertSubject, now: datet
 
 
 def _time_mismatch(route: Route, now: datetime, changes: list[datetime]) -> str:
+    """Return why the route does not match now; empty if it does. Add the instant at which that changes to `changes`."""
     periods = route.time.only_periods
     if periods is None:
         return ""
@@ -269,6 +270,7 @@ def _time_mismatch(route: Route, now: datetime, changes: list[datetime]) -> str:
 def _channels_of_route(
     route: Route, label: str, rotas: Mapping[str, Rota], now: datetime, changes: list[datetime]
 ) -> tuple[list[RoutedChannel], str]:
+    """Return the channels of a route that matches, and its reason. Add instants of later changes to `changes`."""
     reasons = ["matched"]
     names = list(route.notify)
     if route.on_call is not None:

@@ -263,6 +263,7 @@ async def retry_until_decided(
 
     `again()` makes an attempt; None means that the run's time ended before the attempt could start.
     """
+    # Tenacity makes each attempt itself: its first call returns the one that was made before.
     pending: AttemptResult | None = first
 
     async def attempt() -> AttemptResult | None:

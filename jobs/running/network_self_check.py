@@ -1,15 +1,18 @@
-"""Whether the scheduler itself reaches anything and has the right time, so that its failures do not describe targets.
+"""Finds whether the scheduler itself is the cause of failures: it reaches nothing, or its clock is wrong.
 
-With configured references, their results are judged, and cached so that a storm of failures checks them once:
+Such a scheduler is blind: the failures of its runs do not describe their targets. There are two implementations of
+SelfChecks. With configured references, ReferenceChecks judges their results, cached so that a storm of failures checks
+them once:
 
     references              errors that they explain
     all fail to resolve     dns_failure, dns_timeout
     all fail to connect     connections that are refused, reset or time out, and those above
     the clock is wrong      tls_certificate
 
-One reference that answers proves the way to it: the failures of targets are theirs then.
+If one reference answers, the network works, and failures describe their targets.
 
-Without references, other hosts are checked when a run could not reach its target, and the attempts of all jobs judged:
+Without references, PeerChecks records the attempts of all jobs, and connects to other hosts when a run could not reach
+its target. Consensus judges both, by host:
 
     the error of a host                                             counts as
     none, a status, an expectation, a late or broken answer         an answer: the way to it works
@@ -86,10 +89,11 @@ def is_clock_confirmed(results: Sequence[ReferenceResult]) -> bool:
 
 
 def _describe_clock(results: Sequence[ReferenceResult]) -> str | None:
-    """Return the cause if the clocks of most references that show one agree that this clock is wrong."""
+    """Return the cause if most references that show a clock agree that this clock is wrong."""
     clock_errors = sorted(each.clock_error for each in results if each.clock_error is not None)
     if not clock_errors:
         return None
+    # The median: a single reference with a wrong clock does not matter.
     middle = clock_errors[len(clock_errors) // 2]
     if abs(middle) <= MAX_CLOCK_ERROR:
         return None
@@ -191,8 +195,8 @@ MIN_HOSTS = 3
 MAX_AGE = 60.0
 """Seconds for which a failure is evidence."""
 
-_DNS = frozenset({ErrorClass.DNS_FAILURE, ErrorClass.DNS_TIMEOUT})
-EVIDENCE = _DNS | {ErrorClass.CONNECT_TIMEOUT, ErrorClass.CONNECTION_FAILED}
+EVIDENCE = _DNS_ERRORS | {ErrorClass.CONNECT_TIMEOUT, ErrorClass.CONNECTION_FAILED}
+"""Errors that a fault in the network of the scheduler itself causes for every target."""
 EXPLAINED = EVIDENCE | {ErrorClass.TLS_TIMEOUT, ErrorClass.RUN_TIMEOUT}
 """Errors of runs that do not describe their target while the scheduler is blind."""
 _ANSWERS = frozenset(
@@ -211,7 +215,7 @@ _ANSWERS = frozenset(
 
 
 class Consensus:
-    """Instants are those of a monotonic clock."""
+    """The latest results by host, and what they have in common. Instants are those of a monotonic clock."""
 
     def __init__(self) -> None:
         self._failures: dict[str, tuple[float, ErrorClass]] = {}
@@ -219,6 +223,7 @@ class Consensus:
         self._down: set[str] = set()
         """Hosts that failed while others answered."""
         self._answered: dict[str, float] = {}
+        """The latest answer of each host."""
 
     def record(self, endpoint: str, error: ErrorClass | None, at: float) -> None:
         """Take notice of an attempt to reach an endpoint, which is a URL."""
@@ -230,6 +235,7 @@ class Consensus:
         if error in _ANSWERS:
             self._answered[host] = at
             self._down.discard(host)
+            # This answer proves that the network works: the hosts that failed are down themselves.
             if self._failures:
                 self._down |= self._failures.keys() - {host}
                 self._failures.clear()
@@ -241,7 +247,7 @@ class Consensus:
         recent = {host: each for host, (failed_at, each) in self._failures.items() if at - failed_at <= MAX_AGE}
         if error not in EXPLAINED or len(recent) < MIN_HOSTS:
             return None
-        what = "resolve names" if all(each in _DNS for each in recent.values()) else "connect to anything"
+        what = "resolve names" if all(each in _DNS_ERRORS for each in recent.values()) else "connect to anything"
         named = "; ".join(f"{host}: {each}" for host, each in sorted(recent.items())[:MIN_HOSTS])
         others = f"; and {len(recent) - MIN_HOSTS} other hosts" if len(recent) > MIN_HOSTS else ""
         return f"the scheduler cannot {what}: {named}{others}"
@@ -282,7 +288,10 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class PeerChecks:
-    """`references`: what the program itself depends on, such as its storage. `list_targets`: those of the jobs."""
+    """Implements SelfChecks by the results of all jobs, and by connections to some of their hosts.
+
+    `references`: what the program itself depends on, such as its storage. `list_targets`: the targets of the jobs.
+    """
 
     def __init__(
         self,
@@ -310,7 +319,7 @@ class PeerChecks:
             return None
         cause = self._consensus.find_cause(error, self._clock.monotonic()) if endpoint else None
         if cause is None:
-            # Their answers end the evidence; their failures complete it.
+            # An answer of another host ends the evidence; its failure adds to it.
             await self._probe(since)
             cause = self._consensus.find_cause(error, self._clock.monotonic())
         return cause

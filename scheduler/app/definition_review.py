@@ -1,4 +1,8 @@
-"""Reviews definitions that are not saved, by the settings, secrets and guard of this program."""
+"""Reviews definitions that are not saved yet, such as those that a caller of the API validates.
+
+A definition can be valid and yet not work here: the guard denies its target, a credential is bound to other hosts, or a
+secret does not exist. `read` validates only; `review` and `review_stored` find these, too.
+"""
 
 from __future__ import annotations
 
@@ -57,15 +61,15 @@ class ProgramDefinitionReviewer:
 
     async def review_stored(self, jobs: Sequence[LocatedStoredJob]) -> SetReview:
         """Return what these jobs need from outside and cannot have."""
-        together, denied, warnings = await asyncio.to_thread(self._review_set, jobs)
-        unavailable = await self._find_unavailable_secrets(use for use in together.uses if use.job.enabled)
+        job_set, denied, warnings = await asyncio.to_thread(self._review_set, jobs)
+        unavailable = await self._find_unavailable_secrets(use for use in job_set.uses if use.job.enabled)
         return SetReview(denied, unavailable, warnings)
 
     def _review_set(self, jobs: Sequence[LocatedStoredJob]) -> tuple[JobSet, Mapping[str, str], Sequence[Problem]]:
         """Return the set, the reasons of denied targets by job, and the warnings."""
-        together = name_jobs(join_uses(JobSet(), jobs), jobs)
-        credentials = tuple(warnings_of_denied_credentials(together, self._bindings))
-        return together, find_denied_targets(together, self._guard), (*together.warnings, *credentials)
+        job_set = name_jobs(join_uses(JobSet(), jobs), jobs)
+        credentials = tuple(warnings_of_denied_credentials(job_set, self._bindings))
+        return job_set, find_denied_targets(job_set, self._guard), (*job_set.warnings, *credentials)
 
     def _read(self, content: bytes, is_json: bool, snapshot: JobSnapshot) -> tuple[JobSet, tuple[Problem, ...]]:
         def find_related(jobs: Sequence[JobDefinition]) -> list[tuple[JobDefinition, str]]:
@@ -80,12 +84,13 @@ class ProgramDefinitionReviewer:
         )
 
     async def _find_unavailable_secrets(self, external_uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
+        """Return a problem for each secret that cannot be read, at its first use."""
         first: dict[str, LocatedExternalUse] = {}
         for use in external_uses:
             if use.use.kind == "secret":
                 first.setdefault(use.use.name, use)
-        places = asyncio.Semaphore(_MAX_LOOKUPS)
-        tasks = {name: asyncio.create_task(self._explain_secret(name, places)) for name in first}
+        lookups = asyncio.Semaphore(_MAX_LOOKUPS)
+        tasks = {name: asyncio.create_task(self._explain_secret(name, lookups)) for name in first}
         if not tasks:
             return ()
         _, late = await asyncio.wait(tasks.values(), timeout=SECRETS_TIMEOUT)
@@ -98,8 +103,9 @@ class ProgramDefinitionReviewer:
         }
         return tuple(first[name].problem(f"secret {name}: {reason}") for name, reason in reasons.items() if reason)
 
-    async def _explain_secret(self, name: str, places: asyncio.Semaphore) -> str:
-        async with places:
+    async def _explain_secret(self, name: str, lookups: asyncio.Semaphore) -> str:
+        """Return why the secret is unavailable; empty if it is available."""
+        async with lookups:
             try:
                 await self._secrets.get_secret(name)
             except SecretUnavailable as error:

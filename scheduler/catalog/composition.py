@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jobs.targets import Target
 
 PrivateGroups = Mapping[str, str]
-"""The source of the group, by job."""
+"""The source that the group of a job is private to, by the name of the job."""
 
 
 def find_private_groups(jobs: Iterable[tuple[JobDefinition, str]], declared: Collection[str]) -> PrivateGroups:
@@ -61,7 +61,7 @@ def source_of_stored_job(owner: str) -> str:
 _MAX_NAMED = 5
 """Maximum number of jobs that a message names."""
 _RELEASE_DELAY = 10.0
-"""Seconds from the end of a set until its jobs are freed: runs and requests may still have it."""
+"""Seconds from the replacement of a set until its jobs are freed: runs and requests may still use them."""
 _NONE: Mapping[str, StoredJob] = {}
 
 
@@ -114,7 +114,7 @@ class SetChange:
 
 
 class JobComposer:
-    """Owns what the catalog's set is made of."""
+    """Owns the sources of the jobs in force, and replaces the set of the catalog when a source changes."""
 
     def __init__(self, catalog: Catalog, files: JobSet, clock: Clock, definer: StoredJobDefiner) -> None:
         """`catalog`: contains the jobs of `files`."""
@@ -177,7 +177,7 @@ class JobComposer:
             sources = self._read_sources(files, index, tree, previous)
             snapshot = build_snapshot(files, now, before, sources)
             change = _compare(before, snapshot)
-            snapshot.changed_schedules(before)  # for the ticks, which do it on the event loop
+            snapshot.changed_schedules(before)  # cached for the next tick, which needs it on the event loop
             new = [snapshot.get_job(name).job for name in (*change.added, *change.changed)]
             if new:
                 self.prepare([job.check for job in new])
@@ -217,6 +217,7 @@ class JobComposer:
         return JobSources(files, index, tree, stored)
 
     def _define(self, entry: StoredEntry, previous: StoredJob | None) -> LocatedStoredJob | tuple[Problem, ...]:
+        """Return the job of an entry, or its problems. An unchanged definition is not validated again."""
         if previous is not None and (previous.entry.number, previous.entry.text) == (entry.number, entry.text):
             if previous.located is not None:
                 return previous.located
@@ -226,6 +227,7 @@ class JobComposer:
 
 
 def _reuse(previous: StoredJob | None, new: StoredJob) -> StoredJob:
+    """Return the previous object if it is equal, so that what was computed from it stays cached."""
     return previous if previous is not None and previous == new else new
 
 

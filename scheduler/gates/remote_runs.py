@@ -1,7 +1,8 @@
-"""The runs of a job in other processes, as far as they matter for a run here.
+"""The runs of a job in other processes, which the gate of overlap (scheduler.gates.overlap) considers for a run here.
 
-Nearly always no other run of the job is open. So the keys of the open runs of a shard are read at once, without bodies,
-and are valid for a moment. Bodies are read only for a job whose keys contain another run.
+They are read from the store, where each open run has a row in the shard of its job. Nearly always no other run of the
+job is open. So the keys of all open runs of a shard are read with one request, without bodies, and are valid for a
+moment. Bodies are read only for a job whose keys contain another run.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _KeysSnapshot:
 
 
 class OpenRunsCache:
-    """All methods raise StoreUnavailable."""
+    """Reads open runs. Concurrent calls for one shard share requests. All methods raise StoreUnavailable."""
 
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
@@ -59,19 +60,19 @@ class OpenRunsCache:
 
         A shard has one request in-flight; all calls meanwhile share the next request.
         """
-        name = shard_of_job(job)
+        shard = shard_of_job(job)
         answered: asyncio.Future[Sequence[OpenRun]] = asyncio.get_running_loop().create_future()
-        self._waiting[name].append((job, answered))
-        if name not in self._readers:
-            self._readers[name] = asyncio.ensure_future(self._read_waiting(name))
+        self._waiting[shard].append((job, answered))
+        if shard not in self._readers:
+            self._readers[shard] = asyncio.ensure_future(self._read_waiting(shard))
         return await answered
 
-    async def _read_waiting(self, name: str) -> None:
+    async def _read_waiting(self, shard: str) -> None:
         try:
-            while waiting := self._waiting.pop(name, None):
+            while waiting := self._waiting.pop(shard, None):
                 await self._answer(waiting)
         finally:
-            del self._readers[name]
+            del self._readers[shard]
 
     async def _answer(self, waiting: Sequence[_RunsRequest]) -> None:
         by_job: defaultdict[str, list[OpenRun]] = defaultdict(list)
@@ -100,28 +101,29 @@ class OpenRunsCache:
 
         They include finished runs that are not acknowledged.
         """
-        name = shard_of_job(job)
-        look = self._snapshots.get(name)
-        if look is None or self._clock.monotonic() >= look.valid_until:
-            look = await asyncio.shield(self._refreshing.get(name) or self._start_refresh(name))
-        return look.by_job.get(job, ())
+        shard = shard_of_job(job)
+        snapshot = self._snapshots.get(shard)
+        if snapshot is None or self._clock.monotonic() >= snapshot.valid_until:
+            # Shielded, because other callers share the refresh if this one is cancelled.
+            snapshot = await asyncio.shield(self._refreshing.get(shard) or self._start_refresh(shard))
+        return snapshot.by_job.get(job, ())
 
-    def _start_refresh(self, name: str) -> asyncio.Task[_KeysSnapshot]:
-        task = asyncio.ensure_future(self._refresh(name))
-        self._refreshing[name] = task
+    def _start_refresh(self, shard: str) -> asyncio.Task[_KeysSnapshot]:
+        task = asyncio.ensure_future(self._refresh(shard))
+        self._refreshing[shard] = task
         task.add_done_callback(_retrieve_error)
         return task
 
-    async def _refresh(self, name: str) -> _KeysSnapshot:
-        good_until = self._clock.monotonic() + KEYS_VALID_S
+    async def _refresh(self, shard: str) -> _KeysSnapshot:
+        valid_until = self._clock.monotonic() + KEYS_VALID_S
         try:
             by_job: defaultdict[str, list[RunKey]] = defaultdict(list)
-            for key in await self._runs.list_open_keys(name):
+            for key in await self._runs.list_open_keys(shard):
                 by_job[key.job].append(key)
         finally:
-            del self._refreshing[name]
-        look = self._snapshots[name] = _KeysSnapshot(by_job, good_until)
-        return look
+            del self._refreshing[shard]
+        snapshot = self._snapshots[shard] = _KeysSnapshot(by_job, valid_until)
+        return snapshot
 
 
 def _retrieve_error(task: asyncio.Task[_KeysSnapshot]) -> None:
@@ -138,8 +140,11 @@ FINISHED_REMEMBERED_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteRunsFound:
-    """Run ids, oldest first. `running`: claimed and due before; `queued`: due before, not claimed; `newer`: claimed and
-    due later. `recorded_by`: until then the running ones may be finished already."""
+    """Ids of the other runs, oldest first, by their due instant compared with that of the ticket.
+
+    `running`: claimed and due before it; `queued`: due before it and not claimed; `newer`: claimed and due after it.
+    `recorded_by`: until then the running ones may be finished already, but not recorded.
+    """
 
     running: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
@@ -151,7 +156,11 @@ class RemoteRunsFound:
 
 
 class RemoteRuns:
-    """All methods raise StoreUnavailable, except `release`."""
+    """Finds and cancels the runs in other processes, and holds the slot by which those that wait do not overlap.
+
+    A slot is a lease in the store; the only slot of a job is held while one of its runs is admitted. All methods raise
+    StoreUnavailable, except `release`.
+    """
 
     def __init__(self, runs: Runs, slots: SlotLeases, cancellations: Cancellations, clock: Clock) -> None:
         self._runs = runs
@@ -160,9 +169,11 @@ class RemoteRuns:
         self._cancellations = cancellations
         self._clock = clock
         self._finished_at: dict[str, float] = {}
+        """When each run finished here, in monotonic seconds: its row in the store may still be open."""
         self._requested: dict[str, set[str]] = {}
         """The runs whose cancellation each run has requested."""
         self._enqueued: set[str] = set()
+        """The waiting runs that are stored as queued."""
 
     async def find_runs(self, ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]) -> RemoteRunsFound:
         """Return the open runs of the job in other processes. `local_ids`: the runs of this process.

@@ -1,4 +1,8 @@
-"""The watchdog: makes reports, and publishes them to health and telemetry. Built by scheduler.app."""
+"""The watchdog: makes reports, and publishes them to health and telemetry. Built by scheduler.app.
+
+A report shows whether the scheduler does its work: when it last planned, which jobs are overdue, what waits in the
+queue, and how fast the store answers. A part that cannot be read is unknown, and does not prevent the report.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +69,11 @@ async def _publish_nothing() -> None:
 
 
 class Watchdog:
-    """`is_shared`: one instance makes reports and all read them, so the newest is in the store. `places`: returns which
-    jobs hold the places of this process."""
+    """Makes a report at each interval or tick, and when health needs one.
+
+    `is_shared`: one instance makes reports and all read them, so the newest is in the store. `places`: returns which
+    jobs hold the places of this process.
+    """
 
     def __init__(
         self,
@@ -97,6 +104,7 @@ class Watchdog:
         self._report_lock = asyncio.Lock()
         self._gauges_published_at = float("-inf")
         self._unwell: set[str] = set()
+        """The parts of health that were last published as degraded."""
 
     def set_tick_source(self, last_tick: LastTick) -> None:
         """Set the function that returns the last tick, once the host has its ticker. It may raise StoreError."""
@@ -152,6 +160,7 @@ class Watchdog:
         unknown: dict[str, str] = {}
 
         async def known(name: str, read: Callable[[], Awaitable[T]]) -> T | None:
+            """Return the answer, or None with the reason in `unknown`."""
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
                     return await read()
@@ -161,6 +170,7 @@ class Watchdog:
                 unknown[name] = f"no answer within {PROBE_TIMEOUT:g} s"
             return None
 
+        # Alone: the other parts would slow down the answer that is measured.
         store_ms = await known("store", self._time_of_store)
         last_tick, jobs, queue, runs, letters = await asyncio.gather(
             known("ticks", self._last_tick),

@@ -1,6 +1,7 @@
 """Outages of the store: requests are tried again, and results wait until it is back.
 
-The backlog of results is bounded in bytes and written in groups, oldest result first. A waiting result holds no place
+`retry_store` repeats a request for as long as its caller can wait. A result that cannot be written by then joins the
+backlog. The backlog is bounded in bytes and written in groups, oldest result first. A waiting result holds no place
 and no slot: its run has finished.
 """
 

@@ -102,6 +102,7 @@ class WaitTimeline:
             return ()
         # The due instant by the monotonic clock. If the wall clock was set meanwhile, the difference does not count.
         due = self._marks[-1].until - late
+        # Two parts: up to the arrival in this process (or the due instant, if later), and the marks after it.
         early = max((ticket.due_at - self._arrival.at).total_seconds(), 0.0)
         begin = max(due, self._arrival.monotonic + early)
         seconds: dict[tuple[WaitReason, str], float] = {}

@@ -1,4 +1,10 @@
-"""Maps the types `http`, `keyword` and `json-query`, whose request and credentials they share."""
+"""Maps the types `http`, `keyword` and `json-query`, whose request and credentials they share.
+
+`map_http`, in the second half, shows what is mapped. `monitor.row` is the row of a monitor in the database of Uptime
+Kuma: `text`, `whole` and `is_set` read a column, and `nodes` returns the columns that have a value. A method of the job
+draft records what became of these: `put` sets a key of the job, `expect` adds an expectation, `use` records a value
+that needs no key, and `drop` one without an equivalent. importers.ledger explains why each value is recorded.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from importers.ledger import JobDraft
 from importers.source_tree import NotCarriedOver, SourceNode
 from importers.sources.kuma.monitor import KumaMonitor, put_common_parts
 
-_CA = "write the certificates to a file, and name it in check.tls.ca_file"
+_CA_HINT = "write the certificates to a file, and name it in check.tls.ca_file"
 
 
 def put_credentials(monitor: KumaMonitor, draft: JobDraft) -> None:
@@ -73,7 +79,7 @@ def _put_client_certificate(monitor: KumaMonitor, draft: JobDraft) -> None:
     else:
         draft.use(*row.nodes("auth_method"))
     for node in row.nodes("tls_ca"):
-        draft.drop(node, "a job file contains no certificates", _CA)
+        draft.drop(node, "a job file contains no certificates", _CA_HINT)
 
 
 def put_proxy(monitor: KumaMonitor, draft: JobDraft) -> None:
@@ -109,7 +115,9 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _PATH_STEP = re.compile(
     rf"\.?(?P<name>{_NAME})|\.?`(?P<quoted>[^`]+)`|\[(?P<index>-?\d+)\]|\.?\[\"(?P<text>[^\"\\]+)\"\]"
 )
+"""A step of a path: `.name`, a name in backquotes, `[0]` or `["name"]`."""
 _NEAREST = "write the query as a JSONPath (RFC 9535), or as an expression (cel)"
+"""What the user can do instead."""
 _NUMERIC = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most"}
 
 
@@ -130,11 +138,13 @@ def put_json_query(monitor: KumaMonitor, draft: JobDraft) -> None:
 def convert_jsonata(query: str) -> str:
     """Return the JSONPath of a JSONata query that is a path of names and indexes. Raises NotCarriedOver."""
     text = query.strip()
+    # `$` is the document; `$name` is a variable or a function, which no step matches.
     if text.startswith("$") and not re.match(r"\$[A-Za-z_$]", text):
         text = text[1:]
     path, at = "$", 0
     while at < len(text):
         step = _PATH_STEP.match(text, at)
+        # `$[0]` is an index, and `[0]` at the beginning makes an array.
         if step is None or (at == 0 and step[0].startswith("[") and text != query.strip()[1:]):
             raise NotCarriedOver("the query uses more of JSONata than names and indexes", _NEAREST)
         if step["index"] is not None:
@@ -149,7 +159,10 @@ def convert_jsonata(query: str) -> str:
 
 
 def _convert_comparison(operator: str, expected: str) -> dict[str, Any]:
-    """Uptime Kuma compares texts: `5` and `true` of a document are the texts 5 and true."""
+    """Return the keys of the expectation. Raises NotCarriedOver.
+
+    Uptime Kuma compares texts: `5` and `true` of a document are the texts 5 and true.
+    """
     if operator in _NUMERIC:
         try:
             number = float(expected)
@@ -172,6 +185,7 @@ def _equal_text(expected: str, *, is_negated: bool) -> dict[str, Any]:
 
 _MAX_REDIRECTS = 30
 _MAX_BODY = 16 * 1024
+"""Bytes. Both are limits of a job file."""
 _BODY_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",

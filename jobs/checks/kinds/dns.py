@@ -1,8 +1,9 @@
 """The check of a DNS target: one query to a name server, over UDP or TCP.
 
 dnspython builds the packets. They are the only ones of checks that do not go through jobs.checks.net.network, as UDP
-has no connections; the guard checks the server all the same. dnspython's own functions parse any answer on the event
-loop: 64 KiB of records take it a quarter of a second.
+has no connections; the guard checks the server all the same. The functions that query are here, because those of
+dnspython parse any answer on the event loop, which 64 KiB of records block for a quarter of a second. Here a thread
+parses a large answer, and an answer with too many records is refused before it is parsed.
 """
 
 from __future__ import annotations
@@ -59,14 +60,15 @@ async def query_over_udp(question: dns.message.Message, server: str, port: int) 
         OSError
     """
     family = dns.inet.af_for_address(server)
-    place = dns.inet.low_level_address_tuple((server, port), family)
+    address = dns.inet.low_level_address_tuple((server, port), family)
     backend = dns.asyncbackend.get_backend("asyncio")
     packets = await backend.make_socket(family, socket.SOCK_DGRAM)  # type: ignore[no-untyped-call]
     async with packets:
-        await packets.sendto(question.to_wire(), place, None)
+        await packets.sendto(question.to_wire(), address, None)
         while True:
             wire, sender = await packets.recvfrom(_MAX_MESSAGE, None)
-            if _is_from(sender, place, family):
+            # A packet of another sender is ignored: anyone can send one.
+            if _is_from(sender, address, family):
                 return await _parse_answer(wire, question, raise_on_truncation=True)
 
 
@@ -83,10 +85,11 @@ async def query_over_tcp(question: dns.message.Message, server: str, port: int) 
         return await _parse_answer(await _read_exactly(stream, length), question)
 
 
-def _is_from(sender: Any, place: Any, family: int) -> bool:
+def _is_from(sender: Any, address: Any, family: int) -> bool:
     """Return whether a packet comes from the queried address."""
-    known = (dns.inet.inet_pton(family, str(host).partition("%")[0]) for host in (sender[0], place[0]))
-    return sender[1] == place[1] and len(set(known)) == 1
+    # As bytes and without the zone of IPv6: one host has several texts.
+    hosts = (dns.inet.inet_pton(family, str(host).partition("%")[0]) for host in (sender[0], address[0]))
+    return sender[1] == address[1] and len(set(hosts)) == 1
 
 
 async def _read_exactly(stream: Any, count: int) -> bytes:
@@ -102,6 +105,7 @@ async def _read_exactly(stream: Any, count: int) -> bytes:
 async def _parse_answer(
     wire: bytes, question: dns.message.Message, *, raise_on_truncation: bool = False
 ) -> dns.message.Message:
+    """Return the parsed answer. Raises TooManyDnsRecords, or DNSException: it does not answer the question."""
     # EDNS adds one record.
     if len(wire) >= _HEADER.size and sum(_HEADER.unpack_from(wire)[3:]) > MAX_DNS_RECORDS + 1:
         raise TooManyDnsRecords

@@ -20,6 +20,7 @@ from jobs.expectations.health.document import (
 from jobs.runs.details import ReportedEntry
 
 WORDS = ("pass", "warn", "fail", "ok", "error")
+"""Statuses by which formats.py recognizes this format."""
 _MAX_OBSERVED = 60
 
 

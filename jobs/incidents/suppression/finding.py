@@ -1,6 +1,10 @@
 """Finds what holds back the notifications of an alert, until when, and what selects nothing. Pure.
 
 It answers for the facts of a pass of the engine (AlertFacts), and for explanations and backtests.
+
+A window holds back notifications during its periods. A window with `only_then` does the opposite: its periods are the
+only time at which the jobs notify. Being inside of one of several such windows is enough, so those of one subject are
+merged to one source, which is active outside of all of them, before any time is computed.
 """
 
 from __future__ import annotations
@@ -33,6 +37,10 @@ MAX_LOOKBACK = timedelta(days=32)
 
 @fast_frozen(frozen=True, slots=True)
 class _Source:
+    """A window or a silence. `select`: the subjects that it is for, of which it covers only those with one of the tags
+    `limited_to`, if it has any. `window`: None for a silence. `scope`: what a silence selects, as text.
+    """
+
     kind: SuppressionKind
     name: str
     reason: str
@@ -70,7 +78,10 @@ class SuppressionSet:
         return tuple(_list_sources(self))
 
     def sources_in_force(self, now: datetime) -> Sequence[_Source]:
-        """Return those that may hold something back at an instant."""
+        """Return those that may hold something back at an instant.
+
+        A window with `only_then` always may: whether it does depends on the other such windows of the subject.
+        """
         if self._in_force is None or self._in_force[0] != now:
             found = [each for each in self.sources if each.is_only_then or state_at(each.periods, now).is_inside]
             object.__setattr__(self, "_in_force", (now, found))
@@ -124,6 +135,7 @@ def find_pause_end(job: AlertSubject, suppressions: SuppressionSet, now: datetim
     state = state_at(periods, now)
     if state.is_inside:
         return None
+    # From change to change up to now: the last one that left the periods is the end.
     at, end = now - MAX_LOOKBACK, None
     while (change := state_at(periods, at).changes_at) is not None and change <= now:
         at = change
@@ -174,6 +186,10 @@ def find_unmatched(suppressions: SuppressionSet, subjects: Sequence[AlertSubject
 
 
 def _find_active(sources: Sequence[_Source], now: datetime) -> Suppression | None:
+    """Return the suppression by the source that is active now and ends last; None if none is active.
+
+    It is `until` the end of all sources that adjoin or overlap, and `followed_by` the one that is active at that end.
+    """
     merged = _merge_only_then(sources)
     holding = [each for each in merged if state_at(each.periods, now).is_inside]
     if not holding:
@@ -196,6 +212,7 @@ def _begin_of(sources: Sequence[_Source], now: datetime) -> datetime:
 
 
 def _is_over(periods: Periods, now: datetime) -> bool:
+    """Return whether no span begins any more."""
     state = state_at(periods, now)
     return not state.is_inside and state.changes_at is None
 
@@ -223,6 +240,7 @@ def _source_of_window(window: MaintenanceWindow, periods: Periods, limited_to: T
 
 
 def _windows_of(job: AlertSubject, suppressions: SuppressionSet, *, pauses: bool = False) -> list[_Source]:
+    """Return the windows for a job, whatever its severity. `pauses`: only those with `effect: pause`."""
     return [
         each
         for each in suppressions.sources
@@ -244,5 +262,6 @@ def _merge_only_then(sources: Iterable[_Source]) -> list[_Source]:
     periods = Outside(AnyOf(tuple(source.periods for source in allowed)))
     reason = "; ".join(filter(None, ("outside of the window", *(source.reason for source in allowed))))
     outside = _Source(SuppressionKind.WINDOW, names, reason, periods, allowed[0].select)
+    # Windows before silences, as in SuppressionSet.sources.
     silences = [each for each in merged if each.kind is SuppressionKind.SILENCE]
     return [*(each for each in merged if each not in silences), outside, *silences]

@@ -11,7 +11,8 @@
 
 A period begins when the local clock first shows its begin or a later time, and ends when the clock first shows its end
 after that. So a begin or an end in a DST gap is the end of the gap, one in a DST fold is the first of the two
-instants, and a period is always one piece.
+instants, and a period is always one piece. In the code, `wall` is what a local clock shows, as seconds since
+1970-01-01T00:00 by that clock.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Queries about runs, from their custom events, and what all queries have: literals of KQL, how the rows of Application
-Insights are read, and which rows a query reads.
+"""Queries in KQL about runs, and the parts of all queries: literals, columns of events, and the scope.
 
-Whatever comes from a job file enters a query by these functions alone. A scope is time, deployment and jobs; each tool
-has other variables for them. A row represents `itemCount` runs, so runs are counted by `sum(itemCount)` and
-percentiles are weighted by it. Runs whose target is down, that were retried or that are the first good ones after an
-outage always have their own row. Every job's metrics would be later, and by default only two of them are split by job.
+A query reads the custom event of each run in Application Insights. The metrics of jobs would arrive later, and by
+default only two of them are split by job. A row represents `itemCount` runs, so runs are counted by `sum(itemCount)`,
+and percentiles are weighted by it. A run whose target is down, that was retried, or that is the first good one after an
+outage always has its own row.
+
+A scope limits a query to a time, a deployment and jobs: conditions that each tool writes with its own variables. Text
+from a job file enters a query only by `quote`, which escapes it.
 """
 
 from __future__ import annotations
@@ -124,14 +126,14 @@ def select_runs(scope: QueryScope) -> str:
 
 
 def count_runs(scope: QueryScope) -> str:
-    """One row: active jobs, runs, failed runs, success rate in percent."""
+    """Return the query for one row: active jobs, runs, failed runs, success rate in percent."""
     return pipe(
         select_runs(scope), where(HAS_CHECKED), f"summarize Jobs = dcount({JOB}), {_COUNTS}", _add_success_rate()
     )
 
 
 def list_jobs(scope: QueryScope) -> str:
-    """One row for each job: its counts, percentiles in milliseconds, its latest run."""
+    """Return the query for one row a job: its counts, percentiles in milliseconds, its latest run."""
     return pipe(
         select_runs(scope),
         where(HAS_CHECKED),
@@ -148,28 +150,30 @@ def list_jobs(scope: QueryScope) -> str:
 
 
 def chart_success_rate(scope: QueryScope) -> str:
-    """The success rate in percent over time, by job: the jobs with most failed runs."""
+    """Return the query for the success rate in percent over time, by job: the jobs with most failed runs."""
     return _chart_worst(scope, f"sumif(itemCount, {IS_DOWN})", f"{_COUNTS}", _add_success_rate(), "SuccessRate")
 
 
 def chart_failures(scope: QueryScope) -> str:
-    """Failed runs over time, by job."""
+    """Return the query for the failed runs over time, by job."""
     failed = f"sumif(itemCount, {IS_DOWN})"
     return _chart_worst(scope, failed, f"Failed = {failed}", "", "Failed")
 
 
 def chart_duration(scope: QueryScope, percentile: str) -> str:
-    """A percentile of the duration over time, by job. `percentile`: a number or a variable of the tool."""
+    """Return the query for a percentile of the duration over time, by job. `percentile`: a number or a variable of the
+    tool.
+    """
     return _chart_percentile(scope, names.DURATION, percentile)
 
 
 def chart_lateness(scope: QueryScope, percentile: str) -> str:
-    """A percentile of start minus due instant over time, by job."""
+    """Return the query for a percentile of start minus due instant over time, by job."""
     return _chart_percentile(scope, names.LATENESS, percentile)
 
 
 def chart_attempts(scope: QueryScope) -> str:
-    """Retries for each run over time, by job."""
+    """Return the query for the retries a run over time, by job."""
     retries = f"iff({names.ATTEMPTS} > 1, {names.ATTEMPTS} - 1, 0.0)"
     value = f"sum({retries} * itemCount) / sum(itemCount)"
     runs = pipe(select_runs(scope), where(HAS_CHECKED), f"extend {names.ATTEMPTS} = {read_measurement(names.ATTEMPTS)}")
@@ -177,7 +181,7 @@ def chart_attempts(scope: QueryScope) -> str:
 
 
 def list_errors(scope: QueryScope) -> str:
-    """The most frequent errors: class, job, one of the messages, number of runs."""
+    """Return the query for the most frequent errors: class, job, one of the messages, number of runs."""
     return pipe(
         select_runs(scope),
         where(IS_DOWN),
@@ -190,7 +194,7 @@ def list_errors(scope: QueryScope) -> str:
 
 
 def list_failed_runs(scope: QueryScope) -> str:
-    """The latest failed runs. `itemId` and `operation_Id` identify the event and the trace, for links."""
+    """Return the query for the latest failed runs. `itemId` and `operation_Id` link to the event and the trace."""
     columns = (names.RUN_ID, names.TRIGGER, names.ERROR_TYPE, names.ERROR_MESSAGE, names.ENDPOINT, names.STATUS_CODE)
     return pipe(
         select_runs(scope),
@@ -203,7 +207,7 @@ def list_failed_runs(scope: QueryScope) -> str:
 
 
 def list_jobs_that_are_down(scope: QueryScope, failures: int) -> str:
-    """The jobs whose latest run is down, with at least so many failed runs in the scope. For an alert."""
+    """Return the query of an alert: the jobs whose latest run is down, with at least `failures` failed runs."""
     return pipe(
         select_runs(scope),
         where(HAS_CHECKED),
@@ -217,7 +221,7 @@ def list_jobs_that_are_down(scope: QueryScope, failures: int) -> str:
 
 
 def list_circuit_openings(scope: QueryScope) -> str:
-    """Each time that a circuit began to reject the runs of a job, and how many it rejected."""
+    """Return the query for how often the circuit of a job opened, and how many runs it rejected, by job."""
     rejected = f"{OUTCOME} == {quote(Outcome.REJECTED)}"
     return pipe(
         select_runs(scope),
@@ -232,7 +236,7 @@ def list_circuit_openings(scope: QueryScope) -> str:
 
 
 def list_dead_letters(scope: QueryScope) -> str:
-    """The latest runs that were given up."""
+    """Return the query for the latest dead letters."""
     return pipe(
         "customEvents",
         where(scope.time),
@@ -264,7 +268,11 @@ def _chart_worst(scope: QueryScope, worst_by: str, aggregates: str, further: str
 
 
 def _chart(scope: QueryScope, runs: str, worst_by: str, aggregates: str, further: str, value: str) -> str:
-    """Return points by time and job, of the jobs with the highest values of `worst_by`."""
+    """Return the query for points by time and job, of the jobs with the highest values of `worst_by`.
+
+    `runs`: the query whose rows are summarized. `aggregates`: what `summarize` computes for a point; `further`: a step
+    after it, or ""; `value`: the column of the points.
+    """
     worst = pipe(
         "RunRows", f"summarize Worst = {worst_by} by {JOB}", f"top {MAX_CHART_JOBS} by Worst desc", f"project {JOB}"
     )

@@ -7,9 +7,9 @@
 
     await delivery.run_once(timedelta(seconds=30))     # Functions host, in the tick and after an engine pass
 
-Messages that were stored before the scheduler started are held back until the jobs that they are about have run again:
-a reminder that a process stored before it was killed would report hours later that a job fails which is well. When the
-job recovers in its first run, the resolution is stored, and both are one message.
+`StartGate` holds back messages that were stored before the scheduler started, until the jobs that they are about have
+run again. Otherwise a reminder that a process stored before it was killed would report, hours later, the failure of a
+job that is well. If the job recovers in its first run, the resolution is stored meanwhile, and both become one message.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from scheduler.stores.schedules import MAX_PLANNING_GAP
 
 
 class SenderDirectory:
-    """`read_channels`: returns the channels of the current definitions by name. Called each time, so that a reload of
-    the job files needs nothing else.
+    """Creates the sender of each channel, and reuses it until the definition of the channel changes.
+
+    `read_channels`: returns the channels of the current definitions by name. Called each time, so that a reload of the
+    job files needs nothing else.
     """
 
     def __init__(self, read_channels: Callable[[], Mapping[str, ChannelModel]], resources: ChannelResources) -> None:
@@ -59,6 +61,8 @@ class SenderDirectory:
 
 
 _OPENINGS = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
+"""Messages about a new failure. They wait only if a run was due while the scheduler did not run: if none was, the
+failure is current."""
 _POLL_INTERVAL = timedelta(seconds=10)
 """Between two checks whether the jobs have run."""
 
@@ -74,7 +78,7 @@ class IncidentReads(Protocol):
 
 
 class StartGate:
-    """Implements DeliveryGate."""
+    """Holds back the messages of an earlier process (see the module). Implements DeliveryGate."""
 
     def __init__(self, incidents: IncidentReads, facts: FirstRunFacts, clock: Clock) -> None:
         self._incidents = incidents
@@ -87,6 +91,7 @@ class StartGate:
         for incident in dict.fromkeys(row.notification.incident for row in rows):
             kinds = {row.notification.kind for row in rows if row.notification.incident == incident}
             due_at = max(row.notification.due_at for row in rows if row.notification.incident == incident)
+            # Due since the start, and not before a gap in which the process was suspended.
             is_fresh = due_at >= self._began_at and due_at + MAX_PLANNING_GAP >= now
             if is_fresh or not kinds <= REPEATED_KINDS | _OPENINGS:
                 continue
@@ -119,7 +124,7 @@ _CLOSE_GRACE_S = 5.0
 
 
 class OutboxDelivery:
-    """Not thread-safe: used in one event loop."""
+    """Runs a task for each channel that has rows, until it has none. Not thread-safe: used in one event loop."""
 
     def __init__(self, tools: DeliveryTools) -> None:
         self._tools = tools
@@ -194,6 +199,7 @@ class OutboxDelivery:
             await self._tools.clock.sleep(self._seconds_to(due_at))
 
     async def _deliver(self, channel: str) -> datetime | None:
+        """Deliver what is due. Return when the next row of the channel is due; None if it has no rows."""
         try:
             return await deliver_channel(self._tools, channel)
         except StoreError as error:

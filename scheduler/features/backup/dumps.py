@@ -1,4 +1,10 @@
-"""Makes a backup of a store while the program uses it; reads the file of one and verifies each line of it."""
+"""Makes a backup of a store while the program uses it; reads the file of one and verifies each line of it.
+
+The lines of a file are a header, a line for each row, and a trailer with the number of rows of each table and the
+SHA-256 of all lines before it (scheduler.features.backup.dump_file). A row that appears twice is damage as well: with
+rows in ascending order the previous one is enough to find it, otherwise the places of all rows are needed. A place is
+the partition and the key of a row.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +71,7 @@ async def create_backup(
 
 
 async def _next(pages: AsyncIterator[tuple[str, Sequence[Row]]]) -> tuple[str, Sequence[Row]] | None:
+    """Return the next page as a coroutine, which asyncio.gather accepts; `anext` returns another awaitable."""
     return await anext(pages, None)
 
 
@@ -75,7 +82,7 @@ def _write_rows(file: DumpFile, digest: TableDigest, table: str, rows: Sequence[
 
 PAGE_ROWS = 2000
 _END = "end"
-"""A field of the last line alone."""
+"""A field that only the trailer has."""
 
 
 class DumpReader:
@@ -91,11 +98,14 @@ class DumpReader:
         self._lines = DumpLines(path)
         self._counts: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
+        """The place of the last row, by table."""
         self._distinct = distinct
         self._places: set[bytes] = set()
+        """Digests of the places of the rows of `distinct`."""
         self.unordered: set[str] = set()
         self._digest = sha256()
         self._held: tuple[str, Row] | None = None
+        """The first row of the next page, which was read to find the end of the table before it."""
         self.trailer: DumpTrailer | None = None
         try:
             self.header = self._read_header()
@@ -197,6 +207,7 @@ class DumpReader:
 
     @contextmanager
     def _naming_the_line(self) -> Iterator[None]:
+        """Turn LineDamaged into DumpDamaged, which names the line."""
         try:
             yield
         except LineDamaged as error:

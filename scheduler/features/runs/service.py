@@ -29,6 +29,8 @@ _LOCAL_RECHECK = 5.0
 
 
 class RunStarter(Operation):
+    """Queues a run on request, and waits for the end of any run."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -117,6 +119,8 @@ See Worker.cancel.
 
 
 class RunCanceller(Operation):
+    """Cancels a run: in this process, in another one by a request in the store, or by its row if none executes it."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -138,7 +142,7 @@ class RunCanceller(Operation):
         self._audit = audit
 
     async def cancel(self, run_id: str, *, caller: Caller, wait: float) -> RunRecord:
-        """Cancel a run: a queued one at once, a running one with a wait of up to `wait` seconds for its end.
+        """Cancel a run: a queued one at once; a running one gets up to `wait` seconds to end.
 
         Returns the run: cancelled, or still running. Another process cancels its run within a few seconds, if the run
         lasts that long.
@@ -180,9 +184,9 @@ class RunCanceller(Operation):
         run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=caller.source)
         try:
             # The etag of the row that was read: a claim in between makes this write fail.
-            settled = self._publisher.is_acknowledged_on_finish(ticket.job)
+            is_acknowledged = self._publisher.is_acknowledged_on_finish(ticket.job)
             async with audited(self._audit, caller, _cancel_change(record, f"run {ticket.id} was cancelled")):
-                await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
+                await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=is_acknowledged)
         except ClaimLost:
             return None
         try:

@@ -1,8 +1,9 @@
-"""Claims runs, a batch at a time.
+"""Claims runs, a batch at a time: reserves each for one worker, by a row in state running that has a lease.
 
-Each claim is atomic: it writes the run's row, fenced by its etag, and the pointer to it. Which of the runs exist
-already is found by a few lists: runs of different jobs are not neighbours, but the pointers to the finished ones are,
-ordered by their instants, and so are the pointers to the open ones.
+A run has a row, and a second row that points to it and shows whether it is open or done (scheduler.stores.runs.keys).
+Each claim is atomic: it writes the run's row, fenced by its etag, and the pointer. Which runs of a batch exist already
+is found by a few lists: runs of different jobs are not neighbours, but the pointers to the finished ones are, ordered
+by their instants, and so are the pointers to the open ones.
 """
 
 from __future__ import annotations
@@ -68,9 +69,13 @@ _MAX_TRIES = 4
 """Of one claim, when other processes change the run between the read and the write."""
 
 
+_Answers = dict[int, Claim | AlreadyClaimed | StoreError]
+"""The results by the number of the request, which the steps of a batch fill in."""
+
+
 @dataclass(slots=True)
 class _ClaimAttempt:
-    """A ticket that is being claimed, and the record that was read."""
+    """A ticket that is being claimed. `body`: of its new row. `existing`: the record to replace; None: a new run."""
 
     ticket: Ticket
     lease_until: datetime
@@ -86,11 +91,14 @@ class _ClaimAttempt:
         )
 
     def claim(self, owner: str, etag: str) -> Claim:
-        dead = self.existing is not None and self.existing.state is RunState.RUNNING
-        return Claim(self.ticket, owner, self.lease_until, etag, is_takeover=dead)
+        # A running run is claimable only if its lease has expired: its process died.
+        is_takeover = self.existing is not None and self.existing.state is RunState.RUNNING
+        return Claim(self.ticket, owner, self.lease_until, etag, is_takeover=is_takeover)
 
 
 class RunClaims:
+    """Claims the runs of tickets in one store."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -98,7 +106,7 @@ class RunClaims:
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
         """Claim each ticket, with its own lease; results in the same order. One failure does not affect others."""
-        answers: dict[int, Claim | AlreadyClaimed | StoreError] = {}
+        answers: _Answers = {}
         trying: dict[int, _ClaimAttempt] = {}
         for number, (ticket, lease_until) in enumerate(requests):
             try:
@@ -118,8 +126,10 @@ class RunClaims:
         trying: Mapping[int, _ClaimAttempt],
         owner: str,
         now: datetime,
-        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+        answers: _Answers,
     ) -> None:
+        """Claim all, and answer each. A claim that the store refused, because the run exists or has changed, is tried
+        again with the record of the run if that is claimable."""
         tries = 0
         while trying and tries < _MAX_TRIES:
             tries += 1
@@ -139,7 +149,7 @@ class RunClaims:
         attempts: Mapping[int, _ClaimAttempt],
         owner: str,
         now: datetime,
-        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+        answers: _Answers,
     ) -> dict[int, _ClaimAttempt]:
         """Return those that are still to be claimed, and answer the others.
 
@@ -169,7 +179,7 @@ class RunClaims:
         self,
         refused: Mapping[int, _ClaimAttempt],
         now: datetime,
-        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+        answers: _Answers,
     ) -> dict[int, _ClaimAttempt]:
         """Of tickets whose runs exist, return those that can be claimed; the others are answered."""
         records = await asyncio.gather(*(self._read_record(attempt.key) for attempt in refused.values()))
@@ -186,6 +196,7 @@ class RunClaims:
         return claimable
 
     async def _read_record(self, key: RunKey) -> RunRecord | StoreError:
+        """Return the record of a run that existed a moment ago."""
         row = await read_run_row(self._store, key)
         if row is None:
             return RowChanged(HISTORY_TABLE, key.shard, key.run_key)
@@ -193,6 +204,7 @@ class RunClaims:
 
 
 def _is_claimable(record: RunRecord, now: datetime) -> bool:
+    """Return whether the run is queued, or running with an expired lease."""
     if record.state is RunState.RUNNING:
         return record.lease_until is None or record.lease_until <= now
     return record.state is RunState.QUEUED

@@ -1,13 +1,16 @@
 """Reads and changes the tree of stored jobs, and removes what is no longer needed.
 
+The tree has a head, a row that names one row of entries for each bucket of jobs, and a row for each version of a job
+(scheduler.stores.stored_jobs.tree). Rows are never changed, except for the head.
+
 A change of any number of jobs is made as a whole or not at all, on every store: only the replacement of the head, which
 is fenced by its etag, makes it visible.
 
 A sweep forgets jobs that were deleted long ago, and removes rows that no head names. Such rows are left by a change
 that was superseded, and by a process that ended between its rows and its head. The head is replaced before any row is
 removed: a process that still holds one of these rows fails at its own replacement of the head, and writes rows with new
-keys. A name that is forgotten while another process creates its job again has either the numbers after the deleted
-version, or is new.
+keys. If another process creates a job again while its name is forgotten, only one of them replaces the head first: the
+versions of the job either continue the numbers before its deletion, or start at 1.
 """
 
 from __future__ import annotations
@@ -73,7 +76,7 @@ class HeadMoved(Exception):
 
 
 class StoredJobs:
-    """All methods raise StoreError."""
+    """The tree of one store. All methods raise StoreError."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -81,7 +84,7 @@ class StoredJobs:
         """Held by a change of this process from its read to its commit, so that only processes compete for the head."""
 
     async def read(self, last_read: JobTree | None = None) -> JobTree:
-        """Return the current tree: `known` itself if nothing changed, which costs one read of a row."""
+        """Return the current tree: `last_read` itself if nothing changed, which costs one read of a row."""
         for _ in range(_MAX_READS):
             row = await self._store.get_row(STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY)
             if row is None:
@@ -303,7 +306,7 @@ class StoredJobSweeper:
             return 0
 
     async def _remove_unused(self, tree: JobTree, now: datetime) -> int:
-        """Raises HeadMoved."""
+        """Remove the rows that the tree does not use and that are old enough. Raises HeadMoved."""
         if tree.head.generation == self._clean_generation:
             return 0
         unused = [
@@ -313,6 +316,7 @@ class StoredJobSweeper:
         ]
         old = [place for place in unused if _is_old(place[1], now)][:MAX_REMOVED]
         if old:
+            # Replaced first, without another change: a process that still uses one of the rows must fail.
             await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1, claim=""))
             await self._delete(old)
         if len(old) == len(unused):
@@ -325,6 +329,7 @@ class StoredJobSweeper:
         return bool(tree.head.claim) and tree.head.claim != before
 
     async def _find_unused(self, tree: JobTree, partition: str) -> list[str]:
+        """Return the keys of a bucket's rows that are not part of the tree, whatever their age."""
         keys = await self._list_keys(partition)
         versions = [key for key in keys if not key.startswith(BUCKET_KEY)]
         unused = [key for key in keys if key.startswith(BUCKET_KEY) and key != tree.head.buckets.get(partition)]
@@ -363,11 +368,13 @@ def _find_expired(tree: JobTree, end: datetime) -> set[str]:
 
 
 def _is_old(key: str, now: datetime) -> bool:
+    """Return whether no change that is in progress can need the row. Its key ends with the time of its change."""
     age = UNUSED_BUCKET_AGE if key.startswith(BUCKET_KEY) else UNUSED_VERSION_AGE
     return key.rpartition("~")[2] < format_stamp(now - age)
 
 
 def _may_be_used(tree: JobTree, key: str) -> bool:
+    """Return whether a version is the current one of its job, or one of those that are retained before it."""
     name, number = parse_version_key(key)
     entry = tree.find(name)
     if entry is None:

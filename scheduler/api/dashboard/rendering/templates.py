@@ -1,8 +1,9 @@
 """The environment of the templates: their filters and globals, and the drawings of the rows of the overview.
 
 A row draws bars of the job's runs and a line of its latency: `{{ timeline.spans | bars("24 h: 99.8 % succeeded") }}`,
-`{{ timeline.latencies | sparkline("24 h") }}`. There is a bar for each of some equal spans of time. Its height tells
-what its colour tells: nothing ran, succeeded, and up to the top where something was down.
+`{{ timeline.latencies | sparkline("24 h") }}`. Each bar is a span of time, and all spans are equal. Its height repeats
+what its colour means, for those who do not see colours: low if nothing ran, medium if runs succeeded, and down from the
+top by the share of runs that were down.
 """
 
 from __future__ import annotations
@@ -125,7 +126,10 @@ def _place_points(values: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def find_restore_call(incident: Incident, now: datetime) -> tuple[str, Mapping[str, str] | None]:
-    """Return method with path, and body, for what is in force now. The caller becomes its actor."""
+    """Return the request that restores the present state of an incident, which the page offers to undo a change.
+
+    The state is snoozed, acknowledged or neither. Returned are the method with the path, and the body.
+    """
     path = f"POST /api/incidents/{incident.id}"
     if incident.snoozed_until is not None and incident.snoozed_until > now:
         return f"{path}/snooze", {"until": format_iso_instant(incident.snoozed_until)}

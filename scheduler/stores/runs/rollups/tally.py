@@ -1,5 +1,10 @@
 """What a rollup counts: runs by their outcome, their durations, and the uptime samples of an hour. Pure.
 
+A rollup is the sum of the runs of a job in an hour or a day, so that figures of long periods need not read each run. It
+has a `Tally` and, for uptime, a segment: the observed time from the first to the last sample. What one process observed
+in an hour is an `Availability`, and `unite` makes the segment of those of all processes. Each value encodes itself as a
+list for a stored row; `decode` also reads the lists of earlier versions.
+
 The downtime is stored as intervals, because several processes may observe one job in turn: the sum of their downtimes
 would count an outage once for each of them.
 """
@@ -19,7 +24,7 @@ from scheduler.stores.runs.attempt_codec import from_microseconds, to_microsecon
 
 _OUTCOMES = tuple(Outcome)
 PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
-"""Of each outcome among the counts."""
+"""The index of each outcome in `Tally.outcomes`."""
 _DOWN_PLACES = [place for outcome, place in PLACES.items() if outcome.down]
 _SECOND = 1_000_000
 
@@ -81,7 +86,8 @@ _TALLY_PARTS = len(Tally().encode())
 class Rollup:
     """The sum of an hour or a day, from all processes.
 
-    `by_hour`: of a day, the runs of each hour and those of them that count as down: see `pack_hour`.
+    `by_hour`: of a day, the runs of each hour and those of them that count as down, all in one integer, so that an
+    addition merges them (`pack_hour`).
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -102,7 +108,7 @@ class Rollup:
     @staticmethod
     def decode(parts: Sequence[Any]) -> Rollup:
         segment, by_hour, *_ = parts[_TALLY_PARTS:]
-        if isinstance(by_hour, dict):
+        if isinstance(by_hour, dict):  # rows of earlier versions
             packed = sum(pack_hour(int(hour), runs, down) for hour, (runs, down) in by_hour.items())
         else:
             packed = pack(by_hour)
@@ -110,7 +116,10 @@ class Rollup:
 
 
 def pack_hour(hour: int, runs: int, down: int) -> int:
-    """Return the counts of an hour of the day (0 to 23), as jobs.runs.histogram adds them: two places an hour."""
+    """Return the counts of an hour of the day (0 to 23) as a part of `by_hour`.
+
+    The integer is a row of counts of 64 bits (jobs.runs.histogram). Each hour has two: its runs, and those down.
+    """
     return pack([2 * hour, runs, down])
 
 
@@ -132,7 +141,8 @@ MAX_INTERVALS = 60
 """Downtimes of an hour that are stored one by one. Of more, the sum is stored."""
 
 _START, _LAST_DOWN, _END = range(3)
-"""The instants of a stored downtime: its first and its last sample that was down, and the sample that ended it."""
+"""Indexes of a stored downtime, a list of instants: the first and the last sample that was down, and the sample that
+ended it."""
 
 
 @dataclass(slots=True)
