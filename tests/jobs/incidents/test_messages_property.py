@@ -253,10 +253,11 @@ def play(world: MessageWorld, events: Sequence[Event]) -> None:
         elif opened := [each for each in world.incidents.values() if each.is_open]:
             act = acknowledge if kind == "acknowledge" else resolve_by_hand
             incident = opened[value % len(opened)]
-            if kind == "resolve":
-                world.by_hand |= {(each.key, each.fired_at): world.now for each in incident.open_members}
             if kind == "resolve" or incident.acknowledged_by != "anna":
-                world.store(act(incident, "anna", world.now))
+                step = act(incident, "anna", world.now)
+                if resolved_at := step.incident.resolved_at:  # a little later than now if a transition came just now
+                    world.by_hand |= {(each.key, each.fired_at): resolved_at for each in incident.open_members}
+                world.store(step)
         world.live(minutes * MINUTE + 20 * SECOND)
 
 

@@ -181,8 +181,8 @@ TASKS: dict[str, tuple[str, Callable[[Hand], Awaitable[None]]]] = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", params=list(HANDS))
-async def hands(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[tuple[str, Site]]:
-    async with open_used(browser) as (site, _):
+async def hands(request: pytest.FixtureRequest, shared_browser: Browser) -> AsyncIterator[tuple[str, Site]]:
+    async with open_used(shared_browser) as (site, _):
         yield request.param, site
 
 
