@@ -24,11 +24,11 @@ MANY = 64 * 1024 * 1024
 
 async def read(url: str, **options: Any) -> ReceivedResponse:
     async with httpx.AsyncClient(trust_env=False) as client:
-        return await fetch(client, "GET", url, **{"limit": LIMIT, "timeout_s": 5.0, **options})
+        return await fetch(client, "GET", url, **{"limit": LIMIT, "timeout_s": 30.0, **options})
 
 
 async def read_in_a_thread(url: str, **options: Any) -> ReceivedResponse:
-    with_limits = {"limit": LIMIT, "timeout_s": 5.0, **options}
+    with_limits = {"limit": LIMIT, "timeout_s": 30.0, **options}
 
     def run() -> ReceivedResponse:
         with BlockingClient(httpx.AsyncClient(trust_env=False)) as client:
