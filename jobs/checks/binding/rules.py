@@ -57,6 +57,9 @@ class BindingRules:
         # perf: run-cost, 3 % of a run that sends a secret, with 50 rules of patterns
         self.rules_for = lru_cache(4096)(self._find_rules)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BindingRules, ({**self._exact, **self._patterns},)
+
     def exact_rule(self, name: str) -> BindingRule | None:
         """Return the rule that has exactly this name."""
         return self._exact.get(name)
