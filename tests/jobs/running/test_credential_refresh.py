@@ -48,7 +48,7 @@ def refusing(
 ) -> Refusing:
     stage = Stage(*answers, budget=budget)
     made = Refusing(stage, renewals or [CHANGED], takes_s=takes_s)
-    stage.runner._around.checks["http"] = made  # type: ignore[index]
+    stage.runner._dependencies.executor.checks["http"] = made  # type: ignore[attr-defined]
     return made
 
 
