@@ -94,12 +94,20 @@ class AttemptExecution(Protocol):
 
 
 class AttemptExecutor(Protocol):
-    """Where attempts are made."""
+    """Makes attempts."""
 
     def start(
         self, job: JobDefinition, run_id: str, permission: SendPermission, supervisor: RetrySupervisor
     ) -> AttemptExecution:
         """Return the attempts of a run, which `run` makes."""
+        ...
+
+
+class ExecutorChoice(Protocol):
+    """Makes attempts elsewhere, or in this process where that is not possible."""
+
+    def use_local(self, local: AttemptExecutor) -> AttemptExecutor:
+        """Return what makes the attempts. `local`: makes them in this process."""
         ...
 
 

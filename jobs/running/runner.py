@@ -19,7 +19,7 @@ from jobs.formats import format_duration
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
-from jobs.running.attempt_series import AttemptExecutor, LocalAttempts, SeriesResult
+from jobs.running.attempt_series import AttemptExecutor, ExecutorChoice, LocalAttempts, SeriesResult
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.circuit_state import CircuitAdmission
 from jobs.running.clocks import CANCEL_GRACE, LostTime
@@ -191,19 +191,20 @@ class Runner:
         prepare: Callable[[Target], None] = lambda target: None,
         judges: Judge | None = None,
         self_checks: SelfChecks | None = None,
-        executor: AttemptExecutor | None = None,
+        executor: ExecutorChoice | None = None,
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
         answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes.
-        `executor` makes the attempts; the default makes them in this process."""
+        `executor` makes attempts elsewhere; the default makes them in this process."""
         self._prepare = prepare
         lost_time = LostTime(clock.monotonic)
         local = LocalAttempts(
             checks, clock, redactor, random, bodies or BodyMemory(), judges or InlineJudge(), lost_time
         )
+        attempts = local if executor is None else executor.use_local(local)
         self._dependencies = RunnerDependencies(
-            circuits, listener, clock, budget or RetryBudget(), self_checks, executor or local
+            circuits, listener, clock, budget or RetryBudget(), self_checks, attempts
         )
 
     def prepare(self, jobs: Iterable[JobDefinition]) -> None:
