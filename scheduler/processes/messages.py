@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard import Guard
@@ -167,8 +167,7 @@ class Channel(asyncio.Protocol):
         self._to_send: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no instances of it
 
     def send(self, content: bytes) -> None:
         """Send a frame. Nothing happens after the end."""
