@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._lateness import finished_runs
-from bench._parts import ROOT, await_answer, finish, free_port, get_json, percentile, program, show
+from bench._parts import ROOT, await_answer, children, finish, free_port, get_json, percentile, program, show
 from jobs.runs import Run
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -125,7 +125,7 @@ def _measure_stop(folder: Path, url: str, chosen: argparse.Namespace) -> int:
     }
     with program(folder, jobs, SCHEDULER_PROCESSES=chosen.processes) as (process, api):
         time.sleep(AFTER_STOP_S / 2)
-        pids = [process.pid, *_children(process.pid)]
+        pids = [process.pid, *children(process.pid)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(chosen.stop)
@@ -178,16 +178,12 @@ def _poll(api: str) -> tuple[list[float], threading.Event]:
     return times, over
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @contextmanager
 def _stress(pid: int) -> Iterator[None]:
     """Give the process and its children the lowest priority, beside two busy workers a core."""
     if shutil.which("stress-ng") is None:
         sys.exit("--starved needs stress-ng")
-    for each in (pid, *_children(pid)):
+    for each in (pid, *children(pid)):
         os.setpriority(os.PRIO_PROCESS, each, 19)
         for thread in Path(f"/proc/{each}/task").iterdir():
             os.setpriority(os.PRIO_PROCESS, int(thread.name), 19)
