@@ -135,7 +135,8 @@ class Child:
     async def ask(self, kind: str, name: str, rejected: str | None) -> Answer:
         """Return the first process's answer to a question for a credential."""
         number = next(self._numbers)
-        answer = self._questions[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
         self.say(Word.ASK, number, kind, name, rejected)
         try:
             return await answer
