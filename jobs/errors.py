@@ -2,7 +2,9 @@
 
 JobsError
  ├─ ScheduleError       a schedule is invalid (also a ValueError)
- ├─ LeaseEnded          a run must not send anything any more: another process may execute it
+ ├─ RunWithoutResult    a run ended without a result, and may start anew
+ │   ├─ LeaseEnded      it must not send anything any more: another process may execute it
+ │   └─ ProcessLost     the process that made its attempts has ended
  ├─ SecretUnavailable   a secret's value is temporarily or permanently unavailable
  └─ TokenUnavailable    an access token is unavailable
 
@@ -25,11 +27,22 @@ class ScheduleError(JobsError, ValueError):
         self.key = key
 
 
-class LeaseEnded(JobsError):
+class RunWithoutResult(JobsError):
+    """A run ended without a result. It may start anew, if what it has sent may be sent again."""
+
+
+class LeaseEnded(RunWithoutResult):
     """The lease of a run has ended, or nearly: another process may execute it. What was to be sent is not sent."""
 
     def __init__(self) -> None:
-        super().__init__("the lease of the run has ended")
+        super().__init__("its lease has ended")
+
+
+class ProcessLost(RunWithoutResult):
+    """The process that made the attempts of a run has ended, or does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the process that executed it has ended")
 
 
 class SecretUnavailable(JobsError):

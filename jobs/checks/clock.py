@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from jobs.errors import LeaseEnded
@@ -22,12 +23,18 @@ from jobs.runs import ErrorClass, Phases
 
 
 class SendPermission:
-    """The permission of one run. `is_valid`: whether its lease still lasts; None: the run has no lease."""
+    """The permission of one run. `is_valid`: whether its lease still lasts; None: the run has no lease.
 
-    __slots__ = ("_is_valid", "has_sent")
+    `ends_at`: when it ends as far as is known now, for another process; None: it has ended.
+    """
 
-    def __init__(self, is_valid: Callable[[], bool] | None = None) -> None:
+    __slots__ = ("_is_valid", "ends_at", "has_sent")
+
+    def __init__(
+        self, is_valid: Callable[[], bool] | None = None, ends_at: Callable[[], datetime | None] | None = None
+    ) -> None:
         self._is_valid = is_valid
+        self.ends_at = ends_at
         self.has_sent = False
         """Whether the target may have received a request of this run."""
 

@@ -1,4 +1,4 @@
-"""One attempt of a run, and its retries: observe the target once, judge the answer, refresh rejected credentials.
+"""The retries of a run, and the refresh of rejected credentials. Called by jobs.running.attempt_series.
 
 A secret may be rotated while runs use the cached value; the first rejection reveals it. The rules of retries are pure
 functions: whether, after which wait, and how often. Tenacity runs the loop. Nothing is built before a first attempt has
@@ -7,123 +7,19 @@ failed.
 
 from __future__ import annotations
 
-import logging
 import sys
-import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import describe_deadline
-from jobs.checks.port import AttemptContext, Check
-from jobs.definition import JobDefinition
-from jobs.errors import LeaseEnded
-from jobs.expectations import is_expected_error, judge
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import parse_duration
-from jobs.judging import ExpectationVerdict, Judge, Judgement, JudgingUnavailable
-from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.policies import RetryPolicy
 from jobs.policies.execution import jitter_share
-from jobs.ports import Clock, CredentialRefresh, SelfChecks
-from jobs.redaction import Redactor
-from jobs.running.circuit_breakers import CircuitBreakers
-from jobs.running.clocks import LostTime, run_with_deadline
-from jobs.running.retry_budget import RetryBudget
-from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
-from jobs.runs.events import RunListener
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerDependencies:
-    """Shared by all runs of a process."""
-
-    checks: Mapping[str, Check]
-    circuits: CircuitBreakers
-    listener: RunListener
-    clock: Clock
-    redactor: Redactor
-    random: Callable[[], float]
-    budget: RetryBudget
-    bodies: BodyMemory
-    judges: Judge
-    self_checks: SelfChecks | None
-    lost_time: LostTime
-
-
-_log = logging.getLogger("jobs.running")
-
-_SHORTEST_JUDGING_WAIT = 2.0
-"""Minimum seconds that a judgement waits for those of other jobs, even if the run's time is over."""
-
-
-class TargetObserver:
-    """The observer of one run. `time_left` returns the seconds left of the run."""
-
-    def __init__(
-        self, dependencies: RunnerDependencies, job: JobDefinition, run_id: str, time_left: Callable[[], float]
-    ) -> None:
-        self._dependencies = dependencies
-        self._job = job
-        self._run_id = run_id
-        self._time_left = time_left
-        self.traceback = ""
-        """Traceback of the last internal error, redacted."""
-
-    async def observe(self, call: AttemptContext, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
-        """Observe the target once and judge the answer. Raises LeaseEnded."""
-        job, stopwatch = self._job, call.clock
-
-        def on_timeout() -> Observation:
-            error, message = describe_deadline(stopwatch, job.check.endpoint, limit_s)
-            text, facts = f"{stopwatch.step_prefix}{message}", stopwatch.facts()
-            return Observation(stopwatch.stop(), error=error, message=text, facts=facts)
-
-        observation: Observation | None = None
-        try:
-            check = self._dependencies.checks[job.check.kind]
-            lost_time = self._dependencies.lost_time.total
-            work = check.observe(job.check, call)
-            observation = await run_with_deadline(work, limit_s, on_timeout, lost_time=lost_time)
-            if observation.error is not None and not is_expected_error(observation.error, job.expect):
-                return observation, ()
-            verdict = await self._judge(observation)
-            if verdict.health is not None:
-                observation = replace(observation, health=verdict.health)
-            failures = (*observation.failures, *verdict.failures)
-            return observation if observation.error is None else replace(observation, error=None, message=""), failures
-        except JudgingUnavailable as error:
-            phases = stopwatch.stop() if observation is None else observation.phases
-            return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
-        except LeaseEnded:
-            raise
-        except Exception as error:
-            return self._internal_error(error, stopwatch.stop()), ()
-
-    async def _judge(self, observation: Observation) -> ExpectationVerdict:
-        """Return the expectations that failed. Raises JudgingUnavailable."""
-        job, redact = self._job, self._dependencies.redactor.redact
-        if not job.expect:
-            return ExpectationVerdict(judge(observation, (), redact))
-        # The target has had its time; judging must not exceed the run's time by much.
-        queue_timeout = min(max(self._time_left(), _SHORTEST_JUDGING_WAIT), QUEUE_TIMEOUT_SECONDS)
-        judged = await self._dependencies.judges.perform(
-            job.name, Judgement(observation, job.expect), redact, queue_timeout=queue_timeout
-        )
-        return judged.result
-
-    def _internal_error(self, error: Exception, phases: Phases) -> Observation:
-        """Turn an error of the program, or of a check's author, into an observation, so that the run is recorded."""
-        # The traceback as redacted text: an exception of a library may quote a header.
-        details = self._dependencies.redactor.redact("".join(traceback.format_exception(error)))
-        self.traceback = details
-        _log.error("could not finish run %s: internal error; the run fails\n%s", self._run_id, details)
-        name = type(error).__name__
-        message = f"Internal error {name} while checking the target; the log contains the details."
-        return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=message)
-
+from jobs.ports import CredentialRefresh
+from jobs.running.clocks import run_with_deadline
+from jobs.runs import Attempt, ErrorClass
 
 _REFUSED = frozenset({401, 403})
 
@@ -252,7 +148,7 @@ class RetryRules:
     """Called before each wait, with the failed attempt and the seconds."""
     on_no_time_left: Callable[[AttemptResult, float, float], None]
     """Called when the wait (second) exceeds the seconds left (third): the run ends."""
-    acquire_retry: Callable[[], bool]
+    acquire_retry: Callable[[], Awaitable[bool]]
     """Called last before each wait: whether the target's retry budget allows another attempt. If not, the run ends."""
 
 
@@ -273,12 +169,14 @@ async def retry_until_decided(
         tried, pending = pending, None
         return tried
 
+    async def ends(state: RetryCallState) -> bool:
+        is_last = state.attempt_number >= rules.policy.attempts
+        return is_last or _does_not_fit(rules, state) or not await rules.acquire_retry()
+
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda tried: tried is not None and _repeated(rules, tried)),
         wait=lambda state: _wait(rules, state),
-        stop=lambda state: (
-            state.attempt_number >= rules.policy.attempts or _does_not_fit(rules, state) or not rules.acquire_retry()
-        ),
+        stop=ends,  # type: ignore[arg-type]  # awaited, as the documentation says
         before_sleep=lambda state: rules.on_retry(_tried(state), state.upcoming_sleep),
         sleep=rules.sleep,
         retry_error_callback=_tried,

@@ -7,40 +7,26 @@ runs share.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import UNLIMITED, PhaseClock, SendPermission
-from jobs.checks.port import AttemptContext, Check
+from jobs.checks.clock import UNLIMITED, SendPermission
+from jobs.checks.port import Check
 from jobs.definition import JobDefinition
-from jobs.errors import LeaseEnded
+from jobs.errors import RunWithoutResult
 from jobs.formats import format_duration
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
-from jobs.redaction.value_holders import RunSecrets
-from jobs.running.attempts import (
-    SHORTEST_ATTEMPT,
-    AttemptResult,
-    RetryRules,
-    RunnerDependencies,
-    TargetObserver,
-    has_rejected_credentials,
-    refresh_credentials,
-    retry_until_decided,
-    should_retry,
-)
+from jobs.running.attempt_series import AttemptExecutor, ExecutorChoice, LocalAttempts, SeriesResult
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.circuit_state import CircuitAdmission
 from jobs.running.clocks import CANCEL_GRACE, LostTime
-from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget, describe_no_time_left, host_with_port
+from jobs.running.retry_budget import RetryBudget, describe_exhausted_budget
 from jobs.running.run_factories import (
-    DEFAULT_EXCERPT_BYTES,
     ERRORS_UNRELATED_TO_TARGET,
     blind_run,
-    build_attempt,
     cancelled_run,
     finished_run,
     overdue_run,
@@ -58,6 +44,18 @@ _LEASE_MARGIN = 10.0
 """Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunnerDependencies:
+    """Shared by all runs of a process."""
+
+    circuits: CircuitBreakers
+    listener: RunListener
+    clock: Clock
+    budget: RetryBudget
+    self_checks: SelfChecks | None
+    executor: AttemptExecutor
+
+
 class RunExecution:
     """Call `run_to_end()` once. After its cancellation `build_cancelled_run()` returns the run so far."""
 
@@ -65,72 +63,51 @@ class RunExecution:
         self, dependencies: RunnerDependencies, job: JobDefinition, ticket: Ticket, permission: SendPermission
     ) -> None:
         self._dependencies = dependencies
-        self._permission = permission
         self._job = job
         self._ticket = ticket
         self._started_at = dependencies.clock.now()
-        self._ends_at = 0.0
-        self._lost_before = 0.0
-        self._lost_s = 0.0
-        """Seconds of the last attempt for which the process did not run."""
-        self._attempts: list[Attempt] = []
-        self._note = ""
-        self._pending = ""
-        """Why the last attempt, which did not fail, cannot judge the target yet."""
-        self._credentials_refreshed = False
-        self._values = RunSecrets()
-        self._observer = TargetObserver(dependencies, job, ticket.id, self._time_left)
-
-    @property
-    def traceback(self) -> str:
+        self._series = dependencies.executor.start(job, ticket.id, permission, self)
+        self.traceback = ""
         """Traceback of the last internal error, redacted."""
-        return self._observer.traceback
 
     async def run_to_end(self) -> Run:
         """Run the job to its end. Any error is part of the run; a cancellation is raised.
 
         Raises:
-            LeaseEnded: nothing may be sent any more; the run has no result.
+            RunWithoutResult: nothing may be sent any more, or the process that made the attempts has ended.
         """
-        try:
-            with self._dependencies.lost_time.watch():
-                return await self._run()
-        finally:
-            self._values.close()  # everything that leaves this run is redacted by now
-
-    async def _run(self) -> Run:
+        job, dependencies = self._job, self._dependencies
         admission = await self._admit()
         if admission is not None and not admission.is_allowed:
-            return rejected_run(
-                self._job, self._ticket, self._started_at, self._dependencies.clock.now(), admission.reason
-            )
-        dependencies = self._dependencies
-        dependencies.budget.record_first_attempt(
-            self._job.check.endpoint, self._job.name, dependencies.clock.monotonic()
-        )
-        dependencies.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
-        self._ends_at = dependencies.clock.monotonic() + self._job.timeout.run
-        self._lost_before = dependencies.lost_time.total()
+            return rejected_run(job, self._ticket, self._started_at, dependencies.clock.now(), admission.reason)
+        endpoint = job.check.endpoint
+        dependencies.budget.record_first_attempt(endpoint, job.name, dependencies.clock.monotonic())
+        dependencies.listener.run_started(RunStarted(self._ticket, endpoint, self._started_at))
         try:
-            last = await self._run_attempts()
-        except LeaseEnded:
+            result = await self._series.run()
+        except RunWithoutResult:
             if admission is not None:
                 await self._record_in_circuit(admission, None)
             raise
-        run = await self._skip_if_blind(self._build_run(last))
+        self.traceback = result.traceback
+        run = self._build_run(result)
+        run = await self._skip_if_blind(run, result.lost_s)
         if admission is not None:
             await self._record_in_circuit(admission, run)
         return run
 
     def build_cancelled_run(self, cancelled_by: str = "") -> Run:
         """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted by the stop."""
-        now = self._dependencies.clock.now()
-        return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
+        now, attempts = self._dependencies.clock.now(), self._series.attempts
+        return cancelled_run(self._job, self._ticket, self._started_at, now, attempts, cancelled_by=cancelled_by)
 
-    async def _skip_if_blind(self, run: Run) -> Run:
-        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
-        if self._is_excused_by_lost_time(run):
-            lost = format_duration(round(self._lost_s, 1))
+    async def _skip_if_blind(self, run: Run, lost_s: float) -> Run:
+        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed.
+
+        `lost_s`: seconds of the last attempt for which the process did not run.
+        """
+        if self._is_excused_by_lost_time(run, lost_s):
+            lost = format_duration(round(lost_s, 1))
             return blind_run(run, f"the scheduler itself did not run for {lost} meanwhile")
         checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
         if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
@@ -140,12 +117,12 @@ class RunExecution:
         cause = await checks.explain(run.error, run.started_at, endpoint)
         return run if cause is None else blind_run(run, cause)
 
-    def _is_excused_by_lost_time(self, run: Run) -> bool:
+    def _is_excused_by_lost_time(self, run: Run, lost_s: float) -> bool:
         """Return whether the process stood still for so long that a timeout or a lost connection may be its own."""
         if run.error is None or not run.outcome.down or self._job.effect == "once":
             return False
         is_own = run.error.is_timeout or run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
-        return is_own and self._lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
+        return is_own and lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
 
     # --- circuit ---
 
@@ -169,115 +146,25 @@ class RunExecution:
             slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
         await self._dependencies.circuits.record(key, policy, now, admission, failed, slow)
 
-    # --- attempts ---
+    # --- the run ---
 
-    async def _run_attempts(self) -> AttemptResult | None:
-        """Return the last attempt; None if the run's time ended before the next one could start."""
-        policy, idempotent = self._job.retry, self._job.check.idempotent
-        first = await self._make_attempt()
-        # The fast path: an immediate success never builds the retry machinery below.
-        if first is None or policy.attempts == 1 or not should_retry(policy, idempotent, first.attempt):
-            return first
-        dependencies = self._dependencies
-        rules = RetryRules(
-            policy,
-            idempotent,
-            self._time_left,
-            dependencies.random,
-            dependencies.clock.sleep,
-            self._publish_retry,
-            self._note_no_time_left,
-            self._acquire_retry,
-        )
-        return await retry_until_decided(first, self._make_attempt, rules)
-
-    async def _make_attempt(self) -> AttemptResult | None:
-        """Make one attempt; repeat it at once if its credentials were rejected and new ones are available."""
-        time_left = self._time_left()
-        if time_left <= 0:
-            return None
-        started_at = self._dependencies.clock.now()
-        room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
-        job, number = self._job, len(self._attempts) + 1
-        call = AttemptContext(
-            self._ticket.id,
-            number,
-            PhaseClock(self._dependencies.lost_time.running_time, permission=self._permission),
-            values=self._values,
-            tags=job.tags,
-            telemetry=job.telemetry,
-            body_reservation=room,
-        )
-        try:
-            result = await self._observe_attempt(call, started_at, time_left)
-        finally:
-            room.close()
-        if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
-            return result
-        return await self._retry_with_new_credentials(result, call)
-
-    async def _observe_attempt(self, call: AttemptContext, started_at: datetime, time_left: float) -> AttemptResult:
-        """Make one attempt and record it, without holding the answer's body."""
-        lost_before = self._dependencies.lost_time.total()
-        observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, time_left))
-        self._lost_s = self._dependencies.lost_time.total() - lost_before
-        excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
-        attempt = build_attempt(
-            call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes
-        )
-        self._pending = (
-            self._dependencies.redactor.redact(observation.pending) if observation.pending and attempt.succeeded else ""
-        )
-        self._attempts.append(attempt)
-        return AttemptResult(attempt, observation.retry_after_s)
-
-    async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
-        """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.
-
-        A target that rejected a request has not processed it. Earlier steps have been processed, so a sequence is
-        repeated only if the policy allows that. The retry budget does not apply: the target is available, credentials
-        are refreshed less and less often, and all jobs with a rotated secret must recover.
-        """
-        self._credentials_refreshed = True
-        refresh = await refresh_credentials(call.credential_refreshes, result.attempt.status, self._time_left())
-        message = f"{result.attempt.message} {self._dependencies.redactor.redact(refresh.message)}"
-        result = replace(result, attempt=replace(result.attempt, message=message))
-        self._attempts[-1] = result.attempt
-        job = self._job
-        may_repeat = job.check.kind != "steps" or job.check.idempotent or job.retry.non_idempotent
-        if not refresh.is_changed or not may_repeat or self._time_left() < SHORTEST_ATTEMPT:
-            return result
-        self._publish_retry(result, 0.0)
-        return await self._make_attempt()
-
-    def _time_left(self) -> float:
-        """Return the seconds left of the run; time in which the process did not run does not count."""
-        lost = self._dependencies.lost_time.total() - self._lost_before
-        return self._ends_at + lost - self._dependencies.clock.monotonic()
-
-    def _publish_retry(self, result: AttemptResult, wait_s: float) -> None:
-        attempt = replace(result.attempt, wait_ms=round(wait_s * 1000, 3))
-        self._attempts[-1] = attempt
-        self._dependencies.listener.attempt_retried(AttemptRetried(self._ticket, self._job.check.endpoint, attempt))
-
-    def _note_no_time_left(self, result: AttemptResult, wait_s: float, left_s: float) -> None:
-        self._note = describe_no_time_left(wait_s, result.retry_after_s, left_s)
-
-    def _acquire_retry(self) -> bool:
+    async def request_retry(self) -> str:
+        """Return why the target's retry budget allows no further attempt; "" if it allows one."""
         endpoint, budget = self._job.check.endpoint, self._dependencies.budget
         if budget.acquire_retry(endpoint, self._job.name, self._dependencies.clock.monotonic()):
-            return True
-        self._note = describe_exhausted_budget(endpoint, budget.per_minute)
-        return False
+            return ""
+        return describe_exhausted_budget(endpoint, budget.per_minute)
 
-    def _build_run(self, last: AttemptResult | None) -> Run:
-        now = self._dependencies.clock.now()
-        if self._pending:
-            reason = Reason(ReasonCode.PENDING, self._pending)
+    def publish_retry(self, attempt: Attempt) -> None:
+        """Publish a failed attempt that is repeated."""
+        self._dependencies.listener.attempt_retried(AttemptRetried(self._ticket, self._job.check.endpoint, attempt))
+
+    def _build_run(self, result: SeriesResult) -> Run:
+        if result.pending:
+            reason = Reason(ReasonCode.PENDING, result.pending)
             return skipped_run(self._job, self._ticket, self._dependencies.clock, reason)
-        if last is None:
-            return overdue_run(self._job, self._ticket, self._started_at, now, self._attempts)
-        return finished_run(self._job, self._ticket, self._started_at, now, self._attempts, self._note)
+        build = (self._job, self._ticket, self._started_at, result.finished_at, result.attempts)
+        return overdue_run(*build) if result.is_overdue else finished_run(*build, result.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,23 +191,20 @@ class Runner:
         prepare: Callable[[Target], None] = lambda target: None,
         judges: Judge | None = None,
         self_checks: SelfChecks | None = None,
+        executor: ExecutorChoice | None = None,
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
-        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes."""
+        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes.
+        `executor` makes attempts elsewhere; the default makes them in this process."""
         self._prepare = prepare
-        self._around = RunnerDependencies(
-            checks,
-            circuits,
-            listener,
-            clock,
-            redactor,
-            random,
-            budget or RetryBudget(),
-            bodies or BodyMemory(),
-            judges or InlineJudge(),
-            self_checks,
-            LostTime(clock.monotonic),
+        lost_time = LostTime(clock.monotonic)
+        local = LocalAttempts(
+            checks, clock, redactor, random, bodies or BodyMemory(), judges or InlineJudge(), lost_time
+        )
+        attempts = local if executor is None else executor.use_local(local)
+        self._dependencies = RunnerDependencies(
+            circuits, listener, clock, budget or RetryBudget(), self_checks, attempts
         )
 
     def prepare(self, jobs: Iterable[JobDefinition]) -> None:
@@ -342,12 +226,14 @@ class Runner:
             raise
         """
         self._prepare(job.check)
-        return RunExecution(self._around, job, ticket, permission)
+        return RunExecution(self._dependencies, job, ticket, permission)
 
     def read_load(self) -> RunnerLoad:
         """Return how far circuits and retries are limited now."""
-        around = self._around
-        return RunnerLoad(around.circuits.open_count, around.budget.find_use(around.clock.monotonic()))
+        dependencies = self._dependencies
+        return RunnerLoad(
+            dependencies.circuits.open_count, dependencies.budget.find_use(dependencies.clock.monotonic())
+        )
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         """Run the job to its end. Takes at most `timeout.run`, plus a few seconds if something hangs.

@@ -44,6 +44,7 @@ from scheduler.version import VERSION
 if TYPE_CHECKING:
     from scheduler.app.program import Program
 
+USER_AGENT = f"scheduler/{VERSION}"
 JOB_WARNINGS_TIMEOUT = 2.0
 """Seconds for the files that jobs name: a share that hangs must not keep the program from starting."""
 
@@ -81,7 +82,7 @@ def open_checks(
             identity,
             redactor,
             guard=guard,
-            user_agent=f"scheduler/{VERSION}",
+            user_agent=USER_AGENT,
             pings=pings,
             clock=clock,
             traces=settings.targets.traceparent,
@@ -110,7 +111,7 @@ class CheckSetup:
             program.stack,
             program.heartbeat_reader,
         )
-        self._ca_files = parts.ca_files
+        self.ca_files = parts.ca_files
         self.guard = parts.guard
         self.bindings = parts.bindings
         self.secrets = parts.secrets
@@ -139,7 +140,7 @@ class CheckSetup:
         def found() -> list[Problem]:
             return [
                 *jobs.warnings,
-                *warnings_of_unusable_files(jobs, self._ca_files),
+                *warnings_of_unusable_files(jobs, self.ca_files),
                 *warnings_of_denied_credentials(jobs, self.bindings),
             ]
 

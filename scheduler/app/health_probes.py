@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jobs.refreshing_cache import FetchFailure
     from scheduler.app.program import Program
     from scheduler.connections.register import ConnectionRegister
+    from scheduler.processes.pool import ProcessPool
 
 
 def build_own_reports(telemetry: Telemetry, loaded: LoadedSettings, redactor: Redactor) -> OwnReports:
@@ -212,6 +213,20 @@ def configuration_probe(settings: Settings) -> HealthProbe:
         return (PartHealth("configuration", HealthStatus.OK),)
 
     return probe
+
+
+def processes_probe(pool: ProcessPool) -> HealthProbe:
+    """Report processes that should make attempts and do not run."""
+
+    async def read() -> Sequence[PartHealth]:
+        missing = pool.wanted_count - pool.ready_count
+        if not missing:
+            return ()
+        message = f"processes that make attempts and do not run: {missing} of {pool.wanted_count}"
+        message = f"{message}: {pool.problem}" if pool.problem else message
+        return (PartHealth("processes", HealthStatus.DEGRADED, message),)
+
+    return read
 
 
 def circuits_probe(circuits: CircuitBreakers, clock: Clock) -> HealthProbe:

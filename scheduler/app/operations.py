@@ -9,6 +9,7 @@ from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs.events import NullListener
+from scheduler.app.check_setup import USER_AGENT
 from scheduler.app.health_probes import circuits_probe, heartbeats_probe
 from scheduler.changes.tracking import HealthTracker
 from scheduler.features.access.service import ApiKeyManager, SessionManager
@@ -26,6 +27,8 @@ from scheduler.features.stored_jobs.sets import JobSetApplier
 from scheduler.features.suppressions.service import SilenceManager, WindowManager
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
+from scheduler.processes.messages import Setup
+from scheduler.processes.pool import ProcessPool, find_examples, limit_of
 from scheduler.stores.slots import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.places import Shares
@@ -82,6 +85,31 @@ def _build_runner(program: Program) -> Runner:
         prepare=setup.prepare_for_run(),
         judges=setup.judges,
         self_checks=program.self_checks,
+        executor=program.process_pool,
+    )
+
+
+def build_process_pool(program: Program) -> ProcessPool | None:
+    """Return the processes that make attempts besides this one; None: the program has only one."""
+    limit = limit_of(program.profile.processes(program.settings))
+    if limit == 1:
+        return None
+    setup, settings = program.check_setup, program.settings
+    return ProcessPool(
+        limit - 1,
+        Setup(
+            setup.guard,
+            setup.bindings,
+            setup.ca_files,
+            user_agent=USER_AGENT,
+            traces=settings.targets.traceparent,
+            publishes_spans=settings.telemetry.spans != "none",
+            body_memory=settings.targets.body_memory // (limit - 1),
+            examples=find_examples(entry.job for entry in program.catalog),
+        ),
+        setup.secrets,
+        program.identity,
+        starts_on_load=program.profile.processes(settings) == "auto",
     )
 
 

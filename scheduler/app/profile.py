@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar, TextIO
+from typing import TYPE_CHECKING, ClassVar, Literal, TextIO
 from urllib.parse import urlsplit
 
 from config.settings.model import Settings
@@ -53,6 +53,10 @@ class HostProfile(ABC):
         from scheduler.app.authentication_setup import choose_embedded_mode
 
         return choose_embedded_mode(settings, is_loopback=self.is_on_loopback(settings))
+
+    def processes(self, settings: Settings) -> int | Literal["auto"]:
+        """Return how many processes execute runs; see the setting `processes`."""
+        return 1
 
     def log_level(self, settings: Settings) -> str:
         """Return the lowest level that is logged."""

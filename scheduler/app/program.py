@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
+    from scheduler.processes.pool import ProcessPool
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.stores.port import Store
     from scheduler.stores.runs.repository import Runs
@@ -198,6 +199,13 @@ class Program(Services):
             return DeferredFollowUp()
         stored = self.catalog, self.runs, self.pauses
         return DependencyTrigger(*stored, self.dispatch, self.listener, self.clock, self.states.record_run)
+
+    @cached_property
+    def process_pool(self) -> ProcessPool | None:
+        """The other processes that make attempts; None: this one makes all of them."""
+        from scheduler.app.operations import build_process_pool
+
+        return build_process_pool(self)
 
     @cached_property
     def worker(self) -> Worker:

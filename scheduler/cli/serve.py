@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from config.loading import Configuration
     from config.settings.model import Settings
 
+MAX_PROCESSES = 64
+_PROCESSES_HELP = (
+    "Processes that execute runs; auto: further ones start under load, one for each core at most. "
+    "(default: setting processes, auto)"
+)
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. (default: setting host, 127.0.0.1)")] = None,
@@ -20,6 +26,7 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port. (default: setting port, 7071)"),
     ] = None,
+    processes: Annotated[str | None, typer.Option(metavar="auto|N", help=_PROCESSES_HELP)] = None,
 ) -> None:
     """Serve the API and the dashboard, and run every job on its schedule.
 
@@ -50,12 +57,23 @@ def serve(
         return configuration
 
     try:
-        serve_until_signal(load, host=host, port=port)
+        serve_until_signal(load, host=host, port=port, processes=_read_processes(processes))
     except IdentityMissing as error:
         report(str(error))
         fail(str(error), EXIT_BAD_INPUT)
     except (PortInUse, StoreError) as error:
         fail(str(error), EXIT_FAILED)
+
+
+def _read_processes(text: str | None) -> int | Literal["auto"] | None:
+    """Return the value of the option; end the command with 2 if it is invalid."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PROCESSES):
+        fail(f"--processes: expected auto or a number from 1 to {MAX_PROCESSES}, got {text!r}")
+    return int(text)
 
 
 def _check_host(host: str, settings: Settings) -> None:

@@ -85,8 +85,13 @@ class RunLeases:
 
     def may_send(self, run_id: str) -> bool:
         """Return whether this process has the run, for long enough to send a request: no other process has it."""
+        ends_at = self.sending_until(run_id)
+        return ends_at is not None and ends_at >= self._clock.now()
+
+    def sending_until(self, run_id: str) -> datetime | None:
+        """Return until when this process may send requests of the run; None: it does not have the run."""
         held = self._held.get(run_id)
-        return held is not None and held[0].lease_until - self._clock.now() >= MIN_LEFT_TO_SEND
+        return None if held is None else held[0].lease_until - MIN_LEFT_TO_SEND
 
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.
@@ -355,6 +360,10 @@ class TicketClaim:
     def may_send(self) -> bool:
         """Return whether the lease lasts for long enough to send a request."""
         return self._leases.may_send(self.ticket.id)
+
+    def sending_until(self) -> datetime | None:
+        """Return until when requests may be sent, unless the lease is renewed; None: the run is not held here."""
+        return self._leases.sending_until(self.ticket.id)
 
     def mark_used(self) -> None:
         """Do not release the claim: the run starts, or its end is recorded, or another owner has the run."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from jobs.checks.clock import SendPermission
 from jobs.definition import JobDefinition
-from jobs.errors import LeaseEnded
+from jobs.errors import LeaseEnded, RunWithoutResult
 from jobs.fast_frozen import fast_frozen
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
@@ -333,24 +333,28 @@ class TicketExecutor:
     async def _run(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult | None:
         """Run the job by one definition, which the run records as its own, whichever it was planned for.
 
-        None: this process stalled until the lease ended, before it sent the next request. The caller starts anew, which
-        renews the lease or finds that another process took the run over.
+        None: this process stalled until the lease ended, before it sent the next request, or the process that made the
+        attempts has ended. The caller starts anew, which renews the lease or finds that another process took the run
+        over.
         """
         mine.mark_used()
         ticket = mine.ticket
         if ticket.generation != entry.generation:
             ticket = replace(ticket, generation=entry.generation)
-        permission = SendPermission(mine.may_send)
+        permission = SendPermission(mine.may_send, mine.sending_until)
         execution = self._dependencies.runner.start(entry.job, ticket, permission)
         mine.waits.end_wait(WaitReason.STARVED_CPU)
         try:
             run = await self._dependencies.registry.run_until_done(ticket, execution)
-        except LeaseEnded:
+        except RunWithoutResult as error:
             if permission.has_sent and entry.job.effect == "once":
                 return TicketResult.interrupted(ticket, entry.job, self._dependencies.clock)
             mine.mark_unused()
-            mine.waits.end_wait(WaitReason.STARVED_CPU, "the process stalled until its lease ended")
-            _log.warning("could not send a request of run %s: its lease has ended; the run starts anew", ticket.id)
+            if isinstance(error, LeaseEnded):
+                mine.waits.end_wait(WaitReason.STARVED_CPU, "the process stalled until its lease ended")
+            else:
+                mine.waits.end_wait(WaitReason.START_UP, str(error))
+            _log.warning("could not finish run %s: %s; the run starts anew", ticket.id, error)
             return None
         if waits := mine.waits.explain(ticket, run):
             run = replace(run, waits=waits)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from jobs.checks.binding.names import (
@@ -56,6 +57,9 @@ class BindingRules:
         self._patterns = {name: rule for name, rule in rules.items() if "*" in name}
         # perf: run-cost, 3 % of a run that sends a secret, with 50 rules of patterns
         self.rules_for = lru_cache(4096)(self._find_rules)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BindingRules, ({**self._exact, **self._patterns},)
 
     def exact_rule(self, name: str) -> BindingRule | None:
         """Return the rule that has exactly this name."""

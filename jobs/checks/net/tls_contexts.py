@@ -108,12 +108,16 @@ class CaFiles:
     ) -> None:
         """`folders`: where CA files must be; empty: anywhere. `explained`: folders whose files may be explained, in
         addition to these and those of the system."""
+        self._arguments = tuple(folders), tuple(explained)
         self._folders = tuple(folders)
         self._own = (*folders, *explained)
         self._known = (*self._own, *SYSTEM_FOLDERS)
         self._monotonic = monotonic
         self._cache: OrderedDict[str, _CachedCaFile] = OrderedDict()
         self._read_slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CaFiles, self._arguments
 
     async def load(self, path: str) -> CaFile:
         """Return the file as it was within the last second; while its share hangs, the version before. Raises

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
@@ -125,8 +126,16 @@ RECOVERY_CONCURRENCY_DIVISOR = 4
 """One of this many concurrent runs may be a run that an earlier process left open. The others are for due runs."""
 
 
-def serve(load: Callable[[str], Configuration], *, host: str | None = None, port: int | None = None) -> None:
+def serve(
+    load: Callable[[str], Configuration],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    processes: int | Literal["auto"] | None = None,
+) -> None:
     """Run until a signal arrives. `load` returns the configuration for the URL of the sample target.
+
+    `host`, `port` and `processes` replace the settings.
 
     Raises:
         ConfigurationError, PortInUse, StoreError, IdentityMissing: nothing was started.
@@ -143,7 +152,8 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
             asyncio.Runner(loop_factory=_uvloop_factory()) as runner,
         ):
             register = ConnectionRegister(max_connections(open_files, settings.concurrency))
-            runner.run(_serve(configuration, listener, samples if configuration.jobs.has_samples else None, register))
+            sample_target = samples if configuration.jobs.has_samples else None
+            runner.run(_serve(configuration, listener, sample_target, register, processes))
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -156,11 +166,16 @@ def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(
-    configuration: Configuration, listener: socket.socket, samples: socket.socket | None, register: ConnectionRegister
+    configuration: Configuration,
+    listener: socket.socket,
+    samples: socket.socket | None,
+    register: ConnectionRegister,
+    processes: int | Literal["auto"] | None,
 ) -> None:
     with StopSignals() as signals:
         served_at = OwnEndpoint(*listener.getsockname()[:2])
-        async with open_embedded_program(configuration, served_at) as opened, serve_sample_target(samples):
+        program = open_embedded_program(configuration, served_at, processes=processes)
+        async with program as opened, serve_sample_target(samples):
             await _serve_program(opened, listener, signals, register)
 
 
@@ -209,6 +224,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(program.alerting.run_daily_tests),
         restart_on_failure(partial(reload_jobs, opened, ticker)),
         restart_on_failure(partial(reload_at_signals, opened.job_reloader)),
+        *([restart_on_failure(program.process_pool.run)] if program.process_pool is not None else []),
     )
 
 

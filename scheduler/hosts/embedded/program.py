@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import TextIO
+from typing import Literal, TextIO
 
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
@@ -20,7 +20,7 @@ from jobs.ports import Clock
 from jobs.schedules import Schedule
 from scheduler.app import Program, open_program
 from scheduler.app.adapters import find_file_check
-from scheduler.app.health_probes import results_probe
+from scheduler.app.health_probes import processes_probe, results_probe
 from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
 from scheduler.catalog.catalog import JobSnapshot
@@ -32,9 +32,11 @@ from scheduler.worker.options import EMBEDDED_OPTIONS
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedProfile(HostProfile):
-    """The only process that runs the jobs of its store. `served_at`: where it serves the API."""
+    """The only host that runs the jobs of its store. `served_at`: where it serves the API. `process_limit` replaces the
+    setting `processes`."""
 
     served_at: tuple[OwnEndpoint, ...] = ()
+    process_limit: int | Literal["auto"] | None = None
 
     worker_options = EMBEDDED_OPTIONS
     is_only_worker = True
@@ -51,6 +53,9 @@ class EmbeddedProfile(HostProfile):
     def log_stream(self) -> TextIO:
         return sys.stdout
 
+    def processes(self, settings: Settings) -> int | Literal["auto"]:
+        return self.process_limit or settings.processes
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedProgram:
@@ -60,15 +65,26 @@ class EmbeddedProgram:
 
 @asynccontextmanager
 async def open_embedded_program(
-    configuration: Configuration, *served_at: OwnEndpoint, clock: Clock | None = None
+    configuration: Configuration,
+    *served_at: OwnEndpoint,
+    clock: Clock | None = None,
+    processes: int | Literal["auto"] | None = None,
 ) -> AsyncIterator[EmbeddedProgram]:
-    """Open the program and the host's own parts; leaving closes them. Raises StoreError."""
+    """Open the program and the host's own parts; leaving closes them. `processes` replaces the setting.
+
+    Raises StoreError.
+    """
     async with AsyncExitStack() as stack:
-        program = await stack.enter_async_context(open_program(configuration, EmbeddedProfile(served_at), clock=clock))
+        profile = EmbeddedProfile(served_at, processes)
+        program = await stack.enter_async_context(open_program(configuration, profile, clock=clock))
         if (check := find_file_check(program.store)) is not None:
             stack.push_async_callback(_cancel_and_wait, asyncio.create_task(check.run()))
         await program.check_setup.prepare_jobs()
         program.health.add_probe("results", results_probe(program.worker, program.clock))
+        if program.process_pool is not None:
+            stack.push_async_callback(program.process_pool.aclose)
+            await program.process_pool.open()
+            program.health.add_probe("processes", processes_probe(program.process_pool))
         yield EmbeddedProgram(program, await stack.enter_async_context(open_reloader(configuration, program)))
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from jobs.runs import Attempt, ErrorClass, Failure, Phases, Run, Severity
+from jobs.runs import Attempt, ErrorClass, Failure, Phases, Severity
 from jobs.runs.details import (
     CertificateDetail,
     Details,
@@ -191,9 +191,9 @@ def _read_dns(parts: Sequence[Any]) -> DnsDetail:
     return DnsDetail(rcode, tuple(records), count, ttl_s, server)
 
 
-def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
-    """Omit what it has in common with its run or the last attempt: most attempts fail alike."""
-    phases, last = attempt.phases, run.attempts[-1]
+def encode_attempt(attempt: Attempt, last: Attempt, message: str) -> dict[str, Any]:
+    """Omit what it has in common with the run's message or its last attempt: most attempts fail alike."""
+    phases = attempt.phases
     body: dict[str, Any] = {
         "at": to_microseconds(attempt.started_at),
         "ms": [
@@ -208,7 +208,7 @@ def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
         body["status"] = attempt.status
     if attempt.error is not None:
         body["error"] = attempt.error.value
-    if attempt.message and run.message.startswith(attempt.message):
+    if attempt.message and message.startswith(attempt.message):
         body["said"] = len(attempt.message)
     elif attempt.message:
         body["message"] = attempt.message
@@ -240,7 +240,7 @@ def _read_failure(parts: Sequence[str]) -> Failure:
 
 
 def decode_attempt(number: int, body: Mapping[str, Any], last: Mapping[str, Any], message: str) -> Attempt:
-    """`message`: the run's."""
+    """Build the attempt from its parts, those of the last attempt, and the run's message."""
     failed = last if body.get("like_last") else body
     return Attempt(
         number=number,

@@ -99,7 +99,7 @@ def encode_finished(run: Run) -> str:
     if run.reason is not None:
         body["reason"] = run.reason.value
     if run.attempts:
-        body["attempts"] = [encode_attempt(attempt, run) for attempt in run.attempts]
+        body["attempts"] = [encode_attempt(attempt, run.attempts[-1], run.message) for attempt in run.attempts]
     if run.tags:
         body["tags"] = dict(run.tags)
     if run.waits:

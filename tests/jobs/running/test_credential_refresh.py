@@ -48,7 +48,7 @@ def refusing(
 ) -> Refusing:
     stage = Stage(*answers, budget=budget)
     made = Refusing(stage, renewals or [CHANGED], takes_s=takes_s)
-    stage.runner._around.checks["http"] = made  # type: ignore[index]
+    stage.runner._dependencies.executor.checks["http"] = made  # type: ignore[attr-defined]
     return made
 
 
@@ -138,7 +138,7 @@ async def test_steps_that_have_acted_begin_again_only_where_they_may(
     method: str, retry: dict[str, Any], attempts: int
 ) -> None:
     of = refusing(answer(401, error=ErrorClass.STEP_FAILED, message="Step 2 failed."), answer())
-    of.stage.runner._around.checks["steps"] = of  # type: ignore[index]
+    of.stage.runner._dependencies.executor.checks["steps"] = of  # type: ignore[attr-defined]
     steps = [{"name": "order", "url": "https://checkout.internal/", "method": method}]
     made = await run(of, check={"kind": "steps", "steps": steps}, retry=retry)
     assert len(made.attempts) == attempts

@@ -74,9 +74,12 @@ async def test_there_are_as_many_waits_as_in_other_retry_libraries(case: dict[st
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
+    async def allow() -> bool:
+        return True
+
     policy = RetryPolicy.model_validate(case["retry"])
     rules = RetryRules(
-        policy, True, lambda: 1e9, lambda: 0.5, sleep, lambda *_: None, lambda *_: None, acquire_retry=lambda: True
+        policy, True, lambda: 1e9, lambda: 0.5, sleep, lambda *_: None, lambda *_: None, acquire_retry=allow
     )
     await retry_until_decided(AttemptResult(answered(503)), again, rules)
     assert len(waits) == case["waits"]
