@@ -22,6 +22,9 @@ from jobs.problems import make_printable
 
 _OWN_API = "serves this program's own API"
 
+MAX_CACHED_DECISIONS = 4096
+"""Numeric addresses with a port that are known to be allowed."""
+
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
@@ -51,6 +54,8 @@ class Guard:
         self._hosts = tuple(re.compile(translate(_normalize_name(pattern))) for pattern in rules.hosts)
         self._identity = tuple(filter(None, map(_TokenEndpoint.from_url, rules.identity_endpoints)))
         self._own_hosts = frozenset(map(_normalize_name, rules.own_hosts))
+        self._own_ports = frozenset(place.port for place in rules.own_endpoints)
+        self._allowed_numeric: set[tuple[str, int, bool]] = set()
 
     def check_scheme(self, scheme: str, host: str, port: int) -> None:
         """Check the scheme of a URL."""
@@ -71,6 +76,18 @@ class Guard:
     def check_address(self, host: str, address: str, port: int, *, only_live: bool = False) -> None:
         """Check one address of a host."""
         self.filter_allowed(host, port, (address,), only_live=only_live)
+
+    def check_numeric(self, address: str, port: int, *, only_live: bool = False) -> None:
+        """Check a host that is a numeric address."""
+        # perf: run-cost, 6 us each. The rules never change; where the own API is depends on the machine.
+        key = (address, port, only_live)
+        if key in self._allowed_numeric:
+            return
+        self.filter_allowed(address, port, (address,), only_live=only_live)
+        if port not in self._own_ports:
+            if len(self._allowed_numeric) >= MAX_CACHED_DECISIONS:
+                self._allowed_numeric.clear()
+            self._allowed_numeric.add(key)
 
     def filter_allowed(self, host: str, port: int, addresses: Sequence[str], *, only_live: bool = False) -> list[str]:
         """Return the allowed addresses of a host, in the same order; at least one.

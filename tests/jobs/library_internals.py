@@ -28,11 +28,6 @@ LIBRARY_INTERNALS = (
         "the command line of httpx loads rich and pygments, 3 MiB",
     ),
     LibraryInternal(
-        "httpx.Request._content",
-        "jobs/checks/http/requests.py",
-        "the public constructor copies the URL and the headers, which takes longer than sending them",
-    ),
-    LibraryInternal(
         "httpcore.AsyncHTTP2Connection._read_incoming_data",
         "jobs/checks/http_transport/http2.py",
         "httpcore does not limit informational responses and header lines",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 from jobs.checks.addresses import LIVE_PATH
 from jobs.checks.binding.names import Recipient
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings, deliveries_of_request, recipients_of_request
+from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.clock import Peer, peer_of_url
 from jobs.checks.error_mapping import RequestRoute
 from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TooManyHeaderLines, TooManyRedirects
@@ -29,6 +30,7 @@ from jobs.checks.http.requests import (
     ResolvedCredentials,
     may_reuse_connection,
     parse_url,
+    peer_at,
     resolve_proxy,
 )
 from jobs.checks.http.responses import MAX_COOKIES as MAX_COOKIES
@@ -36,7 +38,6 @@ from jobs.checks.http.responses import (
     CookieJar,
     ResponseBody,
     build_redirected_request,
-    headers_by_name,
     is_redirect,
     may_share_credentials,
     read_body,
@@ -45,10 +46,9 @@ from jobs.checks.http_transport.messages import (
     MAX_HEADER_LINES,
     ProxyEndpoint,
     RequestOptions,
-    request_options,
-    response_details,
+    TargetResponse,
 )
-from jobs.checks.http_transport.transport import CheckTransport
+from jobs.checks.http_transport.transport import CheckTransport, Http1Exchange
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.checks.port import AttemptContext, register_value
@@ -199,6 +199,9 @@ def _secret_references(target: HttpTarget) -> Iterator[SecretRef]:
 
 _LIVE = LIVE_PATH.encode()
 
+CompleteRequest = Callable[[HttpTarget, str, str], RequestDraft]
+"""Builds the request of a target by the run's id and the trace header."""
+
 
 class HttpExchange:
     """Sends the request of a target and follows its redirects."""
@@ -242,35 +245,47 @@ class HttpExchange:
         return self.route.peer or peer_of_url(self._target.url)
 
     async def run(
-        self, first: RequestDraft | CachedRequest, whole: Callable[[], RequestDraft]
-    ) -> tuple[httpx.Response, ResponseBody]:
-        """Return the first response that is not an allowed redirect, and its body.
+        self, first: RequestDraft | CachedRequest, complete: CompleteRequest
+    ) -> tuple[RequestDraft | CachedRequest, TargetResponse, ResponseBody]:
+        """Return the last request, the first response that is not an allowed redirect, and its body.
 
-        `whole`: returns the cached request in a form that another request can be derived from.
+        `complete`: returns the draft of a cached request, from which another request can be derived.
         """
         sent, allowed = first, self._target.redirects
         while True:
-            response = await self._send(sent)
+            response = await self._send(sent, complete)
+            self.status = response.status
             try:
-                if self._stores_all_cookies:
-                    await self._store_cookies(response)
+                self._count_lines(response)
+                if self._stores_all_cookies and isinstance(sent, RequestDraft):
+                    await self._store_cookies(response, sent.url)
                 if not allowed or not is_redirect(response):
-                    encoding = headers_by_name(response).get("content-encoding", "")
-                    limit = self._guard.cap_body_limit(self._target.read_limit)
-                    size = _announced_size(response, limit) if not encoding else limit
-                    body = await read_body(_body_stream(response), encoding, limit, partial(self._reserve_body, size))
-                    self._call.clock.end_at_arrival()
-                    self._call.body_reservation.shrink(len(body.content))
-                    return response, body
+                    return sent, response, await self._read_body(response)
                 if self.redirects == allowed:
                     raise TooManyRedirects(allowed)
-                before = whole() if isinstance(sent, CachedRequest) else sent
-                sent = build_redirected_request(before, response, self._call.values)
+                if isinstance(sent, CachedRequest):
+                    sent = complete(self._target, self._call.run_id, self.trace_parent)
+                before, sent = sent, build_redirected_request(sent, response, self._call.values)
                 self._drop_foreign_credentials(before.url, sent.url)
                 self.redirects += 1
-                await self._store_cookies(response)
+                await self._store_cookies(response, before.url)
             finally:
-                await response.aclose()
+                await response.stream.aclose()
+
+    async def _read_body(self, response: TargetResponse) -> ResponseBody:
+        encoding = response.headers.get("content-encoding", "")
+        limit = self._guard.cap_body_limit(self._target.read_limit)
+        stream, clock = response.stream, self._call.clock
+        if not encoding and isinstance(stream, Http1Exchange):
+            content = stream.take_body(min(limit, UNCOUNTED_BYTES))
+            if content is not None:
+                clock.end_at_arrival()
+                return ResponseBody(content, truncated=False)
+        size = _announced_size(response, limit) if not encoding else limit
+        body = await read_body(stream, encoding, limit, partial(self._reserve_body, size))
+        clock.end_at_arrival()
+        self._call.body_reservation.shrink(len(body.content))
+        return body
 
     def _drop_foreign_credentials(self, before: httpx.URL, after: httpx.URL) -> None:
         """Drop the client certificate with everything else that came from a secret (see `build_redirected_request`).
@@ -291,42 +306,60 @@ class HttpExchange:
         await room.reserve(size)
         clock.verdict = None
 
-    async def _send(self, outgoing: RequestDraft | CachedRequest) -> httpx.Response:
-        url = outgoing.base_url
-        secure = url.scheme == "https"
-        peer = self._peer_at(url.host, effective_port(url.scheme, url.port))
-        self.route.move_to(peer)
-        self._call.clock.current_peer = peer
-        self._guard.check_scheme(url.scheme, peer.host, peer.port)
-        target, is_pooled = self._target, may_reuse_connection(self._target)
-        options = RequestOptions(
-            self._call.clock,
-            server_name=peer.server_name if secure else "",
-            ip_version=target.ip_version,
-            is_pooled=is_pooled,
-            http2=target.http2,
-            proxy=self.proxy,
-            on_peer_change=self._on_peer_change,
-        )
-        if secure:
+    def _send(
+        self, outgoing: RequestDraft | CachedRequest, complete: CompleteRequest
+    ) -> Coroutine[Any, Any, TargetResponse]:
+        if isinstance(outgoing, RequestDraft):
+            return self._send_draft(outgoing)
+        transport = _find_transport(self._client, outgoing.shared.base_url)
+        if transport is not None:
+            return self._send_cached(outgoing, transport)
+        return self._send_draft(complete(self._target, self._call.run_id, self.trace_parent))
+
+    async def _send_cached(self, prepared: CachedRequest, transport: CheckTransport) -> TargetResponse:
+        """Send a request without httpx's objects, which take longer than the connection."""
+        shared = prepared.shared
+        options = self._prepare(shared.scheme, shared.peer, is_only_live=_is_only_live(prepared, prepared.path))
+        if shared.scheme == "https":
             options.tls = await self._tls_context()
-        if self.proxy is None and not (target.http2 or is_pooled):
-            options.only_live = _is_only_live(outgoing)
-        request = outgoing.build(self._call.run_id, self.trace_parent, options)
+        data = prepared.encode(self._call.run_id, self.trace_parent)
+        return await transport.send(prepared.method, data, shared.host, shared.peer.port, options)
+
+    async def _send_draft(self, draft: RequestDraft) -> TargetResponse:
+        url = draft.url
+        peer = peer_at(self._target, url.host, effective_port(url.scheme, url.port))
+        options = self._prepare(url.scheme, peer, is_only_live=_is_only_live(draft, url.raw_path))
+        if url.scheme == "https":
+            options.tls = await self._tls_context()
+        request = draft.build(options)
         if self._cookies is not None:
             await self._cookies.add_to(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
-        self.status = response.status_code
-        await self._count_lines(response)
-        return response
+        return TargetResponse.from_httpx(response)
 
-    async def _count_lines(self, response: httpx.Response) -> None:
+    def _prepare(self, scheme: str, peer: Peer, *, is_only_live: bool) -> RequestOptions:
+        """Return how to send the next request, to this peer. Raises TargetDenied."""
+        target, clock = self._target, self._call.clock
+        self.route.move_to(peer)
+        clock.current_peer = peer
+        self._guard.check_scheme(scheme, peer.host, peer.port)
+        is_pooled = may_reuse_connection(target)
+        return RequestOptions(
+            clock,
+            server_name=peer.server_name if scheme == "https" else "",
+            ip_version=target.ip_version,
+            is_pooled=is_pooled,
+            http2=target.http2,
+            only_live=is_only_live and self.proxy is None and not (target.http2 or is_pooled),
+            proxy=self.proxy,
+            on_peer_change=self._on_peer_change,
+        )
+
+    def _count_lines(self, response: TargetResponse) -> None:
         """Count header lines. Raises TooManyHeaderLines."""
-        if (details := response_details(response)) is not None:
-            self._lines += details.line_count
+        self._lines += len(response.fields)
         if self._lines > MAX_HEADER_LINES:
-            await response.aclose()
-            raise TooManyHeaderLines(response.status_code, MAX_HEADER_LINES, redirected=True)
+            raise TooManyHeaderLines(response.status, MAX_HEADER_LINES, redirected=True)
 
     async def _tls_context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate
@@ -335,30 +368,23 @@ class HttpExchange:
         except ClientCertificateUnusable:
             raise client_certificate_error(target.tls) from None
 
-    def _peer_at(self, host: str, port: int) -> Peer:
-        """Return the peer. The job's TLS server name belongs to its own host, not to that of a redirect."""
-        name = self._target.server_name
-        return (
-            Peer(host, port, name) if name and Peer(host, port) == peer_of_url(self._target.url) else Peer(host, port)
-        )
-
     def _on_peer_change(self, host: str, port: int) -> None:
         """Called by the transport: what follows is about this peer, the proxy first."""
         assert self.proxy is not None
         self.route.proxy = Peer(self.proxy.host, self.proxy.port)
-        self.route.peer = self._call.clock.current_peer = self._peer_at(host, port)
+        self.route.peer = self._call.clock.current_peer = peer_at(self._target, host, port)
 
-    async def _store_cookies(self, response: httpx.Response) -> None:
+    async def _store_cookies(self, response: TargetResponse, url: httpx.URL) -> None:
         """Store cookies: some pages redirect in a loop until the client returns one."""
-        if "set-cookie" in headers_by_name(response):
+        if "set-cookie" in response.headers:
             if self._cookies is None:
                 self._cookies = CookieJar()
-            self._cookie_lines += await self._cookies.store_from(response, MAX_COOKIES - self._cookie_lines)
+            most = MAX_COOKIES - self._cookie_lines
+            self._cookie_lines += await self._cookies.store_from(response.fields, str(url), most)
 
 
-def _is_only_live(outgoing: RequestDraft | CachedRequest) -> bool:
+def _is_only_live(outgoing: RequestDraft | CachedRequest, path: bytes) -> bool:
     """Return whether it requests LIVE_PATH without a body. A connection for it must not serve another request."""
-    path = outgoing.path if isinstance(outgoing, CachedRequest) else outgoing.url.raw_path
     return path == _LIVE and outgoing.method in ("GET", "HEAD") and not outgoing.content
 
 
@@ -375,18 +401,21 @@ class StatelessClient(httpx.AsyncClient):
         httpx also builds the request of a redirect, which fails for URLs that are not http.
         """
         # perf: run-cost, 16 % of a run (decision 27)
-        url = request_options(request).base_url or request.url
-        response = await self._transport_for_url(url).handle_async_request(request)
+        response = await self._transport_for_url(request.url).handle_async_request(request)
         response.request = request
         return response
 
+    def find_own_transport(self, url: httpx.URL) -> CheckTransport | None:
+        """Return the transport that sends to this URL; None while a mock of httpx replaces it."""
+        transport = self._transport_for_url(url)
+        return transport if isinstance(transport, CheckTransport) else None
 
-def _body_stream(response: httpx.Response) -> httpx.AsyncByteStream:
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return response.stream
+
+def _find_transport(client: httpx.AsyncClient, url: httpx.URL) -> CheckTransport | None:
+    return client.find_own_transport(url) if isinstance(client, StatelessClient) else None
 
 
-def _announced_size(response: httpx.Response, limit: int) -> int:
+def _announced_size(response: TargetResponse, limit: int) -> int:
     """Return how many bytes of the body will be read at most."""
-    length = headers_by_name(response).get("content-length", "")
+    length = response.headers.get("content-length", "")
     return min(int(length), limit) if length.isascii() and length.isdigit() else limit

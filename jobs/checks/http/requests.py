@@ -3,8 +3,7 @@
 Requests of targets without secrets are cached: from run to run only the run's id changes. There may be ten thousand of
 them, so equal parts are shared: the base URL, and all of the head except its first line.
 
-perf: the cache is worth 15 % of a run (`run-cost`); 5 of them because httpx builds URL and headers only on demand
-(decision 27).
+perf: the cache is worth 15 % of a run (`run-cost`), as its requests are sent without httpx's objects (decision 27).
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from sys import intern
 from urllib.parse import urlencode
 
 import httpx
 
-from jobs.checks.http_transport.messages import ProxyEndpoint, RequestOptions, request_options
+from jobs.checks.clock import Peer, peer_of_url
+from jobs.checks.http_transport.messages import ProxyEndpoint, RequestOptions
 from jobs.checks.http_transport.transport import encode_head
 from jobs.errors import SecretUnavailable
-from jobs.formats import host_and_port
+from jobs.formats import effective_port, host_and_port
 from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
@@ -80,9 +79,9 @@ class RequestDraft:
     has_private_content: bool = False
 
     @property
-    def base_url(self) -> httpx.URL:
-        """A URL with the scheme, host and port to connect to."""
-        return self.url
+    def shown_url(self) -> str:
+        """The URL without query and fragment, which can contain secrets."""
+        return format_shown_url(_origin_text(self.url), self.url.raw_path)
 
     def set_header(self, name: str, value: str, *, private: bool = False) -> None:
         """Replace a header, or add it."""
@@ -96,7 +95,7 @@ class RequestDraft:
         if name.lower() not in self.headers:
             self.set_header(name, value)
 
-    def build(self, _run_id: str, _trace_parent: str, options: RequestOptions | None) -> httpx.Request:
+    def build(self, options: RequestOptions | None = None) -> httpx.Request:
         """Return httpx's request; without options, for the cache."""
         extensions = None if options is None else options.as_extensions()
         return httpx.Request(
@@ -236,71 +235,63 @@ RUN_ID_PLACEHOLDER = "7c9e6679f7c84b2aa2d4e35f0c1b8d60"
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class _SharedHead:
-    """The parts that many requests share.
+class SharedHead:
+    """What the requests to many targets share.
 
-    `base_url`: without path and query; `origin`: the same as text, without the slash. `before`, `after`: the head below
-    its first line, around the run's id; `after` is empty if the head has no run id.
+    `origin`: scheme, host and port as text, `base_url`: the same as a URL. `host`: to connect to. `before`, `after`:
+    the head below its first line, around the run's id; `before` is whole if the head has no run id.
     """
 
     base_url: httpx.URL
     origin: str
+    scheme: str
+    host: str
+    peer: Peer
     before: bytes
     after: bytes
+    has_trace_parent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class CachedRequest:
-    """A request without the run's id. `path`: with the query."""
+    """A request over HTTP/1 without the run's id. `path`: with the query."""
 
     method: str
     path: bytes
     content: bytes
-    shared: _SharedHead
+    shared: SharedHead
 
     @property
-    def base_url(self) -> httpx.URL:
-        """The URL without path and query."""
-        return self.shared.base_url
+    def shown_url(self) -> str:
+        """The URL without query and fragment, which can contain secrets."""
+        return format_shown_url(self.shared.origin, self.path)
 
-    def build(self, run_id: str, trace_parent: str, options: RequestOptions) -> httpx.Request:
+    def encode(self, run_id: str, trace_parent: str) -> bytes:
         """Return the request for one attempt of a run. `trace_parent`: a header, or empty."""
         shared = self.shared
-        first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, shared.before)
-        head = first + run_id.encode() + shared.after if shared.after else first
+        head = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, shared.before)
+        if shared.after:
+            head = b"%s%s%s" % (head, run_id.encode(), shared.after)
         if trace_parent:
             # Insert it before the empty line at the end.
             head = b"%straceparent: %s\r\n\r\n" % (head[:-2], trace_parent.encode("ascii"))
-        options.head, options.path = head, self.path
-        options.base_url, options.origin = shared.base_url, shared.origin
-        return _LazyRequest(self, options)
+        return head + self.content if self.content else head
 
 
-def origin_text(url: httpx.URL) -> str:
+def format_shown_url(origin: str, path: bytes) -> str:
+    """Return a URL without its query."""
+    return origin + path.partition(b"?")[0].decode("ascii")
+
+
+def _origin_text(url: httpx.URL) -> str:
     """Return scheme, host and port, such as `https://checkout.internal`."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-class _LazyRequest(httpx.Request):
-    """An httpx request that builds its URL and headers only when they are read: the head contains them already."""
-
-    def __init__(self, cached: CachedRequest, options: RequestOptions) -> None:
-        # Not httpx's __init__, which copies the URL and the headers: that takes longer than sending them.
-        self.method = cached.method
-        self.extensions = options.as_extensions()
-        self.stream = httpx.ByteStream(cached.content)
-        self._content = cached.content
-
-    @cached_property
-    def url(self) -> httpx.URL:  # type: ignore[override]
-        options = request_options(self)
-        assert options.base_url is not None
-        return options.base_url.copy_with(raw_path=options.path)
-
-    @cached_property
-    def headers(self) -> httpx.Headers:  # type: ignore[override]
-        lines = request_options(self).head.split(b"\r\n")[1:-2]
-        return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
+def peer_at(target: HttpTarget, host: str, port: int) -> Peer:
+    """Return the peer. The job's TLS server name belongs to its own host, not to that of a redirect."""
+    peer, name = Peer(host, port), target.server_name
+    return Peer(host, port, name) if name and peer == peer_of_url(target.url) else peer
 
 
 class _TargetRef(weakref.ref[HttpTarget]):
@@ -311,13 +302,16 @@ class _TargetRef(weakref.ref[HttpTarget]):
     request: CachedRequest
 
 
+_HeadKey = tuple[bytes, bytes, Peer, bytes, bytes]
+
+
 class RequestCache:
     """Requests by target, for the life of the target object: a changed job has a new one."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, _TargetRef] = {}
         self._forget = _forget_callback(self._by_id)
-        self._shared_heads: weakref.WeakValueDictionary[tuple[bytes, ...], _SharedHead] = weakref.WeakValueDictionary()
+        self._shared_heads: weakref.WeakValueDictionary[_HeadKey, SharedHead] = weakref.WeakValueDictionary()
 
     def find(self, target: HttpTarget) -> CachedRequest | None:
         """Return the cached request of this target object."""
@@ -328,19 +322,28 @@ class RequestCache:
         """Cache the request of this target, which has RUN_ID_PLACEHOLDER for the run's id."""
         reference = _TargetRef(target, self._forget)
         reference.key = id(target)
-        reference.request = self._make(request)
+        reference.request = self._make(target, request)
         self._by_id[reference.key] = reference
         return reference.request
 
-    def _make(self, request: httpx.Request) -> CachedRequest:
+    def _make(self, target: HttpTarget, request: httpx.Request) -> CachedRequest:
         url = request.url
         head = encode_head(request.method, url.raw_path, request.headers.raw)
         before, _, after = head.partition(b"\r\n")[2].partition(RUN_ID_PLACEHOLDER.encode())
-        key = (url.raw_scheme, url.netloc, before, after)
+        peer = peer_at(target, url.host, effective_port(url.scheme, url.port))
+        key = (url.raw_scheme, url.netloc, peer, before, after)
         shared = self._shared_heads.get(key)
         if shared is None:
-            base_url = url.copy_with(raw_path=b"/")
-            shared = self._shared_heads[key] = _SharedHead(base_url, origin_text(url), before, after)
+            shared = self._shared_heads[key] = SharedHead(
+                url.copy_with(raw_path=b"/"),
+                _origin_text(url),
+                url.scheme,
+                url.raw_host.decode("ascii"),
+                peer,
+                before,
+                after,
+                TRACE_PARENT in request.headers,
+            )
         return CachedRequest(intern(request.method), url.raw_path, request.content, shared)
 
 

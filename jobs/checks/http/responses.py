@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import urllib.request
 import warnings
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from email.message import Message
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +19,7 @@ import httpx
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.errors import BadContentEncoding, InvalidRedirect, TooManyGzipMembers
 from jobs.checks.http.requests import RequestDraft, check_host_name
-from jobs.checks.http_transport.messages import decode_header, join_fields, response_details
+from jobs.checks.http_transport.messages import TargetResponse, decode_header
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import DEFAULT_PORTS, effective_port
 from jobs.redaction.value_holders import RunSecrets
@@ -37,20 +37,11 @@ MAX_LOCATION = 16 * 1024
 _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 
-def headers_by_name(response: httpx.Response) -> dict[str, str]:
-    """Return headers by lower-case name.
-
-    Our transport provides them; httpx takes as long to build as to read its own.
-    """
-    details = response_details(response)
-    return join_fields(response.headers.raw) if details is None else details.headers
+def is_redirect(response: TargetResponse) -> bool:
+    return response.status in _REDIRECTS and "location" in response.headers
 
 
-def is_redirect(response: httpx.Response) -> bool:
-    return response.status_code in _REDIRECTS and "location" in headers_by_name(response)
-
-
-def build_redirected_request(sent: RequestDraft, response: httpx.Response, values: RunSecrets) -> RequestDraft:
+def build_redirected_request(sent: RequestDraft, response: TargetResponse, values: RunSecrets) -> RequestDraft:
     """Return the next request by RFC 9110, section 15.4, and as browsers do: 303 becomes a GET, 301 and 302 after a
     POST do too.
 
@@ -60,11 +51,11 @@ def build_redirected_request(sent: RequestDraft, response: httpx.Response, value
     Raises:
         InvalidRedirect: the URL is unusable, or the body or a value must not go there.
     """
-    url = _target_url(sent.url, headers_by_name(response)["location"])
+    url = _target_url(sent.url, response.headers["location"])
     following = RequestDraft(
         sent.method, url, dict(sent.headers), sent.content, set(sent.private_headers), sent.has_private_content
     )
-    if _becomes_get(sent.method, response.status_code):
+    if _becomes_get(sent.method, response.status):
         following.method = "GET"
         following.content, following.has_private_content = b"", False
         for name in [name for name in following.headers if name.startswith("content-")]:
@@ -131,14 +122,17 @@ _FEW_COOKIES = 5
 class CookieJar(httpx.Cookies):
     """A jar that no cookie breaks; a malformed one does not affect the others."""
 
-    async def store_from(self, response: httpx.Response, most: int = MAX_COOKIES) -> int:
-        """Store the cookies of the response, of its first `most` Set-Cookie lines; return how many lines were read."""
+    async def store_from(self, fields: Sequence[tuple[bytes, bytes]], url: str, most: int = MAX_COOKIES) -> int:
+        """Store the cookies of a response from this URL; return how many lines were read.
+
+        `fields`: its header lines; of those with Set-Cookie, the first `most` are read.
+        """
         if most <= 0:
             return 0
-        lines = [value for name, value in response.headers.raw if name.lower() == b"set-cookie"][:most]
+        lines = [value for name, value in fields if name.lower() == b"set-cookie"][:most]
         if not lines:
             return 0
-        request = urllib.request.Request(str(response.request.url))
+        request = urllib.request.Request(url)
         for begin in range(0, len(lines), _LINES_PER_STEP):
             if len(lines) > _FEW_COOKIES:
                 await wait_for_turn()

@@ -1,15 +1,15 @@
 """What the transport and its callers exchange beyond httpx, and HTTP/1 responses: head, end of the body. Pure.
 
-The options of a request and the details of a response are typed values in one extension of httpx's classes. A head is
-parsed by regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line
-feeds, the same length twice, a length with chunks), and its errors cannot be distinguished.
+The options of a request and the response are typed values in one extension of httpx's classes. A head is parsed by
+regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line feeds, the same
+length twice, a length with chunks), and its errors cannot be distinguished.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ def parse_head(block: bytes) -> ResponseHead:
     return ResponseHead(version, int(status), reason or b"", fields, join_fields(fields))
 
 
-def join_fields(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def join_fields(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return headers by lower-case name, repeated ones joined."""
     # perf: run-cost, 5 % of a run with 20 headers, which httpx parses in 48 microseconds
     headers: dict[str, str] = {}
@@ -156,6 +156,8 @@ class BodyFraming:
     is_complete = False
     has_extra = False
     """Whether bytes came after its end."""
+    remaining: int | None = None
+    """Bytes of the body that were not fed yet; None if that is not known."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the content in these bytes. Raises MalformedResponse, HeadTooLarge, TooManyChunks."""
@@ -193,15 +195,15 @@ def _parse_length(text: str) -> int:
 
 class _LengthFraming(BodyFraming):
     def __init__(self, length: int) -> None:
-        self._remaining = length
+        self.remaining: int = length
         self.is_complete = length == 0
 
     def feed(self, data: bytes) -> bytes:
-        if len(data) < self._remaining:
-            self._remaining -= len(data)
+        if len(data) < self.remaining:
+            self.remaining -= len(data)
             return data
-        self.has_extra = len(data) > self._remaining
-        content, self._remaining, self.is_complete = data[: self._remaining], 0, True
+        self.has_extra = len(data) > self.remaining
+        content, self.remaining, self.is_complete = data[: self.remaining], 0, True
         return content
 
 
@@ -327,12 +329,6 @@ class RequestOptions:
     proxy: ProxyEndpoint | None = None
     on_peer_change: Callable[[str, int], None] | None = None
     """Called with the peer that the following errors are about; set with `proxy`."""
-    base_url: httpx.URL | None = None
-    """The URL without path and query, of a request whose URL is built only on demand. The next three belong to it."""
-    origin: str = ""
-    path: bytes = b""
-    head: bytes = b""
-    """The complete head as bytes."""
 
     def as_extensions(self) -> dict[str, Any]:
         """Return the extensions of the request."""
@@ -340,32 +336,53 @@ class RequestOptions:
 
 
 @dataclass(slots=True)
-class ResponseDetails:
-    """What a response shows beyond httpx."""
+class TargetResponse:
+    """A response before its body is read."""
 
+    status: int
+    reason: str
+    http_version: str
+    """As in `HTTP/1.1`."""
+    fields: Sequence[tuple[bytes, bytes]]
+    """The header lines as sent."""
     headers: dict[str, str]
-    """By lower-case name."""
-    line_count: int
-    """Header lines."""
-    remote_address: str
+    """By lower-case name, repeated ones joined by a comma."""
+    stream: httpx.AsyncByteStream
+    """The body. Closing it before its end aborts the connection."""
+    remote_address: str | None = None
+    """None if another transport received the response."""
     tls_version: str | None = None
     """None without TLS, as are the certificates empty."""
     certificates: tuple[bytes, ...] = ()
 
-    def as_extensions(self, http_version: bytes, reason: bytes | None = None) -> dict[str, Any]:
-        """Return the extensions of the response."""
-        extensions: dict[str, Any] = {_EXTENSION: self, "http_version": http_version}
-        if reason is not None:
-            extensions["reason_phrase"] = reason
-        return extensions
+    @staticmethod
+    def from_httpx(response: httpx.Response) -> TargetResponse:
+        """Return the response that the transport of checks put into httpx's, or make one of httpx's."""
+        made: TargetResponse | None = response.extensions.get(_EXTENSION)
+        if made is not None:
+            return made
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        fields = response.headers.raw
+        return TargetResponse(
+            response.status_code,
+            response.reason_phrase,
+            response.http_version,
+            fields,
+            join_fields(fields),
+            response.stream,
+        )
+
+    def to_httpx(self) -> httpx.Response:
+        """Return httpx's response, which contains this one."""
+        extensions = {
+            _EXTENSION: self,
+            "http_version": self.http_version.encode("ascii"),
+            "reason_phrase": self.reason.encode("ascii"),
+        }
+        return httpx.Response(self.status, headers=self.fields, stream=self.stream, extensions=extensions)
 
 
 def request_options(request: httpx.Request) -> RequestOptions:
     """Return the options of a request of the checks."""
     options: RequestOptions = request.extensions[_EXTENSION]
     return options
-
-
-def response_details(response: httpx.Response) -> ResponseDetails | None:
-    """Return the details of a response; None if another transport made it."""
-    return response.extensions.get(_EXTENSION)

@@ -1,6 +1,6 @@
 """The httpx transport of checks: HTTP over our own connections, with its phases on the attempt's clock.
 
-Used by the client in jobs.checks.http.exchange. A request carries RequestOptions, a response ResponseDetails. httpx's
+Used by the client in jobs.checks.http.exchange. A request carries RequestOptions, a response TargetResponse. httpx's
 own transport hides the phases, and costs several times as much.
 
 The pool has a stack for each origin: the connection used last is the likeliest to be alive, and unused ones age at the
@@ -27,8 +27,8 @@ from jobs.checks.http_transport.messages import (
     BodyFraming,
     ProxyEndpoint,
     RequestOptions,
-    ResponseDetails,
     ResponseHead,
+    TargetResponse,
     find_head_end,
     join_fields,
     may_be_http1,
@@ -154,18 +154,17 @@ class ConnectionPool:
 class Http1Exchange(httpx.AsyncByteStream):
     """The response to one request, and its body as a stream; closing it early aborts the connection."""
 
-    def __init__(self, connection: TargetConnection, method: str) -> None:
+    def __init__(
+        self, connection: TargetConnection, method: str, keep: tuple[ConnectionPool, PoolKey] | None = None
+    ) -> None:
+        """`keep`: the pool for the connection after a complete response, if the peer keeps it open."""
         self._connection = connection
         self._method = method
         self._rest: bytes = b""
         self._head: ResponseHead | None = None
         self._body: BodyFraming | None = None
-        self._keep: tuple[ConnectionPool, PoolKey] | None = None
+        self._keep = keep
         self._over = False
-
-    def keep_in(self, pool: ConnectionPool, key: PoolKey) -> None:
-        """Release the connection to the pool after a complete response, if the peer keeps it open."""
-        self._keep = (pool, key)
 
     async def read_head(self) -> ResponseHead:
         """Return the head of the final response, after any informational ones."""
@@ -191,7 +190,7 @@ class Http1Exchange(httpx.AsyncByteStream):
     async def _block(self, room: int) -> bytes:
         """Return the next head as bytes, at most `room` of them."""
         data, searched = self._rest, 0
-        while (end := self._end_of_head(data, searched, room)) is None:
+        while not data or (end := self._end_of_head(data, searched, room)) is None:
             searched = len(data)
             more = await self._connection.read()
             if not more:
@@ -202,9 +201,19 @@ class Http1Exchange(httpx.AsyncByteStream):
 
     def _end_of_head(self, data: bytes, searched: int, room: int) -> int | None:
         """Return the end of the head. Raises NotHttp before HeadTooLarge: the protocol matters more than the size."""
-        if data and not may_be_http1(data[:8]):
+        if not may_be_http1(data[:8]):
             raise not_http_error(self._connection.first_bytes)
         return find_head_end(data, searched, room)
+
+    def take_body(self, most: int) -> bytes | None:
+        """Return a body that arrived with its head, if it has at most so many bytes. None: read the stream."""
+        body = self._body
+        assert body is not None
+        if body.remaining is None or body.remaining > min(len(self._rest), most):
+            return None
+        content, self._rest = body.feed(self._rest), b""
+        self._end(body)
+        return content
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         # Not a generator: the event loop would close one that is not read to its end, at a later time.
@@ -252,43 +261,57 @@ class CheckTransport(httpx.AsyncBaseTransport):
         self._pool = ConnectionPool()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        options = request_options(request)
-        url = options.base_url or request.url
+        options, url = request_options(request), request.url
         host, port = url.raw_host.decode("ascii"), effective_port(url.scheme, url.port)
-        if options.http2 and HTTP2_MODULE not in sys.modules:
+        if options.http2:
+            return (await self._send_http2(request, options, host, port)).to_httpx()
+        data = _encode_request(request, options)
+        return (await self.send(request.method, data, host, port, options)).to_httpx()
+
+    async def send(self, method: str, data: bytes, host: str, port: int, options: RequestOptions) -> TargetResponse:
+        """Send an encoded request over HTTP/1 and return the response. Raises what `handle_async_request` does."""
+        if options.is_pooled:
+            return await self._send_pooled(method, data, options, (host, port, options.tls))
+        connection = await self._connect(host, port, options)
+        return await _send_over(connection, method, data, options)
+
+    async def _connect(self, host: str, port: int, options: RequestOptions) -> TargetConnection:
+        if options.proxy is not None:
+            return await self._connect_via_proxy(options, options.proxy, host, port)
+        return await self._network.connect(
+            host,
+            port,
+            options.clock,
+            options.tls,
+            server_name=options.server_name,
+            ip_version=options.ip_version,
+            only_live=options.only_live,
+        )
+
+    async def _send_http2(
+        self, request: httpx.Request, options: RequestOptions, host: str, port: int
+    ) -> TargetResponse:
+        if HTTP2_MODULE not in sys.modules:
             # httpcore and h2 take half a second to load, which must not block the event loop.
             await asyncio.to_thread(import_module, HTTP2_MODULE)
-        if options.is_pooled:
-            return await self._send_pooled(request, options, (host, port, options.tls))
-        if options.proxy is not None:
-            connection = await self._connect_via_proxy(options, options.proxy, host, port)
-        else:
-            connection = await self._network.connect(
-                host,
-                port,
-                options.clock,
-                options.tls,
-                server_name=options.server_name,
-                ip_version=options.ip_version,
-                only_live=options.only_live,
-            )
-        if options.http2 and _negotiated_http2(connection, options.tls):
-            return await _send_http2(request, connection, options.clock)
-        return await self._send(request, options, connection)
+        connection = await self._connect(host, port, options)
+        if _negotiated_http2(connection, options.tls):
+            return await _send_over_http2(request, connection, options.clock)
+        return await _send_over(connection, request.method, _encode_request(request, options), options)
 
-    async def _send_pooled(self, request: httpx.Request, options: RequestOptions, key: PoolKey) -> httpx.Response:
+    async def _send_pooled(self, method: str, data: bytes, options: RequestOptions, key: PoolKey) -> TargetResponse:
         connection = self._pool.acquire(key)
         if connection is not None:
             connection.expect_response(options.clock)
             try:
-                return await self._send(request, options, connection, key)
+                return await _send_over(connection, method, data, options, (self._pool, key))
             except _NO_ANSWER:
                 if connection.first_bytes:
                     raise
                 # The peer closed it while it was idle, which is not a fault.
         host, port, tls = key
         connection = await self._network.connect(host, port, options.clock, tls)
-        return await self._send(request, options, connection, key)
+        return await _send_over(connection, method, data, options, (self._pool, key))
 
     async def _connect_via_proxy(
         self, options: RequestOptions, proxy: ProxyEndpoint, host: str, port: int
@@ -315,26 +338,26 @@ class CheckTransport(httpx.AsyncBaseTransport):
         self._pool.close()
         self._network.close()
 
-    async def _send(
-        self,
-        request: httpx.Request,
-        options: RequestOptions,
-        connection: TargetConnection,
-        key: PoolKey | None = None,
-    ) -> httpx.Response:
-        options.clock.enter("first_byte")
-        exchange = Http1Exchange(connection, request.method)
-        if key is not None:
-            exchange.keep_in(self._pool, key)
-        try:
-            await connection.write(_head_of(request, options) + request.content)
-            head = await exchange.read_head()
-        except BaseException:
-            connection.abort()
-            raise
-        details = _details(connection, head.headers, len(head.fields))
-        extensions = details.as_extensions(b"HTTP/" + head.version, head.reason)
-        return httpx.Response(head.status, headers=head.fields, stream=exchange, extensions=extensions)
+
+async def _send_over(
+    connection: TargetConnection,
+    method: str,
+    data: bytes,
+    options: RequestOptions,
+    keep: tuple[ConnectionPool, PoolKey] | None = None,
+) -> TargetResponse:
+    """Send an encoded request. `keep`: where the connection goes afterwards."""
+    options.clock.enter("first_byte")
+    exchange = Http1Exchange(connection, method, keep)
+    try:
+        await connection.write(data)
+        head = await exchange.read_head()
+    except BaseException:
+        connection.abort()
+        raise
+    version, reason = f"HTTP/{head.version.decode('ascii')}", head.reason.decode("ascii", "ignore")
+    response = TargetResponse(head.status, reason, version, head.fields, head.headers, exchange)
+    return _describe_connection(response, connection)
 
 
 def _negotiated_http2(connection: TargetConnection, tls: ssl.SSLContext | None) -> bool:
@@ -342,7 +365,7 @@ def _negotiated_http2(connection: TargetConnection, tls: ssl.SSLContext | None) 
     return tls is None or (connection.tls is not None and connection.tls.selected_alpn_protocol() == "h2")
 
 
-async def _send_http2(request: httpx.Request, connection: TargetConnection, clock: PhaseClock) -> httpx.Response:
+async def _send_over_http2(request: httpx.Request, connection: TargetConnection, clock: PhaseClock) -> TargetResponse:
     from jobs.checks.http_transport.http2 import Http2Exchange
 
     clock.enter("first_byte")
@@ -352,15 +375,13 @@ async def _send_http2(request: httpx.Request, connection: TargetConnection, cloc
     except BaseException:
         connection.abort()
         raise
-    details = _details(connection, join_fields(head.headers), len(head.headers))
-    extensions = details.as_extensions(b"HTTP/2")
-    return httpx.Response(head.status, headers=head.headers, stream=exchange, extensions=extensions)
+    reason = httpx.codes.get_reason_phrase(head.status)
+    response = TargetResponse(head.status, reason, "HTTP/2", head.headers, join_fields(head.headers), exchange)
+    return _describe_connection(response, connection)
 
 
-def _head_of(request: httpx.Request, options: RequestOptions) -> bytes:
-    """Encode the head for HTTP/1.1."""
-    if options.head and options.proxy is None and not options.http2:
-        return options.head
+def _encode_request(request: httpx.Request, options: RequestOptions) -> bytes:
+    """Encode a request for HTTP/1.1."""
     url, target, headers = request.url, request.url.raw_path, list(request.headers.raw)
     if options.http2:
         headers.append((b"Connection", b"close"))  # HTTP/2 does not have this header
@@ -368,7 +389,7 @@ def _head_of(request: httpx.Request, options: RequestOptions) -> bytes:
         target = b"http://" + url.netloc + target
         if authorization := options.proxy.authorization:
             headers.append((b"Proxy-Authorization", authorization.encode()))
-    return encode_head(request.method, target, headers)
+    return encode_head(request.method, target, headers) + request.content
 
 
 def encode_head(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -377,9 +398,9 @@ def encode_head(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def _details(connection: TargetConnection, headers: dict[str, str], line_count: int) -> ResponseDetails:
-    session = connection.tls
-    if session is None:
-        return ResponseDetails(headers, line_count, connection.remote_address)
-    certificates = peer_certificates(session)
-    return ResponseDetails(headers, line_count, connection.remote_address, session.version(), certificates)
+def _describe_connection(response: TargetResponse, connection: TargetConnection) -> TargetResponse:
+    """Add what the connection shows."""
+    response.remote_address = connection.remote_address
+    if (session := connection.tls) is not None:
+        response.tls_version, response.certificates = session.version(), peer_certificates(session)
+    return response

@@ -26,11 +26,10 @@ from jobs.checks.http.requests import (
     RequestCache,
     RequestDraft,
     build_request,
-    origin_text,
     resolve_proxy,
 )
-from jobs.checks.http.responses import CookieJar, ResponseBody, headers_by_name
-from jobs.checks.http_transport.messages import request_options, response_details
+from jobs.checks.http.responses import CookieJar, ResponseBody
+from jobs.checks.http_transport.messages import TargetResponse
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext, Check, preload_http2, preload_idna, preload_tls
 from jobs.ports import Clock, Secrets, Tokens
@@ -96,23 +95,16 @@ class HttpCheck:
         in_use = CurrentSecrets(redactor, MAX_DERIVED_SECRETS)
         self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
-    async def observe(self, target: HttpTarget, call: AttemptContext) -> Observation:
-        """Observe the target once."""
-        return await self.observe_with_cookies(target, call)
-
-    async def observe_with_cookies(
-        self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None
-    ) -> Observation:
-        """Observe the target once, sending these cookies and adding those of the responses."""
+    async def observe(self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None) -> Observation:
+        """Observe the target once. `cookies`: to send, and to add those of the responses to."""
         exchange = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
         call.clock.route_note = exchange.route.describe
         try:
             cached = self._request_cache.find(target) if cookies is None else None
-            exchange.trace_parent = self._trace_parent(target, call)
+            if self._traces:
+                exchange.trace_parent = self._trace_parent(target, call, cached)
             first = cached or await self._build_request(target, call, exchange, keep=cookies is None)
-            response, body = await exchange.run(
-                first, lambda: self._build_plain_request(target, call.run_id, exchange.trace_parent)
-            )
+            last, response, body = await exchange.run(first, self._build_plain_request)
         except Exception as error:
             explained = classify_error(error, call.clock.current, exchange.peer)
             if explained is None:
@@ -121,7 +113,8 @@ class HttpCheck:
             route_note = "" if isinstance(error, TunnelRefused) else exchange.route.describe()
             message = self._redactor.redact(f"{message} {route_note}".rstrip())
             return Observation(call.clock.stop(), exchange.status, error=error_class, message=message)
-        return _observation(response, body, exchange, call.clock.stop())
+        facts = _facts(last.shown_url, response, exchange.redirects)
+        return _observation(response, body, facts, call.clock.stop())
 
     async def _build_request(
         self, target: HttpTarget, call: AttemptContext, exchange: HttpExchange, keep: bool
@@ -132,10 +125,8 @@ class HttpCheck:
         exchange.proxy = resolve_proxy(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
             exchange.client_certificate = credentials.resolve(shown)
-        if keep and credentials is NO_CREDENTIALS and exchange.proxy is None:
-            return self._request_cache.store(
-                target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build("", "", None)
-            )
+        if keep and credentials is NO_CREDENTIALS and exchange.proxy is None and not target.http2:
+            return self._request_cache.store(target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build())
         agent, trace = self._user_agent, exchange.trace_parent
         return build_request(
             target, credentials, call.run_id, agent, self._derived, trace, inherited_texts=call.inherited_texts
@@ -145,12 +136,16 @@ class HttpCheck:
         """Return the request of a target that needs nothing from outside."""
         return build_request(target, NO_CREDENTIALS, run_id, self._user_agent, self._derived, trace_parent)
 
-    def _trace_parent(self, target: HttpTarget, call: AttemptContext) -> str:
+    def _trace_parent(self, target: HttpTarget, call: AttemptContext, cached: CachedRequest | None) -> str:
         """Return the header that ties the target's own telemetry to this attempt; empty if it is not sent."""
         policy = call.telemetry
-        if not self._traces or (policy is not None and not policy.trace_context):
+        if policy is not None and not policy.trace_context:
             return ""
-        if any(name.lower() == TRACE_HEADER for name in target.headers):
+        if cached is not None:
+            has_own = cached.shared.has_trace_parent
+        else:
+            has_own = any(name.lower() == TRACE_HEADER for name in target.headers)
+        if has_own:
             return ""
         # It is unknown yet whether the span is published: with `failures` that depends on the answer.
         spans = None if policy is None else policy.spans
@@ -171,33 +166,25 @@ class HttpCheck:
         await self._client.aclose()
 
 
-def _observation(response: httpx.Response, body: ResponseBody, exchange: HttpExchange, phases: Phases) -> Observation:
-    details, status, headers = response_details(response), response.status_code, headers_by_name(response)
+def _observation(response: TargetResponse, body: ResponseBody, facts: dict[str, Any], phases: Phases) -> Observation:
+    status, headers = response.status, response.headers
     return Observation(
         phases,
         status,
-        response.reason_phrase,
+        response.reason,
         headers,
         body.content,
         body.truncated,
         retry_after_s=parse_retry_after(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
-        facts=_facts(response, exchange.redirects),
-        certificates=() if details is None else details.certificates,
+        facts=facts,
+        certificates=response.certificates,
     )
 
 
-def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
-    request, details = response.request, response_details(response)
-    options = request_options(request)
-    # A cached request has no complete URL: building one takes as long as sending the request.
-    origin, path = options.origin or origin_text(request.url), options.path or request.url.raw_path
-    facts: dict[str, Any] = {
-        "http_version": response.http_version,
-        "url": origin + path.partition(b"?")[0].decode("ascii"),
-        "redirects": redirects,
-    }
-    if details is not None:
-        facts["remote_address"] = details.remote_address
-        if details.tls_version is not None:
-            facts["tls_version"] = details.tls_version
+def _facts(url: str, response: TargetResponse, redirects: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {"http_version": response.http_version, "url": url, "redirects": redirects}
+    if response.remote_address is not None:
+        facts["remote_address"] = response.remote_address
+    if response.tls_version is not None:
+        facts["tls_version"] = response.tls_version
     return facts

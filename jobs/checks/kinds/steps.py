@@ -222,7 +222,7 @@ class StepSequence:
         self._sent |= frozenset(iter_credentials(step))
         try:
             async with asyncio.timeout(step.timeout):
-                return await self._http.observe_with_cookies(target, step_call, self._cookies)
+                return await self._http.observe(target, step_call, self._cookies)
         except TimeoutError:
             error, message = describe_deadline(call.clock, target.endpoint, step.timeout or 0)
             return Observation(call.clock.stop(), error=error, message=self._redactor.redact(message))

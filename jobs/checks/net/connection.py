@@ -71,14 +71,14 @@ class TargetConnection(asyncio.Protocol):
         self._clock.permission.confirm_request()
         self._transport.write(data)
         while not (self._may_write or self._received or self._ended):
-            await self._wait_for_change()
+            await self._next_change()
 
     async def read(self) -> bytes:
         """Return the data that arrived; b"" at the end. Raises OSError, ssl.SSLError, NoResponse."""
         if self._reads >= _MAX_SMALL_READS and self._read_bytes < self._reads * _SMALL_READ:
             await self._throttle_reading()
         while not (self._received or self._ended):
-            await self._wait_for_change()
+            await self._next_change()
         if self._received:
             return self._pop_received()
         if self._error is not None:
@@ -161,7 +161,7 @@ class TargetConnection(asyncio.Protocol):
             self._answered = True
             self.first_bytes = data[:DETECTION_BYTES]
             if self.marks_first_byte:
-                self._clock.enter("body")
+                self._clock.enter_at_arrival("body")
         self._received.append(data)
         self._size += len(data)
         if self._size > _MAX_BUFFERED and self._reading and self._transport is not None:
@@ -201,8 +201,11 @@ class TargetConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _pop_received(self) -> bytes:
-        data = self._received.popleft() if len(self._received) == 1 else b"".join(self._received)
-        self._received.clear()
+        if len(self._received) == 1:
+            data = self._received.pop()
+        else:
+            data = b"".join(self._received)
+            self._received.clear()
         self._size = 0
         self._reads += 1
         self._read_bytes += len(data)
@@ -211,9 +214,9 @@ class TargetConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def _wait_for_change(self) -> None:
+    def _next_change(self) -> asyncio.Future[None]:
         self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        return self._waiter
 
     def _notify_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():

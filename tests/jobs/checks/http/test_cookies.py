@@ -14,13 +14,13 @@ URL = "http://checkout.internal/"
 async def sent_after(*cookies: bytes) -> bytes:
     """The header of the request that follows an answer with these."""
     jar, second = CookieJar(), httpx.Request("GET", URL)
-    await jar.store_from(answer(*cookies))
+    await jar.store_from(*answer(*cookies))
     await jar.add_to(second)
     return next((value for name, value in second.headers.raw if name.lower() == b"cookie"), b"")
 
 
-def answer(*cookies: bytes) -> httpx.Response:
-    return httpx.Response(302, headers=[(b"Set-Cookie", each) for each in cookies], request=httpx.Request("GET", URL))
+def answer(*cookies: bytes) -> tuple[list[tuple[bytes, bytes]], str]:
+    return [(b"Set-Cookie", each) for each in cookies], URL
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ async def test_no_more_are_stored_of_an_answer_than_browsers_keep() -> None:
 
 async def test_the_oldest_cookies_make_room_for_those_of_later_answers() -> None:
     jar = CookieJar()
-    await jar.store_from(answer(*(b"c%d=1" % number for number in range(MAX_COOKIES))))
-    await jar.store_from(answer(b"session=1", b"session=2"))
+    await jar.store_from(*answer(*(b"c%d=1" % number for number in range(MAX_COOKIES))))
+    await jar.store_from(*answer(b"session=1", b"session=2"))
     names = [cookie.name for cookie in jar.jar]
     assert (len(names), names[-1], "c0" in names, jar["session"]) == (MAX_COOKIES, "session", False, "2")
 
 
 async def test_no_more_lines_are_read_than_are_left_to_the_visit() -> None:
     jar = CookieJar()
-    assert await jar.store_from(answer(*(b"c%d=1" % number for number in range(50))), 30) == 30
+    assert await jar.store_from(*answer(*(b"c%d=1" % number for number in range(50))), 30) == 30
     assert len(jar.jar) == 30
 
 
