@@ -220,10 +220,9 @@ def processes_probe(pool: ProcessPool) -> HealthProbe:
 
     async def read() -> Sequence[PartHealth]:
         missing = pool.wanted_count - pool.ready_count
-        if not missing:
+        if not missing or not pool.problem:  # one that starts under load is no problem
             return ()
-        message = f"processes that make attempts and do not run: {missing} of {pool.wanted_count}"
-        message = f"{message}: {pool.problem}" if pool.problem else message
+        message = f"processes that make attempts and do not run: {missing} of {pool.wanted_count}: {pool.problem}"
         return (PartHealth("processes", HealthStatus.DEGRADED, message),)
 
     return read

@@ -109,6 +109,7 @@ def build_process_pool(program: Program) -> ProcessPool | None:
         ),
         setup.secrets,
         program.identity,
+        program.redactor.redact,
         starts_on_load=program.profile.processes(settings) == "auto",
     )
 
