@@ -176,7 +176,8 @@ class ProcessPool:
             await self._follow(process, started)
         finally:
             self._processes.remove(process)
-            process.kill()
+            if not process.ended.is_set():
+                process.kill()
             code = await asyncio.shield(process.wait_exit())
         return f"process {process.number} (pid {process.pid}) ended {_describe_code(code)}"
 

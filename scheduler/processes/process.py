@@ -47,6 +47,8 @@ COMMAND = (sys.executable, "-P", "-m", "scheduler.processes.child")
 """What a process executes, with the number of its socket."""
 SILENT_CHECKS = 10
 """Looks without a sign of life after which a process is killed. Looks are counted, as a stopped machine makes none."""
+EXIT_TIMEOUT = 1.0
+"""Seconds for a process to end whose connection has ended."""
 _INHERITED_VARIABLES = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -200,9 +202,9 @@ class AttemptProcess:
         self._channel.close()
 
     async def wait_exit(self) -> int:
-        """Return the exit code, once the process has ended; kill it if it does not."""
+        """Return the exit code, once the process has ended; kill it if it does not, without a connection."""
         try:
-            return await asyncio.to_thread(self._process.wait, 5.0)
+            return await asyncio.to_thread(self._process.wait, EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return await asyncio.to_thread(self._process.wait)
