@@ -219,10 +219,10 @@ def processes_probe(pool: ProcessPool) -> HealthProbe:
     """Report processes that should make attempts and do not run."""
 
     async def read() -> Sequence[PartHealth]:
-        missing = pool.wanted_count - pool.ready_count
-        if not missing or not pool.problem:  # one that starts under load is no problem
+        missing = pool.required_count - pool.ready_count
+        if not missing or not pool.problem:  # starts for the first time, under load
             return ()
-        message = f"processes that make attempts and do not run: {missing} of {pool.wanted_count}: {pool.problem}"
+        message = f"processes that make attempts and do not run: {missing} of {pool.required_count}: {pool.problem}"
         return (PartHealth("processes", HealthStatus.DEGRADED, message),)
 
     return read

@@ -70,8 +70,10 @@ def serve(
 
 def _read_processes(text: str | None) -> int | Literal["auto"] | None:
     """Return the value of the option; end the command with 2 if it is invalid."""
-    if text is None or text == "auto":
-        return text
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PROCESSES):
         fail(f"--processes: expected auto or a number from 1 to {MAX_PROCESSES}, got {text!r}")
     return int(text)

@@ -1,8 +1,8 @@
 """A process that makes attempts: executes the orders of the first process until that closes the connection.
 
 Started by pool.py as `python -m scheduler.processes.child DESCRIPTOR`. It has no settings, no store and no identity: it
-asks the first process for the secrets and tokens that its orders need, and logs through it. Signals are for the first
-process, which lets runs finish or cancels them; without it nothing may be sent, so this process ends at once.
+requests from the first process the secrets and tokens that its orders need, and logs through it. Signals are for the
+first process, which lets runs finish or cancels them; without it nothing may be sent, so this process ends at once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Questions:
-    """Asks the first process for credentials. Implements the ports Secrets (kind `secret`) and Tokens (`token`)."""
+    """Requests credentials from the first process. Implements the ports Secrets (kind `secret`), Tokens (`token`)."""
 
     def __init__(self, kind: str, child: Child) -> None:
         self._kind = kind
@@ -93,7 +93,7 @@ class Questions:
 
 
 class Execution:
-    """One order. Implements RetrySupervisor by asking the first process."""
+    """One order. Implements RetrySupervisor with the help of the first process."""
 
     def __init__(self, child: Child, order: Order) -> None:
         self._child = child
@@ -144,7 +144,8 @@ class Child:
     async def ask(self, kind: str, name: str, rejected: str | None) -> Answer:
         """Return the first process's answer to a question for a credential."""
         number = next(self._numbers)
-        answer = self._questions[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
         self.say(Word.ASK, number, kind, name, rejected)
         try:
             return await answer
@@ -163,8 +164,8 @@ class Child:
             assert self._checks is not None
             self._checks.prepare((message.job.check,))
         elif isinstance(message, Answer):
-            if (asked := self._questions.get(message.number)) is not None and not asked.done():
-                asked.set_result(message)
+            if (question := self._questions.get(message.number)) is not None and not question.done():
+                question.set_result(message)
         elif isinstance(message, Setup):
             self._set_up(message)
         elif (execution := self._executions.get(message.number)) is not None:

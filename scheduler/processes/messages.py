@@ -96,7 +96,7 @@ class RetryAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a question for a credential: its value, or why there is none.
+    """The answer to a question for a credential: its value, or why it is not available.
 
     `refresh`: of a credential that the target rejected, whether it has changed; `text` is its message then.
     """
@@ -137,7 +137,7 @@ def remember(known: dict[str, JobDefinition], job: JobDefinition) -> None:
 
 
 def encode_result(result: SeriesResult) -> dict[str, Any]:
-    """Return a JSON value. Only what is said is in it."""
+    """Return a JSON value. What is empty is not in it."""
     body: dict[str, Any] = {"end": to_microseconds(result.finished_at)}
     if result.attempts:
         body["attempts"] = encode_attempts(result.attempts)
@@ -148,7 +148,7 @@ def encode_result(result: SeriesResult) -> dict[str, Any]:
 
 
 def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
-    """Build the result. `redact` knows the secrets of all jobs, its process only those that it has asked for."""
+    """Build the result. `redact` knows the secrets of all jobs, its process only those that it has requested."""
     return SeriesResult(
         decode_attempts(body.get("attempts", ()), redact),
         from_microseconds(body["end"]),
@@ -204,7 +204,7 @@ class Channel(asyncio.Protocol):
         self._to_send: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no instances of it
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has others
 
     def send(self, content: bytes) -> None:
         """Send a frame. Nothing happens after the end."""

@@ -36,7 +36,7 @@ _log = logging.getLogger("scheduler.processes")
 LOCAL_KINDS: Final = frozenset({"heartbeat"})
 """Checks that read the store, and cost little."""
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at leases, signs of life and load."""
+"""Seconds between two checks of leases, signs of life and load."""
 READY_TIMEOUT = 30.0
 """Seconds for a process to be ready; after that the program starts without it."""
 MIN_RESTART_DELAY, MAX_RESTART_DELAY = 0.5, 30.0
@@ -63,8 +63,8 @@ class ProcessPool:
         *,
         starts_on_load: bool,
     ) -> None:
-        """`limit`: processes at most, besides the first one. `secrets` and `tokens` answer their questions. `redact`
-        removes the secrets of all jobs from what they say."""
+        """`limit`: processes at most, in addition to the first one. `secrets` and `tokens` answer their questions.
+        `redact` removes the secrets of all jobs from what they report."""
         self.limit = limit
         self._sources = Sources(secrets, tokens, redact)
         self.local: AttemptExecutor
@@ -73,19 +73,19 @@ class ProcessPool:
         self._setup = setup
         self._processes: list[AttemptProcess] = []
         self._numbers = itertools.count(1)
-        self._wanted = 0 if starts_on_load else limit
+        self._required = 0 if starts_on_load else limit
         self._busy_checks = 0
         self._keepers: set[asyncio.Task[None]] = set()
         self._problems: dict[int, str] = {}
 
     @property
     def ready_count(self) -> int:
-        """The number of processes that take orders, besides the first one."""
+        """The number of processes that take orders, without the first one."""
         return sum(process.ready.is_set() for process in self._processes)
 
     @property
-    def wanted_count(self) -> int:
-        return self._wanted
+    def required_count(self) -> int:
+        return self._required
 
     @property
     def problem(self) -> str:
@@ -104,7 +104,7 @@ class ProcessPool:
     def start(
         self, job: JobDefinition, run_id: str, permission: SendPermission, supervisor: RetrySupervisor
     ) -> AttemptExecution:
-        """Return the attempts of a run: in another process, unless there is none, or the check reads the store."""
+        """Return the attempts of a run: in another process, unless no other one runs, or the check reads the store."""
         if not self._processes or job.check.kind in LOCAL_KINDS:
             return self.local.start(job, run_id, permission, supervisor)
         return RemoteAttempts((job, run_id, permission, supervisor), self.local, self.choose_process)
@@ -115,8 +115,8 @@ class ProcessPool:
         return min(ready, key=lambda process: process.in_flight, default=None)
 
     async def open(self) -> None:
-        """Start the wanted processes, and wait until they are ready."""
-        started = [self._keep_process() for _ in range(self._wanted)]
+        """Start the required processes, and wait until they are ready."""
+        started = [self._keep_process() for _ in range(self._required)]
         if started:
             await asyncio.wait(started, timeout=READY_TIMEOUT)
 
@@ -128,12 +128,12 @@ class ProcessPool:
             for process in self._processes:
                 process.check()
             last_cpu, last_at, cpu, at = cpu, at, time.process_time(), time.monotonic()
-            if self._starts_on_load and self._wanted < self.limit:
+            if self._starts_on_load and self._required < self.limit:
                 is_busy = cpu - last_cpu > BUSY_SHARE * (at - last_at)
                 self._busy_checks = self._busy_checks + 1 if is_busy else 0
                 if self._busy_checks >= BUSY_CHECKS:
                     self._busy_checks = 0
-                    self._wanted += 1
+                    self._required += 1
                     self._keep_process()
 
     async def aclose(self) -> None:

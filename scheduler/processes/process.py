@@ -1,4 +1,4 @@
-"""One process that makes attempts, and its orders, seen from the first process. Started by pool.py."""
+"""One process that makes attempts, and its orders, for the first process. Started by pool.py."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class AttemptProcess:
     def _end(self) -> None:
         orders, self._orders = self._orders, {}
         for attempts in orders.values():
-            attempts.permission.has_sent = True  # as far as anybody knows
+            attempts.permission.has_sent = True  # possibly
             if not attempts.result.done():
                 attempts.result.set_exception(ProcessLost())
         for answer in self._answers:
@@ -228,7 +228,7 @@ class AttemptProcess:
         try:
             word, *items = json.loads(frame)
             self._handle(Word(word), items)
-        except Exception as error:  # whatever it says, it must not harm the first process
+        except Exception as error:  # whatever it sends, it must not harm the first process
             name = type(error).__name__
             _log.error("process %d (pid %d) sent a message that cannot be read (%s)", self.number, self.pid, name)
             self.kill()

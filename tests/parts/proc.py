@@ -11,9 +11,9 @@
     Program("-c", "print(1)", module=None)                                # any other Python program
     ForkedProgram("pause", "checkout")                                    # as Program, without the time of imports
 
-The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. With SCHEDULER_PROCESSES in
-the environment of pytest, all hosts of these tests make their attempts in so many processes. A child that looks up or
-connects to anything but loopback fails the test (see network_guard). What is running at the end of the block is killed.
+The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. SCHEDULER_PROCESSES
+in the environment of pytest counts for all hosts that tests start. A child that looks up or connects to anything but
+loopback fails the test (see network_guard). What is running at the end of the block is killed.
 """
 
 from __future__ import annotations

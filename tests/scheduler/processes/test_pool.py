@@ -192,7 +192,7 @@ async def test_another_process_starts_once_the_first_one_is_busy_for_long(monkey
 
     def look() -> float:
         nonlocal cpu
-        wanted.append(desk.pool.wanted_count)
+        wanted.append(desk.pool.required_count)
         cpu += 1e6 if next(busy, False) else 0.0
         return cpu
 
