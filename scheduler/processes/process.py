@@ -11,7 +11,6 @@ import pickle
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -123,7 +122,6 @@ class AttemptProcess:
         self._sources = sources
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
-        self.started_at = time.monotonic()
         self._silent_checks = 0
         self._orders: dict[int, RemoteAttempts] = {}
         self._numbers = itertools.count(1)
