@@ -40,6 +40,8 @@ OPEN_PRODUCTION = {
     "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8",
 }
 """The settings of production, but the API needs no authentication and has no limits of requests."""
+PROCESSES = "BENCH_PROCESSES"
+"""Environment variable: how many processes the measured program has, 1 by default."""
 _CORES = sorted(os.sched_getaffinity(0))
 _RUN_ID = re.compile(rb"\r\nidempotency-key: *([^\r]+)", re.IGNORECASE)
 
@@ -113,6 +115,7 @@ def program(
         "SCHEDULER_JOBS": str(job_folder),
         "SCHEDULER_STORE": f"sqlite:///{folder / 'bench.db'}",
         "SCHEDULER_PORT": str(port),
+        "SCHEDULER_PROCESSES": os.environ.get(PROCESSES, "1"),
     }
     command = command or [sys.executable, "-m", "scheduler", "serve"]
     with (folder / "log.txt").open("wb") as log:
@@ -177,17 +180,24 @@ def get_json(url: str) -> Any:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of a process and its children so far (Linux)."""
+    ticks = 0
+    for each in (pid, *children(pid)):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that run (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def rss_mib(pid: int | str) -> float:
-    """Resident memory of a process, or of "self" (Linux)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("the kernel does not say how much memory the process has")
+    """Resident memory of a process and its children, or of "self" (Linux)."""
+    pids = (pid,) if pid == "self" else (pid, *children(int(pid)))
+    lines = [line for each in pids for line in Path(f"/proc/{each}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -176,7 +176,7 @@ async def retry_until_decided(
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda tried: tried is not None and _repeated(rules, tried)),
         wait=lambda state: _wait(rules, state),
-        stop=ends,  # type: ignore[arg-type]  # AsyncRetrying awaits it
+        stop=ends,  # type: ignore[arg-type]  # awaited, as the documentation says
         before_sleep=lambda state: rules.on_retry(_tried(state), state.upcoming_sleep),
         sleep=rules.sleep,
         retry_error_callback=_tried,

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
 
 MAX_PROCESSES = 64
+_PROCESSES_HELP = (
+    "Processes that execute runs; auto: further ones start under load, one for each core at most. "
+    "(default: setting processes, auto)"
+)
 
 
 def serve(
@@ -22,14 +26,7 @@ def serve(
         int | None,
         typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port. (default: setting port, 7071)"),
     ] = None,
-    processes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|N",
-            help="Processes that execute runs; auto: further ones start under load, one for each core at most. "
-            "(default: setting processes, auto)",
-        ),
-    ] = None,
+    processes: Annotated[str | None, typer.Option(metavar="auto|N", help=_PROCESSES_HELP)] = None,
 ) -> None:
     """Serve the API and the dashboard, and run every job on its schedule.
 

@@ -12,7 +12,7 @@ from jobs.checks.net.connection import TargetConnection
 from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge
 from jobs.redaction import Redactor
-from jobs.running import runner
+from jobs.running import attempt_series
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import SystemClock
 from jobs.running.runner import Runner
@@ -46,7 +46,7 @@ class SlowJudge(InlineJudge):
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(runner, "PhaseClock", lambda read, **named: PhaseClock(watch, **named))
+    monkeypatch.setattr(attempt_series, "PhaseClock", lambda read, **named: PhaseClock(watch, **named))
     return watch
 
 
