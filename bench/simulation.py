@@ -32,6 +32,7 @@ def main() -> None:
     options.add_argument("--days", type=float, help="instead of hours")
     options.add_argument("--embedded", action="store_true", help="only the embedded host")
     options.add_argument("--frozen", type=float, default=0.0, help="share of requests before which a process freezes")
+    options.add_argument("--lost", type=float, default=0.0, help="share of runs whose other process ends (embedded)")
     chosen = options.parse_args()
     whole = chosen.seed is None and chosen.seeds is None
     hours = chosen.hours if chosen.days is None else chosen.days * 24
@@ -51,12 +52,13 @@ def main() -> None:
 
 def _simulated(seeds: Sequence[int], hours: float, chosen: argparse.Namespace, embedded: bool) -> list[Result]:
     """One seed here, with its progress; several on all cores."""
-    jobs, frozen = chosen.jobs, chosen.frozen
+    jobs = chosen.jobs
+    troubles = {"frozen": chosen.frozen, "lost": chosen.lost}
     if len(seeds) == 1:
         said = _Said(seeds[0], hours)
-        return [simulate(seeds[0], jobs, hours, embedded=embedded, frozen=frozen, progress=said)]
+        return [simulate(seeds[0], jobs, hours, embedded=embedded, progress=said, **troubles)]
     results = []
-    for result in simulate_many(seeds, jobs=jobs, hours=hours, embedded=embedded, frozen=frozen):
+    for result in simulate_many(seeds, jobs=jobs, hours=hours, embedded=embedded, **troubles):
         results.append(result)
         print(f"{len(results)} of {len(seeds)} seeds", file=sys.stderr, end="\r", flush=True)
     return results

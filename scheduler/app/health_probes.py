@@ -219,11 +219,10 @@ def processes_probe(pool: ProcessPool) -> HealthProbe:
     """Report processes that should make attempts and do not run."""
 
     async def read() -> Sequence[PartHealth]:
-        missing = pool.wanted_count - pool.ready_count
-        if not missing:
+        missing = pool.required_count - pool.ready_count
+        if not missing or not pool.problem:  # starts for the first time, under load
             return ()
-        message = f"processes that make attempts and do not run: {missing} of {pool.wanted_count}"
-        message = f"{message}: {pool.problem}" if pool.problem else message
+        message = f"processes that make attempts and do not run: {missing} of {pool.required_count}: {pool.problem}"
         return (PartHealth("processes", HealthStatus.DEGRADED, message),)
 
     return read

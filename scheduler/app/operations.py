@@ -90,7 +90,7 @@ def _build_runner(program: Program) -> Runner:
 
 
 def build_process_pool(program: Program) -> ProcessPool | None:
-    """Return the processes that make attempts besides this one; None: the program has only one."""
+    """Return the further processes, which make attempts; None: the program has only one."""
     limit = limit_of(program.profile.processes(program.settings))
     if limit == 1:
         return None
@@ -109,6 +109,7 @@ def build_process_pool(program: Program) -> ProcessPool | None:
         ),
         setup.secrets,
         program.identity,
+        program.redactor.redact,
         starts_on_load=program.profile.processes(settings) == "auto",
     )
 

@@ -1,13 +1,14 @@
 """A process that makes attempts: executes the orders of the first process until that closes the connection.
 
 Started by pool.py as `python -m scheduler.processes.child DESCRIPTOR`. It has no settings, no store and no identity: it
-asks the first process for the secrets and tokens that its orders need, and logs through it. Signals are for the first
-process, which lets runs finish or cancels them; without it nothing may be sent, so this process ends at once.
+requests from the first process the secrets and tokens that its orders need, and logs through it. Signals are for the
+first process, which lets runs finish or cancels them; without it nothing may be sent, so this process ends at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import itertools
 import logging
@@ -18,6 +19,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from random import random
 from typing import Any
 
@@ -31,10 +33,11 @@ from jobs.judging.service import JudgingService
 from jobs.ports import CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
-from jobs.running.attempt_series import LocalAttempts
+from jobs.running.attempt_series import AttemptSeries, LocalAttempts, SeriesResult
 from jobs.running.clocks import LostTime, SystemClock
 from jobs.runs import Attempt
 from scheduler.processes.messages import (
+    MAX_LOGGED_CHARACTERS,
     Answer,
     Cancellation,
     Channel,
@@ -44,18 +47,22 @@ from scheduler.processes.messages import (
     RetryAnswer,
     Setup,
     Word,
+    encode_attempts,
     encode_result,
     encode_retried,
+    remember,
 )
 
 ALIVE_INTERVAL = 1.0
 """Seconds between two signs of life."""
 _YOUNG_THRESHOLD = 20_000
 """New objects that trigger a collection, as in the first process."""
+_PR_SET_PDEATHSIG = 1
+"""See prctl(2)."""
 
 
 class Questions:
-    """Asks the first process for credentials. Implements the ports Secrets (kind `secret`) and Tokens (`token`)."""
+    """Requests credentials from the first process. Implements the ports Secrets (kind `secret`), Tokens (`token`)."""
 
     def __init__(self, kind: str, child: Child) -> None:
         self._kind = kind
@@ -78,13 +85,15 @@ class Questions:
     async def _get(self, name: str) -> str:
         answer = await self._child.ask(self._kind, name, None)
         if answer.error:
-            raise (SecretUnavailable if answer.error == "secret" else TokenUnavailable)(answer.text)
+            if answer.error == "fault":
+                raise RuntimeError(answer.text)
+            raise (SecretUnavailable if self._kind == "secret" else TokenUnavailable)(answer.text)
         self._current.set(name, answer.text)
         return answer.text
 
 
 class Execution:
-    """One order. Implements RetrySupervisor by asking the first process."""
+    """One order. Implements RetrySupervisor with the help of the first process."""
 
     def __init__(self, child: Child, order: Order) -> None:
         self._child = child
@@ -92,7 +101,7 @@ class Execution:
         self.until = order.until
         self.permission = SendPermission(self._may_send)
         self.answer: asyncio.Future[str] | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[SeriesResult] | None = None
 
     def _may_send(self) -> bool:
         return self.until is None or time.time() <= self.until
@@ -151,12 +160,12 @@ class Child:
         if isinstance(message, Order):
             self._start(message)
         elif isinstance(message, Definition):
-            self._jobs[message.job.name] = message.job
+            remember(self._jobs, message.job)
             assert self._checks is not None
             self._checks.prepare((message.job.check,))
         elif isinstance(message, Answer):
-            if (asked := self._questions.get(message.number)) is not None and not asked.done():
-                asked.set_result(message)
+            if (question := self._questions.get(message.number)) is not None and not question.done():
+                question.set_result(message)
         elif isinstance(message, Setup):
             self._set_up(message)
         elif (execution := self._executions.get(message.number)) is not None:
@@ -198,24 +207,25 @@ class Child:
         self.say(Word.READY)
 
     def _start(self, order: Order) -> None:
-        execution = self._executions[order.number] = Execution(self, order)
-        execution.task = asyncio.get_running_loop().create_task(self._execute(order, execution))
-
-    async def _execute(self, order: Order, execution: Execution) -> None:
         assert self._attempts is not None
-        permission = execution.permission
-        series = self._attempts.start(self._jobs[order.job], order.run_id, permission, execution)
+        execution = self._executions[order.number] = Execution(self, order)
+        job = self._jobs[order.job]  # now: the next message may change it
+        series = self._attempts.start(job, order.run_id, execution.permission, execution)
+        execution.task = asyncio.get_running_loop().create_task(series.run())
+        execution.task.add_done_callback(partial(self._finish, order.number, execution, series))
+
+    def _finish(
+        self, number: int, execution: Execution, series: AttemptSeries, task: asyncio.Task[SeriesResult]
+    ) -> None:
+        del self._executions[number]
+        has_sent = execution.permission.has_sent
         try:
-            result = await series.run()
+            self.say(Word.DONE, number, encode_result(task.result()), has_sent)
         except (asyncio.CancelledError, LeaseEnded):
-            self.say(Word.WITHOUT_RESULT, order.number, permission.has_sent)
+            self.say(Word.WITHOUT_RESULT, number, has_sent, encode_attempts(series.attempts))
         except Exception as error:  # the run must end in the first process, which logs what is wrong
             text = self.redactor.redact(f"{type(error).__name__}: {error}")
-            self.say(Word.FAILED, order.number, text)
-        else:
-            self.say(Word.DONE, order.number, encode_result(result), permission.has_sent)
-        finally:
-            del self._executions[order.number]
+            self.say(Word.FAILED, number, text[:MAX_LOGGED_CHARACTERS])
 
 
 class _LogForwarder(logging.Handler):
@@ -228,7 +238,7 @@ class _LogForwarder(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = self._child.redactor.redact(record.getMessage())
+            text = self._child.redactor.redact(record.getMessage())[:MAX_LOGGED_CHARACTERS]
             self._loop.call_soon_threadsafe(self._child.say, Word.LOG, record.levelno, record.name, text)
         except Exception:
             self.handleError(record)
@@ -243,8 +253,15 @@ async def _serve(connection: socket.socket) -> None:
     os._exit(0)  # the first process has ended, or closed the connection: nothing may be sent any more
 
 
+def _end_with_parent() -> None:
+    """Have the kernel kill this process when the first one ends, even if it is stopped then. Linux has that."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Serve the socket whose descriptor is the first argument."""
+    _end_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     factory = None

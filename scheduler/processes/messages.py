@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -21,13 +22,19 @@ from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard import Guard
 from jobs.checks.net.tls_contexts import CaFiles
 from jobs.definition import JobDefinition
+from jobs.redaction import Redact
 from jobs.running.attempt_series import SeriesResult
 from jobs.runs import Attempt
 from scheduler.stores.runs.attempt_codec import decode_attempt, encode_attempt, from_microseconds, to_microseconds
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Bytes of a message; a longer one ends the channel."""
+MAX_DEFINITIONS = 20_000
+"""Definitions that a process keeps; a further one replaces the oldest, which is sent again when it is needed."""
+MAX_LOGGED_CHARACTERS = 4000
+"""Of a text for the log."""
 _LENGTH = struct.Struct(">I")
+_log = logging.getLogger("scheduler.processes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The definition of a job from now on."""
+    """The definition of a job from now on, see `remember`."""
 
     job: JobDefinition
 
@@ -89,7 +96,7 @@ class RetryAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a question for a credential: its value, or why there is none.
+    """The answer to a question for a credential: its value, or why it is not available.
 
     `refresh`: of a credential that the target rejected, whether it has changed; `text` is its message then.
     """
@@ -97,7 +104,7 @@ class Answer:
     number: int
     text: str
     error: str = ""
-    """The kind of the error: `secret` or `token`."""
+    """`unavailable`, or `fault`: one of the program. `text` is its message then."""
     refresh: bool | None = None
 
 
@@ -113,7 +120,7 @@ class Word(StrEnum):
     DONE = "done"
     """number, result, whether a request was sent"""
     WITHOUT_RESULT = "without_result"
-    """number, whether a request was sent: the lease has ended, or the order was cancelled."""
+    """number, whether a request was sent, attempts so far: the lease has ended, or the order was cancelled."""
     FAILED = "failed"
     """number, text: a fault of the program."""
     ASK = "ask"
@@ -122,38 +129,68 @@ class Word(StrEnum):
     """level, logger, text"""
 
 
+def remember(known: dict[str, JobDefinition], job: JobDefinition) -> None:
+    """Add a definition that was sent. Both ends call it in the same order, so that they forget the same ones."""
+    known[job.name] = job
+    if len(known) > MAX_DEFINITIONS:
+        del known[next(iter(known))]
+
+
 def encode_result(result: SeriesResult) -> dict[str, Any]:
-    """Return a JSON value. Only what is said is in it."""
-    last = result.attempts[-1] if result.attempts else None
+    """Return a JSON value. What is empty is not in it."""
     body: dict[str, Any] = {"end": to_microseconds(result.finished_at)}
-    if last is not None:
-        body["attempts"] = [encode_attempt(attempt, last, "") for attempt in result.attempts]
+    if result.attempts:
+        body["attempts"] = encode_attempts(result.attempts)
     for name in ("is_overdue", "note", "pending", "lost_s", "traceback"):
         if value := getattr(result, name):
             body[name] = value
     return body
 
 
-def decode_result(body: dict[str, Any]) -> SeriesResult:
-    attempts = body.get("attempts", ())
+def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
+    """Build the result. `redact` knows the secrets of all jobs, its process only those that it has requested."""
     return SeriesResult(
-        tuple(decode_attempt(number, parts, attempts[-1], "") for number, parts in enumerate(attempts, start=1)),
+        decode_attempts(body.get("attempts", ()), redact),
         from_microseconds(body["end"]),
         body.get("is_overdue", False),
-        body.get("note", ""),
-        body.get("pending", ""),
+        redact(body.get("note", "")),
+        redact(body.get("pending", "")),
         body.get("lost_s", 0.0),
-        body.get("traceback", ""),
+        redact(body.get("traceback", "")),
     )
+
+
+def encode_attempts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+    return [encode_attempt(attempt, attempts[-1], "") for attempt in attempts]
+
+
+def decode_attempts(parts: Sequence[dict[str, Any]], redact: Redact) -> tuple[Attempt, ...]:
+    bodies = [_redact_attempt(body, redact) for body in parts]
+    return tuple(decode_attempt(number, body, bodies[-1], "") for number, body in enumerate(bodies, start=1))
 
 
 def encode_retried(attempt: Attempt) -> list[Any]:
     return [attempt.number, encode_attempt(attempt, attempt, "")]
 
 
-def decode_retried(parts: list[Any]) -> Attempt:
+def decode_retried(parts: list[Any], redact: Redact) -> Attempt:
     number, body = parts
+    body = _redact_attempt(body, redact)
     return decode_attempt(number, body, body, "")
+
+
+def _redact_attempt(body: dict[str, Any], redact: Redact) -> dict[str, Any]:
+    """Redact what targets have a say in."""
+    for key in ("message", "failures", "body", "steps", "tls", "dns", "health"):
+        if key in body:
+            body[key] = _redact_texts(body[key], redact)
+    return body
+
+
+def _redact_texts(value: Any, redact: Redact) -> Any:
+    if isinstance(value, str):
+        return redact(value, cut=True)
+    return [_redact_texts(item, redact) for item in value] if isinstance(value, list) else value
 
 
 class Channel(asyncio.Protocol):
@@ -167,7 +204,7 @@ class Channel(asyncio.Protocol):
         self._to_send: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no instances of it
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has others
 
     def send(self, content: bytes) -> None:
         """Send a frame. Nothing happens after the end."""
@@ -195,8 +232,11 @@ class Channel(asyncio.Protocol):
         received += data
         start = 0
         while len(received) - start >= _LENGTH.size:
+            if self._transport is None or self._transport.is_closing():
+                return
             (length,) = _LENGTH.unpack_from(received, start)
             if length > MAX_FRAME_BYTES:
+                _log.error("a message has %d bytes, the maximum is %d; the connection ends", length, MAX_FRAME_BYTES)
                 self.close()
                 return
             end = start + _LENGTH.size + length

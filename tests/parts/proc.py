@@ -11,8 +11,9 @@
     Program("-c", "print(1)", module=None)                                # any other Python program
     ForkedProgram("pause", "checkout")                                    # as Program, without the time of imports
 
-The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. A child that looks up or
-connects to anything but loopback fails the test (see network_guard). What is running at the end of the block is killed.
+The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. SCHEDULER_PROCESSES
+in the environment of pytest counts for all hosts that tests start. A child that looks up or connects to anything but
+loopback fails the test (see network_guard). What is running at the end of the block is killed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUARDED = Path(__file__).resolve().parent / "guarded"
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+_PROCESSES = {name: os.environ[name] for name in ("SCHEDULER_PROCESSES",) if name in os.environ}
 _POLL_SECONDS = 0.02
 
 
@@ -62,7 +64,7 @@ def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     measured = {name: value for name, value in os.environ.items() if name.startswith("COV")}
     path = os.pathsep.join([str(GUARDED), str(ROOT)])
-    return {**passed_on, **measured, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})}
+    return {**passed_on, **measured, **_PROCESSES, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})}
 
 
 class Program:

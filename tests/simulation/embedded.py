@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from itertools import count
 
+from jobs.checks.clock import SendPermission
+from jobs.definition import JobDefinition
+from jobs.errors import ProcessLost
 from jobs.redaction import Redactor
+from jobs.running.attempt_series import AttemptExecution, AttemptExecutor, RetrySupervisor, SeriesResult
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
-from jobs.runs import Run
+from jobs.runs import Attempt, Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies import DependencyTrigger
 from scheduler.dispatch.port import InProcessDispatch
@@ -49,6 +53,47 @@ class RunsOfSlowSweeps(Runs):
         if self._process.world.happens(SLOW_SWEEP):
             await self._process.sleep(self._process.world.luck.uniform(0, MAX_WAIT))
         return await super().read_finished(keys)
+
+
+class OtherProcesses:
+    """Make the attempts of all runs. Some end before they do: see scheduler.processes."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def use_local(self, local: AttemptExecutor) -> OtherProcesses:
+        self._local = local
+        return self
+
+    def start(
+        self, job: JobDefinition, run_id: str, permission: SendPermission, supervisor: RetrySupervisor
+    ) -> AttemptExecution:
+        execution = self._local.start(job, run_id, permission, supervisor)
+        is_lost = self._process.world.happens(self._process.world.troubles.lost)
+        return LostAttempts(self._process, execution, permission) if is_lost else execution
+
+
+class LostAttempts:
+    """Attempts whose process ends, with or without a request, unless they are made sooner."""
+
+    def __init__(self, process: Process, execution: AttemptExecution, permission: SendPermission) -> None:
+        self._process = process
+        self._execution = execution
+        self._permission = permission
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return self._execution.attempts
+
+    async def run(self) -> SeriesResult:
+        try:
+            async with asyncio.timeout(self._process.world.luck.uniform(0, 1)):
+                return await self._execution.run()
+        except TimeoutError:
+            self._process.must_live()
+            self._process.world.lost += 1
+            self._permission.has_sent = True  # nobody knows
+            raise ProcessLost from None
 
 
 class Embedded:
@@ -115,7 +160,7 @@ class Embedded:
 
     def _worker(self, process: Process, store: StoreOf, runs: Runs, listener: ListenerOf) -> Worker:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
-        circuits = CircuitBreakers(StoredCircuits(store))
+        circuits, luck = CircuitBreakers(StoredCircuits(store)), self._world.luck
         in_flight = RunRegistry(Cancellations(store), process)
         pauses = Pauses(store, process.monotonic)
         dispatch = InProcessDispatch(lambda ticket: worker.submit(ticket))
@@ -123,7 +168,7 @@ class Embedded:
             WorkerDependencies(
                 self._catalog,
                 runs,
-                Runner(checks, circuits, listener, process, Redactor(), self._world.luck.random),
+                Runner(checks, circuits, listener, process, Redactor(), luck.random, executor=OtherProcesses(process)),
                 listener,
                 process,
                 owner=process.name,

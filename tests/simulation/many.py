@@ -18,12 +18,19 @@ EMBEDDED_SEEDS = 30
 
 
 def simulate_many(
-    seeds: Iterable[int], *, jobs: int = 50, hours: float = 6.0, embedded: bool = False, frozen: float = 0.0
+    seeds: Iterable[int],
+    *,
+    jobs: int = 50,
+    hours: float = 6.0,
+    embedded: bool = False,
+    frozen: float = 0.0,
+    lost: float = 0.0,
 ) -> Iterator[Result]:
     """Simulate the seeds in processes; the results come in the order of the seeds."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), context, _collect_garbage_seldom) as pool:
-        yield from pool.map(partial(simulate, jobs=jobs, hours=hours, embedded=embedded, frozen=frozen), seeds)
+        options = {"jobs": jobs, "hours": hours, "embedded": embedded, "frozen": frozen, "lost": lost}
+        yield from pool.map(partial(simulate, **options), seeds)
 
 
 def _collect_garbage_seldom() -> None:

@@ -49,6 +49,8 @@ class Troubles:
     """Clocks are at most so far from the true time: two of them differ by twice as much."""
     frozen: float = 0.0
     """Share of requests to targets right before which the whole process stands still."""
+    lost: float = 0.0
+    """Share of runs whose attempts are made by another process, which ends before they do."""
 
 
 CALM = Troubles(calls_between_kills=float("inf"), lost_answers=0.0, unavailable=0.0, slow=0.0, doubled=0.0)
@@ -62,6 +64,8 @@ class World:
         self.troubles = troubles
         self.kills = 0
         self.freezes = 0
+        self.lost = 0
+        """Runs whose other process has ended."""
         self.refused = 0
         """Requests that were not sent because the lease of their run had ended."""
         self.unavailable_until = 0.0

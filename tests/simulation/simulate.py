@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tests.simulation.definitions import simulated_catalog
@@ -38,6 +39,7 @@ FIGURES = (
     "kills",
     "freezes",
     "refused",
+    "lost",
     "ticks",
     "redelivered",
     "executed_again",
@@ -52,13 +54,14 @@ FIGURES = (
 class Result:
     """`violations`: one sentence each; none if all is well. `doubled`: those of them that say of two owners at a time,
     of a run recorded twice, or of a part that broke. `refused`: requests that were not sent because the lease had
-    ended."""
+    ended. `lost`: runs whose attempts another process made, which has ended."""
 
     seed: int
     runs: int
     kills: int
     freezes: int
     refused: int
+    lost: int
     executed_again: int
     dead_lettered: int
     letters: int
@@ -86,13 +89,14 @@ def simulate(
     *,
     embedded: bool = False,
     frozen: float = 0.0,
+    lost: float = 0.0,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Result:
     """So many jobs for so many hours of virtual time. The same seed gives the same result.
 
-    `frozen`: see Troubles. `progress` is called each virtual minute.
+    `frozen` and `lost`, which is for the embedded host: see Troubles. `progress` is called each virtual minute.
     """
-    host = _embedded if embedded else _functions
+    host = partial(_embedded, lost=lost) if embedded else _functions
     with _silent("scheduler"), _silent("jobs"), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(host(seed, jobs, hours, frozen, progress))
 
@@ -133,8 +137,11 @@ async def _functions(seed: int, jobs: int, hours: float, frozen: float, progress
     return _result(seed, world, oracle, redelivered=redelivered, ticks=instances.ticks)
 
 
-async def _embedded(seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]) -> Result:
-    world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0, frozen=frozen))
+async def _embedded(
+    seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None], *, lost: float
+) -> Result:
+    troubles = replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0, frozen=frozen, lost=lost)
+    world = World(seed, troubles)
     _listen_for_mistakes(world)
     catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
     outside = Outside(world, catalog, alone=True)
@@ -176,6 +183,7 @@ def _result(seed: int, world: World, oracle: Oracle, *, redelivered: int = 0, ti
         kills=world.kills,
         freezes=world.freezes,
         refused=world.refused,
+        lost=world.lost,
         executed_again=counted["executed_again"],
         dead_lettered=counted["dead_lettered"],
         letters=counted["letters"],

@@ -18,6 +18,9 @@ FROZEN_SEEDS = 4
 KILLED_SEEDS = (0, 3)
 """With many kills."""
 BLOCK = 5
+EMBEDDED_LOST_SEEDS = range(2)
+LOST = 0.05
+"""Share of the runs whose attempts end with their process."""
 FROZEN = 0.02
 """Share of the requests before which a process freezes."""
 
@@ -41,6 +44,15 @@ def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing() -> None:
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)
     assert min(total[name] for name in ("kills", "executed_again", "left_out")) > 0
+
+
+@pytest.mark.slow
+def test_runs_whose_attempts_are_lost_with_another_process_are_neither_lost_nor_doubled() -> None:
+    results = list(simulate_many(EMBEDDED_LOST_SEEDS, hours=3.0, embedded=True, lost=LOST))
+
+    assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
+    total = summary(results)
+    assert min(total[name] for name in ("kills", "lost", "executed_again", "left_out")) > 0
 
 
 @pytest.mark.slow
