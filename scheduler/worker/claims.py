@@ -88,6 +88,11 @@ class RunLeases:
         held = self._held.get(run_id)
         return held is not None and held[0].lease_until - self._clock.now() >= MIN_LEFT_TO_SEND
 
+    def covers_run(self, run_id: str, job: JobDefinition) -> bool:
+        """Return whether this process has the run for long enough if it starts now."""
+        held = self._held.get(run_id)
+        return held is not None and held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
+
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.
 
@@ -95,10 +100,9 @@ class RunLeases:
             ClaimLost: another owner has the run.
             StoreError: the lease could not be renewed now.
         """
-        is_held, claim = self.has(claim.ticket.id), self.current_claim(claim)
-        if is_held and claim.lease_until - self._clock.now() >= required_lease(job.timeout.run):
+        if self.covers_run(claim.ticket.id, job):
             return
-        answer = await self._renew_with_others(claim, job_lease_duration(job))
+        answer = await self._renew_with_others(self.current_claim(claim), job_lease_duration(job))
         if isinstance(answer, StoreError):
             raise answer
 
@@ -316,6 +320,8 @@ class TicketClaim:
         self._claimer = claimer
         self._leases = leases
         self._is_used = False
+        self.is_forgotten = False
+        """Whether nothing is left to release: the lease is not renewed any more, and the claim was used."""
 
     @property
     def is_claimed(self) -> bool:
@@ -346,6 +352,10 @@ class TicketClaim:
             self.waits.end_wait(WaitReason.CLAIM)
         return None
 
+    def covers_run(self, job: JobDefinition) -> bool:
+        """Return whether the lease covers a run that starts now; True without a claim, which `ensure` makes."""
+        return self._claim is None or self._leases.covers_run(self.ticket.id, job)
+
     async def ensure_covers_run(self, job: JobDefinition) -> None:
         """Renew the lease, if there is one, so that it covers a run that starts now. Raises ClaimLost, StoreError."""
         if self._claim is not None:
@@ -368,6 +378,7 @@ class TicketClaim:
         """Stop renewing the lease: the run has finished, or this process does not have it any more."""
         if self._claim is not None:
             self._claimer.forget_claim(self._claim)
+        self.is_forgotten = self._is_used
 
     async def release(self) -> None:
         """Stop renewing the lease, and let another process claim the run unless the claim was used. Raises nothing."""

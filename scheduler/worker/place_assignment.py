@@ -15,10 +15,10 @@ from typing import Any
 from jobs.definition import JobDefinition
 from jobs.formats import format_duration
 from jobs.ports import Clock
-from jobs.running.retry_budget import host_with_port
 from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.runs.waits import WaitReason
+from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.places import FifoSemaphore, HeldPlace
@@ -104,16 +104,16 @@ class PlaceAssigner:
         self._max_wait = max_wait
         self._on_waited = on_waited
 
-    async def acquire_place(
-        self, ticket: Ticket, job: JobDefinition, waits: WaitTimeline, *, is_first: bool
+    async def wait_for_place(
+        self, ticket: Ticket, entry: CatalogJob, waits: WaitTimeline, *, is_first: bool
     ) -> HeldPlace | Skip | Wait:
-        """Return the run's place; the caller releases it. Skip: record the run as skipped. Wait: deliver it again.
+        """Return the run's place if none is free now; the caller releases it.
+
+        Skip: record the run as skipped. Wait: deliver it again.
 
         `is_first`: the ticket is new here, and may be skipped instead of waiting.
         """
-        host = host_with_port(job.check.endpoint)
-        if (place := self._semaphore.try_acquire(job.name, host)) is not None:
-            return place
+        job, host = entry.job, entry.host
         may_skip = self._can_skip(ticket, job)
         if (
             is_first
@@ -160,8 +160,11 @@ class _PlaceRequest:
         self.place: HeldPlace | None = None
 
     async def acquire(self) -> None:
+        if self._hold is None:
+            self.place = await self._places.acquire(self._job, self._host)
+            return
         try:
-            async with asyncio.timeout(None if self._hold is None else self._hold.total_seconds()):
+            async with asyncio.timeout(self._hold.total_seconds()):
                 self.place = await self._places.acquire(self._job, self._host)
         except TimeoutError:
             return
