@@ -136,10 +136,10 @@ class RunRegistry:
             _log.warning("could not delete the cancellation request of run %s: %s; it expires later", run_id, error)
 
     def _track(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         self._tasks[run_id] = task
-        loop = asyncio.get_running_loop()
         self._poll_from[run_id] = loop.time() + watched_after
         if self._timer is None:
             # One timer for all runs: most finish long before they are long.
@@ -147,12 +147,13 @@ class RunRegistry:
         return task
 
     def _untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
-        if self._cancelled_by.pop(run_id, None) is not None:
+        if self._cancelled_by and self._cancelled_by.pop(run_id, None) is not None:
             # The next steps of this task, such as recording, are not cancelled.
             task.uncancel()
         del self._tasks[run_id], self._poll_from[run_id]
-        self._long_runs.discard(run_id)
-        if not self._long_runs and self._poller is not None:
+        if self._long_runs:
+            self._long_runs.discard(run_id)
+        if self._poller is not None and not self._long_runs:
             self._poller.cancel()
             self._poller = None
 

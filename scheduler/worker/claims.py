@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -194,7 +194,7 @@ class TicketClaimer:
         self._registry = registry
         self._clock = clock
         self._retry_window = retry_window
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
         """Number of claims in-flight, by run id."""
 
     def is_claimed_early(self, ticket: Ticket) -> bool:
@@ -207,16 +207,21 @@ class TicketClaimer:
 
     async def claim_batch(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
         """Claim the tickets together, without retry. Returns the answers in the same order."""
-        jobs = [self._job(ticket) for ticket in tickets]
-        claims = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
-        self._in_flight.update(ticket.id for ticket in tickets)
+        jobs, now, in_flight = [self._job(ticket) for ticket in tickets], self._clock.now(), self._in_flight
+        claims = [
+            (ticket, max(ticket.due_at, now) + job_lease_duration(job))
+            for ticket, job in zip(tickets, jobs, strict=True)
+        ]
+        for ticket in tickets:
+            in_flight[ticket.id] = in_flight.get(ticket.id, 0) + 1
         try:
-            answers = await self._runs.claim_all(claims, self._leases.owner, self._clock.now())
+            answers = await self._runs.claim_all(claims, self._leases.owner, now)
         except StoreError as error:
             return [error] * len(tickets)
         finally:
-            self._in_flight.subtract(ticket.id for ticket in tickets)
-            self._in_flight = +self._in_flight
+            for ticket in tickets:
+                if (left := in_flight.pop(ticket.id) - 1) > 0:
+                    in_flight[ticket.id] = left
         for job, answer in zip(jobs, answers, strict=True):
             if isinstance(answer, Claim):
                 self.hold_claim(answer, job)
@@ -246,7 +251,7 @@ class TicketClaimer:
         """
         if not isinstance(answer, AlreadyClaimed) or answer.retry_at is None:
             return answer
-        record, is_claimed_here = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
+        record, is_claimed_here = answer.record, self._leases.has(ticket.id) or ticket.id in self._in_flight
         if record.owner != self._leases.owner or record.state is not RunState.RUNNING or is_claimed_here:
             return answer
         claim = Claim(ticket, record.owner, answer.retry_at, record.etag)
