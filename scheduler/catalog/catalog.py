@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.definition.dependencies import DependencyGraph
-from jobs.checks.clock import host_and_endpoint
 from jobs.problems.findings import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ class CatalogJob:
     def host(self) -> str:
         """The host of the check's endpoint with its port, computed on first use."""
         if not self._host:
+            from jobs.checks.clock import host_and_endpoint
+
             self._host = host_and_endpoint(self.job.check.endpoint)[1]
         return self._host
 

@@ -102,12 +102,13 @@ class TicketAdmission:
         is_first, has_waited = True, False
         while True:
             self._sleep.raise_if_interrupted()
-            place: HeldPlace | Skip | Wait | None = self._semaphore.try_acquire(ticket.job, entry.host)
+            place = self._semaphore.try_acquire(ticket.job, entry.host)
             if place is None:
                 has_waited = True
-                place = await self._place_assigner.wait_for_place(ticket, entry, claim.waits, is_first=is_first)
-                if not isinstance(place, HeldPlace):
-                    return place
+                found = await self._place_assigner.wait_for_place(ticket, entry, claim.waits, is_first=is_first)
+                if not isinstance(found, HeldPlace):
+                    return found
+                place = found
             is_first, is_admitted = False, False
             try:
                 if has_waited and self._is_replaced(entry):
