@@ -165,7 +165,7 @@ class TicketBatches:
                 for task in started:
                     task.cancel()
             claimed = [answer for _, answer in waiting if isinstance(answer, Claim)]
-            await gather_all([*map(self._claimer.delete_claim, claimed), *started])
+            await gather_all([self._claimer.delete_claims(claimed), *started])
             raise
         return list(await gather_all(started))
 

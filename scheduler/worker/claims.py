@@ -7,10 +7,9 @@ process takes the runs over.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -25,6 +24,7 @@ from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S, RenewalTimer, lease_dura
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
 from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.grouping import GroupedRequests
 from scheduler.worker.store_outages import retry_store
 from scheduler.worker.waits import WaitTimeline
 
@@ -34,15 +34,20 @@ RENEWAL_INTERVAL = 10.0
 """Seconds between two renewals."""
 RENEWAL_THRESHOLD = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
-MAX_RENEWALS_PER_REQUEST = 200
-"""Leases: encoding so many takes a few milliseconds of the event loop."""
-MAX_NAMED_RENEWALS = 5
-"""Runs that the log names if many leases cannot be renewed."""
+MAX_CLAIMS_PER_REQUEST = 200
+"""Claims that are renewed or released together: encoding so many takes a few milliseconds of the event loop."""
+MAX_NAMED_FAILURES = 5
+"""Runs that the log names if many claims cannot be renewed or released."""
 
 MIN_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
 
 
-_PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
+def _log_failures(failed: Sequence[tuple[str, StoreError]], action: str, consequence: str) -> None:
+    """Log `could not ACTION run ID: ERROR; CONSEQUENCE` for the first of these runs, and the number of the others."""
+    for run_id, error in failed[:MAX_NAMED_FAILURES]:
+        _log.warning("could not %s run %s: %s; %s", action, run_id, error, consequence)
+    if (more := len(failed) - MAX_NAMED_FAILURES) > 0:
+        _log.warning("could not %s %d more runs; %s", action, more, consequence)
 
 
 def job_lease_duration(job: JobDefinition | None) -> timedelta:
@@ -58,9 +63,8 @@ class RunLeases:
         self._clock = clock
         self._held: dict[str, tuple[Claim, timedelta]] = {}
         self._timer = RenewalTimer(RENEWAL_INTERVAL, lambda: bool(self._held), self._renew_ending)
-        self._pending_renewals: defaultdict[timedelta, list[_PendingRenewal]] = defaultdict(list)
-        """Claims of runs that wait to start, by the duration of their leases."""
-        self._pending_task: asyncio.Task[None] | None = None
+        self._renewals = GroupedRequests(self._renew_each, MAX_CLAIMS_PER_REQUEST)
+        """Of runs that wait to start: after a stall of the store, hundreds start late at once."""
 
     def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
         """Return the end of the lease of a claim that is made now."""
@@ -102,37 +106,19 @@ class RunLeases:
         """
         if self.covers_run(claim.ticket.id, job):
             return
-        answer = await self._renew_with_others(self.current_claim(claim), job_lease_duration(job))
+        answer = await self._renewals.ask((self.current_claim(claim), job_lease_duration(job)))
         if isinstance(answer, StoreError):
             raise answer
 
-    async def _renew_with_others(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
-        """Renew a claim in the next request, which includes all claims that wait for it.
-
-        After a stall of the store, hundreds of runs start late at once.
-        """
-        answered: asyncio.Future[Claim | StoreError] = asyncio.get_running_loop().create_future()
-        self._pending_renewals[lease].append((claim, answered))
-        if self._pending_task is None or self._pending_task.done():
-            self._pending_task = asyncio.get_running_loop().create_task(self._renew_pending())
-        return await answered
-
-    async def _renew_pending(self) -> None:
-        while self._pending_renewals:
-            lease, waiting = self._pending_renewals.popitem()
-            answers: Sequence[Claim | StoreError | BaseException]
-            try:
-                answers = await self._renew([claim for claim, _ in waiting], self._clock.now() + lease)
-            except BaseException as error:
-                # Any error ends the wait: a run must not wait without end.
-                answers = [error] * len(waiting)
-            for (_, answered), answer in zip(waiting, answers, strict=True):
-                if answered.done():
-                    continue  # its task was cancelled
-                if isinstance(answer, Claim | StoreError):
-                    answered.set_result(answer)
-                else:
-                    answered.set_exception(answer)
+    async def _renew_each(self, renewals: Sequence[tuple[Claim, timedelta]]) -> Sequence[Claim | StoreError]:
+        places: defaultdict[timedelta, list[int]] = defaultdict(list)
+        for place, (_, lease) in enumerate(renewals):
+            places[lease].append(place)
+        answers: dict[int, Claim | StoreError] = {}
+        for lease, some in places.items():
+            renewed = await self._renew([renewals[place][0] for place in some], self._clock.now() + lease)
+            answers |= zip(some, renewed, strict=True)
+        return [answers[place] for place in range(len(renewals))]
 
     async def _renew_ending(self) -> None:
         soon = self._clock.now() + RENEWAL_THRESHOLD
@@ -142,16 +128,13 @@ class RunLeases:
                 by_lease[lease].append(claim)
         failed: list[tuple[str, StoreError]] = []
         for lease, claims in by_lease.items():
-            for start in range(0, len(claims), MAX_RENEWALS_PER_REQUEST):
-                some = claims[start : start + MAX_RENEWALS_PER_REQUEST]
+            for start in range(0, len(claims), MAX_CLAIMS_PER_REQUEST):
+                some = claims[start : start + MAX_CLAIMS_PER_REQUEST]
                 answers = await self._renew(some, self._clock.now() + lease)
                 for claim, answer in zip(some, answers, strict=True):
                     if isinstance(answer, StoreError):
                         failed.append((claim.ticket.id, answer))
-        for run_id, error in failed[:MAX_NAMED_RENEWALS]:
-            _log.warning("could not renew the lease of run %s: %s; retrying", run_id, error)
-        if len(failed) > MAX_NAMED_RENEWALS:
-            _log.warning("could not renew the leases of %d more runs; retrying", len(failed) - MAX_NAMED_RENEWALS)
+        _log_failures(failed, "renew the lease of", "retrying")
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:
@@ -194,6 +177,8 @@ class TicketClaimer:
         self._registry = registry
         self._clock = clock
         self._retry_window = retry_window
+        self._releases = GroupedRequests(self._release_group, MAX_CLAIMS_PER_REQUEST)
+        """At the end of the program, thousands of waiting runs are released at once."""
         self._in_flight: dict[str, int] = {}
         """Number of claims in-flight, by run id."""
 
@@ -289,20 +274,17 @@ class TicketClaimer:
         """Release the claim of a run that does not start here. If that fails, the lease expires instead."""
         newest = self._leases.current_claim(claim)
         self.forget_claim(claim)
-        try:
-            await self._runs.release(newest)
-        except ClaimLost:
-            return
-        except StoreError as error:
-            _log.warning("could not release the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
+        await self._releases.ask(newest)
 
-    async def delete_claim(self, claim: Claim) -> None:
-        """Delete the claim of a run that is not due yet: the next process plans it again, by its own jobs."""
-        self.forget_claim(claim)
-        try:
-            await self._runs.delete_claimed(claim)
-        except StoreError as error:
-            _log.warning("could not delete the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
+    async def _release_group(self, claims: Sequence[Claim]) -> Sequence[None]:
+        await _give_up("release", claims, self._runs.release_all)
+        return [None] * len(claims)
+
+    async def delete_claims(self, claims: Sequence[Claim]) -> None:
+        """Delete the claims of runs that are not due yet: the next process plans them again, by its own jobs."""
+        for claim in claims:
+            self.forget_claim(claim)
+        await _give_up("delete", claims, self._runs.delete_all_claimed)
 
     def forget_claim(self, claim: Claim) -> None:
         """Stop renewing the claim: the run has finished, or this process does not have it any more."""
@@ -312,6 +294,22 @@ class TicketClaimer:
     def _job(self, ticket: Ticket) -> JobDefinition | None:
         entry = self._catalog.find_job(ticket.job)
         return None if entry is None else entry.job
+
+
+async def _give_up(
+    action: str, claims: Sequence[Claim], request: Callable[[Sequence[Claim]], Awaitable[Sequence[StoreError | None]]]
+) -> None:
+    answers: Sequence[StoreError | None]
+    try:
+        answers = await request(claims)
+    except StoreError as error:
+        answers = [error] * len(claims)
+    failed = [
+        (claim.ticket.id, answer)
+        for claim, answer in zip(claims, answers, strict=True)
+        if answer is not None and not isinstance(answer, ClaimLost)
+    ]
+    _log_failures(failed, f"{action} the claim of", "its lease expires instead")
 
 
 class TicketClaim:
