@@ -102,6 +102,8 @@ class TicketAdmission:
         is_first, has_waited = True, False
         while True:
             self._sleep.raise_if_interrupted()
+            if cancelled_by := self._registry.pop_cancellation(ticket.id):
+                return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
             place = self._semaphore.try_acquire(ticket.job, entry.host)
             if place is None:
                 has_waited = True
@@ -143,8 +145,6 @@ class TicketAdmission:
         return found is not entry and (found is None or found.job != entry.job)
 
     async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
-        if cancelled_by := self._registry.pop_cancellation(claim.ticket.id):
-            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
         verdict = await self._gates.check(claim.ticket, entry)
         if verdict is None:
             claim.waits.end_wait(WaitReason.GATE)
