@@ -105,7 +105,7 @@ def ticket_of(harness: WorkerHarness, number: int, at: float, job: str, kind: st
 
 
 async def executed(scenario: Mapping[str, Any]) -> list[object]:
-    """All runs as they are stored, what was published of them, and the dead letters."""
+    """All runs as they are stored, no two of one instant, what was published of them, and the dead letters."""
     jobs = [entry(name, **definition) for name, definition in zip(NAMES, scenario["jobs"], strict=True)]
     if scenario["depends"]:
         jobs[1] = entry("b", depends_on=[{"job": "a", "wait": "2.2s"}], **scenario["jobs"][1])
@@ -118,7 +118,7 @@ async def executed(scenario: Mapping[str, Any]) -> list[object]:
     tickets = {
         ticket.id: ticket
         for number, (at, job, kind) in enumerate(scenario["requests"])
-        for ticket in [ticket_of(harness, number, 2 + at, job, kind)]
+        for ticket in [ticket_of(harness, number, 2 + at + number * 0.013, job, kind)]
     }
     scheduled = [ticket for ticket in tickets.values() if ticket.trigger == "schedule"]
     harness.worker.submit_batch(scheduled)
@@ -141,7 +141,7 @@ async def executed(scenario: Mapping[str, Any]) -> list[object]:
 
 
 @pytest.mark.property
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(scenarios)
 def test_runs_are_the_same_whichever_way_they_take(scenario: Mapping[str, Any]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
