@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from jobs.formats import format_duration
 from jobs.ports import Clock
@@ -84,10 +85,14 @@ def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
     group = entry.job.concurrency_group
     if group is None:
         return None
-    name = f"concurrency group {group.name} (limit: {group.limit})"
-    private = f"~{hashlib.sha256(entry.group_source.encode()).hexdigest()[:12]}" if entry.group_source else ""
-    subject = f"limit of concurrency group {group.name}"
-    return SlotGroup(f"group~{group.name}{private}", group.limit, group.wait, name, subject)
+    return _slot_group(group.name, group.limit, group.wait, entry.group_source)
+
+
+@lru_cache(1024)
+def _slot_group(group: str, limit: int, max_wait: float, source: str) -> SlotGroup:
+    private = f"~{hashlib.sha256(source.encode()).hexdigest()[:12]}" if source else ""
+    name = f"concurrency group {group} (limit: {limit})"
+    return SlotGroup(f"group~{group}{private}", limit, max_wait, name, f"limit of concurrency group {group}")
 
 
 def global_slot_group(max_running: int) -> SlotGroupOf:

@@ -162,7 +162,7 @@ class PlaceAssigner:
         self._waiting.add(task)
         try:
             if self._max_wait is None:
-                place = await self._semaphore.acquire(job, host)
+                place = await self._semaphore.wait(job, host)
             else:
                 place = await self._acquire_within(job, host, self._max_wait.total_seconds())
         except asyncio.CancelledError:
@@ -177,6 +177,6 @@ class PlaceAssigner:
     async def _acquire_within(self, job: str, host: str, seconds: float) -> HeldPlace | None:
         try:
             async with asyncio.timeout(seconds):
-                return await self._semaphore.acquire(job, host)
+                return await self._semaphore.wait(job, host)
         except TimeoutError:
             return None

@@ -129,9 +129,11 @@ class FifoSemaphore:
         return None if not self._free or self._limit_that_blocks(job, host) else self._grant(job, host)
 
     async def acquire(self, job: str, host: str) -> HeldPlace:
-        """Wait for a place. A cancelled waiter holds none."""
-        if (place := self.try_acquire(job, host)) is not None:
-            return place
+        """Return a place, as soon as one is free for this job on this host."""
+        return self.try_acquire(job, host) or await self.wait(job, host)
+
+    async def wait(self, job: str, host: str) -> HeldPlace:
+        """Wait for a place after `try_acquire` returned none. A cancelled waiter holds none."""
         waiter = _PlaceWaiter(next(self._arrival_numbers), job, host, asyncio.get_running_loop().create_future())
         self._queues.ready.append(waiter)
         self._waiting[job] = self._waiting.get(job, 0) + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -63,18 +62,10 @@ scenarios = st.fixed_dictionaries(
 @contextmanager
 def long_way() -> Iterator[None]:
     """Every run waits for its place, renews its lease, and asks every gate, at the end too."""
-    acquire_now, acquire = FifoSemaphore.try_acquire, FifoSemaphore.acquire
-    is_waiting: ContextVar[bool] = ContextVar("is_waiting", default=False)
+    acquire, wait = FifoSemaphore.try_acquire, FifoSemaphore.wait
 
-    async def wait(places: FifoSemaphore, job: str, host: str) -> HeldPlace:
-        token = is_waiting.set(True)
-        try:
-            return await acquire(places, job, host)
-        finally:
-            is_waiting.reset(token)
-
-    def acquire_if_waiting(places: FifoSemaphore, job: str, host: str) -> HeldPlace | None:
-        return acquire_now(places, job, host) if is_waiting.get() else None
+    async def acquire_or_wait(places: FifoSemaphore, job: str, host: str) -> HeldPlace:
+        return acquire(places, job, host) or await wait(places, job, host)
 
     built = Gates.__init__
 
@@ -83,8 +74,8 @@ def long_way() -> Iterator[None]:
         gates._holding_gates = [*reversed(gates._gates)]
 
     with (
-        patch.object(FifoSemaphore, "try_acquire", acquire_if_waiting),
-        patch.object(FifoSemaphore, "acquire", wait),
+        patch.object(FifoSemaphore, "try_acquire", lambda *_: None),
+        patch.object(FifoSemaphore, "wait", acquire_or_wait),
         patch.object(TicketClaim, "covers_run", lambda *_: False),
         patch.object(DefinitionGate, "applies_to", lambda _, ticket, entry: not ticket.trigger.is_rerun),
         patch.object(Gates, "__init__", build),
