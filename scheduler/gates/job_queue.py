@@ -112,7 +112,7 @@ class WaitingQueue:
     waiting: dict[str, QueuePosition] = field(default_factory=dict)
     since: dict[str, datetime] = field(default_factory=dict)
     _order: list[tuple[datetime, str]] = field(default_factory=list)
-    """Due instants and ids of the waiting runs, sorted: no run looks at all others."""
+    """Due instants and ids of the waiting runs, sorted: no run reads all others."""
 
     def add_waiting(self, ticket: Ticket) -> None:
         if ticket.id not in self.waiting:

@@ -140,7 +140,7 @@ class RunRegistry:
         return self._track(run_id, LONG_WAIT_AFTER)
 
     def read_cancellation(self, run_id: str) -> str:
-        """Return who cancelled the run, which waits or runs; "" if nobody did."""
+        """Return who cancelled the run, which waits or runs; "" if it was not cancelled."""
         return self._cancelled_by.get(run_id, "")
 
     def _track(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
@@ -155,7 +155,7 @@ class RunRegistry:
         return task
 
     def untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
-        """Let the current task go on: it neither waits nor runs any more, and a cancellation is over."""
+        """Forget the run, which neither waits nor runs any more; its task continues after a cancellation."""
         if self._cancelled_by and self._cancelled_by.pop(run_id, None) is not None:
             # The next steps of this task, such as recording, are not cancelled.
             task.uncancel()

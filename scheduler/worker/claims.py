@@ -42,14 +42,6 @@ MAX_NAMED_FAILURES = 5
 MIN_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
 
 
-def _log_failures(failed: Sequence[tuple[str, StoreError]], action: str, consequence: str) -> None:
-    """Log `could not ACTION run ID: ERROR; CONSEQUENCE` for the first of these runs, and the number of the others."""
-    for run_id, error in failed[:MAX_NAMED_FAILURES]:
-        _log.warning("could not %s run %s: %s; %s", action, run_id, error, consequence)
-    if (more := len(failed) - MAX_NAMED_FAILURES) > 0:
-        _log.warning("could not %s %d more runs; %s", action, more, consequence)
-
-
 def job_lease_duration(job: JobDefinition | None) -> timedelta:
     """Return how long a claim of the job lasts. None: the job was removed, and no run will start."""
     return lease_duration(MAX_RUN_TIMEOUT if job is None else job.timeout.run)
@@ -134,7 +126,10 @@ class RunLeases:
                 for claim, answer in zip(some, answers, strict=True):
                     if isinstance(answer, StoreError):
                         failed.append((claim.ticket.id, answer))
-        _log_failures(failed, "renew the lease of", "retrying")
+        for run_id, error in failed[:MAX_NAMED_FAILURES]:
+            _log.warning("could not renew the lease of run %s: %s; retrying", run_id, error)
+        if len(failed) > MAX_NAMED_FAILURES:
+            _log.warning("could not renew the leases of %d more runs; retrying", len(failed) - MAX_NAMED_FAILURES)
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:
@@ -309,7 +304,10 @@ async def _give_up(
         for claim, answer in zip(claims, answers, strict=True)
         if answer is not None and not isinstance(answer, ClaimLost)
     ]
-    _log_failures(failed, f"{action} the claim of", "its lease expires instead")
+    for run_id, failure in failed[:MAX_NAMED_FAILURES]:
+        _log.warning("could not %s the claim of run %s: %s; its lease expires instead", action, run_id, failure)
+    if (more := len(failed) - MAX_NAMED_FAILURES) > 0:
+        _log.warning("could not %s the claims of %d more runs; their leases expire instead", action, more)
 
 
 class TicketClaim:
