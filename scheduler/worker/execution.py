@@ -130,14 +130,15 @@ class TicketAdmission:
                 give_up_at = give_up_at or self._clock.now() + self._max_wait
                 if self._clock.now() >= give_up_at:
                     return verdict
-            cancelled_by = await self._wait(ticket, verdict, give_up_at)
-            claim.waits.end_wait(_WAIT_REASONS.get(verdict.reason.code, WaitReason.GATE), verdict.subject)
-            if cancelled_by:
+            if cancelled_by := await self._wait(claim, verdict, give_up_at):
                 return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
 
-    async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
-        waiting = self._gates.wait(ticket, verdict, give_up_at)
-        return await self._registry.wait_for(ticket.id, self._sleep.wait_for(waiting))
+    async def _wait(self, claim: TicketClaim, verdict: Wait, give_up_at: datetime | None) -> str:
+        """Wait until the next check. Return who cancelled the run; "" if it was not cancelled."""
+        waiting = self._gates.wait(claim.ticket, verdict, give_up_at)
+        cancelled_by = await self._registry.wait_for(claim.ticket.id, self._sleep.wait_for(waiting))
+        claim.waits.end_wait(_WAIT_REASONS.get(verdict.reason.code, WaitReason.GATE), verdict.subject)
+        return cancelled_by
 
     def _is_replaced(self, entry: CatalogJob) -> bool:
         """Return whether the job was changed or removed meanwhile."""
