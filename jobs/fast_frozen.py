@@ -8,7 +8,7 @@ perf: `planner`, 20 % of a tick (10,000 tickets); `run-cost`, 2 % of a run (33 o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as fast_frozen
@@ -21,4 +21,15 @@ else:
         return dataclass(slots=slots, unsafe_hash=True, **more)
 
 
-__all__ = ["fast_frozen"]
+Value = TypeVar("Value")
+
+
+def copy_with(value: Value, **changes: object) -> Value:
+    """Return a copy of a fast frozen value with other fields, as `dataclasses.replace` does in four times the time."""
+    made: Value = object.__new__(type(value))
+    for name in value.__slots__:  # type: ignore[attr-defined]  # of the decorator
+        setattr(made, name, changes[name] if name in changes else getattr(value, name))
+    return made
+
+
+__all__ = ["copy_with", "fast_frozen"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 MIN_LEASE_S = 60.0
@@ -22,11 +23,13 @@ MIN_LEASE_LEFT_TO_SEND_S = 5.0
 at the end of the lease may be ahead. A run that is not late has the double."""
 
 
+@lru_cache(256)
 def lease_duration(run_seconds: float) -> timedelta:
     """Return how long the lease of a run lasts that takes at most `run_seconds`."""
     return timedelta(seconds=max(MIN_LEASE_S, run_seconds + LEASE_MARGIN_S))
 
 
+@lru_cache(256)
 def required_lease(run_seconds: float) -> timedelta:
     """Return how much of the lease must be left when the run starts."""
     return timedelta(seconds=run_seconds + MIN_LEASE_LEFT_S)

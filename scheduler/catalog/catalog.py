@@ -60,6 +60,7 @@ class CatalogJob:
     group_source: str = ""
     """The file or set to which its concurrency group is private, see scheduler.catalog.composition."""
     _generation: str = field(default="", repr=False)
+    _host: str = field(default="", repr=False, compare=False)
 
     @property
     def is_stored(self) -> bool:
@@ -72,6 +73,15 @@ class CatalogJob:
         if not self._generation:
             self._generation = self.job.generation()
         return self._generation
+
+    @property
+    def host(self) -> str:
+        """The host of the check's endpoint with its port, computed on first use."""
+        if not self._host:
+            from jobs.checks.clock import host_and_endpoint
+
+            self._host = host_and_endpoint(self.job.check.endpoint)[1]
+        return self._host
 
     def is_due(self, at: datetime) -> bool:
         """Return whether the job is enabled and its schedule has this instant, to the millisecond."""
@@ -112,29 +122,29 @@ class JobSnapshot:
         self.alerting = alerting
         self.loaded_at = loaded_at or datetime.now(UTC)
         self.digest = digest
-        self._entries = {entry.job.name: entry for entry in entries}
-        self.generations: Mapping[str, str] = _LazyGenerations(self._entries)
+        self.entries: Mapping[str, CatalogJob] = {entry.job.name: entry for entry in entries}
+        self.generations: Mapping[str, str] = _LazyGenerations(self.entries)
         """Generations by job, for code that creates thousands of tickets. Raises KeyError for an unknown job."""
-        self._names = sorted(self._entries)
-        self.graph = DependencyGraph(entry.job for entry in self._entries.values())
+        self._names = sorted(self.entries)
+        self.graph = DependencyGraph(entry.job for entry in self.entries.values())
         """The dependencies between the jobs."""
         self._compared: tuple[weakref.ref[JobSnapshot] | None, Mapping[str, Schedule | None]] = None, {}
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[CatalogJob]:
-        return iter(self._entries.values())
+        return iter(self.entries.values())
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self.entries
 
     def find_job(self, name: str) -> CatalogJob | None:
-        return self._entries.get(name)
+        return self.entries.get(name)
 
     def get_job(self, name: str) -> CatalogJob:
         """Return the job. Raises UnknownJob."""
-        entry = self._entries.get(name)
+        entry = self.entries.get(name)
         if entry is None:
             raise UnknownJob(name, suggest_sorted_name(name, self._names))
         return entry
@@ -145,13 +155,13 @@ class JobSnapshot:
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
         """Yield the schedules that are planned: those of enabled jobs."""
-        for name, entry in self._entries.items():
+        for name, entry in self.entries.items():
             if entry.job.enabled and entry.job.schedule is not None:
                 yield name, entry.job.schedule
 
     def schedule(self, name: str) -> Schedule | None:
         """Return the job's schedule if the job is enabled, else None."""
-        entry = self._entries.get(name)
+        entry = self.entries.get(name)
         return entry.job.schedule if entry is not None and entry.job.enabled else None
 
     def changed_schedules(self, previous: JobSnapshot) -> Mapping[str, Schedule | None]:
@@ -167,11 +177,11 @@ class JobSnapshot:
 
     def _compare_schedules(self, previous: JobSnapshot) -> Mapping[str, Schedule | None]:
         changed: dict[str, Schedule | None] = {}
-        for name, entry in self._entries.items():
+        for name, entry in self.entries.items():
             if previous.find_job(name) is not entry and previous.schedule(name) != (schedule := self.schedule(name)):
                 changed[name] = schedule
         for name in previous.names():
-            if name not in self._entries and previous.schedule(name) is not None:
+            if name not in self.entries and previous.schedule(name) is not None:
                 changed[name] = None
         return changed
 
@@ -209,7 +219,7 @@ class Catalog:
         return name in self._snapshot
 
     def find_job(self, name: str) -> CatalogJob | None:
-        return self._snapshot.find_job(name)
+        return self._snapshot.entries.get(name)
 
     def get_job(self, name: str) -> CatalogJob:
         """Return the job. Raises UnknownJob."""

@@ -48,6 +48,7 @@ def gates_in_order(
         OverlapGate(clock, calls, cancel_local, remote),
         DependencyGate(runs, clock),
         SlotGate(slots, clock, calls, concurrency_slot_group),
-        SlotGate(slots, clock, calls, global_slot_group(max_running)),
     ]
+    if max_running is not None:
+        gates.append(SlotGate(slots, clock, calls, global_slot_group(max_running)))
     return Gates(gates, clock, calls)

@@ -90,6 +90,13 @@ class Gate(Protocol):
         ...
 
 
+class StatelessGate(Gate):
+    """A gate that holds nothing for a ticket."""
+
+    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
+        """Nothing to release. Not called."""
+
+
 MIN_RECHECK_BACKOFF, MAX_RECHECK_BACKOFF = timedelta(seconds=0.5), timedelta(seconds=2)
 QUEUED_RECHECK_AFTER = timedelta(seconds=10)
 
@@ -161,6 +168,7 @@ class Gates:
     def __init__(self, gates: Iterable[Gate], clock: Clock, wakeups: Wakeups | None = None) -> None:
         """`wakeups`: how the gates wake waiting tickets."""
         self._gates = tuple(gates)
+        self._holding_gates = [gate for gate in self._gates if not isinstance(gate, StatelessGate)][::-1]
         self._clock = clock
         self._wakeups = wakeups or Wakeups(clock)
         self._waiting: dict[str, _CurrentWait] = {}
@@ -177,12 +185,21 @@ class Gates:
 
         After Wait, call `wait` and check again. After None or Wait, call `release` at the end.
         """
-        verdict = await self._first_verdict(ticket, entry)
+        verdict: GateVerdict = None
+        try:
+            for gate in self._gates:
+                if gate.applies_to(ticket, entry) and (verdict := await gate.check(ticket, entry)) is not None:
+                    break
+        except StoreError as error:
+            why = f"the store is unavailable, so the gate cannot be checked: {error}"
+            reason = Reason(ReasonCode.STORE_UNAVAILABLE, why)
+            verdict = Wait(self._clock.now() + STORE_RETRY_AFTER, reason, "the store was unavailable")
         if isinstance(verdict, Wait):
             self._follow_wait(ticket, verdict.reason)
-        else:
+            return verdict
+        if self._waiting:
             self._end_wait(ticket)
-        if isinstance(verdict, Skip):
+        if verdict is not None:
             await self.release(ticket, entry)
         return verdict
 
@@ -196,9 +213,10 @@ class Gates:
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         """Release what the gates hold for a ticket that neither waits nor runs here any more. Raises nothing."""
-        self._end_wait(ticket)
+        if self._waiting:
+            self._end_wait(ticket)
         self._wakeups.clear(ticket.id)
-        for gate in reversed(self._gates):
+        for gate in self._holding_gates:
             if gate.applies_to(ticket, entry):
                 await gate.release(ticket, entry)
 
@@ -217,28 +235,14 @@ class Gates:
         if ended is not None:
             self.on_waited(ended.reason.code, self._clock.monotonic() - ended.since)
 
-    async def _first_verdict(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """Return the verdict of the first gate that does not let the ticket run."""
-        for gate in self._gates:
-            if not gate.applies_to(ticket, entry):
-                continue
-            try:
-                verdict = await gate.check(ticket, entry)
-            except StoreError as error:
-                why = f"the store is unavailable, so the gate cannot be checked: {error}"
-                reason = Reason(ReasonCode.STORE_UNAVAILABLE, why)
-                return Wait(self._clock.now() + STORE_RETRY_AFTER, reason, "the store was unavailable")
-            if verdict is not None:
-                return verdict
-        return None
 
-
-class DefinitionGate:
+class DefinitionGate(StatelessGate):
     """A manual run is executed even if the job is disabled."""
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
-        # A replay runs by the current definition.
-        return not ticket.trigger.is_rerun
+        # A replay runs by the current definition. Most tickets were planned by it, and need no check.
+        is_its_own = entry.job.enabled and ticket.generation == entry.generation
+        return not is_its_own and not ticket.trigger.is_rerun
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         if ticket.trigger is not Trigger.MANUAL and not entry.job.enabled:
@@ -247,9 +251,6 @@ class DefinitionGate:
             why = "the job's new definition no longer includes this run"
             return Skip(Reason(ReasonCode.JOB_CHANGED, why))
         return None
-
-    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """Nothing to release."""
 
 
 def _includes(ticket: Ticket, entry: CatalogJob) -> bool:
@@ -264,7 +265,7 @@ def _includes(ticket: Ticket, entry: CatalogJob) -> bool:
             return True
 
 
-class PauseGate:
+class PauseGate(StatelessGate):
     def __init__(self, pauses: Pauses, clock: Clock) -> None:
         self._pauses = pauses
         self._clock = clock
@@ -277,15 +278,12 @@ class PauseGate:
         pause = (await self._pauses.list_active(self._clock.now())).get(ticket.job)
         return None if pause is None else Skip(Reason(ReasonCode.JOB_PAUSED, f"the job is {pause}"))
 
-    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """Nothing to release."""
-
 
 MAX_DEPENDENCY_BACKOFF = timedelta(seconds=5)
 """Between two checks of a run that waits."""
 
 
-class DependencyGate:
+class DependencyGate(StatelessGate):
     def __init__(self, runs: Runs, clock: Clock) -> None:
         self._runs = runs
         self._clock = clock
@@ -312,6 +310,3 @@ class DependencyGate:
     async def _unmet_reason(self, dependency: Dependency, now: datetime) -> str | None:
         record = await self._runs.find_latest(dependency.job, fresh=True)
         return dependency.explain_unmet(None if record is None else record.run, now)
-
-    async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """Nothing to release."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice, takewhile
 from typing import Literal
 
 from jobs.definition import OverlapMode
@@ -21,7 +23,7 @@ class OtherRuns:
     waiting_before: tuple[str, ...] = ()
     """Waiting runs that were due before."""
     waiting: tuple[str, ...] = ()
-    """All waiting runs except replays."""
+    """Waiting runs except replays."""
     newer: tuple[str, ...] = ()
     """Due later, and started or waiting."""
 
@@ -99,20 +101,37 @@ class QueuePosition:
         return QueuePosition(ticket.due_at, ticket.id, ticket.trigger.is_rerun)
 
 
+MAX_WAITING_NAMED = 2
+"""Waiting runs by which a decision is made and explained, unless the newest run replaces all others."""
+
+
 @dataclass(slots=True)
 class WaitingQueue:
-    """Runs that wait, and since when those wait that are accepted."""
+    """Runs that wait, and since when those wait that are accepted. Changed by its methods only."""
 
     waiting: dict[str, QueuePosition] = field(default_factory=dict)
     since: dict[str, datetime] = field(default_factory=dict)
+    _order: list[tuple[datetime, str]] = field(default_factory=list)
+    """Due instants and ids of the waiting runs, sorted: no run reads all others."""
 
-    def waiting_in_order(self) -> tuple[str, ...]:
-        """Return the ids of the waiting runs."""
-        return ids_in_order(self.waiting.values())
+    def add_waiting(self, ticket: Ticket) -> None:
+        if ticket.id not in self.waiting:
+            self.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+            insort(self._order, (ticket.due_at, ticket.id))
+
+    def first_waiting(self) -> str:
+        """Return the id of the first waiting run; "" without one."""
+        return self._order[0][1] if self._order else ""
+
+    def waiting_in_order(self) -> Iterator[QueuePosition]:
+        """Yield the waiting runs. The queue must not change meanwhile."""
+        return (self.waiting[run_id] for _, run_id in self._order)
 
     def remove_waiting(self, run_id: str) -> None:
-        self.waiting.pop(run_id, None)
-        self.since.pop(run_id, None)
+        if (position := self.waiting.pop(run_id, None)) is not None:
+            del self._order[bisect_left(self._order, (position.due_at, run_id))]
+        if self.since:
+            self.since.pop(run_id, None)
 
 
 @dataclass(slots=True)
@@ -133,17 +152,31 @@ class JobQueue(WaitingQueue):
         return self.admitted.pop(run_id, None) is not None
 
     def other_runs(self, place: QueuePosition, mode: OverlapMode) -> OtherRuns:
-        """Return the other runs that matter for this position.
+        """Return the other runs that matter for this position: of waiting ones, the first MAX_WAITING_NAMED.
 
-        With `overlap: allow`, replays wait for replays alone. With `cancel_previous`, no run waits for a queued replay.
+        With `overlap: allow`, replays wait for replays alone. With `cancel_previous`, no run waits for a queued replay,
+        and all waiting runs matter.
         """
         inside = [position for position in self.admitted.values() if position.run_id != place.run_id]
-        waiting = [position for position in self.waiting.values() if position.run_id != place.run_id]
-        ahead = [position for position in waiting if position < place]
         if mode == "allow":
             inside = [position for position in inside if position.is_replay]
-        if mode == "cancel_previous" and not place.is_replay:
-            ahead = [position for position in ahead if not position.is_replay]
+        if mode == "cancel_previous":
+            return self._runs_to_replace(place, inside)
+        ahead = takewhile(lambda position: position < place, self.waiting_in_order())
+        others = (
+            position
+            for position in self.waiting_in_order()
+            if position.run_id != place.run_id and not position.is_replay
+        )
+        return OtherRuns(
+            running=ids_in_order(inside),
+            waiting_before=tuple(position.run_id for position in islice(ahead, MAX_WAITING_NAMED)),
+            waiting=tuple(position.run_id for position in islice(others, MAX_WAITING_NAMED)),
+        )
+
+    def _runs_to_replace(self, place: QueuePosition, inside: list[QueuePosition]) -> OtherRuns:
+        waiting = [position for position in self.waiting.values() if position.run_id != place.run_id]
+        ahead = [position for position in waiting if position < place and (place.is_replay or not position.is_replay)]
         return OtherRuns(
             running=ids_in_order(inside),
             waiting_before=ids_in_order(ahead),

@@ -52,7 +52,9 @@ class OverlapGate:
         return True
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        queue = self._queues.setdefault(ticket.job, JobQueue())
+        queue = self._queues.get(ticket.job)
+        if queue is None:
+            queue = self._queues[ticket.job] = JobQueue()
         if self._remote is None and not queue:
             # The fast path: the job has no other run.
             queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
@@ -69,7 +71,7 @@ class OverlapGate:
         # The runs of this process alone often decide, which saves the reads of the runs of other processes.
         decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
         if decision.kind != "skip" and (decision.kind == "wait" or remote is not None):
-            queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+            queue.add_waiting(ticket)
         is_open = decision.kind == "go" or (decision.kind == "wait" and not is_accepted)
         # A start and a first wait must hold against the runs of other processes. A skip is final; a repeated wait is
         # compared with them when the run would start.
@@ -91,9 +93,11 @@ class OverlapGate:
         if not queue:
             self._queues.pop(ticket.job, None)
             return
-        waiting = queue.waiting_in_order()
-        for run_id in waiting if entry.job.overlap == "cancel_previous" else waiting[:1]:
-            self._wakeups.wake(run_id)
+        if entry.job.overlap == "cancel_previous":
+            for position in queue.waiting_in_order():
+                self._wakeups.wake(position.run_id)
+        elif first := queue.first_waiting():
+            self._wakeups.wake(first)
 
     def _remote_for(self, entry: CatalogJob) -> RemoteRuns | None:
         """Return where the runs of other processes are read; None: they do not matter for this job."""
@@ -150,7 +154,7 @@ class OverlapGate:
         remote_runs: RemoteRunsFound,
     ) -> GateVerdict:
         if decision.kind == "go":
-            queue.waiting.pop(ticket.id, None)
+            queue.remove_waiting(ticket.id)
             queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
         now = self._clock.now()
@@ -160,7 +164,7 @@ class OverlapGate:
                 return _wait(min(recorded_by, now + UNRECORDED_RECHECK_AFTER), decision)
             return Skip(_reason(decision), decision.cancelled_by)
         since = queue.since.setdefault(ticket.id, now)
-        first = queue.waiting_in_order()[0]
+        first = queue.first_waiting()
         if not queue.admitted and first != ticket.id:
             # The run of another process that it waits for may be finished.
             self._wakeups.wake(first)

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from jobs.formats import format_duration
 from jobs.ports import Clock
@@ -18,7 +19,7 @@ from jobs.runs import Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.gates import GateVerdict, Skip, Wait, Wakeups, next_check_at
-from scheduler.gates.job_queue import QueuePosition, WaitingQueue
+from scheduler.gates.job_queue import WaitingQueue
 from scheduler.leasing import RenewalTimer, lease_duration, required_lease
 from scheduler.stores.slots import GroupFull, Slots
 
@@ -84,18 +85,20 @@ def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
     group = entry.job.concurrency_group
     if group is None:
         return None
-    name = f"concurrency group {group.name} (limit: {group.limit})"
-    private = f"~{hashlib.sha256(entry.group_source.encode()).hexdigest()[:12]}" if entry.group_source else ""
-    subject = f"limit of concurrency group {group.name}"
-    return SlotGroup(f"group~{group.name}{private}", group.limit, group.wait, name, subject)
+    return _slot_group(group.name, group.limit, group.wait, entry.group_source)
 
 
-def global_slot_group(max_running: int | None) -> SlotGroupOf:
+@lru_cache(1024)
+def _slot_group(group: str, limit: int, max_wait: float, source: str) -> SlotGroup:
+    private = f"~{hashlib.sha256(source.encode()).hexdigest()[:12]}" if source else ""
+    name = f"concurrency group {group} (limit: {limit})"
+    return SlotGroup(f"group~{group}{private}", limit, max_wait, name, f"limit of concurrency group {group}")
+
+
+def global_slot_group(max_running: int) -> SlotGroupOf:
     """Return how to find the slot group of all jobs."""
 
     def room_of(entry: CatalogJob) -> SlotGroup | None:
-        if max_running is None:
-            return None
         group = entry.job.concurrency_group
         wait = DEFAULT_SLOT_WAIT if group is None else group.wait
         return SlotGroup(
@@ -120,11 +123,13 @@ class SlotGate:
         group = self._group_of(entry)
         assert group is not None, "the gate applies"
         now = self._clock.now()
-        queue = self._queues.setdefault(group.partition, WaitingQueue())
+        queue = self._queues.get(group.partition)
+        if queue is None:
+            queue = self._queues[group.partition] = WaitingQueue()
         since = queue.since.setdefault(ticket.id, now)
-        queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+        queue.add_waiting(ticket)
         full = GroupFull(())
-        if queue.waiting_in_order()[0] == ticket.id:
+        if queue.first_waiting() == ticket.id:
             occupied = await self._slots.acquire(group.partition, group.limit, ticket, entry)
             if occupied is None:
                 queue.remove_waiting(ticket.id)
@@ -135,7 +140,7 @@ class SlotGate:
         if deadline is not None and now >= deadline:
             why = f"no slot of {group.name} was free within {format_duration(group.max_wait)}{_holders_note(full)}"
             return Skip(Reason(ReasonCode.NO_SLOT, why))
-        until = next_check_at(since, now, is_first=queue.waiting_in_order()[0] == ticket.id)
+        until = next_check_at(since, now, is_first=queue.first_waiting() == ticket.id)
         reason = Reason(ReasonCode.NO_SLOT, f"no slot of {group.name} is free{_holders_note(full)}")
         return Wait(min(until, deadline or until), reason, group.subject)
 
@@ -152,8 +157,8 @@ class SlotGate:
         queue = self._queues.get(group.partition)
         if queue is None:
             return
-        if queue.waiting:
-            self._wakeups.wake(queue.waiting_in_order()[0])
+        if first := queue.first_waiting():
+            self._wakeups.wake(first)
         else:
             del self._queues[group.partition]
 

@@ -72,7 +72,8 @@ _log = logging.getLogger("scheduler.worker")
 TicketEnd = AlreadyClaimed | Wait | Exception | None
 """The end of a ticket: see TicketExecutor.execute."""
 TicketEnds = list[tuple[Ticket, TicketEnd]]
-OnEnd = Callable[[Ticket, TicketEnd], Awaitable[None]]
+OnEnd = Callable[[Ticket, AlreadyClaimed | Wait | Exception], Awaitable[None]]
+"""Handles the end of a ticket that was not executed and recorded."""
 ClaimAnswer = Claim | AlreadyClaimed | StoreError | None
 """The answer to an early claim; None: the ticket is claimed once it may start."""
 _Claimed = tuple[Ticket, ClaimAnswer]
@@ -164,7 +165,7 @@ class TicketBatches:
                 for task in started:
                     task.cancel()
             claimed = [answer for _, answer in waiting if isinstance(answer, Claim)]
-            await gather_all([*map(self._claimer.delete_claim, claimed), *started])
+            await gather_all([self._claimer.delete_claims(claimed), *started])
             raise
         return list(await gather_all(started))
 
@@ -208,7 +209,8 @@ class TicketBatches:
             end = error
         # Not after a cancellation: the next process executes a ticket that only waited.
         self._pending.remove(ticket)
-        await on_end(ticket, end)
+        if end is not None:
+            await on_end(ticket, end)
         return ticket, end
 
 
@@ -244,8 +246,8 @@ class BackgroundEnds:
         self._failed_claims = failed_claims
         self._pending = pending
 
-    async def handle(self, ticket: Ticket, end: TicketEnd) -> None:
-        """Log the end of a ticket, unless it was executed and recorded."""
+    async def handle(self, ticket: Ticket, end: AlreadyClaimed | Wait | Exception) -> None:
+        """Log the end of a ticket that was not executed and recorded."""
         if isinstance(end, NotRecorded):
             # No queue delivers this ticket again: the result is published, although it is not stored.
             self._publisher.publish_telemetry(end.run)
@@ -257,7 +259,7 @@ class BackgroundEnds:
             self._failed_claims.add(ticket)
         elif isinstance(end, Exception):
             _log.error("run %s failed inside the scheduler", ticket.id, exc_info=end)
-        elif end is not None:
+        else:
             _log.info("run %s is not executed: %s", ticket.id, end)
 
     async def record_missed(self, missed: MissedSpan) -> None:

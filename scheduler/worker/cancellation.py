@@ -81,7 +81,7 @@ class RunRegistry:
             return execution.build_cancelled_run(self._cancelled_by.get(ticket.id, ""))
         finally:
             self._started.discard(ticket.id)
-            self._untrack(ticket.id, task)
+            self.untrack(ticket.id, task)
 
     @property
     def in_progress(self) -> list[str]:
@@ -94,7 +94,7 @@ class RunRegistry:
         Raises:
             asyncio.CancelledError: the program stops.
         """
-        task = self._track(run_id, LONG_WAIT_AFTER)
+        task = self.track_wait(run_id)
         try:
             await awaitable
         except asyncio.CancelledError:
@@ -102,7 +102,7 @@ class RunRegistry:
                 raise
             return self._cancelled_by[run_id]
         finally:
-            self._untrack(run_id, task)
+            self.untrack(run_id, task)
         return ""
 
     def cancel(self, run_id: str, cancelled_by: str) -> bool:
@@ -135,24 +135,34 @@ class RunRegistry:
         except StoreError as error:
             _log.warning("could not delete the cancellation request of run %s: %s; it expires later", run_id, error)
 
+    def track_wait(self, run_id: str) -> asyncio.Task[object]:
+        """Let `cancel` cancel the current task, which waits for the run to start, until `untrack`. Return the task."""
+        return self._track(run_id, LONG_WAIT_AFTER)
+
+    def read_cancellation(self, run_id: str) -> str:
+        """Return who cancelled the run, which waits or runs; "" if it was not cancelled."""
+        return self._cancelled_by.get(run_id, "")
+
     def _track(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         self._tasks[run_id] = task
-        loop = asyncio.get_running_loop()
         self._poll_from[run_id] = loop.time() + watched_after
         if self._timer is None:
             # One timer for all runs: most finish long before they are long.
             self._timer = loop.call_later(LONG_RUN_SCAN_INTERVAL, self._find_long_runs)
         return task
 
-    def _untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
-        if self._cancelled_by.pop(run_id, None) is not None:
+    def untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
+        """Forget the run, which neither waits nor runs any more; its task continues after a cancellation."""
+        if self._cancelled_by and self._cancelled_by.pop(run_id, None) is not None:
             # The next steps of this task, such as recording, are not cancelled.
             task.uncancel()
         del self._tasks[run_id], self._poll_from[run_id]
-        self._long_runs.discard(run_id)
-        if not self._long_runs and self._poller is not None:
+        if self._long_runs:
+            self._long_runs.discard(run_id)
+        if self._poller is not None and not self._long_runs:
             self._poller.cancel()
             self._poller = None
 

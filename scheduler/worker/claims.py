@@ -7,10 +7,9 @@ process takes the runs over.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -25,6 +24,7 @@ from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S, RenewalTimer, lease_dura
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
 from scheduler.worker.cancellation import RunRegistry
+from scheduler.worker.grouping import GroupedRequests
 from scheduler.worker.store_outages import retry_store
 from scheduler.worker.waits import WaitTimeline
 
@@ -34,15 +34,12 @@ RENEWAL_INTERVAL = 10.0
 """Seconds between two renewals."""
 RENEWAL_THRESHOLD = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
-MAX_RENEWALS_PER_REQUEST = 200
-"""Leases: encoding so many takes a few milliseconds of the event loop."""
-MAX_NAMED_RENEWALS = 5
-"""Runs that the log names if many leases cannot be renewed."""
+MAX_CLAIMS_PER_REQUEST = 200
+"""Claims that are renewed or released together: encoding so many takes a few milliseconds of the event loop."""
+MAX_NAMED_FAILURES = 5
+"""Runs that the log names if many claims cannot be renewed or released."""
 
 MIN_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
-
-
-_PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
 
 
 def job_lease_duration(job: JobDefinition | None) -> timedelta:
@@ -58,9 +55,8 @@ class RunLeases:
         self._clock = clock
         self._held: dict[str, tuple[Claim, timedelta]] = {}
         self._timer = RenewalTimer(RENEWAL_INTERVAL, lambda: bool(self._held), self._renew_ending)
-        self._pending_renewals: defaultdict[timedelta, list[_PendingRenewal]] = defaultdict(list)
-        """Claims of runs that wait to start, by the duration of their leases."""
-        self._pending_task: asyncio.Task[None] | None = None
+        self._renewals = GroupedRequests(self._renew_each, MAX_CLAIMS_PER_REQUEST)
+        """Of runs that wait to start: after a stall of the store, hundreds start late at once."""
 
     def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
         """Return the end of the lease of a claim that is made now."""
@@ -93,6 +89,11 @@ class RunLeases:
         held = self._held.get(run_id)
         return None if held is None else held[0].lease_until - MIN_LEFT_TO_SEND
 
+    def covers_run(self, run_id: str, job: JobDefinition) -> bool:
+        """Return whether this process has the run for long enough if it starts now."""
+        held = self._held.get(run_id)
+        return held is not None and held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
+
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.
 
@@ -100,40 +101,21 @@ class RunLeases:
             ClaimLost: another owner has the run.
             StoreError: the lease could not be renewed now.
         """
-        is_held, claim = self.has(claim.ticket.id), self.current_claim(claim)
-        if is_held and claim.lease_until - self._clock.now() >= required_lease(job.timeout.run):
+        if self.covers_run(claim.ticket.id, job):
             return
-        answer = await self._renew_with_others(claim, job_lease_duration(job))
+        answer = await self._renewals.ask((self.current_claim(claim), job_lease_duration(job)))
         if isinstance(answer, StoreError):
             raise answer
 
-    async def _renew_with_others(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
-        """Renew a claim in the next request, which includes all claims that wait for it.
-
-        After a stall of the store, hundreds of runs start late at once.
-        """
-        answered: asyncio.Future[Claim | StoreError] = asyncio.get_running_loop().create_future()
-        self._pending_renewals[lease].append((claim, answered))
-        if self._pending_task is None or self._pending_task.done():
-            self._pending_task = asyncio.get_running_loop().create_task(self._renew_pending())
-        return await answered
-
-    async def _renew_pending(self) -> None:
-        while self._pending_renewals:
-            lease, waiting = self._pending_renewals.popitem()
-            answers: Sequence[Claim | StoreError | BaseException]
-            try:
-                answers = await self._renew([claim for claim, _ in waiting], self._clock.now() + lease)
-            except BaseException as error:
-                # Any error ends the wait: a run must not wait without end.
-                answers = [error] * len(waiting)
-            for (_, answered), answer in zip(waiting, answers, strict=True):
-                if answered.done():
-                    continue  # its task was cancelled
-                if isinstance(answer, Claim | StoreError):
-                    answered.set_result(answer)
-                else:
-                    answered.set_exception(answer)
+    async def _renew_each(self, renewals: Sequence[tuple[Claim, timedelta]]) -> Sequence[Claim | StoreError]:
+        places: defaultdict[timedelta, list[int]] = defaultdict(list)
+        for place, (_, lease) in enumerate(renewals):
+            places[lease].append(place)
+        answers: dict[int, Claim | StoreError] = {}
+        for lease, some in places.items():
+            renewed = await self._renew([renewals[place][0] for place in some], self._clock.now() + lease)
+            answers |= zip(some, renewed, strict=True)
+        return [answers[place] for place in range(len(renewals))]
 
     async def _renew_ending(self) -> None:
         soon = self._clock.now() + RENEWAL_THRESHOLD
@@ -143,16 +125,16 @@ class RunLeases:
                 by_lease[lease].append(claim)
         failed: list[tuple[str, StoreError]] = []
         for lease, claims in by_lease.items():
-            for start in range(0, len(claims), MAX_RENEWALS_PER_REQUEST):
-                some = claims[start : start + MAX_RENEWALS_PER_REQUEST]
+            for start in range(0, len(claims), MAX_CLAIMS_PER_REQUEST):
+                some = claims[start : start + MAX_CLAIMS_PER_REQUEST]
                 answers = await self._renew(some, self._clock.now() + lease)
                 for claim, answer in zip(some, answers, strict=True):
                     if isinstance(answer, StoreError):
                         failed.append((claim.ticket.id, answer))
-        for run_id, error in failed[:MAX_NAMED_RENEWALS]:
+        for run_id, error in failed[:MAX_NAMED_FAILURES]:
             _log.warning("could not renew the lease of run %s: %s; retrying", run_id, error)
-        if len(failed) > MAX_NAMED_RENEWALS:
-            _log.warning("could not renew the leases of %d more runs; retrying", len(failed) - MAX_NAMED_RENEWALS)
+        if len(failed) > MAX_NAMED_FAILURES:
+            _log.warning("could not renew the leases of %d more runs; retrying", len(failed) - MAX_NAMED_FAILURES)
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:
@@ -195,7 +177,9 @@ class TicketClaimer:
         self._registry = registry
         self._clock = clock
         self._retry_window = retry_window
-        self._in_flight: Counter[str] = Counter()
+        self._releases = GroupedRequests(self._release_group, MAX_CLAIMS_PER_REQUEST)
+        """At the end of the program, thousands of waiting runs are released at once."""
+        self._in_flight: dict[str, int] = {}
         """Number of claims in-flight, by run id."""
 
     def is_claimed_early(self, ticket: Ticket) -> bool:
@@ -208,16 +192,21 @@ class TicketClaimer:
 
     async def claim_batch(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
         """Claim the tickets together, without retry. Returns the answers in the same order."""
-        jobs = [self._job(ticket) for ticket in tickets]
-        claims = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
-        self._in_flight.update(ticket.id for ticket in tickets)
+        jobs, now, in_flight = [self._job(ticket) for ticket in tickets], self._clock.now(), self._in_flight
+        claims = [
+            (ticket, max(ticket.due_at, now) + job_lease_duration(job))
+            for ticket, job in zip(tickets, jobs, strict=True)
+        ]
+        for ticket in tickets:
+            in_flight[ticket.id] = in_flight.get(ticket.id, 0) + 1
         try:
-            answers = await self._runs.claim_all(claims, self._leases.owner, self._clock.now())
+            answers = await self._runs.claim_all(claims, self._leases.owner, now)
         except StoreError as error:
             return [error] * len(tickets)
         finally:
-            self._in_flight.subtract(ticket.id for ticket in tickets)
-            self._in_flight = +self._in_flight
+            for ticket in tickets:
+                if (left := in_flight.pop(ticket.id) - 1) > 0:
+                    in_flight[ticket.id] = left
         for job, answer in zip(jobs, answers, strict=True):
             if isinstance(answer, Claim):
                 self.hold_claim(answer, job)
@@ -247,7 +236,7 @@ class TicketClaimer:
         """
         if not isinstance(answer, AlreadyClaimed) or answer.retry_at is None:
             return answer
-        record, is_claimed_here = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
+        record, is_claimed_here = answer.record, self._leases.has(ticket.id) or ticket.id in self._in_flight
         if record.owner != self._leases.owner or record.state is not RunState.RUNNING or is_claimed_here:
             return answer
         claim = Claim(ticket, record.owner, answer.retry_at, record.etag)
@@ -285,20 +274,17 @@ class TicketClaimer:
         """Release the claim of a run that does not start here. If that fails, the lease expires instead."""
         newest = self._leases.current_claim(claim)
         self.forget_claim(claim)
-        try:
-            await self._runs.release(newest)
-        except ClaimLost:
-            return
-        except StoreError as error:
-            _log.warning("could not release the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
+        await self._releases.ask(newest)
 
-    async def delete_claim(self, claim: Claim) -> None:
-        """Delete the claim of a run that is not due yet: the next process plans it again, by its own jobs."""
-        self.forget_claim(claim)
-        try:
-            await self._runs.delete_claimed(claim)
-        except StoreError as error:
-            _log.warning("could not delete the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
+    async def _release_group(self, claims: Sequence[Claim]) -> Sequence[None]:
+        await _give_up("release", claims, self._runs.release_all)
+        return [None] * len(claims)
+
+    async def delete_claims(self, claims: Sequence[Claim]) -> None:
+        """Delete the claims of runs that are not due yet: the next process plans them again, by its own jobs."""
+        for claim in claims:
+            self.forget_claim(claim)
+        await _give_up("delete", claims, self._runs.delete_all_claimed)
 
     def forget_claim(self, claim: Claim) -> None:
         """Stop renewing the claim: the run has finished, or this process does not have it any more."""
@@ -308,6 +294,25 @@ class TicketClaimer:
     def _job(self, ticket: Ticket) -> JobDefinition | None:
         entry = self._catalog.find_job(ticket.job)
         return None if entry is None else entry.job
+
+
+async def _give_up(
+    action: str, claims: Sequence[Claim], request: Callable[[Sequence[Claim]], Awaitable[Sequence[StoreError | None]]]
+) -> None:
+    answers: Sequence[StoreError | None]
+    try:
+        answers = await request(claims)
+    except StoreError as error:
+        answers = [error] * len(claims)
+    failed = [
+        (claim.ticket.id, answer)
+        for claim, answer in zip(claims, answers, strict=True)
+        if answer is not None and not isinstance(answer, ClaimLost)
+    ]
+    for run_id, failure in failed[:MAX_NAMED_FAILURES]:
+        _log.warning("could not %s the claim of run %s: %s; its lease expires instead", action, run_id, failure)
+    if (more := len(failed) - MAX_NAMED_FAILURES) > 0:
+        _log.warning("could not %s the claims of %d more runs; their leases expire instead", action, more)
 
 
 class TicketClaim:
@@ -321,6 +326,8 @@ class TicketClaim:
         self._claimer = claimer
         self._leases = leases
         self._is_used = False
+        self.is_forgotten = False
+        """Whether nothing is left to release: the lease is not renewed any more, and the claim was used."""
 
     @property
     def is_claimed(self) -> bool:
@@ -351,6 +358,10 @@ class TicketClaim:
             self.waits.end_wait(WaitReason.CLAIM)
         return None
 
+    def covers_run(self, job: JobDefinition) -> bool:
+        """Return whether the lease covers a run that starts now; True without a claim, which `ensure` makes."""
+        return self._claim is None or self._leases.covers_run(self.ticket.id, job)
+
     async def ensure_covers_run(self, job: JobDefinition) -> None:
         """Renew the lease, if there is one, so that it covers a run that starts now. Raises ClaimLost, StoreError."""
         if self._claim is not None:
@@ -377,6 +388,7 @@ class TicketClaim:
         """Stop renewing the lease: the run has finished, or this process does not have it any more."""
         if self._claim is not None:
             self._claimer.forget_claim(self._claim)
+        self.is_forgotten = self._is_used
 
     async def release(self) -> None:
         """Stop renewing the lease, and let another process claim the run unless the claim was used. Raises nothing."""

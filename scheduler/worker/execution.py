@@ -10,13 +10,14 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.checks.clock import SendPermission
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded, RunWithoutResult
 from jobs.fast_frozen import fast_frozen
+from jobs.errors import LeaseEnded
+from jobs.fast_frozen import copy_with, fast_frozen
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Outcome, Run, Ticket, Trigger
@@ -100,15 +101,21 @@ class TicketAdmission:
         """
         ticket = claim.ticket
         give_up_at: datetime | None = None
-        is_first = True
+        is_first, has_waited = True, False
         while True:
             self._sleep.raise_if_interrupted()
-            place = await self._place_assigner.acquire_place(ticket, entry.job, claim.waits, is_first=is_first)
-            if not isinstance(place, HeldPlace):
-                return place
+            if cancelled_by := self._registry.pop_cancellation(ticket.id):
+                return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
+            place = self._semaphore.try_acquire(ticket.job, entry.host)
+            if place is None:
+                has_waited = True
+                found = await self._place_assigner.wait_for_place(ticket, entry, claim.waits, is_first=is_first)
+                if not isinstance(found, HeldPlace):
+                    return found
+                place = found
             is_first, is_admitted = False, False
             try:
-                if self._is_replaced(entry):
+                if has_waited and self._is_replaced(entry):
                     return None
                 verdict = await self._check_gates(claim, entry)
                 is_admitted = verdict is None
@@ -119,19 +126,21 @@ class TicketAdmission:
                 return place
             if isinstance(verdict, Skip):
                 return verdict
+            has_waited = True
             self._on_started(ticket)  # from now on the ticket waits for a condition of its job, not for its turn
             if self._max_wait is not None:
                 give_up_at = give_up_at or self._clock.now() + self._max_wait
                 if self._clock.now() >= give_up_at:
                     return verdict
-            cancelled_by = await self._wait(ticket, verdict, give_up_at)
-            claim.waits.end_wait(_WAIT_REASONS.get(verdict.reason.code, WaitReason.GATE), verdict.subject)
-            if cancelled_by:
+            if cancelled_by := await self._wait(claim, verdict, give_up_at):
                 return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
 
-    async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
-        waiting = self._gates.wait(ticket, verdict, give_up_at)
-        return await self._registry.wait_for(ticket.id, self._sleep.wait_for(waiting))
+    async def _wait(self, claim: TicketClaim, verdict: Wait, give_up_at: datetime | None) -> str:
+        """Wait until the next check. Return who cancelled the run; "" if it was not cancelled."""
+        waiting = self._gates.wait(claim.ticket, verdict, give_up_at)
+        cancelled_by = await self._registry.wait_for(claim.ticket.id, self._sleep.wait_for(waiting))
+        claim.waits.end_wait(_WAIT_REASONS.get(verdict.reason.code, WaitReason.GATE), verdict.subject)
+        return cancelled_by
 
     def _is_replaced(self, entry: CatalogJob) -> bool:
         """Return whether the job was changed or removed meanwhile."""
@@ -139,11 +148,11 @@ class TicketAdmission:
         return found is not entry and (found is None or found.job != entry.job)
 
     async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
-        if cancelled_by := self._registry.pop_cancellation(claim.ticket.id):
-            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
         verdict = await self._gates.check(claim.ticket, entry)
         if verdict is None:
             claim.waits.end_wait(WaitReason.GATE)
+            if claim.covers_run(entry.job):
+                return None
             try:
                 await claim.ensure_covers_run(entry.job)
             except ClaimLost:
@@ -173,41 +182,26 @@ class ResultFinisher:
             NotRecorded, StoreError, DispatchError: see TicketExecutor.execute.
         """
         claim.mark_used()
-        is_acknowledged = self._dependencies.publisher.is_acknowledged_on_finish(run.job)
-        if (
-            not claim.is_claimed
-            and is_acknowledged
-            and await self._dependencies.runs.insert_finished(claim.ticket, run) is None
-        ):
-            await self._dependencies.publisher.publish(run)
-            return None
+        parts = self._dependencies
+        is_acknowledged = parts.publisher.is_acknowledged_on_finish(run.job)
         if not claim.is_claimed:
+            if is_acknowledged and await parts.runs.insert_finished(claim.ticket, run) is None:
+                await parts.publisher.publish(run)
+                return None
             if (held := await claim.ensure()) is not None:
                 return held
             if entry is not None and claim.must_not_run(entry.job):
-                interrupted = TicketResult.interrupted(claim.ticket, entry.job, self._dependencies.clock)
+                interrupted = TicketResult.interrupted(claim.ticket, entry.job, parts.clock)
                 run, letter = interrupted.run or run, interrupted.letter
-        await self._finish_claimed(claim, entry, run, letter, is_acknowledged=is_acknowledged)
-        return None
-
-    async def _finish_claimed(
-        self,
-        claim: TicketClaim,
-        entry: CatalogJob | None,
-        run: Run,
-        letter: DeadLetter | None,
-        *,
-        is_acknowledged: bool,
-    ) -> None:
-        parts = self._dependencies
         end = RunResult(claim.current(), run, is_acknowledged)
         if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
-            return
+            return None
         if claim.is_recovered and letter is None and entry is not None and entry.job.dead_letter:
             await parts.recorder.discard_dead_letter(DeadLetter.id_for_run(run))
         claim.forget()  # its lease is not renewed while the run is published
         await parts.publisher.publish(run, letter)
         await parts.registry.clear_cancellation(run.id)
+        return None
 
     def _max_delay(self, run: Run, entry: CatalogJob | None) -> float:
         """Return the seconds for which the result may wait for others.
@@ -284,22 +278,19 @@ class TicketExecutor:
         finally:
             self._in_flight.discard(ticket.id)
             self._dependencies.on_started(ticket)
-            await mine.release()
+            if not mine.is_forgotten:
+                await mine.release()
             self._dependencies.registry.mark_ended(ticket.id)
 
     async def _execute(self, mine: TicketClaim) -> AlreadyClaimed | Wait | None:
-        entry, result = await self._execute_by_current_definition(mine)
-        if result.run is not None:
-            return await self._finisher.finish(mine, entry, result.run, result.letter)
-        return result.not_run
-
-    async def _execute_by_current_definition(self, mine: TicketClaim) -> tuple[CatalogJob | None, TicketResult]:
         """Execute the ticket by the job's current definition; start anew if it is replaced before the run starts."""
-        while True:
+        result: TicketResult | None = None
+        while result is None:
             entry = self._dependencies.catalog.find_job(mine.ticket.job)
             if entry is None:
                 gone = Skip(Reason(ReasonCode.JOB_REMOVED, "the job was removed"))
-                return None, TicketResult.denied(mine.ticket, None, self._dependencies.clock, gone)
+                result = TicketResult.denied(mine.ticket, None, self._dependencies.clock, gone)
+                break
             try:
                 result = await self._execute_by(mine, entry)
             except ClaimLost as error:
@@ -308,8 +299,9 @@ class TicketExecutor:
                 result = TicketResult()
             finally:
                 await self._dependencies.gates.release(mine.ticket, entry)
-            if result is not None:
-                return entry, result
+        if result.run is not None:
+            return await self._finisher.finish(mine, entry, result.run, result.letter)
+        return result.not_run
 
     async def _execute_by(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult | None:
         """Return the result; None: the definition was replaced before the run started, or the lease ended."""
@@ -321,10 +313,11 @@ class TicketExecutor:
             return None if place is None else TicketResult.denied(mine.ticket, entry.job, clock, place)
         self._dependencies.on_started(mine.ticket)
         try:
-            if (held := await mine.ensure()) is not None:
-                return TicketResult(not_run=held)
-            if mine.must_not_run(entry.job):
-                return TicketResult.interrupted(mine.ticket, entry.job, clock)
+            if not mine.is_claimed:
+                if (held := await mine.ensure()) is not None:
+                    return TicketResult(not_run=held)
+                if mine.must_not_run(entry.job):
+                    return TicketResult.interrupted(mine.ticket, entry.job, clock)
             self._dependencies.sleep.raise_if_interrupted()
             return await self._run(mine, entry)
         finally:
@@ -340,7 +333,7 @@ class TicketExecutor:
         mine.mark_used()
         ticket = mine.ticket
         if ticket.generation != entry.generation:
-            ticket = replace(ticket, generation=entry.generation)
+            ticket = copy_with(ticket, generation=entry.generation)
         permission = SendPermission(mine.may_send, mine.sending_until)
         execution = self._dependencies.runner.start(entry.job, ticket, permission)
         mine.waits.end_wait(WaitReason.STARVED_CPU)
@@ -357,5 +350,5 @@ class TicketExecutor:
             _log.warning("could not finish run %s: %s; the run starts anew", ticket.id, error)
             return None
         if waits := mine.waits.explain(ticket, run):
-            run = replace(run, waits=waits)
+            run = copy_with(run, waits=waits)
         return TicketResult.executed(run, ticket, entry.job, execution.traceback)

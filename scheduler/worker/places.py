@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import chain, count
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,13 @@ MIN_PLACES_PER_SHARE = 2
 _Key = tuple[Literal["job", "host"], str]
 
 
-@dataclass(eq=False, slots=True)
-class _PlaceWaiter:
+class _PlaceWaiter(NamedTuple):
+    """Waiters are ordered by `arrival`, which is unique."""
+
     arrival: int
-    """Order of arrival."""
     job: str
     host: str
     granted: asyncio.Future[HeldPlace]
-
-    def __lt__(self, other: _PlaceWaiter) -> bool:
-        return self.arrival < other.arrival
 
 
 @dataclass(slots=True)
@@ -84,9 +81,6 @@ class _WaitQueues:
 
     ready: deque[_PlaceWaiter] = field(default_factory=deque)
     held_back: dict[_Key, list[_PlaceWaiter]] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.ready or self.held_back)
 
     def hold_back(self, waiter: _PlaceWaiter, key: _Key) -> None:
         heappush(self.held_back.setdefault(key, []), waiter)
@@ -114,10 +108,10 @@ class FifoSemaphore:
         self._monotonic = monotonic
         self._free = size
         self._full_since: float | None = None
-        self._held_by_job: Counter[str] = Counter()
-        self._held_by_host: Counter[str] = Counter()
+        self._held_by_job: dict[str, int] = {}
+        self._held_by_host: dict[str, int] = {}
         self._places: dict[HeldPlace, None] = {}
-        self._waiting: Counter[str] = Counter()
+        self._waiting: dict[str, int] = {}
         self._queues = _WaitQueues()
         self._arrival_numbers = count()
 
@@ -128,19 +122,21 @@ class FifoSemaphore:
 
     def waiting_count(self, job: str) -> int:
         """Return the number of runs of the job that wait for a place."""
-        return self._waiting[job]
+        return self._waiting.get(job, 0)
 
     def try_acquire(self, job: str, host: str) -> HeldPlace | None:
         """Return a place if one is free for this job on this host; None otherwise."""
-        return self._grant(job, host) if self._free and self._limit_that_blocks(job, host) is None else None
+        return None if not self._free or self._limit_that_blocks(job, host) else self._grant(job, host)
 
     async def acquire(self, job: str, host: str) -> HeldPlace:
-        """Wait for a place. A cancelled waiter holds none."""
-        if (place := self.try_acquire(job, host)) is not None:
-            return place
+        """Return a place, as soon as one is free for this job on this host."""
+        return self.try_acquire(job, host) or await self.wait(job, host)
+
+    async def wait(self, job: str, host: str) -> HeldPlace:
+        """Wait for a place after `try_acquire` returned none. A cancelled waiter holds none."""
         waiter = _PlaceWaiter(next(self._arrival_numbers), job, host, asyncio.get_running_loop().create_future())
         self._queues.ready.append(waiter)
-        self._waiting[job] += 1
+        self._waiting[job] = self._waiting.get(job, 0) + 1
         try:
             return await waiter.granted
         except asyncio.CancelledError:
@@ -156,7 +152,8 @@ class FifoSemaphore:
         _decrement(self._held_by_job, place.job)
         _decrement(self._held_by_host, place.host)
         self._free += 1
-        while self._free and self._queues and (waiter := self._pop_next_waiter()) is not None:
+        queues = self._queues
+        while self._free and (queues.ready or queues.held_back) and (waiter := self._pop_next_waiter()) is not None:
             waiter.granted.set_result(self._grant(waiter.job, waiter.host))
         if self._free:
             self._full_since = None
@@ -180,7 +177,7 @@ class FifoSemaphore:
         return PlacesReport(
             self._size,
             self._size - self._free,
-            self._waiting.total(),
+            sum(self._waiting.values()),
             0.0 if self._full_since is None else now - self._full_since,
             tuple(holders),
             tuple(self._count_held_back()),
@@ -189,8 +186,8 @@ class FifoSemaphore:
     def _grant(self, job: str, host: str) -> HeldPlace:
         place = HeldPlace(job, host, self._monotonic())
         self._places[place] = None
-        self._held_by_job[job] += 1
-        self._held_by_host[host] += 1
+        self._held_by_job[job] = self._held_by_job.get(job, 0) + 1
+        self._held_by_host[host] = self._held_by_host.get(host, 0) + 1
         self._free -= 1
         if not self._free and self._full_since is None:
             self._full_since = place.since
@@ -199,18 +196,16 @@ class FifoSemaphore:
     def _limit_that_blocks(self, job: str, host: str) -> _Key | None:
         """Return the limit that excludes this job on this host from a free place; None: no limit does."""
         # perf: run-cost, several times for each run that waits
-        if self._is_job_full(job):
+        if self._held_by_job.get(job, 0) >= self._job_limit:
             return "job", job
-        return ("host", host) if self._is_host_full(host) else None
-
-    def _is_job_full(self, job: str) -> bool:
-        return self._held_by_job.get(job, 0) >= self._job_limit
-
-    def _is_host_full(self, host: str) -> bool:
-        return self._free * 2 <= self._size and self._held_by_host.get(host, 0) >= self._host_limit
+        if self._free * 2 <= self._size and self._held_by_host.get(host, 0) >= self._host_limit:
+            return "host", host
+        return None
 
     def _is_reached(self, key: _Key) -> bool:
-        return self._is_job_full(key[1]) if key[0] == "job" else self._is_host_full(key[1])
+        if key[0] == "job":
+            return self._held_by_job.get(key[1], 0) >= self._job_limit
+        return self._free * 2 <= self._size and self._held_by_host.get(key[1], 0) >= self._host_limit
 
     def _pop_next_waiter(self) -> _PlaceWaiter | None:
         """Remove and return the first waiter that may have a place."""
@@ -255,10 +250,11 @@ class FifoSemaphore:
             yield f"{kind} {name}", waiting
 
 
-def _decrement(counts: Counter[str], key: str) -> None:
+def _decrement(counts: dict[str, int], key: str) -> None:
     """Count one less, and forget a key with none."""
-    counts[key] -= 1
-    if not counts[key]:
+    if (left := counts[key] - 1) > 0:
+        counts[key] = left
+    else:
         del counts[key]
 
 

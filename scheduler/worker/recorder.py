@@ -17,7 +17,7 @@ from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.open_runs import ClaimLost, RunResult
 from scheduler.stores.runs.repository import Runs
-from scheduler.worker.store_outages import Backlog, BacklogState, UnwrittenResult, retry_store
+from scheduler.worker.store_outages import Backlog, BacklogState, UnwrittenResult
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -117,31 +117,27 @@ class ResultRecorder:
             _log.warning("could not record run %s: another process took it over; its result is dropped", end.run.id)
             return False
         finally:
-            self._errors_by_run.pop(end.run.id, None)
+            if self._errors_by_run:
+                self._errors_by_run.pop(end.run.id, None)
         return True
 
     async def _write_with_retry(self, end: RunResult, letter: DeadLetter | None, within: float) -> StoreError | None:
         """Write the result, with retries over a short outage. Returns the last error, or None. Raises ClaimLost."""
-
-        async def write() -> None:
+        error: StoreError | None = None
+        for pause in (0.0, *RECORD_BACKOFF):
+            if error is not None:
+                _log.warning("could not record run %s: %s; retrying", end.run.id, error)
+                await self._clock.sleep(pause)
             try:
                 if letter is not None:
                     await self._dead_letters.add(letter)
                 await self._write_in_group(end, within)
-            except StoreError as error:
-                self._errors_by_run[end.run.id] = error
+                return None
+            except ClaimLost:
                 raise
-
-        def log_retry(error: StoreError) -> None:
-            _log.warning("could not record run %s: %s; retrying", end.run.id, error)
-
-        try:
-            await retry_store(write, RECORD_BACKOFF, self._clock, log_retry)
-        except ClaimLost:
-            raise
-        except StoreError as error:
-            return error
-        return None
+            except StoreError as failed:
+                error = self._errors_by_run[end.run.id] = failed
+        return error
 
     async def _wait_in_backlog(self, end: RunResult, letter: DeadLetter | None, error: StoreError) -> None:
         """Wait in the backlog until the result is written. Raises ClaimLost, NotRecorded."""
@@ -201,8 +197,8 @@ class ResultRecorder:
         if found is not None and found.run is not None and not found.run.outcome.down:
             await self.discard_dead_letter(letter.id)
 
-    async def _write_in_group(self, end: RunResult, within: float) -> None:
-        """Write the result with the next group. Raises StoreError."""
+    def _write_in_group(self, end: RunResult, within: float) -> asyncio.Future[None]:
+        """Write the result with the next group. The future raises StoreError."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
         self._pending.append((end, written))
@@ -212,7 +208,7 @@ class ResultRecorder:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = loop.call_later(within, self._flush)
-        await written
+        return written
 
     def _flush(self) -> None:
         """Write the pending results now."""

@@ -7,15 +7,15 @@ for a run that started late.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import lru_cache
 
 from jobs.ports import Clock
 from jobs.problems import make_printable
 from jobs.runs import Run, Ticket, Trigger
-from jobs.runs.waits import MIN_WAIT_MS, StartWait, WaitReason, select_longest
+from jobs.runs.waits import MAX_WAITS, MIN_WAIT_MS, StartWait, WaitReason, select_longest
 
 CATCH_UP_LATENESS = timedelta(seconds=10)
 """A scheduled run that arrives so late is a caught-up run. The embedded tick plans younger instants as on time."""
@@ -66,31 +66,27 @@ class Arrival:
             yield WaitReason.STARVED_CPU, "", late
 
 
-class _Mark(NamedTuple):
-    """The end of a wait, which began at the previous mark. `until`: monotonic seconds."""
-
-    until: float
-    reason: WaitReason
-    detail: str
+_Mark = tuple[float, WaitReason, str]
+"""The end of a wait, which began at the previous mark, in monotonic seconds; its reason and detail."""
 
 
 class WaitTimeline:
     """The waits of one ticket, in order."""
 
-    __slots__ = ("_arrival", "_clock", "_marks")
+    __slots__ = ("_arrival", "_clock", "_marks", "_monotonic")
 
-    def __init__(self, clock: Clock, arrival: Arrival, marks: tuple[_Mark, ...] = ()) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, arrival: Arrival, marks: Sequence[_Mark] = ()) -> None:
+        self._clock, self._monotonic = clock, clock.monotonic
         self._arrival = arrival
-        self._marks = list(marks)
+        self._marks = [*marks]
 
     def fork(self) -> WaitTimeline:
         """Return a timeline that begins with the same waits."""
-        return WaitTimeline(self._clock, self._arrival, tuple(self._marks))
+        return WaitTimeline(self._clock, self._arrival, self._marks)
 
     def end_wait(self, reason: WaitReason, detail: str = "") -> None:
         """Record that the ticket has waited for this since the end of its previous wait."""
-        self._marks.append(_Mark(self._clock.monotonic(), reason, detail))
+        self._marks.append((self._monotonic(), reason, detail))
 
     def explain(self, ticket: Ticket, run: Run) -> tuple[StartWait, ...]:
         """Return the longest waits of the run, whose start ended the last wait; empty if it started in time.
@@ -101,21 +97,28 @@ class WaitTimeline:
         if late < _MIN_LATENESS_S or ticket.trigger is Trigger.BACKFILL or not self._marks:
             return ()
         # The due instant by the monotonic clock. If the wall clock was set meanwhile, the difference does not count.
-        due = self._marks[-1].until - late
+        due = self._marks[-1][0] - late
         # Two parts: up to the arrival in this process (or the due instant, if later), and the marks after it.
         early = max((ticket.due_at - self._arrival.at).total_seconds(), 0.0)
         begin = max(due, self._arrival.monotonic + early)
         seconds: dict[tuple[WaitReason, str], float] = {}
         for reason, detail, waited in self._arrival.list_waits(ticket):
             seconds[reason, detail] = min(waited, begin - due - sum(seconds.values()))
-        for mark in self._marks:
-            if mark.until > begin:
-                key = mark.reason, mark.detail
-                seconds[key] = seconds.get(key, 0.0) + mark.until - begin
-                begin = mark.until
+        for until, reason, detail in self._marks:
+            if until > begin:
+                seconds[reason, detail] = seconds.get((reason, detail), 0.0) + until - begin
+                begin = until
+        if len(seconds) <= MAX_WAITS:  # more are merged, the short ones too
+            seconds = {key: waited for key, waited in seconds.items() if waited >= _MIN_LATENESS_S}
         return select_longest(
             [
-                StartWait(reason, round(waited * 1000, 3), make_printable(detail, MAX_DETAIL))
+                StartWait(reason, round(waited * 1000, 3), _make_printable(detail))
                 for (reason, detail), waited in seconds.items()
             ]
         )
+
+
+@lru_cache(256)
+def _make_printable(detail: str) -> str:
+    """Return the detail for the row. Runs that wait together wait for the same."""
+    return make_printable(detail, MAX_DETAIL)

@@ -16,7 +16,7 @@ from scheduler.gates import Wait
 from scheduler.planning.plan import MissedSpan
 from scheduler.stores.dead_letters import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
-from scheduler.worker.batches import BackgroundEnds, BackgroundTasks, TicketBatches, TicketEnd, TicketEnds
+from scheduler.worker.batches import BackgroundEnds, BackgroundTasks, TicketBatches, TicketEnds
 from scheduler.worker.places import PlacesReport
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.skipping import FailedClaims, PendingTickets, SkipRecorder
@@ -28,7 +28,7 @@ ACKNOWLEDGE_TIMEOUT = 0.5
 """Seconds at the end for the store to acknowledge published runs."""
 
 
-async def _ignore_end(ticket: Ticket, end: TicketEnd) -> None:
+async def _ignore_end(ticket: Ticket, end: AlreadyClaimed | Wait | Exception) -> None:
     """Do nothing: the caller waits for the ends."""
 
 

@@ -248,8 +248,9 @@ def _create_recovery(program: Program) -> RunRecovery:
 
 async def _drain(program: Program, ticker: Ticker) -> None:
     """Let runs in progress finish, then save the cursor and answer the requests that wait for runs."""
-    _log.info("%s", describe_stop(program.worker.in_progress, program.settings.shutdown_grace))
-    await program.worker.drain(program.settings.shutdown_grace)
+    worker, grace = program.worker, program.settings.shutdown_grace
+    _log.info("%s", describe_stop(worker.in_progress, grace, worker.in_flight_count - len(worker.in_progress)))
+    await worker.drain(grace)
     with suppress(TimeoutError):
         async with asyncio.timeout(FINAL_CURSOR_TIMEOUT):
             await save_tick_cursor(program, ticker)

@@ -79,11 +79,27 @@ class StopSignals:
         self._wake_watch.wait()
         if not self._received:
             return
+        used = time.process_time()
         time.sleep(limit)
-        text = f"not stopped within {limit:g} s, because a thread hangs: ending at once; stacks of all threads:\n"
-        _write_error(text)
+        used = time.process_time() - used
+        _write_error(
+            f"not stopped within {limit:g} s ({used:.1f} s of CPU): {_explain_delay(used, limit)}; ending at once; the "
+            "next start takes over what is not recorded; stacks of all threads:\n"
+        )
         faulthandler.dump_traceback(2)
         self._exit_process(128 + self._received)
+
+
+HANGING_SHARE = 0.05
+"""Of one core. A process that uses less while it should stop waits for something; one with work left uses more, also on
+a machine that is busy with other work."""
+
+
+def _explain_delay(used: float, limit: float) -> str:
+    """Return why a process does not stop that has used so many seconds of CPU within the limit."""
+    if used < HANGING_SHARE * limit:
+        return "a thread seems to hang"
+    return "it is still at work, and needs more CPU or time to release what waits"
 
 
 def _write_error(text: str) -> None:
@@ -92,15 +108,18 @@ def _write_error(text: str) -> None:
         os.write(2, text.encode())
 
 
-def describe_stop(runs: Sequence[str], grace: float) -> str:
-    """Describe an orderly stop. `runs`: ids of the runs in progress; `grace`: seconds."""
+def describe_stop(runs: Sequence[str], grace: float, waiting: int = 0) -> str:
+    """Describe an orderly stop. `runs`: ids of the runs in progress; `waiting`: number of those that have not started;
+    `grace`: seconds.
+    """
+    released = f"; releasing {format_count(waiting, 'run')} not yet started for the next start" if waiting else ""
     if not runs:
-        return "stopping: no run is in progress"
+        return f"stopping: no run is in progress{released}"
     named = ", ".join(runs[:MAX_NAMED_RUNS])
     if len(runs) > MAX_NAMED_RUNS:
         named += f" and {len(runs) - MAX_NAMED_RUNS} more"
     waits = f"waiting up to {grace:g} s for {format_count(len(runs), 'run')}"
-    return f"stopping: {waits}, then cancelling: {named}; a second signal ends the program at once"
+    return f"stopping: {waits}, then cancelling: {named}{released}; a second signal ends the program at once"
 
 
 _log = logging.getLogger("scheduler.hosts.embedded.signals")

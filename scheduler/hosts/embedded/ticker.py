@@ -149,12 +149,13 @@ class Ticker:
             self._view, self._heap, now, SUBMIT_AHEAD, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=newly_due
         )
         self._submitted_ahead = [*(ticket for ticket in self._submitted_ahead if ticket.due_at > now), *plan.on_time]
-        batch: list[Ticket] = []
-        for tickets in plan.in_run_order():
-            if len(tickets) == 1:
-                batch += tickets
-            else:
-                self._worker.submit(*tickets)
+        batch = plan.on_time
+        if plan.caught_up:
+            in_order = plan.in_run_order()
+            batch = [tickets[0] for tickets in in_order if len(tickets) == 1]
+            for tickets in in_order:
+                if len(tickets) > 1:
+                    self._worker.submit(*tickets)
         self._submit_batches(batch, now)
         for missed in plan.missed:
             self._worker.submit_missed(missed)

@@ -251,12 +251,26 @@ class Runs(RunReads):
         Raises:
             ClaimLost: another owner has it.
         """
-        return await self._transitions.release(claim)
+        (answer,) = await self._transitions.release_all([claim])
+        if isinstance(answer, StoreError):
+            raise answer
+        return RunRecord(claim.ticket, RunState.QUEUED, "", None, None, answer)
 
-    async def delete_claimed(self, claim: Claim) -> None:
-        """Delete a claimed run that has not started, while its lease lasts: it will be planned again."""
-        key = RunKey.for_ticket(claim.ticket)
-        await self._store.apply(*(Delete(HISTORY_TABLE, key.shard, row) for row in (key.run_key, key.open_key)))
+    async def release_all(self, claims: Sequence[Claim]) -> Sequence[StoreError | None]:
+        """`release` each; results in the same order: None, or the error."""
+        answers = await self._transitions.release_all(claims)
+        return [answer if isinstance(answer, StoreError) else None for answer in answers]
+
+    async def delete_all_claimed(self, claims: Sequence[Claim]) -> Sequence[StoreError | None]:
+        """Delete claimed runs that have not started, while their leases last: they will be planned again.
+
+        Results in the same order: None, or the error.
+        """
+        keys = [RunKey.for_ticket(claim.ticket) for claim in claims]
+        answers = await self._store.apply_each(
+            [[Delete(HISTORY_TABLE, key.shard, row) for row in (key.run_key, key.open_key)] for key in keys]
+        )
+        return [answer if isinstance(answer, StoreError) else None for answer in answers]
 
     async def finish(self, claim: Claim, run: Run, *, acknowledged: bool = True) -> None:
         """Store the result of the claimed run. May be repeated with the same run after StoreUnavailable.

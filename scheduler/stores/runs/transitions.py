@@ -76,14 +76,10 @@ class RunTransitions:
             for claim, answer in zip(claims, answers, strict=True)
         ]
 
-    async def release(self, claim: Claim) -> RunRecord:
-        """Give up the run unfinished, for any process to claim. Raises ClaimLost."""
-        (answer,) = await self._apply_transitions(
-            [_to_open(claim, encode_open(claim.ticket, RunState.QUEUED))], self._apply_open
-        )
-        if isinstance(answer, StoreError):
-            raise answer
-        return RunRecord(claim.ticket, RunState.QUEUED, "", None, None, answer)
+    async def release_all(self, claims: Sequence[Claim]) -> Sequence[str | StoreError]:
+        """Give up the runs unfinished, for any process to claim; their etags, or ClaimLost, in the same order."""
+        steps = [_to_open(claim, encode_open(claim.ticket, RunState.QUEUED)) for claim in claims]
+        return await self._apply_transitions(steps, self._apply_open)
 
     async def finish_all(self, results: Sequence[RunResult]) -> Sequence[Row | StoreError]:
         """Finish each run; None, or the error, in the same order. Return the rows of the finished runs."""

@@ -280,6 +280,22 @@ async def test_a_ticket_that_is_claimed_and_not_due_yet_can_be_cancelled() -> No
 
 
 @virtual_time
+async def test_a_ticket_that_is_cancelled_before_its_instant_is_not_run_though_no_place_is_free_then() -> None:
+    harness = WorkerHarness(Hang("body", 5.0), jobs=[entry("a"), entry("b")], places=1)
+    cancelled = harness.ticket(2, "b")
+    harness.worker.submit_batch([harness.ticket(1, "a"), cancelled])
+    await asyncio.sleep(0.5)
+
+    assert harness.worker.cancel(cancelled.id, "over the API")
+    await harness.worker.wait_until_idle()
+
+    assert {event.run.job: event.run.outcome for event in harness.heard.finished} == {
+        "a": Outcome.SUCCEEDED,
+        "b": Outcome.CANCELLED,
+    }
+
+
+@virtual_time
 async def test_a_claimed_ticket_that_waits_for_its_place_can_be_cancelled_from_another_process() -> None:
     harness = WorkerHarness(Hang("body", 9.0), jobs=[entry("a"), entry("b")], places=1)
     harness.worker.submit(harness.ticket(job="a"))

@@ -85,8 +85,18 @@ async def test_a_process_ends_though_a_thread_hangs_that_python_waits_for() -> N
     ended = await run("-c", HANGS, module=None)
 
     assert ended.code == 128 + signal.SIGTERM
-    assert "not stopped within 0.2 s, because a thread hangs: ending at once; stacks of all threads:" in ended.stderr
+    assert "not stopped within 0.2 s (0.0 s of CPU): a thread seems to hang; ending at once; the next" in ended.stderr
     assert "concurrent/futures/thread.py" in ended.stderr
+
+
+BUSY = HANGS.replace("await stopping.wait()", "await stopping.wait()\n        while True: pass")
+
+
+async def test_a_process_that_ends_while_it_is_at_work_does_not_blame_a_thread() -> None:
+    ended = await run("-c", BUSY, module=None)
+
+    assert ended.code == 128 + signal.SIGTERM
+    assert "it is still at work, and needs more CPU or time to release what waits; ending at once" in ended.stderr
 
 
 async def test_the_handlers_before_are_available_again_afterwards() -> None:
@@ -95,6 +105,13 @@ async def test_the_handlers_before_are_available_again_afterwards() -> None:
         signals.listen()
 
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_a_stop_names_how_many_runs_it_releases() -> None:
+    assert describe_stop([], 3) == "stopping: no run is in progress"
+    assert describe_stop([], 3, 8900) == (
+        "stopping: no run is in progress; releasing 8900 runs not yet started for the next start"
+    )
 
 
 def test_a_few_runs_are_named_and_the_others_counted() -> None:
