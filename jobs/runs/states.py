@@ -86,7 +86,19 @@ class StateChange:
         """
         if not self.precedes(run) or (state_of_run(run) is JobStatus.WAITING and self.state is not JobStatus.WAITING):
             return self
-        return replace(self, latest_due=run.due_at, latest_run=run.id)
+        # perf: called after each run, and `replace` takes three times as long.
+        return StateChange(
+            self.job,
+            self.number,
+            self.state,
+            self.at,
+            self.cause,
+            self.run,
+            self.previous,
+            self.previous_since,
+            run.due_at,
+            run.id,
+        )
 
 
 def state_of_run(run: Run) -> JobStatus | None:

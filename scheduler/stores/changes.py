@@ -67,6 +67,12 @@ def job_key_of(all_key: str) -> str:
     return f"{list_prefix(job)}{position}"
 
 
+def _read_number(all_key: str) -> tuple[str, int]:
+    """Return the job and the number of a change from its key."""
+    position, _, job = all_key[len(ALL_PREFIX) :].partition("@")
+    return job, _LAST_NUMBER - int(position[-8:])
+
+
 def list_prefix(job: str | None) -> str:
     """Return the beginning of the keys of a list: of a job, or of all."""
     return ALL_PREFIX if job is None else f"{JOB_PREFIX}{job}~"
@@ -140,6 +146,14 @@ class StateChanges:
         prefix, bounds = list_prefix(job), DueRange(since, until)
         rows = await self._list(prefix + max(after, bounds.after), prefix + bounds.end, limit)
         return ChangePage(tuple(map(_decode_change, rows)), tuple(row.key[len(prefix) :] for row in rows))
+
+    async def list_numbers(self, since: datetime, *, limit: int) -> list[tuple[str, int]]:
+        """Return the job and the number of each change of all jobs since an instant, newest first. Reads keys only."""
+        until = ALL_PREFIX + DueRange(since, None).end
+        rows = await self._store.list_rows(
+            CHANGES_TABLE, CHANGES_PARTITION, after=ALL_PREFIX, until=until, limit=limit, bodies=False
+        )
+        return [_read_number(row.key) for row in rows]
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete the changes that are older than `age_s`, and the states of jobs that were removed before."""
