@@ -24,13 +24,6 @@ def encode_json(body: Any) -> str:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
 
 
-def quote(text: str) -> str:
-    """Return a text as JSON: `encode_json` in half of its time, as most texts have nothing to escape."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    return encode_json(text)
-
-
 def decode_json(text: str) -> Any:
     """Return the value of a row's text. Raises ValueError."""
     return from_json(text)

@@ -30,7 +30,6 @@ from jobs.runs.details import (
     StepOutcome,
     TlsDetail,
 )
-from scheduler.stores.rows import encode_json, quote
 
 _E = TypeVar("_E", bound=StrEnum)
 _SECOND = timedelta(seconds=1)
@@ -56,8 +55,8 @@ def from_microseconds(us: int) -> datetime:
     return _EPOCH + us * _MICROSECOND
 
 
-def _milliseconds_text(milliseconds: float | None) -> str:
-    return "null" if milliseconds is None else f"{round(milliseconds, 3)}"
+def round_ms(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
 
 
 def encode_health(health: HealthDetail) -> list[Any]:
@@ -192,33 +191,38 @@ def _read_dns(parts: Sequence[Any]) -> DnsDetail:
     return DnsDetail(rcode, tuple(records), count, ttl_s, server)
 
 
-def encode_attempt(attempt: Attempt, run: Run) -> str:
-    """Return its text. Omit what it has in common with its run or the last attempt: most attempts fail alike."""
+def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
+    """Omit what it has in common with its run or the last attempt: most attempts fail alike."""
     phases, last = attempt.phases, run.attempts[-1]
-    durations = phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms, phases.total_ms
-    text = (
-        f'{{"at":{to_microseconds(attempt.started_at)},"ms":[{",".join([_milliseconds_text(ms) for ms in durations])}]'
-    )
+    body: dict[str, Any] = {
+        "at": to_microseconds(attempt.started_at),
+        "ms": [
+            round_ms(phases.dns_ms),
+            round_ms(phases.connect_ms),
+            round_ms(phases.tls_ms),
+            round_ms(phases.first_byte_ms),
+            round(phases.total_ms, 3),
+        ],
+    }
     if attempt.status is not None:
-        text += f',"status":{attempt.status}'
+        body["status"] = attempt.status
     if attempt.error is not None:
-        text += f',"error":"{attempt.error}"'
+        body["error"] = attempt.error.value
     if attempt.message and run.message.startswith(attempt.message):
-        text += f',"said":{len(attempt.message)}'
+        body["said"] = len(attempt.message)
     elif attempt.message:
-        text += f',"message":{quote(attempt.message)}'
-    is_like_last = attempt is not last and bool(attempt.failures) and _have_same_failure(attempt, last)
-    if is_like_last:
-        text += ',"like_last":1'
+        body["message"] = attempt.message
+    if attempt is not last and attempt.failures and _have_same_failure(attempt, last):
+        body["like_last"] = 1
     elif attempt.failures:
-        text += f',"failures":{encode_json([_failure_parts(failure) for failure in attempt.failures])}'
+        body["failures"] = [_failure_parts(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
-        text += f',"wait":{_milliseconds_text(attempt.wait_ms)}'
-    if attempt.body and not is_like_last:
-        text += f',"body":{quote(attempt.body)}'
-    if attempt.details is not None and (details := encode_details(attempt.details)):
-        text += f",{encode_json(details)[1:-1]}"
-    return text + "}"
+        body["wait"] = round(attempt.wait_ms, 3)
+    if attempt.body and "like_last" not in body:
+        body["body"] = attempt.body
+    if attempt.details is not None:
+        body |= encode_details(attempt.details)
+    return body
 
 
 def _have_same_failure(first: Attempt, second: Attempt) -> bool:

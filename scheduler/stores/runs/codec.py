@@ -19,7 +19,7 @@ from typing import Any
 from jobs.runs import Outcome, Run, StartWait, Ticket, Trigger, WaitReason
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Change, Insert, Replace, Row, Store, StoreError, Upsert
-from scheduler.stores.rows import decode_json, encode_json, quote
+from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.runs.attempt_codec import (
     decode_attempt,
     encode_attempt,
@@ -69,43 +69,42 @@ class RunRecord:
 
 COUNTED = "sum"
 """The key in the row of a finished run that its hour's rollup counts. Rows of older versions do not have it."""
-_TRIGGER_TO_STORED = {Trigger.BACKFILL: Trigger.REPLAY}
+_TRIGGER_TO_STORED = {Trigger.BACKFILL: Trigger.REPLAY.value}
 _WAIT_REASONS = frozenset(WaitReason)
 _BACKFILL_SUFFIX = re.compile(r"(\.again\d+)?")
 
 
 def encode_open(ticket: Ticket, state: RunState, owner: str = "", lease_until: datetime | None = None) -> str:
     """Return the body of a queued or running run."""
-    text = _begin(state, ticket)
+    body = _ticket_body(state.value, ticket.trigger, ticket.generation, ticket.correlation_id, ticket.id)
     if owner:
-        text += f',"owner":{quote(owner)}'
+        body["owner"] = owner
     if lease_until is not None:
-        text += f',"lease":{to_microseconds(lease_until)}'
-    return text + "}"
+        body["lease"] = to_microseconds(lease_until)
+    return encode_json(body)
 
 
 def encode_finished(run: Run) -> str:
-    """Return the body of a finished run's row.
-
-    perf: the text is built without the objects that an encoder takes, in two thirds of the time.
-    """
-    start, end = to_microseconds(run.started_at), to_microseconds(run.finished_at)
-    text = f'{_begin(run.outcome, run)},"{COUNTED}":1,"start":{start},"end":{end}'
+    """Return the body of a finished run's row."""
+    body = _ticket_body(str(run.outcome), run.trigger, run.generation, run.correlation_id, run.id)
+    body[COUNTED] = 1
+    body["start"] = to_microseconds(run.started_at)
+    body["end"] = to_microseconds(run.finished_at)
     if run.endpoint:
-        text += f',"endpoint":{quote(run.endpoint)}'
+        body["endpoint"] = run.endpoint
     if run.error is not None:
-        text += f',"error":"{run.error}"'
+        body["error"] = run.error.value
     if run.message:
-        text += f',"message":{quote(run.message)}'
+        body["message"] = run.message
     if run.reason is not None:
-        text += f',"reason":"{run.reason}"'
+        body["reason"] = run.reason.value
     if run.attempts:
-        text += f',"attempts":[{",".join([encode_attempt(attempt, run) for attempt in run.attempts])}]'
+        body["attempts"] = [encode_attempt(attempt, run) for attempt in run.attempts]
     if run.tags:
-        text += f',"tags":{encode_json(dict(run.tags))}'
+        body["tags"] = dict(run.tags)
     if run.waits:
-        text += f',"waits":{encode_json([_encode_wait(wait) for wait in run.waits])}'
-    return text + "}"
+        body["waits"] = [_encode_wait(wait) for wait in run.waits]
+    return encode_json(body)
 
 
 def mark_counted(body: str) -> str:
@@ -167,14 +166,13 @@ def _is_backfill(body: Mapping[str, Any], row: Row) -> bool:
     )
 
 
-def _begin(status: RunState | Outcome, ticket: Ticket | Run) -> str:
-    """Return the beginning of a body, without its closing brace."""
-    text = f'{{"is":"{status}","trigger":"{_TRIGGER_TO_STORED.get(ticket.trigger, ticket.trigger)}"'
-    if ticket.generation:
-        text += f',"generation":{quote(ticket.generation)}'
-    if ticket.correlation_id != ticket.id:
-        text += f',"correlation":{quote(ticket.correlation_id)}'
-    return text
+def _ticket_body(status: str, trigger: Trigger, generation: str, correlation_id: str, run_id: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"is": status, "trigger": _TRIGGER_TO_STORED.get(trigger, str(trigger))}
+    if generation:
+        body["generation"] = generation
+    if correlation_id != run_id:
+        body["correlation"] = correlation_id
+    return body
 
 
 def _read_run(ticket: Ticket, outcome: Outcome, body: Mapping[str, Any]) -> Run:

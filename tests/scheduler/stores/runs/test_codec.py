@@ -28,7 +28,7 @@ from jobs.runs import (
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
-from scheduler.stores.rows import encode_json, quote
+from scheduler.stores.rows import encode_json
 from scheduler.stores.runs.attempt_codec import encode_details, to_microseconds
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_finished, encode_open, read_status
 from scheduler.stores.runs.keys import RunKey
@@ -178,11 +178,6 @@ def described_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
 @given(runs())
 def test_the_text_of_a_run_is_what_the_encoder_makes_of_its_values(run: Run) -> None:
     assert encode_finished(run) == encode_json(described(run))
-
-
-@given(st.text())
-def test_a_quoted_text_is_what_the_encoder_makes_of_it(text: str) -> None:
-    assert quote(text) == encode_json(text)
 
 
 @given(tickets(), TEXT, st.none() | INSTANTS, st.sampled_from([RunState.QUEUED, RunState.RUNNING]))
