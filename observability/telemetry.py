@@ -49,7 +49,7 @@ from observability.exporters.background import (
 )
 from observability.invocations import current_invocation
 from observability.logs import OwnHandler
-from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher
+from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher, UnreadMeter
 from observability.redaction import ALREADY_REDACTED, RedactionFilter
 from observability.sampling import RunReport, Sampler, TickPlan, TickSampler
 
@@ -188,7 +188,7 @@ class Telemetry(ServicePublisher):
         self._records = EventRecords()
         self._failed_events: dict[str, int] = {}
         self._reported_drops: dict[str, int] = {}
-        self._meter = Meter(self._offer, self._read_drops)
+        self._meter = (Meter if self._exporters else UnreadMeter)(self._offer, self._read_drops)
         self.metrics = ProgramMetrics(self._meter, by_circuit=reporting.metrics in ("job", "all"))
         """Receives what the parts of the program measure about themselves."""
         self.events = ProgramEvents(self._publish_program_event, version)

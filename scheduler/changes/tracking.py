@@ -23,7 +23,7 @@ from jobs.runs import Run
 from jobs.runs.health_history import health_of_run, update_history
 from jobs.runs.states import Cause, JobStatus, StateChange, change_by_run, enter_state, state_of_run
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState
+from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState, read_position
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import MAX_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
 
@@ -34,6 +34,8 @@ RELOAD_INTERVAL = 600.0
 """Seconds."""
 REFRESHED_PERIOD = timedelta(minutes=5)
 """A change is stored within this time, apart from outages of the store."""
+MAX_REFRESHED_CHANGES = 10 * MAX_PAGE
+"""Of this time. With more of them, all states are read."""
 MAX_CONFLICTS = 10
 
 Decision = Callable[[StateChange | None], StateChange | None]
@@ -49,6 +51,8 @@ class StateTracker:
         self._states: dict[str, StoredState] = {}
         self._changed_elsewhere: set[str] = set()
         """Jobs whose state is read again before its next use."""
+        self._seen: set[str] = set()
+        """The positions of the changes that the last refresh found."""
         self._refresh_at: float | None = None
         self._reload_at = 0.0
         self._lock = asyncio.Lock()
@@ -139,9 +143,12 @@ class StateTracker:
         now = self._clock.monotonic()
         if self._refresh_at is not None and now < self._reload_at:
             since = self._clock.now() - REFRESHED_PERIOD
-            numbers = await self._changes.list_numbers(since, limit=MAX_PAGE)
-            self._changed_elsewhere |= {job for job, number in numbers if self._is_newer(job, number)}
-            if len(numbers) < MAX_PAGE:
+            positions = await self._changes.list_positions(since, limit=MAX_REFRESHED_CHANGES)
+            unseen, self._seen = positions - self._seen, positions
+            self._changed_elsewhere |= {
+                job for job, number in map(read_position, unseen) if self._is_newer(job, number)
+            }
+            if len(positions) < MAX_REFRESHED_CHANGES:
                 return
         states = await self._changes.read_states()
         # A change of this process may have been stored while they were read.

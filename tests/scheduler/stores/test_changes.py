@@ -14,7 +14,14 @@ from jobs.runs import Failure, Outcome, Run, Trigger
 from jobs.runs.outcomes import ReasonCode
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
 from scheduler.changes.tracking import REFRESH_INTERVAL, StateTracker
-from scheduler.stores.changes import CHANGES_PARTITION, CHANGES_TABLE, StateChanges, state_key
+from scheduler.stores.changes import (
+    CHANGES_PARTITION,
+    CHANGES_TABLE,
+    StateChanges,
+    StoredState,
+    read_position,
+    state_key,
+)
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.rows import InvalidContinuation, decode_json
 from tests.scheduler.fakes import VirtualClock
@@ -80,13 +87,39 @@ async def test_the_state_of_a_job_that_waits_is_read_back_and_unknown_to_older_p
     assert [each.state for each in (await changes.list_page(limit=9)).changes] == [*reversed(states)]
 
 
-async def test_the_numbers_of_changes_are_those_of_their_list(store: Store) -> None:
+async def test_the_positions_of_changes_name_their_jobs_and_numbers(store: Store) -> None:
     changes = StateChanges(store)
     await write_all(changes, ("b", 0), ("a", 1), ("b.c-d", 1.5), ("a", 2), ("b", 3))
 
-    listed = (await changes.list_page(since=at(1), limit=10)).changes
-    assert await changes.list_numbers(at(1), limit=10) == places(listed)
-    assert await changes.list_numbers(at(0), limit=2) == places(listed[:2])
+    listed = await changes.list_page(since=at(1), limit=10)
+    positions = await changes.list_positions(at(1), limit=10)
+    assert positions == {*listed.positions}
+    assert {*map(read_position, positions)} == {*places(listed.changes)}
+
+
+async def test_changes_of_more_jobs_than_a_page_by_another_process_are_found_without_reading_all(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(NOON)
+    here, other = StateTracker(StateChanges(await open_store()), clock), StateChanges(await open_store())
+    await here.current_states()
+
+    async def read_states(self: StateChanges) -> dict[str, StoredState]:
+        raise AssertionError("all states are read again")
+
+    monkeypatch.setattr(StateChanges, "read_states", read_states)
+    monkeypatch.setattr("scheduler.stores.rows.MAX_PAGE", 3)
+    await write_all_new(other, 8)
+    clock.move(REFRESH_INTERVAL)
+
+    assert [*await here.states_of([f"job-{number}" for number in range(8)])] == [f"job-{number}" for number in range(8)]
+
+
+async def write_all_new(changes: StateChanges, number: int) -> None:
+    for each in range(number):
+        change = enter_state(None, f"job-{each}", JobStatus.UP, at(-each), CAUSE)
+        assert change is not None
+        await changes.write(change, "")
 
 
 async def test_a_state_is_fenced(store: Store) -> None:
@@ -166,9 +199,9 @@ class CountingStore(StateChanges):
 
     requests = 0
 
-    async def list_numbers(self, since: datetime, *, limit: int) -> list[tuple[str, int]]:
+    async def list_positions(self, since: datetime, *, limit: int) -> set[str]:
         self.requests += 1
-        return await super().list_numbers(since, limit=limit)
+        return await super().list_positions(since, limit=limit)
 
 
 async def test_runs_that_change_nothing_cost_no_request(store: Store) -> None:
