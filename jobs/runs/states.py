@@ -84,7 +84,9 @@ class StateChange:
 
         A skipped run is considered only while the job waits: before, a run in progress may still show a state.
         """
-        if not self.precedes(run) or (state_of_run(run) is JobStatus.WAITING and self.state is not JobStatus.WAITING):
+        if not self.precedes(run):
+            return self
+        if run.outcome is Outcome.SKIPPED and self.state is not JobStatus.WAITING and state_of_run(run) is not None:
             return self
         # perf: called after each run, and `replace` takes three times as long.
         return StateChange(
@@ -109,7 +111,7 @@ def state_of_run(run: Run) -> JobStatus | None:
         return JobStatus.WAITING
     if not run.counts_for_availability:
         return None
-    if not run.outcome.down:
+    if run.outcome is Outcome.SUCCEEDED:
         return JobStatus.DEGRADED if run.degraded else JobStatus.UP
     return JobStatus.SILENT if run.error is ErrorClass.HEARTBEAT_MISSING else JobStatus.DOWN
 
