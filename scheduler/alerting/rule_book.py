@@ -58,7 +58,7 @@ class ObjectiveRules:
 
 
 @dataclass(frozen=True, slots=True)
-class JobWatch:
+class RunWatch:
     """What judges the runs of a job: its rules, and whether it belongs to groups or to objectives over several jobs."""
 
     rules: CompiledRules
@@ -76,7 +76,7 @@ class RuleBook:
         self._shared: dict[int, tuple[tuple[AlertRule, ...], CompiledRules]] = {}
         """By the identity of the rules: jobs with rules by selector share them."""
         self._policies: dict[AlertKey, AlertPolicy | None] = {}
-        self._watches: dict[str, JobWatch | None] = {}
+        self._watches: dict[str, RunWatch | None] = {}
 
     def rules_of(self, subject: str) -> CompiledRules:
         """Return the rules of a job, a group or an objective; NO_RULES without any."""
@@ -85,10 +85,10 @@ class RuleBook:
             found = self._compiled[subject] = self._compile(self._find_rules(subject))
         return found
 
-    def watch_of(self, job: str) -> JobWatch | None:
+    def watch_of(self, job: str) -> RunWatch | None:
         """Return what judges the runs of a job; None if nothing does."""
         if job not in self._watches:
-            watch = JobWatch(self.rules_of(job), job in self.groups_by_job, job in self.objectives_by_job)
+            watch = RunWatch(self.rules_of(job), job in self.groups_by_job, job in self.objectives_by_job)
             is_watched = watch.rules.rules or watch.in_group or watch.in_objective
             self._watches[job] = watch if is_watched else None
         return self._watches[job]

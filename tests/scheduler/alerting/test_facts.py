@@ -16,7 +16,7 @@ from jobs.incidents.engine.facts import DueChannel
 from jobs.incidents.routes import Route, RoutingTable
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from scheduler.alerting.facts import DefinedFacts, describe_pause
-from scheduler.alerting.rule_book import BLIND_KEY, NO_RULES, JobWatch, RuleBook
+from scheduler.alerting.rule_book import BLIND_KEY, NO_RULES, RunWatch, RuleBook
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from tests.scheduler.fakes import START, entry
 
@@ -171,5 +171,5 @@ def test_a_job_is_watched_if_it_has_rules_or_belongs_to_a_group() -> None:
     )
     watches = {name: book.watch_of(name) for name in ("ruled", "member", "disabled", "bare", "unknown")}
     assert {name for name, watch in watches.items() if watch is not None} == {"ruled", "member"}
-    assert watches["ruled"] == JobWatch(book.rules_of("ruled"), in_group=False, in_objective=False)
-    assert watches["member"] == JobWatch(NO_RULES, in_group=True, in_objective=False)
+    assert watches["ruled"] == RunWatch(book.rules_of("ruled"), in_group=False, in_objective=False)
+    assert watches["member"] == RunWatch(NO_RULES, in_group=True, in_objective=False)
