@@ -16,7 +16,7 @@ from jobs.incidents.engine.facts import DueChannel
 from jobs.incidents.routes import Route, RoutingTable
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from scheduler.alerting.facts import DefinedFacts, describe_pause
-from scheduler.alerting.rule_book import BLIND_KEY, NO_RULES, RunWatch, RuleBook
+from scheduler.alerting.rule_book import BLIND_KEY, NO_RULES, RuleBook, RunWatch
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from tests.scheduler.fakes import START, entry
 
