@@ -277,6 +277,19 @@ def _make_key(metric: names.Metric, tags: Mapping[str, str]) -> _Key:
     return metric, tuple(sorted(tags.items()))
 
 
+class UnreadMeter(Meter):
+    """Measures nothing, because no exporter would send it."""
+
+    def count(self, metric: names.Metric, number: float = 1.0, tags: Mapping[str, str] = NO_TAGS) -> None:
+        """Do nothing."""
+
+    def record(self, metric: names.Metric, value: float, tags: Mapping[str, str] = NO_TAGS) -> None:
+        """Do nothing."""
+
+    def set_gauge(self, metric: names.Metric, value: float, tags: Mapping[str, str] = NO_TAGS) -> None:
+        """Do nothing."""
+
+
 UNCHANGED_INTERVAL: Final = 290.0
 """Seconds after which a gauge with the same value is published again: each five minutes, a point of Azure's charts."""
 

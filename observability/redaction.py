@@ -19,6 +19,8 @@ MAX_FIELD_LENGTH = 8192
 
 _FIELD_SEPARATOR = "\x1f\x1f"
 """Not a line end: in texts of several lines the redactor searches secrets that are broken over lines, which is slow."""
+ALREADY_REDACTED = "redacted_at_once"
+"""The attribute of a record that needs no redaction any more."""
 _PLAIN_TYPES = (int, float, type(None))
 
 
@@ -34,7 +36,7 @@ class RedactionFilter(logging.Filter):
         self._redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if getattr(record, "redacted_at_once", False):
+        if ALREADY_REDACTED in record.__dict__:
             return True
         if record.exc_info and record.exc_info[0] is not None:
             trace = record.exc_text or _traceback.formatException(record.exc_info)
@@ -43,7 +45,7 @@ class RedactionFilter(logging.Filter):
             record.stack_info = self._redactor.redact(record.stack_info)
         if not isinstance(record.msg, LogEvent):
             record.msg, record.args = self._redactor.redact(_format_message(record)), None
-        record.redacted_at_once = True
+        setattr(record, ALREADY_REDACTED, True)
         return True
 
 

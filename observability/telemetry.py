@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobs.formats import format_instant
 from jobs.policies.execution import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
@@ -48,8 +49,8 @@ from observability.exporters.background import (
 )
 from observability.invocations import current_invocation
 from observability.logs import OwnHandler
-from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher
-from observability.redaction import RedactionFilter
+from observability.program_events import Meter, ProgramEvents, ProgramMetrics, ServicePublisher, UnreadMeter
+from observability.redaction import ALREADY_REDACTED, RedactionFilter
 from observability.sampling import RunReport, Sampler, TickPlan, TickSampler
 
 if TYPE_CHECKING:
@@ -87,6 +88,78 @@ class _WarningForwarder(OwnHandler):
 
 _log = logging.getLogger("scheduler.runs")
 
+STARTED_AFTER = 1.0
+"""Seconds after which a run that has not ended is logged as started. At the level DEBUG each one is, at once."""
+
+
+class StartedRuns:
+    """Runs that started and have not ended, for at most STARTED_AFTER. They share one timer."""
+
+    def __init__(self, announce: Callable[[RunStarted], None]) -> None:
+        self._announce = announce
+        self._waiting: dict[str, tuple[float, RunStarted]] = {}
+        """By run id, oldest first: the time of the loop at which the run is announced."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, event: RunStarted) -> None:
+        """Announce the run unless it ends soon; without a running loop at once."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._announce(event)
+            return
+        at = loop.time() + STARTED_AFTER
+        self._waiting[event.ticket.id] = at, event
+        if self._timer is None:
+            self._timer = loop.call_at(at, self._announce_old, loop)
+
+    def discard(self, run_id: str) -> None:
+        """Forget a run that has ended."""
+        self._waiting.pop(run_id, None)
+
+    def close(self) -> None:
+        """Announce no other run."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _announce_old(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, now = None, loop.time()
+        while self._waiting:
+            run_id, (at, event) = next(iter(self._waiting.items()))
+            if at > now:
+                self._timer = loop.call_at(at, self._announce_old, loop)
+                return
+            del self._waiting[run_id]
+            self._announce(event)
+
+
+class EventRecords:
+    """Makes the log records of events, whose texts are redacted already.
+
+    Each is a copy of the first one of its logger and level: `LogRecord` would find out again what is the same in all.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def make(self, log: logging.Logger, event: LogEvent) -> logging.LogRecord:
+        """Return the record of an event that is logged now."""
+        if logging.getLogRecordFactory() is not logging.LogRecord:
+            return log.makeRecord(log.name, event.level, __file__, 0, event, (), None)
+        first = self._first.get((log.name, event.level))
+        if first is None:
+            first = vars(log.makeRecord(log.name, event.level, __file__, 0, "", (), None)) | {ALREADY_REDACTED: True}
+            if "taskName" in first:  # from Python 3.12 on
+                first["taskName"] = None
+            self._first[log.name, event.level] = first
+        record, created = logging.LogRecord.__new__(logging.LogRecord), time.time()
+        fields = record.__dict__
+        fields.update(first)
+        fields["msg"], fields["created"], fields["msecs"] = event, created, int(created % 1 * 1000) + 0.0
+        fields["relativeCreated"] = first["relativeCreated"] + (created - first["created"]) * 1000
+        return record
+
 
 class Telemetry(ServicePublisher):
     """Implements jobs.runs.events.RunListener."""
@@ -111,9 +184,11 @@ class Telemetry(ServicePublisher):
         self._sampler = Sampler()
         self._ticks = TickSampler(reporting.spans if self._exporters else "none")
         self._start_level = start_level
+        self._started = StartedRuns(self._log_started)
+        self._records = EventRecords()
         self._failed_events: dict[str, int] = {}
         self._reported_drops: dict[str, int] = {}
-        self._meter = Meter(self._offer, self._read_drops)
+        self._meter = (Meter if self._exporters else UnreadMeter)(self._offer, self._read_drops)
         self.metrics = ProgramMetrics(self._meter, by_circuit=reporting.metrics in ("job", "all"))
         """Receives what the parts of the program measure about themselves."""
         self.events = ProgramEvents(self._publish_program_event, version)
@@ -134,8 +209,10 @@ class Telemetry(ServicePublisher):
         self._policy_of = policy_of
 
     def run_started(self, event: RunStarted) -> None:
-        if _log.isEnabledFor(self._start_level):
-            self._log_event(JobStarted(event, level=self._start_level))
+        if _log.isEnabledFor(logging.DEBUG):
+            self._log_started(event)
+        elif _log.isEnabledFor(self._start_level):
+            self._started.add(event)
 
     def attempt_retried(self, event: AttemptRetried) -> None:
         self._log_event(JobRetry(event))
@@ -143,6 +220,7 @@ class Telemetry(ServicePublisher):
             self._offer(event)
 
     def run_finished(self, event: RunFinished) -> None:
+        self._started.discard(event.run.id)
         self._log_event(JobPerformance(event.run))
         if event.run.outcome.down:
             self._log_event(JobFailed(event.run))
@@ -201,13 +279,17 @@ class Telemetry(ServicePublisher):
         for report in self._sampler.remaining_reports():
             self._offer(report)
         self._meter.flush()
+        self._started.close()
         logging.getLogger().removeHandler(self._forwarder)
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
+
+    def _log_started(self, event: RunStarted) -> None:
+        self._log_event(JobStarted(event, level=self._start_level))
 
     def _log_event(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
             if log.isEnabledFor(event.level):
-                log.handle(log.makeRecord(log.name, event.level, __file__, 0, event, (), None))
+                log.handle(self._records.make(log, event))
         except Exception:
             # A log handler of another library failed, which must not affect the run.
             self._count_failure("log")

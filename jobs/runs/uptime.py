@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
+from jobs.fast_frozen import fast_frozen
+
 UptimeMark = Literal["up", "down", "pending", "maintenance"]
 """The result of one sample. `pending` (a retry follows) counts as down, `maintenance` does not count."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class UptimeSample:
     """One sample. `ms`: response time in milliseconds, if it is up."""
 

@@ -19,7 +19,11 @@ def _event(name: str, levels: str, description: str) -> str:
 
 # --- Log events: the `Event` of a structured log line, and the name of a custom event ---------------------------------
 
-JOB_STARTED: Final = _event("JOB_STARTED", "INFO, in the Functions host DEBUG", "A run starts.")
+JOB_STARTED: Final = _event(
+    "JOB_STARTED",
+    "INFO, in the Functions host DEBUG",
+    "A run has not ended a second after its start. If `log.level` is `debug`, of each run, at its start.",
+)
 JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "INFO", "A run is finished, whatever its outcome.")
 JOB_RETRY: Final = _event("JOB_RETRY", "WARNING", "An attempt failed and another one follows.")
 JOB_FAILED: Final = _event(

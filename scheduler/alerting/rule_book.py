@@ -57,6 +57,15 @@ class ObjectiveRules:
     members: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RunWatch:
+    """What judges the runs of a job: its rules, and whether it belongs to groups or to objectives over several jobs."""
+
+    rules: CompiledRules
+    in_group: bool
+    in_objective: bool
+
+
 class RuleBook:
     """The alert rules in force for one set of jobs, compiled when they are first needed."""
 
@@ -67,6 +76,7 @@ class RuleBook:
         self._shared: dict[int, tuple[tuple[AlertRule, ...], CompiledRules]] = {}
         """By the identity of the rules: jobs with rules by selector share them."""
         self._policies: dict[AlertKey, AlertPolicy | None] = {}
+        self._watches: dict[str, RunWatch | None] = {}
 
     def rules_of(self, subject: str) -> CompiledRules:
         """Return the rules of a job, a group or an objective; NO_RULES without any."""
@@ -74,6 +84,14 @@ class RuleBook:
         if found is None:
             found = self._compiled[subject] = self._compile(self._find_rules(subject))
         return found
+
+    def watch_of(self, job: str) -> RunWatch | None:
+        """Return what judges the runs of a job; None if nothing does."""
+        if job not in self._watches:
+            watch = RunWatch(self.rules_of(job), job in self.groups_by_job, job in self.objectives_by_job)
+            is_watched = watch.rules.rules or watch.in_group or watch.in_objective
+            self._watches[job] = watch if is_watched else None
+        return self._watches[job]
 
     def rule_of(self, key: AlertKey) -> AlertRule | None:
         """Return the rule of an alert; None if the rule or its subject does not exist, or the job is disabled."""

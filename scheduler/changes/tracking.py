@@ -1,9 +1,9 @@
 """Records the changes of the states of jobs and of the entries of their health documents.
 
-A run that changes nothing costs no request: the states of all jobs are read once, and those that other processes
-changed at most once in REFRESH_INTERVAL; all states again in RELOAD_INTERVAL. A state that another process has changed
-meanwhile is found by its etag. `StateUpkeep` records what no run causes: jobs that were disabled, enabled, removed or
-added, and pauses that ended or were set by a process that ended.
+A run that changes nothing costs no request and no await: the states of all jobs are read once, and those that other
+processes changed at most once in REFRESH_INTERVAL; all states again in RELOAD_INTERVAL. A state that another process
+has changed meanwhile is found by its etag. `StateUpkeep` records what no run causes: jobs that were disabled, enabled,
+removed or added, and pauses that ended or were set by a process that ended.
 
 A run without a health document costs nothing. The history of a job is read with its first document, and again once it
 is older than REREAD_INTERVAL, because another process may have written it: then a change is recorded that much later,
@@ -23,7 +23,7 @@ from jobs.runs import Run
 from jobs.runs.health_history import health_of_run, update_history
 from jobs.runs.states import Cause, JobStatus, StateChange, change_by_run, enter_state, state_of_run
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState
+from scheduler.stores.changes import HealthHistories, StateChanges, StoredHealthHistory, StoredState, read_position
 from scheduler.stores.gates import Pause, Pauses
 from scheduler.stores.port import MAX_PAGE, RowChanged, RowExists, StoreError, StoreUnavailable
 
@@ -34,6 +34,8 @@ RELOAD_INTERVAL = 600.0
 """Seconds."""
 REFRESHED_PERIOD = timedelta(minutes=5)
 """A change is stored within this time, apart from outages of the store."""
+MAX_REFRESHED_CHANGES = 10 * MAX_PAGE
+"""Of this time. With more of them, all states are read."""
 MAX_CONFLICTS = 10
 
 Decision = Callable[[StateChange | None], StateChange | None]
@@ -49,9 +51,21 @@ class StateTracker:
         self._states: dict[str, StoredState] = {}
         self._changed_elsewhere: set[str] = set()
         """Jobs whose state is read again before its next use."""
+        self._seen: set[str] = set()
+        """The positions of the changes that the last refresh found."""
         self._refresh_at: float | None = None
         self._reload_at = 0.0
         self._lock = asyncio.Lock()
+
+    def is_unchanged_by(self, run: Run) -> bool:
+        """Consider a finished run that shows the state that its job has. False: `record_run` must be called."""
+        stored, state = self._states.get(run.job), state_of_run(run)
+        if state is None:
+            return True
+        if stored is None or stored.change.state is not state or run.job in self._changed_elsewhere or self._is_stale():
+            return False
+        self._states[run.job] = StoredState(stored.change.considering(run), stored.etag)
+        return True
 
     async def record_run(self, run: Run) -> StateChange | None:
         """Record the change that a finished run causes. A repetition changes nothing."""
@@ -81,7 +95,7 @@ class StateTracker:
             except StoreUnavailable:
                 self._changed_elsewhere.add(job)  # it is unknown whether the change was stored
                 raise
-            if self._is_newer(change):
+            if self._is_newer(job, change.number):
                 self._states[job] = written
             return change
         raise StoreError(f"could not record the state of job {job}: other processes changed it {MAX_CONFLICTS} times")
@@ -129,21 +143,24 @@ class StateTracker:
         now = self._clock.monotonic()
         if self._refresh_at is not None and now < self._reload_at:
             since = self._clock.now() - REFRESHED_PERIOD
-            page = await self._changes.list_page(since=since, limit=MAX_PAGE)
-            self._changed_elsewhere |= {change.job for change in page.changes if self._is_newer(change)}
-            if len(page.changes) < MAX_PAGE:
+            positions = await self._changes.list_positions(since, limit=MAX_REFRESHED_CHANGES)
+            unseen, self._seen = positions - self._seen, positions
+            self._changed_elsewhere |= {
+                job for job, number in map(read_position, unseen) if self._is_newer(job, number)
+            }
+            if len(positions) < MAX_REFRESHED_CHANGES:
                 return
         states = await self._changes.read_states()
         # A change of this process may have been stored while they were read.
         for job, stored in states.items():
-            if self._is_newer(stored.change):
+            if self._is_newer(job, stored.change.number):
                 self._states[job] = stored
                 self._changed_elsewhere.discard(job)
         self._reload_at = now + RELOAD_INTERVAL
 
-    def _is_newer(self, change: StateChange) -> bool:
-        known = self._states.get(change.job)
-        return known is None or known.change.number < change.number
+    def _is_newer(self, job: str, number: int) -> bool:
+        known = self._states.get(job)
+        return known is None or known.change.number < number
 
 
 _LEFT = {
@@ -229,6 +246,10 @@ class HealthTracker:
         self._clock = clock
         self._known: dict[str, tuple[StoredHealthHistory | None, float]] = {}
         """By job: its history, and the monotonic instant at which it was read or written."""
+
+    def is_unchanged_by(self, run: Run) -> bool:
+        """Return whether a finished run has no health document. False: `record_run` must be called."""
+        return health_of_run(run) is None
 
     async def record_run(self, run: Run) -> None:
         """Record the entries that a finished run has changed. A repetition changes nothing."""

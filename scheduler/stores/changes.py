@@ -29,7 +29,7 @@ from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
 from jobs.runs.health_history import EntryChange, EntryHistory, HealthHistory
 from jobs.runs.states import Cause, JobStatus, StateChange
 from scheduler.stores.port import MAX_ATOMIC_GROUP, Delete, Row, Store
-from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, end_of
+from scheduler.stores.rows import InvalidContinuation, decode_json, encode_json, end_of, iterate_pages
 from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
 from scheduler.stores.table import Table
 
@@ -65,6 +65,12 @@ def job_key_of(all_key: str) -> str:
     """Return the key of the same change in the list of its job."""
     position, _, job = all_key[len(ALL_PREFIX) :].partition("@")
     return f"{list_prefix(job)}{position}"
+
+
+def read_position(position: str) -> tuple[str, int]:
+    """Return the job and the number of a change from its position in the list of all jobs."""
+    at, _, job = position.partition("@")
+    return job, _LAST_NUMBER - int(at[-8:])
 
 
 def list_prefix(job: str | None) -> str:
@@ -140,6 +146,21 @@ class StateChanges:
         prefix, bounds = list_prefix(job), DueRange(since, until)
         rows = await self._list(prefix + max(after, bounds.after), prefix + bounds.end, limit)
         return ChangePage(tuple(map(_decode_change, rows)), tuple(row.key[len(prefix) :] for row in rows))
+
+    async def list_positions(self, since: datetime, *, limit: int) -> set[str]:
+        """Return the positions of the changes of all jobs since an instant. With `limit` or more, some may be missing.
+
+        Reads keys only: `read_position` reads the job and the number of a change from its position.
+        """
+        until = ALL_PREFIX + DueRange(since, None).end
+        positions: set[str] = set()
+        async for rows in iterate_pages(
+            self._store, CHANGES_TABLE, CHANGES_PARTITION, after=ALL_PREFIX, until=until, bodies=False
+        ):
+            positions.update(row.key[len(ALL_PREFIX) :] for row in rows)
+            if len(positions) >= limit:
+                break
+        return positions
 
     async def prune(self, now: datetime, age_s: float) -> int:
         """Delete the changes that are older than `age_s`, and the states of jobs that were removed before."""

@@ -95,7 +95,8 @@ class RunPublisher:
         """
         self.publish_telemetry(run, letter)
         await self._record_state(run)
-        await self._judge(run)
+        if self._alerts is not None and self._alerts.is_affected(run):
+            await self._judge(self._alerts, run)
         if self.has_dependents(run.job):
             try:
                 await self._follow_up.start_dependents(run)
@@ -109,19 +110,18 @@ class RunPublisher:
 
     async def _record_state(self, run: Run) -> None:
         try:
-            if self._states is not None:
+            if self._states is not None and not self._states.is_unchanged_by(run):
                 await self._states.record_run(run)
-            if self._health is not None:
+            if self._health is not None and not self._health.is_unchanged_by(run):
                 await self._health.record_run(run)
         except StoreError as error:
             raise NotFollowedUp(f"could not record the state of the job of run {run.id}: {error}") from error
 
-    async def _judge(self, run: Run) -> None:
-        if self._alerts is not None and self._alerts.is_affected(run):
-            try:
-                await self._alerts.judge(run)
-            except StoreError as error:
-                raise NotFollowedUp(f"could not judge run {run.id} by the alert rules: {error}") from error
+    async def _judge(self, alerts: RunJudge, run: Run) -> None:
+        try:
+            await alerts.judge(run)
+        except StoreError as error:
+            raise NotFollowedUp(f"could not judge run {run.id} by the alert rules: {error}") from error
 
     async def publish_all(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[NotFollowedUp]:
         """Publish each run with its dead letter. Returns the errors: those runs stay unacknowledged."""

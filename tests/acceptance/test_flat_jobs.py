@@ -99,9 +99,9 @@ async def test_flat_jobs_with_a_schedule_run_by_themselves(tmp_path: Path) -> No
                     await asyncio.sleep(0.05)
             await host.stop()
 
-    starts = [line for line in host.log() if line.get("Event") == "JOB_STARTED"]
-    assert {line["Trigger"] for line in starts} == {"schedule"}
-    assert {line["JobName"] for line in starts} == set(NAMES)
+    runs = [line for line in host.log() if line.get("Event") == "JOB_PERFORMANCE"]
+    assert {line["Trigger"] for line in runs} == {"schedule"}
+    assert {line["JobName"] for line in runs} == set(NAMES)
 
 
 async def test_flat_jobs_without_a_schedule_run_by_the_default_one(tmp_path: Path) -> None:

@@ -93,6 +93,16 @@ async def test_what_an_exporter_loses_is_counted_once_by_all() -> None:
     ]
 
 
+@virtual_time
+async def test_nothing_is_measured_for_no_exporter() -> None:
+    telemetry = Telemetry([])
+    telemetry.metrics.run_waited(ReasonCode.NO_CAPACITY, 1.0)
+    telemetry.metrics.retry_denied()
+    telemetry.metrics.open_incidents({"page": 3})
+    meter = telemetry._meter
+    assert [*meter._values, *meter._counts, *meter._gauges] == []
+
+
 def test_a_gauge_that_does_not_change_is_published_each_five_minutes() -> None:
     sent: list[Measurements] = []
     minute = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -16,10 +17,13 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
+from observability import telemetry as telemetry_module
 from observability.events import DeadLettered, LogEvent, LogLine, Measurement, Measurements, RunRequested
+from observability.redaction import ALREADY_REDACTED
 from observability.sampling import RunReport
-from observability.telemetry import Telemetry, build_telemetry
+from observability.telemetry import STARTED_AFTER, Telemetry, build_telemetry
 from scheduler.watchdog.report import WATCHDOG_GAUGES
+from tests.jobs.running.virtual_time import virtual_time
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT
@@ -271,6 +275,77 @@ def test_the_start_of_a_run_is_logged_at_the_level_of_the_host(caplog: pytest.Lo
     caplog.set_level(logging.DEBUG)
     Telemetry([], start_level=logging.DEBUG).run_started(runs.started())
     assert logged(caplog) == [(logging.DEBUG, "JOB_STARTED")]
+
+
+@virtual_time
+async def test_a_run_that_ends_within_a_second_has_one_line(listening: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry([])
+    telemetry.run_started(runs.started())
+    await asyncio.sleep(STARTED_AFTER / 2)
+    telemetry.run_finished(runs.finished())
+    await asyncio.sleep(2 * STARTED_AFTER)
+    assert logged(listening) == [(logging.INFO, "JOB_PERFORMANCE")]
+
+
+@virtual_time
+async def test_a_run_that_takes_longer_is_logged_as_started_at_the_second(listening: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry([])
+    telemetry.run_started(runs.started("first"))
+    await asyncio.sleep(STARTED_AFTER / 2)
+    telemetry.run_started(runs.started("ends"))
+    telemetry.run_started(runs.started("second"))
+    telemetry.run_finished(runs.finished(runs.run(job="ends")))
+    await asyncio.sleep(STARTED_AFTER / 2)
+    assert [str(record.msg) for record in listening.records[1:]] == ["first started (schedule)"]
+    await asyncio.sleep(STARTED_AFTER / 2)
+    assert [str(record.msg) for record in listening.records[2:]] == ["second started (schedule)"]
+    await asyncio.sleep(10 * STARTED_AFTER)
+    assert len(listening.records) == 3
+
+
+@virtual_time
+async def test_each_start_is_logged_at_once_at_the_level_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    Telemetry([]).run_started(runs.started())
+    assert logged(caplog) == [(logging.INFO, "JOB_STARTED")]
+
+
+@virtual_time
+async def test_no_start_is_logged_after_the_end(listening: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry([])
+    telemetry.run_started(runs.started())
+    await telemetry.aclose(1)
+    await asyncio.sleep(2 * STARTED_AFTER)
+    assert logged(listening) == []
+
+
+def test_a_record_of_an_event_has_the_fields_of_any_record(listening: pytest.LogCaptureFixture) -> None:
+    telemetry, log = Telemetry([]), logging.getLogger("scheduler.runs")
+    for _ in range(2):
+        telemetry.run_finished(runs.finished())
+        expected = log.makeRecord(log.name, logging.INFO, telemetry_module.__file__, 0, "", (), None)
+        found = vars(listening.records[-1])
+        assert expected.created - 10 < found["created"] <= expected.created
+        assert found["relativeCreated"] - expected.relativeCreated == pytest.approx(
+            (found["created"] - expected.created) * 1000, abs=0.1
+        )
+        assert found["msecs"] == int(found["created"] % 1 * 1000)
+        timed = {"created", "msecs", "relativeCreated", "msg", ALREADY_REDACTED}
+        assert {key: found[key] for key in found.keys() - timed} == {
+            key: value for key, value in vars(expected).items() if key not in timed
+        } | ({"message": found["message"]} if "message" in found else {})
+
+
+def test_a_record_is_made_by_the_factory_that_a_library_sets(listening: pytest.LogCaptureFixture) -> None:
+    class Marked(logging.LogRecord):
+        """A record of a library."""
+
+    logging.setLogRecordFactory(Marked)
+    try:
+        Telemetry([]).run_finished(runs.finished())
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+    assert isinstance(listening.records[-1], Marked)
 
 
 def test_the_start_of_a_run_at_a_level_that_is_off_costs_nothing(listening: pytest.LogCaptureFixture) -> None:

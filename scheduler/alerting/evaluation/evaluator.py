@@ -233,18 +233,18 @@ class AlertEvaluator:
         """Take notice of a finished run. Return whether it must be judged."""
         self._due_times.add(run)
         book = self.book
-        rules = book.rules_of(run.job)
-        in_group, in_objective = run.job in book.groups_by_job, run.job in book.objectives_by_job
-        if not rules.rules and not in_group and not in_objective and run.reason is not ReasonCode.BLIND:
-            return False
+        watch = book.watch_of(run.job)
+        if watch is None:
+            return run.reason is ReasonCode.BLIND
+        rules = watch.rules
         sample = self._samples.sample_of(run)
         if sample is None:
             if run.reason in _SUSPENDED:
                 self._suspend(run.job)
             # A run that takes no place ends silence nevertheless.
             return run.reason is ReasonCode.BLIND or (rules.needs.has_schedule and self._alerts.has_any(run.job))
-        is_group_affected = in_group and self._groups.add(run.job, sample)
-        is_objective_affected = in_objective and self._objectives.add(book, run.job, sample)
+        is_group_affected = watch.in_group and self._groups.add(run.job, sample)
+        is_objective_affected = watch.in_objective and self._objectives.add(book, run.job, sample)
         return self._observer.observe(run.job, rules, sample) or is_group_affected or is_objective_affected
 
     async def judge(self, run: Run) -> None:

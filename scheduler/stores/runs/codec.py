@@ -86,7 +86,7 @@ def encode_open(ticket: Ticket, state: RunState, owner: str = "", lease_until: d
 
 def encode_finished(run: Run) -> str:
     """Return the body of a finished run's row."""
-    body = _ticket_body(run.outcome.value, run.trigger, run.generation, run.correlation_id, run.id)
+    body = _ticket_body(str(run.outcome), run.trigger, run.generation, run.correlation_id, run.id)
     body[COUNTED] = 1
     body["start"] = to_microseconds(run.started_at)
     body["end"] = to_microseconds(run.finished_at)
@@ -167,7 +167,7 @@ def _is_backfill(body: Mapping[str, Any], row: Row) -> bool:
 
 
 def _ticket_body(status: str, trigger: Trigger, generation: str, correlation_id: str, run_id: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"is": status, "trigger": _TRIGGER_TO_STORED.get(trigger, trigger.value)}
+    body: dict[str, Any] = {"is": status, "trigger": _TRIGGER_TO_STORED.get(trigger, str(trigger))}
     if generation:
         body["generation"] = generation
     if correlation_id != run_id:

@@ -13,6 +13,7 @@ SHARD_COUNT and the shard of a job are part of the stored format: another value 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zlib import crc32
 
 from jobs.fast_frozen import fast_frozen
@@ -103,6 +104,7 @@ class RunKey:
         return f"{self.job}@{format_run_instant(self.due_at)}{self.suffix}"
 
 
+@lru_cache(maxsize=16_384)
 def shard_of_job(job: str) -> str:
     """Return the partition of a job's runs."""
     return SHARD_NAMES[crc32(job.encode("utf-8", "replace")) % SHARD_COUNT]

@@ -71,11 +71,13 @@ class LatestRunCache:
         row = await self._newest_finished(job)
         return None if row is None else decode_record(row)
 
-    def update(self, job: str, row: Row) -> None:
+    def update(self, run: Run, row: Row) -> None:
         """Register a run that this process finished. Only jobs that were read before are cached."""
-        cached = self._cached.get(job)
-        if cached is not None and can_be_latest(row) and (cached.row is None or row.key <= cached.row.key):
-            self._cached[job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
+        cached = self._cached.get(run.job)
+        if cached is None or (cached.row is not None and row.key > cached.row.key):
+            return
+        if not run.trigger.is_rerun or can_be_latest(row):
+            self._cached[run.job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
 
     def _is_stale(self, job: str, now: float) -> bool:
         cached = self._cached.get(job)

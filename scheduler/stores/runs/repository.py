@@ -290,7 +290,7 @@ class Runs(RunReads):
         rows = await self._transitions.finish_all(results)
         for end, row in zip(results, rows, strict=True):
             if not isinstance(row, StoreError):
-                self._register_finished(end.claim.ticket.job, row)
+                self._register_finished(end.run, row)
         return [row if isinstance(row, StoreError) else None for row in rows]
 
     async def acknowledge(self, *runs: Run) -> None:
@@ -313,7 +313,7 @@ class Runs(RunReads):
             return await self._read_existing(key)
         if isinstance(answer, StoreError):
             raise answer
-        self._register_finished(key.job, Row(key.shard, key.run_key, body, answer))
+        self._register_finished(run, Row(key.shard, key.run_key, body, answer))
         return None
 
     async def take_over_all(
@@ -333,9 +333,9 @@ class Runs(RunReads):
         the others.
         """
         answers: list[StoreError | bool] = []
-        for (record, _), row in zip(ended, await finish_open_all(self._counting, ended), strict=True):
+        for (_, run), row in zip(ended, await finish_open_all(self._counting, ended), strict=True):
             if isinstance(row, Row):
-                self._register_finished(record.ticket.job, row)
+                self._register_finished(run, row)
             answers.append(row if isinstance(row, StoreError) else row is not None)
         return answers
 
@@ -355,10 +355,10 @@ class Runs(RunReads):
         """Return for how long hours of statistics have been waiting to be summed up. Raises StoreUnavailable."""
         return await self._upkeep.find_lag(now)
 
-    def _register_finished(self, job: str, row: Row) -> None:
+    def _register_finished(self, run: Run, row: Row) -> None:
         """Register a run that this process has finished."""
-        self._latest.update(job, row)
-        self._retention.count_finished(job)
+        self._latest.update(run, row)
+        self._retention.count_finished(run.job)
 
     async def _read_existing(self, key: RunKey) -> RunRecord:
         row = await self._store.get_row(HISTORY_TABLE, key.shard, key.run_key)

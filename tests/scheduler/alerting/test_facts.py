@@ -16,7 +16,7 @@ from jobs.incidents.engine.facts import DueChannel
 from jobs.incidents.routes import Route, RoutingTable
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from scheduler.alerting.facts import DefinedFacts, describe_pause
-from scheduler.alerting.rule_book import BLIND_KEY, RuleBook
+from scheduler.alerting.rule_book import BLIND_KEY, NO_RULES, RuleBook, RunWatch
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from tests.scheduler.fakes import START, entry
 
@@ -159,3 +159,17 @@ def test_a_parent_that_does_not_exist_any_more_is_not_waited_for() -> None:
     assert facts.parents_of("a") == ("gone",)
     assert facts.is_checked_since("gone", START)
     assert facts.policy_of(AlertKey("gone", "failed")) is None
+
+
+def test_a_job_is_watched_if_it_has_rules_or_belongs_to_a_group() -> None:
+    book = book_of(
+        entry("ruled", alerts=[{}]),
+        entry("member", tags=WEB["tags"]),
+        entry("disabled", alerts=[{}], enabled=False),
+        entry("bare"),
+        groups={"web": {"jobs": WEB, "alerts": [{}]}},
+    )
+    watches = {name: book.watch_of(name) for name in ("ruled", "member", "disabled", "bare", "unknown")}
+    assert {name for name, watch in watches.items() if watch is not None} == {"ruled", "member"}
+    assert watches["ruled"] == RunWatch(book.rules_of("ruled"), in_group=False, in_objective=False)
+    assert watches["member"] == RunWatch(NO_RULES, in_group=True, in_objective=False)

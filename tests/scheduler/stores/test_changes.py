@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.runs import Outcome, Run
+from jobs.runs import Failure, Outcome, Run, Trigger
+from jobs.runs.outcomes import ReasonCode
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
 from scheduler.changes.tracking import REFRESH_INTERVAL, StateTracker
-from scheduler.stores.changes import CHANGES_PARTITION, CHANGES_TABLE, StateChanges, state_key
+from scheduler.stores.changes import (
+    CHANGES_PARTITION,
+    CHANGES_TABLE,
+    StateChanges,
+    StoredState,
+    read_position,
+    state_key,
+)
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.rows import InvalidContinuation, decode_json
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.conftest import OpenStore
+from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
 
 CAUSE = Cause("job_paused", "deployment")
@@ -73,6 +85,41 @@ async def test_the_state_of_a_job_that_waits_is_read_back_and_unknown_to_older_p
         assert read is not None
         assert read.change == change
     assert [each.state for each in (await changes.list_page(limit=9)).changes] == [*reversed(states)]
+
+
+async def test_the_positions_of_changes_name_their_jobs_and_numbers(store: Store) -> None:
+    changes = StateChanges(store)
+    await write_all(changes, ("b", 0), ("a", 1), ("b.c-d", 1.5), ("a", 2), ("b", 3))
+
+    listed = await changes.list_page(since=at(1), limit=10)
+    positions = await changes.list_positions(at(1), limit=10)
+    assert positions == {*listed.positions}
+    assert {*map(read_position, positions)} == {*places(listed.changes)}
+
+
+async def test_changes_of_more_jobs_than_a_page_by_another_process_are_found_without_reading_all(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(NOON)
+    here, other = StateTracker(StateChanges(await open_store()), clock), StateChanges(await open_store())
+    await here.current_states()
+
+    async def read_states(self: StateChanges) -> dict[str, StoredState]:
+        raise AssertionError("all states are read again")
+
+    monkeypatch.setattr(StateChanges, "read_states", read_states)
+    monkeypatch.setattr("scheduler.stores.rows.MAX_PAGE", 3)
+    await write_all_new(other, 8)
+    clock.move(REFRESH_INTERVAL)
+
+    assert [*await here.states_of([f"job-{number}" for number in range(8)])] == [f"job-{number}" for number in range(8)]
+
+
+async def write_all_new(changes: StateChanges, number: int) -> None:
+    for each in range(number):
+        change = enter_state(None, f"job-{each}", JobStatus.UP, at(-each), CAUSE)
+        assert change is not None
+        await changes.write(change, "")
 
 
 async def test_a_state_is_fenced(store: Store) -> None:
@@ -152,9 +199,9 @@ class CountingStore(StateChanges):
 
     requests = 0
 
-    async def list_page(self, *args: object, **more: object) -> object:  # type: ignore[override]
+    async def list_positions(self, since: datetime, *, limit: int) -> set[str]:
         self.requests += 1
-        return await super().list_page(*args, **more)  # type: ignore[arg-type]
+        return await super().list_positions(since, limit=limit)
 
 
 async def test_runs_that_change_nothing_cost_no_request(store: Store) -> None:
@@ -167,6 +214,57 @@ async def test_runs_that_change_nothing_cost_no_request(store: Store) -> None:
         clock.move(REFRESH_INTERVAL / 100)
         await tracker.record_run(ended(second))
 
-    assert changes.requests <= 1
+    assert changes.requests == 1
     assert await changes.read_state("checkout") is not None
     assert NOON + timedelta(seconds=100) > clock.now()
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.integers(0, 30),
+        st.sampled_from([*Outcome]),
+        st.sampled_from([Trigger.SCHEDULE, Trigger.MANUAL, Trigger.BACKFILL]),
+        st.sampled_from([None, ReasonCode.DEPENDENCY]),
+        st.booleans(),
+        st.sampled_from([0.0, REFRESH_INTERVAL]),
+    ),
+    max_size=25,
+)
+
+
+@given(RUNS)
+def test_a_run_that_needs_no_record_leaves_the_states_that_a_recorded_one_leaves(
+    drawn: list[tuple[str, int, Outcome, Trigger, ReasonCode | None, bool, float]],
+) -> None:
+    async def follow() -> None:
+        clock = VirtualClock(NOON)
+        quick, thorough = (StateTracker(StateChanges(MemoryStore(MemoryData())), clock) for _ in range(2))
+        for job, second, outcome, trigger, reason, is_degraded, pause in drawn:
+            clock.move(pause)
+            run = replace(ended(second, outcome, job), trigger=trigger, reason=reason)
+            if is_degraded:
+                attempt = replace(run.attempts[0], failures=(Failure("status", "2xx", "503"),))
+                run = replace(run, attempts=(attempt,))
+            if not quick.is_unchanged_by(run):
+                await quick.record_run(run)
+            await thorough.record_run(run)
+            assert await values(quick) == await values(thorough)
+
+    asyncio.run(follow())
+
+
+async def values(tracker: StateTracker) -> dict[str, StateChange]:
+    return {job: stored.change for job, stored in (await tracker.current_states()).items()}
+
+
+async def test_a_run_that_changes_nothing_needs_no_record_until_the_states_are_read_again(store: Store) -> None:
+    clock = VirtualClock(NOON)
+    tracker = StateTracker(StateChanges(store), clock)
+    assert not tracker.is_unchanged_by(ended(0))
+    await tracker.record_run(ended(0))
+
+    assert tracker.is_unchanged_by(ended(1))
+    assert not tracker.is_unchanged_by(ended(2, Outcome.FAILED))
+    clock.move(REFRESH_INTERVAL)
+    assert not tracker.is_unchanged_by(ended(3))

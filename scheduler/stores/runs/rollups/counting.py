@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
 
 from jobs.runs import Run
 from scheduler.stores.port import (
@@ -76,8 +75,10 @@ class _Group:
             hour: Change = Insert(HISTORY_TABLE, shard, self.row_key, self.body)
         else:
             hour = Replace(HISTORY_TABLE, shard, self.row_key, self.body, row.etag)
-        late = mark_late(self.row_key, (item.run for _, item in self.items))
-        return [*(change for _, item in self.items for change in item.changes), *late, hour]
+        changes = [change for _, item in self.items for change in item.changes]
+        changes += mark_late(self.row_key, [item.run for _, item in self.items])
+        changes.append(hour)
+        return changes
 
 
 class RunCounting:
@@ -90,25 +91,26 @@ class RunCounting:
         self._store = store
         self._suffix = f".{writer}" if writer else ""
         self._cache = HourCache()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Of the rows that are being written, by key: the tasks of this process take turns."""
+        self._written: dict[str, asyncio.Future[None]] = {}
+        """The rows that are being written, by key, and when they are: the tasks of this process take turns."""
 
     async def finish_all(self, items: Sequence[FinishingChanges]) -> Sequence[str | StoreError]:
         """Make the changes of each run and count it. Results in the same order: the etag, or the error of the run's own
         changes.
         """
         groups = self._group(items)
-        locked: list[asyncio.Lock] = []
+        rows = {group.row_key for group in groups}
+        # All rows at once, so that two tasks do not wait for each other.
+        while occupied := {self._written[row_key] for row_key in rows & self._written.keys()}:
+            await asyncio.wait(occupied)
+        written = asyncio.get_running_loop().create_future()
+        self._written.update(dict.fromkeys(rows, written))
         try:
-            # In one order, so that two tasks do not wait for each other.
-            for row_key in sorted({group.row_key for group in groups}):
-                lock = self._locks.setdefault(row_key, asyncio.Lock())
-                await lock.acquire()
-                locked.append(lock)
             answers = await self._write(groups)
         finally:
-            for lock in locked:
-                lock.release()
+            for row_key in rows:
+                del self._written[row_key]
+            written.set_result(None)
         return [answers[number] for number in range(len(items))]
 
     async def _write(self, waiting: list[_Group]) -> dict[int, str | StoreError]:

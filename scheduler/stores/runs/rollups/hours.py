@@ -67,14 +67,15 @@ class HourCounts:
             self.availability.add(run.started_at, sample)
 
     def _count(self, histogram: int, milliseconds: float) -> None:
-        before, key, after = self.histograms[histogram].partition(f'"{bucket_of(milliseconds)}":')
+        bucket = bucket_of(milliseconds)
+        before, key, after = self.histograms[histogram].partition(f'"{bucket}":')
         if key:
             number, separator, rest = after.partition(",")
             count = int(number) + 1 if separator else int(number[:-1]) + 1
             self.histograms[histogram] = f"{before}{key}{count}{separator or '}'}{rest}"
         else:
             comma = "," if len(before) > 2 else ""
-            self.histograms[histogram] = f'{before[:-1]}{comma}"{bucket_of(milliseconds)}":1}}'
+            self.histograms[histogram] = f'{before[:-1]}{comma}"{bucket}":1}}'
 
     def encode(self) -> str:
         availability = None if self.availability is None else self.availability.encode()

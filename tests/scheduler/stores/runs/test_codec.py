@@ -28,6 +28,8 @@ from jobs.runs import (
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs.outcomes import ReasonCode
 from scheduler.stores.port import Row
+from scheduler.stores.rows import encode_json
+from scheduler.stores.runs.attempt_codec import encode_details, to_microseconds
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_finished, encode_open, read_status
 from scheduler.stores.runs.keys import RunKey
 from tests.scheduler.stores.samples import NOON, run_of, ticket
@@ -125,6 +127,72 @@ def ticket_of(run: Run) -> Ticket:
 def test_every_run_comes_back_as_it_was(run: Run) -> None:
     made = ticket_of(run)
     assert stored(made, encode_finished(run)) == RunRecord(made, RunState.FINISHED, "", None, run, "e1")
+
+
+def described(run: Run) -> dict[str, Any]:
+    """The values of a run's row, in their order."""
+    optional = {
+        "generation": run.generation,
+        "correlation": run.correlation_id if run.correlation_id != run.id else None,
+        "sum": 1,
+        "start": to_microseconds(run.started_at),
+        "end": to_microseconds(run.finished_at),
+        "endpoint": run.endpoint,
+        "error": run.error,
+        "message": run.message,
+        "reason": run.reason,
+        "attempts": [described_attempt(attempt, run) for attempt in run.attempts],
+        "tags": run.tags,
+        "waits": [[wait.reason, wait.milliseconds, *([wait.detail] if wait.detail else [])] for wait in run.waits],
+    }
+    numbers = ("start", "end", "correlation")
+    found = {key: value for key, value in optional.items() if value or (key in numbers and value is not None)}
+    trigger = Trigger.REPLAY if run.trigger is Trigger.BACKFILL else run.trigger
+    return {"is": run.outcome, "trigger": trigger, **found}
+
+
+def described_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
+    phases, last = attempt.phases, run.attempts[-1]
+    is_repeated = run.message.startswith(attempt.message)
+    is_like_last = attempt is not last and (attempt.failures, attempt.body) == (last.failures, last.body)
+    failures = [
+        [one.expectation, one.expected, one.observed, *(["degraded"] if one.severity is Severity.DEGRADED else [])]
+        for one in attempt.failures
+    ]
+    found: dict[str, Any] = {
+        "at": to_microseconds(attempt.started_at),
+        "ms": [phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms, phases.total_ms],
+        "status": attempt.status,
+        "error": attempt.error,
+        "said": len(attempt.message) if attempt.message and is_repeated else None,
+        "message": attempt.message if attempt.message and not is_repeated else None,
+        "like_last": 1 if failures and is_like_last else None,
+        "failures": failures if failures and not is_like_last else None,
+        "wait": attempt.wait_ms,
+        "body": attempt.body if attempt.body and not (failures and is_like_last) else None,
+        **({} if attempt.details is None else encode_details(attempt.details)),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+@given(runs())
+def test_the_text_of_a_run_is_what_the_encoder_makes_of_its_values(run: Run) -> None:
+    assert encode_finished(run) == encode_json(described(run))
+
+
+@given(tickets(), TEXT, st.none() | INSTANTS, st.sampled_from([RunState.QUEUED, RunState.RUNNING]))
+def test_the_text_of_an_open_run_is_what_the_encoder_makes_of_its_values(
+    made: Ticket, owner: str, lease: datetime | None, state: RunState
+) -> None:
+    optional = {
+        "generation": made.generation or None,
+        "correlation": made.correlation_id if made.correlation_id != made.id else None,
+        "owner": owner or None,
+        "lease": None if lease is None else to_microseconds(lease),
+    }
+    trigger = Trigger.REPLAY if made.trigger is Trigger.BACKFILL else made.trigger
+    values = {"is": state, "trigger": trigger} | {key: one for key, one in optional.items() if one is not None}
+    assert encode_open(made, state, owner, lease) == encode_json(values)
 
 
 @given(tickets(), TEXT, INSTANTS)
