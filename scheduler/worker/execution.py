@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from jobs.checks.clock import SendPermission
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded, RunWithoutResult
-from jobs.fast_frozen import fast_frozen
-from jobs.errors import LeaseEnded
 from jobs.fast_frozen import copy_with, fast_frozen
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
