@@ -74,7 +74,8 @@ def example_values(**fields: JsonValue) -> ConfigDict:
 class RequestModel(BaseModel):
     """Rejects unknown members. Strict: a number or boolean of the schema cannot be sent as a string."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
+    # Deferred, as FastAPI builds its own validator, and that at the first request for the route.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
