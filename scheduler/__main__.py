@@ -76,7 +76,7 @@ def main():
         from scheduler.crash_traces import enable_crash_traces
 
         enable_crash_traces()
-        # Otherwise pydantic reads the metadata of all installed packages for plugins, of which there are none.
+        # Otherwise pydantic looks for plugins in the metadata of all installed packages: the program uses none.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         from scheduler.cli.main import main as run_command
 
