@@ -74,8 +74,7 @@ def example_values(**fields: JsonValue) -> ConfigDict:
 class RequestModel(BaseModel):
     """Rejects unknown members. Strict: a number or boolean of the schema cannot be sent as a string."""
 
-    # Deferred, as FastAPI builds its own validator, and that at the first request for the route.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
 
     @model_validator(mode="before")
     @classmethod
