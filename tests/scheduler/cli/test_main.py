@@ -112,7 +112,7 @@ HEAVY = (
 )
 DEFINITIONS = ("jobs.definition.job", "jobs.expectations", "jobs.targets")
 STATES_AND_RULES = ("jobs.alerting", "jobs.running.circuit_state", "scheduler.changes", "scheduler.stores.changes")
-ROUTES_AND_SECRETS = ("config.identity", "config.secrets", "jobs.incidents", "jobs.judging.process")
+ROUTES_AND_JUDGEMENTS = ("jobs.incidents", "jobs.judging.process")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ ROUTES_AND_SECRETS = ("config.identity", "config.secrets", "jobs.incidents", "jo
         (("circuits",), HEAVY),
         (("incidents", "list"), HEAVY),
         (("windows", "list"), HEAVY),
-        (("validate",), (*HEAVY, *ROUTES_AND_SECRETS)),
+        (("validate",), (*HEAVY, *ROUTES_AND_JUDGEMENTS)),
     ],
 )
 async def test_a_command_imports_only_what_it_uses(
