@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from config.identity import AppIdentity
 from config.job_files.job_set import JobSet, LocatedExternalUse
-from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
@@ -28,13 +26,9 @@ from jobs.checks.files import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
-from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
 from jobs.errors import SecretUnavailable
 from jobs.formats import format_count
-from jobs.incidents.rota_calendar import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
-from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
-from jobs.judging.service import perform_in_thread
 from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
@@ -43,7 +37,9 @@ from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
+    from config.secrets import SecretChain
     from jobs.incidents.rotas import RotaDefinition
+    from jobs.judging.process import JudgingProcess
 
 
 def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
@@ -129,6 +125,8 @@ def warnings_of_missing_links(jobs: JobSet, settings: Settings) -> Iterator[Prob
     """Yield one warning, at the first channel, if channels exist and the settings have no address for links."""
     channel = next(iter(jobs.alerting.entries_of("channels")), None)
     if channel is not None and not settings.http.public_url:
+        from jobs.definition.alerting_gaps import MISSING_LINKS, MISSING_LINKS_FIX  # with the models of routes
+
         file, _, line = channel.origin.rpartition(":")
         line_number = int(line) if line.isdigit() else None
         yield Problem("alerting.channels", MISSING_LINKS, MISSING_LINKS_FIX, file or None, line_number)
@@ -205,6 +203,9 @@ async def _check_secrets(
     uses_by_secret: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
 ) -> dict[str, Problem | None]:
     """A warning for each secret, by its name; None if it is well."""
+    from config.identity import AppIdentity
+    from config.secrets import build_secrets
+
     clock = SystemClock()
     identity = AppIdentity(settings, clock=clock)
     chain = build_secrets(settings, identity, Redactor(), clock, environ=environ)
@@ -263,16 +264,23 @@ def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]
 
     The calendar of a URL is read by the program alone: health reports what is wrong with it.
     """
+    entries = [entry for entry in jobs.alerting.entries_of("on_call") if entry.value.file is not None]
+    if not entries:
+        return
+    from jobs.incidents.rota_calendar import CALENDAR_BYTES
+    from jobs.judging.process import JudgingProcess
+
     process = JudgingProcess(CALENDAR_BYTES)
     try:
-        for entry in jobs.alerting.entries_of("on_call"):
-            if entry.value.file is not None:
-                yield from _check_file(entry, now, process)
+        for entry in entries:
+            yield from _check_file(entry, now, process)
     finally:
         process.stop()
 
 
 def _check_file(entry: DefinedEntry, now: datetime, process: JudgingProcess) -> Iterator[Problem]:
+    from jobs.incidents.rota_calendar import MAX_CALENDAR_BYTES
+
     definition = entry.value
     name = f"the calendar {definition.file}"
     try:
@@ -294,8 +302,11 @@ def _find_unknown_titles(
     definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
 ) -> tuple[str, ...] | str:
     """Return the titles of shifts that name no person, or why the calendar cannot be used."""
+    from jobs.incidents.rota_calendar import CALENDAR_SECONDS
     from jobs.incidents.rotas import HANDOVER_IN_SIGHT
     from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
+    from jobs.judging.process import ProcessStartError, TaskDone, TaskStopped
+    from jobs.judging.service import perform_in_thread
 
     task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)
     try:

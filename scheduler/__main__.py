@@ -6,6 +6,7 @@ Any Python from 2.7 on can parse this file, so that an unsupported version print
 # ruff: noqa: RUF005, UP031
 # Newer forms would be syntax errors there.
 
+import gc
 import os
 import signal
 import sys
@@ -69,10 +70,14 @@ def main():
         return 2
     if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the host handles it: see hosts/embedded/signals.py
+    # Modules and models stay: a tenth of the CPU of a command would go into looking for garbage among them.
+    gc.set_threshold(100000, 20, 100)
     try:
         from scheduler.crash_traces import enable_crash_traces
 
         enable_crash_traces()
+        # Otherwise pydantic looks for plugins in the metadata of all installed packages: the program uses none.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         from scheduler.cli.main import main as run_command
 
         return run_command()

@@ -174,7 +174,10 @@ class Services:
     def queries(self) -> JobAndRunQueries:
         from scheduler.features.jobs.queries import JobAndRunQueries
 
-        return JobAndRunQueries(self.catalog, self.runs, self.pauses, self.clock, self.states.states_of)
+        # Reads of history do without states, and without their imports.
+        return JobAndRunQueries(
+            self.catalog, self.runs, self.pauses, self.clock, lambda names: self.states.states_of(names)
+        )
 
     @cached_property
     def dead_letters(self) -> DeadLetterQueries:

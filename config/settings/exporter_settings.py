@@ -63,7 +63,7 @@ class SpoolSettings(FrozenModel):
 class TelemetrySettings(Reporting):
     """How much is reported about runs, and what happens while a destination is unavailable."""
 
-    spool: SpoolSettings = SpoolSettings()
+    spool: SpoolSettings = SpoolSettings.model_construct()
 
 
 class ApplicationInsightsSettings(FrozenModel):

@@ -104,8 +104,8 @@ class HttpSettings(FrozenModel):
     """The address at which users reach the program: messages about incidents link to it."""
     hosts: HostNames = ()
     """Embedded host: host names of requests that are accepted, in addition to loopback's and that of `public_url`."""
-    entra: EntraSettings = EntraSettings()
-    session: SessionSettings = SessionSettings()
+    entra: EntraSettings = EntraSettings.model_construct()
+    session: SessionSettings = SessionSettings.model_construct()
 
     @model_validator(mode="after")
     def _require_authentication(self) -> Self:

@@ -219,13 +219,13 @@ class Settings(BaseModel):
     """Whether `host`, which is judged by it, may be another address than loopback."""
     host: Annotated[str, AfterValidator(check_address_setting)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = HttpSettings.model_construct()
     concurrency: int = Field(default=200, ge=1, le=10_000)
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     """Of the embedded host. `auto`: further ones start once the first one is busy, one for each core at most."""
     max_running: int | None = Field(default=None, ge=1, le=MAX_CONCURRENCY_GROUP)
     """Maximum over all instances together; None: no limit."""
-    shares: ShareSettings = ShareSettings()
+    shares: ShareSettings = ShareSettings.model_construct()
     shutdown_grace: Duration = 3.0
     secrets_folder: Path | None = None
     """Mounted secrets, a file each."""
@@ -234,28 +234,28 @@ class Settings(BaseModel):
     version: str | None = None
     service_name: str | None = Field(default=None, min_length=1)
     """Under which the program reports; see observability.service_name."""
-    log: LogSettings = LogSettings()
-    targets: TargetSettings = TargetSettings()
-    secrets: SecretSettings = SecretSettings()
-    identity: IdentitySettings = IdentitySettings()
-    retry_budget: RetryBudgetSettings = RetryBudgetSettings()
-    self_checks: SelfCheckSettings = SelfCheckSettings()
-    self_watch: SelfWatchSettings = SelfWatchSettings()
-    rate_limits: RateLimitSettings = RateLimitSettings()
-    audit: AuditSettings = AuditSettings()
-    alerting: AlertingSettings = AlertingSettings()
-    changes: ChangeSettings = ChangeSettings()
-    deleted_jobs: DeletedJobSettings = DeletedJobSettings()
-    stored_jobs: StoredJobSettings = StoredJobSettings()
-    retention: RetentionSettings = RetentionSettings()
-    rollups: RollupSettings = RollupSettings()
-    storage: StorageSettings = StorageSettings()
-    telemetry: TelemetrySettings = TelemetrySettings()
+    log: LogSettings = LogSettings.model_construct()
+    targets: TargetSettings = TargetSettings.model_construct()
+    secrets: SecretSettings = SecretSettings.model_construct()
+    identity: IdentitySettings = IdentitySettings.model_construct()
+    retry_budget: RetryBudgetSettings = RetryBudgetSettings.model_construct()
+    self_checks: SelfCheckSettings = SelfCheckSettings.model_construct()
+    self_watch: SelfWatchSettings = SelfWatchSettings.model_construct()
+    rate_limits: RateLimitSettings = RateLimitSettings.model_construct()
+    audit: AuditSettings = AuditSettings.model_construct()
+    alerting: AlertingSettings = AlertingSettings.model_construct()
+    changes: ChangeSettings = ChangeSettings.model_construct()
+    deleted_jobs: DeletedJobSettings = DeletedJobSettings.model_construct()
+    stored_jobs: StoredJobSettings = StoredJobSettings.model_construct()
+    retention: RetentionSettings = RetentionSettings.model_construct()
+    rollups: RollupSettings = RollupSettings.model_construct()
+    storage: StorageSettings = StorageSettings.model_construct()
+    telemetry: TelemetrySettings = TelemetrySettings.model_construct()
     """A job can override it for its runs."""
-    application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
-    datadog: DatadogSettings = DatadogSettings()
-    otlp: OtlpSettings = OtlpSettings()
-    prometheus: PrometheusSettings = PrometheusSettings()
+    application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings.model_construct()
+    datadog: DatadogSettings = DatadogSettings.model_construct()
+    otlp: OtlpSettings = OtlpSettings.model_construct()
+    prometheus: PrometheusSettings = PrometheusSettings.model_construct()
     unresolved: tuple[str, ...] = ()
     """Messages about Key Vault references that the platform did not resolve. With one, the app is not ready."""
 

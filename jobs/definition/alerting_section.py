@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from jobs.alerting.rule import BUILT_IN_SEVERITIES, AlertSeverity, SelectedRules, merge_severities
-
 if TYPE_CHECKING:
     from jobs.alerting.groups import AlertGroup
+    from jobs.alerting.rule import AlertSeverity, SelectedRules
     from jobs.definition.job import SelectedObjective
     from jobs.incidents.rotas import RotaDefinition
     from jobs.incidents.routes import Route
@@ -41,13 +40,18 @@ class DefinedEntry:
     folder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AlertingDefinitions:
     """Valid entries by the key of their part (jobs.definition.alerting_registry), in the order of the files."""
 
     parts: Mapping[str, tuple[DefinedEntry, ...]] = field(default_factory=dict)
-    severities: Mapping[str, AlertSeverity] = field(default_factory=lambda: BUILT_IN_SEVERITIES)
-    """All that are in force, the lowest rank first."""
+
+    @cached_property
+    def severities(self) -> Mapping[str, AlertSeverity]:
+        """All that are in force, the lowest rank first."""
+        from jobs.alerting.rule import merge_severities  # with the models of rules, which reads of history do without
+
+        return merge_severities((one.name, one.value) for one in self.entries_of("severities"))
 
     def entries_of(self, key: str) -> tuple[DefinedEntry, ...]:
         return self.parts.get(key, ())
@@ -98,7 +102,9 @@ def define_alerting(parts: Mapping[str, tuple[DefinedEntry, ...]]) -> AlertingDe
     """Return the definitions of valid parts. Raises ValueError: the severities contradict each other."""
     if not any(parts.values()):
         return NO_ALERTING
-    return AlertingDefinitions(parts, merge_severities((one.name, one.value) for one in parts.get("severities", ())))
+    definitions = AlertingDefinitions(parts)
+    _ = definitions.severities
+    return definitions
 
 
 def _override(entries: tuple[DefinedEntry, ...], others: tuple[DefinedEntry, ...]) -> tuple[DefinedEntry, ...]:

@@ -128,6 +128,8 @@ def _describe(api: FastAPI) -> None:
             from scheduler.api.description.document import create_document
 
             services: Services | None = getattr(api.state, "services", None)
+            for router in ROUTERS:
+                router.build_routes()
             is_open = services is not None and services.authentication.mode is AuthenticationMode.OPEN
             api.openapi_schema = create_document(api, is_open=is_open)
         return api.openapi_schema

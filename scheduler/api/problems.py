@@ -61,7 +61,7 @@ def _find_path(request: Request, method: str) -> str:
     """Return the path, with its parameters, of the route that serves the method; empty without one."""
     scope = {**request.scope, "method": method}
     for included in request.app.router.routes:
-        for route in included.original_router.routes:
+        for route in included.original_router.find_candidates(scope):
             if route.matches(scope)[0] is Match.FULL:
                 return str(route.path)
     return ""

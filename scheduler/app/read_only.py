@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scheduler.alerting.rotas import RotaReader
     from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import JobSnapshot
-    from scheduler.catalog.composition import JobSources
+    from scheduler.catalog.composition import JobComposer, JobSources
     from scheduler.features.access.service import ApiKeyManager, SessionManager
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.stores.port import Store
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 class ReadOnlyProgram(Services):
     """The parts of an open store that read. They know no jobs before `compose_jobs`."""
+
+    _composer: JobComposer
 
     def __init__(
         self, settings: Settings, store: Store, clock: Clock, identity: AppIdentity, stack: AsyncExitStack
@@ -41,17 +43,23 @@ class ReadOnlyProgram(Services):
         self._identity = identity
         self._stack = stack
 
-    async def compose_jobs(self, files: JobSet) -> tuple[JobSources, StoredJobQueries]:
+    async def compose_jobs(self, files: JobSet) -> JobSources:
         """Put the jobs of these files and the stored jobs in force, for all queries. Raises StoreError."""
         from config.stored_jobs import StoredJobDefiner
         from scheduler.catalog.composition import JobComposer, build_snapshot
-        from scheduler.features.stored_jobs.queries import StoredJobQueries
 
         self.catalog.replace(build_snapshot(files, self.clock.now()))
         definer = StoredJobDefiner(self._settings.default_schedule)
-        composer = JobComposer(self.catalog, files, self.clock, definer)
-        await composer.replace_tree(await self.repositories.stored_jobs.read())
-        return composer.sources, StoredJobQueries(composer, self.repositories.stored_jobs)
+        self._composer = JobComposer(self.catalog, files, self.clock, definer)
+        await self._composer.replace_tree(await self.repositories.stored_jobs.read())
+        return self._composer.sources
+
+    @cached_property
+    def stored_jobs(self) -> StoredJobQueries:
+        """For the jobs of `compose_jobs`."""
+        from scheduler.features.stored_jobs.queries import StoredJobQueries
+
+        return StoredJobQueries(self._composer, self.repositories.stored_jobs)
 
     @cached_property
     def api_keys(self) -> ApiKeyManager:

@@ -121,8 +121,7 @@ def run_with_sources(
     from scheduler.app import open_read_only
 
     async def compose_and_work(program: ReadOnlyProgram) -> T:
-        sources, _ = await program.compose_jobs(files)
-        return await work(program, sources)
+        return await work(program, await program.compose_jobs(files))
 
     return run_opened(open_read_only(settings), compose_and_work, on_failure)
 

@@ -15,7 +15,6 @@ from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.facts import MAX_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
-from jobs.alerting.groups import judge_group
 from jobs.alerting.rule import Activity, AlertRule, CompiledRules, judge_rule
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.outcomes import Trigger
@@ -226,6 +225,8 @@ class GroupAlerts:
         self._counts_from[job] = at
 
     def judge(self, now: datetime) -> list[AlertChange]:
+        from jobs.alerting.groups import judge_group  # with the model of groups, which most programs do not need
+
         changes = []
         for rule in self._group.alerts:
             before = self.alerts.get(rule.name) or Alert(self._name, rule.name)

@@ -13,8 +13,7 @@ from jobs.ports import Clock
 from jobs.runs import Outcome
 from jobs.runs.states import JobStatus, StateChange, state_of_run
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
-from scheduler.catalog.limited import hide_continuation, show_run
-from scheduler.catalog.visible_past import cut_state
+from scheduler.catalog.limited import LimitedCatalog, hide_continuation, show_run
 from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.stores.gates import Pause, Pauses
@@ -254,7 +253,10 @@ class JobAndRunQueries(Query):
         latest = await self.latest_runs(names)
         pauses = await self._pauses.list_active(self._clock.now())
         states = await self.states_of(names)
-        states = {name: cut_state(state, self._catalog) for name, state in states.items()}
+        if isinstance(self._catalog, LimitedCatalog):
+            from scheduler.catalog.visible_past import cut_state  # which imports the repositories
+
+            states = {name: cut_state(state, self._catalog) for name, state in states.items()}
 
         def create(name: str) -> JobView:
             entry, pause = jobs.get_job(name), pauses.get(name)

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.problems.findings import suggest_name, suggest_sorted_name
 from jobs.runs import Outcome
-from scheduler.stores.runs.repository import RunRecord
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+    from scheduler.stores.runs.repository import RunRecord
 
 
 def check_kinds() -> tuple[str, ...]:

@@ -102,8 +102,8 @@ def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
     from scheduler.errors import NotFound
 
     async def work(program: ReadOnlyProgram) -> T:
-        _, stored = await program.compose_jobs(JobSet())
-        return await read(stored)
+        await program.compose_jobs(JobSet())
+        return await read(program.stored_jobs)
 
     try:
         return run_without_jobs("versions", work)

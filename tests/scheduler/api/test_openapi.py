@@ -276,7 +276,7 @@ async def test_every_example_is_one_of_its_model() -> None:
 def _models() -> set[type[BaseModel]]:
     """The models of all bodies, of requests and answers."""
     found: set[type[BaseModel]] = set()
-    for route in (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)):
+    for route in (route for router in ROUTERS for route in router.build_routes() if isinstance(route, APIRoute)):
         fields = [route.body_field, route.response_field, *route.response_fields.values()]
         for field in (each for each in fields if route.include_in_schema and each is not None):
             kinds = get_args(field.field_info.annotation) or (field.field_info.annotation,)
