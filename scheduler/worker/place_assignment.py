@@ -21,7 +21,7 @@ from jobs.runs.waits import WaitReason
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.places import FifoSemaphore, HeldPlace
+from scheduler.worker.places import OTHERS_START_FIRST, FifoSemaphore, HeldPlace
 from scheduler.worker.waits import CATCH_UP_LATENESS, WaitTimeline
 
 _TIMER_TOLERANCE = timedelta(milliseconds=5)
@@ -135,8 +135,11 @@ class PlaceAssigner:
         is_full = self._semaphore.is_full
         blocked_by = "all places were in use" if is_full else self._semaphore.denial_reason(job.name, host)
         place, cancelled_by = await self._wait_for_place(ticket.id, job.name, host)
-        self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
-        waits.end_wait(WaitReason.PLACE, blocked_by)
+        if blocked_by == OTHERS_START_FIRST:
+            waits.end_wait(WaitReason.STARVED_CPU)
+        else:
+            self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
+            waits.end_wait(WaitReason.PLACE, blocked_by)
         if place is not None:
             return place
         if cancelled_by:

@@ -60,6 +60,7 @@ class PlacesReport:
     held_back: tuple[tuple[str, int], ...] = ()
 
 
+OTHERS_START_FIRST = "the process starts other runs first"
 MIN_PLACES_PER_SHARE = 2
 """Places that one job or host has at least: its next run is judged while the previous run is in-flight."""
 
@@ -93,14 +94,21 @@ class _WaitQueues:
 
 
 class FifoSemaphore:
-    """Grants a free place to the next waiter at once.
+    """Grants a free place to the next waiter, to at most `starts_per_turn` in a turn of the event loop.
+
+    Where hundreds are due together, what arrives for those in-flight is read between two starts. Otherwise their
+    response times would include the starts of the others.
 
     asyncio.Semaphore only wakes a waiter, and scans all waiters that were woken and had no turn yet: a hundred for each
     place when many runs end together.
     """
 
     def __init__(
-        self, size: int, shares: Shares | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        size: int,
+        shares: Shares | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        starts_per_turn: float = math.inf,
     ) -> None:
         shares = shares or Shares()
         self._size = size
@@ -114,6 +122,8 @@ class FifoSemaphore:
         self._waiting: dict[str, int] = {}
         self._queues = _WaitQueues()
         self._arrival_numbers = count()
+        self._starts_per_turn = self._starts_left = starts_per_turn
+        self._turn: asyncio.Handle | None = None
 
     @property
     def is_full(self) -> bool:
@@ -125,8 +135,10 @@ class FifoSemaphore:
         return self._waiting.get(job, 0)
 
     def try_acquire(self, job: str, host: str) -> HeldPlace | None:
-        """Return a place if one is free for this job on this host; None otherwise."""
-        return None if not self._free or self._limit_that_blocks(job, host) else self._grant(job, host)
+        """Return a place if one is free for this job on this host, and may be taken in this turn of the event loop."""
+        if not self._free or not self._starts_left or self._limit_that_blocks(job, host):
+            return None
+        return self._grant(job, host)
 
     async def acquire(self, job: str, host: str) -> HeldPlace:
         """Return a place, as soon as one is free for this job on this host."""
@@ -152,11 +164,19 @@ class FifoSemaphore:
         _decrement(self._held_by_job, place.job)
         _decrement(self._held_by_host, place.host)
         self._free += 1
+        self._full_since = None
+        self._grant_to_waiters()
+
+    def _grant_to_waiters(self) -> None:
         queues = self._queues
-        while self._free and (queues.ready or queues.held_back) and (waiter := self._pop_next_waiter()) is not None:
+        while self._free and self._starts_left and (queues.ready or queues.held_back):
+            if (waiter := self._pop_next_waiter()) is None:
+                return
             waiter.granted.set_result(self._grant(waiter.job, waiter.host))
-        if self._free:
-            self._full_since = None
+
+    def _begin_turn(self) -> None:
+        self._turn, self._starts_left = None, self._starts_per_turn
+        self._grant_to_waiters()
 
     def denial_reason(self, job: str, host: str) -> str:
         """Return why this job on this host has to wait, without a full stop."""
@@ -165,7 +185,7 @@ class FifoSemaphore:
                 return f"its job holds {self._job_limit} of {self._size} places, the share of a job"
             case "host", _:
                 return f"the jobs of {host} hold {self._host_limit} of {self._size} places, the share of a host"
-        return f"all {self._size} places are in use"
+        return f"all {self._size} places are in use" if not self._free else OTHERS_START_FIRST
 
     def usage(self) -> PlacesReport:
         now = self._monotonic()
@@ -189,6 +209,9 @@ class FifoSemaphore:
         self._held_by_job[job] = self._held_by_job.get(job, 0) + 1
         self._held_by_host[host] = self._held_by_host.get(host, 0) + 1
         self._free -= 1
+        self._starts_left -= 1
+        if self._turn is None and self._starts_left < math.inf:
+            self._turn = asyncio.get_running_loop().call_soon(self._begin_turn)
         if not self._free and self._full_since is None:
             self._full_since = place.since
         return place

@@ -23,6 +23,9 @@ from scheduler.worker.places import FifoSemaphore, Shares
 from scheduler.worker.publishing import RunJudge, RunPublisher
 from scheduler.worker.recorder import ResultRecorder
 
+STARTS_PER_TURN = 2
+"""Runs that start in one turn of the event loop."""
+
 TicketCallback = Callable[[Ticket], None]
 
 
@@ -71,4 +74,4 @@ class WorkerDependencies:
             on_backlogged=self.publisher.publish_telemetry_early,
         )
         self.sleep = InterruptibleSleep(clock)
-        self.semaphore = FifoSemaphore(concurrency, shares, clock.monotonic)
+        self.semaphore = FifoSemaphore(concurrency, shares, clock.monotonic, STARTS_PER_TURN)

@@ -234,3 +234,18 @@ def test_whatever_one_job_takes_and_releases_another_one_gets_its_first_place_at
         other = places.try_acquire("other", HOST)
         assert other is not None
         places.release(other)
+
+
+async def test_few_runs_start_in_one_turn_of_the_event_loop_and_the_others_in_order_in_the_next_ones() -> None:
+    places, order = FifoSemaphore(10, starts_per_turn=2), list[int]()
+
+    async def take(number: int) -> None:
+        await places.acquire(f"job-{number}", HOST)
+        order.append(number)
+
+    tasks = [asyncio.create_task(take(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert order == [0, 1]
+    assert places.denial_reason("job-2", HOST) == "the process starts other runs first"
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
