@@ -45,7 +45,7 @@ class AttemptContext:
     clock: PhaseClock
     credential_refreshes: list[Callable[[], Awaitable[CredentialRefresh]]] = field(default_factory=list, repr=False)
     """One for each secret and token that the check sends: looks for another value if the target rejects this one. The
-    check adds them, see jobs.checks.http.exchange."""
+    check adds them, see jobs.checks.http.credentials."""
     values: RunSecrets = field(default_factory=RunSecrets, repr=False)
     """Hides the values that the check fetches and saves from all texts, until the run ends."""
     tags: Mapping[str, str] = field(default_factory=dict)

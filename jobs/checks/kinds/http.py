@@ -17,7 +17,8 @@ from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import TunnelRefused
 from jobs.checks.guard import LOCAL_GUARD, Guard
-from jobs.checks.http.exchange import CredentialSources, HttpExchange, StatelessClient, resolve_credentials
+from jobs.checks.http.credentials import CredentialSources, resolve_credentials
+from jobs.checks.http.exchange import HttpExchange, StatelessClient
 from jobs.checks.http.oauth import OAuthTokens
 from jobs.checks.http.requests import (
     NO_CREDENTIALS,

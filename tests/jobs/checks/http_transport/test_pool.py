@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.checks.http_transport import transport as kept_module
+from jobs.checks.http_transport import pool as kept_module
 from jobs.runs import ErrorClass, Observation
 from tests.jobs.checks.http_check import HttpCheckDriver, wait_until
 from tests.parts import bad_answers as answers
