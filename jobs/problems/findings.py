@@ -73,7 +73,9 @@ def dotted_path(*path: str | int) -> str:
 
 def make_printable(text: str, max_length: int = 80) -> str:
     """Return the text on one line, shortened, with control characters escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    shown = text
+    if not text.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return shown if len(shown) <= max_length else shown[: max_length - 1] + "…"
 
 

@@ -258,7 +258,8 @@ class HttpTarget(FrozenModel):
     @property
     def endpoint(self) -> str:
         """The name of the target in logs and history: the URL without query and fragment, which can contain secrets."""
-        return self.url.split("?", 1)[0].split("#", 1)[0]
+        url = self.url
+        return url if "?" not in url and "#" not in url else url.split("?", 1)[0].split("#", 1)[0]
 
     @property
     def label(self) -> str:
