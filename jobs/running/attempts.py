@@ -32,6 +32,7 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.clocks import LostTime, run_with_deadline
 from jobs.running.retry_budget import RetryBudget
+from jobs.running.starvation import StarvationMeter
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
 from jobs.runs.events import RunListener
 
@@ -51,6 +52,7 @@ class RunnerDependencies:
     judges: Judge
     self_checks: SelfChecks | None
     lost_time: LostTime
+    starvation: StarvationMeter
 
 
 _log = logging.getLogger("jobs.running")

@@ -43,10 +43,14 @@ from jobs.running.run_factories import (
     build_attempt,
     cancelled_run,
     finished_run,
+    is_about_time,
+    mark_starved,
     overdue_run,
     rejected_run,
     skipped_run,
 )
+from jobs.running.self_checks import LACKED_CPU
+from jobs.running.starvation import CpuFiles, StarvationMeter, StarvationReading
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunListener, RunStarted
 from jobs.runs.outcomes import Reason, ReasonCode
@@ -73,6 +77,9 @@ class RunExecution:
         self._lost_before = 0.0
         self._lost_s = 0.0
         """Seconds of the last attempt for which the process did not run."""
+        self._lack_s = 0.0
+        """Seconds of the last attempt for which the process lacked CPU."""
+        self._has_looked_again = False
         self._attempts: list[Attempt] = []
         self._note = ""
         self._pending = ""
@@ -130,8 +137,9 @@ class RunExecution:
     async def _skip_if_blind(self, run: Run) -> Run:
         """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
         if self._is_excused_by_lost_time(run):
-            lost = format_duration(round(self._lost_s, 1))
-            return blind_run(run, f"the scheduler itself did not run for {lost} meanwhile")
+            lost = format_duration(round(self._lost_s or self._lack_s, 1))
+            what = "the scheduler itself did not run" if self._lost_s else LACKED_CPU
+            return blind_run(run, f"{what} for {lost} meanwhile")
         checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
         if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
             checks.record(endpoint, run.error)
@@ -145,7 +153,8 @@ class RunExecution:
         if run.error is None or not run.outcome.down or self._job.effect == "once":
             return False
         is_own = run.error.is_timeout or run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
-        return is_own and self._lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
+        limit_s = EXCUSING_SHARE * self._job.timeout.attempt
+        return (is_own and self._lost_s >= limit_s) or (run.error.is_timeout and self._lack_s >= limit_s)
 
     # --- circuit ---
 
@@ -166,7 +175,7 @@ class RunExecution:
         if run is not None:
             is_unrelated = run.error in ERRORS_UNRELATED_TO_TARGET or run.outcome is Outcome.SKIPPED
             failed = None if is_unrelated else run.outcome.down
-            slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
+            slow = policy.slow_call is not None and (run.reliable_response_ms or 0.0) > policy.slow_call * 1000
         await self._dependencies.circuits.record(key, policy, now, admission, failed, slow)
 
     # --- attempts ---
@@ -212,24 +221,48 @@ class RunExecution:
             result = await self._observe_attempt(call, started_at, time_left)
         finally:
             room.close()
+        if self._needs_second_look(result.attempt):
+            self._has_looked_again = True
+            self._publish_retry(result, 0.0)
+            return await self._make_attempt()
         if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
             return result
         return await self._retry_with_new_credentials(result, call)
 
     async def _observe_attempt(self, call: AttemptContext, started_at: datetime, time_left: float) -> AttemptResult:
         """Make one attempt and record it, without holding the answer's body."""
-        lost_before = self._dependencies.lost_time.total()
+        starvation, lost_before = self._dependencies.starvation, self._dependencies.lost_time.total()
+        lack_before = starvation.total()
         observation, failures = await self._observer.observe(call, min(self._job.timeout.attempt, time_left))
+        is_starved = starvation.is_starved(lack_before, observation.phases.total_ms)
         self._lost_s = self._dependencies.lost_time.total() - lost_before
+        self._lack_s = starvation.total() - lack_before if is_starved else 0.0
+        unjudged = tuple(filter(is_about_time, failures)) if is_starved else ()
+        if unjudged:
+            failures = tuple(failure for failure in failures if failure not in unjudged)
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(
             call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes
         )
+        if is_starved:
+            attempt = mark_starved(attempt, unjudged)
         self._pending = (
             self._dependencies.redactor.redact(observation.pending) if observation.pending and attempt.succeeded else ""
         )
         self._attempts.append(attempt)
         return AttemptResult(attempt, observation.retry_after_s)
+
+    def _needs_second_look(self, attempt: Attempt) -> bool:
+        """Return whether to repeat an attempt at once, regardless of the retry policy: it timed out while the process
+        lacked CPU, so it shows nothing about the target. Once a run."""
+        if attempt.error is None or not attempt.error.is_timeout or not attempt.starved or self._has_looked_again:
+            return False
+        job = self._job
+        may_repeat = job.effect != "once" and (job.check.idempotent or job.retry.non_idempotent)
+        lack_s = max(self._lost_s, self._lack_s)
+        return (
+            may_repeat and lack_s >= EXCUSING_SHARE * job.timeout.attempt and self._time_left() >= SHORTEST_ATTEMPT
+        )
 
     async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
         """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.
@@ -304,11 +337,14 @@ class Runner:
         prepare: Callable[[Target], None] = lambda target: None,
         judges: Judge | None = None,
         self_checks: SelfChecks | None = None,
+        cpu_files: CpuFiles | None = None,
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
-        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes."""
+        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes. `cpu_files`
+        show the lack of CPU; None: only the delay of the event loop does."""
         self._prepare = prepare
+        lost_time = LostTime(clock.monotonic)
         self._around = RunnerDependencies(
             checks,
             circuits,
@@ -320,7 +356,8 @@ class Runner:
             bodies or BodyMemory(),
             judges or InlineJudge(),
             self_checks,
-            LostTime(clock.monotonic),
+            lost_time,
+            StarvationMeter(lost_time, clock.monotonic, cpu_files),
         )
 
     def prepare(self, jobs: Iterable[JobDefinition]) -> None:
@@ -348,6 +385,10 @@ class Runner:
         """Return how far circuits and retries are limited now."""
         around = self._around
         return RunnerLoad(around.circuits.open_count, around.budget.find_use(around.clock.monotonic()))
+
+    def read_starvation(self) -> StarvationReading:
+        """Return how much CPU the process lacked so far."""
+        return self._around.starvation.reading()
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         """Run the job to its end. Takes at most `timeout.run`, plus a few seconds if something hangs.

@@ -8,6 +8,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
+from jobs.running.starvation import CpuFiles
 from jobs.runs.events import NullListener
 from scheduler.app.health_probes import circuits_probe, heartbeats_probe
 from scheduler.changes.tracking import HealthTracker
@@ -71,6 +72,8 @@ def _build_runner(program: Program) -> Runner:
     limits = program.settings.retry_budget
     budget = RetryBudget(limits.per_minute, limits.share)
     budget.on_denied = program.telemetry.metrics.retry_denied
+    cpu_files = CpuFiles()
+    program.stack.callback(cpu_files.close)
     return Runner(
         setup.checks,
         circuits,
@@ -82,6 +85,7 @@ def _build_runner(program: Program) -> Runner:
         prepare=setup.prepare_for_run(),
         judges=setup.judges,
         self_checks=program.self_checks,
+        cpu_files=cpu_files,
     )
 
 

@@ -10,6 +10,7 @@ from jobs.formats import format_count, format_instant
 from jobs.schedules import Schedule
 from scheduler.dispatch.port import QueueDepth
 from scheduler.health import HealthStatus, PartHealth
+from scheduler.watchdog.cpu_watch import describe_starvation
 from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.places import JobPlaces, PlacesReport
 
@@ -63,7 +64,7 @@ MAX_QUEUE_AGE_S = 60.0
 """Seconds for which a ready ticket may wait before the queue is degraded."""
 MAX_QUEUE_LENGTH = 5000
 """Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
-JOBS_PART, QUEUE_PART = "jobs", "queue"
+JOBS_PART, QUEUE_PART, CPU_PART = "jobs", "queue", "cpu"
 """The parts of health that the watchdog reports."""
 _MAX_NAMED_JOBS = 5
 """Late or silent jobs that health names; GET /api/watchdog has more."""
@@ -99,10 +100,13 @@ def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
 
 
 def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
-    """Return the parts `jobs` and `queue`, degraded at worst: a load balancer must not remove a running instance."""
+    """Return the parts `jobs`, `queue` and, if known, `cpu`, degraded at worst: a load balancer must not remove a
+    running instance."""
+    cpu = () if report.cpu is None else (_part(CPU_PART, describe_starvation(report.cpu)),)
     return (
         _part(JOBS_PART, _unknown_message(report, JOBS_PART) if report.jobs is None else _describe_jobs(report.jobs)),
         _part(QUEUE_PART, _describe_work(report)),
+        *cpu,
     )
 
 
@@ -112,7 +116,7 @@ def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
         JOBS_PART: report.jobs is not None,
         QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
     }
-    return tuple(part for part in health_parts(report) if is_known[part.name])
+    return tuple(part for part in health_parts(report) if is_known.get(part.name, True))
 
 
 def _unknown_message(report: WatchdogReport, name: str) -> str:

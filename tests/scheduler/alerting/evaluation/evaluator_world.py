@@ -242,7 +242,7 @@ class Process:
             self.due_times,
             GroupEvaluator(self.alerts, world.runs, self.samples, self.pauses, shares_runs=world.shares),
             ObjectiveEvaluator(self.alerts, run_counts, world.clock, shares_runs=world.shares),
-            BlindnessWatch(self.alerts, world.checks, world.clock),
+            BlindnessWatch(self.alerts, world.checks, world.clock, lambda: world.starvation),
             self.pauses,
             world.clock,
             shares_runs=world.shares,
