@@ -158,6 +158,8 @@ class EvaluatorWorld:
         self.runs = ListedRuns()
         self.catalog = Catalog(JobSnapshot(jobs, START, alerting=alerting))
         self.checks = FakeSelfChecks()
+        self.starvation = ""
+        """Why the process lacks CPU."""
         self.secrets: dict[str, datetime | None] = {}
         self.shares = shares or processes > 1
         self.changes = 0
