@@ -62,6 +62,7 @@ ATTEMPTS = st.lists(
         wait_ms=st.none() | MILLISECONDS,
         body=TEXT,
         details=st.none() | st.sampled_from(DETAILS),
+        starved=st.booleans(),
     ),
     max_size=3,
 )
