@@ -260,9 +260,7 @@ class RunExecution:
         job = self._job
         may_repeat = job.effect != "once" and (job.check.idempotent or job.retry.non_idempotent)
         lack_s = max(self._lost_s, self._lack_s)
-        return (
-            may_repeat and lack_s >= EXCUSING_SHARE * job.timeout.attempt and self._time_left() >= SHORTEST_ATTEMPT
-        )
+        return may_repeat and lack_s >= EXCUSING_SHARE * job.timeout.attempt and self._time_left() >= SHORTEST_ATTEMPT
 
     async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
         """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.
@@ -341,8 +339,8 @@ class Runner:
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
-        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes. `cpu_files`
-        show the lack of CPU; None: only the delay of the event loop does."""
+        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes.
+        `cpu_files` show the lack of CPU; None: only the delay of the event loop does."""
         self._prepare = prepare
         lost_time = LostTime(clock.monotonic)
         self._around = RunnerDependencies(

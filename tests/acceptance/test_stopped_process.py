@@ -112,8 +112,12 @@ async def test_a_stop_of_five_seconds_in_any_phase_of_an_attempt_blames_no_targe
             await asyncio.sleep(5.0)
             host.program.signal(signal.SIGCONT)
             finished = len(await host.runs(outcome="succeeded"))
+            runs: list[dict[str, Any]] = []
             async with asyncio.timeout(60):
-                while len(runs := await host.runs(outcome="succeeded")) < finished + JOBS:
+                while True:
+                    runs = await host.runs(outcome="succeeded")
+                    if len(runs) >= finished + JOBS:
+                        break
                     await asyncio.sleep(0.2)
             bad = [run for outcome in ("failed", "timed_out") for run in await host.runs(outcome=outcome)]
             unreliable = [run for run in runs if run["starved"]]

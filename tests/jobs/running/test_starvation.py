@@ -40,7 +40,10 @@ class Machine:
         (self.root / "proc/stat").write_text(f"cpu  1 2 3 4 5 6 7 {ticks} 0 0\ncpu0 1 2 3 4 5 6 7 0 0 0\n")
         lines = {2: "0::/box\n", 1: "4:cpu,cpuacct:/box\n0::/\n"}
         folder = {2: "sys/fs/cgroup/box", 1: "sys/fs/cgroup/cpu,cpuacct/box"}[self._version]
-        texts = {2: f"throttled_usec {round(self.throttled * 1e6)}\n", 1: f"throttled_time {self.throttled * 1e9:.0f}\n"}
+        texts = {
+            2: f"throttled_usec {round(self.throttled * 1e6)}\n",
+            1: f"throttled_time {self.throttled * 1e9:.0f}\n",
+        }
         (self.root / "proc/self/cgroup").write_text(lines[self._version])
         (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / folder / "cpu.stat").write_text(f"nr_periods 3\n{texts[self._version]}")

@@ -18,7 +18,9 @@ class Process:
         self.watch = CpuWatch(lambda: self.reading, lambda: self.now)
         self.watch.judge()
 
-    def live(self, seconds: float, *, lack: float = 0, throttled: float = 0, attempts: int = 0, starved: int = 0) -> bool:
+    def live(
+        self, seconds: float, *, lack: float = 0, throttled: float = 0, attempts: int = 0, starved: int = 0
+    ) -> bool:
         """Return whether the process counts as starved afterwards."""
         self.now += seconds
         before = self.reading
@@ -74,8 +76,8 @@ def test_the_advice_is_not_more_concurrency() -> None:
     process.live(MIN_SPAN, lack=15, attempts=40, starved=30)
 
     assert describe_starvation(process.watch.newest) == (
-        "the scheduler lacks CPU: for 50% of the last 30 s it could not run, 30 of 40 attempts had no reliable response "
-        "time; give the process more CPU, spread the schedules (jitter, offset), or run more processes; more "
+        "the scheduler lacks CPU: for 50% of the last 30 s it could not run, 30 of 40 attempts had no reliable "
+        "response time; give the process more CPU, spread the schedules (jitter, offset), or run more processes; more "
         "concurrency does not help"
     )
 
