@@ -79,7 +79,7 @@ class RunExecution:
         """Seconds of the last attempt for which the process did not run."""
         self._lack_s = 0.0
         """Seconds of the last attempt for which the process lacked CPU."""
-        self._has_looked_again = False
+        self._has_second_look = False
         self._attempts: list[Attempt] = []
         self._note = ""
         self._pending = ""
@@ -222,7 +222,7 @@ class RunExecution:
         finally:
             room.close()
         if self._needs_second_look(result.attempt):
-            self._has_looked_again = True
+            self._has_second_look = True
             self._publish_retry(result, 0.0)
             return await self._make_attempt()
         if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
@@ -255,7 +255,7 @@ class RunExecution:
     def _needs_second_look(self, attempt: Attempt) -> bool:
         """Return whether to repeat an attempt at once, regardless of the retry policy: it timed out while the process
         lacked CPU, so it shows nothing about the target. Once a run."""
-        if attempt.error is None or not attempt.error.is_timeout or not attempt.starved or self._has_looked_again:
+        if attempt.error is None or not attempt.error.is_timeout or not attempt.starved or self._has_second_look:
             return False
         job = self._job
         may_repeat = job.effect != "once" and (job.check.idempotent or job.retry.non_idempotent)
