@@ -15,9 +15,9 @@ from pathlib import Path
 from jobs.running.clocks import LostTime
 
 SAMPLE_INTERVAL = 0.05
-"""Seconds between two samples, which all attempts share. A sample takes 3 us."""
+"""Seconds between two samples, which all attempts share. A sample takes a few microseconds."""
 SLOW_SAMPLE_INTERVAL = 1.0
-"""Seconds between two readings of the files of the machine and the cgroup, which take 20 to 100 us."""
+"""Seconds between two readings of the files of the machine and the cgroup, which take up to 0.25 ms."""
 MIN_LACK = 0.01
 """Seconds of lack that an attempt may have: response times vary by as much."""
 LACK_SHARE = 0.1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.running.starvation import CpuFiles
@@ -72,8 +73,10 @@ def _build_runner(program: Program) -> Runner:
     limits = program.settings.retry_budget
     budget = RetryBudget(limits.per_minute, limits.share)
     budget.on_denied = program.telemetry.metrics.retry_denied
-    cpu_files = CpuFiles()
-    program.stack.callback(cpu_files.close)
+    cpu_files = None
+    if isinstance(program.clock, SystemClock):  # on another clock, the lack of CPU has another time
+        cpu_files = CpuFiles()
+        program.stack.callback(cpu_files.close)
     return Runner(
         setup.checks,
         circuits,

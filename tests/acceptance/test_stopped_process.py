@@ -105,7 +105,7 @@ async def test_a_stop_of_five_seconds_in_any_phase_of_an_attempt_blames_no_targe
             }
             for number in range(JOBS)
         }
-        async with embedded(tmp_path, jobs) as host:
+        async with embedded(tmp_path, jobs, SCHEDULER_RETRY_BUDGET__PER_MINUTE="10000") as host:
             await host.logged("JOB_PERFORMANCE")
             await asyncio.sleep(0.5)
             host.program.signal(signal.SIGSTOP)
