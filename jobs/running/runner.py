@@ -58,6 +58,8 @@ from jobs.targets import Target
 
 EXCUSING_SHARE = 0.1
 """Of the time limit of an attempt: lost time of so much makes a run unable to judge its target."""
+EXCUSING_LACK = 0.25
+"""The same of lack of CPU, in which the process runs between its waits."""
 _LEASE_MARGIN = 10.0
 """Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
 
@@ -152,9 +154,15 @@ class RunExecution:
         """Return whether the process stood still for so long that a timeout or a lost connection may be its own."""
         if run.error is None or not run.outcome.down or self._job.effect == "once":
             return False
-        is_own = run.error.is_timeout or run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
-        limit_s = EXCUSING_SHARE * self._job.timeout.attempt
-        return (is_own and self._lost_s >= limit_s) or (run.error.is_timeout and self._lack_s >= limit_s)
+        if run.error.is_timeout:
+            return self._lacked_much()
+        is_own = run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
+        return is_own and self._lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
+
+    def _lacked_much(self) -> bool:
+        """Return whether the process did not run, or lacked CPU, for so long that a timeout may be its own."""
+        limit_s = self._job.timeout.attempt
+        return self._lost_s >= EXCUSING_SHARE * limit_s or self._lack_s >= EXCUSING_LACK * limit_s
 
     # --- circuit ---
 
@@ -253,14 +261,11 @@ class RunExecution:
         return AttemptResult(attempt, observation.retry_after_s)
 
     def _needs_second_look(self, attempt: Attempt) -> bool:
-        """Return whether to repeat an attempt at once, regardless of the retry policy: it timed out while the process
-        lacked CPU, so it shows nothing about the target. Once a run."""
-        if attempt.error is None or not attempt.error.is_timeout or not attempt.starved or self._has_second_look:
+        """Return whether to repeat a timeout of a process without CPU, once a run, regardless of the retry policy."""
+        if self._has_second_look or attempt.error is None or not attempt.error.is_timeout or not self._lacked_much():
             return False
-        job = self._job
-        may_repeat = job.effect != "once" and (job.check.idempotent or job.retry.non_idempotent)
-        lack_s = max(self._lost_s, self._lack_s)
-        return may_repeat and lack_s >= EXCUSING_SHARE * job.timeout.attempt and self._time_left() >= SHORTEST_ATTEMPT
+        may_repeat = self._job.effect != "once" and (self._job.check.idempotent or self._job.retry.non_idempotent)
+        return may_repeat and self._time_left() >= SHORTEST_ATTEMPT
 
     async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
         """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.

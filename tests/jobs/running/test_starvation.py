@@ -178,9 +178,9 @@ def skip(seconds: float) -> None:
     loop.skip(seconds)
 
 
-def stalled(stop: float, then: Observation) -> Callable[[HttpTarget, AttemptContext], object]:
+def stalled(stop: float, then: Observation, before: float) -> Callable[[HttpTarget, AttemptContext], object]:
     async def observe(target: HttpTarget, call: AttemptContext) -> Observation:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(before)
         skip(stop)
         await asyncio.sleep(0.001)
         return then
@@ -188,10 +188,12 @@ def stalled(stop: float, then: Observation) -> Callable[[HttpTarget, AttemptCont
     return observe
 
 
-async def run_stalled(stop: float, then: Observation, *more: Step, **fields: object) -> tuple[Stage, Run]:
+async def run_stalled(
+    stop: float, then: Observation, *more: Step, before: float = 0.5, **fields: object
+) -> tuple[Stage, Run]:
     """Run a job whose first attempt stalls; its later ones follow the steps."""
     stage = Stage(*(more or (answer(),)))
-    scripted, first = stage.check.observe, stalled(stop, then)
+    scripted, first = stage.check.observe, stalled(stop, then, before)
 
     async def observe(target: HttpTarget, call: AttemptContext) -> Observation:
         return await (first if call.attempt == 1 else scripted)(target, call)  # type: ignore[operator]
@@ -264,11 +266,18 @@ async def test_a_second_look_that_had_its_cpu_decides() -> None:
 
 @virtual_time
 async def test_a_starved_timeout_without_time_for_a_second_look_is_not_judged() -> None:
-    limits = {"attempt": "700ms", "run": "700ms"}
-    _, run = await run_stalled(0.19, TIMED_OUT, retry={"attempts": 1}, timeout=limits)
+    limits = {"attempt": "320ms", "run": "320ms"}
+    _, run = await run_stalled(0.19, TIMED_OUT, before=0.1, retry={"attempts": 1}, timeout=limits)
 
     assert (run.outcome, run.reason) == (Outcome.SKIPPED, ReasonCode.BLIND)
     assert "the scheduler itself lacked CPU for" in run.message
+
+
+@virtual_time
+async def test_a_timeout_that_lacked_little_cpu_is_judged() -> None:
+    _, run = await run_stalled(0.19, TIMED_OUT, answer(), retry={"attempts": 1})
+
+    assert (run.starved, run.outcome, len(run.attempts)) == (True, Outcome.TIMED_OUT, 1)
 
 
 @virtual_time
