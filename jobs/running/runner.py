@@ -246,8 +246,7 @@ class RunExecution:
         self._lost_s = self._dependencies.lost_time.total() - lost_before
         self._lack_s = starvation.total() - lack_before if is_starved else 0.0
         unjudged = tuple(filter(is_about_time, failures)) if is_starved else ()
-        if unjudged:
-            failures = tuple(failure for failure in failures if failure not in unjudged)
+        failures = tuple(each for each in failures if each not in unjudged) if unjudged else failures
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(
             call.attempt, started_at, observation, failures, self._dependencies.redactor, excerpt_bytes

@@ -124,3 +124,34 @@ async def test_a_stop_of_five_seconds_in_any_phase_of_an_attempt_blames_no_targe
             await host.stop()
     assert [(run["id"], run["message"]) for run in bad] == []
     assert unreliable != []
+
+
+BURSTS = 15
+BURST_STOP, BURST_RUN = 0.15, 0.1
+"""Seconds: longer than the interval at which the process looks at its own delay."""
+
+
+async def test_a_process_that_is_stopped_again_and_again_does_not_call_its_targets_slow(tmp_path: Path) -> None:
+    async with HttpTarget() as target:
+        jobs = {
+            f"job-{number:02}": {
+                "check": {"url": f"{target.url}/health"},
+                "schedule": {"every": "500ms", "offset": f"{number * 500 // JOBS}ms"},
+                "expect": [{"response_time_below": "100ms", "severity": "degraded"}],
+                "retry": {"attempts": 1},
+            }
+            for number in range(JOBS)
+        }
+        async with embedded(tmp_path, jobs) as host:
+            await host.logged("JOB_PERFORMANCE")
+            for _ in range(BURSTS):
+                host.program.signal(signal.SIGSTOP)
+                await asyncio.sleep(BURST_STOP)
+                host.program.signal(signal.SIGCONT)
+                await asyncio.sleep(BURST_RUN)
+            runs = await host.runs()
+            await host.stop()
+    slow = [run for run in runs if (run["response_time_ms"] or 0) >= 100]
+    assert [run["outcome"] for run in runs if run["outcome"] in ("failed", "timed_out") or run["degraded"]] == []
+    assert all(run["starved"] for run in slow)
+    assert any(run["starved"] for run in runs)
