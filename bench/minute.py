@@ -86,9 +86,7 @@ def _report(
     answered = [run for run in runs if run.response_time_ms is not None and run.id in at_target]
     errors = [abs((run.response_time_ms or 0.0) - at_target[run.id][0][1] * 1000) for run in answered] or [0.0]
     trusted = [
-        abs((run.response_time_ms or 0.0) - at_target[run.id][0][1] * 1000)
-        for run in answered
-        if not any(getattr(attempt, "unreliable", False) for attempt in run.attempts)
+        abs((run.response_time_ms or 0.0) - at_target[run.id][0][1] * 1000) for run in answered if not run.starved
     ] or [0.0]
     last_s = max((arrivals[-1][0] for arrivals in at_target.values()), default=due) - due
     doubled = len(runs) - len({run.id for run in runs}) + sum(len(arrivals) > 1 for arrivals in at_target.values())

@@ -71,7 +71,7 @@ def sample_of_run(run: Run) -> Sample | None:
         trigger=run.trigger,
         error=run.error,
         message=run.message,
-        response_ms=run.response_time_ms,
+        response_ms=run.reliable_response_ms,
         lateness_ms=run.lateness_ms,
         waits=run.waits,
         certificate_expires_at=_certificate_expiry(run),

@@ -37,11 +37,16 @@ from jobs.running.attempts import (
 )
 from jobs.running.clocks import LostTime, run_with_deadline
 from jobs.running.retry_budget import describe_no_time_left, host_with_port
-from jobs.running.run_factories import DEFAULT_EXCERPT_BYTES, build_attempt
+from jobs.running.run_factories import DEFAULT_EXCERPT_BYTES, build_attempt, is_about_time, mark_starved
+from jobs.running.starvation import StarvationMeter
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
 
 _log = logging.getLogger("jobs.running")
 
+EXCUSING_SHARE = 0.1
+"""Of the time limit of an attempt: lost time of so much makes a run unable to judge its target."""
+EXCUSING_LACK = 0.25
+"""The same of lack of CPU, in which the process runs between its waits."""
 _SHORTEST_JUDGING_WAIT = 2.0
 """Minimum seconds that a judgement waits for those of other jobs, even if the run's time is over."""
 
@@ -60,6 +65,8 @@ class SeriesResult:
     """Why the last attempt, which did not fail, cannot judge the target yet."""
     lost_s: float = 0.0
     """Seconds of the last attempt for which the process did not run."""
+    lack_s: float = 0.0
+    """Seconds of the last attempt for which the process lacked CPU, if that makes its response time unreliable."""
     traceback: str = ""
     """Of the last internal error, redacted."""
 
@@ -122,12 +129,21 @@ class LocalAttempts:
     bodies: BodyMemory
     judges: Judge
     lost_time: LostTime
+    starvation: StarvationMeter
 
     def start(
         self, job: JobDefinition, run_id: str, permission: SendPermission, supervisor: RetrySupervisor
     ) -> AttemptSeries:
         """Return the attempts of a run."""
         return AttemptSeries(self, job, run_id, permission, supervisor)
+
+
+def lacked_much(lost_s: float, lack_s: float, limit_s: float) -> bool:
+    """Return whether a process did not run, or lacked CPU, for so long that a timeout may be its own.
+
+    `limit_s`: the time limit of the attempt, in seconds.
+    """
+    return lost_s >= EXCUSING_SHARE * limit_s or lack_s >= EXCUSING_LACK * limit_s
 
 
 class AttemptSeries:
@@ -149,6 +165,8 @@ class AttemptSeries:
         self._ends_at = 0.0
         self._lost_before = 0.0
         self._lost_s = 0.0
+        self._lack_s = 0.0
+        self._has_second_look = False
         self._note = ""
         self._pending = ""
         self._traceback = ""
@@ -174,6 +192,7 @@ class AttemptSeries:
             self._note,
             self._pending,
             self._lost_s,
+            self._lack_s,
             self._traceback,
         )
 
@@ -217,22 +236,42 @@ class AttemptSeries:
             result = await self._observe_attempt(call, started_at, time_left)
         finally:
             room.close()
+        if self._needs_second_look(result.attempt):
+            self._has_second_look = True
+            self._publish_retry(result, 0.0)
+            return await self._make_attempt()
         if not call.credential_refreshes or self._credentials_refreshed or not has_rejected_credentials(result.attempt):
             return result
         return await self._retry_with_new_credentials(result, call)
 
     async def _observe_attempt(self, call: AttemptContext, started_at: datetime, time_left: float) -> AttemptResult:
         """Make one attempt and record it, without holding the answer's body."""
-        lost_before = self._parts.lost_time.total()
+        starvation, lost_before = self._parts.starvation, self._parts.lost_time.total()
+        lack_before = starvation.total()
         observation, failures = await self._observe(call, min(self._job.timeout.attempt, time_left))
+        is_starved = starvation.is_starved(lack_before, observation.phases.total_ms)
         self._lost_s = self._parts.lost_time.total() - lost_before
+        self._lack_s = starvation.total() - lack_before if is_starved else 0.0
+        unjudged = tuple(filter(is_about_time, failures)) if is_starved else ()
+        failures = tuple(each for each in failures if each not in unjudged) if unjudged else failures
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(call.attempt, started_at, observation, failures, self._parts.redactor, excerpt_bytes)
+        if is_starved:
+            attempt = mark_starved(attempt, unjudged)
         self._pending = (
             self._parts.redactor.redact(observation.pending) if observation.pending and attempt.succeeded else ""
         )
         self.attempts.append(attempt)
         return AttemptResult(attempt, observation.retry_after_s)
+
+    def _needs_second_look(self, attempt: Attempt) -> bool:
+        """Return whether to repeat a timeout of a process without CPU, once a run, regardless of the retry policy."""
+        if self._has_second_look or attempt.error is None or not attempt.error.is_timeout:
+            return False
+        if not lacked_much(self._lost_s, self._lack_s, self._job.timeout.attempt):
+            return False
+        may_repeat = self._job.effect != "once" and (self._job.check.idempotent or self._job.retry.non_idempotent)
+        return may_repeat and self._time_left() >= SHORTEST_ATTEMPT
 
     async def _retry_with_new_credentials(self, result: AttemptResult, call: AttemptContext) -> AttemptResult | None:
         """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.

@@ -33,6 +33,8 @@ BEAT_SHARE = 0.05
 """Of the time for which the newest run lasts: a wait of a minute is measured less often than one of a second."""
 USUAL_DELAY = 0.1
 """Seconds by which a beat may be late: a loop with many runs is that busy. What exceeds it is lost."""
+MIN_DELAY = 0.005
+"""Seconds by which a beat may be late without a delay of the loop: the resolution of timers, and a few callbacks."""
 
 
 class LostTime:
@@ -45,6 +47,7 @@ class LostTime:
     def __init__(self, read: Callable[[], float]) -> None:
         self._read = read
         self._lost = 0.0
+        self._delay = 0.0
         self._watchers = 0
         self._newest_since = 0.0
         self._next_beat: float | None = None
@@ -66,6 +69,10 @@ class LostTime:
         """Return the seconds lost so far, also those of a stop that ended just now, before the next beat."""
         return self._lost + self._excess(self._read())
 
+    def delay(self) -> float:
+        """Return the seconds by which beats were late so far, short delays included, which are not lost."""
+        return self._delay + self._lateness(self._read())
+
     def running_time(self) -> float:
         """Return monotonic seconds that stand still while the process does not run."""
         now = self._read()
@@ -74,9 +81,13 @@ class LostTime:
     def _excess(self, now: float) -> float:
         return 0.0 if self._next_beat is None else max(0.0, now - self._next_beat - USUAL_DELAY)
 
+    def _lateness(self, now: float) -> float:
+        return 0.0 if self._next_beat is None else max(0.0, now - self._next_beat - MIN_DELAY)
+
     def _beat(self) -> None:
         now = self._read()
         self._lost += self._excess(now)
+        self._delay += self._lateness(now)
         self._next_beat = self._timer = None
         if self._watchers:
             self._schedule(now)
@@ -84,6 +95,7 @@ class LostTime:
     def _schedule(self, now: float) -> None:
         if self._timer is not None:
             self._lost += self._excess(now)
+            self._delay += self._lateness(now)
             self._timer.cancel()
         interval = max(MIN_BEAT_INTERVAL, BEAT_SHARE * (self.running_time() - self._newest_since))
         self._next_beat = now + interval

@@ -188,6 +188,20 @@ def _escaped(character: str) -> str:
     return "" if character == "\r" else character.encode("unicode_escape", "backslashreplace").decode()
 
 
+def is_about_time(failure: Failure) -> bool:
+    """Return whether the failed expectation compares the response time."""
+    return "response_time" in failure.expectation
+
+
+def mark_starved(attempt: Attempt, unjudged: Sequence[Failure]) -> Attempt:
+    """Return the attempt of a scheduler that lacked CPU. `unjudged`: failed expectations about its response time."""
+    if not unjudged:
+        return replace(attempt, starved=True)
+    names = ", ".join(dict.fromkeys(failure.expectation for failure in unjudged))
+    note = f"Not judged: {names}, because the scheduler lacked CPU, so the response time is unreliable."
+    return replace(attempt, starved=True, message=f"{attempt.message} {note}".lstrip())
+
+
 ERRORS_UNRELATED_TO_TARGET = frozenset(
     {
         ErrorClass.SECRET_UNAVAILABLE,

@@ -19,7 +19,14 @@ from jobs.formats import format_duration
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
-from jobs.running.attempt_series import AttemptExecutor, ExecutorChoice, LocalAttempts, SeriesResult
+from jobs.running.attempt_series import (
+    EXCUSING_SHARE,
+    AttemptExecutor,
+    ExecutorChoice,
+    LocalAttempts,
+    SeriesResult,
+    lacked_much,
+)
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.circuit_state import CircuitAdmission
 from jobs.running.clocks import CANCEL_GRACE, LostTime
@@ -33,13 +40,13 @@ from jobs.running.run_factories import (
     rejected_run,
     skipped_run,
 )
+from jobs.running.self_checks import LACKED_CPU
+from jobs.running.starvation import CpuFiles, StarvationMeter, StarvationReading
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunListener, RunStarted
 from jobs.runs.outcomes import Reason, ReasonCode
 from jobs.targets import Target
 
-EXCUSING_SHARE = 0.1
-"""Of the time limit of an attempt: lost time of so much makes a run unable to judge its target."""
 _LEASE_MARGIN = 10.0
 """Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
 
@@ -91,7 +98,7 @@ class RunExecution:
             raise
         self.traceback = result.traceback
         run = self._build_run(result)
-        run = await self._skip_if_blind(run, result.lost_s)
+        run = await self._skip_if_blind(run, result)
         if admission is not None:
             await self._record_in_circuit(admission, run)
         return run
@@ -101,14 +108,12 @@ class RunExecution:
         now, attempts = self._dependencies.clock.now(), self._series.attempts
         return cancelled_run(self._job, self._ticket, self._started_at, now, attempts, cancelled_by=cancelled_by)
 
-    async def _skip_if_blind(self, run: Run, lost_s: float) -> Run:
-        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed.
-
-        `lost_s`: seconds of the last attempt for which the process did not run.
-        """
-        if self._is_excused_by_lost_time(run, lost_s):
-            lost = format_duration(round(lost_s, 1))
-            return blind_run(run, f"the scheduler itself did not run for {lost} meanwhile")
+    async def _skip_if_blind(self, run: Run, result: SeriesResult) -> Run:
+        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
+        if self._is_excused(run, result):
+            lost = format_duration(round(result.lost_s or result.lack_s, 1))
+            what = "the scheduler itself did not run" if result.lost_s else LACKED_CPU
+            return blind_run(run, f"{what} for {lost} meanwhile")
         checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
         if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
             checks.record(endpoint, run.error)
@@ -117,12 +122,14 @@ class RunExecution:
         cause = await checks.explain(run.error, run.started_at, endpoint)
         return run if cause is None else blind_run(run, cause)
 
-    def _is_excused_by_lost_time(self, run: Run, lost_s: float) -> bool:
+    def _is_excused(self, run: Run, result: SeriesResult) -> bool:
         """Return whether the process stood still for so long that a timeout or a lost connection may be its own."""
         if run.error is None or not run.outcome.down or self._job.effect == "once":
             return False
-        is_own = run.error.is_timeout or run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
-        return is_own and lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
+        if run.error.is_timeout:
+            return lacked_much(result.lost_s, result.lack_s, self._job.timeout.attempt)
+        is_own = run.error.is_connection or run.error is ErrorClass.PROTOCOL_ERROR
+        return is_own and result.lost_s >= EXCUSING_SHARE * self._job.timeout.attempt
 
     # --- circuit ---
 
@@ -143,7 +150,7 @@ class RunExecution:
         if run is not None:
             is_unrelated = run.error in ERRORS_UNRELATED_TO_TARGET or run.outcome is Outcome.SKIPPED
             failed = None if is_unrelated else run.outcome.down
-            slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
+            slow = policy.slow_call is not None and (run.reliable_response_ms or 0.0) > policy.slow_call * 1000
         await self._dependencies.circuits.record(key, policy, now, admission, failed, slow)
 
     # --- the run ---
@@ -192,15 +199,25 @@ class Runner:
         judges: Judge | None = None,
         self_checks: SelfChecks | None = None,
         executor: ExecutorChoice | None = None,
+        cpu_files: CpuFiles | None = None,
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
         answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes.
-        `executor` makes attempts elsewhere; the default makes them in this process."""
+        `executor` makes attempts elsewhere; the default makes them in this process. `cpu_files` show the lack of CPU;
+        None: only the delay of the event loop does."""
         self._prepare = prepare
         lost_time = LostTime(clock.monotonic)
+        self._starvation = StarvationMeter(lost_time, clock.monotonic, cpu_files)
         local = LocalAttempts(
-            checks, clock, redactor, random, bodies or BodyMemory(), judges or InlineJudge(), lost_time
+            checks,
+            clock,
+            redactor,
+            random,
+            bodies or BodyMemory(),
+            judges or InlineJudge(),
+            lost_time,
+            self._starvation,
         )
         attempts = local if executor is None else executor.use_local(local)
         self._dependencies = RunnerDependencies(
@@ -234,6 +251,10 @@ class Runner:
         return RunnerLoad(
             dependencies.circuits.open_count, dependencies.budget.find_use(dependencies.clock.monotonic())
         )
+
+    def read_starvation(self) -> StarvationReading:
+        """Return how much CPU the process lacked so far."""
+        return self._starvation.reading()
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         """Run the job to its end. Takes at most `timeout.run`, plus a few seconds if something hangs.

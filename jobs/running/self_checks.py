@@ -20,6 +20,8 @@ from jobs.targets.http import ManagedIdentityAuth
 
 NO_CREDENTIALS = "the scheduler obtains no "
 """The beginning of each cause."""
+LACKED_CPU = "the scheduler itself lacked CPU"
+"""The beginning of the cause of a run that timed out meanwhile."""
 CREDENTIAL_ERRORS = frozenset({ErrorClass.TOKEN_UNAVAILABLE, ErrorClass.SECRET_UNAVAILABLE})
 MAX_REQUESTS = 8
 MIN_SECRETS = 3

@@ -102,6 +102,8 @@ class Attempt:
     """An excerpt of the answer if the answer failed the attempt: text without secrets."""
     details: Details | None = None
     """Steps, TLS session or DNS records; None for other checks, and in rows of older versions."""
+    starved: bool = False
+    """Whether the scheduler lacked CPU meanwhile: the times are not those of the target."""
 
     @property
     def succeeded(self) -> bool:
@@ -150,6 +152,16 @@ class Run:
     def response_time_ms(self) -> float | None:
         """Total of the last attempt; None without an attempt."""
         return self.attempts[-1].phases.total_ms if self.attempts else None
+
+    @property
+    def starved(self) -> bool:
+        """Whether the scheduler lacked CPU during the last attempt: its response time is unreliable."""
+        return bool(self.attempts) and self.attempts[-1].starved
+
+    @property
+    def reliable_response_ms(self) -> float | None:
+        """The response time for statistics and rules; None without an attempt, and of a starved run."""
+        return self.attempts[-1].phases.total_ms if self.attempts and not self.attempts[-1].starved else None
 
     @property
     def degraded(self) -> bool:

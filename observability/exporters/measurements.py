@@ -36,8 +36,9 @@ def measure_run(run: Run) -> Iterator[tuple[names.Metric, float]]:
     if not run.trigger.is_rerun:
         # The due instant of a backfilled run is long ago, which is not lateness.
         yield names.LATENESSES, round(run.lateness_ms, 3)
-    if run.response_time_ms is not None:
-        yield names.RESPONSE_TIMES, round(run.response_time_ms, 3)
+    if run.attempts:
+        if not run.attempts[-1].starved:
+            yield names.RESPONSE_TIMES, round(run.attempts[-1].phases.total_ms, 3)
         yield names.ATTEMPT_COUNTS, float(len(run.attempts))
 
 

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING
 from jobs.alerting.rule import AlertRule, CompiledRules
 from jobs.definition import JobDefinition
 from jobs.definition.job_alerts import list_burn_rules, rules_of
-from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
+from jobs.incidents.engine.facts import (
+    BLIND,
+    IDENTITY,
+    SCHEDULER,
+    STARVED,
+    AlertPolicy,
+    EscalationStep,
+    FlappingLimit,
+)
 from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
@@ -34,6 +42,11 @@ BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""
 IDENTITY_KEY = AlertKey(SCHEDULER, IDENTITY)
 """The alert that fires while the scheduler obtains no tokens or no secrets. Only jobs that use them are affected."""
+STARVED_KEY = AlertKey(SCHEDULER, STARVED)
+"""The alert that fires while a process of the scheduler lacks CPU."""
+SCHEDULER_KEYS = (BLIND_KEY, IDENTITY_KEY, STARVED_KEY)
+"""Alerts without a rule in a job file."""
+_STARVED_SEVERITY = "degraded"
 GROUP_KIND = "group"
 OBJECTIVE_KIND = "objective"
 NO_RULES = CompiledRules(())
@@ -194,6 +207,8 @@ class RuleBook:
         severities = self._alerting.severities
         if key in (BLIND_KEY, IDENTITY_KEY):
             return AlertPolicy(severity=BLIND, rank=severities[BLIND].rank)
+        if key == STARVED_KEY:
+            return AlertPolicy(severity=_STARVED_SEVERITY, rank=severities[_STARVED_SEVERITY].rank)
         rule = self.rule_of(key)
         if rule is None:
             return None

@@ -152,7 +152,7 @@ def _build_evaluation(
         due_times,
         GroupEvaluator(alerts, program.runs, samples, program.pauses, shares_runs=shares_runs),
         ObjectiveEvaluator(alerts, run_counts, clock, shares_runs=shares_runs),
-        BlindnessWatch(alerts, program.self_checks, clock),
+        BlindnessWatch(alerts, program.self_checks, clock, lambda: program.watchdog.read_starvation()),
         program.pauses,
         clock,
         shares_runs=shares_runs,

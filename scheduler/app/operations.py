@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breakers import CircuitBreakers
+from jobs.running.clocks import SystemClock
 from jobs.running.retry_budget import RetryBudget
 from jobs.running.runner import Runner
+from jobs.running.starvation import CpuFiles
 from jobs.runs.events import NullListener
 from scheduler.app.check_setup import USER_AGENT
 from scheduler.app.health_probes import circuits_probe, heartbeats_probe
@@ -74,6 +76,10 @@ def _build_runner(program: Program) -> Runner:
     limits = program.settings.retry_budget
     budget = RetryBudget(limits.per_minute, limits.share)
     budget.on_denied = program.telemetry.metrics.retry_denied
+    cpu_files = None
+    if isinstance(program.clock, SystemClock):  # on another clock, the lack of CPU has another time
+        cpu_files = CpuFiles()
+        program.stack.callback(cpu_files.close)
     return Runner(
         setup.checks,
         circuits,
@@ -86,6 +92,7 @@ def _build_runner(program: Program) -> Runner:
         judges=setup.judges,
         self_checks=program.self_checks,
         executor=program.process_pool,
+        cpu_files=cpu_files,
     )
 
 

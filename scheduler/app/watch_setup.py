@@ -9,6 +9,7 @@ from scheduler.metrics.page import CACHED_SECONDS, MetricsPage, SourceParts, cre
 from scheduler.stores.findings import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
+from scheduler.watchdog.cpu_watch import CpuWatch
 from scheduler.watchdog.program_gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
 
@@ -28,6 +29,7 @@ def build_watchdog(program: Program) -> Watchdog:
         places=program.worker.place_usage,
         failures=program.failures,
         publish_gauges=_build_program_gauges(program).publish,
+        cpu=CpuWatch(program.worker.read_starvation, program.clock.monotonic),
     )
     program.health.add_probe("watchdog", watchdog.health)
     return watchdog

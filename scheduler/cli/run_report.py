@@ -254,7 +254,8 @@ def _describe_attempts(run: Run) -> str:
     if not count:
         return ""
     degraded = ", degraded" if run.degraded else ""
-    return f"{degraded} after {format_count(count, 'attempt')} in {format_milliseconds(run.duration_ms)}"
+    starved = "; its response time is unreliable: the scheduler lacked CPU" if run.starved else ""
+    return f"{degraded} after {format_count(count, 'attempt')} in {format_milliseconds(run.duration_ms)}{starved}"
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:

@@ -35,6 +35,7 @@ from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.running.attempt_series import AttemptSeries, LocalAttempts, SeriesResult
 from jobs.running.clocks import LostTime, SystemClock
+from jobs.running.starvation import CpuFiles, StarvationMeter
 from jobs.runs import Attempt
 from scheduler.processes.messages import (
     MAX_LOGGED_CHARACTERS,
@@ -200,7 +201,10 @@ class Child:
         self._checks.prepare(job.check for job in setup.examples)
         bodies = BodyMemory(setup.body_memory)
         lost_time = LostTime(clock.monotonic)
-        self._attempts = LocalAttempts(self._checks, clock, self.redactor, random, bodies, judges, lost_time)
+        starvation = StarvationMeter(lost_time, clock.monotonic, CpuFiles())
+        self._attempts = LocalAttempts(
+            self._checks, clock, self.redactor, random, bodies, judges, lost_time, starvation
+        )
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_THRESHOLD)

@@ -141,7 +141,7 @@ def encode_result(result: SeriesResult) -> dict[str, Any]:
     body: dict[str, Any] = {"end": to_microseconds(result.finished_at)}
     if result.attempts:
         body["attempts"] = encode_attempts(result.attempts)
-    for name in ("is_overdue", "note", "pending", "lost_s", "traceback"):
+    for name in ("is_overdue", "note", "pending", "lost_s", "lack_s", "traceback"):
         if value := getattr(result, name):
             body[name] = value
     return body
@@ -156,6 +156,7 @@ def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
         redact(body.get("note", "")),
         redact(body.get("pending", "")),
         body.get("lost_s", 0.0),
+        body.get("lack_s", 0.0),
         redact(body.get("traceback", "")),
     )
 

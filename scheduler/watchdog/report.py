@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.dead_letters import OpenRunCount
+from scheduler.watchdog.cpu_watch import CpuReport
 from scheduler.worker.places import PlacesReport
 
 
@@ -56,7 +57,7 @@ class WatchdogReport:
     """None: the part could not be read; `unknown` has the cause by part, such as `queue`.
 
     `at`: when the report was made; `last_tick`: of any instance, None before the first tick. `store_ms`: how long the
-    store took to write a row. `places`: of the process that answers.
+    store took to write a row. `places` and `cpu`: of the process that answers.
     """
 
     at: datetime
@@ -68,6 +69,7 @@ class WatchdogReport:
     store_ms: float | None = None
     places: PlacesReport | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
+    cpu: CpuReport | None = None
 
 
 T = TypeVar("T")

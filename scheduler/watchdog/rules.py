@@ -10,6 +10,7 @@ from jobs.formats import format_count, format_instant
 from jobs.schedules import Schedule
 from scheduler.dispatch.port import QueueDepth
 from scheduler.health import HealthStatus, PartHealth
+from scheduler.watchdog.cpu_watch import describe_starvation
 from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.places import JobPlaces, PlacesReport
 
@@ -19,15 +20,18 @@ _MAX_NAMED_HOLDERS = 3
 """Jobs and hosts that a message names."""
 
 
-def describe_full_places(places: PlacesReport | None) -> str:
-    """Return the problem without a full stop; empty if a place was free."""
+_LACKS_CPU = "the process lacks CPU, so more concurrency does not help: see the health part cpu"
+
+
+def describe_full_places(places: PlacesReport | None, *, is_starved: bool = False) -> str:
+    """Return the problem without a full stop; empty if a place was free. `is_starved`: the process lacks CPU."""
     if places is None or places.full_s < PLACES_FULL_AFTER_S:
         return ""
     waiting = f", {places.waiting} runs wait" if places.waiting else ""
     return (
         f"none of {places.total} places was free for {places.full_s:.0f} s{waiting}: "
         f"{', '.join(_describe_holders(places))}; "
-        "lower the timeout of these jobs, or raise the setting concurrency"
+        + (_LACKS_CPU if is_starved else "lower the timeout of these jobs, or raise the setting concurrency")
     )
 
 
@@ -63,7 +67,7 @@ MAX_QUEUE_AGE_S = 60.0
 """Seconds for which a ready ticket may wait before the queue is degraded."""
 MAX_QUEUE_LENGTH = 5000
 """Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
-JOBS_PART, QUEUE_PART = "jobs", "queue"
+JOBS_PART, QUEUE_PART, CPU_PART = "jobs", "queue", "cpu"
 """The parts of health that the watchdog reports."""
 _MAX_NAMED_JOBS = 5
 """Late or silent jobs that health names; GET /api/watchdog has more."""
@@ -99,10 +103,13 @@ def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
 
 
 def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
-    """Return the parts `jobs` and `queue`, degraded at worst: a load balancer must not remove a running instance."""
+    """Return the parts `jobs`, `queue` and, if known, `cpu`, degraded at worst: a load balancer must not remove a
+    running instance."""
+    cpu = () if report.cpu is None else (_part(CPU_PART, describe_starvation(report.cpu)),)
     return (
         _part(JOBS_PART, _unknown_message(report, JOBS_PART) if report.jobs is None else _describe_jobs(report.jobs)),
         _part(QUEUE_PART, _describe_work(report)),
+        *cpu,
     )
 
 
@@ -112,7 +119,7 @@ def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
         JOBS_PART: report.jobs is not None,
         QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
     }
-    return tuple(part for part in health_parts(report) if is_known[part.name])
+    return tuple(part for part in health_parts(report) if is_known.get(part.name, True))
 
 
 def _unknown_message(report: WatchdogReport, name: str) -> str:
@@ -142,18 +149,19 @@ def _describe_late_jobs(jobs: Sequence[LateJob], lateness: Lateness) -> str:
 
 def _describe_work(report: WatchdogReport) -> str:
     """Describe the queue and the places that its runs wait for."""
-    queue = _unknown_message(report, QUEUE_PART) if report.queue is None else _describe_queue(report.queue)
+    is_starved = report.cpu is not None and report.cpu.is_starved
+    queue = _unknown_message(report, QUEUE_PART) if report.queue is None else _describe_queue(report.queue, is_starved)
     held_back = describe_full_shares(report.places) if queue else ""
-    return "; ".join(filter(None, (queue, held_back, describe_full_places(report.places))))
+    return "; ".join(filter(None, (queue, held_back, describe_full_places(report.places, is_starved=is_starved))))
 
 
-def _describe_queue(queue: QueueDepth) -> str:
+def _describe_queue(queue: QueueDepth, is_starved: bool) -> str:
     sentences = []
+    advice = _LACKS_CPU if is_starved else "check slow targets, the setting concurrency and the number of instances"
     if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
         sentences.append(
             f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs finish "
-            "more slowly than they are "
-            "due; check slow targets, the setting concurrency and the number of instances"
+            f"more slowly than they are due; {advice}"
         )
     elif queue.waiting_count > MAX_QUEUE_LENGTH:
         sentences.append(f"{queue.waiting_count} wait: check planned and replayed runs and the number of instances")

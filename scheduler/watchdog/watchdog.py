@@ -22,6 +22,7 @@ from scheduler.health import HealthStatus, PartHealth
 from scheduler.stores.dead_letters import count_dead_letters, count_open_runs
 from scheduler.stores.findings import WatchdogReports
 from scheduler.stores.port import Store, StoreError
+from scheduler.watchdog.cpu_watch import CpuReport, CpuWatch, describe_starvation
 from scheduler.watchdog.job_watch import JobWatch, StoreFailures
 from scheduler.watchdog.report import WatchdogGauge, WatchdogReport, read_gauges
 from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts
@@ -87,13 +88,16 @@ class Watchdog:
         places: Callable[[], PlacesReport | None] = lambda: None,
         failures: StoreFailures | None = None,
         publish_gauges: PublishGauges = _publish_nothing,
+        cpu: CpuWatch | None = None,
     ) -> None:
-        """`publish_gauges`: publishes the gauges of other parts, together with those of the watchdog."""
+        """`publish_gauges`: publishes the gauges of other parts, together with those of the watchdog. `cpu`: of this
+        process; None if it executes no runs."""
         self._jobs = jobs
         self._failures = failures
         self._queue = queue
         self._store = store
         self._places = places
+        self._cpu = cpu
         self._reports = WatchdogReports(store) if is_shared else None
         self._listener = listener
         self._publish_others = publish_gauges
@@ -134,7 +138,14 @@ class Watchdog:
         found = self._newest if self._reports is None else await self._read_stored(self._reports)
         if found is None:
             return await self.make_report()
-        return replace(found, last_tick=await self._last_tick(), places=self._places())
+        return replace(found, last_tick=await self._last_tick(), places=self._places(), cpu=self._read_cpu())
+
+    def _read_cpu(self) -> CpuReport | None:
+        return None if self._cpu is None else self._cpu.judge()
+
+    def read_starvation(self) -> str:
+        """Return the problem of a process that lacks CPU, with the advice; empty if it has its CPU."""
+        return describe_starvation(self._read_cpu())
 
     def read_places(self) -> PlacesReport | None:
         """Return the places of this process; None if it executes no runs."""
@@ -179,8 +190,8 @@ class Watchdog:
             known("runs", partial(count_open_runs, self._store)),
             known("dead letters", partial(count_dead_letters, self._store)),
         )
-        places = self._places()
-        return WatchdogReport(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, unknown)
+        places, cpu = self._places(), self._read_cpu()
+        return WatchdogReport(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, unknown, cpu)
 
     async def _time_of_store(self) -> float:
         began = self._clock.monotonic()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.running.runner import RunnerLoad
+from jobs.running.starvation import StarvationReading
 from jobs.runs import Run, Ticket
 from scheduler.gates import Wait
 from scheduler.planning.plan import MissedSpan
@@ -69,6 +70,10 @@ class Worker:
     def runner_load(self) -> RunnerLoad:
         """Return how far circuits and the retry budget limit runs of this process."""
         return self._dependencies.runner.read_load()
+
+    def read_starvation(self) -> StarvationReading:
+        """Return how much CPU this process lacked so far."""
+        return self._dependencies.runner.read_starvation()
 
     def prepare(self) -> None:
         """Load what the checks of all jobs need, see Runner.prepare."""

@@ -37,6 +37,8 @@ BLIND = "blind"
 """The severity of an alert of SCHEDULER while which no alert describes its target."""
 IDENTITY = "identity"
 """The rule of an alert of SCHEDULER which is not about the network or the clock: it explains no other alert."""
+STARVED = "starved"
+"""The rule of an alert of SCHEDULER which lacks CPU. It explains no other alert: starved runs blame no target."""
 BLIND_MARGIN = timedelta(minutes=1)
 """For which the scheduler may have been blind before its self-checks failed."""
 MAX_CONFIRMATION = timedelta(minutes=5)

@@ -3,11 +3,13 @@
 It fires when a run could not be judged because of the scheduler (jobs.running.self_checks), or when the clock of the
 machine was set, which shows by the monotonic clock: instants, certificates and tokens are judged wrongly then, so
 alerts do not describe their targets. It resolves when the self-checks find nothing any more.
+
+Another alert of this subject, `starved`, fires while a process lacks CPU (scheduler.watchdog.cpu_watch).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,11 +17,11 @@ from jobs.alerting.alert import Alert, Verdict, advance
 from jobs.formats import describe_span
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock, SelfChecks
-from jobs.running.self_checks import CREDENTIAL_ERRORS, NO_CREDENTIALS
+from jobs.running.self_checks import CREDENTIAL_ERRORS, LACKED_CPU, NO_CREDENTIALS
 from jobs.runs import Run
 from jobs.runs.outcomes import ErrorClass
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
-from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY
+from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY, STARVED_KEY
 
 MAX_JUMP = timedelta(minutes=2)
 """Between two ticks. Time services correct a running clock by less."""
@@ -71,7 +73,13 @@ _PROBED_ERRORS = (ErrorClass.DNS_FAILURE, ErrorClass.CONNECT_TIMEOUT, ErrorClass
 class BlindnessWatch:
     """Methods that await raise StoreError."""
 
-    def __init__(self, alerts: KnownAlerts, self_checks: SelfChecks | None, clock: Clock) -> None:
+    def __init__(
+        self, alerts: KnownAlerts, self_checks: SelfChecks | None, clock: Clock, starvation: Callable[[], str] = str
+    ) -> None:
+        """`starvation`: returns why this process lacks CPU, empty if it does not."""
+        self._starvation = starvation
+        self._was_starved = False
+        """Whether this process has lacked CPU since the alert fired."""
         self._alerts = alerts
         self._self_checks = self_checks
         self._clock = clock
@@ -85,6 +93,8 @@ class BlindnessWatch:
     async def record_blind_run(self, run: Run) -> bool:
         """Let an alert fire because of a run that could not be judged. Return whether it has changed."""
         cause = run.message.removeprefix("Not judged: ").partition(". The last attempt:")[0]
+        if cause.startswith(LACKED_CPU):
+            return False  # the alert `starved` is about it
         key = IDENTITY_KEY if cause.startswith(NO_CREDENTIALS) else BLIND_KEY
         self._was_blind, self._unrecorded = self._was_blind or key == BLIND_KEY, run
         has_changed = False
@@ -96,6 +106,27 @@ class BlindnessWatch:
         return has_changed
 
     async def tick(self) -> bool:
+        """Judge the lack of CPU, and whether the scheduler is blind. Return whether an alert has changed."""
+        has_changed = await self._judge_starvation(self._clock.now())
+        return await self._judge_blindness() or has_changed
+
+    async def _judge_starvation(self, now: datetime) -> bool:
+        cause, alert = self._starvation(), self._alerts.find(STARVED_KEY)
+        if cause:
+            self._was_starved = True
+            if not alert.is_firing:
+                return await self._change(STARVED_KEY, Verdict(True, cause, now))
+            await self._extend(STARVED_KEY, now)
+            return False
+        if not alert.is_firing:
+            return False
+        # Another process may be the one that lacks CPU; it repeats the evidence.
+        if not self._was_starved and alert.met_since is not None and abs(now - alert.met_since) < QUIET_TIME:
+            return False
+        self._was_starved = False
+        return await self._change(STARVED_KEY, Verdict(False))
+
+    async def _judge_blindness(self) -> bool:
         """Watch the clock, and find the end of blindness. Return whether an alert has changed."""
         if self._unrecorded is not None:
             return await self.record_blind_run(self._unrecorded)

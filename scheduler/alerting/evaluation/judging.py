@@ -21,7 +21,7 @@ from scheduler.alerting.causes import find_causes
 from scheduler.alerting.evaluation.history import FactReader, SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.silent_jobs import DueTimes, LatestRuns, SilentJobs
-from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY, GroupRules, RuleBook
+from scheduler.alerting.rule_book import SCHEDULER_KEYS, GroupRules, RuleBook
 from scheduler.stores.gates import Pauses
 
 MAX_REPETITIONS = 3
@@ -138,7 +138,7 @@ class JobJudge:
         ended = Verdict(False, "the rule, or its job, was removed")
         for alert in self._alerts.list_of(subject):
             key = AlertKey(alert.subject, alert.rule)
-            if alert.is_active and key not in (BLIND_KEY, IDENTITY_KEY) and book.rule_of(key) is None:
+            if alert.is_active and key not in SCHEDULER_KEYS and book.rule_of(key) is None:
                 has_changed |= await self._alerts.change(key, lambda each: advance(each, ended, now)) is not None
         return has_changed
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from jobs.formats import describe_milliseconds, format_count, write_definition
 from jobs.schedules import to_milliseconds
+from jobs.warnings.instants import CrowdedInstant, find_crowded_instants
 from scheduler.features.delivery.markdown import cell, code, details, fenced, format_in_zone, join_sections, table
 from scheduler.features.forecast.counting import ForecastCounts, count_due
 from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, ForecastRange, create_grid
@@ -50,7 +51,7 @@ class Peak(NamedTuple):
 class LoadSide:
     """`runs`: of the next 24 h. `rate`: runs a second. `busiest`: its peak. `concurrency`: the peak of the mean number
     of runs in-flight. `unknown`: scheduled jobs without a finished run, whose work is not included. `groups`:
-    concurrency groups in which runs wait.
+    concurrency groups in which runs wait. `crowds`: seconds with more runs than one process can start.
     """
 
     jobs: int
@@ -61,6 +62,7 @@ class LoadSide:
     unknown: int
     groups: Sequence[GroupContention]
     is_estimated: bool
+    crowds: Sequence[CrowdedInstant] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def compute_load_change(
 def _compute_side(
     jobs: Iterable[JobDefinition], durations: Mapping[str, RunDuration], grid: ForecastGrid, counters: CounterFactory
 ) -> LoadSide:
+    jobs = list(jobs)
     nothing = SuspensionFinder({}, (), (), grid.since, grid.until)
     counts: ForecastCounts = finish_at_once(count_due(jobs, grid, counters, nothing))
     load = finish_at_once(compute_load(counts, durations))
@@ -100,6 +103,7 @@ def _compute_side(
         unknown=load.unknown,
         groups=groups,
         is_estimated=counts.is_estimated,
+        crowds=find_crowded_instants(jobs, to_milliseconds(grid.since)),
     )
 
 
@@ -250,6 +254,8 @@ def _describe_load(load: LoadChange, zone: tzinfo) -> list[str]:
         skipped = f", {group.skipped} would be skipped" if group.skipped else ""
         earlier = f" (before: {was.waits})" if was is not None else " (before: 0)"
         lines += ["", f"Concurrency group {code(group.group.name)}: {waits}{skipped}{earlier}."]
+    for crowd in after.crowds:
+        lines += ["", f"**Warning:** {crowd.message}. To change: {crowd.hint}."]
     return lines
 
 

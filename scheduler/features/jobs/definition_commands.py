@@ -127,6 +127,7 @@ def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool)
 
     warnings = [*job_set.warnings, *warnings_of_unusable_files(job_set, build_ca_files(settings or Settings()))]
     warnings += warnings_of_unusable_rotas(job_set, datetime.now(UTC))
+    warnings += _crowded_instants(job_set)
     if settings is not None:
         warnings += [
             *_denied_targets(job_set, settings),
@@ -136,6 +137,15 @@ def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool)
         if with_secrets:
             warnings += warnings_of_unusable_secrets(job_set, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
+
+
+def _crowded_instants(job_set: JobSet) -> Iterator[Problem]:
+    from jobs.problems import Problem
+    from jobs.schedules import to_milliseconds
+    from jobs.warnings.instants import find_crowded_instants
+
+    for crowd in find_crowded_instants(job_set.jobs.values(), to_milliseconds(datetime.now(UTC))):
+        yield Problem("schedule", crowd.message, crowd.hint)
 
 
 def _denied_targets(job_set: JobSet, settings: Settings) -> Iterator[Problem]:

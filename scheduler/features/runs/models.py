@@ -131,7 +131,7 @@ class AttemptModel(ResponseModel):
 
     `body`: excerpt of the response if it caused the failure. `steps`, `tls`, `dns`: details of a check with steps, of
     one that used TLS, and of a DNS check. Attempts of versions before 0.2 have none of them. `health`: the health
-    document that an expectation has read.
+    document that an expectation has read. `starved`: the scheduler lacked CPU meanwhile, so the phases are unreliable.
     """
 
     model_config = example_values(failures=[], wait_ms=None, steps=[], tls=None, dns=None, health=None)
@@ -149,6 +149,7 @@ class AttemptModel(ResponseModel):
     tls: TlsModel | None
     dns: DnsModel | None
     health: HealthDocumentModel | None
+    starved: bool = False
 
 
 class WaitModel(ResponseModel):
@@ -174,7 +175,8 @@ class RunModel(ResponseModel):
     `status_code` and `response_time_ms` are those of the last attempt. `degraded`: the run succeeded, but expectations
     of severity `degraded` failed, which `message` describes. `trace_id`: of the trace of the run, its attempts and the
     requests that the target received, whether telemetry has published it or not. `waits`: why it started late, at most
-    five, the longest first; empty if it started in time, and for runs of versions before 0.2.
+    five, the longest first; empty if it started in time, and for runs of versions before 0.2. `starved`: the scheduler
+    lacked CPU during the last attempt, so `response_time_ms` is unreliable; percentiles and alert rules ignore it.
     """
 
     model_config = example_values(
@@ -210,6 +212,7 @@ class RunModel(ResponseModel):
     attempt_count: int = 0
     retried: bool = False
     degraded: bool = False
+    starved: bool = False
     attempts: list[AttemptModel] = []
     endpoint: str = ""
     generation: str

@@ -109,6 +109,8 @@ def _draw_attempt(attempt: Attempt, run: Run, axis: ValueAxis) -> Iterator[Water
     result = ["succeeded" if attempt.succeeded else str(attempt.error).replace("_", " ")]
     if attempt.status is not None:
         result.insert(0, str(attempt.status))
+    if attempt.starved:
+        result.append("unreliable times: the scheduler lacked CPU")
     time = describe_milliseconds(attempt.phases.total_ms)
     yield WaterfallRow(f"Attempt {attempt.number} · {time} · {', '.join(result)}", bars, not attempt.succeeded)
     yield from _draw_steps(attempt, start, axis)

@@ -174,7 +174,8 @@ def _add_run(tally: Tally, run: Run) -> None:
     tally.retried += run.retried
     tally.degraded += run.degraded
     tally.duration.add(run.duration_ms)
-    tally.response_time.add(run.attempts[-1].phases.total_ms)
+    if not run.starved:
+        tally.response_time.add(run.attempts[-1].phases.total_ms)
     if not run.trigger.is_rerun:
         tally.lateness.add(run.lateness_ms)
 

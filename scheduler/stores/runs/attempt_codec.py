@@ -222,6 +222,8 @@ def encode_attempt(attempt: Attempt, last: Attempt, message: str) -> dict[str, A
         body["body"] = attempt.body
     if attempt.details is not None:
         body |= encode_details(attempt.details)
+    if attempt.starved:
+        body["starved"] = 1
     return body
 
 
@@ -253,4 +255,5 @@ def decode_attempt(number: int, body: Mapping[str, Any], last: Mapping[str, Any]
         wait_ms=body.get("wait"),
         body=failed.get("body", ""),
         details=decode_details(body),
+        starved=bool(body.get("starved")),
     )

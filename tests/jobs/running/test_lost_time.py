@@ -76,7 +76,8 @@ async def test_a_timeout_after_a_long_stop_is_not_judged() -> None:
 
 @virtual_time
 async def test_a_stop_extends_the_deadline_by_no_more_than_its_own_time() -> None:
-    await stage_of(Standing(before=1, stop=300, after=3600)).run(job(retry={"attempts": 1}))
+    limits = {"attempt": "5s", "run": "5s"}
+    await stage_of(Standing(before=1, stop=300, after=3600)).run(job(retry={"attempts": 1}, timeout=limits))
 
     assert 304 < asyncio.get_running_loop().time() < 306
 

@@ -53,7 +53,8 @@ class HourCounts:
         self.retried += len(attempts) > 1
         self.degraded += run.degraded
         self._count(_DURATION, run.duration_ms)
-        self._count(_RESPONSE_TIME, attempts[-1].phases.total_ms)
+        if not attempts[-1].starved:
+            self._count(_RESPONSE_TIME, attempts[-1].phases.total_ms)
         if not run.trigger.is_rerun:
             self._count(_LATENESS, run.lateness_ms)
 
@@ -128,7 +129,7 @@ def uptime_sample(run: Run) -> UptimeSample | None:
         return UptimeSample("down")
     if run.outcome is Outcome.SKIPPED and run.reason is ReasonCode.JOB_PAUSED:
         return UptimeSample("maintenance")
-    return UptimeSample("up", run.response_time_ms) if run.outcome is Outcome.SUCCEEDED else None
+    return UptimeSample("up", run.reliable_response_ms) if run.outcome is Outcome.SUCCEEDED else None
 
 
 MAX_CACHED_JOBS = 10_000

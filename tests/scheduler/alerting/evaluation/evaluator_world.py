@@ -158,6 +158,8 @@ class EvaluatorWorld:
         self.runs = ListedRuns()
         self.catalog = Catalog(JobSnapshot(jobs, START, alerting=alerting))
         self.checks = FakeSelfChecks()
+        self.starvation = ""
+        """Why the process lacks CPU."""
         self.secrets: dict[str, datetime | None] = {}
         self.shares = shares or processes > 1
         self.changes = 0
@@ -242,7 +244,7 @@ class Process:
             self.due_times,
             GroupEvaluator(self.alerts, world.runs, self.samples, self.pauses, shares_runs=world.shares),
             ObjectiveEvaluator(self.alerts, run_counts, world.clock, shares_runs=world.shares),
-            BlindnessWatch(self.alerts, world.checks, world.clock),
+            BlindnessWatch(self.alerts, world.checks, world.clock, lambda: world.starvation),
             self.pauses,
             world.clock,
             shares_runs=world.shares,

@@ -257,3 +257,16 @@ def test_a_flat_job_without_a_schedule_shows_the_default(tmp_path: Path, monkeyp
     assert invoke("validate", str(tmp_path)).lines[1].split("\t")[:4] == ["a", "", "http GET http://127.0.0.1:9/", ""]
     monkeypatch.setenv("SCHEDULER_PRT", "1")
     assert invoke("validate", str(tmp_path)).lines[1].split("\t")[1] == "0 * * * * * (default_schedule)"
+
+
+def test_more_runs_in_one_second_than_a_process_can_start_are_one_warning(tmp_path: Path) -> None:
+    check = {"url": "http://127.0.0.1:9/"}
+    jobs = {f"job-{number}": {"schedule": "0 * * * * *", "check": check} for number in range(1200)}
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps({"jobs": jobs}))
+    output = invoke("validate", str(file), "--json")
+    warnings = json.loads(output.stdout)["warnings"]
+
+    assert (output.code, len(warnings)) == (0, 1)
+    assert "1200 runs are due in the second of " in warnings[0]["message"]
+    assert "jitter: 4s" in warnings[0]["hint"]

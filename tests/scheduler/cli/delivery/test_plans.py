@@ -192,3 +192,12 @@ def test_a_plan_without_changes_is_short(text_snapshot: SnapshotAssertion) -> No
     load = compute_load_change([job("a")], [job("a")], {}, UTC, NOW)
 
     assert write_plan(PlanReport(plan, {}, load, None, UTC)) == text_snapshot
+
+
+def test_a_plan_warns_of_more_runs_in_one_second_than_a_process_can_start() -> None:
+    plan = plan_files(running(job("a")), {"a": job("a")}, NOW)
+    load = compute_load_change([job("a")], [job(f"job-{number}") for number in range(1200)], {}, UTC, NOW)
+    text = write_plan(PlanReport(plan, {}, load, None, UTC))
+
+    assert text.count("**Warning:** 1200 runs are due in the second of ") == 1
+    assert "add jitter: 4s" in text

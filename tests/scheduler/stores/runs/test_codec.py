@@ -64,6 +64,7 @@ ATTEMPTS = st.lists(
         wait_ms=st.none() | MILLISECONDS,
         body=TEXT,
         details=st.none() | st.sampled_from(DETAILS),
+        starved=st.booleans(),
     ),
     max_size=3,
 )
@@ -209,7 +210,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
             "id job trigger outcome due_at started_at finished_at attempts error message reason endpoint "
             "generation correlation_id tags waits",
         ),
-        (Attempt, "number started_at phases status error message failures wait_ms body details"),
+        (Attempt, "number started_at phases status error message failures wait_ms body details starved"),
         (Details, "steps tls dns health"),
         (StepDetail, "name status took_ms outcome error cleanup"),
         (TlsDetail, "version certificate"),
