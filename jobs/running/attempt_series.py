@@ -179,7 +179,7 @@ class AttemptSeries:
         """Make all attempts. Raises LeaseEnded: nothing may be sent any more; the run has no result."""
         parts = self._parts
         try:
-            with parts.lost_time.watch():
+            with parts.lost_time:
                 self._ends_at = parts.clock.monotonic() + self._job.timeout.run
                 self._lost_before = parts.lost_time.total()
                 last = await self._run_attempts()

@@ -87,7 +87,7 @@ async def test_a_long_wait_is_measured_seldom() -> None:
     loop = asyncio.get_running_loop()
     beats = []
     lost = LostTime(lambda: beats.append(loop.time()) or loop.time())  # type: ignore[func-returns-value]
-    with lost.watch():
+    with lost:
         await asyncio.sleep(24 * 3600)
 
     assert len(beats) < 500
@@ -126,7 +126,7 @@ async def test_work_is_cancelled_at_its_deadline_if_no_time_was_lost() -> None:
 @virtual_time
 async def test_nothing_is_measured_while_nobody_watches() -> None:
     lost = LostTime(asyncio.get_running_loop().time)
-    with lost.watch():
+    with lost:
         await asyncio.sleep(1)
     await asyncio.sleep(1)
     skip(60)
@@ -141,7 +141,7 @@ def test_running_time_never_goes_back_and_excludes_all_but_the_usual_delay(stops
         loop = asyncio.get_running_loop()
         lost = LostTime(loop.time)
         seen = []
-        with lost.watch():
+        with lost:
             for stop in stops:
                 await asyncio.sleep(MIN_BEAT_INTERVAL)
                 seen.append(lost.running_time())

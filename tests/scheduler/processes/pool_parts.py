@@ -26,6 +26,7 @@ from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.running.attempt_series import LocalAttempts, SeriesResult
 from jobs.running.clocks import LostTime, SystemClock
+from jobs.running.starvation import StarvationMeter
 from jobs.runs import Attempt, Phases
 from scheduler.processes import pool as pool_module
 from scheduler.processes import process as process_module
@@ -122,7 +123,16 @@ async def open_pool(
         )
         checks = Checks(dependencies)
         lost_time = LostTime(clock.monotonic)
-        local = LocalAttempts(checks, clock, redactor, lambda: 0.5, BodyMemory(), judges, lost_time)
+        local = LocalAttempts(
+            checks,
+            clock,
+            redactor,
+            lambda: 0.5,
+            BodyMemory(),
+            judges,
+            lost_time,
+            StarvationMeter(lost_time, clock.monotonic),
+        )
         pool = ProcessPool(limit, setup, known, known_tokens, redactor.redact, starts_on_load=starts_on_load)
         pool.use_local(local)
         await pool.open()
@@ -143,6 +153,7 @@ def without_times(result: SeriesResult) -> SeriesResult:
         replace(
             attempt,
             started_at=NO_TIME,
+            starved=False,
             phases=Phases(total_ms=0.0),
             wait_ms=None if attempt.wait_ms is None else 0.0,
             details=None
@@ -151,7 +162,7 @@ def without_times(result: SeriesResult) -> SeriesResult:
         )
         for attempt in result.attempts
     )
-    return replace(result, attempts=attempts, finished_at=NO_TIME, lost_s=0.0)
+    return replace(result, attempts=attempts, finished_at=NO_TIME, lost_s=0.0, lack_s=0.0)
 
 
 _STAND_IN = """

@@ -95,13 +95,16 @@ ATTEMPTS = st.builds(
 )
 
 
+LACKS = st.floats(0, 1e6)
+
+
 @st.composite
 def results(draw: st.DrawFn) -> SeriesResult:
     drawn = draw(st.lists(ATTEMPTS, max_size=3))
     attempts = [_numbered(attempt, number) for number, attempt in enumerate(drawn, start=1)]
     texts = draw(st.tuples(TEXT, TEXT)), draw(TEXT)
     return SeriesResult(
-        tuple(attempts), draw(INSTANTS), draw(st.booleans()), *texts[0], draw(st.floats(0, 1e6)), texts[1]
+        tuple(attempts), draw(INSTANTS), draw(st.booleans()), *texts[0], draw(LACKS), draw(LACKS), texts[1]
     )
 
 

@@ -172,6 +172,7 @@ def described_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
         "wait": attempt.wait_ms,
         "body": attempt.body if attempt.body and not (failures and is_like_last) else None,
         **({} if attempt.details is None else encode_details(attempt.details)),
+        "starved": 1 if attempt.starved else None,
     }
     return {key: value for key, value in found.items() if value is not None}
 
