@@ -1,7 +1,7 @@
 """10,000 jobs due in the same second: how long their runs take, how true their response times are, and the API.
 
 The target answers after 50 ms and notes how long each request took at its side. `--starved` gives the program the
-lowest priority beside `stress-ng` on all cores; no run may blame its target then. `--stop SECONDS` stops the process
+lowest priority next to `stress-ng` on all cores; no run may blame its target then. `--stop SECONDS` stops the process
 (SIGSTOP) while 200 jobs are in all phases of an attempt instead. The exit code is 1 if a run failed, is missing or was
 doubled.
 """
@@ -45,7 +45,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--jobs", type=int, default=10_000)
     options.add_argument("--processes", default="1", help="as the option of `serve`")
-    options.add_argument("--starved", action="store_true", help="at the lowest priority, beside stress-ng")
+    options.add_argument("--starved", action="store_true", help="at the lowest priority, next to stress-ng")
     options.add_argument("--stop", type=float, default=0.0, metavar="SECONDS", help="stop the process for so long")
     options.add_argument("--target", type=int, help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -178,7 +178,7 @@ def _poll(api: str) -> tuple[list[float], threading.Event]:
 
 @contextmanager
 def _stress(pid: int) -> Iterator[None]:
-    """Give the process and its children the lowest priority, beside two busy workers a core."""
+    """Give the process and its children the lowest priority, next to two busy workers a core."""
     if shutil.which("stress-ng") is None:
         sys.exit("--starved needs stress-ng")
     for each in (pid, *children(pid)):

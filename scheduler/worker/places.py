@@ -135,7 +135,7 @@ class FifoSemaphore:
         return self._waiting.get(job, 0)
 
     def try_acquire(self, job: str, host: str) -> HeldPlace | None:
-        """Return a place if one is free for this job on this host, and may be taken in this turn of the event loop."""
+        """Return a place if one is free for this job on this host and a run may start in this turn of the loop."""
         if not self._free or not self._starts_left or self._limit_that_blocks(job, host):
             return None
         return self._grant(job, host)

@@ -23,8 +23,9 @@ from scheduler.worker.places import FifoSemaphore, Shares
 from scheduler.worker.publishing import RunJudge, RunPublisher
 from scheduler.worker.recorder import ResultRecorder
 
-STARTS_PER_TURN = 2
-"""Runs that start in one turn of the event loop."""
+STARTS_PER_TURN = 4
+"""Runs that start in one turn of the event loop. At 1,000 runs a second, response times are true to 26 ms with 2 and to
+80 ms with 8; but each turn costs as much as a third of a run."""
 
 TicketCallback = Callable[[Ticket], None]
 
