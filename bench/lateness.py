@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ from pathlib import Path
 from bench._hosts import Host, embedded, functions_style
 from bench._lateness import Figures, Load, figures, finished_runs, summary
 from bench._operations import HOST
-from bench._parts import cpu_seconds, finish, get_json, show, target
+from bench._parts import PROCESSES, cpu_seconds, finish, get_json, show, target
 from bench._stall import Stall, after_stall
 from jobs.formats import format_run_instant
 from jobs.runs import Run
@@ -53,7 +54,9 @@ def main() -> None:
     options.add_argument("--burst", action="store_true", help="all jobs on one instant instead of spread over it")
     options.add_argument("--azure", action="store_true", help="two Functions-style workers and a ticker on Azurite")
     options.add_argument("--stall", type=int, default=0, help="with --azure: seconds for which storage stands still")
+    options.add_argument("--processes", default="1", help="of the embedded host, as the option of `serve`")
     chosen = options.parse_args()
+    os.environ[PROCESSES] = chosen.processes
     if chosen.stall and not chosen.azure:
         options.error("--stall stops Azurite: give --azure, too")
     load = Load(chosen.jobs, chosen.every, chosen.burst)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._lateness import finished_runs
-from bench._parts import ROOT, await_answer, children, finish, free_port, get_json, percentile, program, show
+from bench._parts import PROCESSES, ROOT, await_answer, children, finish, free_port, get_json, percentile, program, show
 from jobs.runs import Run
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -49,6 +49,7 @@ def main() -> None:
     options.add_argument("--stop", type=float, default=0.0, metavar="SECONDS", help="stop the process for so long")
     options.add_argument("--target", type=int, help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    os.environ[PROCESSES] = chosen.processes
     if chosen.target:
         asyncio.run(_serve_target(chosen.target))
         return
@@ -62,7 +63,7 @@ def _measure_minute(folder: Path, url: str, chosen: argparse.Namespace) -> int:
         f"minute-{number:05}": {"schedule": "0 * * * * *", "check": {"kind": "http", "url": f"{url}/after/{ANSWER_S}"}}
         for number in range(chosen.jobs)
     }
-    with program(folder, jobs, SCHEDULER_PROCESSES=chosen.processes) as (process, api):
+    with program(folder, jobs) as (process, api):
         due = (time.time() // 60 + 1) * 60
         with _stress(process.pid) if chosen.starved else _nothing():
             time.sleep(max(0.0, due - 1 - time.time()))
@@ -121,7 +122,7 @@ def _measure_stop(folder: Path, url: str, chosen: argparse.Namespace) -> int:
         }
         for number in range(count)
     }
-    with program(folder, jobs, SCHEDULER_PROCESSES=chosen.processes) as (process, api):
+    with program(folder, jobs) as (process, api):
         time.sleep(AFTER_STOP_S / 2)
         pids = [process.pid, *children(process.pid)]
         for pid in pids:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from bench._heavy import Measured, ours, theirs
 from bench._lateness import Load
-from bench._parts import ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
+from bench._parts import PROCESSES, ROOT, cpu_seconds, finish, get_json, program, rss_mib, show, target
 from bench._peers import blackbox, gatus
 
 EVERY = 10
@@ -37,8 +38,10 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=60, help="how long each program of --heavy is measured")
     options.add_argument("--gatus", type=Path, metavar="PATH", help="with --heavy: a Gatus to compare with")
     options.add_argument("--blackbox", type=Path, metavar="PATH", help="with --heavy: the same of a blackbox_exporter")
+    options.add_argument("--processes", default="1", help="of this program, as the option of `serve`")
     options.add_argument("--bare", help=argparse.SUPPRESS)
     chosen = options.parse_args()
+    os.environ[PROCESSES] = chosen.processes
     if chosen.heavy:
         _heavy(Load(chosen.heavy_jobs, EVERY, burst=False), chosen.seconds, chosen.gatus, chosen.blackbox)
         return

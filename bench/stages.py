@@ -27,11 +27,11 @@ RESULT: Final = "BENCH_SAMPLES"
 """Environment variable of the measured process: the file for its samples."""
 
 STAGES: Final[dict[str, tuple[float, str]]] = {
-    "plan": (10, r"scheduler/(planning|hosts)/|jobs/schedules/"),
+    "plan": (10, r"scheduler/planning/|scheduler/hosts/embedded/ticker|jobs/schedules/"),
     "claim": (20, r"scheduler/worker/(batches|claims|worker|skipping)|scheduler/stores/runs/(claiming|keys|codec)"),
     "admit": (15, r"scheduler/worker/(execution|place|cancellation)|scheduler/gates/|scheduler/catalog/"),
     "connect": (50, r"jobs/checks/(net|guard|body_memory)|asyncio/(selector_events|sslproto|base_events.*connect)"),
-    "request": (45, r"jobs/checks/"),
+    "request": (45, r"jobs/checks/|scheduler/processes/"),
     "judge": (15, r"jobs/(judging|expectations|redaction|responses)"),
     "attempt": (20, r"jobs/(running|runs)/"),
     "record": (25, r"scheduler/worker/recorder|scheduler/stores/(?!changes|counts|rollups|alerting)"),
