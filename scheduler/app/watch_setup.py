@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.running.clocks import SystemClock
 from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.metrics.page import CACHED_SECONDS, MetricsPage, SourceParts, create_sources
 from scheduler.stores.findings import Announcements
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
 
 
 def build_watchdog(program: Program) -> Watchdog:
-    jobs = JobWatch(program.catalog, program.runs, program.pauses, program.activity, program.clock)
+    clock = program.clock
+    jobs = JobWatch(program.catalog, program.runs, program.pauses, program.activity, clock)
+    # On another clock, the lack of CPU has another time.
+    cpu = CpuWatch(program.worker.read_starvation, clock.monotonic) if isinstance(clock, SystemClock) else None
     watchdog = Watchdog(
         jobs,
         program.queue_depths,
         program.store,
         program.telemetry,
-        program.clock,
+        clock,
         is_shared=program.profile.shares_queue,
         places=program.worker.place_usage,
         failures=program.failures,
         publish_gauges=_build_program_gauges(program).publish,
-        cpu=CpuWatch(program.worker.read_starvation, program.clock.monotonic),
+        cpu=cpu,
     )
     program.health.add_probe("watchdog", watchdog.health)
     return watchdog
