@@ -45,6 +45,7 @@ async def test_a_run_reports_what_happened_when_and_how_long_it_took() -> None:
         "attempt_count": 3,
         "retried": True,
         "degraded": False,
+        "starved": False,
         "endpoint": "http://127.0.0.1:9/",
         "generation": run["generation"],
         "correlation_id": run_id,
