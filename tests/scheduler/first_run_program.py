@@ -18,7 +18,7 @@ from typing import Any
 
 from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
-from jobs.running import runner
+from jobs.running import attempt_series
 from scheduler.app import Program, open_program
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
@@ -51,7 +51,7 @@ async def opened(role: str) -> AsyncIterator[Program]:
 
 async def main(role: str, job: str) -> dict[str, Any]:
     async with opened(role) as program:
-        runner.PhaseClock = WatchedClock  # type: ignore[misc]
+        attempt_series.PhaseClock = WatchedClock  # type: ignore[misc]
         record = await program.operations.runs.run_now(job, caller=command_caller())
         await program.worker.wait_until_idle()
         imported = sorted(set(sys.modules) - before[0])
