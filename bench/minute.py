@@ -71,7 +71,7 @@ def _measure_minute(folder: Path, url: str, chosen: argparse.Namespace) -> int:
             runs = asyncio.run(_recorded(folder / "bench.db", due, chosen.jobs))
             polling.set()
         at_target = get_json(f"{url}/answers")
-        incidents = [incident["title"] for incident in get_json(f"{api}/api/incidents?limit=100")["incidents"]]
+        incidents = [incident["subject"] for incident in get_json(f"{api}/api/incidents?limit=100")["incidents"]]
     return _report(runs, due, chosen.jobs, at_target, times, incidents)
 
 
