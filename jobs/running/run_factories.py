@@ -190,7 +190,7 @@ def _escaped(character: str) -> str:
 
 def is_about_time(failure: Failure) -> bool:
     """Return whether the failed expectation compares the response time."""
-    return "response_time" in failure.expectation
+    return failure.expectation == "response_time_below"
 
 
 def mark_starved(attempt: Attempt, unjudged: Sequence[Failure]) -> Attempt:

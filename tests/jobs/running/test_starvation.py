@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,15 @@ async def test_a_starved_run_still_fails_by_its_other_expectations() -> None:
     _, run = await run_stalled(0.3, wrong, expect=expect, retry={"attempts": 1})
 
     assert (run.outcome, [failure.expectation for failure in run.attempts[-1].failures]) == (Outcome.FAILED, ["status"])
+
+
+@virtual_time
+async def test_a_starved_run_fails_by_a_field_of_the_answer_that_is_named_like_a_time() -> None:
+    expect = [{"json": "$.response_time", "below": 5}]
+    slow = replace(SLOW, body=b'{"response_time": 9}', headers={"content-type": "application/json"})
+    _, run = await run_stalled(0.3, slow, expect=expect, retry={"attempts": 1})
+
+    assert run.outcome is Outcome.FAILED
 
 
 TIMED_OUT = broken(ErrorClass.RESPONSE_TIMEOUT, "No response.")
