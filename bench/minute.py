@@ -22,12 +22,24 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench._lateness import finished_runs
-from bench._parts import PROCESSES, ROOT, await_answer, children, finish, free_port, get_json, percentile, program, show
+from bench._parts import (
+    HEAD,
+    PROCESSES,
+    ROOT,
+    await_answer,
+    children,
+    finish,
+    free_port,
+    get_json,
+    percentile,
+    program,
+    show,
+)
 from jobs.runs import Run
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -65,7 +77,7 @@ def _measure_minute(folder: Path, url: str, chosen: argparse.Namespace) -> int:
     }
     with program(folder, jobs) as (process, api):
         due = (time.time() // 60 + 1) * 60
-        with _stress(process.pid) if chosen.starved else _nothing():
+        with _stress(process.pid) if chosen.starved else nullcontext():
             time.sleep(max(0.0, due - 1 - time.time()))
             times, polling = _poll(api)
             runs = asyncio.run(_recorded(folder / "bench.db", due, chosen.jobs))
@@ -194,11 +206,6 @@ def _stress(pid: int) -> Iterator[None]:
         process.wait()
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
 class _Answering(asyncio.Protocol):
     """Answers `/after/SECONDS` so late, and `/answers` with the arrival and the seconds of each run's requests."""
 
@@ -227,8 +234,7 @@ class _Answering(asyncio.Protocol):
         self._write(b'{"status":"ok"}')
 
     def _write(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-        self._transport.write(head % len(body) + body)
+        self._transport.write(HEAD % len(body) + body)
         self._transport.close()
 
 

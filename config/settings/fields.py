@@ -45,6 +45,10 @@ def check_address_setting(host: str, info: ValidationInfo) -> str:
     return check_address(host, allow_remote=bool(info.data.get("allow_remote")))
 
 
+MAX_PROCESSES = 64
+"""Processes of the embedded host that execute runs."""
+
+
 def check_address(host: str, *, allow_remote: bool) -> str:
     """Return the address to listen on. Raises ValueError."""
     if host in LOOPBACK_HOSTS:

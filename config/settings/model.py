@@ -23,6 +23,7 @@ from config.settings.exporter_settings import ApplicationInsightsSettings as App
 from config.settings.exporter_settings import DatadogSettings as DatadogSettings
 from config.settings.exporter_settings import OtlpSettings, TelemetrySettings
 from config.settings.fields import (
+    MAX_PROCESSES,
     DefaultScheduleField,
     Folders,
     Hosts,
@@ -221,7 +222,7 @@ class Settings(BaseModel):
     port: int = Field(default=7071, ge=0, le=65535)
     http: HttpSettings = HttpSettings.model_construct()
     concurrency: int = Field(default=200, ge=1, le=10_000)
-    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = "auto"
     """Of the embedded host. `auto`: further ones start once the first one is busy, one for each core at most."""
     max_running: int | None = Field(default=None, ge=1, le=MAX_CONCURRENCY_GROUP)
     """Maximum over all instances together; None: no limit."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from config.loading import Configuration
     from config.settings.model import Settings
 
-MAX_PROCESSES = 64
 _PROCESSES_HELP = (
     "Processes that execute runs; auto: further ones start under load, one for each core at most. "
     "(default: setting processes, auto)"
@@ -67,6 +66,8 @@ def serve(
 
 def _read_processes(text: str | None) -> int | Literal["auto"] | None:
     """Return the value of the option; end the command with 2 if it is invalid."""
+    from config.settings.fields import MAX_PROCESSES
+
     if text is None:
         return None
     if text == "auto":

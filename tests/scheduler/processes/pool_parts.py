@@ -95,9 +95,9 @@ class PoolDesk:
         execution = self.pool.start(job, "checkout@1", permission or SendPermission(), supervisor or Supervisor())
         return await asyncio.wait_for(execution.run(), 60)
 
-    async def ready(self, count: int = 1, *, besides: int = 0) -> int:
-        """Wait until so many processes are ready, other ones than that of the id `besides`. Return the id of one."""
-        await wait_until(lambda: self.pool.ready_count >= count and besides not in self.pool.pids)
+    async def ready(self, count: int = 1, *, excluded: int = 0) -> int:
+        """Wait until so many processes are ready, other ones than that of the id `excluded`. Return the id of one."""
+        await wait_until(lambda: self.pool.ready_count >= count and excluded not in self.pool.pids)
         return self.pool.pids[0]
 
 

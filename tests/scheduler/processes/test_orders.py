@@ -265,7 +265,7 @@ async def test_a_run_whose_process_is_killed_has_no_result_and_another_process_f
         with pytest.raises(ProcessLost):
             await running
         assert permission.has_sent
-        await desk.ready(besides=killed)
+        await desk.ready(excluded=killed)
         assert (await desk.run(job(target.url))).attempts[0].status == 200
 
 
