@@ -49,6 +49,16 @@ MAX_PROCESSES = 64
 """Processes of the embedded host that execute runs."""
 
 
+def parse_processes(value: object) -> int | Literal["auto"]:
+    """Return the number of processes, or `auto`. Raises ValueError."""
+    text = str(value)
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PROCESSES:
+        return int(text)
+    raise ValueError(f"expected auto or a number from 1 to {MAX_PROCESSES}, got {text!r}")
+
+
 def check_address(host: str, *, allow_remote: bool) -> str:
     """Return the address to listen on. Raises ValueError."""
     if host in LOOPBACK_HOSTS:

@@ -23,7 +23,6 @@ from config.settings.exporter_settings import ApplicationInsightsSettings as App
 from config.settings.exporter_settings import DatadogSettings as DatadogSettings
 from config.settings.exporter_settings import OtlpSettings, TelemetrySettings
 from config.settings.fields import (
-    MAX_PROCESSES,
     DefaultScheduleField,
     Folders,
     Hosts,
@@ -39,6 +38,7 @@ from config.settings.fields import (
     check_ping_url,
     check_storage_connection,
     check_store,
+    parse_processes,
     reject_query,
     split_list,
     to_lower,
@@ -222,7 +222,7 @@ class Settings(BaseModel):
     port: int = Field(default=7071, ge=0, le=65535)
     http: HttpSettings = HttpSettings.model_construct()
     concurrency: int = Field(default=200, ge=1, le=10_000)
-    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_PROCESSES)] = "auto"
+    processes: Annotated[int | Literal["auto"], BeforeValidator(parse_processes)] = "auto"
     """Of the embedded host. `auto`: further ones start once the first one is busy, one for each core at most."""
     max_running: int | None = Field(default=None, ge=1, le=MAX_CONCURRENCY_GROUP)
     """Maximum over all instances together; None: no limit."""

@@ -66,15 +66,12 @@ def serve(
 
 def _read_processes(text: str | None) -> int | Literal["auto"] | None:
     """Return the value of the option; end the command with 2 if it is invalid."""
-    from config.settings.fields import MAX_PROCESSES
+    from config.settings.fields import parse_processes
 
-    if text is None:
-        return None
-    if text == "auto":
-        return "auto"
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_PROCESSES):
-        fail(f"--processes: expected auto or a number from 1 to {MAX_PROCESSES}, got {text!r}")
-    return int(text)
+    try:
+        return None if text is None else parse_processes(text)
+    except ValueError as error:
+        fail(f"--processes: {error}")
 
 
 def _check_host(host: str, settings: Settings) -> None:
