@@ -1,7 +1,7 @@
 """10,000 jobs due in the same second: how long their runs take, how true their response times are, and the API.
 
-The target answers after 50 ms and notes how long each request took at its side. `--starved` gives the program the
-lowest priority next to `stress-ng` on all cores; no run may blame its target then. `--stop SECONDS` stops the process
+The target answers after 50 ms and notes how long each request took at its side. `--starved` leaves the program
+a tenth of each core next to `stress-ng`; no run may blame its target then. `--stop SECONDS` stops the process
 (SIGSTOP) while 200 jobs are in all phases of an attempt instead. The exit code is 1 if a run failed, is missing or was
 doubled.
 """
@@ -22,7 +22,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,15 @@ DELAYS_S = (0.0, 0.3, 0.7, 1.2)
 PATIENCE_S = 240.0
 """Seconds in which the runs of the minute must be recorded."""
 AFTER_STOP_S = 15.0
+NICENESS = 10
+"""Leaves a tenth of a core to a process next to one with the usual priority."""
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--jobs", type=int, default=10_000)
     options.add_argument("--processes", default="1", help="as the option of `serve`")
-    options.add_argument("--starved", action="store_true", help="at the lowest priority, next to stress-ng")
+    options.add_argument("--starved", action="store_true", help="with a tenth of each core, next to stress-ng")
     options.add_argument("--stop", type=float, default=0.0, metavar="SECONDS", help="stop the process for so long")
     options.add_argument("--target", type=int, help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -181,7 +183,7 @@ def _poll(api: str) -> tuple[list[float], threading.Event]:
     def read() -> None:
         while not over.wait(0.25):
             began = time.perf_counter()
-            with urllib.request.urlopen(f"{api}/api/jobs?limit=50", timeout=60) as answer:
+            with suppress(TimeoutError), urllib.request.urlopen(f"{api}/api/jobs?limit=50", timeout=60) as answer:
                 answer.read()
             times.append(time.perf_counter() - began)
 
@@ -191,14 +193,14 @@ def _poll(api: str) -> tuple[list[float], threading.Event]:
 
 @contextmanager
 def _stress(pid: int) -> Iterator[None]:
-    """Give the process and its children the lowest priority, next to two busy workers a core."""
+    """Leave the process and its children a tenth of each core, next to a busy worker a core."""
     if shutil.which("stress-ng") is None:
         sys.exit("--starved needs stress-ng")
     for each in (pid, *children(pid)):
-        os.setpriority(os.PRIO_PROCESS, each, 19)
+        os.setpriority(os.PRIO_PROCESS, each, NICENESS)
         for thread in Path(f"/proc/{each}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), 19)
-    process = subprocess.Popen(["stress-ng", "--quiet", "--cpu", str(2 * (os.cpu_count() or 1))])
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
+    process = subprocess.Popen(["stress-ng", "--quiet", "--cpu", str(os.cpu_count() or 1)])
     try:
         yield
     finally:
