@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from scheduler.stores.port import (
@@ -111,7 +111,32 @@ _REPLACE = "UPDATE rows SET etag = ?, body = ? WHERE table_name = ? AND partitio
 _DELETE = "DELETE FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
 _DELETE_UNCHANGED = f"{_DELETE} AND etag = ?"
 
+_PUT_MANY = "INSERT INTO rows VALUES {rows} ON CONFLICT DO UPDATE SET etag = excluded.etag, body = excluded.body"
+# CROSS JOIN: the values are the outer loop.
+_REPLACE_MANY = (
+    "INSERT INTO rows SELECT v.column1, v.column2, v.column3, v.column4, v.column5 FROM (VALUES {rows}) AS v "
+    "CROSS JOIN rows AS r ON r.table_name = v.column1 AND r.partition_key = v.column2 AND r.row_key = v.column3 "
+    "AND r.etag = v.column6 WHERE true ON CONFLICT DO UPDATE SET etag = excluded.etag, body = excluded.body"
+)
+_STATEMENT_SIZES = (64, 16, 4, 1)
+"""Rows of one statement: few sizes, so that the statements stay prepared."""
+
 ChangeGroup = tuple[Change, ...]
+BatchAnswers = Sequence[Etags | Exception]
+
+
+def _format_statements(sql: str, values: int) -> dict[int, str]:
+    row = f"({', '.join('?' * values)})"
+    return {size: sql.format(rows=", ".join([row] * size)) for size in _STATEMENT_SIZES}
+
+
+_STATEMENTS: dict[type[Change], dict[int, str]] = {
+    Insert: _format_statements("INSERT OR IGNORE INTO rows VALUES {rows}", 5),
+    Upsert: _format_statements(_PUT_MANY, 5),
+    Replace: _format_statements(_REPLACE_MANY, 6),
+    Delete: _format_statements("DELETE FROM rows WHERE (table_name, partition_key, row_key) IN (VALUES {rows})", 3),
+}
+"""The statements for several rows, by their number."""
 
 
 class SqliteWriter:
@@ -131,16 +156,16 @@ class SqliteWriter:
         self._cursor = connection.cursor()
         self._etags: Iterator[int] = count(opening << 40)
 
-    def process(self, group: Sequence[ChangeGroup]) -> Sequence[Etags | Exception]:
+    def process(self, group: Sequence[ChangeGroup]) -> BatchAnswers:
         """Make the whole batch in one transaction. An apply that fails does not affect the others."""
         try:
             try:
-                return self._transaction(self._apply_changes, group)
+                return self._transaction(self._apply_together, group)
             except sqlite3.Error:
                 raise
             except Exception:
                 # Most applies succeed, so the savepoints that separate them are set only after one has failed.
-                return self._transaction(self._apply_or_undo, group)
+                return self._transaction(self._apply_separately, group)
         except sqlite3.Error as error:
             store_error = to_store_error(self._path, error)
             if isinstance(store_error, StoreDamaged) and len(group) > 1:
@@ -150,11 +175,11 @@ class SqliteWriter:
             return [store_error for _ in group]
 
     def _transaction(
-        self, apply: Callable[[ChangeGroup], Etags | Exception], group: Sequence[ChangeGroup]
-    ) -> Sequence[Etags | Exception]:
+        self, apply: Callable[[Sequence[ChangeGroup]], BatchAnswers], group: Sequence[ChangeGroup]
+    ) -> BatchAnswers:
         self._cursor.execute("BEGIN IMMEDIATE")
         try:
-            answers = [apply(changes) for changes in group]
+            answers = apply(group)
             self._cursor.execute("COMMIT")
         except BaseException:
             # Some errors, such as a full disk, have rolled back already.
@@ -162,6 +187,55 @@ class SqliteWriter:
                 self._cursor.execute("ROLLBACK")
             raise
         return answers
+
+    def _apply_together(self, group: Sequence[ChangeGroup]) -> Sequence[Etags]:
+        """Make all changes with few statements. Raises if one fails: see process.
+
+        The thread waits for the interpreter's lock after each statement, on a busy event loop for much longer than the
+        statement takes.
+        """
+        statements: dict[type[Change], list[Sequence[str | int]]] = {}
+        rows: set[tuple[str, str, str]] = set()
+        answers: list[Etags] = []
+        for changes in group:
+            etags: list[str] = []
+            for change in changes:
+                row = (change.table, change.partition, change.key)
+                if row in rows:  # only changes of different rows can be made in another order
+                    self._execute_many(statements)
+                    rows.clear()
+                rows.add(row)
+                if isinstance(change, Delete):
+                    if change.etag:
+                        self._delete(change)
+                    else:
+                        statements.setdefault(Delete, []).append(row)
+                    etags.append("")
+                    continue
+                _require_size(change)
+                etag = next(self._etags)
+                known = (_known_etag(change),) if isinstance(change, Replace) else ()
+                statements.setdefault(type(change), []).append((*row, etag, change.body, *known))
+                etags.append(str(etag))
+            answers.append(tuple(etags))
+        self._execute_many(statements)
+        return answers
+
+    def _execute_many(self, statements: dict[type[Change], list[Sequence[str | int]]]) -> None:
+        """Raises StoreError if a row exists or has changed. Empties `statements`."""
+        for kind, rows in statements.items():
+            start = 0
+            for size in _STATEMENT_SIZES:
+                while len(rows) - start >= size:
+                    values = list(chain.from_iterable(rows[start : start + size]))
+                    changed = self._cursor.execute(_STATEMENTS[kind][size], values).rowcount
+                    if changed != size and kind is not Delete:
+                        raise StoreError("a change of the batch failed")
+                    start += size
+        statements.clear()
+
+    def _apply_separately(self, group: Sequence[ChangeGroup]) -> BatchAnswers:
+        return [self._apply_or_undo(changes) for changes in group]
 
     def _apply_or_undo(self, changes: ChangeGroup) -> Etags | Exception:
         self._cursor.execute("SAVEPOINT one")
@@ -185,8 +259,7 @@ class SqliteWriter:
         if isinstance(change, Delete):
             self._delete(change)
             return ""
-        if len(change.body) > MAX_BODY:
-            raise StoreError(f"a row of {change.table} has {len(change.body)} characters; at most {MAX_BODY} fit")
+        _require_size(change)
         etag = next(self._etags)
         if isinstance(change, Insert):
             if not self._cursor.execute(_INSERT, (*row, etag, change.body)).rowcount:
@@ -203,6 +276,11 @@ class SqliteWriter:
             self._cursor.execute(_DELETE, row)
         elif not self._cursor.execute(_DELETE_UNCHANGED, (*row, _known_etag(change))).rowcount:
             raise RowChanged(*row)
+
+
+def _require_size(change: Insert | Upsert | Replace) -> None:
+    if len(change.body) > MAX_BODY:
+        raise StoreError(f"a row of {change.table} has {len(change.body)} characters; at most {MAX_BODY} fit")
 
 
 def _known_etag(change: Replace | Delete) -> int:

@@ -13,8 +13,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from scheduler.stores.port import Etags, Insert, RowExists, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.port import (
+    MAX_BODY,
+    Change,
+    Delete,
+    Etags,
+    Insert,
+    Replace,
+    RowExists,
+    StoreError,
+    StoreUnavailable,
+    Upsert,
+)
 from scheduler.stores.runs.keys import shard_of_job
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite import schema
@@ -90,7 +103,37 @@ def test_applies_that_wait_together_are_one_transaction(path: Path) -> None:
     answers = writer.process([(Insert("a", "p", str(number), "1"),) for number in range(200)])
     connections.close()
     assert all(isinstance(answer, tuple) for answer in answers)
-    assert (statements[0], statements[-1], len(statements)) == ("BEGIN IMMEDIATE", "COMMIT", 202)
+    assert (statements[0], statements[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
+    # 64 + 64 + 64 + 4 + 4 rows: the thread waits for the interpreter's lock after each statement.
+    assert len(statements) == 7
+
+
+_KEYS = st.sampled_from("abc")
+_ETAGS = st.sampled_from(["0", "1", "99", "of another store"])
+"""The first two are those of the rows that exist."""
+_CHANGES: st.SearchStrategy[Change] = st.one_of(
+    st.builds(Insert, st.just("t"), st.just("p"), _KEYS, st.just("inserted")),
+    st.builds(Upsert, st.just("t"), st.just("p"), _KEYS, st.sampled_from(["put", "x" * (MAX_BODY + 1)])),
+    st.builds(Replace, st.just("t"), st.just("p"), _KEYS, st.just("replaced"), _ETAGS),
+    st.builds(Delete, st.just("t"), st.just("p"), _KEYS, _ETAGS | st.just("")),
+)
+
+
+@example([(Delete("t", "p", "a"),), (Upsert("t", "p", "b", "put"),), (Delete("t", "p", "b"),)])
+@example([(Upsert("t", "p", "c", "put"), Replace("t", "p", "a", "replaced", "0"), Delete("t", "p", "c"))])
+@given(st.lists(st.lists(_CHANGES, min_size=1, max_size=4).map(tuple), max_size=6))
+def test_a_batch_gives_what_its_applies_give_one_by_one(groups: list[tuple[Change, ...]]) -> None:
+    def make(batches: list[list[tuple[Change, ...]]]) -> tuple[list[str], list[tuple[object, ...]]]:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        schema.upgrade(Path("file"), connection, lambda *_: None)
+        writer = SqliteWriter(Path("file"), connection, 0)
+        writer.process([(Insert("t", "p", "a", "1"),), (Insert("t", "p", "b", "1"),)])
+        answers = [answer for batch in batches for answer in writer.process(batch)]
+        rows = connection.execute("SELECT row_key, body FROM rows ORDER BY row_key").fetchall()
+        connection.close()
+        return [str(answer) if isinstance(answer, Exception) else f"{len(answer)} etags" for answer in answers], rows
+
+    assert make([groups]) == make([[group] for group in groups])
 
 
 async def test_applies_of_one_moment_travel_together(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
