@@ -129,7 +129,8 @@ class RunLeases:
                 some = claims[start : start + MAX_CLAIMS_PER_REQUEST]
                 answers = await self._renew(some, self._clock.now() + lease)
                 for claim, answer in zip(some, answers, strict=True):
-                    if isinstance(answer, StoreError):
+                    # A claim that is lost was released here meanwhile, or the run reports who has it when it goes on.
+                    if isinstance(answer, StoreError) and not isinstance(answer, ClaimLost):
                         failed.append((claim.ticket.id, answer))
         for run_id, error in failed[:MAX_NAMED_FAILURES]:
             _log.warning("could not renew the lease of run %s: %s; retrying", run_id, error)

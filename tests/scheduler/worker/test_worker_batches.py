@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from jobs.runs import ErrorClass, Outcome, Ticket, Trigger
 from jobs.runs.outcomes import Reason, ReasonCode
 from scheduler.leasing import MIN_LEASE_S
-from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunState
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, RunRecord, RunState
 from scheduler.worker.skipping import FAILED_CLAIM_CAUSE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
@@ -233,6 +234,25 @@ async def test_the_lease_of_a_ticket_that_waits_for_its_place_is_renewed() -> No
     assert isinstance(await harness.runs.claim(waiting, "other", now, now), AlreadyClaimed)
     await harness.worker.wait_until_idle()
     assert [event.run.outcome for event in harness.heard.finished][-1] is not Outcome.SKIPPED
+
+
+@virtual_time
+async def test_a_renewal_of_a_claim_that_was_released_meanwhile_reports_no_problem(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_released(claims: Sequence[Claim], until: datetime) -> list[ClaimLost]:
+        return [ClaimLost(claim.ticket.id, claim.owner) for claim in claims]
+
+    long = {"timeout": {"run": "300s", "attempt": "300s"}}
+    harness = WorkerHarness(Hang("body", 200.0), jobs=[entry("a", **long), entry("b")], places=1)
+    harness.worker.submit(harness.ticket(job="a"))
+    await asyncio.sleep(1)
+    harness.worker.submit_batch([harness.ticket(job="b")])
+    monkeypatch.setattr(harness.runs, "renew_all", find_released)
+    await asyncio.sleep(150)
+
+    assert "could not renew" not in caplog.text
+    await harness.worker.wait_until_idle()
 
 
 @virtual_time
