@@ -35,6 +35,7 @@ from scheduler.features.overview.summaries import (
     count_standings,
     group_summaries,
     list_tags,
+    parse_search,
     select_summaries,
     sort_summaries,
 )
@@ -77,6 +78,21 @@ class OverviewView:
         given = (criteria.standing, criteria.kind, criteria.owner, criteria.has_changed, self.group)
         return sum(map(bool, given)) + len(criteria.tags) + (criteria.order is not SortOrder.STATE)
 
+    @property
+    def chips(self) -> Sequence[tuple[str, str]]:
+        """The filters in words, each with the path of the view without it. The state is chosen above the list."""
+        criteria = self.criteria
+        found = [
+            (str(tag), self.path(tag=[str(each) for each in criteria.tags if each != tag])) for tag in criteria.tags
+        ]
+        if criteria.kind:
+            found.append((f"kind {criteria.kind}", self.path(kind="")))
+        if criteria.owner:
+            found.append((f"owner {criteria.owner}", self.path(owner="")))
+        if criteria.has_changed:
+            found.append(("changed in the last hour", self.path(changed="")))
+        return found
+
     def path(self, base: str = DASHBOARD_PATH, **changes: Any) -> str:
         """Return the URL path of this view with changes of its parameters: `view.path(state="down")`.
 
@@ -107,11 +123,24 @@ async def read_filters(
     owner: _ValueParameter = "",
     changed: Annotated[Literal["", "1h"], Query()] = "",
 ) -> OverviewView:
-    """Return the view of these filters. Raises InvalidRequest: an unknown state or kind, or a tag without a name."""
+    """Return the view of these filters; `q` can contain some of them, see parse_search.
+
+    Raises InvalidRequest: an unknown state or kind, or a tag without a name.
+    """
     given = [each for each in tag if each]
     selection = parse_job_filters([], [kind] if kind else [], given, [], [])
     standing = Standing(parse_choice("state", state, tuple(Standing))) if state else None
-    return OverviewView(OverviewCriteria(q.strip(), standing, selection.tags, kind, owner, changed == CHANGED))
+    typed = parse_search(q)
+    return OverviewView(
+        OverviewCriteria(
+            typed.text,
+            typed.standing or standing,
+            tuple(dict.fromkeys((*selection.tags, *typed.tags)))[:MAX_TAGS],
+            typed.kind or kind,
+            typed.owner or owner,
+            changed == CHANGED,
+        )
+    )
 
 
 FilteredView = Annotated[OverviewView, Depends(read_filters)]

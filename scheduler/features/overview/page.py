@@ -9,11 +9,13 @@ neither a read of runs nor its rendering. The wall has the filters of the overvi
 from __future__ import annotations
 
 import asyncio
+import re
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from scheduler.api.dashboard.overview import (
     WALL_PATH,
@@ -26,10 +28,11 @@ from scheduler.api.dashboard.overview import (
     select_page,
 )
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
+from scheduler.api.dashboard.rendering.page import make_link, render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.page_caches import record_failure
-from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH, incident_page_path, run_page_path
 from scheduler.api.routing import ApiRouter, ServicesDep
+from scheduler.errors import NotFound
 from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS
 from scheduler.features.overview.queries import Overview
 from scheduler.features.overview.summaries import SortOrder, Standing, count_standings, select_summaries, sort_summaries
@@ -42,6 +45,9 @@ from scheduler.stores.port import StoreError
 MAX_SHOWN_INCIDENTS = 5
 """Open incidents on the page. A link leads to the others."""
 
+_RUN_ID: Final = re.compile(r"[^\s@]{1,150}@\S{1,48}")
+_INCIDENT_ID: Final = re.compile(r"\d{13}-[0-9a-f]{8}")
+
 router = ApiRouter(in_schema=False, by_tag=True)
 MAX_TILES: Final = 1000
 """Jobs that are shown, the worst first. The others are counted."""
@@ -53,12 +59,27 @@ MAX_NAMED_TILES: Final = 240
 
 @router.read(DASHBOARD_PATH)
 async def show_overview(request: Request, services: ServicesDep, view: OrderedView) -> Response:
-    """Show the page. While the store is unavailable it shows what was last known, with status 503."""
+    """Show the page. While the store is unavailable it shows what was last known, with status 503.
+
+    A search for the whole id of a run or an incident leads to its page.
+    """
     reader = readers_of(request, services).overview
     try:
+        if (path := await _find_path_of_id(services, view.criteria.text)) is not None:
+            return RedirectResponse(make_link(request)(path), HTTPStatus.SEE_OTHER)
         return await _show_current_overview(request, services, reader, view)
     except StoreError as error:
         return await _show_last_known_overview(request, services, reader, view, str(error))
+
+
+async def _find_path_of_id(services: Services, text: str) -> str | None:
+    if _RUN_ID.fullmatch(text) and await services.queries.find_run(text) is not None:
+        return run_page_path(text)
+    if _INCIDENT_ID.fullmatch(text):
+        with suppress(NotFound):
+            await services.incidents.find_view(text)
+            return incident_page_path(text)
+    return None
 
 
 async def _show_current_overview(

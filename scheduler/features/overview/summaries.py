@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from jobs.definition import JobDefinition
 from jobs.definition.dependencies import describe_wait
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.features.incidents.queries import IncidentView
-from scheduler.features.jobs.selection import TagFilter
+from scheduler.features.jobs.selection import TagFilter, check_kinds
 from scheduler.stores.gates import Pause
 
 MIN_UNSTABLE_CHANGES: Final = 4
@@ -145,7 +147,9 @@ class SortOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OverviewCriteria:
-    """`text`: a part of the name or the description. `owner`: the value of the tag OWNER_TAG. Empty: all."""
+    """`text`: words, each a part of the name, the description, the target or a tag. `owner`: the value of the tag
+    OWNER_TAG. Empty: all.
+    """
 
     text: str = ""
     standing: Standing | None = None
@@ -168,7 +172,7 @@ def select_summaries(
     summaries: Iterable[OverviewJob], criteria: OverviewCriteria, now: datetime, *, any_standing: bool = False
 ) -> list[OverviewJob]:
     """Return the summaries that match, in the order of the summaries. `any_standing`: ignore the filter by state."""
-    text = criteria.text.casefold()
+    words = criteria.text.casefold().split()
     standing = None if any_standing else criteria.standing
     since = now - RECENT if criteria.has_changed else None
     return [
@@ -176,7 +180,7 @@ def select_summaries(
         for each in summaries
         if (standing is None or each.standing is standing)
         and (since is None or (each.since is not None and each.since >= since))
-        and _matches_definition(each, criteria, text)
+        and _matches_definition(each, criteria, words)
     ]
 
 
@@ -213,14 +217,43 @@ def list_tags(summaries: Iterable[OverviewJob]) -> dict[str, set[str]]:
     return found
 
 
-def _matches_definition(summary: OverviewJob, criteria: OverviewCriteria, text: str) -> bool:
+def _matches_definition(summary: OverviewJob, criteria: OverviewCriteria, words: Sequence[str]) -> bool:
     job = summary.entry.job
     return (
-        (not text or text in job.name.casefold() or text in job.description.casefold())
-        and (not criteria.kind or job.check.kind == criteria.kind)
+        (not criteria.kind or job.check.kind == criteria.kind)
         and (not criteria.owner or job.tags.get(OWNER_TAG) == criteria.owner)
         and all(tag.matches(job) for tag in criteria.tags)
+        and (not words or _contains_words(job, words))
     )
+
+
+def _contains_words(job: JobDefinition, words: Sequence[str]) -> bool:
+    tags = (f"{key}={value}" for key, value in job.tags.items())
+    text = "\n".join((job.name, job.description, job.check.label, *tags)).casefold()
+    return all(word in text for word in words)
+
+
+def parse_search(text: str) -> OverviewCriteria:
+    """Return the filters that a person writes into one box: `payments state:down team=checkout kind:dns`.
+
+    What is no filter stays a word of the text.
+    """
+    words: list[str] = []
+    found = OverviewCriteria()
+    for word in text.split():
+        name, separator, value = word.partition(":")
+        if separator and name == "state" and value in tuple(Standing):
+            found = replace(found, standing=Standing(value))
+        elif separator and name == "kind" and value in check_kinds():
+            found = replace(found, kind=value)
+        elif separator and name == "owner" and value:
+            found = replace(found, owner=value)
+        elif re.fullmatch(r"[A-Za-z0-9][^=:/?]*=[^=]+", word):
+            key, _, value = word.partition("=")
+            found = replace(found, tags=(*found.tags, TagFilter(key, value)))
+        else:
+            words.append(word)
+    return replace(found, text=" ".join(words))
 
 
 def _place_of_group(group: JobGroup) -> tuple[int, bool, str]:

@@ -132,6 +132,7 @@ _NEW_JOB: Final[Mapping[str, Any]] = {"name": "", "schedule": "every 1m", "check
 
 
 CopiedJob = Annotated[str | None, Query(max_length=100, description="The job whose definition is copied")]
+WatchedUrl = Annotated[str, Query(max_length=2000)]
 
 
 @editor_router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/edit")
@@ -155,13 +156,15 @@ async def edit_job(request: Request, services: ServicesDep, caller: CallerDep, n
 
 @editor_router.read(f"{DASHBOARD_PATH}/new-job")
 async def create_job_page(
-    request: Request, services: ServicesDep, caller: CallerDep, copy: CopiedJob = None
+    request: Request, services: ServicesDep, caller: CallerDep, copy: CopiedJob = None, url: WatchedUrl = ""
 ) -> Response:
-    """Show the editor of a new job; `copy`: with the definition of this one."""
+    """Show the editor of a new job; `copy`: with the definition of this one; `url`: with a check of this URL."""
     definition = (
         _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, services, caller), services, caller)
     )
     definition = {**definition, "name": ""}
+    if url:
+        definition["check"] = {"kind": "http", "url": url}
     return await respond(
         request,
         services,

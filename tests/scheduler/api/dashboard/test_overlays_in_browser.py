@@ -26,8 +26,53 @@ async def test_names_that_begin_with_the_typed_text_are_first_in_the_palette(bro
         await page.keyboard.type("che")
 
         await expect(page.get_by_role("dialog").get_by_role("option")).to_have_text(
-            ["checkout job", "a-checkout job", "Schedule g s", "archecker job"]
+            [
+                "checkout job",
+                "a-checkout job",
+                "Schedule g s",
+                "archecker job",
+                "Search all jobs for “che” name, target, tag, state",
+            ]
         )
+
+
+async def test_what_the_palette_does_not_find_is_searched_on_the_overview(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry("api", tags={"team": "payments"}), entry("batch")])) as site:
+        page = await site.open("/api/dashboard/incidents")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("team=payments")
+        await expect(page.get_by_role("dialog").get_by_role("option")).to_have_text(
+            ["Search all jobs for “team=payments” name, target, tag, state"]
+        )
+        await page.keyboard.press("Enter")
+
+        await expect(page.locator("tr[data-row]")).to_have_count(1)
+        await expect(page.locator(".chips a")).to_have_text("team=payments \N{MULTIPLICATION SIGN}")
+
+
+async def test_the_palette_opens_a_run_by_its_id_and_offers_it_again(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as site:
+        run = await site.desk.perform()
+        page = await site.open("/api/dashboard")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.insert_text(run)
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(f"/runs/{re.escape(run)}$"))
+        await page.goto(site.url + "/api/dashboard")
+        await page.keyboard.press("Control+k")
+
+        await expect(page.get_by_role("dialog").get_by_role("option").first).to_have_text(f"{run} recent")
+
+
+async def test_rows_follow_the_search_while_it_is_typed(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry("api", tags={"team": "payments"}), entry("batch")])) as site:
+        page = await site.open("/api/dashboard")
+        await page.get_by_role("searchbox").press_sequentially("paym")
+
+        await expect(page.locator("tr[data-row]")).to_have_count(1)
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.get_by_role("searchbox").fill("")
+        await expect(page.locator("tr[data-row]")).to_have_count(2)
 
 
 async def test_enter_before_the_jobs_are_found_opens_the_first_that_is_found(browser: Browser) -> None:

@@ -5,6 +5,11 @@ What is selected by the address: test_overview_selection. Cached pages: test_ove
 
 from __future__ import annotations
 
+import html
+import re
+
+import yaml
+
 from scheduler.health import HealthStatus
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
@@ -73,10 +78,26 @@ async def test_nothing_down_is_reported() -> None:
 
 async def test_a_new_installation_is_reported_what_to_do() -> None:
     async with ApiClient(jobs=[]) as client:
-        text = visible_text(await get_page(client))
+        page = await get_page(client)
+        editor = await get_page(client, "/api/dashboard/new-job?url=https://www.example.com/health")
 
+    text = visible_text(page)
     assert "No job has run yet" in text
-    assert "There are no jobs. Add a job file to the folder of the setting jobs (SCHEDULER_JOBS)" in text
+    assert "Watch a URL" in text
+    assert "python -m scheduler import gatus config.yaml" in text
+    assert "In the folder of the setting jobs (SCHEDULER_JOBS)" in text
+    assert 'action="/api/dashboard/new-job"' in page
+    assert "url: https://www.example.com/health" in visible_text(editor)
+
+
+async def test_the_job_file_that_a_new_installation_offers_to_copy_is_valid() -> None:
+    async with ApiClient(jobs=[]) as client:
+        page = await get_page(client)
+        snippet = html.unescape(re.findall(r'data-copy-text="(jobs:[^"]*)"', page)[0])
+        ((name, definition),) = yaml.safe_load(snippet)["jobs"].items()
+        checked = await client.post_json("/api/definitions/validate", {"name": name, **definition})
+
+    assert (checked.status_code, checked.json()["valid"]) == (200, True)
 
 
 @virtual_time

@@ -4,6 +4,7 @@ import { startCharts } from "./charts.js";
 import { startCopying } from "./copying.js";
 import { startKeys } from "./keys.js";
 import { startMenus } from "./menus.js";
+import { rememberPage } from "./palette.js";
 import { startRefresh } from "./refresh.js";
 import { startTimes } from "./times.js";
 
@@ -13,4 +14,5 @@ startCharts();
 startCopying();
 startKeys();
 startMenus();
+rememberPage();
 if (document.documentElement.hasAttribute("data-refresh")) startRefresh();

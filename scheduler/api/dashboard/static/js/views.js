@@ -1,9 +1,27 @@
-// Views of the overview that a person has saved in this browser, by name: the query of the page.
+// The search of the overview while a person types, and the views saved in this browser, by name: the query of the page.
 import { element, link } from "./dom.js";
+import { isId } from "./palette.js";
+import { showSamePage } from "./refresh.js";
 import { showToast } from "./toasts.js";
 
 const KEY = "scheduler-views";
 const MAX_VIEWS = 50;
+const SEARCH_DELAY_MS = 250;
+let searching = 0;
+
+document.addEventListener("input", (event) => {
+  const form = event.target.name === "q" && event.target.closest(".overview-filters");
+  if (!form) return;
+  clearTimeout(searching);
+  // An id is opened by Enter.
+  if (!isId(event.target.value.trim())) searching = setTimeout(() => showSamePage(pathOf(form)), SEARCH_DELAY_MS);
+});
+
+/** The address to which the form leads, without the fields that are not filled in. */
+function pathOf(form) {
+  const filled = [...new FormData(form)].filter(([, value]) => value);
+  return filled.length ? `${location.pathname}?${new URLSearchParams(filled)}` : location.pathname;
+}
 
 // The menu can appear with a refresh: a page without the store has none.
 document.addEventListener("submit", (event) => event.target.id === "save-view" && save(event));

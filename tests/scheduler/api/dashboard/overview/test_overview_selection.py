@@ -37,6 +37,14 @@ def rows(page: str) -> list[str]:
         ("?state=unknown", ["batch"]),
         ("?q=cards", ["api"]),
         ("?q=CRAWL", ["crawler"]),
+        ("?q=PAYMENTS", ["api", "batch"]),
+        ("?q=team%3Dpayments", ["api", "batch"]),
+        ("?q=127.0.0.1%3A9+team%3Dsearch", ["crawler"]),
+        ("?q=team%3Dpayments+charges", ["api"]),
+        ("?q=state%3Adown", ["crawler"]),
+        ("?q=state%3Adown&state=up", ["crawler"]),
+        ("?q=state%3Anowhere", []),
+        ("?q=owner%3Aada+kind%3Ahttp", ["api"]),
         ("?tag=team%3Dpayments", ["api", "batch"]),
         ("?tag=team&tag=owner", ["api"]),
         ("?owner=ada", ["api"]),
@@ -52,6 +60,31 @@ async def test_the_address_selects_and_sorts(query: str, expected: list[str]) ->
         await client.perform("api")
         await client.perform("crawler")
         assert rows(await get_page(client, f"/api/dashboard{query}")) == expected
+
+
+@virtual_time
+async def test_filters_that_are_typed_can_be_removed_one_by_one() -> None:
+    async with ApiClient(answer(), jobs=JOBS) as client:
+        page = await get_page(client, "/api/dashboard?q=cards+team%3Dpayments+kind%3Ahttp+owner%3Aada")
+
+    assert 'name="q" value="cards"' in page
+    text = visible_text(page)
+    assert "team=payments \N{MULTIPLICATION SIGN} kind http \N{MULTIPLICATION SIGN} owner ada" in text
+    assert "/api/dashboard?q=cards&kind=http&owner=ada" in find_links(page)
+    assert "/api/dashboard?q=cards&tag=team%3Dpayments&owner=ada" in find_links(page)
+
+
+@virtual_time
+async def test_the_id_of_a_run_or_an_incident_leads_to_its_page() -> None:
+    async with ApiClient(answer(), jobs=JOBS) as client:
+        run = await client.perform("api")
+        found = await client.get(f"/api/dashboard?q={run}")
+        missing = await client.get("/api/dashboard?q=api@20200101T000000.000Z")
+        no_incident = await client.get("/api/dashboard?q=1795856400000-5f2c1d9b")
+
+    assert (found.status_code, found.headers["location"]) == (303, f"/api/dashboard/runs/{run}")
+    assert (missing.status_code, rows(missing.text)) == (200, [])
+    assert (no_incident.status_code, rows(no_incident.text)) == (200, [])
 
 
 @virtual_time
