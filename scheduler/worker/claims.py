@@ -129,7 +129,7 @@ class RunLeases:
                 some = claims[start : start + MAX_CLAIMS_PER_REQUEST]
                 answers = await self._renew(some, self._clock.now() + lease)
                 for claim, answer in zip(some, answers, strict=True):
-                    # A claim that is lost was released here meanwhile, or the run reports who has it when it goes on.
+                    # A claim that is lost was released here meanwhile, or the run itself reports it.
                     if isinstance(answer, StoreError) and not isinstance(answer, ClaimLost):
                         failed.append((claim.ticket.id, answer))
         for run_id, error in failed[:MAX_NAMED_FAILURES]:

@@ -236,7 +236,7 @@ def _contains_words(job: JobDefinition, words: Sequence[str]) -> bool:
 def parse_search(text: str) -> OverviewCriteria:
     """Return the filters that a person writes into one box: `payments state:down team=checkout kind:dns`.
 
-    What is no filter stays a word of the text.
+    Any other word stays in the text.
     """
     words: list[str] = []
     found = OverviewCriteria()
