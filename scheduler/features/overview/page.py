@@ -28,9 +28,10 @@ from scheduler.api.dashboard.overview import (
     select_page,
 )
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering.page import make_link, render_large_page, respond, respond_shared
+from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.page_caches import record_failure
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH, incident_page_path, run_page_path
+from scheduler.api.dashboard.rendering.preferences import make_link
 from scheduler.api.routing import ApiRouter, ServicesDep
 from scheduler.errors import NotFound
 from scheduler.features.jobs.selected_jobs import MAX_SELECTED_JOBS
