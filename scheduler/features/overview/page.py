@@ -43,7 +43,7 @@ from scheduler.model_base import RETRY_AFTER
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
-MAX_SHOWN_INCIDENTS = 5
+MAX_SHOWN_INCIDENTS = 10
 """Open incidents on the page. A link leads to the others."""
 
 _RUN_ID: Final = re.compile(r"[^\s@]{1,150}@\S{1,48}")

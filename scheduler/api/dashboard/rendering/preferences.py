@@ -1,4 +1,4 @@
-"""What a browser shows a page in: the colours and the time zone, in two cookies. The form of the header sets them.
+"""What a browser shows a page in: colours, height of rows and time zone, in cookies. The form of the header sets them.
 
 The form works without a script. Links of a page carry the function key of its request, as a browser sends no key
 header.
@@ -44,7 +44,9 @@ def make_link(request: Request) -> Callable[..., str]:
 PREFERENCES_PATH: Final = "/api/dashboard/preferences"
 THEMES: Final = ("auto", "light", "dark")
 """`auto`: as the browser prefers."""
+ROWS: Final = ("compact", "comfortable")
 _THEME_COOKIE: Final = "scheduler_theme"
+_ROWS_COOKIE: Final = "scheduler_rows"
 _ZONE_COOKIE: Final = "scheduler_zone"
 _MAX_AGE_S: Final = 365 * 86400
 _MAX_ZONE_LENGTH: Final = 64
@@ -59,17 +61,20 @@ class Preferences:
     theme: str = "auto"
     zone_name: str = "UTC"
     zone: tzinfo = UTC
+    rows: str = "compact"
 
 
 def find_preferences(request: Request) -> Preferences:
     """Return the preferences of a request. An unknown value is ignored."""
     theme = request.cookies.get(_THEME_COOKIE, "")
     name = request.cookies.get(_ZONE_COOKIE, "")
+    rows = request.cookies.get(_ROWS_COOKIE, "")
     zone = _find_zone(name)
     return Preferences(
         theme if theme in THEMES else "auto",
         name if zone is not None else "UTC",
         zone or UTC,
+        rows if rows in ROWS else ROWS[0],
     )
 
 
@@ -78,6 +83,7 @@ async def set_preferences(
     request: Request,
     theme: Annotated[str, Query(max_length=10)] = "",
     zone: Annotated[str, Query(max_length=_MAX_ZONE_LENGTH)] = "",
+    rows: Annotated[str, Query(max_length=20)] = "",
     next: Annotated[str, Query(max_length=2000)] = "",
 ) -> Response:
     """Store preferences in cookies, and show the page again that had the form. Unknown values are ignored.
@@ -87,6 +93,8 @@ async def set_preferences(
     response = RedirectResponse(make_link(request)(find_safe_target(next)), HTTPStatus.SEE_OTHER)
     if theme in THEMES:
         _set_cookie(response, _THEME_COOKIE, theme)
+    if rows in ROWS:
+        _set_cookie(response, _ROWS_COOKIE, rows)
     if _find_zone(zone) is not None:
         _set_cookie(response, _ZONE_COOKIE, zone)
     return response

@@ -296,3 +296,28 @@ async def test_jobs_and_runs_lead_to_their_pages() -> None:
 
     assert {"/api/dashboard/jobs/checkout", f"/api/dashboard/runs/{run_id}"} <= set(addresses)
     assert "/api/jobs/checkout" not in addresses
+
+
+async def test_rows_are_as_high_as_the_person_has_chosen() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        chosen = await client.get("/api/dashboard/preferences?rows=comfortable&next=/api/dashboard")
+        comfortable = await get_page(client)
+        await client.get("/api/dashboard/preferences?rows=huge")
+        unchanged = await get_page(client)
+        await client.get("/api/dashboard/preferences?rows=compact")
+        compact = await get_page(client)
+
+    assert chosen.headers["location"] == "/api/dashboard"
+    assert 'data-rows="comfortable"' in comfortable
+    assert 'data-rows="comfortable"' in unchanged
+    assert "data-rows" not in compact
+
+
+async def test_problems_of_several_parts_are_one_line_that_opens() -> None:
+    async with ApiClient() as client:
+        client.add_health_part("datadog", HealthStatus.DEGRADED, "HTTP 403: look at the key")
+        client.add_health_part("disk", HealthStatus.DOWN, "full")
+        page = await get_page(client)
+
+    assert '<summary class="down">2 parts of the scheduler do not work as they should: datadog, disk</summary>' in page
+    assert "disk is down. full" in visible_text(page)

@@ -76,7 +76,7 @@ async def test_jobs_are_selected_in_the_overview(browser: Browser) -> None:
         await page.get_by_role("button", name="Clear").click()
         await expect(page.locator("[data-select=shop]")).to_be_hidden()
 
-        await page.goto(f"{site.url}{PAGE}?q=s#all")
+        await page.goto(f"{site.url}{PAGE}?q=sho#all")
         await expect(page.locator("#selection-count")).to_have_text("1 job selected")
 
 
