@@ -149,14 +149,11 @@ var onFunctions = platform == 'functions'
 var hostsFunctions = platform != 'embedded'
 var existingNetwork = !empty(appSubnetId)
 var jobsInOwnSubnet = maintenanceJobs && onFunctions
-var missing = existingNetwork && (empty(endpointSubnetId) || jobsInOwnSubnet && empty(jobsSubnetId))
-var inNetwork = missing
-  ? fail('appSubnetId needs endpointSubnetId, and for jobs with platform functions jobsSubnetId')
-  : !publicApi && !existingNetwork && !privateNetworking
-      ? fail('publicApi=false needs privateNetworking or appSubnetId')
-      : existingNetwork && (natGateway || !empty(hubNetworkId) || !empty(routeTableId) || !empty(dnsServers))
-          ? fail('natGateway, hubNetworkId, routeTableId and dnsServers belong to a network that is created')
-          : privateNetworking || existingNetwork
+var lacksSubnet = existingNetwork && (empty(endpointSubnetId) || (jobsInOwnSubnet && empty(jobsSubnetId)))
+var wantsOwnNetwork = natGateway || !empty(hubNetworkId) || !empty(routeTableId) || !empty(dnsServers)
+var hasSubnets = lacksSubnet ? fail('appSubnetId needs endpointSubnetId, and for jobs with platform functions jobsSubnetId') : privateNetworking || existingNetwork
+var isReachable = publicApi || hasSubnets ? hasSubnets : fail('publicApi=false needs privateNetworking or appSubnetId')
+var inNetwork = existingNetwork && wantsOwnNetwork ? fail('natGateway, hubNetworkId, routeTableId and dnsServers are for a network that is created') : isReachable
 var registryServer = '${registryName}${environment().suffixes.acrLoginServer}'
 var deployFunctions = deployApp && onFunctions
 var deployContainerApp = deployApp && !onFunctions
