@@ -124,6 +124,9 @@ param maintenanceJobs bool = false
 @description('When backups are made: a cron expression in UTC.')
 param backupSchedule string = '15 2 * * *'
 
+@description('Where backups go, such as https://ACCOUNT.blob.core.windows.net/CONTAINER in an account that outlives this one; empty: the container backups of this account.')
+param backupTarget string = ''
+
 @description('Days for which nobody can change or delete a backup. Then it is deleted.')
 @minValue(1)
 @maxValue(3650)
@@ -216,7 +219,7 @@ module storage 'modules/storage.bicep' = {
     locked: lockData
     prefixes: hostsFunctions ? ['scheduler', 'staging'] : []
     logDays: logRetentionDays
-    backupDays: maintenanceJobs ? backupRetentionDays : 0
+    backupDays: maintenanceJobs && empty(backupTarget) ? backupRetentionDays : 0
   }
 }
 
@@ -441,7 +444,7 @@ module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
     memory: memory
     variables: variables
     backupSchedule: backupSchedule
-    backupTarget: 'azure://backups/${environmentName}'
+    backupTarget: empty(backupTarget) ? 'azure://backups/${environmentName}' : backupTarget
     deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [roles, pull, endpoints]

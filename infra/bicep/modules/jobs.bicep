@@ -16,7 +16,7 @@ param variables object
 @description('When backups are made: a cron expression in UTC.')
 param backupSchedule string
 
-@description('Where backups go: azure://CONTAINER/FOLDER.')
+@description('Where backups go: azure://CONTAINER/FOLDER, or the address of a container of another account.')
 param backupTarget string
 
 @description('Of the pipeline, which gives the jobs each new image; empty: none.')
@@ -43,7 +43,7 @@ var jobs = [
     trigger: {
       triggerType: 'Schedule'
       scheduleTriggerConfig: union(once, { cronExpression: backupSchedule })
-      replicaRetryLimit: 2
+      replicaRetryLimit: 1
     }
   }
 ]

@@ -20,7 +20,7 @@ param logRetentionDays = 90
 param settings = {
   SCHEDULER_TARGETS__NETWORKS: '10.20.0.0/16'
   SCHEDULER_HTTP__ENTRA__TENANT: '00000000-0000-0000-0000-000000000000'
-  SCHEDULER_HTTP__ENTRA__AUDIENCE: 'api://00000000-0000-0000-0000-000000000000'
+  SCHEDULER_HTTP__ENTRA__AUDIENCE: 'api://00000000-0000-0000-0000-000000000000,00000000-0000-0000-0000-000000000000'
   SCHEDULER_HTTP__ENTRA__ROLES: '{"Scheduler.Viewer": "viewer", "Scheduler.Operator": "operator", "Scheduler.Admin": "admin"}'
 }
 param alertEmails = ['scheduler-oncall@example.com']

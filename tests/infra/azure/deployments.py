@@ -58,6 +58,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a deployer of a container app": ("container-apps", _DEPLOYER),
     "a dedicated plan": ("prod", {"planSku": "P1v3", "stagingSlot": False}),
     "the embedded host without a network": ("dev", {"platform": "embedded", "settings": {}, "maintenanceJobs": True}),
+    "backups in another account": ("prod", {"backupTarget": "https://contosobackups.blob.core.windows.net/scheduler"}),
     "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
     **MATRIX,
 }

@@ -20,6 +20,7 @@ from tests.project import ROOT
 APP, ENVIRONMENT, JOB = "Microsoft.App/containerApps", "Microsoft.App/managedEnvironments", "Microsoft.App/jobs"
 SITE, NETWORK = "Microsoft.Web/sites", "Microsoft.Network/virtualNetworks"
 WITH_JOBS = [name for name in all_deployments() if deployment_of(name).of_type(JOB)]
+WITH_CONTAINER = [name for name in WITH_JOBS if not given_for(name).get("backupTarget")]
 PRIVATE_FUNCTIONS = "functions, private API, own network, 1 zones"
 PRIVATE_APPS = "embedded, private API, own network, 1 zones"
 
@@ -153,7 +154,16 @@ def test_the_jobs_run_commands_of_the_program_in_the_network(name: str) -> None:
         assert container["image"] == given_for(name)["image"]
 
 
-@pytest.mark.parametrize("name", WITH_JOBS)
+def test_backups_can_go_to_another_account() -> None:
+    name = "backups in another account"
+    (backup,) = (job for job in deployment_of(name).of_type(JOB) if job["name"].endswith("-backup"))
+    (container,) = backup["properties"]["template"]["containers"]
+    assert container["args"][3] == given_for(name)["backupTarget"]
+    containers = deployment_of(name).of_type("Microsoft.Storage/storageAccounts/blobServices/containers")
+    assert [each["name"].rpartition("/")[2] for each in containers] == ["jobs"]
+
+
+@pytest.mark.parametrize("name", WITH_CONTAINER)
 def test_backups_are_made_on_a_schedule_where_nobody_can_delete_them(name: str) -> None:
     found, days = deployment_of(name), given_for(name).get("backupRetentionDays", 30)
     (backup,) = (job["properties"] for job in found.of_type(JOB) if job["name"].endswith("-backup"))
@@ -183,7 +193,7 @@ def lifecycle_of(name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", all_deployments())
 def test_former_versions_and_logs_do_not_stay_for_ever(name: str) -> None:
     rules = {rule["name"]: rule["definition"] for rule in lifecycle_of(name)}
-    assert ("backups" in rules) is (name in WITH_JOBS)
+    assert ("backups" in rules) is (name in WITH_CONTAINER)
     assert rules["versions"]["actions"] == {"version": {"delete": {"daysAfterCreationGreaterThan": 30}}}
     logs = rules["logs"]["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"]
     assert logs == given_for(name).get("logRetentionDays", 30)
