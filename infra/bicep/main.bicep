@@ -127,7 +127,7 @@ param backupSchedule string = '15 2 * * *'
 @description('Where backups go, such as https://ACCOUNT.blob.core.windows.net/CONTAINER in an account that outlives this one; empty: the container backups of this account.')
 param backupTarget string = ''
 
-@description('Days for which nobody can change or delete a backup. Then it is deleted.')
+@description('Days for which a backup cannot be changed or deleted. Then it is deleted.')
 @minValue(1)
 @maxValue(3650)
 param backupRetentionDays int = 30

@@ -92,7 +92,8 @@ def test_the_stage_fails_with_an_error_of_the_grammar(root: Path, capsys: pytest
         (
             "echo a warning >&2",
             True,
-            "az bicep build                  ok\na warning\naz bicep lint                   ok\na warning\naz bicep prod                   ok",
+            "az bicep build                  ok\na warning\naz bicep lint                   ok\na warning\n"
+            "az bicep prod                   ok",
         ),
         ('case "$*" in *lint*) exit 1;; esac', False, "az bicep lint                   FAILED"),
         ('case "$*" in *prod.bicepparam*) exit 1;; esac', False, "az bicep prod                   FAILED"),

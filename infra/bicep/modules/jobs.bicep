@@ -30,7 +30,7 @@ var once = {
 var jobs = [
   {
     name: 'command'
-    args: ['store', 'check'] // `az containerapp job start --args` replaces them
+    args: ['store', 'check'] // another command: docs/infrastructure.md
     trigger: {
       triggerType: 'Manual'
       manualTriggerConfig: once

@@ -24,7 +24,7 @@ param versionDays int = 30
 @description('Days for which logs are retained that Azure writes into the account.')
 param logDays int
 
-@description('Days for which nobody can change or delete a backup; 0: no container for backups.')
+@description('Days for which a backup cannot be changed or deleted; 0: no container for backups.')
 param backupDays int
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {

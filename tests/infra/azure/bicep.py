@@ -38,9 +38,9 @@ class BicepError(ValueError):
 class Node:
     """An expression. `parts`, by kind:
 
-    constant: the value. text: texts and expressions. name: the name. access, safe access: base and key. call: the name of
-    the function or operator, then arguments. if: condition and both values. secret: symbol of the vault and name. object:
-    keys and values in turn. array: items. for: item, index, source, condition, body.
+    constant: the value. text: texts and expressions. name: the name. access, safe access: base and key. call: the name
+    of the function or operator, then arguments. if: condition and both values. secret: symbol of the vault and name.
+    object: keys and values in turn. array: items. for: item, index, source, condition, body.
     """
 
     kind: str

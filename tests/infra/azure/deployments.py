@@ -34,14 +34,14 @@ _EXISTING_NETWORK = {
     },
 }
 _ALL = {**_DEPLOYER, "maintenanceJobs": True, "lockData": True, "deployRegistry": True, "maxInstances": 2}
-PLATFORMS, NETWORKS = ("functions", "container-apps", "embedded"), {"own": _OWN_NETWORK, "existing": _EXISTING_NETWORK}
-_SETTINGS: Mapping[str, Mapping[str, Any]] = {**dict.fromkeys(PLATFORMS, {}), "embedded": {"settings": {}}}
+NETWORKS = {"own": _OWN_NETWORK, "existing": _EXISTING_NETWORK}
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {"functions": {}, "container-apps": {}, "embedded": {"settings": {}}}
 MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     f"{platform}, {'public' if public else 'private'} API, {network} network, {3 if zones else 1} zones": (
         "prod",
         {**_ALL, **changes, **_SETTINGS[platform], "platform": platform, "publicApi": public, "zoneRedundant": zones},
     )
-    for platform in PLATFORMS
+    for platform in _SETTINGS
     for public in (True, False)
     for network, changes in NETWORKS.items()
     for zones in (False, True)

@@ -16,7 +16,7 @@ _ENVIRONMENT, _APP = "Microsoft.App/managedEnvironments", "Microsoft.App/contain
 
 
 def find_problems(resources: Iterable[Resource], given: Mapping[str, Any]) -> list[str]:
-    """Return the hosts that are neither public nor resolve to a private address, and endpoints that nobody registers."""
+    """Return hosts that are neither public nor resolve to a private address, and endpoints without registration."""
     found = list(resources)
     registered, problems = set[str](), list[str]()
     for endpoint in _of(found, ENDPOINT):

@@ -181,7 +181,8 @@ def test_the_subnets_lie_in_the_network_and_apart(name: str) -> None:
 
 def test_the_networks_of_environments_are_apart() -> None:
     spaces = [
-        ipaddress.ip_network(parameters_of(name)["vnetAddressPrefix"]) for name in ("test", "prod", "container-apps", "embedded")
+        ipaddress.ip_network(parameters_of(name)["vnetAddressPrefix"])
+        for name in ("test", "prod", "container-apps", "embedded")
     ]
     assert not any(a.overlaps(b) for a in spaces for b in spaces if a is not b)
 
