@@ -132,6 +132,9 @@ param backupTarget string = ''
 @maxValue(3650)
 param backupRetentionDays int = 30
 
+@description('The retention of backups is locked: Azure refuses to write it again, so the deployment leaves it as it is.')
+param backupsLocked bool = false
+
 @description('Who is notified by e-mail when nothing arrives from the scheduler. Empty: nobody.')
 param alertEmails array = []
 
@@ -220,6 +223,7 @@ module storage 'modules/storage.bicep' = {
     prefixes: hostsFunctions ? ['scheduler', 'staging'] : []
     logDays: logRetentionDays
     backupDays: maintenanceJobs && empty(backupTarget) ? backupRetentionDays : 0
+    backupsLocked: backupsLocked
   }
 }
 

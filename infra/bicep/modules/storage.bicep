@@ -27,6 +27,9 @@ param logDays int
 @description('Days for which a backup cannot be changed or deleted; 0: no container for backups.')
 param backupDays int
 
+@description('Whether the policy of the container for backups is locked, so that it cannot be written.')
+param backupsLocked bool
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   // checkov:skip=CKV_AZURE_35: Without a virtual network, no rule can name the address of the app; privateNetworking denies by default.
   // checkov:skip=CKV_AZURE_206: zoneRedundant selects ZRS. A copy in another region would be stale while both regions run the same jobs.
@@ -114,7 +117,7 @@ resource backups 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
   }
 }
 
-resource backupPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = if (backupDays > 0) {
+resource backupPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = if (backupDays > 0 && !backupsLocked) {
   parent: backups
   name: 'default'
   properties: {

@@ -59,6 +59,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a dedicated plan": ("prod", {"planSku": "P1v3", "stagingSlot": False}),
     "the embedded host without a network": ("dev", {"platform": "embedded", "settings": {}, "maintenanceJobs": True}),
     "backups in another account": ("prod", {"backupTarget": "https://contosobackups.blob.core.windows.net/scheduler"}),
+    "a locked policy of backups": ("prod", {"backupsLocked": True}),
     "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
     **MATRIX,
 }
