@@ -108,7 +108,7 @@ var embeddedVariables = {
   SCHEDULER_HTTP__AUTHENTICATION: 'own'
   SCHEDULER_HTTP__BEHIND_PROXY: 'true' // the ingress
   SCHEDULER_HTTP__PUBLIC_URL: 'https://${name}.${domain}'
-  SCHEDULER_JOBS: '' // the image has a folder, which would contradict the container
+  SCHEDULER_JOBS: ' ' // not set: the folder of the image would contradict the container. Platforms drop an empty value
   SCHEDULER_JOBS_CONTAINER: jobsContainer
 }
 var allVariables = union(hostsFunctions ? functionsVariables : embeddedVariables, variables)

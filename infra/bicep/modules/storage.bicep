@@ -141,7 +141,7 @@ var expiries = concat([
   {
     name: 'logs'
     blobTypes: ['blockBlob', 'appendBlob']
-    prefixes: ['$logs/', 'insights-logs-', 'insights-metrics-']
+    prefixes: ['insights-logs-', 'insights-metrics-']
     actions: {
       baseBlob: {
         delete: {
@@ -177,7 +177,7 @@ resource expiry 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01
         definition: {
           filters: {
             blobTypes: rule.blobTypes
-            prefixMatch: rule.prefixes
+            prefixMatch: empty(rule.prefixes) ? null : rule.prefixes
           }
           actions: rule.actions
         }

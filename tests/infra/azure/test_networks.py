@@ -200,7 +200,7 @@ def test_former_versions_and_logs_do_not_stay_for_ever(name: str) -> None:
     logs = rules["logs"]["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"]
     assert logs == given_for(name).get("logRetentionDays", 30)
     for rule in rules.values():
-        prefixes = rule["filters"]["prefixMatch"]
+        prefixes = rule["filters"]["prefixMatch"] or []
         assert "baseBlob" not in rule["actions"] or prefixes, "job files and the host's keys are never deleted"
         assert not any(prefix.startswith(("jobs", "azure-webjobs")) for prefix in prefixes)
 
