@@ -53,6 +53,12 @@ def test_every_environment_of_the_pipeline_has_parameters() -> None:
     assert {"embedded", "existing-network"} <= set(environments()), "samples that the pages name"
 
 
+def test_the_page_lists_every_parameter_and_no_other() -> None:
+    page = (ROOT / "docs" / "infrastructure.md").read_text().split("\n## Parameters\n")[1].split("\n## ")[0]
+    listed = {name for row in re.findall(r"^\| (`[^|]+) \|", page, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert listed == {each.name for each in BicepFile(BICEP / "main.bicep").of_kind("param")}
+
+
 def test_every_resource_is_in_a_module() -> None:
     """checkov reads the modules alone: it does not know all of main.bicep."""
     assert all(each.is_existing for each in BicepFile(BICEP / "main.bicep").of_kind("resource"))
