@@ -192,7 +192,7 @@ resource peering 'Microsoft.Network/virtualNetworks/virtualNetworkPeerings@2024-
   }
 }
 
-output vnetId string = create ? vnet.id : split(endpointSubnetId, '/subnets/')[0]
+output vnetId string = create ? vnet.id : split(appSubnetId, '/subnets/')[0] // where names are looked up
 output appSubnetId string = create ? '${vnet.id}/subnets/app' : appSubnetId
 output endpointSubnetId string = create ? '${vnet.id}/subnets/endpoints' : endpointSubnetId
 output jobsSubnetId string = create && !empty(jobsSubnetPrefix) ? '${vnet.id}/subnets/jobs' : jobsSubnetId

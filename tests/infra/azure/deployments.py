@@ -60,6 +60,13 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "the embedded host without a network": ("dev", {"platform": "embedded", "settings": {}, "maintenanceJobs": True}),
     "backups in another account": ("prod", {"backupTarget": "https://contosobackups.blob.core.windows.net/scheduler"}),
     "a locked policy of backups": ("prod", {"backupsLocked": True}),
+    "endpoints in another network": (
+        "prod",
+        {
+            **{"appSubnetId": f"{_SUBNETS}/app", "jobsSubnetId": f"{_SUBNETS}/jobs", "publicApi": False},
+            "endpointSubnetId": f"{_SUBNETS.replace('vnet-spoke', 'vnet-endpoints')}/pe",
+        },
+    ),
     "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
     **MATRIX,
 }

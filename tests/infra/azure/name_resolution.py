@@ -74,8 +74,9 @@ def _registration_problem(endpoint: Resource, zone: str, found: list[Resource], 
         return f"is registered in {configured}, not in {zone}"
     if other:
         return "" if configured[0].startswith(other) else f"is registered in {configured[0]}, not in {other}"
-    vnet = endpoint["properties"]["subnet"]["id"].partition("/subnets/")[0]
-    return "" if _is_linked(zone, vnet, found) else f"{zone} is not linked with its network"
+    resolver = given.get("appSubnetId") or endpoint["properties"]["subnet"]["id"]
+    is_linked = _is_linked(zone, resolver.partition("/subnets/")[0], found)
+    return "" if is_linked else f"{zone} is not linked with the network of the app"
 
 
 def _configs(group: Resource) -> list[Resource]:
