@@ -2,7 +2,7 @@
 
 targetScope = 'resourceGroup'
 
-metadata description = 'The scheduler on Azure Functions (a Premium or Dedicated plan) or on Container Apps, with storage, vault, monitoring and network.'
+metadata description = 'The scheduler on Azure Functions (a Premium or Dedicated plan) or on Container Apps, with or without the Functions host, with storage, vault, monitoring and network.'
 
 @description('Which settings of the program are used: config/environments.')
 @allowed(['dev', 'test', 'prod'])
@@ -16,8 +16,8 @@ param name string
 @description('The region of all resources.')
 param location string = resourceGroup().location
 
-@description('Where the app runs; as in infra/environments.')
-@allowed(['functions', 'container-apps'])
+@description('Where the app runs. embedded: on Container Apps without the Functions host, at least two replicas that replace each other.')
+@allowed(['functions', 'container-apps', 'embedded'])
 param platform string = 'functions'
 
 @description('Deploy the app, and not only what it uses. The keys of a container app must be in the vault before it: docs/infrastructure.md.')
@@ -46,8 +46,26 @@ param stagingSlot bool = true
 @maxValue(100)
 param maxInstances int = 2
 
+@description('The CPU cores of a replica or a job on Container Apps, with twice as many Gi of memory.')
+param cpu string = '0.5'
+
+@description('The memory of a replica or a job on Container Apps.')
+param memory string = '1Gi'
+
 @description('Put storage, vault, registry and app into a virtual network, with private endpoints.')
 param privateNetworking bool = false
+
+@description('The id of an existing subnet of the app; empty: a virtual network is created. Delegated to Microsoft.Web/serverFarms for platform functions, otherwise to Microsoft.App/environments.')
+param appSubnetId string = ''
+
+@description('The id of an existing subnet for private endpoints, together with appSubnetId.')
+param endpointSubnetId string = ''
+
+@description('The id of an existing subnet for jobs with platform functions, delegated to Microsoft.App/environments.')
+param jobsSubnetId string = ''
+
+@description('The ids of existing private DNS zones by their names. default: the id of a resource group that has all other zones. An id of none: a policy of the company registers the endpoint. containerApps: none, if no zone may be created for the domain of the environment.')
+param privateDnsZoneIds object = {}
 
 @description('The address range of the virtual network.')
 param vnetAddressPrefix string = '10.20.0.0/22'
@@ -57,6 +75,24 @@ param appSubnetPrefix string = '10.20.0.0/24'
 
 @description('The address range of the private endpoints.')
 param endpointSubnetPrefix string = '10.20.1.0/26'
+
+@description('The address range of the jobs with platform functions: at least /27.')
+param jobsSubnetPrefix string = '10.20.2.0/27'
+
+@description('The DNS servers of the created network; empty: those of Azure.')
+param dnsServers array = []
+
+@description('The id of a network with which the created one is peered, such as the hub of a company.')
+param hubNetworkId string = ''
+
+@description('Use the gateway of the hub.')
+param useHubGateway bool = false
+
+@description('Leave the created network by one fixed public address, the output outboundAddress.')
+param natGateway bool = false
+
+@description('The id of a route table for app and jobs in the created network.')
+param routeTableId string = ''
 
 @description('Whether the API has a public address. Without one, callers need access to the virtual network.')
 param publicApi bool = true
@@ -76,6 +112,29 @@ param logRetentionDays int = 30
 @minValue(1)
 param dailyCapGb int = 5
 
+@description('The id of another workspace for diagnostics; empty: the one of this deployment. none: a policy of the company writes them.')
+param diagnosticsWorkspaceId string = ''
+
+@description('Refuse the deletion of storage and vault. The deployment then needs the right to write locks.')
+param lockData bool = false
+
+@description('Create a job that runs any command of the program in the network, and one that makes backups.')
+param maintenanceJobs bool = false
+
+@description('When backups are made: a cron expression in UTC.')
+param backupSchedule string = '15 2 * * *'
+
+@description('Where backups go, such as https://ACCOUNT.blob.core.windows.net/CONTAINER in an account that outlives this one; empty: the container backups of this account.')
+param backupTarget string = ''
+
+@description('Days for which a backup cannot be changed or deleted. Then it is deleted.')
+@minValue(1)
+@maxValue(3650)
+param backupRetentionDays int = 30
+
+@description('The retention of backups is locked: Azure refuses to write it again, so the deployment leaves it as it is.')
+param backupsLocked bool = false
+
 @description('Who is notified by e-mail when nothing arrives from the scheduler. Empty: nobody.')
 param alertEmails array = []
 
@@ -93,9 +152,17 @@ var uniquePart = uniqueString(resourceGroup().id, name)
 var storageName = 'st${uniquePart}'
 var vaultName = 'kv-${uniquePart}'
 var onFunctions = platform == 'functions'
+var hostsFunctions = platform != 'embedded'
+var existingNetwork = !empty(appSubnetId)
+var jobsInOwnSubnet = maintenanceJobs && onFunctions
+var lacksSubnet = existingNetwork && (empty(endpointSubnetId) || (jobsInOwnSubnet && empty(jobsSubnetId)))
+var wantsOwnNetwork = natGateway || !empty(hubNetworkId) || !empty(routeTableId) || !empty(dnsServers)
+var hasSubnets = lacksSubnet ? fail('appSubnetId needs endpointSubnetId, and for jobs with platform functions jobsSubnetId') : privateNetworking || existingNetwork
+var isReachable = publicApi || hasSubnets ? hasSubnets : fail('publicApi=false needs privateNetworking or appSubnetId')
+var inNetwork = existingNetwork && wantsOwnNetwork ? fail('natGateway, hubNetworkId, routeTableId and dnsServers are for a network that is created') : isReachable
+var registryServer = '${registryName}${environment().suffixes.acrLoginServer}'
 var deployFunctions = deployApp && onFunctions
 var deployContainerApp = deployApp && !onFunctions
-var vaultUrl = 'https://${vaultName}${environment().suffixes.keyvaultDns}'
 
 module identity 'modules/identity.bicep' = {
   name: '${name}-identity'
@@ -115,19 +182,31 @@ module monitoring 'modules/monitoring.bicep' = {
     retentionDays: logRetentionDays
     dailyCapGb: dailyCapGb
     alertEmails: alertEmails
+    diagnosticsWorkspaceId: diagnosticsWorkspaceId
   }
 }
 
-module network 'modules/network.bicep' = if (privateNetworking) {
+module network 'modules/network.bicep' = {
   name: '${name}-network'
   params: {
     name: name
     location: location
     tags: allTags
+    create: inNetwork && !existingNetwork
+    appSubnetId: appSubnetId
+    endpointSubnetId: endpointSubnetId
+    jobsSubnetId: jobsSubnetId
     addressPrefix: vnetAddressPrefix
     appSubnetPrefix: appSubnetPrefix
     endpointSubnetPrefix: endpointSubnetPrefix
+    jobsSubnetPrefix: jobsInOwnSubnet ? jobsSubnetPrefix : ''
     appService: onFunctions
+    zoneRedundant: zoneRedundant
+    dnsServers: dnsServers
+    hubNetworkId: hubNetworkId
+    useHubGateway: useHubGateway
+    natGateway: natGateway
+    routeTableId: routeTableId
   }
 }
 
@@ -137,9 +216,14 @@ module storage 'modules/storage.bicep' = {
     name: storageName
     location: location
     tags: allTags
-    private: privateNetworking
+    private: inNetwork
     zoneRedundant: zoneRedundant
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: monitoring.outputs.diagnosticsWorkspaceId
+    locked: lockData
+    prefixes: hostsFunctions ? ['scheduler', 'staging'] : []
+    logDays: logRetentionDays
+    backupDays: maintenanceJobs && empty(backupTarget) ? backupRetentionDays : 0
+    backupsLocked: backupsLocked
   }
 }
 
@@ -149,8 +233,9 @@ module vault 'modules/vault.bicep' = {
     name: vaultName
     location: location
     tags: allTags
-    private: privateNetworking
-    workspaceId: monitoring.outputs.workspaceId
+    private: inNetwork
+    workspaceId: monitoring.outputs.diagnosticsWorkspaceId
+    locked: lockData
   }
 }
 
@@ -160,9 +245,9 @@ module registry 'modules/registry.bicep' = if (deployRegistry) {
     name: registryName
     location: location
     tags: allTags
-    private: privateNetworking
+    private: inNetwork
     zoneRedundant: zoneRedundant
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: monitoring.outputs.diagnosticsWorkspaceId
   }
 }
 
@@ -173,6 +258,7 @@ module roles 'modules/roles.bicep' = {
     storageName: storage.outputs.name
     vaultName: vault.outputs.name
     insightsName: monitoring.outputs.insightsName
+    hostsFunctions: hostsFunctions
   }
 }
 
@@ -187,26 +273,21 @@ module pull 'modules/pull.bicep' = {
   dependsOn: [registry]
 }
 
-module endpoints 'modules/endpoints.bicep' = if (privateNetworking) {
+module endpoints 'modules/endpoints.bicep' = if (inNetwork) {
   name: '${name}-endpoints'
   params: {
     name: name
     location: location
     tags: allTags
-    vnetId: privateNetworking ? network.outputs.vnetId : ''
-    subnetId: privateNetworking ? network.outputs.endpointSubnetId : ''
+    vnetId: network.outputs.vnetId
+    subnetId: network.outputs.endpointSubnetId
+    privateDnsZoneIds: privateDnsZoneIds
     endpoints: concat([
       {
         name: 'blob'
         target: storage.outputs.id
         group: 'blob'
         zone: 'privatelink.blob.${environment().suffixes.storage}'
-      }
-      {
-        name: 'queue'
-        target: storage.outputs.id
-        group: 'queue'
-        zone: 'privatelink.queue.${environment().suffixes.storage}'
       }
       {
         name: 'table'
@@ -220,7 +301,14 @@ module endpoints 'modules/endpoints.bicep' = if (privateNetworking) {
         group: 'vault'
         zone: 'privatelink.vaultcore.azure.net'
       }
-    ], deployRegistry ? [
+    ], hostsFunctions ? [
+      {
+        name: 'queue'
+        target: storage.outputs.id
+        group: 'queue'
+        zone: 'privatelink.queue.${environment().suffixes.storage}'
+      }
+    ] : [], deployRegistry ? [
       {
         name: 'registry'
         target: registry.outputs.id
@@ -231,48 +319,94 @@ module endpoints 'modules/endpoints.bicep' = if (privateNetworking) {
   }
 }
 
+var vaultUrl = 'https://${vaultName}${environment().suffixes.keyvaultDns}'
+
+// The program finds storage, vault and telemetry by these, whichever host it has; so do its jobs.
+var variables = union({
+  AzureWebJobsStorage__accountName: storage.outputs.name
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identity.outputs.clientId
+  APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identity.outputs.clientId}'
+  OTEL_SERVICE_NAME: name
+  SCHEDULER_ENVIRONMENT: environmentName
+  SCHEDULER_STORE: 'azure'
+  SCHEDULER_STORAGE__PREFIX: 'scheduler'
+  SCHEDULER_KEY_VAULT_URL: vaultUrl
+}, settings)
+
 module functions 'modules/functions.bicep' = if (deployFunctions) {
   name: '${name}-functions'
   params: {
     name: name
     location: location
     tags: allTags
-    environmentName: environmentName
     image: image
     planSku: planSku
     stagingSlot: stagingSlot
     maxInstances: maxInstances
     zoneRedundant: zoneRedundant
     publicApi: publicApi
-    subnetId: privateNetworking ? network.outputs.appSubnetId : ''
+    subnetId: network.outputs.appSubnetId
     identityId: identity.outputs.id
     clientId: identity.outputs.clientId
-    storageName: storage.outputs.name
-    vaultUrl: vaultUrl
-    insightsConnectionString: monitoring.outputs.connectionString
-    workspaceId: monitoring.outputs.workspaceId
-    settings: settings
+    workspaceId: monitoring.outputs.diagnosticsWorkspaceId
+    variables: variables
     deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [roles, pull, endpoints]
 }
 
-module siteEndpoint 'modules/endpoints.bicep' = if (deployFunctions && privateNetworking && !publicApi) {
+var siteZone = 'privatelink.azurewebsites.net' // has the names of the deployment site (scm) as well
+
+module siteEndpoint 'modules/endpoints.bicep' = if (deployFunctions && !publicApi) {
   name: '${name}-site-endpoint'
   params: {
     name: '${name}-site'
     location: location
     tags: allTags
-    vnetId: privateNetworking ? network.outputs.vnetId : ''
-    subnetId: privateNetworking ? network.outputs.endpointSubnetId : ''
-    endpoints: [
+    vnetId: network.outputs.vnetId
+    subnetId: network.outputs.endpointSubnetId
+    privateDnsZoneIds: privateDnsZoneIds
+    endpoints: concat([
       {
         name: 'sites'
         target: deployFunctions ? functions.outputs.id : ''
         group: 'sites'
-        zone: 'privatelink.azurewebsites.net'
+        zone: siteZone
       }
-    ]
+    ], stagingSlot ? [
+      {
+        name: 'slot'
+        target: deployFunctions ? functions.outputs.id : '' // of the app: the group names the slot
+        group: 'sites-staging'
+        zone: siteZone
+      }
+    ] : [])
+  }
+}
+
+module appsEnvironment 'modules/apps-environment.bicep' = if (deployContainerApp || maintenanceJobs) {
+  name: '${name}-apps-environment'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    zoneRedundant: zoneRedundant
+    publicApi: publicApi && !onFunctions
+    subnetId: onFunctions ? network.outputs.jobsSubnetId : network.outputs.appSubnetId
+    workspaceId: monitoring.outputs.diagnosticsWorkspaceId
+  }
+}
+
+module appsDns 'modules/apps-dns.bicep' = if (deployContainerApp && !publicApi && privateDnsZoneIds.?containerApps != 'none') {
+  name: '${name}-apps-dns'
+  params: {
+    name: name
+    tags: allTags
+    domain: deployContainerApp ? appsEnvironment.outputs.domain : ''
+    address: deployContainerApp ? appsEnvironment.outputs.address : ''
+    vnetId: network.outputs.vnetId
   }
 }
 
@@ -282,20 +416,39 @@ module containerApp 'modules/container-app.bicep' = if (deployContainerApp) {
     name: name
     location: location
     tags: allTags
-    environmentName: environmentName
     image: image
-    registryServer: '${registryName}${environment().suffixes.acrLoginServer}'
+    registryServer: registryServer
     maxInstances: maxInstances
     zoneRedundant: zoneRedundant
-    publicApi: publicApi
-    subnetId: privateNetworking ? network.outputs.appSubnetId : ''
+    cpu: cpu
+    memory: memory
+    hostsFunctions: hostsFunctions
+    environmentId: deployContainerApp ? appsEnvironment.outputs.id : ''
+    domain: deployContainerApp ? appsEnvironment.outputs.domain : ''
     identityId: identity.outputs.id
-    clientId: identity.outputs.clientId
-    storageName: storage.outputs.name
     vaultUrl: vaultUrl
-    insightsConnectionString: monitoring.outputs.connectionString
-    workspaceId: monitoring.outputs.workspaceId
-    settings: settings
+    jobsContainer: 'https://${storageName}.blob.${environment().suffixes.storage}/jobs'
+    variables: variables
+    deployerPrincipalId: deployerPrincipalId
+  }
+  dependsOn: [roles, pull, endpoints]
+}
+
+module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
+  name: '${name}-jobs'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    environmentId: maintenanceJobs ? appsEnvironment.outputs.id : ''
+    image: image
+    registryServer: registryServer
+    identityId: identity.outputs.id
+    cpu: cpu
+    memory: memory
+    variables: variables
+    backupSchedule: backupSchedule
+    backupTarget: empty(backupTarget) ? 'azure://backups/${environmentName}' : backupTarget
     deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [roles, pull, endpoints]
@@ -316,7 +469,7 @@ module functionEvents 'modules/events-function.bicep' = if (subscribeToVault && 
   }
 }
 
-module webhookEvents 'modules/events-webhook.bicep' = if (subscribeToVault && deployContainerApp) {
+module webhookEvents 'modules/events-webhook.bicep' = if (subscribeToVault && deployContainerApp && hostsFunctions) {
   name: '${name}-webhook-events'
   params: {
     name: name
@@ -345,3 +498,6 @@ output storage string = storage.outputs.name
 output vault string = vault.outputs.name
 output clientId string = identity.outputs.clientId
 output principalId string = identity.outputs.principalId
+output outboundAddress string = network.outputs.outboundAddress
+output environmentDomain string = deployContainerApp ? appsEnvironment.outputs.domain : ''
+output environmentAddress string = deployContainerApp ? appsEnvironment.outputs.address : ''

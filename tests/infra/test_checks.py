@@ -31,6 +31,10 @@ FINDING = {
             {"summary": {"passed": 2}, "results": {"parsing_errors": ["/x.bicep"]}},
             ["/x.bicep: checkov cannot read it"],
         ),
+        (
+            {"summary": {"passed": 2, "parsing_errors": 1}, "results": {"failed_checks": []}},
+            ["checkov cannot read 1 of the files"],
+        ),
         ({"passed": 0, "failed": 0}, ["checkov has checked nothing"]),
     ],
 )
@@ -74,7 +78,7 @@ def test_the_stage_fails_with_a_finding(
     assert check_templates(ROOT, a_checkov(tmp_path, answer)) is succeeds
     printed = capsys.readouterr().out
     assert ("FAILED" in printed) is not succeeds
-    assert "checkov bicep bicep" in printed
+    assert "checkov bicep modules" in printed
 
 
 def test_the_stage_fails_with_an_error_of_the_grammar(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,12 +92,14 @@ def test_the_stage_fails_with_an_error_of_the_grammar(root: Path, capsys: pytest
         (
             "echo a warning >&2",
             True,
-            "az bicep build                  ok\na warning\naz bicep prod                   ok",
+            "az bicep build                  ok\na warning\naz bicep lint                   ok\na warning\n"
+            "az bicep prod                   ok",
         ),
+        ('case "$*" in *lint*) exit 1;; esac', False, "az bicep lint                   FAILED"),
         ('case "$*" in *prod.bicepparam*) exit 1;; esac', False, "az bicep prod                   FAILED"),
         ("exit 1", True, "az bicep build                  MISSING on this machine"),
     ],
-    ids=["warning", "error", "no compiler"],
+    ids=["warning", "finding of the linter", "error", "no compiler"],
 )
 def test_the_stage_fails_with_an_error_of_the_compiler(
     script: str,

@@ -42,6 +42,7 @@ def _compile(folder: Path) -> Iterator[bool]:
         print(f"{'az bicep build':<32}MISSING on this machine")  # otherwise az would download the compiler
         return
     yield _run_check("az bicep build", az, "bicep", "build", "--file", folder / "main.bicep", "--stdout")
+    yield _run_check("az bicep lint", az, "bicep", "lint", "--file", folder / "main.bicep")
     for path in sorted((folder / "parameters").glob("*.bicepparam")):
         yield _run_check(f"az bicep {path.stem}", az, "bicep", "build-params", "--file", path, "--stdout")
 
@@ -56,7 +57,7 @@ def _run_check(name: str, *command: str | Path) -> bool:
 
 def _places(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield what is checked. The manifests are those that kustomize makes."""
-    yield "bicep", root / "infra" / "bicep"
+    yield "bicep", root / "infra" / "bicep" / "modules"  # main.bicep has none but modules, and uses fail()
     yield "dockerfile", root / "Dockerfile"
     kustomize = root / ".tools" / "infra" / "usr" / "bin" / "kustomize"
     program = str(kustomize) if kustomize.exists() else shutil.which("kustomize")
@@ -88,7 +89,10 @@ def list_problems(found: Mapping[str, Any]) -> Iterator[str]:
     for check in results.get("failed_checks", ()):
         first, _ = check["file_line_range"]
         yield f"{check['file_path']}:{first}: {check['check_id']} {check['resource']}: {check['check_name']}"
-    for path in results.get("parsing_errors", ()):
+    unread = results.get("parsing_errors", ())
+    for path in unread:
         yield f"{path}: checkov cannot read it"
+    if summary.get("parsing_errors") and not unread:  # with --quiet, the result has their number alone
+        yield f"checkov cannot read {summary['parsing_errors']} of the files"
     if not summary.get("passed"):
         yield "checkov has checked nothing"

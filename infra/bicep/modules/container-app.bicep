@@ -1,25 +1,31 @@
-metadata description = 'The app on Container Apps, as a container app of the kind functionapp.'
+metadata description = 'The app on Container Apps: as a container app of the kind functionapp, or the embedded host without Functions.'
 
 param name string
 param location string
 param tags object
-param environmentName string
 param image string
 param registryServer string
 param maxInstances int
 param zoneRedundant bool
-param publicApi bool
+param cpu string
+param memory string
 
-@description('The subnet of the environment; empty: no virtual network.')
-param subnetId string
+@description('Whether the image has the Functions host. Otherwise it has the embedded host.')
+param hostsFunctions bool
+
+param environmentId string
+
+@description('The domain of the environment.')
+param domain string
 
 param identityId string
-param clientId string
-param storageName string
 param vaultUrl string
-param insightsConnectionString string
-param workspaceId string
-param settings object
+
+@description('The container with job files, for the embedded host.')
+param jobsContainer string
+
+@description('The variables of the program.')
+param variables object
 
 @description('Of the pipeline; empty: none.')
 param deployerPrincipalId string
@@ -91,74 +97,60 @@ var keyFiles = [
   }
 ]
 
-var inNetwork = !empty(subnetId)
 var appsContributor = '358470bc-b998-42bd-ab17-a7e34c199c0f' // Container Apps Contributor: releases by the pipeline
-var variables = union({
+var functionsVariables = {
   FUNCTIONS_EXTENSION_VERSION: '~4'
   FUNCTIONS_WORKER_RUNTIME: 'python'
-  AzureWebJobsStorage__accountName: storageName
-  AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsStorage__clientId: clientId
   AzureWebJobsSecretStorageType: 'containerapp'
   AzureWebJobsDisableHomepage: 'true'
-  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${clientId}'
-  OTEL_SERVICE_NAME: name
-  SCHEDULER_ENVIRONMENT: environmentName
-  SCHEDULER_STORE: 'azure'
-  SCHEDULER_STORAGE__PREFIX: 'scheduler'
-  SCHEDULER_KEY_VAULT_URL: vaultUrl
-}, settings)
-
-resource apps 'Microsoft.App/managedEnvironments@2025-07-01' = {
-  name: 'cae-${name}'
-  location: location
-  tags: tags
-  properties: {
-    appLogsConfiguration: {
-      destination: 'azure-monitor'
-    }
-    workloadProfiles: [
-      {
-        name: 'Consumption'
-        workloadProfileType: 'Consumption'
-      }
-    ]
-    vnetConfiguration: inNetwork ? {
-      infrastructureSubnetId: subnetId
-      internal: !publicApi
-    } : null
-    publicNetworkAccess: publicApi ? 'Enabled' : 'Disabled'
-    zoneRedundant: zoneRedundant && inNetwork
-  }
 }
+var embeddedVariables = {
+  SCHEDULER_HTTP__AUTHENTICATION: 'own'
+  SCHEDULER_HTTP__BEHIND_PROXY: 'true' // the ingress
+  SCHEDULER_HTTP__PUBLIC_URL: 'https://${name}.${domain}'
+  SCHEDULER_JOBS: ' ' // not set: the folder of the image would contradict the container. Platforms drop an empty value
+  SCHEDULER_JOBS_CONTAINER: jobsContainer
+}
+var allVariables = union(hostsFunctions ? functionsVariables : embeddedVariables, variables)
 
-// The platform's log. Not ContainerAppConsoleLogs: the program's own telemetry would be paid twice.
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  name: 'to-workspace'
-  scope: apps
-  properties: {
-    workspaceId: workspaceId
-    logs: [
-      {
-        category: 'ContainerAppSystemLogs'
-        enabled: true
-      }
-    ]
-    metrics: [
-      {
-        category: 'AllMetrics'
-        enabled: true
-      }
-    ]
+// Functions: one instance runs all jobs, and the platform starts more. Embedded: each replica takes over from another.
+var fewestReplicas = hostsFunctions ? (zoneRedundant ? 2 : 1) : (zoneRedundant ? 3 : 2)
+var probes = [
+  {
+    type: 'Startup'
+    path: '/api/health/live'
+    periodSeconds: 5
+    failureThreshold: 48
   }
+  {
+    type: 'Liveness'
+    path: '/api/health/live'
+    periodSeconds: 30
+    failureThreshold: 3
+  }
+  {
+    type: 'Readiness'
+    path: '/api/health/ready'
+    periodSeconds: 10
+    failureThreshold: 3
+  }
+]
+
+// The platform probes the address of the replica, a name that the embedded host does not accept.
+var probeHeaders = hostsFunctions ? {} : {
+  httpHeaders: [
+    {
+      name: 'Host'
+      value: 'localhost'
+    }
+  ]
 }
 
 resource app 'Microsoft.App/containerApps@2025-07-01' = {
   name: name
   location: location
   tags: tags
-  kind: 'functionapp'
+  kind: hostsFunctions ? 'functionapp' : null
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: {
@@ -166,10 +158,10 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
     }
   }
   properties: {
-    environmentId: apps.id
+    environmentId: environmentId
     workloadProfileName: 'Consumption'
     configuration: {
-      activeRevisionsMode: 'Multiple' // infra/pipeline tests a revision before it gets requests
+      activeRevisionsMode: hostsFunctions ? 'Multiple' : 'Single' // infra/pipeline tests a revision before it gets requests
       maxInactiveRevisions: 10
       ingress: {
         external: true
@@ -189,7 +181,7 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
           identity: identityId
         }
       ]
-      secrets: [for secret in keySecrets: {
+      secrets: [for secret in (hostsFunctions ? keySecrets : []): {
         name: secret
         keyVaultUrl: '${vaultUrl}/secrets/${secret}'
         identity: identityId
@@ -202,54 +194,32 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
           name: 'scheduler'
           image: image
           resources: {
-            cpu: json('1.0')
-            memory: '2Gi'
+            cpu: json(cpu)
+            memory: memory
           }
-          env: [for variable in items(variables): {
+          env: [for variable in items(allVariables): {
             name: variable.key
             value: variable.value
           }]
-          probes: [
-            {
-              type: 'Startup'
-              httpGet: {
-                path: '/api/health/live'
-                port: 8080
-              }
-              periodSeconds: 5
-              timeoutSeconds: 5
-              failureThreshold: 48
-            }
-            {
-              type: 'Liveness'
-              httpGet: {
-                path: '/api/health/live'
-                port: 8080
-              }
-              periodSeconds: 30
-              timeoutSeconds: 5
-              failureThreshold: 3
-            }
-            {
-              type: 'Readiness'
-              httpGet: {
-                path: '/api/health/ready'
-                port: 8080
-              }
-              periodSeconds: 10
-              timeoutSeconds: 5
-              failureThreshold: 3
-            }
-          ]
-          volumeMounts: [
+          probes: [for probe in probes: {
+            type: probe.type
+            httpGet: union({
+              path: probe.path
+              port: 8080
+            }, probeHeaders)
+            periodSeconds: probe.periodSeconds
+            timeoutSeconds: 5
+            failureThreshold: probe.failureThreshold
+          }]
+          volumeMounts: hostsFunctions ? [
             {
               volumeName: 'functions-keys'
               mountPath: '/run/secrets/functions-keys'
             }
-          ]
+          ] : []
         }
       ]
-      volumes: [
+      volumes: hostsFunctions ? [
         {
           name: 'functions-keys'
           storageType: 'Secret'
@@ -258,10 +228,10 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
             path: key.file
           }]
         }
-      ]
+      ] : []
       scale: {
-        minReplicas: zoneRedundant ? 2 : 1 // a timer does not wake an app without replicas
-        maxReplicas: max(maxInstances, zoneRedundant ? 2 : 1)
+        minReplicas: fewestReplicas // a timer does not wake an app without replicas
+        maxReplicas: max(maxInstances, fewestReplicas)
       }
     }
   }

@@ -9,14 +9,22 @@ param subnetId string
 @description('Objects with name, target (the id of a resource), group and zone.')
 param endpoints array
 
-resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for endpoint in endpoints: {
-  name: endpoint.zone
+@description('The ids of existing zones by their names: see main.bicep.')
+param privateDnsZoneIds object
+
+var others = privateDnsZoneIds.?default ?? ''
+var zoneIds = [for endpoint in endpoints: privateDnsZoneIds[?endpoint.zone] ?? (empty(others) || others == 'none' ? others : '${others}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}')]
+var zoneNames = [for endpoint in endpoints: endpoint.zone]
+var ownZones = union(zoneNames, zoneNames) // each once: the app and its slot share one
+
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for zone in ownZones: if (empty(privateDnsZoneIds[?zone] ?? others)) {
+  name: zone
   location: 'global'
   tags: tags
 }]
 
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for endpoint in endpoints: {
-  name: '${endpoint.zone}/${name}'
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [for zone in ownZones: if (empty(privateDnsZoneIds[?zone] ?? others)) {
+  name: '${zone}/${name}'
   location: 'global'
   tags: tags
   properties: {
@@ -48,14 +56,15 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [for
   }
 }]
 
-resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for endpoint in endpoints: {
+// With `none`, a policy of the company writes the group: a second one is refused.
+resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for (endpoint, i) in endpoints: if (zoneIds[i] != 'none') {
   name: 'pe-${name}-${endpoint.name}/default'
   properties: {
     privateDnsZoneConfigs: [
       {
         name: endpoint.name
         properties: {
-          privateDnsZoneId: resourceId('Microsoft.Network/privateDnsZones', endpoint.zone)
+          privateDnsZoneId: empty(zoneIds[i]) ? resourceId('Microsoft.Network/privateDnsZones', endpoint.zone) : zoneIds[i]
         }
       }
     ]

@@ -3,7 +3,6 @@ metadata description = 'The app on Azure Functions: an Elastic Premium or Dedica
 param name string
 param location string
 param tags object
-param environmentName string
 param image string
 param planSku string
 param stagingSlot bool
@@ -16,11 +15,12 @@ param subnetId string
 
 param identityId string
 param clientId string
-param storageName string
-param vaultUrl string
-param insightsConnectionString string
+
+@description('Where diagnostics go; empty: nowhere.')
 param workspaceId string
-param settings object
+
+@description('The variables of the program.')
+param variables object
 
 @description('Of the pipeline; empty: none.')
 param deployerPrincipalId string
@@ -28,7 +28,8 @@ param deployerPrincipalId string
 var isPremium = contains(['EP1', 'EP2', 'EP3'], planSku)
 var inNetwork = !empty(subnetId)
 var websiteContributor = 'de139f84-1756-47ae-9be6-808fbbe84772' // Website Contributor: releases by the pipeline
-var fewestInstances = zoneRedundant ? 3 : 1
+var fewestInstances = zoneRedundant ? 3 : 1 // one in each zone
+var mostInstances = max(maxInstances, fewestInstances)
 
 // Each place in which the platform, the Functions host and the program need the identity: docs/deploying.md.
 var commonSettings = union({
@@ -36,18 +37,9 @@ var commonSettings = union({
   FUNCTIONS_WORKER_RUNTIME: 'python'
   WEBSITES_PORT: '8080'
   WEBSITES_ENABLE_APP_SERVICE_STORAGE: 'false'
-  AzureWebJobsStorage__accountName: storageName
-  AzureWebJobsStorage__credential: 'managedidentity'
-  AzureWebJobsStorage__clientId: clientId
   AzureWebJobsSecretStorageType: 'blob'
   AzureWebJobsDisableHomepage: 'true'
-  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${clientId}'
-  OTEL_SERVICE_NAME: name
-  SCHEDULER_ENVIRONMENT: environmentName
-  SCHEDULER_STORE: 'azure'
-  SCHEDULER_KEY_VAULT_URL: vaultUrl
-}, settings)
+}, variables)
 
 // These stay with production and with the slot when the two are swapped: see slotSettings.
 var productionSettings = union(commonSettings, {
@@ -71,11 +63,11 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   kind: isPremium ? 'elastic' : 'linux'
   sku: {
     name: planSku
-    capacity: isPremium ? fewestInstances : maxInstances
+    capacity: isPremium ? fewestInstances : mostInstances
   }
   properties: {
     reserved: true // Linux
-    maximumElasticWorkerCount: isPremium ? maxInstances : 1
+    maximumElasticWorkerCount: isPremium ? mostInstances : 1
     zoneRedundant: zoneRedundant
   }
 }
@@ -109,7 +101,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       acrUseManagedIdentityCreds: true
       acrUserManagedIdentityID: clientId
       alwaysOn: !isPremium
-      functionAppScaleLimit: isPremium ? maxInstances : 0
+      functionAppScaleLimit: isPremium ? mostInstances : 0
       minimumElasticInstanceCount: isPremium ? fewestInstances : 0
       functionsRuntimeScaleMonitoringEnabled: isPremium && inNetwork
       healthCheckPath: '/api/health/live'
@@ -157,7 +149,7 @@ module slot 'slot.bicep' = if (stagingSlot) {
     planId: plan.id
     isPremium: isPremium
     fewestInstances: fewestInstances
-    maxInstances: maxInstances
+    maxInstances: mostInstances
     publicApi: publicApi
     subnetId: subnetId
     identityId: identityId
@@ -184,7 +176,7 @@ resource scmCredentials 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@
 }
 
 // The host's own log. The program sends its telemetry to Application Insights itself.
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
   name: 'to-workspace'
   scope: app
   properties: {

@@ -7,6 +7,9 @@ param retentionDays int
 param dailyCapGb int
 param alertEmails array
 
+@description('The workspace for diagnostics; empty: the one of this module. `none`: nowhere.')
+param diagnosticsWorkspaceId string
+
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-${name}'
   location: location
@@ -54,7 +57,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-output workspaceId string = workspace.id
+output diagnosticsWorkspaceId string = empty(diagnosticsWorkspaceId) ? workspace.id : diagnosticsWorkspaceId == 'none' ? '' : diagnosticsWorkspaceId
 output insightsId string = insights.id
 output insightsName string = insights.name
 output connectionString string = insights.properties.ConnectionString

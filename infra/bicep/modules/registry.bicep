@@ -5,6 +5,8 @@ param location string
 param tags object
 param private bool
 param zoneRedundant bool
+
+@description('Where diagnostics go; empty: nowhere.')
 param workspaceId string
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
@@ -31,7 +33,7 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' = {
   }
 }
 
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
   name: 'to-workspace'
   scope: registry
   properties: {

@@ -68,3 +68,12 @@ resource slot 'Microsoft.Web/sites/slots@2024-04-01' = {
     }
   }
 }
+
+// As for the site: no deployments with a user name and a password.
+resource credentials 'Microsoft.Web/sites/slots/basicPublishingCredentialsPolicies@2024-04-01' = [for kind in ['ftp', 'scm']: {
+  parent: slot
+  name: kind
+  properties: {
+    allow: false
+  }
+}]

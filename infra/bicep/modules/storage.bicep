@@ -5,13 +5,30 @@ param location string
 param tags object
 param private bool
 param zoneRedundant bool
+
+@description('Where diagnostics go; empty: nowhere.')
 param workspaceId string
 
-@description('Prefixes of the queues of production and of the staging slot: the setting storage.prefix.')
-param prefixes array = ['scheduler', 'staging']
+@description('Refuse the deletion of the resource.')
+param locked bool
+
+@description('Prefixes of the queues of production and of the staging slot: the setting storage.prefix. Empty: no queues.')
+param prefixes array
 
 @description('Days for which deleted blobs and containers can be restored.')
 param restorableDays int = 14
+
+@description('Days for which former versions of blobs are retained.')
+param versionDays int = 30
+
+@description('Days for which logs are retained that Azure writes into the account.')
+param logDays int
+
+@description('Days for which a backup cannot be changed or deleted; 0: no container for backups.')
+param backupDays int
+
+@description('Whether the policy of the container for backups is locked, so that it cannot be written.')
+param backupsLocked bool
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   // checkov:skip=CKV_AZURE_35: Without a virtual network, no rule can name the address of the app; privateNetworking denies by default.
@@ -88,6 +105,88 @@ resource jobFiles 'Microsoft.Storage/storageAccounts/blobServices/containers@202
   }
 }
 
+// Backups cannot be changed or deleted until their time has passed. To lock the policy for good: docs/infrastructure.md.
+resource backups 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = if (backupDays > 0) {
+  parent: blobs
+  name: 'backups'
+  properties: {
+    publicAccess: 'None'
+    immutableStorageWithVersioning: {
+      enabled: true
+    }
+  }
+}
+
+resource backupPolicy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = if (backupDays > 0 && !backupsLocked) {
+  parent: backups
+  name: 'default'
+  properties: {
+    immutabilityPeriodSinceCreationInDays: backupDays
+  }
+}
+
+var expiries = concat([
+  {
+    name: 'versions'
+    blobTypes: ['blockBlob', 'appendBlob']
+    prefixes: []
+    actions: {
+      version: {
+        delete: {
+          daysAfterCreationGreaterThan: versionDays
+        }
+      }
+    }
+  }
+  {
+    name: 'logs'
+    blobTypes: ['blockBlob', 'appendBlob']
+    prefixes: ['insights-logs-', 'insights-metrics-']
+    actions: {
+      baseBlob: {
+        delete: {
+          daysAfterModificationGreaterThan: logDays
+        }
+      }
+    }
+  }
+], backupDays > 0 ? [
+  {
+    name: 'backups'
+    blobTypes: ['blockBlob']
+    prefixes: ['backups/']
+    actions: {
+      baseBlob: {
+        delete: {
+          daysAfterModificationGreaterThan: backupDays
+        }
+      }
+    }
+  }
+] : [])
+
+resource expiry 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [for rule in expiries: {
+        name: rule.name
+        enabled: true
+        type: 'Lifecycle'
+        definition: {
+          filters: {
+            blobTypes: rule.blobTypes
+            prefixMatch: empty(rule.prefixes) ? null : rule.prefixes
+          }
+          actions: rule.actions
+        }
+      }]
+    }
+  }
+  dependsOn: [blobs] // versions exist
+}
+
 resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
   parent: account
   name: 'default'
@@ -110,7 +209,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-06-0
 }
 
 // Metrics, and who deleted blobs. Not each read and write: they are some hundred a second, and would cost more than storage.
-resource accountDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource accountDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
   name: 'to-workspace'
   scope: account
   properties: {
@@ -124,7 +223,7 @@ resource accountDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-pr
   }
 }
 
-resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
   name: 'to-workspace'
   scope: blobs
   properties: {
@@ -135,6 +234,15 @@ resource blobDiagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-previ
         enabled: true
       }
     ]
+  }
+}
+
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (locked) {
+  name: 'keep'
+  scope: account
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'It has data that no deployment restores.'
   }
 }
 

@@ -4,7 +4,12 @@ param name string
 param location string
 param tags object
 param private bool
+
+@description('Where diagnostics go; empty: nowhere.')
 param workspaceId string
+
+@description('Refuse the deletion of the resource.')
+param locked bool
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   // checkov:skip=CKV_AZURE_109: Without a virtual network, no rule can name the address of the app; privateNetworking denies by default.
@@ -33,7 +38,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
   }
 }
 
-resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (!empty(workspaceId)) {
   name: 'to-workspace'
   scope: vault
   properties: {
@@ -50,6 +55,15 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
         enabled: true
       }
     ]
+  }
+}
+
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (locked) {
+  name: 'keep'
+  scope: vault
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'It has data that no deployment restores.'
   }
 }
 

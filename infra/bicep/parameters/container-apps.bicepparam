@@ -13,6 +13,7 @@ param zoneRedundant = true
 param vnetAddressPrefix = '10.20.12.0/22'
 param appSubnetPrefix = '10.20.12.0/24'
 param endpointSubnetPrefix = '10.20.13.0/26'
+param maintenanceJobs = true
 param logRetentionDays = 90
 param dailyCapGb = 10
 param settings = {

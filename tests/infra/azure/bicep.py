@@ -38,9 +38,9 @@ class BicepError(ValueError):
 class Node:
     """An expression. `parts`, by kind:
 
-    constant: the value. text: texts and expressions. name: the name. access: base and key. call: the name of the
-    function or operator, then arguments. if: condition and both values. secret: symbol of the vault and name. object:
-    keys and values in turn. array: items. for: item, index, source, condition, body.
+    constant: the value. text: texts and expressions. name: the name. access, safe access: base and key. call: the name
+    of the function or operator, then arguments. if: condition and both values. secret: symbol of the vault and name.
+    object: keys and values in turn. array: items. for: item, index, source, condition, body.
     """
 
     kind: str
@@ -99,7 +99,7 @@ class Declaration:
 
     def fixed(self) -> Iterator[Node]:
         """Yield what must be known before the deployment."""
-        if self.kind == "var" and self.value is not None:
+        if self.kind == "var" and self.value is not None and self.value.kind == "for":
             yield self.value
         if self.kind in ("resource", "module") and self.value is not None:
             yield self.body["name"]
@@ -150,6 +150,9 @@ class BicepFile:
             raise BicepError(f"not used: {', '.join(unused)}")
 
     def _check_fixed(self, declared: Declaration, node: Node) -> None:
+        for symbol in (self.symbols.get(each.parts[0]) for each in node.names()):
+            if symbol is not None and symbol.kind == "var" and symbol.value is not None:
+                self._check_fixed(declared, symbol.value)
         deployed = {each.name for each in self.of_kind("resource", "module")}
         for base, key in (access.parts for access in node.walk() if access.kind == "access"):
             if base.kind == "name" and base.parts[0] in deployed and key.parts[0] not in _KNOWN_BEFORE:
@@ -289,13 +292,14 @@ class _Parser:
             return Node("call", ("-", Node("constant", (0,)), self._unary()), line)
         node = self._primary()
         while sign := self._accept(".", "["):
+            kind = "safe access" if self._accept("?") else "access"
             if sign == "[":
-                node = Node("access", (node, self._expression()), line)
+                node = Node(kind, (node, self._expression()), line)
                 self._expect("]")
                 continue
             key = self._word()
             if self._token != "(":
-                node = Node("access", (node, Node("constant", (key,))), line)
+                node = Node(kind, (node, Node("constant", (key,))), line)
             elif key == "getSecret" and node.kind == "name":
                 node = Node("secret", (node, *self._arguments()), line)
             else:

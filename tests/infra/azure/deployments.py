@@ -15,6 +15,39 @@ ENVELOPE = ("type", "apiVersion", "scope")
 """Keys of a resource that are not properties of its type."""
 
 _DEPLOYER = {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"}
+_SUBNETS = (
+    "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups/rg-network/providers/Microsoft.Network/"
+    "virtualNetworks/vnet-spoke/subnets"
+)
+_OWN_NETWORK = {
+    **{"privateNetworking": True, "jobsSubnetPrefix": "10.20.6.0/27", "natGateway": True, "dnsServers": ["10.0.0.4"]},
+    "hubNetworkId": _SUBNETS.replace("vnet-spoke/subnets", "vnet-hub"),
+    "routeTableId": _SUBNETS.replace("virtualNetworks/vnet-spoke/subnets", "routeTables/rt-spoke"),
+}
+_EXISTING_NETWORK = {
+    **{"appSubnetId": f"{_SUBNETS}/app", "endpointSubnetId": f"{_SUBNETS}/pe", "jobsSubnetId": f"{_SUBNETS}/jobs"},
+    "privateNetworking": False,
+    "privateDnsZoneIds": {
+        "default": "/subscriptions/44444444-4444-4444-4444-444444444444/resourceGroups/rg-dns",
+        "privatelink.blob.core.windows.net": "none",
+        "containerApps": "none",
+    },
+}
+_ALL = {**_DEPLOYER, "maintenanceJobs": True, "lockData": True, "deployRegistry": True, "maxInstances": 2}
+NETWORKS = {"own": _OWN_NETWORK, "existing": _EXISTING_NETWORK}
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {"functions": {}, "container-apps": {}, "embedded": {"settings": {}}}
+MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    f"{platform}, {'public' if public else 'private'} API, {network} network, {3 if zones else 1} zones": (
+        "prod",
+        {**_ALL, **changes, **_SETTINGS[platform], "platform": platform, "publicApi": public, "zoneRedundant": zones},
+    )
+    for platform in _SETTINGS
+    for public in (True, False)
+    for network, changes in NETWORKS.items()
+    for zones in (False, True)
+}
+"""Each platform with each kind of network."""
+
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "all options": ("dev", {"deployRegistry": True, "subscribeToVault": True, "privateNetworking": True}),
     "a private API": ("prod", {"publicApi": False}),
@@ -24,12 +57,24 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a deployer": ("dev", _DEPLOYER),
     "a deployer of a container app": ("container-apps", _DEPLOYER),
     "a dedicated plan": ("prod", {"planSku": "P1v3", "stagingSlot": False}),
+    "the embedded host without a network": ("dev", {"platform": "embedded", "settings": {}, "maintenanceJobs": True}),
+    "backups in another account": ("prod", {"backupTarget": "https://contosobackups.blob.core.windows.net/scheduler"}),
+    "a locked policy of backups": ("prod", {"backupsLocked": True}),
+    "endpoints in another network": (
+        "prod",
+        {
+            **{"appSubnetId": f"{_SUBNETS}/app", "jobsSubnetId": f"{_SUBNETS}/jobs", "publicApi": False},
+            "endpointSubnetId": f"{_SUBNETS.replace('vnet-spoke', 'vnet-endpoints')}/pe",
+        },
+    ),
+    "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
+    **MATRIX,
 }
 """Further deployments: an environment with other parameters."""
 
 
 def environments() -> list[str]:
-    """Return the names of the environments with parameters."""
+    """Return the names of the files of parameters: those of environments, and samples."""
     return sorted(path.stem for path in (BICEP / "parameters").glob("*.bicepparam"))
 
 
@@ -47,11 +92,16 @@ def parameters_of(environment: str) -> dict[str, Any]:
     return evaluate_parameters(BICEP / "parameters" / f"{environment}.bicepparam")
 
 
+def given_for(name: str) -> dict[str, Any]:
+    """Return the parameters of a deployment."""
+    environment, changes = VARIANTS.get(name, (name, {}))
+    return {**parameters_of(environment), **changes}
+
+
 @cache
 def deployment_of(name: str) -> Deployment:
     """Return what a deployment of an environment, or of a variant, sends."""
-    environment, changes = VARIANTS.get(name, (name, {}))
-    return evaluate(main_file(), {**parameters_of(environment), **changes})
+    return evaluate(main_file(), given_for(name))
 
 
 def the(kind: str, deployment: str) -> dict[str, Any]:

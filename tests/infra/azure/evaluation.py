@@ -173,6 +173,8 @@ class _Evaluator:
             return self._value(parts[1] if self._value(parts[0], variables) else parts[2], variables)
         if node.kind == "for":
             return [self._value(parts[-1], inner) for inner in self._loop(node, variables)]
+        if node.kind == "access" and (looped := self._looped(parts[0])) is not None:
+            return self._symbol(looped, list(self._rounds(looped))[self._value(parts[1], variables)])
         values = [self._value(part, variables) if isinstance(part, Node) else part for part in parts]
         if node.kind == "text":
             return "".join(map(str, values))
@@ -184,18 +186,26 @@ class _Evaluator:
             if not self._file.symbols[parts[0].parts[0]].is_existing:
                 raise self._fail("getSecret needs an existing vault", node.line)
             return Later(f"secret {values[1]}")
+        if node.kind == "safe access":
+            return values[0].get(values[1])
         if node.kind == "access":
             return self._access(values[0], values[1], node.line)
         return self._call(*values, line=node.line)
 
-    def _symbol(self, declared: Declaration) -> Any:
+    def _looped(self, node: Node) -> Declaration | None:
+        """Return the resource of a name, if a loop declares it: `name[0]` is one of its rounds."""
+        declared = self._file.symbols.get(node.parts[0]) if node.kind == "name" else None
+        is_looped = declared is not None and declared.value is not None and declared.value.kind == "for"
+        return declared if is_looped and declared is not None and declared.kind == "resource" else None
+
+    def _symbol(self, declared: Declaration, variables: Mapping[str, Any] = MappingProxyType({})) -> Any:
         if declared.kind == "param":
             return self.parameters[declared.name]
         if declared.kind == "var":
             return self._value(declared.value)
         if declared.kind == "module":
             return {"outputs": self._module(declared).outputs}
-        kind, names = declared.type.partition("@")[0], self._names(declared, {})
+        kind, names = declared.type.partition("@")[0], self._names(declared, variables)
         where = self._id(kind, *names)
         properties = Later(f"reference {where.rpartition('/providers/')[2]}")
         return {"id": where, "name": names[-1], "type": kind, "properties": properties}
@@ -209,6 +219,8 @@ class _Evaluator:
             raise self._fail(f"{key} does not exist", line) from None
 
     def _call(self, name: str, *arguments: Any, line: int) -> Any:
+        if name == "fail":
+            raise self._fail(arguments[0], line)
         own: dict[str, Callable[..., Any]] = {"resourceGroup": self._resource_group, "resourceId": self._id}
         try:
             function = own.get(name) or FUNCTIONS[name]
@@ -236,7 +248,9 @@ def _unique_string(*parts: Any) -> str:
     return "".join("abcdefghijklmnopqrstuvwxyz234567"[number >> (5 * at) & 31] for at in range(13))
 
 
-def _union(*values: Mapping[str, Any]) -> dict[str, Any]:
+def _union(*values: Any) -> Any:
+    if isinstance(values[0], list):
+        return list(dict.fromkeys(item for each in values for item in each))
     found: dict[str, Any] = {}
     for key, value in (entry for each in values for entry in each.items()):
         both = isinstance(value, dict) and isinstance(found.get(key), dict)
@@ -259,6 +273,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "items": lambda value: [{"key": key, "value": value[key]} for key in sorted(value, key=str.lower)],
     "json": json.loads,
     "max": max,
+    "split": lambda text, separator: text.split(separator),
     "subscription": lambda: {"tenantId": "22222222-2222-2222-2222-222222222222"},
     "subscriptionResourceId": lambda kind, *names: _id_below(_SUBSCRIPTION, kind, *names),
     "union": _union,

@@ -51,6 +51,12 @@ def output(folder: Path, expression: str, before: str = "", kind: str = "string"
         ("items({ b: 1, a: 2 })[0].key", "a"),
         ("union({ a: { b: 'x' } }, { a: { c: 'y' } }).a.b", "x"),
         ("concat(['a'], ['b'])[1]", "b"),
+        ("union(['a', 'b', 'a'], ['b', 'c'])[2]", "c"),
+        ("split('a/subnets/b', '/subnets/')[0]", "a"),
+        ("{ a: 'b' }.?a ?? 'c'", "b"),
+        ("{ a: 'b' }.?d ?? 'c'", "c"),
+        ("{ 'a.b': 'b' }[?'a.b'] ?? 'c'", "b"),
+        ("true ? 'a' : fail('b')", "a"),
         ("{ a: { 'b': 'c' } }.a.b", "c"),
     ],
 )
@@ -63,7 +69,7 @@ def test_every_function_and_operator_is_evaluated() -> None:
     files = [BicepFile(path) for path in BICEP.rglob("*.bicep")]
     nodes = [node for file in files for each in file.declarations for top in each.nodes() for node in top.walk()]
     used = {node.parts[0] for node in nodes if node.kind == "call"}
-    assert used <= FUNCTIONS.keys() | {"resourceGroup", "resourceId"}
+    assert used <= FUNCTIONS.keys() | {"resourceGroup", "resourceId", "fail"}
 
 
 @pytest.mark.parametrize(
@@ -228,13 +234,33 @@ def test_what_is_wrong_or_unknown_is_refused(text: str, message: str, tmp_path: 
     assert found.startswith("main.bicep:")
 
 
+def test_a_deployment_can_be_refused(tmp_path: Path) -> None:
+    assert "a needs b" in refusal(tmp_path, "param a bool = true\noutput x bool = a ? fail('a needs b') : true\n")
+
+
+def test_a_variable_can_hold_what_is_known_later(tmp_path: Path) -> None:
+    text = "resource a 'Microsoft.X/y@1' = {\n  name: 'a'\n}\nvar v = { b: a.properties.z }\noutput x string = v.b\n"
+    assert str(evaluated(tmp_path, text).outputs["x"]) == "<reference Microsoft.X/y/a.z>"
+
+
+def test_a_scope_can_be_one_round_of_a_loop(tmp_path: Path) -> None:
+    text = (
+        "var names = ['a', 'b']\nresource each 'Microsoft.X/y@1' = [for name in names: {\n  name: name\n}]\n"
+        "resource role 'Microsoft.X/z@1' = [for (name, i) in names: {\n  name: name\n  scope: each[i]\n}]\n"
+    )
+    scopes = [role["scope"].rpartition("/")[2] for role in evaluated(tmp_path, text).of_type("Microsoft.X/z")]
+    assert scopes == ["a", "b"]
+
+
 def test_what_is_known_later_is_no_name(tmp_path: Path) -> None:
     before = "resource a 'Microsoft.X/y@1' = {\n  name: 'a'\n}\n"
     message = "b: a name, a condition, a count or a variable uses what is known later"
     for name, condition in (("a.properties.z", "true"), ("'b'", "a.properties.z == 1")):
         text = f"resource b 'Microsoft.X/y@1' = if ({condition}) {{\n  name: {name}\n}}\n"
         assert message in refusal(tmp_path, before + text)
-    assert message in refusal(tmp_path, before + "var b = a.properties.z\noutput x string = b\n")
+    variable = "var v = a.properties.z\nvar w = '${v}1'\nresource b 'Microsoft.X/y@1' = {\n  name: w\n}\n"
+    assert message in refusal(tmp_path, before + variable)
+    assert message in refusal(tmp_path, before + "var b = [for i in a.properties.z: i]\noutput x array = b\n")
     loop = "resource b 'Microsoft.X/y@1' = [for i in a.properties.z: {\n  name: i\n}]\n"
     assert message in refusal(tmp_path, before + loop)
 
