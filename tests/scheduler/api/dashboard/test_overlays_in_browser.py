@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.jobs.running.run_parts import answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import entry
@@ -83,6 +84,16 @@ async def test_enter_before_the_jobs_are_found_opens_the_first_that_is_found(bro
         await page.keyboard.press("Enter")
 
         await expect(page).to_have_url(re.compile(f"{JOB}$"))
+
+
+async def test_a_requested_run_shows_its_result_and_leads_to_its_page(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(answer(503), jobs=[entry(retry={"attempts": 1})])) as site:
+        page = await site.open(JOB)
+        await page.get_by_role("button", name="Run now").click()
+        await expect(page.locator(".toast.failed")).to_contain_text(re.compile("checkout failed after .* ms, status 503: "))
+        await page.locator(".toast").get_by_role("link", name="Open").click()
+
+        await expect(page).to_have_url(re.compile("/api/dashboard/runs/checkout(@|%40)"))
 
 
 async def test_the_list_of_keys_begins_with_its_title_on_a_small_screen(browser: Browser) -> None:

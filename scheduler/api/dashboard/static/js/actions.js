@@ -6,12 +6,15 @@
 // A field with data-unless is skipped if the field of that name has a value.
 // data-if-match: the ETag of what is changed; its undo changes any version.
 // Texts and paths can contain fields of the response, such as {id}. data-failure="error": the field that contains why a
-// response with status 200 is a failure.
+// response with status 200 is a failure. data-follow: the response is a run, whose result the message shows.
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow, showSamePage } from "./refresh.js";
 import { serverNow } from "./times.js";
 import { showToast } from "./toasts.js";
+
+const FOLLOW_MS = 1000;
+const FOLLOWED_TIMES = 120;
 
 export function startActions() {
   document.addEventListener("click", (event) => {
@@ -35,7 +38,7 @@ export function startActions() {
 
 /** Call the API as the element declares, tell the result, and refresh the page. Returns whether it succeeded. */
 export async function perform(source, body) {
-  const { action, done, undo, undoBody, go, failure, ifMatch, confirm: question } = source.dataset;
+  const { action, done, undo, undoBody, go, failure, follow, ifMatch, confirm: question } = source.dataset;
   if (question && !window.confirm(question)) return false;
   const [method, path] = action.split(" ");
   setBusy(source, true);
@@ -45,7 +48,7 @@ export async function perform(source, body) {
     closeMenu(source.closest("details.menu, details[data-focus]"));
     if (source instanceof HTMLFormElement) source.reset();
     if (failure && result?.[failure]) throw new Error(result[failure]);
-    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null });
+    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null, follow: follow === undefined ? null : followRun(result) });
     if (go) await openPage(link(fill(go, result)));
     else await refreshNow();
     return true;
@@ -54,6 +57,24 @@ export async function perform(source, body) {
     return false;
   } finally {
     setBusy(source, false);
+  }
+}
+
+/** Yield the states of a run until it is finished, for two minutes at most. */
+async function* followRun(run) {
+  const path = `/api/dashboard/runs/${encodeURIComponent(run.id)}`;
+  for (let waits = 0; waits < FOLLOWED_TIMES; waits++) {
+    if (run.state === "finished") {
+      await refreshNow();
+      const time = run.response_time_ms === null ? "" : ` after ${Math.round(run.response_time_ms)} ms`;
+      const status = run.status_code === null ? "" : `, status ${run.status_code}`;
+      const message = run.outcome === "succeeded" ? "" : `: ${run.message}`;
+      yield { text: `${run.job} ${run.outcome.replace("_", " ")}${time}${status}${message}`, failed: run.outcome !== "succeeded", path };
+      return;
+    }
+    yield { text: `The run of ${run.job} is ${run.state}.`, path };
+    await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
+    ({ body: run } = await callApi("GET", `/api/runs/${encodeURIComponent(run.id)}`));
   }
 }
 

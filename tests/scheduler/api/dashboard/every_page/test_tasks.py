@@ -114,7 +114,7 @@ async def run_now(hand: Hand) -> None:
         await hand.tap(hand.button("Run now"))
     else:
         await hand.press("r")
-    await hand.expect_message("Requested a run of basket")
+    await hand.expect_message("basket failed after")
 
 
 async def pause_with_a_reason(hand: Hand) -> None:
