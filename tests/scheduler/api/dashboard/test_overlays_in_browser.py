@@ -90,7 +90,9 @@ async def test_a_requested_run_shows_its_result_and_leads_to_its_page(browser: B
     async with open_site(browser, ApiClient(answer(503), jobs=[entry(retry={"attempts": 1})])) as site:
         page = await site.open(JOB)
         await page.get_by_role("button", name="Run now").click()
-        await expect(page.locator(".toast.failed")).to_contain_text(re.compile("checkout failed after .* ms, status 503: "))
+        await expect(page.locator(".toast.failed")).to_contain_text(
+            re.compile("checkout failed after .* ms, status 503: ")
+        )
         await page.locator(".toast").get_by_role("link", name="Open").click()
 
         await expect(page).to_have_url(re.compile("/api/dashboard/runs/checkout(@|%40)"))
