@@ -173,7 +173,9 @@ class Azure(Program):
             return Completed(1, "", f"ERROR: {self._failing}: AuthorizationFailed")
         if "linuxFxVersion" in words:
             return Completed(0, json.dumps("DOCKER|contosoregistry.azurecr.io/scheduler@sha256:1"), "")
-        return Completed(0, f"printed by {self.commands[-1][1]}\n", "WARNING: no-unused-params\n" if "lint" in words else "")
+        return Completed(
+            0, f"printed by {self.commands[-1][1]}\n", "WARNING: no-unused-params\n" if "lint" in words else ""
+        )
 
 
 def test_a_what_if_has_the_warnings_of_the_linter_and_compares_with_the_image_that_runs(tmp_path: Path) -> None:
