@@ -230,7 +230,9 @@ def test_releases_and_rollbacks_of_an_environment_share_one_lock_in_each_service
     assert used["rollback"] == ["scheduler-dev"]
     assert set(changing) == {"scheduler-dev", "scheduler-test", "scheduler-prod"}
     for stage in (*expanded("rollback.yml")["stages"], *expanded("release.yml")["stages"]):
-        changes = any(f"scheduler-{name}" in str(stage) and "pipeline/rollback" in str(stage) for name in ("dev", "prod"))
+        changes = any(
+            f"scheduler-{name}" in str(stage) and "pipeline/rollback" in str(stage) for name in ("dev", "prod")
+        )
         assert not changes or stage["lockBehavior"] == "sequential"
 
 

@@ -31,7 +31,12 @@ def write_what_if(context: Context, report: Path) -> None:
         result = az.read_text(
             *("deployment", "group", "what-if", "--subscription", environment.subscription),
             *("--resource-group", environment.resource_group, "--template-file", str(template)),
-            *("--parameters", str(parameters), "--parameters", f"image={create_platform(context).read_running().image}"),
+            *(
+                "--parameters",
+                str(parameters),
+                "--parameters",
+                f"image={create_platform(context).read_running().image}",
+            ),
             *("--validation-level", "providerNoRbac", "--exclude-change-types", "NoChange", "Ignore"),
             "--only-show-errors",
         )
