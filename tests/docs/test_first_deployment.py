@@ -1,7 +1,7 @@
-"""The commands of docs/first-deployment.md: those of this project are parsed or run, those of Azure have their arguments.
+"""The commands of docs/first-deployment.md: ours are parsed or run, those of Azure have the arguments of its CLI.
 
-Step 6, keys and canary, is run as printed against a server with own authentication, whose administrator's key stands for
-the token of Entra ID.
+Step 6, keys and canary, is run as printed against a server with own authentication, whose administrator's key stands
+for the token of Entra ID.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tests.docs.pages import TEXTS
 from tests.parts.proc import Program, free_port, run
 
 PAGE = TEXTS["SECURITY.md"]
-ROWS = {name: rest for name, rest in re.findall(r"^\| \*\*([^*]+)\*\*([^\n]*)", PAGE, re.M)}
+ROWS: dict[str, str] = dict(re.findall(r"^\| \*\*([^*]+)\*\*([^\n]*)", PAGE, re.M))
 ROLES = {
     Role.METRICS: "Readers of metrics",
     Role.VIEWER: "Viewers",

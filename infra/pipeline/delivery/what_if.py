@@ -16,10 +16,10 @@ MAX_REPORT = 60_000
 
 
 def write_what_if(context: Context, report: Path) -> None:
-    """Write the report as Markdown. The templates are compared with the image that runs, so that it is no change.
+    """Write the report as Markdown. It compares the templates with the image that runs, which then does not differ.
 
-    An environment that does not exist yet, or an identity that may not ask, is a warning in the report, so that it can be
-    released. Raises DeliveryError if a template or the parameters do not compile.
+    What Azure refuses, for an environment that does not exist yet or an identity without the right, is a warning in the
+    report, so that the release continues. Raises DeliveryError if a template or the parameters do not compile.
     """
     environment, az = context.environment, context.az
     if environment.subscription == EXAMPLE_SUBSCRIPTION and not context.dry_run:

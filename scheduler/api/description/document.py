@@ -253,7 +253,8 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 def security_of(scope: Scope, function: Scope, *, is_open: bool) -> list[dict[str, list[str]]]:
     """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path.
 
-    `function`: the scope of the HTTP function that serves it. `is_open`: the host serves only clients on loopback, and accepts requests without a credential as well.
+    `function`: the scope of the HTTP function that serves it. `is_open`: the host serves only clients on loopback, and
+    accepts requests without a credential as well.
     """
     if scope in (Scope.PUBLIC, Scope.PING, Scope.SIGN_IN):
         return []
