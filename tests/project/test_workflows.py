@@ -157,7 +157,7 @@ def test_azure_plans_each_environment_right_before_its_release() -> None:
     )
 
 
-def test_every_plan_has_keys_of_its_own() -> None:
+def test_every_plan_has_the_keys_for_reading_and_for_acting() -> None:
     plan = read(GITHUB / "plan.yml")["jobs"]["plan"]
     (github,) = (step for step in plan["steps"] if "infra/pipeline/plan" in step.get("run", ""))
     azure = [step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Plan"]

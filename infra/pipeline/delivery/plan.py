@@ -21,8 +21,8 @@ def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
     """Compare job files with those that the environment runs, and write the report as Markdown.
 
     An environment that does not run yet, or a version that cannot plan, is a warning in the report, so that it can be
-    released. With own authentication the key `read` is sufficient: a plan changes nothing. Raises UnusableInput if a job
-    file is invalid, DeliveryError if a key is refused.
+    released. With own authentication the key `read` is sufficient, as a plan changes nothing. Raises UnusableInput if a
+    job file is invalid, DeliveryError if a key is refused.
     """
     environment = context.environment
     keys = environment.keys
