@@ -132,6 +132,14 @@ async def test_the_steps_5_and_6_lead_to_three_keys_and_a_canary(served: Served,
     options = ("--url", served.url, "--key-variable", "PLAN_KEY")
     planned = await run("plan", "copy.yaml", *options, env={"PLAN_KEY": keys["plan"]}, cwd=tmp_path)
     assert (planned.code, "canary" in planned.stdout) == (3, False), planned.stdout + planned.stderr
+    assert await recorded_kinds(served, "api_key:plan") == {"refusal"}  # of the canary: a plan changes nothing
+
+
+async def recorded_kinds(served: Served, principal: str) -> set[str]:
+    """The kinds of the entries of the audit trail about a caller."""
+    async with httpx.AsyncClient(base_url=served.url, trust_env=False, timeout=60) as client:
+        answer = await client.get("/api/audit?limit=500", headers={"X-API-Key": served.token})
+        return {entry["kind"] for entry in answer.json()["entries"] if entry["principal"] == principal}
 
 
 async def start_canary(url: str, key: str) -> tuple[int, dict[str, str]]:
