@@ -163,7 +163,7 @@ async def open_functions_program(
 
 
 def is_out_of_service(environ: Mapping[str, str]) -> bool:
-    """Return whether the timer is disabled: a release is tested here, on a store of its own, which has no API key.
+    """Return whether the timer is disabled: a release is tested here, on a separate store, which has no API key.
 
     Its health has to answer; every other request gets 401.
     """
