@@ -245,9 +245,9 @@ class ApiRouter(APIRouter):
         """Add a route that needs no caller, because it serves to become one."""
         return self._declare(Scope.SIGN_IN, method, path, options)
 
-    def read(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Add a GET."""
-        return self._declare(Scope.READ, "GET", path, options)
+    def read(self, path: str, method: str = "GET", **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a GET, or a POST that judges its body and changes nothing."""
+        return self._declare(Scope.READ, method, path, options)
 
     def metrics(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a GET that a program with access to metrics alone may call."""

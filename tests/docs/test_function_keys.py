@@ -18,18 +18,25 @@ def read_table() -> dict[str, tuple[set[str], str, bool]]:
     }
 
 
+TRIGGERS = {one.get_function_name(): one.get_trigger().get_dict_repr() for one in function_app.app.get_functions()}
+"""Of every function: the app lists them once."""
+
+
 def test_the_table_of_keys_has_every_http_function_with_its_methods_its_route_and_its_key() -> None:
-    functions = {
-        one.get_function_name(): one.get_trigger().get_dict_repr()
-        for one in function_app.app.get_functions()
-        if one.get_trigger().get_dict_repr()["type"] == "httpTrigger"
-    }
     registered = {
         name: (
             {getattr(method, "value", method) for method in trigger["methods"]},
             trigger["route"],
             getattr(trigger["authLevel"], "value", trigger["authLevel"]) != "anonymous",
         )
-        for name, trigger in functions.items()
+        for name, trigger in TRIGGERS.items()
+        if trigger["type"] == "httpTrigger"
     }
     assert read_table() == registered
+
+
+def test_the_page_names_every_function_without_http_requests() -> None:
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    paragraph = text[text.index("Functions without HTTP requests") :].partition("\n\n")[0]
+    others = {name for name, trigger in TRIGGERS.items() if trigger["type"] != "httpTrigger"}
+    assert set(re.findall(r"`(\w+)`", paragraph)) - {"eventgrid_extension"} == others

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from container.bases import read_bases, update_bases
+from container.bases import read_bases, require_digest, update_bases
 from container.commands import Commands
 from container.engines import find_engine
 from container.errors import InvalidUse
@@ -105,6 +105,31 @@ def test_a_build_hands_over_what_it_built(place: Workplace) -> None:
     assert place.record["base"] == f"mcr.microsoft.com/azure-functions/python:4-python3.13@{BASE_DIGEST}"
     assert (place.record["version"], place.record["digest"]) == ("1.2.3+4.gabc", "")
     assert not (place.folder / "image.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "on_main", [{"GITHUB_REF": "refs/heads/main"}, {"BUILD_SOURCEBRANCH": "refs/heads/main"}, {"BRANCH_NAME": "main"}]
+)
+def test_a_pipeline_on_main_builds_on_a_pinned_base_only(place: Workplace, on_main: dict[str, str]) -> None:
+    place.install("docker")
+    words = ("build", "--engine", "docker", "--base-image", "base", "--version", "1", "--revision", "a")
+    branch = dict.fromkeys(on_main, "refs/heads/bases")
+    refused, pinned, of_branch = (
+        place.run(*words, **on_main),
+        place.run(*words, "--base-digest", BASE_DIGEST, **on_main),
+        place.run(*words, **branch),
+    )
+    is_pinned = bool(read_bases()["BASE"]["digest"])
+    assert (refused.returncode, pinned.returncode, of_branch.returncode) == (0 if is_pinned else 2, 0, 0)
+    assert is_pinned or "has no digest of BASE" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["BASE", "PYTHON"])
+def test_an_unpinned_base_of_main_is_refused_with_the_command_that_pins_it(name: str) -> None:
+    with pytest.raises(InvalidUse, match=f"no digest of {name}.*image bases --update"):
+        require_digest("", name, {"BRANCH_NAME": "main", "PATH": "/bin"})
+    require_digest(BASE_DIGEST, name, {"BRANCH_NAME": "main"})
+    require_digest("", name, {"BRANCH_NAME": "PR-12", "GITHUB_REF": "refs/pull/1/merge"})
 
 
 def test_a_build_takes_version_and_commit_of_the_working_copy(place: Workplace) -> None:

@@ -17,16 +17,22 @@ import sys
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from delivery.app.http import Response
+from delivery.az import Completed, execute_program
+from delivery.context import Context
+from delivery.plan import plan
 from tests.parts.functions_host import Function, admits, matching
 from tests.parts.http_server import Answer, Request
 from tests.parts.proc import GUARDED, Program, free_port
 from tests.parts.threaded_server import serve_in_thread
+from tests.pipeline.azure.world import KEYS as PLAYED_KEYS
+from tests.pipeline.azure.world import Container, World
 from tests.project import ROOT
 
 RELEASE = ROOT / "tests" / "data" / "releases" / "0.1.0"
@@ -38,6 +44,12 @@ print(json.dumps([
     for one in function_app.app.get_functions()
 ], default=lambda value: getattr(value, "value", str(value))))
 """
+
+
+class Asked(Protocol):
+    """A version behind the host."""
+
+    def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response: ...
 
 
 @dataclass
@@ -68,6 +80,29 @@ class ServedVersion:
                 return Response(error.code, error.read())
 
 
+@dataclass
+class ServedWorld(World):
+    """A world whose versions run: a response is that of the server, with the values of the world's virtual time."""
+
+    served: Mapping[str, Asked] = field(default_factory=dict)
+    run_members: set[str] = field(default_factory=set)
+
+    def respond(self, container: Container, method: str, target: str, headers: Mapping[str, str]) -> Response:
+        real = self.served[container.behaviour.version].ask(method, target, headers)
+        if real.status not in (200, 202):
+            return real
+        valid = PLAYED_KEYS.operator() if method == "POST" else PLAYED_KEYS.reader()
+        played = super().respond(container, method, target, valid)
+        actual, values = real.json(), played.json()
+        if method == "POST":
+            self.run_members = set(actual)
+        assert values.keys() <= actual.keys(), target
+        assert all(run.keys() <= self.run_members for run in values.get("runs", ()))
+        if "parts" in values:  # health: how it counts jobs is its own
+            del values["jobs"]
+        return Response(played.status, json.dumps({**actual, **values}).encode())
+
+
 @asynccontextmanager
 async def serve_version(folder: Path, source: Path, path: str = "") -> AsyncIterator[ServedVersion]:
     """Serve the program of `source` with a job `canary`. `path`: another place of its modules."""
@@ -93,7 +128,7 @@ async def serve_first_release(folder: Path) -> AsyncIterator[ServedVersion]:
 
 
 @contextmanager
-def open_front(served: list[ServedVersion]) -> Iterator[str]:
+def open_front(served: Sequence[Asked]) -> Iterator[str]:
     """Yield the address of the app: requests go to the last version of the list."""
 
     def answer(request: Request) -> Answer:
@@ -102,6 +137,17 @@ def open_front(served: list[ServedVersion]) -> Iterator[str]:
 
     with serve_in_thread(answer) as url:
         yield url
+
+
+def plan_step(context: Context, url: str, jobs: Path, report: Path) -> str:
+    """Run the step `plan` against this address. Return the first line of the report."""
+
+    def execute(command: Sequence[str], timeout: float) -> Completed:
+        assert command[2:4] == ["cli", "plan"]
+        return execute_program([sys.executable, "-m", "scheduler", *command[3:]], timeout)
+
+    plan(replace(context, environment=replace(context.environment, url=url)), jobs, report, execute)
+    return report.read_text(encoding="utf-8").partition("\n")[0]
 
 
 def _configure(folder: Path, port: int) -> dict[str, str]:

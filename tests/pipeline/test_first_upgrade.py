@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from delivery.app.api import AppKeys
-from delivery.app.http import Response
-from delivery.az import Completed, execute_program
 from delivery.deploy import deploy
-from delivery.plan import plan
 from delivery.record import RecordFile
 from delivery.rollback import roll_back_to_record
 from delivery.verify import verify
 from tests.parts.proc import Finished, run
-from tests.pipeline.azure.world import KEYS as PLAYED_KEYS
-from tests.pipeline.azure.world import NEW, OLD, Behaviour, Container, World
-from tests.pipeline.released import KEY_HEADER, ServedVersion, open_front, serve_first_release, serve_version
+from tests.pipeline.azure.world import NEW, OLD, Behaviour
+from tests.pipeline.released import (
+    KEY_HEADER,
+    ServedVersion,
+    ServedWorld,
+    open_front,
+    plan_step,
+    serve_first_release,
+    serve_version,
+)
 from tests.project import ROOT
 
 FIRST, CURRENT = "0.1.0", "current"
@@ -34,29 +36,6 @@ KEYS = AppKeys(KEY_HEADER, "key-of-read", "key-of-operate")
 VARIABLES = {"DEPLOY_READ_KEY": KEYS.read, "DEPLOY_OPERATE_KEY": KEYS.operate}
 OPTIONS = ("--key-variable", "DEPLOY_OPERATE_KEY", "--read-key-variable", "DEPLOY_READ_KEY")
 JOB = {"schedule": "every 1h", "check": {"url": "http://127.0.0.1:9/"}}
-
-
-@dataclass
-class ServedWorld(World):
-    """A world whose versions run: a response is that of the server, with the values of the world's virtual time."""
-
-    served: Mapping[str, ServedVersion] = field(default_factory=dict)
-    run_members: set[str] = field(default_factory=set)
-
-    def respond(self, container: Container, method: str, target: str, headers: Mapping[str, str]) -> Response:
-        real = self.served[container.behaviour.version].ask(method, target, headers)
-        if real.status not in (200, 202):
-            return real
-        valid = PLAYED_KEYS.operator() if method == "POST" else PLAYED_KEYS.reader()
-        played = super().respond(container, method, target, valid)
-        actual, values = real.json(), played.json()
-        if method == "POST":
-            self.run_members = set(actual)
-        assert values.keys() <= actual.keys(), target
-        assert all(run.keys() <= self.run_members for run in values.get("runs", ()))
-        if "parts" in values:  # health: how it counts jobs is its own
-            del values["jobs"]
-        return Response(played.status, json.dumps({**actual, **values}).encode())
 
 
 @pytest.fixture
@@ -80,18 +59,6 @@ def working_copy(tmp_path: Path) -> Path:
     return file
 
 
-def plan_step(world: World, url: str, jobs: Path, report: Path) -> str:
-    """Run the step `plan` against this address. Return the first line of the report."""
-    context = world.context(KEYS)
-
-    def execute(command: Sequence[str], timeout: float) -> Completed:
-        assert command[2:4] == ["cli", "plan"]
-        return execute_program([sys.executable, "-m", "scheduler", *command[3:]], timeout)
-
-    plan(replace(context, environment=replace(context.environment, url=url)), jobs, report, execute)
-    return report.read_text(encoding="utf-8").partition("\n")[0]
-
-
 @pytest.mark.parametrize("platform", ["functions", "container-apps"])
 async def test_a_pipeline_releases_the_current_version_over_the_first_one_and_back(
     platform: str,
@@ -109,14 +76,16 @@ async def test_a_pipeline_releases_the_current_version_over_the_first_one_and_ba
 
     def steps() -> None:
         with open_front(serving) as url:
-            assert plan_step(world, url, working_copy, report) == "### Plan of the job files: not available"
+            assert (
+                plan_step(world.context(KEYS), url, working_copy, report) == "### Plan of the job files: not available"
+            )
             deploy(world.context(KEYS), NEW, CURRENT, record)
             assert RecordFile(record).read().previous.version == FIRST
             verify(world.context(KEYS), CURRENT, record)
             assert world.serving_version() == CURRENT
             serving.append(current)
             title = "### Plan of the job files: 1 added, 1 changed, 0 unchanged"
-            assert plan_step(world, url, working_copy, report) == title
+            assert plan_step(world.context(KEYS), url, working_copy, report) == title
             assert "was not replayed" not in report.read_text(encoding="utf-8")
             roll_back_to_record(world.context(KEYS), record)
             assert world.serving_version() == FIRST

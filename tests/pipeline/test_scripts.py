@@ -14,7 +14,7 @@ import pytest
 from tests.project import ROOT
 
 PIPELINE = ROOT / "infra" / "pipeline"
-SCRIPTS = ("deploy", "verify", "rollback", "status", "plan", "sign-in")
+SCRIPTS = ("deploy", "verify", "rollback", "status", "plan", "what-if", "sign-in")
 IMAGE = f"contosoregistry.azurecr.io/scheduler@sha256:{'a' * 64}"
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "infra" / "environments").glob("*.json"))
 
@@ -43,6 +43,13 @@ def test_the_scripts_need_the_standard_library_alone() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 assert name.partition(".")[0] in {*sys.stdlib_module_names, *own}, (path, name)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_samples_have_own_authentication_in_the_pipeline_and_in_the_app(environment: str) -> None:
+    keys = json.loads((ROOT / "infra" / "environments" / f"{environment}.json").read_text(encoding="utf-8"))["keys"]
+    parameters = (ROOT / "infra" / "bicep" / "parameters" / f"{environment}.bicepparam").read_text(encoding="utf-8")
+    assert (keys["header"], "SCHEDULER_HTTP__AUTHENTICATION: 'own'" in parameters) == ("X-API-Key", True)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,4 +1,4 @@
-"""`sign-in` and `plan`, the two scripts that only pipelines call."""
+"""`sign-in`, `plan` and `what-if`, the scripts that only pipelines call."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 
 from delivery.az import Az, Completed
 from delivery.context import Context
-from delivery.environment import EXAMPLE_SUBSCRIPTION, SignIn
+from delivery.environment import EXAMPLE_SUBSCRIPTION, KeyVariables, SignIn
 from delivery.errors import DeliveryError, UnusableInput
 from delivery.plan import plan
 from delivery.sign_in import sign_in
+from delivery.what_if import write_what_if
 from tests.pipeline.azure.world import World
 from tests.project import ROOT
 
@@ -103,6 +104,17 @@ def test_a_plan_with_and_without_changes_is_written(tmp_path: Path, code: int) -
     assert program.commands[0][2:5] == ["cli", "plan", "jobs"]
 
 
+OWN = KeyVariables("X-API-Key")
+
+
+def test_a_plan_with_own_authentication_needs_the_key_that_only_reads(tmp_path: Path) -> None:
+    program, context = Program(0, "## Plan\n"), context_of(Program(), keys=OWN)
+    plan(replace(context, keys=replace(context.keys, operate="")), Path("jobs"), tmp_path / "plan.md", program)
+    command = program.commands[0]
+    variables = [command[command.index(option) + 1] for option in ("--read-key-variable", "--key-variable")]
+    assert variables == [OWN.read, OWN.read]
+
+
 def test_a_plan_reads_and_acts_with_the_keys_of_the_environment(tmp_path: Path) -> None:
     program, context = Program(0, "## Plan\n"), context_of(Program())
     plan(context, Path("jobs"), tmp_path / "plan.md", program)
@@ -145,6 +157,71 @@ def test_a_plan_of_the_example_environment_is_refused(tmp_path: Path) -> None:
     context = context_of(Program(), subscription=EXAMPLE_SUBSCRIPTION)
     with pytest.raises(UnusableInput, match="is an example"):
         plan(context, Path("jobs"), tmp_path / "plan.md", Program())
+
+
+class Azure(Program):
+    """A stand-in for `az` that fails at the commands with one word, and prints the others."""
+
+    def __init__(self, failing: str = "nothing", errors: str = "") -> None:
+        super().__init__(0, errors=errors)
+        self._failing = failing
+
+    def __call__(self, command: object, timeout: float) -> Completed:
+        super().__call__(command, timeout)
+        words = " ".join(self.commands[-1])
+        if self._failing in words:
+            return Completed(1, "", f"ERROR: {self._failing}: AuthorizationFailed")
+        if "linuxFxVersion" in words:
+            return Completed(0, json.dumps("DOCKER|contosoregistry.azurecr.io/scheduler@sha256:1"), "")
+        return Completed(
+            0, f"printed by {self.commands[-1][1]}\n", "WARNING: no-unused-params\n" if "lint" in words else ""
+        )
+
+
+def test_a_what_if_has_the_warnings_of_the_linter_and_compares_with_the_image_that_runs(tmp_path: Path) -> None:
+    az, report = Azure(), tmp_path / "what-if.md"
+    write_what_if(context_of(az), report)
+    text = report.read_text(encoding="utf-8")
+    assert text.startswith("### Templates of prod: what a deployment would change\n")
+    assert "WARNING: no-unused-params\n" in text
+    assert "printed by deployment" in text
+    assert "image=contosoregistry.azurecr.io/scheduler@sha256:1" in az.commands[-1]
+    reference = json.loads((ROOT / "tests" / "data" / "azure" / "az_arguments.json").read_text(encoding="utf-8"))
+    for command in az.commands:
+        words = " ".join(command[1 : next(at for at, word in enumerate(command) if word.startswith("--"))])
+        assert {word for word in command if word.startswith("--")} <= set(reference["commands"][words]["accepted"])
+
+
+@pytest.mark.parametrize("failing", ["what-if", "config show"])
+def test_a_what_if_that_cannot_be_made_is_a_warning_in_the_report(
+    tmp_path: Path, failing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "what-if.md"
+    write_what_if(context_of(Azure(failing)), report)
+    text = report.read_text(encoding="utf-8")
+    assert text.startswith("### Templates of prod: not available\n")
+    assert "AuthorizationFailed" in text
+    assert "warning: there is no what-if of prod" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("failing", ["lint", "build-params"])
+def test_templates_that_do_not_compile_end_the_build(tmp_path: Path, failing: str) -> None:
+    report = tmp_path / "what-if.md"
+    with pytest.raises(DeliveryError, match=failing):
+        write_what_if(context_of(Azure(failing)), report)
+    assert not report.exists()
+
+
+def test_a_what_if_longer_than_a_summary_is_cut(tmp_path: Path) -> None:
+    class Long(Azure):
+        def __call__(self, command: object, timeout: float) -> Completed:
+            done = super().__call__(command, timeout)
+            return Completed(0, "+ resource\n" * 20_000, "") if "what-if" in self.commands[-1] else done
+
+    write_what_if(context_of(Long()), tmp_path / "what-if.md")
+    text = (tmp_path / "what-if.md").read_text(encoding="utf-8")
+    assert len(text) < 61_000
+    assert text.endswith("... and more: the log has all\n````\n")
 
 
 def test_a_key_in_the_plan_is_masked(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def scenarios() -> dict[str, Scenario]:
     return {
         "main": Scenario(JENKINSFILE),
         "managed_identity": Scenario(JENKINSFILE, parameters={"SIGN_IN": "managed-identity"}),
+        "function_keys": Scenario(JENKINSFILE, parameters={"SIGN_IN": "federated", "KEYS": "function-keys"}),
         "branch": Scenario(JENKINSFILE, branch="feature/retries"),
         "pull_request": Scenario(JENKINSFILE, branch="PR-12"),
         "check_failure": Scenario(JENKINSFILE, step="./dev check", event="failure"),
@@ -179,8 +180,14 @@ def test_credentials_surround_only_the_steps_that_need_them(builds: dict[str, Bu
         if each.credentials
     }
     tokens = {("sign-in", f"azure-token-{name}") for name in ENVIRONMENTS}
-    keys = {(step, " ".join(keys_of(name))) for step in ("plan", "deploy", "verify") for name in ENVIRONMENTS}
-    assert found == tokens | keys | {("image sign", "scheduler-signing scheduler-signing-password")}
+    keys = {(step, " ".join(keys_of(name))) for step in ("deploy", "verify") for name in ENVIRONMENTS}
+    plans = {("plan", f"scheduler-plan-key-{name}") for name in ENVIRONMENTS}
+    assert found == tokens | plans | keys | {("image sign", "scheduler-signing scheduler-signing-password")}
+
+
+def test_a_plan_acts_with_a_key_of_functions_only(builds: dict[str, Build]) -> None:
+    plans = [each.credentials for each in builds["function_keys"].steps if "pipeline/plan" in each.text]
+    assert plans == [[f"scheduler-plan-key-{name}", f"scheduler-operate-key-{name}"] for name in ENVIRONMENTS]
 
 
 def test_a_managed_identity_needs_no_token(builds: dict[str, Build]) -> None:

@@ -37,7 +37,7 @@ def scripts_of_jenkinsfile() -> list[str]:
     stages = text[text.index("stages {") :]
     found = [one or two for one, two in SCRIPT.findall(stages)]
     steps = text[text.index("def release()") : text.index("def cleanUp()")]
-    return [*found, "plan", *(one for one, _ in SCRIPT.findall(steps))]
+    return [*found, "what-if", "plan", *(one for one, _ in SCRIPT.findall(steps))]
 
 
 def scripts_of_github(path: Path) -> list[str]:
@@ -141,6 +141,8 @@ CHAIN = ["image", *(f"{step}_{name}" for name in ("dev", "test", "prod") for ste
 def test_github_plans_each_environment_right_before_its_release() -> None:
     jobs = read(GITHUB / "release.yml")["jobs"]
     needs = {name.replace("-", "_"): job.get("needs") for name, job in jobs.items()}
+    assert needs["approve_prod"] == "plan-prod"
+    needs["release_to_prod"] = needs["release_to_prod"].replace("approve", "plan")
     assert [(needs[step] or "").replace("-", "_") for step in CHAIN[1:]] == CHAIN[:-1]
     assert {name: job["with"]["target"] for name, job in jobs.items() if "with" in job} == {
         f"{step}-{name}": name for name in ("dev", "test", "prod") for step in ("plan", "release-to")
@@ -156,16 +158,107 @@ def test_azure_plans_each_environment_right_before_its_release() -> None:
 
 
 def test_every_plan_has_the_keys_for_reading_and_for_acting() -> None:
-    (github,) = (step for step in read(GITHUB / "plan.yml")["jobs"]["plan"]["steps"] if "infra/" in step.get("run", ""))
+    plan = read(GITHUB / "plan.yml")["jobs"]["plan"]
+    (github,) = (step for step in plan["steps"] if "infra/pipeline/plan" in step.get("run", ""))
     azure = [step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Plan"]
     assert [set(step["env"]) - {"TARGET"} for step in (github, *azure)] == [
         {"DEPLOY_READ_KEY", "DEPLOY_OPERATE_KEY"}
     ] * 4
+    assert (plan["environment"], github["env"]["DEPLOY_READ_KEY"]) == (
+        "plan",
+        "${{ secrets[format('DEPLOY_READ_KEY_{0}', inputs.target)] }}",
+    )
+    stages = {stage["stage"]: stage for stage in expanded("release.yml")["stages"]}
     for name in ("dev", "test", "prod"):
-        handed = read(GITHUB / "release.yml")["jobs"][f"plan-{name}"]["secrets"]
-        assert handed == {
-            f"{key}-key": f"${{{{ secrets.DEPLOY_{key.upper()}_KEY_{name.upper()} }}}}" for key in ("read", "operate")
+        assert stages[f"plan_{name}"]["jobs"][0]["variables"] == [{"group": f"scheduler-plan-{name}"}]
+        connections = {
+            step["inputs"]["azureSubscription"] for step in steps_of(stages[f"plan_{name}"]) if "AzureCLI" in str(step)
         }
+        assert connections == {"scheduler-plan"}
+
+
+# Builds, approvals and locks. How GitHub evaluates a group, as far as the workflows use it:
+
+EVENTS = {"push": "refs/heads/main", "pull_request": "refs/pull/12/merge", "workflow_dispatch": "refs/heads/bases"}
+
+
+def group_of(concurrency: dict[str, Any], event: str, run: int) -> str:
+    """The name of a group in a run of an event."""
+
+    def evaluate(match: re.Match[str]) -> str:
+        text = match[1].replace("&&", "and").replace("||", "or")
+        names = {"github.event_name": repr(event), "github.ref": repr(EVENTS[event]), "github.run_id": repr(run)}
+        for name, value in names.items():
+            text = text.replace(name, value)
+        return str(eval(text, {}))
+
+    return re.sub(r"\$\{\{(.+?)\}\}", evaluate, concurrency["group"])
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_of_three_builds_only_an_older_one_of_a_pull_request_ends(event: str) -> None:
+    groups = [group_of(read(GITHUB / "release.yml")["concurrency"], event, run) for run in (1, 2, 3)]
+    assert len(set(groups)) == (1 if event == "pull_request" else 3)
+
+
+def test_the_job_that_waits_for_reviewers_holds_no_lock() -> None:
+    jobs = read(GITHUB / "release.yml")["jobs"]
+    assert {name for name, job in jobs.items() if "environment" in job} == {"approve-prod"}
+    assert {name for name, job in jobs.items() if "concurrency" in job} == set()
+    assert jobs["approve-prod"]["environment"] == "prod-approval"
+
+
+@pytest.mark.parametrize(("printed", "code"), [("branch_policy\nrequired_reviewers", 0), ("branch_policy", 1), ("", 1)])
+def test_an_environment_without_reviewers_approves_nothing(tmp_path: Path, printed: str, code: int) -> None:
+    (tmp_path / "gh").write_text(f"#!/bin/sh\nprintf '{printed}'\n", encoding="utf-8")
+    (tmp_path / "gh").chmod(0o755)
+    (step,) = read(GITHUB / "release.yml")["jobs"]["approve-prod"]["steps"]
+    variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GITHUB_REPOSITORY": "contoso/scheduler"}
+    assert subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], env=variables).returncode == code
+
+
+def test_releases_and_rollbacks_of_an_environment_share_one_lock_in_each_service() -> None:
+    release = read(GITHUB / "release-to.yml")["jobs"]["release"]
+    rollback = read(GITHUB / "rollback.yml")["jobs"]["rollback"]
+    assert release["concurrency"] == {"group": "scheduler-${{ inputs.target }}", "queue": "max"}  # none is cancelled
+    assert rollback["concurrency"] == {"group": "scheduler-${{ inputs.target }}", "cancel-in-progress": True}
+    used = {
+        name: [step["inputs"]["azureSubscription"] for step in steps_of(pipeline) if "AzureCLI" in str(step)]
+        for name, pipeline in (("rollback", expanded("rollback.yml")), ("release", expanded("release.yml")))
+    }
+    changing = [one for one in used["release"] if one not in ("scheduler-plan", "scheduler-registry")]
+    assert used["rollback"] == ["scheduler-dev"]
+    assert set(changing) == {"scheduler-dev", "scheduler-test", "scheduler-prod"}
+    for stage in (*expanded("rollback.yml")["stages"], *expanded("release.yml")["stages"]):
+        changes = any(
+            f"scheduler-{name}" in str(stage) and "pipeline/rollback" in str(stage) for name in ("dev", "prod")
+        )
+        assert not changes or stage["lockBehavior"] == "sequential"
+
+
+def test_a_rollback_by_hand_needs_no_approval_and_a_person_on_call() -> None:
+    rollback = read(GITHUB / "rollback.yml")["jobs"]["rollback"]
+    assert rollback["environment"] == "${{ inputs.target }}-rollback"
+    assert expanded("rollback.yml")["stages"][0]["jobs"][0]["environment"] == "scheduler-dev-rollback"
+    step = rollback["steps"][0]
+    assert step["env"] == {"PERSON": "${{ github.triggering_actor }}", "ON_CALL": "${{ vars.ON_CALL }}"}
+    for person, on_call, code in (("ada", "grace\nAda", 0), ("ad", "ada", 1), ("ada", "", 1), ("a.a", "ada", 1)):
+        variables = {"PATH": "/usr/bin:/bin", "PERSON": person, "ON_CALL": on_call}
+        assert subprocess.run(["bash", "-ec", step["run"]], env=variables).returncode == code, (person, on_call)
+
+
+def test_secrets_of_environments_reach_the_workflows_that_need_them() -> None:
+    jobs = read(GITHUB / "release.yml")["jobs"]
+    called = {name: job for name, job in jobs.items() if "uses" in job}
+    assert len(called) == 6
+    assert {name for name, job in called.items() if job.get("secrets") != "inherit"} == set()
+
+
+def test_proposed_base_images_are_built_and_scanned() -> None:
+    bases = read(GITHUB / "bases.yml")["jobs"]["propose"]
+    assert "gh workflow run release.yml --ref bases" in str(bases["steps"])
+    assert bases["permissions"]["actions"] == "write"
+    assert "workflow_dispatch" in read(GITHUB / "release.yml")[True]  # YAML reads the key `on` as a boolean
 
 
 def test_each_pipeline_can_roll_back_by_parameter() -> None:

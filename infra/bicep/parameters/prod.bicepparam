@@ -19,7 +19,10 @@ param maintenanceJobs = true
 param logRetentionDays = 90
 param dailyCapGb = 10
 param settings = {
-  SCHEDULER_HTTP__AUTHENTICATION: 'function_keys'
+  SCHEDULER_HTTP__AUTHENTICATION: 'own' // API keys and Entra roles: docs/first-deployment.md
+  SCHEDULER_HTTP__ENTRA__TENANT: '00000000-0000-0000-0000-000000000000'
+  SCHEDULER_HTTP__ENTRA__AUDIENCE: 'api://00000000-0000-0000-0000-000000000000,00000000-0000-0000-0000-000000000000'
+  SCHEDULER_HTTP__ENTRA__ROLES: '{"Scheduler.Viewer": "viewer", "Scheduler.Operator": "operator", "Scheduler.Admin": "admin"}'
   SCHEDULER_TARGETS__NETWORKS: '10.20.0.0/16'
 }
 param alertEmails = ['scheduler-oncall@example.com']

@@ -3,13 +3,14 @@
     {"BASE": {"image": "mcr.microsoft.com/azure-functions/python:4-python3.13", "digest": "sha256:..."}, ...}
 
 The names are those of the Dockerfile's arguments: BASE_DIGEST and PYTHON_DIGEST. An empty digest: the newest image of
-the tag.
+the tag, which a pipeline refuses on main.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from container.commands import ROOT, Commands
@@ -31,6 +32,23 @@ def check_digest(digest: str, where: str) -> str:
     if digest and not DIGEST.fullmatch(digest):
         raise InvalidUse(f"{where}: {digest!r} is not a digest, sha256: and 64 hexadecimal digits.")
     return digest
+
+
+MAIN_BUILDS = {
+    ("GITHUB_REF", "refs/heads/main"),
+    ("BUILD_SOURCEBRANCH", "refs/heads/main"),
+    ("BRANCH_NAME", "main"),
+}
+"""Variables of GitHub Actions, Azure Pipelines and Jenkins in a build of main: its image is released."""
+
+
+def require_digest(digest: str, name: str, variables: Mapping[str, str]) -> None:
+    """Raise InvalidUse for an image of a pipeline on main whose base is whatever the tag is that day."""
+    if not digest and MAIN_BUILDS & variables.items():
+        raise InvalidUse(
+            f"infra/pipeline/bases.json has no digest of {name}, which a build of main requires. Run "
+            "`infra/pipeline/image bases --update` where the registry can be reached, and commit the file."
+        )
 
 
 def update_bases(commands: Commands, file: Path = FILE) -> list[str]:

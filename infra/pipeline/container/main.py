@@ -132,6 +132,7 @@ def _base(options: Options) -> str:
     pinned = bases.read_bases()[name]
     given = options.base_digest if options.target == "functions" else options.python_digest
     digest = bases.check_digest(given, "the digest of the base") or pinned["digest"]
+    bases.require_digest(digest, name, os.environ)
     return f"{options.base_image or pinned['image']}{'@' if digest else ''}{digest}"
 
 

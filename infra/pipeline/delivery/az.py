@@ -136,6 +136,15 @@ class Az:
                 self._clock.sleep(delay)
         raise AssertionError("the last attempt returns or raises")
 
+    def read_text(self, *arguments: str) -> str:
+        """Return what a command prints for people, its warnings first. Raises DeliveryError. In a dry run: nothing."""
+        command = ["az", *arguments]
+        self._reporter.report(f"$ {shlex.join(command)}")
+        if self.dry_run:
+            return ""
+        completed = self._run(command, CHANGE_TIMEOUT)
+        return completed.errors + completed.output
+
     def change(self, *arguments: str, timeout: float = CHANGE_TIMEOUT) -> None:
         """Run a command that changes something, once. Raises DeliveryError."""
         command = self._command(arguments, "none")

@@ -34,6 +34,11 @@ class KeyVariables:
     read: str = "DEPLOY_READ_KEY"
     operate: str = "DEPLOY_OPERATE_KEY"
 
+    @property
+    def are_function_keys(self) -> bool:
+        """Whether the Functions host checks them: then a POST that only reads needs the key `operate` as well."""
+        return self.header.lower() == "x-functions-key"
+
 
 @dataclass(frozen=True)
 class SignIn:

@@ -2,7 +2,7 @@
 
 0: done, 1: failed, 2: an argument, a file or a variable is unusable.
 
-Called by infra/pipeline/deploy, verify, rollback, status, plan and sign-in.
+Called by infra/pipeline/deploy, verify, rollback, status, plan, what-if and sign-in.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from delivery.rollback import roll_back_to_image, roll_back_to_record
 from delivery.sign_in import sign_in
 from delivery.status import print_status
 from delivery.verify import verify
+from delivery.what_if import write_what_if
 
 JOBS = ROOT / "config" / "jobs"
 
@@ -40,6 +41,7 @@ _DESCRIPTIONS = {
     "rollback": "Restore the recorded image and wait until its version serves and plans, whatever `deploy` reached.",
     "status": "Print what runs where.",
     "plan": "Write what the job files of this working copy would change, as Markdown for the person who approves.",
+    "what-if": "Compile and lint the templates, and write what a deployment would change, as Markdown.",
     "sign-in": "Sign in to Azure without a secret, for pipelines. People use `az login`.",
 }
 
@@ -67,6 +69,8 @@ def _run(script: str, context: Context, options: argparse.Namespace) -> None:
         verify(context, options.version, options.record)
     elif script == "sign-in":
         sign_in(context, options.token_file)
+    elif script == "what-if":
+        write_what_if(context, options.markdown)
     elif script == "plan":
         plan(context, options.jobs, options.markdown, execute_program)
     elif script == "status":
@@ -121,8 +125,11 @@ def _parser(script: str) -> argparse.ArgumentParser:
         parser.add_argument("--json", action="store_true", help="print JSON")
         return parser
     parser.add_argument("--dry-run", action="store_true", help="print each command and request, and run none")
-    if script == "plan":
+    if script in ("plan", "what-if"):
         parser.add_argument("--markdown", required=True, type=Path, metavar="FILE", help="is written")
+    if script == "what-if":
+        return parser
+    if script == "plan":
         parser.add_argument(
             "--jobs", type=Path, default=JOBS, metavar="PATH", help="file or folder; default: config/jobs"
         )

@@ -21,12 +21,15 @@ def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
     """Compare job files with those that the environment runs, and write the report as Markdown.
 
     An environment that does not run yet, or a version that cannot plan, is a warning in the report, so that it can be
-    released. Raises UnusableInput if a job file is invalid, DeliveryError if a key is refused.
+    released. With own authentication the key `read` is sufficient, as a plan changes nothing. Raises UnusableInput if a
+    job file is invalid, DeliveryError if a key is refused.
     """
     environment = context.environment
-    context.require_keys("read", "operate")
+    keys = environment.keys
+    context.require_keys("read", *(["operate"] if keys.are_function_keys else []))
     command = [sys.executable, str(ROOT / "dev"), "cli", "plan", str(jobs), "--url", environment.url]
-    command += ["--key-variable", environment.keys.operate, "--read-key-variable", environment.keys.read]
+    change_key = keys.operate if keys.are_function_keys else keys.read
+    command += ["--key-variable", change_key, "--read-key-variable", keys.read]
     command += ["--if-available", "--markdown"]
     shown = ["./dev", *command[2:]]
     context.reporter.report(f"$ {' '.join(shown)}")

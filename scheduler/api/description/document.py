@@ -250,14 +250,16 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def security_of(scope: Scope, *, is_open: bool) -> list[dict[str, list[str]]]:
+def security_of(scope: Scope, function: Scope, *, is_open: bool) -> list[dict[str, list[str]]]:
     """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path.
 
-    `is_open`: the host serves only clients on loopback, and accepts requests without a credential as well.
+    `function`: the scope of the HTTP function that serves it. `is_open`: the host serves only clients on loopback, and
+    accepts requests without a credential as well.
     """
     if scope in (Scope.PUBLIC, Scope.PING, Scope.SIGN_IN):
         return []
-    alternatives = [{name: [scope.value]} for name in SECURITY_SCHEMES]
+    keys = {"functionKey": function}
+    alternatives = [{name: [keys.get(name, scope).value]} for name in SECURITY_SCHEMES]
     return [*alternatives, {}] if is_open else alternatives
 
 
@@ -344,10 +346,12 @@ def operations_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _complete(operation: dict[str, Any], builder: ExampleBuilder, is_open: bool) -> None:
     scope = Scope(operation[SCOPE])
+    # A POST that judges its body has the function, the problems and the headers of one that acts.
+    served_as = Scope.OPERATE if scope is Scope.READ and "requestBody" in operation else scope
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
-    operation["security"] = security_of(scope, is_open=is_open)
-    describe_problem_responses(operation, scope)
-    describe_headers(operation, scope)
+    operation["security"] = security_of(scope, served_as, is_open=is_open)
+    describe_problem_responses(operation, served_as)
+    describe_headers(operation, served_as)
     for parameter in operation.get("parameters", ()):
         _remove_null(parameter["schema"])
         builder.add_parameter_example(parameter)

@@ -28,7 +28,12 @@ _MAX_PROBLEMS: Final = 20
 router = ApiRouter(in_schema=False)
 
 
-@router.operate(f"{DASHBOARD_PATH}/drafts/backtest", accepts=(JSON_TYPE, YAML_TYPE), max_body=MAX_DOCUMENT_BYTES)
+@router.read(
+    f"{DASHBOARD_PATH}/drafts/backtest",
+    method="POST",
+    accepts=(JSON_TYPE, YAML_TYPE),
+    max_body=MAX_DOCUMENT_BYTES,
+)
 async def backtest_draft(
     services: ServicesDep,
     document: DefinitionBodyDep,

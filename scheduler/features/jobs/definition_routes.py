@@ -172,8 +172,9 @@ _TEST_RUN: Final = _describe_document(
 )
 
 
-@router.operate(
+@router.read(
     "/api/definitions/validate",
+    method="POST",
     accepts=(JSON_TYPE, YAML_TYPE),
     max_body=MAX_DOCUMENT_BYTES,
     openapi_extra=_DOCUMENT,
@@ -188,8 +189,9 @@ async def validate_definitions(services: ServicesDep, document: DefinitionBodyDe
     return _view_review(review)
 
 
-@router.operate(
+@router.read(
     "/api/definitions/next",
+    method="POST",
     accepts=(JSON_TYPE, YAML_TYPE),
     max_body=MAX_DOCUMENT_BYTES,
     openapi_extra=_ONE_JOB,

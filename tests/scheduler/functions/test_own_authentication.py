@@ -87,6 +87,17 @@ async def test_every_function_is_anonymous_and_the_program_decides(
     assert forged.status == 401
 
 
+@pytest.mark.parametrize("name", ["AzureWebJobs.tick.Disabled", "AzureWebJobs_tick_Disabled"])
+async def test_a_slot_or_revision_out_of_service_is_ready_without_keys_in_its_store(
+    own_worker: OpenWorker, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "true")
+    async with own_worker() as worker:
+        replies = [await worker.http("GET", path) for path in ("/api/health/ready", "/api/jobs")]
+
+    assert [reply.status for reply in replies] == [200, 401]
+
+
 async def test_without_an_identity_nothing_is_served_and_the_cause_is_in_the_log_alone(
     own_worker: OpenWorker, caplog: pytest.LogCaptureFixture
 ) -> None:

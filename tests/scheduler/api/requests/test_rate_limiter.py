@@ -193,6 +193,7 @@ async def test_without_limits_no_response_has_the_fields() -> None:
         ("POST", "/api/jobs", "manage"),
         ("POST", "/api/sets/shop/plan", "manage"),
         ("DELETE", "/api/jobs/checkout", "manage"),
+        ("POST", "/api/definitions/validate", "operate"),
         ("POST", "/api/nothing", "operate"),
     ],
 )
