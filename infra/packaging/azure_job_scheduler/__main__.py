@@ -15,7 +15,8 @@ def main() -> int:
     sys.path.insert(0, TREE)
     folder = find_state_folder(os.environ, sys.platform)
     store = "sqlite:///" + os.path.join(folder, "scheduler.db")
-    if os.environ.setdefault("SCHEDULER_STORE", store) == store and sys.argv[1:2] == ["serve"]:
+    starts = sys.argv[1:2] == ["serve"] and {"-h", "--help"}.isdisjoint(sys.argv)
+    if os.environ.setdefault("SCHEDULER_STORE", store) == store and starts:
         print(f"state and history: {folder} (SCHEDULER_STORE names another store)", file=sys.stderr)
     os.environ.setdefault("SCHEDULER_SECRETS_FOLDER", os.path.join(folder, "secrets"))
     from scheduler.__main__ import main as run_command
