@@ -64,14 +64,18 @@ class InstalledProgram(Program):
 def test_one_package_is_installed(environment: Path) -> None:
     names = {path.name for path in site_packages(environment).iterdir()}
     version = read_source_version(ROOT).version
-    added = {name for name in names if not name.startswith(("pip", "setuptools", "pkg_resources", "_distutils", "dist"))}
+    added = {
+        name for name in names if not name.startswith(("pip", "setuptools", "pkg_resources", "_distutils", "dist"))
+    }
     assert added - {"dependencies.pth", "__pycache__"} == {PACKAGE, f"{PACKAGE}-{version}.dist-info"}
 
 
 def test_the_version_is_that_of_the_working_copy(environment: Path, tmp_path: Path) -> None:
     version = read_source_version(ROOT).version
     assert run_program(environment / "bin" / "scheduler", "--version", cwd=tmp_path) == f"scheduler {version}\n"
-    assert run_program(environment / "bin" / "python", "-m", PACKAGE, "--version", cwd=tmp_path).endswith(f"{version}\n")
+    assert run_program(environment / "bin" / "python", "-m", PACKAGE, "--version", cwd=tmp_path).endswith(
+        f"{version}\n"
+    )
 
 
 def test_a_command_without_a_server_lists_the_sample_jobs(environment: Path, tmp_path: Path) -> None:
