@@ -1,7 +1,8 @@
 """Writes the list of the image's components as CycloneDX JSON: `./dev sbom`, which infra/pipeline/image sbom calls.
 
-It fails if the license of a component is not permitted: tools/image/licenses.py. The components are the pins of requirements.txt that apply to the Python of the image. The base image is not among
-them: its publisher and a scanner of images list what it contains.
+The components are the pins of requirements.txt that apply to the Python of the image. The base image is not among
+them: its publisher and a scanner of images list what it contains. Fails for a license that tools/image/licenses.py does
+not permit.
 """
 
 from __future__ import annotations

@@ -37,9 +37,8 @@ def build_wheel(
     """Write the wheel into the folder and return its name."""
     version = read_source_version(ROOT).version
     info = f"{PACKAGE}-{version}.dist-info"
-    files = {
-        f"{PACKAGE}/{path.name}": path.read_bytes() for path in sorted(Path(__file__).parent.glob(f"{PACKAGE}/*.py"))
-    }
+    modules = sorted((ROOT / "infra" / "packaging" / PACKAGE).glob("*.py"))
+    files = {f"{PACKAGE}/{path.name}": path.read_bytes() for path in modules}
     files |= {f"{PACKAGE}/tree/{name}": content for name, content in _read_sources(TREES, version)}
     scripts = "".join(f"{name} = {target}\n" for name, target in _project()["scripts"].items())
     wheel = "Wheel-Version: 1.0\nGenerator: build_backend\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

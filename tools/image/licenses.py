@@ -14,7 +14,7 @@ FILE = "licenses.tsv"
 """The list in the folder of the image's packages: name, version and license of each."""
 UNKNOWN = "unknown"
 PERMITTED = frozenset(
-    "Apache-2.0 BSD-2-Clause BSD-3-Clause CNRI-Python ISC MIT MIT-0 PSF-2.0 Unlicense Zlib".split()
+    ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CNRI-Python", "ISC", "MIT", "MIT-0", "PSF-2.0", "Unlicense", "Zlib")
 ) | {
     # The same ones in packages that give no SPDX expression: classifiers, and texts.
     "3-Clause BSD License",
@@ -29,7 +29,7 @@ _AS_A_LIBRARY = "used unmodified as a library of its own that a user of the imag
 EXCEPTIONS = {
     "certifi": (
         "MPL-2.0",
-        "a list of certificates, used unmodified; only changes of its files would have to be published",
+        "a list of certificates, used unmodified: only changed files must be published",
     ),
     "recurring-ical-events": ("LGPL-3.0-or-later", _AS_A_LIBRARY),
     "x-wr-timezone": ("LGPL-3.0-or-later", _AS_A_LIBRARY),
@@ -59,7 +59,8 @@ def find_refused(licenses: Iterable[PackageLicense]) -> Iterator[str]:
     """Yield a sentence for each package whose license is neither permitted nor an exception."""
     for each in licenses:
         if not _is_permitted(each.license) and EXCEPTIONS.get(each.name, ("",))[0] != each.license:
-            yield f"{each.name} {each.version} has the license {each.license}: tools/image/licenses.py does not permit it"
+            found = f"{each.name} {each.version} has the license {each.license}"
+            yield f"{found}: tools/image/licenses.py does not permit it"
 
 
 def _read_license(metadata: PackageMetadata) -> str:

@@ -27,10 +27,10 @@ def main() -> int:
 def find_state_folder(environ: Mapping[str, str], platform: str) -> str:
     """Return the user's folder for state, by the XDG Base Directory Specification; on Windows the local app data."""
     given = environ.get("LOCALAPPDATA" if platform == "win32" else "XDG_STATE_HOME", "")
-    usual = os.path.join(
-        os.path.expanduser("~"), *(("AppData", "Local") if platform == "win32" else (".local", "state"))
-    )
-    return os.path.join(given if os.path.isabs(given) else usual, "scheduler")
+    if not os.path.isabs(given):
+        usual = ("AppData", "Local") if platform == "win32" else (".local", "state")
+        given = os.path.join(os.path.expanduser("~"), *usual)
+    return os.path.join(given, "scheduler")
 
 
 if __name__ == "__main__":
