@@ -64,7 +64,9 @@ def read_unit() -> dict[str, list[str]]:
 
 
 def test_the_program_accepts_the_settings() -> None:
-    texts = [value.replace("%S", "/var/lib").replace("%d", "/run/credentials/x") for value in read_unit()["Environment"]]
+    texts = [
+        value.replace("%S", "/var/lib").replace("%d", "/run/credentials/x") for value in read_unit()["Environment"]
+    ]
     settings = load_settings(dict(text.split("=", 1) for text in texts), root=ROOT).settings
     assert (settings.environment, str(settings.sqlite_path)) == ("prod", "/var/lib/scheduler/scheduler.db")
     assert read_unit()["StateDirectory"] == ["scheduler"]
