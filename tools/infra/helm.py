@@ -20,7 +20,7 @@ _LIBRARY = "helm_python/lib/libhelm_c.so"
 
 
 def install_helm() -> bool:
-    """Download the package unless it exists, and unpack one of the three copies of its library. Return whether it exists."""
+    """Unpack the package, and of its library one of three copies, unless it exists. Return whether it exists."""
     if is_installed():
         return True
     if not download(REQUIREMENT, FOLDER):
@@ -38,7 +38,7 @@ def is_installed() -> bool:
 
 
 def render(chart: Path, values: dict[str, Any], name: str) -> dict[str, str]:
-    """Return the manifests by template, as `helm template` does. Raises the library's errors, also for invalid values."""
+    """Return the manifests by template, as `helm template` does. Raises HelmError, also for invalid values."""
     with _library().Chart.load(chart) as loaded:
         rendered: dict[str, str] = loaded.render(values, name=name, namespace=name)
         return rendered
