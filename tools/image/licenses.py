@@ -1,4 +1,4 @@
-"""Reads the license of each installed package, and refuses those that the image may not contain.
+"""Reads the license of each installed package, and refuses those that the image must not contain.
 
 Called by tools.image.assemble, which writes the list into the image, and by tools.sbom.
 """
@@ -24,8 +24,8 @@ PERMITTED = frozenset(
     "MIT License",
     "Python Software Foundation License",
 }
-"""Permissive licenses. Every other one is refused: GPL, AGPL, SSPL, commercial ones, one that nobody knows yet."""
-_AS_A_LIBRARY = "used unmodified as a library of its own that a user of the image can replace; its source is on PyPI"
+"""Permissive licenses. Every other one is refused: GPL, AGPL, SSPL, commercial ones, unknown ones."""
+_AS_A_LIBRARY = "used unmodified as a separate library that a user of the image can replace; its source is on PyPI"
 EXCEPTIONS = {
     "certifi": (
         "MPL-2.0",
@@ -66,9 +66,9 @@ def find_refused(licenses: Iterable[PackageLicense]) -> Iterator[str]:
 def _read_license(metadata: PackageMetadata) -> str:
     """Return the expression, else the license of the classifiers, else the first line of the text."""
     classifiers = [one.rpartition(" :: ")[2] for one in metadata.get_all("Classifier", []) if one.startswith("License")]
-    text = str(metadata.get("License") or UNKNOWN).strip().partition("\n")[0]
-    if metadata.get("License-Expression"):
-        return str(metadata["License-Expression"])
+    if expressions := metadata.get_all("License-Expression"):
+        return str(expressions[0])
+    text = str((metadata.get_all("License") or [UNKNOWN])[0]).strip().partition("\n")[0]
     # An SPDX identifier in the old field is more precise than a classifier.
     precise = text if text in PERMITTED or text in {one[0] for one in EXCEPTIONS.values()} else ""
     return precise or " AND ".join(sorted(classifiers)) or text

@@ -1,4 +1,4 @@
-"""Reports the state of the embedded host to systemd (sd_notify), for units of Type=notify. Called by hosts.embedded.host.
+"""Reports the state of the embedded host to systemd (sd_notify), for Type=notify. Called by hosts.embedded.host.
 
 Life is reported by the event loop: a loop that is stuck for WatchdogSec lets systemd restart the host.
 """
