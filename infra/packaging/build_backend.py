@@ -26,8 +26,8 @@ PACKAGE = "azure_job_scheduler"
 TREES = ("jobs", "config", "importers", "observability", "scheduler")
 SOURCES = (*TREES, "docs", "infra/compose", "infra/packaging", "infra/pipeline/container")
 SOURCE_FILES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md")
-_TIME = (1980, 1, 1, 0, 0, 0)
-_SECONDS = 315532800
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_FILE_TIME = 315532800
 """The same instant in Unix seconds, as in the image."""
 
 
@@ -51,7 +51,7 @@ def build_wheel(
     name = f"{PACKAGE}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(Path(wheel_directory, name), "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in files.items():
-            entry = zipfile.ZipInfo(path, _TIME)
+            entry = zipfile.ZipInfo(path, _ZIP_TIME)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(entry, content)
     return name
@@ -67,7 +67,7 @@ def build_sdist(sdist_directory: str, config_settings: Mapping[str, Any] | None 
     with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(files):
             entry = tarfile.TarInfo(f"{folder}/{name}")
-            entry.size, entry.mtime, entry.mode = len(files[name]), _SECONDS, 0o644
+            entry.size, entry.mtime, entry.mode = len(files[name]), _FILE_TIME, 0o644
             archive.addfile(entry, io.BytesIO(files[name]))
     Path(sdist_directory, f"{folder}.tar.gz").write_bytes(gzip.compress(content.getvalue(), mtime=0))
     return f"{folder}.tar.gz"

@@ -120,7 +120,7 @@ async def test_the_first_start_prints_a_key_and_later_ones_none(scheduler: dict[
 
 def test_a_file_with_settings_is_optional(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text((FOLDER / "compose.yaml").read_text())
-    (tmp_path / "scheduler.env").write_text("SCHEDULER_CONCURRENCY=50\n")
+    (tmp_path / "settings.env").write_text("SCHEDULER_CONCURRENCY=50\n")
     text = run_program("docker-compose", "--file", tmp_path / "compose.yaml", "config")
     for name in ("scheduler", "first-key"):
         assert yaml.safe_load(text)["services"][name]["environment"]["SCHEDULER_CONCURRENCY"] == "50"
@@ -142,4 +142,4 @@ def test_the_jobs_are_valid() -> None:
 def test_no_secret_is_committed() -> None:
     assert [path.name for path in (FOLDER / "secrets").iterdir()] == [".keep"]
     rules = (FOLDER / ".gitignore").read_text().split()
-    assert {"/secrets/*", "!/secrets/.keep", "/telemetry/", "/.env", "/scheduler.env"} <= set(rules)
+    assert {"/secrets/*", "!/secrets/.keep", "/telemetry/", "/.env", "/settings.env"} <= set(rules)

@@ -164,8 +164,8 @@ def test_the_metadata_is_valid_and_names_the_requirements(unpacked: Path) -> Non
     ("environ", "platform", "expected"),
     [
         ({"XDG_STATE_HOME": "/state"}, "linux", "/state/scheduler"),
-        ({"XDG_STATE_HOME": "relative"}, "linux", "/home/me/.local/state/scheduler"),
-        ({}, "darwin", "/home/me/.local/state/scheduler"),
+        ({"XDG_STATE_HOME": "relative"}, "linux", "/me/.local/state/scheduler"),
+        ({}, "darwin", "/me/.local/state/scheduler"),
         ({"LOCALAPPDATA": "/users/me/local", "XDG_STATE_HOME": "/state"}, "win32", "/users/me/local/scheduler"),
     ],
 )
@@ -174,5 +174,5 @@ def test_state_is_in_a_folder_of_the_user(
 ) -> None:
     from azure_job_scheduler.__main__ import find_state_folder
 
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/me")
     assert find_state_folder(environ, platform) == expected
