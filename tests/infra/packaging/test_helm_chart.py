@@ -23,7 +23,7 @@ ALL: dict[str, Any] = {
     "image": {"repository": "contoso.azurecr.io/scheduler-embedded", "digest": f"sha256:{'0' * 64}"},
     "store": "azure",
     "replicas": 3,
-    "env": {"AzureWebJobsStorage__accountName": "contosoapp", "DD_API_KEY_FILE": "/run/secrets/settings/datadog"},
+    "env": {"SCHEDULER_STORAGE__ACCOUNT_NAME": "contososcheduler", "DD_API_KEY_FILE": "/run/secrets/settings/datadog"},
     "settingSecrets": "scheduler-setting-secrets",
     "workloadIdentity": "00000000-0000-0000-0000-000000000000",
     "firstKey": True,
@@ -92,7 +92,7 @@ def test_the_settings_of_all_values_are_valid(tmp_path: Path) -> None:
     assert environ["DD_API_KEY_FILE"].rpartition("/")[0] in mounted
     (tmp_path / "key").write_text("0" * 32)
     settings = load_settings(environ | {"DD_API_KEY_FILE": str(tmp_path / "key")}, root=ROOT).settings
-    assert (settings.store, settings.storage.account_name) == ("azure", "contosoapp")
+    assert (settings.store, settings.storage.account_name) == ("azure", "contososcheduler")
     assert (settings.http.public_url, settings.http.behind_proxy) == ("https://checks.example.com", True)
 
 
@@ -104,11 +104,17 @@ def test_pods_have_the_least_rights(values: str) -> None:
         require_least_rights({**pod, "containers": [container]})
 
 
-def test_with_azure_no_pod_waits_for_a_volume_of_another() -> None:
+def test_with_azure_no_pod_waits_for_a_volume_or_the_end_of_another() -> None:
     manifests = render(ALL)
     assert "PersistentVolumeClaim" not in {each["kind"] for each in manifests}
     spec = one_of(manifests, "Deployment")["spec"]
-    assert (spec["replicas"], spec.get("strategy")) == (3, None)
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]) == (3, {"maxUnavailable": 0, "maxSurge": 1})
+    spread = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"]: each["whenUnsatisfiable"] for each in spread} == {
+        "topology.kubernetes.io/zone": "ScheduleAnyway",
+        "kubernetes.io/hostname": "DoNotSchedule",
+    }
+    assert all(each["labelSelector"] == spec["selector"] for each in spread)
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,7 @@ securityContext:
 
 {{- define "mounts" -}}
 - {name: tmp, mountPath: /tmp}
-{{- if eq .Values.store "sqlite" }}
 - {name: data, mountPath: /data}
-{{- end }}
 {{- if .Values.settingSecrets }}
 - {name: setting-secrets, mountPath: /run/secrets/settings, readOnly: true}
 {{- end }}
