@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def test_the_version_is_that_of_the_working_copy(environment: Path, tmp_path: Pa
     expected = f"scheduler {read_source_version(ROOT).version}\n"
     assert run_program(environment / "bin" / "scheduler", "--version", cwd=tmp_path) == expected
     assert run_program(environment / "bin" / "python", "-m", PACKAGE, "--version", cwd=tmp_path) == expected
+
+
+def test_a_missing_dependency_is_one_sentence_with_what_to_do(environment: Path, tmp_path: Path) -> None:
+    words = [environment / "bin" / "python", "-S", "-c", START.format(path=str(site_packages(environment)))]
+    done = subprocess.run(words, cwd=tmp_path, env={"HOME": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.fullmatch(r"the package \w+ is not installed .*\ninstall the scheduler again, .*\n", done.stderr)
+
+
+START = "import sys; sys.path.append({path!r}); from azure_job_scheduler.__main__ import main; sys.exit(main())"
 
 
 def test_a_command_without_a_server_lists_the_sample_jobs(environment: Path, tmp_path: Path) -> None:
