@@ -33,6 +33,8 @@ def describe_missing_package(package, arguments, folder):
     # type: (str, list[str], str) -> str
     """Return two lines: the missing package, and the command to use instead. `folder`: the working folder."""
     problem = "the package %s is not installed in this Python (%s)" % (package, sys.executable)
+    if not os.path.exists(os.path.join(ROOT, "requirements.txt")):
+        return "%s\ninstall the scheduler again, with its dependencies" % problem
     install = "%s -m pip install -r %s" % (sys.executable, project_path(folder, "requirements.txt"))
     return "%s\n%s, or install the packages: %s" % (problem, suggest_dev_command(arguments, folder), install)
 

@@ -32,6 +32,7 @@ USERS = {
     "tests.parts.blackbox_exporter": "blackbox",
     "tests.infra.programs": "infra",
     "tools.infra.kubernetes_schemas": "kubernetes_schemas",
+    "tools.infra.helm": "helm",
     "tests.project.jenkins.build": "groovy",
 }
 """Modules that use a part, with the part of each."""

@@ -1,7 +1,8 @@
 """Writes the list of the image's components as CycloneDX JSON: `./dev sbom`, which infra/pipeline/image sbom calls.
 
 The components are the pins of requirements.txt that apply to the Python of the image. The base image is not among
-them: its publisher and a scanner of images list what it contains.
+them: its publisher and a scanner of images list what it contains. Fails for a license that tools/image/licenses.py does
+not permit.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from tools.image.licenses import find_refused, normalize_name, read_licenses
 
 ROOT = Path(__file__).resolve().parents[1]
 _PYTHON = re.compile(r"^ARG BASE_IMAGE=.*-python(\d+\.\d+)$", re.MULTILINE)
@@ -58,8 +62,9 @@ def write_sbom(file: Path, version: str, root: Path = ROOT) -> None:
 
 
 def _name_product(file: Path, version: str) -> None:
-    """Add the program itself, which has no package, and name components by their package URL instead of their line."""
+    """Add the program itself, which has no package, and licenses; name components by package URL instead of line."""
     document = json.loads(file.read_text(encoding="utf-8"))
+    licenses = {(each.name, each.version): each for each in read_licenses(distributions())}
     document["metadata"]["component"] = {
         "bom-ref": "scheduler",
         "type": "application",
@@ -70,6 +75,11 @@ def _name_product(file: Path, version: str) -> None:
     for component in document["components"]:
         component["bom-ref"] = component["purl"]
         component.pop("description", None)
+        # Of a pin for another Python than this one, the license is unknown here; the build of the image reads it.
+        if found := licenses.get((normalize_name(component["name"]), component["version"])):
+            component["licenses"] = [{"license": {"name": found.license}}]
+            if refused := list(find_refused([found])):
+                raise SystemExit(refused[0])
     refs = sorted(component["purl"] for component in document["components"])
     document["dependencies"] = [{"ref": "scheduler", "dependsOn": refs}]
     file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

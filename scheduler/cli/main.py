@@ -53,8 +53,9 @@ app = typer.Typer(
     # Without its width, help takes 50 columns at least.
     context_settings={"help_option_names": ["-h", "--help"], "terminal_width": min(TERMINAL_COLUMNS, 80) - 2},
 )
-# As a program there is one command line in a process; tests have many.
-register_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)
+# As a program, `python -m scheduler` or the installed command, there is one command line in a process; tests have many.
+IS_PROGRAM = os.path.basename(sys.argv[0]) in ("__main__.py", "scheduler")
+register_commands(app, next(iter(sys.argv[1:]), None) if IS_PROGRAM else None)
 
 
 def _print_version(is_requested: bool) -> None:

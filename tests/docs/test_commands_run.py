@@ -41,6 +41,7 @@ NOT_RUN = (
     (r"zcat ", "a program that this project does not bring"),
     (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func|cosign) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
+    (r"(sudo|pip|pipx|uvx|helm|scheduler) ", "needs an installed program; tests/infra/packaging installs it"),
     (r"python -m scheduler gate ", "takes ten minutes; tests/scheduler/cli/commands/test_gate.py runs it in seconds"),
     (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),
     (r"curl (-d @-|-H .* https://(healthchecks\.io|api\.datadoghq\.com)/)", "is a command of another tool's users"),

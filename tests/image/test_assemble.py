@@ -25,7 +25,7 @@ FILES = {
     "packages/dns/by_name.py": "",
     "packages/seldom.py": "",
     "packages/tests/__init__.py": "",
-    "packages/six-1.0.dist-info/METADATA": "Name: six\n",
+    "packages/six-1.0.dist-info/METADATA": "Name: six\nVersion: 1.0\nLicense-Expression: MIT\n",
     "packages/six-1.0.dist-info/RECORD": "six.py,sha256=old,1\ntests/__init__.py,,\nsix-1.0.dist-info/METADATA,,\n"
     "six-1.0.dist-info/RECORD,,\n../../bin/six,,\n",
     "program/function_app.py": "import jobs.names",
@@ -99,6 +99,7 @@ def test_each_layer_has_its_part(layers: Path) -> None:
     cached = f".cpython-{sys.version_info[0]}{sys.version_info[1]}.pyc"
     at, program = f"packages/{PACKAGES}", "program/opt/app"
     assert files == {
+        f"{at}/licenses.tsv",
         f"{at}/six.py",
         f"{at}/__pycache__/six{cached}",
         f"{at}/datadog_api_client/__init__.py",

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from container.errors import InvalidUse
 from container.versions import read_number, read_source_version
@@ -122,7 +123,9 @@ def test_the_sources_contain_the_version_once() -> None:
     sources = [file for file in files() if file.suffix in (".py", ".toml", "", ".yml", ".yaml", ".bicep")]
     products = [file for file in sources if file.relative_to(ROOT).parts[0] not in ("tests", "bench", "docs")]
     hits = [file for file in products if assigned.search(file.read_text("utf-8", "replace"))]
-    assert [file.relative_to(ROOT).as_posix() for file in hits] == ["scheduler/version.py"]
+    chart = "infra/packaging/helm/scheduler/Chart.yaml"
+    assert {file.relative_to(ROOT).as_posix() for file in hits} == {chart, "scheduler/version.py"}
+    assert {yaml.safe_load((ROOT / chart).read_text())[key] for key in ("version", "appVersion")} == {VERSION}
 
 
 def test_the_sources_have_the_version_of_the_newest_release_or_a_later_one_for_what_is_not_released() -> None:

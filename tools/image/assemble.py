@@ -4,7 +4,8 @@
 
 PACKAGES is a folder that pip installed into, PROGRAM the folder of the program. LAYERS/packages and LAYERS/program
 become trees as they are copied to the image's root, with the two below their PATH. Both depend on the contents of
-PACKAGES and PROGRAM alone: file times, modes and byte code are the same in each build.
+PACKAGES and PROGRAM alone: file times, modes and byte code are the same in each build. A package whose license is not
+permitted ends the build.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import argparse
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 
 from tools.image.byte_code import compile_modules, modules_to_compile
 from tools.image.import_graph import ImportGraph, modules_below, named_modules
+from tools.image.licenses import FILE, find_refused, read_licenses
 from tools.image.native_libraries import strip_library
 from tools.image.pruning import IMPORTED_BY_STATEMENTS, unused_files
 from tools.image.records import rewrite_records
@@ -33,6 +36,9 @@ WORKER = "azure_functions_runtime"
 def assemble(packages: Path, program: Path, layers: Path, packages_path: str, program_path: str) -> None:
     """Move the packages and copy the program into their layers."""
     separate_files(packages)
+    licenses = read_licenses(distributions(path=[str(packages)]))
+    if refused := list(find_refused(licenses)):
+        raise SystemExit("\n".join(refused))
     graph = ImportGraph([program, packages])
     prune(packages, find_reached(graph, program))
     often_imported = find_reached(graph, program, without=SELDOM_IMPORTED)
@@ -42,6 +48,7 @@ def assemble(packages: Path, program: Path, layers: Path, packages_path: str, pr
     shutil.copytree(program, copied)
     compile_modules(modules_to_compile(packages, often_imported), packages, PurePosixPath("/", packages_path))
     compile_modules(copied.rglob("*.py"), copied, PurePosixPath("/", program_path))
+    (packages / FILE).write_text("".join("\t".join(each) + "\n" for each in licenses), encoding="utf-8")
     shutil.move(packages, moved)
     normalize(layers)
 

@@ -26,15 +26,20 @@ _SCHEMAS = "kubernetes_validate/kubernetes-json-schema"
 
 def install_schemas() -> bool:
     """Download the package unless it exists. Return whether it exists."""
-    if find_package() is not None or _download(sys.executable):
+    return find_package() is not None or download(REQUIREMENT, FOLDER)
+
+
+def download(requirement: Path, folder: Path) -> bool:
+    """Download the package of a requirement file into a folder. Return whether that succeeded."""
+    if _download(sys.executable, requirement, folder):
         return True
-    with tempfile.TemporaryDirectory() as folder:  # an environment that uv made has no pip
-        made = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True)
-        return made.returncode == 0 and _download(Path(folder) / "bin" / "python")
+    with tempfile.TemporaryDirectory() as environment:  # an environment that uv made has no pip
+        made = subprocess.run([sys.executable, "-m", "venv", environment], capture_output=True)
+        return made.returncode == 0 and _download(Path(environment) / "bin" / "python", requirement, folder)
 
 
-def _download(python: str | Path) -> bool:
-    command = ("-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", REQUIREMENT, "-d", FOLDER)
+def _download(python: str | Path, requirement: Path, folder: Path) -> bool:
+    command = ("-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", requirement, "-d", folder)
     done = subprocess.run([str(part) for part in (python, *command)], stderr=subprocess.DEVNULL)
     return done.returncode == 0
 

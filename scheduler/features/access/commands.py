@@ -125,6 +125,9 @@ def create(
         list[str],
         typer.Option("--address", metavar="NETWORK", help="Only from this address or network. Repeatable."),
     ] = [],  # noqa: B006
+    only_if_none: Annotated[
+        bool, typer.Option("--if-none", help="Create it only if no key is active: for the first start of a server.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Create a key and print its text once, on standard output.
@@ -136,10 +139,16 @@ def create(
     """
     make = parse_new_key(name, role, tags, expires, addresses)
 
-    async def work(program: ReadOnlyProgram, caller: Caller) -> CreatedKeyModel:
+    async def work(program: ReadOnlyProgram, caller: Caller) -> CreatedKeyModel | None:
+        if only_if_none and any(each.active for each in (await program.api_keys.list_keys(caller)).keys):
+            return None
         return await program.api_keys.create(make(program.clock.now()), caller)
 
-    _show_created(_run("keys create", work), as_json=as_json)
+    created = _run("keys create", work)
+    if created is None:
+        print_note("no key was created: one is active")
+    else:
+        _show_created(created, as_json=as_json)
 
 
 @keys.command("rotate")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -47,6 +48,7 @@ from scheduler.hosts.embedded.server import (
     open_sample_listener,
     serve_sample_target,
 )
+from scheduler.hosts.embedded.service_manager import SOCKET_VARIABLE, report_state
 from scheduler.hosts.embedded.signals import StopSignals, describe_stop, reload_at_signals
 from scheduler.hosts.embedded.ticker import (
     Ticker,
@@ -225,6 +227,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(partial(reload_jobs, opened, ticker)),
         restart_on_failure(partial(reload_at_signals, opened.job_reloader)),
         *([restart_on_failure(program.process_pool.run)] if program.process_pool is not None else []),
+        *([restart_on_failure(partial(report_state, os.environ))] if SOCKET_VARIABLE in os.environ else []),
     )
 
 

@@ -15,6 +15,7 @@ from config.settings.loading import load_settings
 from config.settings.model import Settings
 from tests.infra.images import read_image_variables
 from tests.infra.programs import run_program
+from tests.parts.proc import run
 from tests.project import ROOT
 
 FOLDER = ROOT / "infra" / "compose"
@@ -37,13 +38,13 @@ def scheduler() -> dict[str, Any]:
     return service
 
 
-@pytest.mark.parametrize("service", ["scheduler", "proxy"])
+@pytest.mark.parametrize("service", ["scheduler", "first-key", "proxy"])
 def test_services_have_the_least_rights(service: str) -> None:
     found = render(*FILES)["services"][service]
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
     assert found["security_opt"] == ["no-new-privileges:true"]
-    assert found.get("cap_add", []) == ([] if service == "scheduler" else ["NET_BIND_SERVICE"])
+    assert found.get("cap_add", []) == (["NET_BIND_SERVICE"] if service == "proxy" else [])
     assert int(found["mem_limit"]) > 0
     assert found["logging"]["options"]["max-size"] == "10m"
 
@@ -100,7 +101,30 @@ def test_the_proxy_serves_the_domain() -> None:
 def test_without_the_profile_no_other_machine_reaches_it() -> None:
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     text = run_program("docker-compose", "--file", FOLDER / "compose.yaml", "config", "--services", environ=environ)
-    assert text.split() == ["scheduler"]
+    assert set(text.split()) == {"first-key", "scheduler"}
+
+
+async def test_the_first_start_prints_a_key_and_later_ones_none(scheduler: dict[str, Any], tmp_path: Path) -> None:
+    first = render("compose.yaml")["services"]["first-key"]
+    assert scheduler["depends_on"] == {"first-key": {"condition": "service_completed_successfully", "required": True}}
+    assert (first["restart"], first.get("ports")) == ("no", None)
+    assert first["volumes"] == render("compose.yaml")["services"]["scheduler"]["volumes"]
+    image = {name: value for name, value in read_image_variables().items() if name.startswith("SCHEDULER_")}
+    environ = image | first["environment"]
+    store = {"SCHEDULER_STORE": environ["SCHEDULER_STORE"].replace("/data", str(tmp_path))}
+    starts = [await run(*first["command"], env=environ | store, cwd=tmp_path) for _ in range(2)]
+    assert [each.code for each in starts] == [0, 0]
+    assert starts[0].stdout.startswith("sch_")
+    assert (starts[1].stdout, starts[1].stderr) == ("", "no key was created: one is active\n")
+
+
+def test_a_file_with_settings_is_optional(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text((FOLDER / "compose.yaml").read_text())
+    (tmp_path / "settings.env").write_text("SCHEDULER_CONCURRENCY=50\n")
+    text = run_program("docker-compose", "--file", tmp_path / "compose.yaml", "config")
+    for name in ("scheduler", "first-key"):
+        assert yaml.safe_load(text)["services"][name]["environment"]["SCHEDULER_CONCURRENCY"] == "50"
+    assert "SCHEDULER_CONCURRENCY" not in render("compose.yaml")["services"]["scheduler"]["environment"]
 
 
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
@@ -118,4 +142,4 @@ def test_the_jobs_are_valid() -> None:
 def test_no_secret_is_committed() -> None:
     assert [path.name for path in (FOLDER / "secrets").iterdir()] == [".keep"]
     rules = (FOLDER / ".gitignore").read_text().split()
-    assert {"/secrets/*", "!/secrets/.keep", "/telemetry/", "/.env"} <= set(rules)
+    assert {"/secrets/*", "!/secrets/.keep", "/telemetry/", "/.env", "/settings.env"} <= set(rules)

@@ -69,3 +69,12 @@ def test_a_wrong_argument_ends_the_command(
 
     assert (done.code, done.stdout) == (code, "")
     assert message in done.stderr
+
+
+def test_if_none_creates_a_key_only_while_none_is_active(job_folder: Path) -> None:
+    words = ("keys", "create", "admin", "--role", "admin", "--if-none")
+    assert re.fullmatch(API_KEY_PATTERN, invoke(*words).stdout.strip())
+    again = invoke(*words)
+    assert (again.code, again.stdout, again.stderr) == (0, "", "no key was created: one is active\n")
+    invoke("keys", "revoke", "admin")
+    assert re.fullmatch(API_KEY_PATTERN, invoke(*words).stdout.strip())

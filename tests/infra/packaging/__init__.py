@@ -1,0 +1,1 @@
+"""Tests of what installs the program: wheel, systemd unit, Helm chart."""
