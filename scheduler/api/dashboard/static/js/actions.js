@@ -3,9 +3,10 @@
 //   data-undo="POST /api/jobs/x/resume"   data-confirm="Pause x?"        data-go="/api/dashboard/..."
 // A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, tags, json,
 // boolean, none, or ahead: so many seconds from now, which is sent as an instant.
+// A choice of a menu with data-member replaces that member of the body of its buttons.
 // A field with data-unless is skipped if the field of that name has a value.
 // data-if-match: the ETag of what is changed; its undo changes any version.
-// Texts and paths can contain fields of the response, such as {id}. data-failure="error": the field that contains why a
+// Texts can contain members of the body, and texts and paths fields of the response, such as {id}. data-failure="error": the field that contains why a
 // response with status 200 is a failure. data-follow: the response is a run, whose result the message shows.
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
@@ -21,7 +22,9 @@ export function startActions() {
     const button = event.target.closest?.("button[data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     event.preventDefault();
-    perform(button, JSON.parse(button.dataset.body ?? "null") ?? undefined);
+    const chosen = button.closest(".menu-content")?.querySelector("input[data-member]:checked");
+    const body = JSON.parse(button.dataset.body ?? "null") ?? undefined;
+    perform(button, chosen ? { ...body, [chosen.dataset.member]: chosen.value } : body);
   });
   document.addEventListener("submit", (event) => {
     const form = event.target.closest?.("form[data-action]");
@@ -48,7 +51,7 @@ export async function perform(source, body) {
     closeMenu(source.closest("details.menu, details[data-focus]"));
     if (source instanceof HTMLFormElement) source.reset();
     if (failure && result?.[failure]) throw new Error(result[failure]);
-    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null, follow: follow === undefined ? null : followRun(result) });
+    showToast(fill(done ?? "Done.", { ...body, ...result }, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null, follow: follow === undefined ? null : followRun(result) });
     if (go) await openPage(link(fill(go, result)));
     else await refreshNow();
     return true;

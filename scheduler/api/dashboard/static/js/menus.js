@@ -21,6 +21,7 @@ export function focusFirst(menu) {
   if (!menu.matches?.("details[data-focus][open]")) return;
   const content = menu.querySelector(".menu-content");
   if (content.contains(document.activeElement)) return; // the event of opening is late: the user has continued
-  content.querySelector("button, input, select, textarea")?.focus({ preventScroll: true });
+  const first = content.querySelector("[data-first] button") ?? content.querySelector("button, input, select, textarea");
+  first?.focus({ preventScroll: true });
   content.scrollIntoView({ block: "nearest" });
 }

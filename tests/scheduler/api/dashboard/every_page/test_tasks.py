@@ -132,10 +132,10 @@ async def pause_with_a_reason(hand: Hand) -> None:
 
 async def silence_a_tag(hand: Hand) -> None:
     if hand.is_touch:
-        await hand.tap(hand.menu("Silence"), hand.button("all with team=payments"))
+        await hand.tap(hand.menu("Silence"), hand.page.get_by_label("2 h"), hand.button("all with team=payments"))
     else:
         await hand.press("m", "Tab", "Enter")
-    await hand.expect_message("Silenced team=payments for 1 hour.")
+    await hand.expect_message(f"Silenced all with team=payments for {'2h' if hand.is_touch else '1h'}.")
 
 
 async def replay_a_dead_letter(hand: Hand) -> None:

@@ -34,6 +34,7 @@ async def test_a_silence_is_undone_by_the_id_of_the_response(browser: Browser) -
     async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
         page = await shown.open(PAGE)
         await page.keyboard.press("s")
+        await page.keyboard.press("Enter")
         await page.get_by_role("button", name="Undo").click()
         await expect(page.get_by_text("Undone.")).to_be_visible()
         (silence,) = (await shown.desk.get("/api/silences")).json()["silences"]
