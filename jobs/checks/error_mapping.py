@@ -166,10 +166,10 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
-    return (
-        f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered "
-        f"{error.status}{_TUNNELS.get(error.status, '')}."
-    )
+    reason = _TUNNELS.get(error.status, "")
+    if error.is_default:
+        reason = reason.replace("proxy_auth", "the settings outbound.proxy_user and outbound.proxy_password")
+    return f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered {error.status}{reason}."
 
 
 _TUNNELS = {
