@@ -27,7 +27,7 @@ from config.settings.variables import (
     UnusableSecretFile,
     read_secret_variable,
 )
-from jobs.checks.outbound import DIRECT, Outbound
+from jobs.checks.outbound import DIRECT, Outbound, ProxyEndpoint
 from jobs.responses import read_body
 
 MAX_BYTES = 256 * 1024
@@ -66,11 +66,12 @@ class OutboundTransport(AioHttpTransport):  # type: ignore[misc] # its package g
         proxy = find_proxy_of(outbound, request.url)
         if proxy is None:
             return await super().send(request, **options)
-        auth = aiohttp.BasicAuth(outbound.user, outbound.password, "utf-8") if outbound.user else None
+        # The library moves this header into Proxy-Authorization, of the tunnel or of the request.
+        headers = {"Authorization": proxy.authorization} if proxy.authorization else None
         try:
-            response = await super().send(request, proxy=f"http://{proxy}", proxy_auth=auth, **options)
+            response = await super().send(request, proxy=f"http://{proxy}", proxy_headers=headers, **options)
         except (ServiceRequestError, ServiceResponseError) as error:
-            if not isinstance(error.inner_exception, _PROXY_ERRORS):
+            if not _is_about_proxy(error.inner_exception, proxy):
                 raise
             raise ServiceRequestError(describe_proxy_failure(proxy, error.inner_exception)) from None
         if response.status_code == 407:
@@ -78,7 +79,10 @@ class OutboundTransport(AioHttpTransport):  # type: ignore[misc] # its package g
         return response
 
 
-_PROXY_ERRORS = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError)
+def _is_about_proxy(error: BaseException | None, proxy: ProxyEndpoint) -> bool:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.host, error.port) == (proxy.host, proxy.port)
+    return isinstance(error, aiohttp.ClientHttpProxyError)
 
 
 def create_client_options(settings: Settings) -> dict[str, Any]:

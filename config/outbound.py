@@ -98,8 +98,15 @@ def describe_proxy_failure(proxy: ProxyEndpoint, error: BaseException) -> str:
     if status:
         hint = ": check outbound.proxy_user and outbound.proxy_password" if status.startswith("407") else ""
         return f"the proxy {proxy} refused CONNECT: {make_printable(status, 100).strip()}{hint}"
-    reasons = [each.strerror for each in _chain(error) if isinstance(each, OSError) and each.strerror]
-    return f"the proxy {proxy} cannot be reached: {make_printable((reasons or texts)[-1], 200)}"
+    reasons = [_describe_os_error(each) for each in _chain(error) if isinstance(each, OSError) and each.strerror]
+    if reasons:
+        return f"the proxy {proxy} cannot be reached: {make_printable(reasons[-1], 200)}"
+    return f"the request through the proxy {proxy} failed: {make_printable(texts[-1], 200)}"
+
+
+def _describe_os_error(error: OSError) -> str:
+    """Return the text of the number: asyncio writes the address into the other one."""
+    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
 
 
 _STATUS = re.compile(r"\b([45]\d\d\b[^,\n()'\"]*)")

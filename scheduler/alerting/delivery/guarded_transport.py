@@ -8,7 +8,7 @@ from __future__ import annotations
 import httpx
 
 from jobs.checks.clock import Peer, PhaseClock
-from jobs.checks.error_mapping import classify_error
+from jobs.checks.error_mapping import PROXY_NOTE, classify_error, is_about_proxy
 from jobs.checks.guard import Guard
 from jobs.checks.http_transport.messages import RequestOptions
 from jobs.checks.http_transport.transport import CheckTransport
@@ -43,7 +43,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if proxy is None or peers[-1] != Peer(proxy.host, proxy.port):
                 raise
             explained = classify_error(error, clock.current, peers[-1])
-            raise httpx.ProxyError(f"{explained[1]} This is the proxy." if explained else str(error)) from None
+            text = explained[1] if explained else str(error)
+            raise httpx.ProxyError(text if is_about_proxy(text) else f"{text} {PROXY_NOTE}") from None
 
     async def aclose(self) -> None:
         await self._transport.aclose()
