@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from config.job_files.reader import is_job_file
+from config.outbound import TOKEN_ENDPOINT_VARIABLES
 from config.settings.fields import LOOPBACK_HOSTS, HostRule, parse_port_range
 from config.settings.model import Settings
 from jobs.checks.addresses import OwnEndpoint
@@ -62,9 +63,6 @@ def _find_own_services(settings: Settings) -> Iterator[ProtectedResource]:
         yield ProtectedResource.STORAGE
 
 
-_TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
-"""Variables with the platform's endpoint for the app's tokens."""
-
 _OWN_HOSTS = ("WEBSITE_HOSTNAME", "CONTAINER_APP_HOSTNAME")
 """Variables with the app's host name on the platform."""
 
@@ -87,7 +85,7 @@ def build_guard(
             ports=tuple(map(parse_port_range, targets.ports)),
             schemes=frozenset(targets.schemes),
             largest_body=targets.largest_body,
-            identity_endpoints=tuple(filter(None, map(environ.get, _TOKEN_ENDPOINTS))),
+            identity_endpoints=tuple(filter(None, map(environ.get, TOKEN_ENDPOINT_VARIABLES))),
             own_endpoints=(*own_places, *(OwnEndpoint(host, port) for host, port in sites if port is not None)),
             own_hosts=tuple(host for host, port in sites if port is None),
         )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from config.outbound import build_outbound
 from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
 from jobs.formats import format_instant
@@ -114,9 +115,9 @@ def _new_credential(settings: Settings) -> AsyncTokenCredential:
 
     from config.azure_clients import CLIENT_SECRET_FILE_VARIABLE, BoundedTransport, ClientSecretFileCredential
 
-    client_id = settings.managed_identity_client_id
+    client_id, outbound = settings.managed_identity_client_id, build_outbound(settings)
     if settings.environment == "dev":
         if os.environ.get(CLIENT_SECRET_FILE_VARIABLE, "").strip():
-            return ClientSecretFileCredential(os.environ)
-        return DefaultAzureCredential(managed_identity_client_id=client_id, transport=BoundedTransport())
-    return ManagedIdentityCredential(client_id=client_id, transport=BoundedTransport())
+            return ClientSecretFileCredential(os.environ, outbound)
+        return DefaultAzureCredential(managed_identity_client_id=client_id, transport=BoundedTransport(outbound))
+    return ManagedIdentityCredential(client_id=client_id, transport=BoundedTransport(outbound))

@@ -343,6 +343,10 @@ def has_exporters(settings: Settings) -> bool:
 
 def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int = logging.INFO) -> Telemetry:
     """Telemetry with the exporters that have their setting; nothing of any other is even imported."""
+    from config.outbound import build_outbound
+
+    for value in build_outbound(settings).secrets:
+        redactor.add_permanent(value)
     built = {
         APPLICATION_INSIGHTS: _build_application_insights(settings, redactor),
         DATADOG: _build_datadog(settings, redactor),

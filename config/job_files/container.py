@@ -14,6 +14,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from config.azure_clients import create_client_options
 from config.documents.document import MAX_FILE_BYTES
 from config.errors import ConfigurationError
 from config.identity import AppIdentity
@@ -137,10 +138,15 @@ def _open_client(url: str, settings: Settings, credential: AsyncTokenCredential 
     account, text = _account_client(settings) if credential is None else None, settings.storage.connection_string
     if account is not None and text is not None:
         container, _, prefix = unquote(url[len(account.url.rstrip("/")) + 1 :]).partition("/")
-        return ContainerClient.from_connection_string(text.get_secret_value(), container), _as_folder(prefix)
+        client = ContainerClient.from_connection_string(
+            text.get_secret_value(), container, **create_client_options(settings)
+        )
+        return client, _as_folder(prefix)
     parts = urlsplit(url)
     container, _, prefix = unquote(parts.path.lstrip("/")).partition("/")
-    client = ContainerClient(f"{parts.scheme}://{parts.netloc}", container, credential=credential)
+    client = ContainerClient(
+        f"{parts.scheme}://{parts.netloc}", container, credential=credential, **create_client_options(settings)
+    )
     return client, _as_folder(prefix)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.identity import AppIdentity
+from config.outbound import build_outbound
 from config.secrets.files import FolderLocator, SecretFiles, VariableLocator, file_variable_name, secret_variable_name
 from config.secrets.key_vault import KeyVault
 from config.settings.layers import is_unresolved, unresolved_message
@@ -66,11 +67,12 @@ def build_secrets(
 
     `vault_options` are passed to the vault's SecretClient: tests pass the authority of their test vault.
     """
-    for value in find_settings_secrets(settings):
+    outbound = build_outbound(settings)
+    for value in (*find_settings_secrets(settings), *outbound.secrets):
         redactor.add_permanent(value)
     vault = None
     if settings.key_vault_url is not None:
-        vault = KeyVault(settings.key_vault_url, identity, clock, vault_options or {})
+        vault = KeyVault(settings.key_vault_url, identity, clock, vault_options or {}, outbound)
     return SecretChain(os.environ if environ is None else environ, settings.secrets_folder, vault, redactor, clock)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from config.identity import AppIdentity
 from config.settings.fields import LOOPBACK_HOSTS
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.problems import make_printable
@@ -43,8 +44,11 @@ class _NoSuchSecret(SecretUnavailable, ValueNotFound):
 class KeyVault:
     """One client a process, opened at the first use."""
 
-    def __init__(self, url: str, identity: AppIdentity, clock: Clock, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, url: str, identity: AppIdentity, clock: Clock, options: Mapping[str, Any], outbound: Outbound = DIRECT
+    ) -> None:
         self._url = url
+        self._outbound = outbound
         self._identity = identity
         self._options = options
         self._client: SecretClient | None = None
@@ -104,7 +108,7 @@ class KeyVault:
                 client_class, transport_class = await asyncio.to_thread(_import_client)
                 loopback = urlsplit(self._url).hostname in LOOPBACK_HOSTS
                 options = {"retry_total": 2, "verify_challenge_resource": not loopback, **self._options}
-                transport = transport_class(**self._options)
+                transport = transport_class(self._outbound, **self._options)
                 self._client = client_class(self._url, credential, transport=transport, **options)
             return self._client
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from config.documents.document import UnreadableFile
 from config.errors import ConfigurationError
+from config.outbound import build_outbound
 from config.settings.http_settings import OPEN_ENVIRONMENTS
 from config.settings.layers import (
     SettingsLayer,
@@ -113,7 +114,8 @@ def _build_settings(
     except ValidationError as error:
         findings = validation_findings(error.errors(include_url=False), Settings)
         return None, [_locate_problem(layers, finding) for finding in findings]
-    return _with_absolute_paths(settings, layers), _find_contradictions(settings, layers)
+    settings = _with_absolute_paths(settings, layers)
+    return settings, [*_find_contradictions(settings, layers), *_check_outbound(settings, layers)]
 
 
 def _is_unresolved_secret(name: str, value: str) -> bool:
@@ -141,7 +143,19 @@ def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) 
         changes["telemetry"] = settings.telemetry.model_copy(update={"spool": spool})
     if otlp.ca_file is not None and (layer := find_layer(("otlp", "ca_file"), layers)) is not None:
         changes["otlp"] = otlp.model_copy(update={"ca_file": layer.base / otlp.ca_file})
+    ca_file = settings.outbound.ca_file
+    if ca_file is not None and (layer := find_layer(("outbound", "ca_file"), layers)) is not None:
+        changes["outbound"] = settings.outbound.model_copy(update={"ca_file": layer.base / ca_file})
     return settings.model_copy(update=changes)
+
+
+def _check_outbound(settings: Settings, layers: tuple[SettingsLayer, ...]) -> Iterator[Problem]:
+    """Yield the problem of a CA file that cannot be used."""
+    try:
+        build_outbound(settings)
+    except ConfigurationError as error:
+        for each in error.problems:
+            yield _locate_problem(layers, Finding(("outbound", "ca_file"), each.message, each.hint))
 
 
 def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) -> list[Problem]:
@@ -173,6 +187,7 @@ _TELEMETRY_GROUPS = (
     "application_insights",
     "datadog",
     "otlp",
+    "outbound",
     "telemetry",
 )
 

@@ -44,6 +44,7 @@ from config.settings.fields import (
     to_lower,
 )
 from config.settings.http_settings import HttpSettings, RateLimitSettings
+from config.settings.outbound_settings import OutboundSettings
 from jobs.checks.body_memory import MAX_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.execution import find_label_collision, label_of_tag
@@ -221,6 +222,7 @@ class Settings(BaseModel):
     host: Annotated[str, AfterValidator(check_address_setting)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     http: HttpSettings = HttpSettings.model_construct()
+    outbound: OutboundSettings = OutboundSettings.model_construct()
     concurrency: int = Field(default=200, ge=1, le=10_000)
     processes: Annotated[int | Literal["auto"], BeforeValidator(parse_processes)] = "auto"
     """Of the embedded host. `auto`: further ones start once the first one is busy, one for each core at most."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.guard import Guard
+from jobs.checks.outbound import DIRECT, Outbound
 
 if TYPE_CHECKING:
     from jobs.checks.net.network import Network
@@ -38,6 +39,8 @@ class CheckDependencies:
     """Reads the CA files of targets; None: from anywhere."""
     judges: Judge | None = None
     """Judge responses that are judged during the check; None: in the event loop."""
+    outbound: Outbound = DIRECT
+    """The proxy of HTTP targets that name none, and authorities that are trusted in addition."""
 
     @cached_property
     def network(self) -> Network:
@@ -49,7 +52,7 @@ class CheckDependencies:
     def contexts(self) -> TlsContexts:
         from jobs.checks.net.tls_contexts import TlsContexts
 
-        return TlsContexts(self.ca_files)
+        return TlsContexts(self.ca_files, self.outbound.authorities)
 
     def close(self) -> None:
         """Close what the checks share."""

@@ -166,10 +166,10 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
-    return (
-        f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered "
-        f"{error.status}{_TUNNELS.get(error.status, '')}."
-    )
+    reason = _TUNNELS.get(error.status, "")
+    if error.is_default:
+        reason = reason.replace("proxy_auth", "the settings outbound.proxy_user and outbound.proxy_password")
+    return f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered {error.status}{reason}."
 
 
 _TUNNELS = {
@@ -222,6 +222,14 @@ _MAPPINGS: tuple[_Row, ...] = (
 )
 
 
+PROXY_NOTE = "This is the proxy."
+
+
+def is_about_proxy(message: str) -> bool:
+    """Return whether the message of a check is about the proxy, and not about the target."""
+    return message.startswith("The proxy ") or message.endswith(PROXY_NOTE)
+
+
 @dataclass(slots=True)
 class RequestRoute:
     """`peer`: of the latest request. `redirected_by`: the peer that redirected it. `proxy`: the proxy, once it is
@@ -242,7 +250,7 @@ class RequestRoute:
         notes = []
         if self.proxy is not None:
             here = self.peer == self.proxy
-            notes.append("This is the proxy." if here else f"The request went through the proxy {self.proxy}.")
+            notes.append(PROXY_NOTE if here else f"The request went through the proxy {self.proxy}.")
         if self.redirected_by is not None and self.redirected_by != self.peer:
             notes.append(f"{self.redirected_by} redirected to it.")
         return " ".join(notes)

@@ -77,12 +77,13 @@ class NoAddressOfVersion(CheckError):
 
 
 class TunnelRefused(CheckError):
-    """The proxy does not open a tunnel to this host and port."""
+    """The proxy does not forward to this host and port. `is_default`: it is the proxy of the setting `outbound`."""
 
-    def __init__(self, status: int, endpoint: str) -> None:
+    def __init__(self, status: int, endpoint: str, *, is_default: bool = False) -> None:
         super().__init__(status, endpoint)
         self.status = status
         self.endpoint = endpoint
+        self.is_default = is_default
 
 
 class NoNameServer(CheckError):

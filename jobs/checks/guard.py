@@ -226,3 +226,5 @@ def _normalize_name(name: str) -> str:
 
 LOCAL_GUARD = Guard(TargetRules(networks=tuple(map(ip_network, ("127.0.0.0/8", "::1/128")))))
 """Used without settings: loopback and public addresses."""
+PROXY_GUARD = Guard(TargetRules(networks=tuple(map(ip_network, ("0.0.0.0/0", "::/0")))))
+"""For the proxy of the setting `outbound`, which is where the settings say. Link-local addresses stay denied."""

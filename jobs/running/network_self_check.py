@@ -35,6 +35,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.checks.port import AttemptContext, Check
 from jobs.fast_frozen import fast_frozen
 from jobs.policies.execution import NO_TRACE_CONTEXT
@@ -56,7 +57,7 @@ _UNREACHED = _DNS_ERRORS | {
     ErrorClass.TLS_FAILURE,
 }
 """No answer of the target arrived. A run can end by its own limit while it connects."""
-_EGRESS_ERRORS = _UNREACHED | {ErrorClass.RUN_TIMEOUT}
+EGRESS_ERRORS = _UNREACHED | {ErrorClass.RUN_TIMEOUT}
 _CLOCK_ERRORS = frozenset({ErrorClass.TLS_CERTIFICATE})
 
 
@@ -76,7 +77,7 @@ def find_blindness(error: ErrorClass, results: Sequence[ReferenceResult]) -> str
         return None
     if error in _DNS_ERRORS and all(each.error in _DNS_ERRORS for each in results):
         return f"the scheduler cannot resolve names: {_describe(results)}"
-    if error in _EGRESS_ERRORS and all(each.error in _UNREACHED for each in results):
+    if error in EGRESS_ERRORS and all(each.error in _UNREACHED for each in results):
         return f"the scheduler cannot connect to anything: {_describe(results)}"
     if error in _CLOCK_ERRORS:
         return _describe_clock(results)
@@ -291,6 +292,7 @@ class PeerChecks:
     """Implements SelfChecks by the results of all jobs, and by connections to some of their hosts.
 
     `references`: what the program itself depends on, such as its storage. `list_targets`: the targets of the jobs.
+    Those that use the proxy of `outbound` are not connected to.
     """
 
     def __init__(
@@ -299,7 +301,9 @@ class PeerChecks:
         list_targets: Callable[[], Iterable[Target]],
         checks: Mapping[str, Check],
         clock: Clock,
+        outbound: Outbound = DIRECT,
     ) -> None:
+        self._outbound = outbound
         self._references = tuple(references)
         self._list_targets = list_targets
         self._clock = clock
@@ -351,7 +355,7 @@ class PeerChecks:
     def _list_peers(self) -> Iterable[Target]:
         peers: dict[str, Target] = {}
         for _, target in zip(range(MAX_PEERS), self._list_targets(), strict=False):
-            peer = _peer_of(target)
+            peer = None if self._outbound.uses_proxy(target) else _peer_of(target)
             if peer is not None and not self._consensus.is_down(peer.host):
                 peers.setdefault(peer.host, peer)
         return sorted(peers.values(), key=lambda each: -self._consensus.answered_at(find_remote_host(each.endpoint)))
@@ -359,7 +363,7 @@ class PeerChecks:
 
 def _peer_of(target: Target) -> TcpTarget | None:
     """Return a connection to the host of a target; None if the check does not connect to it directly."""
-    if target.kind not in ("http", "tcp", "tls") or getattr(target, "proxy", None) is not None:
+    if target.kind not in ("http", "tcp", "tls") or getattr(target, "own_proxy", None) is not None:
         return None
     endpoint = target.endpoint
     host = find_remote_host(endpoint)

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
+from jobs.checks.clock import PhaseClock
+from jobs.checks.errors import CheckError, TunnelRefused
+from jobs.checks.guard import PROXY_GUARD
+from jobs.checks.http_transport.transport import open_tunnel
+from jobs.checks.net.connection import TargetConnection
+from jobs.checks.net.network import Network
+from jobs.checks.outbound import Outbound, ProxyEndpoint
 from jobs.errors import SecretUnavailable, TokenUnavailable
+from jobs.formats import host_and_port
 from jobs.model_base import find_secret_names
-from jobs.ports import Secrets, SelfChecks, Tokens
+from jobs.ports import Clock, Secrets, SelfChecks, Tokens
+from jobs.running.network_self_check import EGRESS_ERRORS, MAX_RESULT_AGE
 from jobs.runs import ErrorClass
 from jobs.targets import Target
 from jobs.targets.http import ManagedIdentityAuth
@@ -77,10 +86,81 @@ def _scope_of(target: Target) -> str:
     return auth.scope if isinstance(auth, ManagedIdentityAuth) else ""
 
 
-class OwnChecks:
-    """Implements SelfChecks. `network`: what decides about all other errors."""
+class ProxyChecks:
+    """Whether the proxy of the settings forwards anything. `list_targets`: those of all jobs."""
 
-    def __init__(self, network: SelfChecks, credentials: CredentialChecks) -> None:
+    def __init__(self, outbound: Outbound, list_targets: Callable[[], Iterable[Target]], clock: Clock) -> None:
+        self._outbound = outbound
+        self._list_targets = list_targets
+        self._clock = clock
+        self._network = Network(PROXY_GUARD)
+        self._lock = asyncio.Lock()
+        self._host, self._port = "localhost", 443
+        """Of the last endpoint: the proxy is asked for a tunnel to it."""
+        self._failure: str | None = None
+        self._checked_at: datetime | None = None
+
+    def close(self) -> None:
+        self._network.close()
+
+    async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
+        """Return why the proxy forwards nothing, a clause; None: it does, or the run did not use it."""
+        if error not in EGRESS_ERRORS or not self._may_use_proxy(endpoint):
+            return None
+        failure = await self.find_failure(since)
+        if failure is None or any(each.endpoint == endpoint and _has_own_way(each) for each in self._list_targets()):
+            return None
+        return failure
+
+    async def find_failure(self, since: datetime) -> str | None:
+        """Return what is wrong with the proxy, as it was after `since`, and at most MAX_RESULT_AGE ago."""
+        proxy = self._outbound.proxy
+        async with self._lock:
+            at, now = self._checked_at, self._clock.now()
+            if proxy is not None and (at is None or at < since or not timedelta() <= now - at <= MAX_RESULT_AGE):
+                self._failure, self._checked_at = await self._probe(proxy), now
+            return self._failure
+
+    def _may_use_proxy(self, endpoint: str) -> bool:
+        if not endpoint:
+            return self._outbound.proxy is not None
+        try:
+            proxy = self._outbound.find_proxy_of_url(endpoint)
+            if proxy is not None:
+                self._host, self._port = host_and_port(endpoint)
+        except ValueError:
+            return False
+        return proxy is not None
+
+    async def _probe(self, proxy: ProxyEndpoint) -> str | None:
+        connection: TargetConnection | None = None
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                connection = await self._network.connect(proxy.host, proxy.port, PhaseClock(), None)
+                await open_tunnel(connection, proxy, self._host, self._port)
+        except TunnelRefused as error:
+            # Any other status is about this target.
+            return f"the proxy {proxy} refuses its credentials (407)" if error.status == 407 else None
+        except (OSError, CheckError) as error:
+            if connection is not None:
+                return None
+            reason = (error.strerror if isinstance(error, OSError) else "") or "it does not answer"
+            return f"the proxy {proxy} cannot be reached: {reason.lower()}"
+        finally:
+            if connection is not None:
+                connection.abort()
+        return None
+
+
+def _has_own_way(target: Target) -> bool:
+    return getattr(target, "proxy", None) is not None
+
+
+class OwnChecks:
+    """Implements SelfChecks. `network`: what decides about all other errors. `proxy`: None without one."""
+
+    def __init__(self, network: SelfChecks, credentials: CredentialChecks, proxy: ProxyChecks | None = None) -> None:
+        self._proxy = proxy
         self._network = network
         self._credentials = credentials
 
@@ -90,7 +170,8 @@ class OwnChecks:
     async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
         """Without a network there are no tokens either: then the network is the cause."""
         if error not in CREDENTIAL_ERRORS:
-            return await self._network.explain(error, since, endpoint)
+            cause = None if self._proxy is None else await self._proxy.explain(error, since, endpoint)
+            return cause or await self._network.explain(error, since, endpoint)
         cause = await self._credentials.explain(error)
         return cause and (await self._network.explain(ErrorClass.CONNECT_TIMEOUT, since) or cause)
 
@@ -98,4 +179,6 @@ class OwnChecks:
         return await self._network.confirms_clock(since)
 
     async def confirms_way(self, since: datetime) -> bool:
+        if self._proxy is not None and await self._proxy.find_failure(since):
+            return False
         return await self._network.confirms_way(since)

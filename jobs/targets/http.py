@@ -182,6 +182,8 @@ class TlsOptions(FrozenModel):
 
 
 def _proxy_url(url: str) -> str:
+    if url == NO_PROXY:
+        return url
     parts = urlsplit(validate_complete_http_url(url))
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("must be like http://proxy.internal:3128, without a path; https targets use it, too")
@@ -189,6 +191,7 @@ def _proxy_url(url: str) -> str:
 
 
 ProxyUrl = Annotated[str, Field(max_length=2048), AfterValidator(_proxy_url)]
+NO_PROXY = "none"
 
 
 class ProxyAuth(FrozenModel):
@@ -245,15 +248,20 @@ class HttpTarget(FrozenModel):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if self.connection == "kept" and (self.http2 or self.proxy):
+        if self.connection == "kept" and (self.http2 or self.own_proxy):
             raise ValueError("connection: kept cannot be combined with http2 or proxy: remove one of them")
         if self.connection == "kept" and self.server_name:
             raise ValueError("connection: kept cannot be combined with server_name: remove one of them")
-        if self.ip_version and (self.connection == "kept" or self.proxy):
+        if self.ip_version and (self.connection == "kept" or self.own_proxy):
             raise ValueError("ip_version cannot be combined with connection: kept or proxy: remove one of them")
-        if self.proxy_auth is not None and self.proxy is None:
+        if self.proxy_auth is not None and self.own_proxy is None:
             raise ValueError("proxy_auth needs proxy: add it")
         return self
+
+    @property
+    def own_proxy(self) -> str | None:
+        """The URL of the proxy that the job names; None without one."""
+        return None if self.proxy == NO_PROXY else self.proxy
 
     @property
     def endpoint(self) -> str:
@@ -277,5 +285,5 @@ class HttpTarget(FrozenModel):
             yield self.url
         if isinstance(self.auth, OAuth2Auth):
             yield self.auth.token_url
-        if self.proxy is not None:
-            yield HostPort(*host_and_port(self.proxy))
+        if self.own_proxy is not None:
+            yield HostPort(*host_and_port(self.own_proxy))

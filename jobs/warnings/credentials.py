@@ -235,7 +235,7 @@ def _token_endpoint(path: KeyPath, request: HttpTarget) -> Iterator[Finding]:
 def find_proxy_password_without_tls(job: JobDefinition) -> Iterator[Finding]:
     """Warn of a proxy password: the connection to a proxy is plain http, even for https targets."""
     for path, request in iter_requests(job):
-        exposed = request.proxy_auth is not None and request.proxy is not None and is_plain_http(request.proxy)
+        exposed = request.proxy_auth is not None and request.own_proxy is not None and is_plain_http(request.own_proxy)
         if exposed and not request.allow_plain_http:
             message = "sends the password to the proxy over plain http, where others on the network can read it"
             hint = "write allow_plain_http: true if the network up to the proxy is trusted"

@@ -14,6 +14,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from config.outbound import build_outbound
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.runs import Attempt, Run
 from jobs.runs.events import AttemptRetried
 from observability import names
@@ -147,9 +149,11 @@ class ApplicationInsightsDelivery:
         spool: Spool,
         max_age: float,
         window: MetricWindow | None = None,
+        outbound: Outbound = DIRECT,
     ) -> None:
         """`max_age`: seconds after which a request that waits is dropped."""
         self._connection_string = connection_string
+        self._outbound = outbound
         self._environment = environment
         self._version = version
         self._role = role
@@ -174,7 +178,13 @@ class ApplicationInsightsDelivery:
         stored_by_sdk = not can_take_over()
         resource = describe_resource(self._role, self._version, self._environment)
         exporters = configure_sdk(
-            self._connection_string, resource, counts, closing, self._pace, stores_requests=stored_by_sdk
+            self._connection_string,
+            resource,
+            counts,
+            closing,
+            self._pace,
+            stores_requests=stored_by_sdk,
+            outbound=self._outbound,
         )
         if not stored_by_sdk:
             self._outbox = open_outbox(exporters, self._spool, self._max_age, counts, closing, self._pace)
@@ -333,6 +343,7 @@ def build_application_insights_exporter(
         redactor=redactor,
         spool=spool or Spool(),
         max_age=settings.telemetry.spool.max_age,
+        outbound=build_outbound(settings),
     )
     return BackgroundExporter(
         APPLICATION_INSIGHTS, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE

@@ -30,6 +30,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from jobs.checks.outbound import DIRECT, Outbound
 from observability import names
 from observability.exporters.background import DeliveryCounts, Pace, ShutdownSignal, encode_list
 from observability.exporters.bounded_urllib3 import open_bounded_session
@@ -182,6 +183,7 @@ def configure_sdk(
     pace: Pace,
     *,
     stores_requests: bool = True,
+    outbound: Outbound = DIRECT,
 ) -> list[Any]:
     """Configure the providers of the process. Return the exporters of the SDK.
 
@@ -210,7 +212,7 @@ def configure_sdk(
         retry_total=0,
         timeout=SDK_REQUEST_TIMEOUT_S,
         read_timeout=SDK_REQUEST_TIMEOUT_S,
-        session=open_bounded_session(_MAX_RECEIPT_BYTES),
+        session=open_bounded_session(_MAX_RECEIPT_BYTES, outbound),
     )
     providers = (_logs.get_logger_provider(), trace.get_tracer_provider(), metrics.get_meter_provider())
     trim_envelopes(pace, *providers)

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from config.outbound import create_tls_context, describe_proxy_failure, find_proxy_of, proxy_url
+from jobs.checks.outbound import DIRECT, Outbound, ProxyEndpoint
 from jobs.responses import IDENTITY_HEADERS, ReceivedBody, read_blocking
 
 if TYPE_CHECKING:
@@ -37,34 +39,52 @@ class DatadogResponse:
     error: str
 
 
-def limit_responses(client: Any, limit: int) -> None:
-    """Let a client of Datadog (ApiClient, without types) read at most `limit` bytes of a body, within its timeout."""
-    _limit_time(client.rest_client.pool_manager)
-    client.rest_client.pool_manager = _BoundedPool(client.rest_client.pool_manager, limit)
+def limit_responses(client: Any, limit: int, outbound: Outbound = DIRECT) -> None:
+    """Let a client of Datadog (ApiClient, without types) read at most `limit` bytes of a body, within its timeout.
+
+    `outbound`: by which way its requests leave.
+    """
+    pool = client.rest_client.pool_manager
+    if outbound.authorities:
+        pool.connection_pool_kw["ssl_context"] = create_tls_context(outbound)
+    _limit_time(pool)
+    client.rest_client.pool_manager = _BoundedPool(pool, limit, outbound)
 
 
-def open_bounded_session(limit: int) -> requests.Session:
+def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Session:
     """Open a session whose responses have at most `limit` bytes, decompressed, and end within the read timeout.
 
-    Its requests raise requests.RequestException for other responses.
+    Its requests raise requests.RequestException for other responses. `outbound`: by which way they leave; without a
+    proxy there, by that of the environment.
     """
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
     from urllib3.exceptions import HTTPError
 
+    trusted = {"ssl_context": create_tls_context(outbound)} if outbound.authorities else {}
+
     class BoundedAdapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-            super().init_poolmanager(*arguments, **options)
+            super().init_poolmanager(*arguments, **options, **trusted)
             _limit_time(self.poolmanager)
 
         def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-            manager = super().proxy_manager_for(*arguments, **options)
+            manager = super().proxy_manager_for(*arguments, **{**options, **trusted})
             _limit_time(manager)
             return manager
 
         def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-            response = super().send(request, *arguments, **{**options, "stream": True})
+            proxy = find_proxy_of(outbound, request.url or "")
+            if outbound.proxy is not None:
+                url = None if proxy is None else proxy_url(proxy, outbound)
+                options["proxies"] = {"http": url, "https": url} if url else {}
+            try:
+                response = super().send(request, *arguments, **{**options, "stream": True})
+            except requests.exceptions.ProxyError as error:
+                raise requests.ConnectionError(_describe(proxy, error), request=request) from None
+            if proxy is not None and response.status_code == 407:
+                raise requests.ConnectionError(_describe(proxy, OSError(_REFUSED)), request=request)
             try:
                 body = _read_body(response.raw, limit)
             except (HTTPError, OSError) as error:
@@ -84,22 +104,53 @@ def open_bounded_session(limit: int) -> requests.Session:
 class _BoundedPool:
     """The part of urllib3's pool manager that Datadog's client uses."""
 
-    def __init__(self, pool: Any, limit: int) -> None:
+    def __init__(self, pool: Any, limit: int, outbound: Outbound) -> None:
         self._pool = pool
         self._limit = limit
+        self._outbound = outbound
+        self._proxied = None if outbound.proxy is None else _open_proxied(outbound.proxy, pool)
 
     def clear(self) -> None:
         self._pool.clear()
+        if self._proxied is not None:
+            self._proxied.clear()
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> DatadogResponse:
         """Return the response. Raises urllib3's HTTPError and OSError."""
+        from urllib3.exceptions import HTTPError, ProxyError
+
         sent = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
         options |= {"preload_content": False, "decode_content": False}
-        response = self._pool.request(method, url, headers=sent | IDENTITY_HEADERS, **options)
+        proxy = find_proxy_of(self._outbound, url)
+        pool = self._pool if proxy is None else self._proxied
+        try:
+            response = pool.request(method, url, headers=sent | IDENTITY_HEADERS, **options)
+        except ProxyError as error:
+            raise HTTPError(_describe(proxy, error)) from None
+        if proxy is not None and response.status == 407:
+            response.close()
+            raise HTTPError(_describe(proxy, OSError(_REFUSED)))
         body = _read_body(response, self._limit)
         # The client decodes the body of an error without a check.
         data = body.content.decode("utf-8", "replace").encode()
         return DatadogResponse(response.status, response.reason or "", response.headers, data, _find_error(body))
+
+
+def _open_proxied(proxy: ProxyEndpoint, pool: Any) -> Any:
+    """Open a pool manager like this one, whose requests leave by the proxy."""
+    from urllib3 import ProxyManager
+
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+    manager = ProxyManager(f"http://{proxy}", proxy_headers=headers, **pool.connection_pool_kw)
+    _limit_time(manager)
+    return manager
+
+
+_REFUSED: Final = "407 Proxy Authentication Required"
+
+
+def _describe(proxy: ProxyEndpoint | None, error: BaseException) -> str:
+    return str(error) if proxy is None else describe_proxy_failure(proxy, error)
 
 
 def _read_body(response: Any, limit: int) -> ReceivedBody:

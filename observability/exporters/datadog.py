@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from config.outbound import build_outbound
+from jobs.checks.outbound import DIRECT, Outbound
 from observability.events import TelemetryEvent
 from observability.exporters.background import DATADOG, BackgroundExporter, DeliveryCounts, Pace, ShutdownSignal
 from observability.exporters.bounded_urllib3 import limit_responses
@@ -37,7 +39,7 @@ _MAX_RESPONSE_BYTES = 64 * 1024
 class DatadogClient:
     """Datadog's client for single calls, without retries, within a timeout."""
 
-    def __init__(self, api_key: str, site: str, url: str | None) -> None:
+    def __init__(self, api_key: str, site: str, url: str | None, outbound: Outbound = DIRECT) -> None:
         from datadog_api_client import ApiClient, Configuration
         from datadog_api_client.v1.api.events_api import EventsApi
         from datadog_api_client.v1.api.metrics_api import MetricsApi as MetricsApiV1
@@ -68,7 +70,7 @@ class DatadogClient:
         if not url:
             self._configuration.server_variables["site"] = site
         self._client = client = ApiClient(self._configuration)
-        limit_responses(client, _MAX_RESPONSE_BYTES)
+        limit_responses(client, _MAX_RESPONSE_BYTES, outbound)
         series, distributions = make["series"](client), make["distributions"](client)
         checks, logs, events = make["checks"](client), make["logs"](client), make["events"](client)
         self._calls: Mapping[IntakeKind, Callable[[list[IntakeEntry]], object]] = {
@@ -140,7 +142,8 @@ def build_datadog_exporter(
         version=options.version or settings.version or "unknown",
         host=socket.gethostname(),
     )
-    delivery = DatadogDelivery(identity, api_key, options.site, options.url, redactor, spool or Spool())
+    outbound = build_outbound(settings)
+    delivery = DatadogDelivery(identity, api_key, options.site, options.url, redactor, spool or Spool(), outbound)
     return BackgroundExporter(
         DATADOG, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
     )
@@ -150,8 +153,16 @@ class DatadogDelivery:
     """Blocking; see background.Delivery. Each intake has its requests, so that none delays the others."""
 
     def __init__(
-        self, source: DatadogSource, api_key: str, site: str, url: str | None, redactor: Redactor, spool: Spool
+        self,
+        source: DatadogSource,
+        api_key: str,
+        site: str,
+        url: str | None,
+        redactor: Redactor,
+        spool: Spool,
+        outbound: Outbound = DIRECT,
     ) -> None:
+        self._outbound = outbound
         self._source = source
         self._api_key = api_key
         self._site = site
@@ -162,7 +173,7 @@ class DatadogDelivery:
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
         self._pace = pace
-        self._client = DatadogClient(self._api_key, self._site, self._url)
+        self._client = DatadogClient(self._api_key, self._site, self._url, self._outbound)
         intakes: dict[str, RequestIntake] = {kind: DatadogIntake(kind, self._client, pace) for kind in RETRY_WINDOW}
         self._outbox = Outbox(intakes, self._spool, counts, closing)
 

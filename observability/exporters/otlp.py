@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from config.outbound import build_outbound
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.runs import Attempt, Run
 from jobs.trace_ids import span_id_of, trace_id_of
 from observability import names
@@ -72,6 +74,7 @@ class OtlpOptions:
     histograms: HistogramForm = "explicit_bucket_histogram"
     is_compressed: bool = True
     ca_file: Path | None = None
+    outbound: Outbound = DIRECT
     metric_interval: float = 60.0
     max_age: float = 2 * 86400.0
 
@@ -97,7 +100,7 @@ class OtlpDelivery:
 
         options = self._options
         self._bodies: Any = otlp_sdk
-        self._client = client = otlp_sdk.OtlpClient(options.headers, options.ca_file, options.version)
+        self._client = client = otlp_sdk.OtlpClient(options.headers, options.ca_file, options.version, options.outbound)
         intakes = {signal: otlp_sdk.OtlpIntake(signal, url, client) for signal, url in options.endpoints.items()}
         self._outbox = Outbox(intakes, self._spool, counts, closing)
         self._sdk = otlp_sdk.OtlpSdk(options.resource, is_delta=options.is_delta, histograms=options.histograms)
@@ -243,6 +246,7 @@ def build_otlp_exporter(
         histograms=otlp.histograms,
         is_compressed=otlp.compression == "gzip",
         ca_file=otlp.ca_file,
+        outbound=build_outbound(settings),
         metric_interval=otlp.interval,
         max_age=settings.telemetry.spool.max_age,
     )

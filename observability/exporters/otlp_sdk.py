@@ -43,6 +43,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from config.outbound import open_http_client
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.model_base import escape_control_characters
 from jobs.responses import BlockingClient, ReceivedResponse
 from observability import names
@@ -291,12 +293,15 @@ _MAX_MESSAGE_LENGTH: Final = 300
 class OtlpClient:
     """Connections to the endpoints. `headers` may contain secrets; they are sent with every request."""
 
-    def __init__(self, headers: Mapping[str, str], ca_file: Path | None, version: str) -> None:
-        """Raises OSError or ssl.SSLError if the file cannot be used."""
+    def __init__(
+        self, headers: Mapping[str, str], ca_file: Path | None, version: str, outbound: Outbound = DIRECT
+    ) -> None:
+        """`outbound`: by which way requests leave. Raises OSError or ssl.SSLError if the file cannot be used."""
         self._client = BlockingClient(
-            httpx.AsyncClient(
+            open_http_client(
+                outbound,
+                True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
                 headers={"User-Agent": f"scheduler/{version}", **headers, "Content-Type": "application/x-protobuf"},
-                verify=True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
             )
         )
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.identity import AppIdentity
+from config.outbound import build_outbound
 from config.settings.fields import STORE_BACKENDS
 from config.settings.model import Settings
+from jobs.checks.outbound import DIRECT
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Store
 
@@ -50,7 +52,17 @@ def backend_options(
         account_name=settings.storage.account_name,
         table_url=settings.storage.table_url,
         prefix=settings.storage.prefix,
+        client_options=find_client_options(settings),
     )
+
+
+def find_client_options(settings: Settings) -> dict[str, Any]:
+    """Return the options of Azure's storage client; its libraries are not imported without need."""
+    if not settings.uses_azure_storage or build_outbound(settings) == DIRECT:
+        return {}
+    from config.azure_clients import create_client_options
+
+    return create_client_options(settings)
 
 
 def find_file_check(store: Store) -> FileCheck | None:

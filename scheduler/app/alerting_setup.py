@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from config.check_rules import list_own_services
+from config.outbound import export_proxy
 from jobs.alerting.facts import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.notifications.port import UndeliveredNotification
 from jobs.ports import SelfChecks
 from jobs.running.network_self_check import PeerChecks, ReferenceChecks, parse_references
-from jobs.running.self_checks import CredentialChecks, OwnChecks
+from jobs.running.self_checks import CredentialChecks, OwnChecks, ProxyChecks
 from jobs.targets import Target
 from observability.telemetry import Telemetry
 from scheduler.alerting.alerting import Alerting, Notified
@@ -78,6 +80,7 @@ FIRST_ROTA_WAIT = 2.0
 def build_self_checks(program: Program) -> SelfChecks:
     """Return what decides whether the scheduler itself is blind: the references of the settings, or all hosts."""
     settings, catalog, checks, clock = program.settings, program.catalog, program.check_setup.checks, program.clock
+    outbound = program.check_setup.outbound
 
     def list_targets() -> Iterator[Target]:
         return (entry.job.check for entry in catalog.snapshot if entry.job.enabled)
@@ -86,8 +89,14 @@ def build_self_checks(program: Program) -> SelfChecks:
     if settings.self_checks.references:
         network = ReferenceChecks(parse_references(settings.self_checks.references), checks, clock)
     else:
-        network = PeerChecks(parse_references(list_own_services(settings)), list_targets, checks, clock)
-    return OwnChecks(network, CredentialChecks(list_targets, program.identity, program.check_setup.secrets))
+        own_services = parse_references(list_own_services(settings))
+        network = PeerChecks(own_services, list_targets, checks, clock, outbound)
+    proxy = None
+    if outbound.proxy is not None:
+        proxy = ProxyChecks(outbound, list_targets, clock)
+        program.stack.callback(proxy.close)
+    credentials = CredentialChecks(list_targets, program.identity, program.check_setup.secrets)
+    return OwnChecks(network, credentials, proxy)
 
 
 def build_alerting(program: Program) -> Alerting:
@@ -95,7 +104,8 @@ def build_alerting(program: Program) -> Alerting:
     setup = program.check_setup
     notified = Notified()
     due_times = DueTimes(program.runs)
-    resources = GuardedChannelResources(setup.secrets, program.identity, setup.guard)
+    resources = GuardedChannelResources(setup.secrets, program.identity, setup.guard, setup.outbound)
+    export_proxy(setup.outbound, os.environ)
     program.stack.push_async_callback(resources.close)
     windows = WindowPauses(program.catalog, program.repositories.requested_windows)
     program.pauses.others = windows

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config.outbound import build_outbound, open_http_client
 from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
 from config.settings.model import Settings
 from jobs.ports import Clock
-from scheduler.authentication.entra import EasyAuth, EntraTenant, EntraTokens, RoleGrant, RoleMap, SigningKeys
+from scheduler.authentication.entra import (
+    FETCH_TIMEOUT,
+    EasyAuth,
+    EntraTenant,
+    EntraTokens,
+    RoleGrant,
+    RoleMap,
+    SigningKeys,
+)
 from scheduler.authentication.own import KeyVerifier, OwnAuthenticator, Ways
 from scheduler.authentication.port import (
     Authentication,
@@ -54,15 +63,19 @@ def build_authentication(program: Program) -> Authentication:
     sessions = Sessions(program.repositories.sessions, keys, rules, program.clock)
     roles = _build_role_map(http)
     easy_auth = EasyAuth(roles).verify if http.easy_auth else None
-    ways = Ways(_build_entra(http, roles, program.clock), easy_auth, sessions.authenticate)
+    ways = Ways(_build_entra(settings, roles, program.clock), easy_auth, sessions.authenticate)
     return Authentication(OwnAuthenticator(keys, ways), sessions, http.easy_auth, is_remote)
 
 
-def _build_entra(http: HttpSettings, roles: RoleMap, clock: Clock) -> EntraTokens | None:
+def _build_entra(settings: Settings, roles: RoleMap, clock: Clock) -> EntraTokens | None:
+    http = settings.http
     if http.entra.tenant is None or not http.entra.audience:
         return None
     tenant = EntraTenant(http.entra.tenant, http.entra.audience, http.entra.authority)
-    return EntraTokens(tenant, SigningKeys(tenant.keys_url, clock), roles, clock)
+    outbound = build_outbound(settings)
+    options = {"timeout": FETCH_TIMEOUT, "follow_redirects": False, "trust_env": False}
+    keys = SigningKeys(tenant.keys_url, clock, lambda: open_http_client(outbound, **options))
+    return EntraTokens(tenant, keys, roles, clock)
 
 
 def _build_role_map(http: HttpSettings) -> RoleMap:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from config.check_rules import build_bindings, build_ca_files, build_guard
 from config.identity import AppIdentity
 from config.job_files.job_set import JobSet
+from config.outbound import build_outbound
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from config.warnings import warnings_of_denied_credentials, warnings_of_unusable_files
@@ -26,6 +27,7 @@ from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.guard import Guard
 from jobs.checks.net.tls_contexts import CaFiles
+from jobs.checks.outbound import Outbound
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
 from jobs.ports import Clock, HeartbeatSource
@@ -59,6 +61,7 @@ class CheckParts:
     secrets: SecretChain
     judges: JudgingService
     checks: Checks
+    outbound: Outbound
 
 
 def open_checks(
@@ -74,6 +77,7 @@ def open_checks(
     ca_files, guard = build_ca_files(settings), build_guard(settings, os.environ, own_endpoints)
     bindings, secrets = build_bindings(settings), build_secrets(settings, identity, redactor, clock)
     stack.push_async_callback(secrets.aclose)
+    outbound = build_outbound(settings)
     judges = JudgingService()
     stack.push_async_callback(judges.aclose)
     checks = Checks(
@@ -90,10 +94,11 @@ def open_checks(
             bindings=bindings,
             ca_files=ca_files,
             judges=judges,
+            outbound=outbound,
         )
     )
     stack.push_async_callback(checks.aclose)
-    return CheckParts(ca_files, guard, bindings, secrets, judges, checks)
+    return CheckParts(ca_files, guard, bindings, secrets, judges, checks, outbound)
 
 
 class CheckSetup:
@@ -117,6 +122,7 @@ class CheckSetup:
         self.secrets = parts.secrets
         self.judges = parts.judges
         self.checks = parts.checks
+        self.outbound = parts.outbound
 
     async def prepare_jobs(self) -> None:
         """Prepare the checks of all jobs, so that the first run of each measures its target alone, and log warnings."""

@@ -113,6 +113,7 @@ def build_process_pool(program: Program) -> ProcessPool | None:
             publishes_spans=settings.telemetry.spans != "none",
             body_memory=settings.targets.body_memory // (limit - 1),
             examples=find_examples(entry.job for entry in program.catalog),
+            outbound=setup.outbound,
         ),
         setup.secrets,
         program.identity,

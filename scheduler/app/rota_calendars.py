@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from config.check_rules import build_guard
 from config.identity import AppIdentity
+from config.outbound import build_outbound
 from config.secrets import build_secrets
 from config.settings.model import Settings
 from jobs.ports import Clock
@@ -19,7 +20,7 @@ def build_rota_reader(settings: Settings, identity: AppIdentity, clock: Clock, s
     """Return the reader; `stack` closes it."""
     secrets = build_secrets(settings, identity, Redactor(), clock)
     stack.push_async_callback(secrets.aclose)
-    resources = GuardedChannelResources(secrets, identity, build_guard(settings, os.environ))
+    resources = GuardedChannelResources(secrets, identity, build_guard(settings, os.environ), build_outbound(settings))
     stack.push_async_callback(resources.close)
     judges = open_calendar_judges()
     stack.push_async_callback(judges.aclose)

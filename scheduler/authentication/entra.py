@@ -167,14 +167,17 @@ class SigningKeys:
         try:
             self._keys = await self._read()
         except Exception as error:
+            reason = type(error).__name__
+            if reason == "ProxyError":  # its text is ours
+                reason = str(error)
             if not self._error:
                 _log.warning(
                     "could not fetch the signing keys %s: %s; those fetched before stay valid for %d hours",
                     self._url,
-                    type(error).__name__,
+                    reason,
                     STALE_TIME // 3600,
                 )
-            self._error = type(error).__name__
+            self._error = reason
         else:
             self._fetched_at, self._error = self._clock.monotonic(), ""
         self._tried_at = self._clock.monotonic()

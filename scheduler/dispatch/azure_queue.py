@@ -10,7 +10,7 @@ import asyncio
 import base64
 import binascii
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,7 @@ async def open_azure_queue(
     url: str,
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
+    create_options: Callable[[], Mapping[str, Any]] = dict,
 ) -> AzureQueueDispatch:
     """Connect, and create the queue if it is missing. `url` and `credential` apply without a connection string.
 
@@ -102,7 +103,13 @@ async def open_azure_queue(
     """
     from azure.core.exceptions import AzureError, ResourceExistsError
 
-    client = create_queue_client(queue_name, connection_string=connection_string, url=url, credential=credential)
+    client = create_queue_client(
+        queue_name,
+        connection_string=connection_string,
+        url=url,
+        credential=credential,
+        create_options=create_options,
+    )
     try:
         await client.create_queue()
     except ResourceExistsError:
@@ -117,14 +124,19 @@ async def open_azure_queue(
 
 
 def create_queue_client(
-    queue_name: str, *, connection_string: str | None, url: str, credential: AsyncTokenCredential | None
+    queue_name: str,
+    *,
+    connection_string: str | None,
+    url: str,
+    credential: AsyncTokenCredential | None,
+    create_options: Callable[[], Mapping[str, Any]] = dict,
 ) -> QueueClient:
-    """Return the SDK's client of one queue with our timeouts, without a request."""
+    """Return the SDK's client of one queue with our timeouts, without a request. `create_options`: further ones."""
     from azure.storage.queue import TextBase64EncodePolicy
     from azure.storage.queue.aio import QueueClient
 
     # The Functions host reads base64 (host.json: messageEncoding).
-    options = _CLIENT_OPTIONS | {"message_encode_policy": TextBase64EncodePolicy()}
+    options = {**_CLIENT_OPTIONS, "message_encode_policy": TextBase64EncodePolicy(), **create_options()}
     if connection_string is not None:
         return QueueClient.from_connection_string(connection_string, queue_name, **options)
     return QueueClient(url, queue_name, credential=credential, **options)
@@ -178,11 +190,18 @@ def open_azure_depth_reader(
     url: str,
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
+    create_options: Callable[[], Mapping[str, Any]] = dict,
 ) -> AzureQueueDepthReader:
     """Connect to both queues, without a request. See open_azure_queue, which creates the queue."""
 
     def client(name: str) -> QueueClient:
-        return create_queue_client(name, connection_string=connection_string, url=url, credential=credential)
+        return create_queue_client(
+            name,
+            connection_string=connection_string,
+            url=url,
+            credential=credential,
+            create_options=create_options,
+        )
 
     return AzureQueueDepthReader(client(queue_name), client(poison_queue_name(queue_name)), now)
 

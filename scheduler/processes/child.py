@@ -196,6 +196,7 @@ class Child:
                 clock=clock,
                 ca_files=setup.ca_files,
                 judges=judges,
+                outbound=setup.outbound,
             )
         )
         self._checks.prepare(job.check for job in setup.examples)

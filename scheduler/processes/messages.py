@@ -21,6 +21,7 @@ from typing import Any, cast
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard import Guard
 from jobs.checks.net.tls_contexts import CaFiles
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.definition import JobDefinition
 from jobs.redaction import Redact
 from jobs.running.attempt_series import SeriesResult
@@ -51,6 +52,7 @@ class Setup:
     """Bytes of all bodies that the process holds."""
     examples: tuple[JobDefinition, ...]
     """A job of each kind: what their checks need is loaded before the process is ready."""
+    outbound: Outbound = DIRECT
 
 
 @dataclass(frozen=True, slots=True)

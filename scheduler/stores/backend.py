@@ -7,9 +7,9 @@ StoreScan` its store can be backed up.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -27,5 +27,7 @@ class BackendOptions:
     account_name: str | None = None
     table_url: str | None = None
     prefix: str = "scheduler"
+    client_options: Mapping[str, Any] = field(default_factory=dict)
+    """Of Azure's client, such as its transport."""
     is_restoring: bool = False
     """Whether a store is opened of which a restore has written a part only."""

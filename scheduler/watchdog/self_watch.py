@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from jobs.checks.clock import PhaseClock
+from jobs.checks.error_mapping import is_about_proxy
 from jobs.checks.port import AttemptContext, Check
 from jobs.policies.execution import NO_TRACE_CONTEXT
 from jobs.ports import Clock
@@ -87,7 +88,8 @@ class SelfWatch:
         finally:
             call.values.close()
         if seen.error is not None:
-            return f"the ping failed: {seen.error}"
+            cause = f"{seen.error}: {seen.message.rstrip('.')}" if is_about_proxy(seen.message) else seen.error
+            return f"the ping failed: {cause}"
         return "" if seen.status is not None and seen.status < 400 else f"the ping was answered with {seen.status}"
 
     def _set_failure(self, failure: str) -> None:

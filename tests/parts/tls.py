@@ -5,7 +5,8 @@
     client_context()                # ssl.SSLContext that trusts that authority alone
 
 Kinds: good; expired (since an hour); not_yet_valid; wrong_name (signed by us, for other.example only); untrusted
-(signed by an untrusted authority); self_signed (signed by itself); nameless (the same, with a subject alone).
+(signed by an untrusted authority); self_signed (signed by itself); nameless (the same, with a subject alone); outside
+(as good, for OUTSIDE alone).
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-TlsKind = Literal["good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed", "nameless"]
+TlsKind = Literal["good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed", "nameless", "outside"]
 
 NAMES = ("127.0.0.1", "::1", "localhost")
+OUTSIDE = "outside.invalid"
+"""A name that only proxy.Proxy resolves."""
 
 
 @cache
@@ -69,7 +72,7 @@ def server_context(kind: TlsKind = "good", *, valid_for: timedelta = timedelta(d
 
 def _issue(kind: TlsKind, valid_for: timedelta) -> trustme.LeafCert:
     now = datetime.now(UTC)
-    names = ("other.example",) if kind == "wrong_name" else NAMES
+    names = {"wrong_name": ("other.example",), "outside": (OUTSIDE,)}.get(kind, NAMES)
     start, end = now - timedelta(days=1), now + valid_for
     if kind == "expired":
         end = now - timedelta(hours=1)

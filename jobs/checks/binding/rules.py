@@ -258,10 +258,10 @@ def deliveries_of_request(request: HttpTarget, scheme: str, at: Recipient) -> It
         yield CredentialDelivery(credential, seen_by)
     if isinstance(request.auth, OAuth2Auth):
         yield from _deliveries_to_token_endpoint(request, request.auth)
-    if request.proxy is not None and request.proxy_auth is not None:
+    if request.own_proxy is not None and request.proxy_auth is not None:
         for value in (request.proxy_auth.username, request.proxy_auth.password):
             if isinstance(value, SecretRef):
-                yield CredentialDelivery(Credential("secret", value.secret), (_proxy_recipient(request.proxy),))
+                yield CredentialDelivery(Credential("secret", value.secret), (_proxy_recipient(request.own_proxy),))
 
 
 def recipients_of_request(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient, ...]:
@@ -277,8 +277,8 @@ def _seen_by(request: HttpTarget, scheme: str, at: Recipient) -> tuple[Recipient
             places.append(Recipient.from_host(_without_port(value), at.port))
     if request.server_name is not None:
         places.append(Recipient.from_host(request.server_name, at.port))
-    if request.proxy is not None and not _is_encrypted_to_host(request, scheme):
-        places.append(_proxy_recipient(request.proxy))
+    if request.own_proxy is not None and not _is_encrypted_to_host(request, scheme):
+        places.append(_proxy_recipient(request.own_proxy))
     return tuple(dict.fromkeys(places))
 
 
@@ -318,8 +318,8 @@ def iter_credentials(request: HttpTarget) -> Iterator[Credential]:
 
 def _deliveries_to_token_endpoint(request: HttpTarget, auth: OAuth2Auth) -> Iterator[CredentialDelivery]:
     places = [Recipient.from_host(*host_and_port(auth.token_url))]
-    if request.proxy is not None and not (urlsplit(auth.token_url).scheme == "https" and request.tls.verify):
-        places.append(_proxy_recipient(request.proxy))
+    if request.own_proxy is not None and not (urlsplit(auth.token_url).scheme == "https" and request.tls.verify):
+        places.append(_proxy_recipient(request.own_proxy))
     for value in (auth.client_id, auth.client_secret, request.tls.client_certificate):
         if isinstance(value, SecretRef):
             yield CredentialDelivery(Credential("secret", value.secret), tuple(places))

@@ -35,15 +35,11 @@ from jobs.checks.http.responses import (
     may_share_credentials,
     read_body,
 )
-from jobs.checks.http_transport.messages import (
-    MAX_HEADER_LINES,
-    ProxyEndpoint,
-    RequestOptions,
-    TargetResponse,
-)
+from jobs.checks.http_transport.messages import MAX_HEADER_LINES, RequestOptions, TargetResponse
 from jobs.checks.http_transport.transport import CheckTransport, Http1Exchange
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.outbound import DIRECT, Outbound, ProxyEndpoint
 from jobs.checks.port import AttemptContext
 from jobs.formats import effective_port
 from jobs.runs import ErrorClass
@@ -66,8 +62,10 @@ class HttpExchange:
         target: HttpTarget,
         call: AttemptContext,
         cookies: CookieJar | None = None,
+        outbound: Outbound = DIRECT,
     ) -> None:
         self._client = client
+        self._outbound = outbound
         self._guard = guard
         self._contexts = contexts
         self._target = target
@@ -76,6 +74,9 @@ class HttpExchange:
         self._stores_all_cookies = cookies is not None
         self.bindings = UNRESTRICTED
         self.proxy: ProxyEndpoint | None = None
+        """That of the job, see `resolve_proxy`."""
+        self._used_proxy: ProxyEndpoint | None = None
+        """Of the latest request."""
         self.trace_parent = ""
         self.client_certificate = ""
         """With its key, PEM."""
@@ -163,8 +164,9 @@ class HttpExchange:
     ) -> Coroutine[Any, Any, TargetResponse]:
         if isinstance(outgoing, RequestDraft):
             return self._send_draft(outgoing)
-        transport = _find_transport(self._client, outgoing.shared.base_url)
-        if transport is not None:
+        shared = outgoing.shared
+        transport = _find_transport(self._client, shared.base_url)
+        if transport is not None and (shared.scheme == "https" or self._find_proxy(shared.peer) is None):
             return self._send_cached(outgoing, transport)
         return self._send_draft(complete(self._target, self._call.run_id, self.trace_parent))
 
@@ -195,17 +197,21 @@ class HttpExchange:
         self.route.move_to(peer)
         clock.current_peer = peer
         self._guard.check_scheme(scheme, peer.host, peer.port)
-        is_pooled = may_reuse_connection(target)
+        proxy = self._used_proxy = self._find_proxy(peer)
+        is_pooled = may_reuse_connection(target) and proxy is None
         return RequestOptions(
             clock,
             server_name=peer.server_name if scheme == "https" else "",
             ip_version=target.ip_version,
             is_pooled=is_pooled,
             http2=target.http2,
-            only_live=is_only_live and self.proxy is None and not (target.http2 or is_pooled),
-            proxy=self.proxy,
+            only_live=is_only_live and proxy is None and not (target.http2 or is_pooled),
+            proxy=proxy,
             on_peer_change=self._on_peer_change,
         )
+
+    def _find_proxy(self, peer: Peer) -> ProxyEndpoint | None:
+        return self._outbound.choose_proxy(self.proxy, peer.host, peer.port)
 
     def _count_lines(self, response: TargetResponse) -> None:
         """Count header lines. Raises TooManyHeaderLines."""
@@ -222,8 +228,9 @@ class HttpExchange:
 
     def _on_peer_change(self, host: str, port: int) -> None:
         """Called by the transport: what follows is about this peer, the proxy first."""
-        assert self.proxy is not None
-        self.route.proxy = Peer(self.proxy.host, self.proxy.port)
+        proxy = self._used_proxy
+        assert proxy is not None
+        self.route.proxy = Peer(proxy.host, proxy.port)
         self.route.peer = self._call.clock.current_peer = peer_at(self._target, host, port)
 
     async def _store_cookies(self, response: TargetResponse, url: httpx.URL) -> None:

@@ -27,8 +27,9 @@ from jobs.checks.errors import ClientCertificateUnusable, ClientRejected, TokenR
 from jobs.checks.guard import Guard
 from jobs.checks.http.requests import ACCEPTED_ENCODINGS, basic_authorization, parse_url
 from jobs.checks.http.responses import read_body
-from jobs.checks.http_transport.messages import ProxyEndpoint, RequestOptions
+from jobs.checks.http_transport.messages import RequestOptions
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.outbound import DIRECT, Outbound, ProxyEndpoint
 from jobs.errors import TokenUnavailable
 from jobs.formats import format_instant
 from jobs.ports import Clock, CredentialRefresh
@@ -200,8 +201,10 @@ class OAuthTokens:
         derived: CurrentSecrets,
         user_agent: str,
         clock: Clock | None = None,
+        outbound: Outbound = DIRECT,
     ) -> None:
         self._client = client
+        self._outbound = outbound
         self._guard = guard
         self._contexts = contexts
         self._derived = derived
@@ -280,7 +283,8 @@ class OAuthTokens:
         request = self._build_request(grant)
         secure = request.url.scheme == "https"
         self._guard.check_scheme(request.url.scheme, tracker.peer.host, tracker.peer.port)
-        options = RequestOptions(clock, proxy=grant.proxy, on_peer_change=tracker)
+        proxy = self._outbound.choose_proxy(grant.proxy, tracker.peer.host, tracker.peer.port)
+        options = RequestOptions(clock, proxy=proxy, on_peer_change=tracker)
         if secure:
             context = await self._contexts.get_context(grant.tls, client_certificate=grant.client_certificate)
             options.tls = context

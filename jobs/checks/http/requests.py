@@ -20,8 +20,9 @@ from urllib.parse import urlencode
 import httpx
 
 from jobs.checks.clock import Peer, peer_of_url
-from jobs.checks.http_transport.messages import ProxyEndpoint, RequestOptions
+from jobs.checks.http_transport.messages import RequestOptions
 from jobs.checks.http_transport.transport import encode_head
+from jobs.checks.outbound import NO_PROXY, ProxyEndpoint
 from jobs.errors import SecretUnavailable
 from jobs.formats import effective_port, host_and_port
 from jobs.model_base import SecretRef
@@ -149,16 +150,18 @@ def _is_private(value: str | SecretRef, carried: Sequence[str]) -> bool:
 def resolve_proxy(
     target: HttpTarget, credentials: ResolvedCredentials, derived: CurrentSecrets
 ) -> ProxyEndpoint | None:
-    """Return the proxy of this target."""
+    """Return the proxy that this target names; NO_PROXY if it uses none, None if it says nothing."""
     if target.proxy is None:
         return None
+    if target.own_proxy is None:
+        return NO_PROXY
     auth = target.proxy_auth
     proof = (
         ""
         if auth is None
         else basic_authorization(credentials.resolve(auth.username), credentials.resolve(auth.password), derived)
     )
-    return ProxyEndpoint(*host_and_port(target.proxy), proof)
+    return ProxyEndpoint(*host_and_port(target.own_proxy), proof)
 
 
 def may_reuse_connection(target: HttpTarget) -> bool:

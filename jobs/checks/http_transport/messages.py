@@ -25,6 +25,7 @@ from jobs.checks.errors import (
     TooManyChunks,
     TooManyHeaderLines,
 )
+from jobs.checks.outbound import ProxyEndpoint
 
 MAX_HEAD = 100 * 1024
 """Bytes of all heads of a response together, informational ones included; also of chunk extensions and trailers."""
@@ -296,15 +297,6 @@ def not_http_error(first: bytes) -> NotHttp:
 def may_be_http1(first: bytes) -> bool:
     """Return whether a response that begins with these bytes, which may be few, can be HTTP/1."""
     return first.startswith(HTTP1_PREFIX) or (len(first) < len(HTTP1_PREFIX) and HTTP1_PREFIX.startswith(first))
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyEndpoint:
-    """A proxy. `authorization`: the value of Proxy-Authorization, or empty."""
-
-    host: str
-    port: int
-    authorization: str = ""
 
 
 _EXTENSION = "scheduler"

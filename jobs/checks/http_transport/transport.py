@@ -18,11 +18,11 @@ import httpx
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import IncompleteResponse, MalformedResponse, NoResponse, TooManyInterimResponses, TunnelRefused
+from jobs.checks.guard import PROXY_GUARD
 from jobs.checks.http_transport.messages import (
     MAX_HEAD,
     MAX_INTERIM_RESPONSES,
     BodyFraming,
-    ProxyEndpoint,
     RequestOptions,
     ResponseHead,
     TargetResponse,
@@ -37,6 +37,7 @@ from jobs.checks.http_transport.messages import (
 from jobs.checks.http_transport.pool import ConnectionPool, PoolKey
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
+from jobs.checks.outbound import ProxyEndpoint
 from jobs.checks.port import HTTP2_MODULE
 from jobs.formats import effective_port, format_host_port
 from jobs.turns import wait_for_turn
@@ -68,7 +69,7 @@ async def open_tunnel(connection: TargetConnection, proxy: ProxyEndpoint, host: 
         raise not_http_error(connection.first_bytes)
     head = parse_head(data[:end])
     if not 200 <= head.status < 300:
-        raise TunnelRefused(head.status, place)
+        raise TunnelRefused(head.status, place, is_default=proxy.is_default)
     connection.marks_first_byte = True
     connection.expect_response()
     if rest := data[end:]:
@@ -182,6 +183,7 @@ class CheckTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._to_proxies = Network(PROXY_GUARD)
         self._pool = ConnectionPool()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -197,7 +199,14 @@ class CheckTransport(httpx.AsyncBaseTransport):
         if options.is_pooled:
             return await self._send_pooled(method, data, options, (host, port, options.tls))
         connection = await self._connect(host, port, options)
-        return await _send_over(connection, method, data, options)
+        response = await _send_over(connection, method, data, options)
+        proxy = options.proxy
+        if response.status == 407 and proxy is not None and proxy.is_default and options.tls is None:
+            await response.stream.aclose()
+            assert options.on_peer_change is not None
+            options.on_peer_change(proxy.host, proxy.port)
+            raise TunnelRefused(407, format_host_port(host, port), is_default=True)
+        return response
 
     async def _connect(self, host: str, port: int, options: RequestOptions) -> TargetConnection:
         if options.proxy is not None:
@@ -245,7 +254,8 @@ class CheckTransport(httpx.AsyncBaseTransport):
         assert on_peer_change is not None
         self._network.check_proxied(host, port)
         on_peer_change(proxy.host, proxy.port)
-        connection = await self._network.connect(proxy.host, proxy.port, options.clock, None)
+        network = self._to_proxies if proxy.is_default else self._network
+        connection = await network.connect(proxy.host, proxy.port, options.clock, None)
         try:
             if options.tls is not None or options.http2:
                 await open_tunnel(connection, proxy, host, port)
@@ -261,6 +271,7 @@ class CheckTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         self._pool.close()
         self._network.close()
+        self._to_proxies.close()
 
 
 async def _send_over(

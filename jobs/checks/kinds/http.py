@@ -32,6 +32,7 @@ from jobs.checks.http.requests import (
 from jobs.checks.http.responses import CookieJar, ResponseBody
 from jobs.checks.http_transport.messages import TargetResponse
 from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.outbound import DIRECT, NO_PROXY, Outbound
 from jobs.checks.port import AttemptContext, Check, preload_http2, preload_idna, preload_tls
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor
@@ -58,6 +59,7 @@ def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> HttpC
         publishes_spans=dependencies.publishes_spans,
         bindings=dependencies.bindings,
         contexts=dependencies.contexts,
+        outbound=dependencies.outbound,
     )
 
 
@@ -78,11 +80,13 @@ class HttpCheck:
         publishes_spans: bool = True,
         bindings: Bindings = UNRESTRICTED,
         contexts: TlsContexts | None = None,
+        outbound: Outbound = DIRECT,
     ) -> None:
         """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: replaced by
         tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace.
         `publishes_spans`: whether spans of jobs without an own policy may be published. `contexts`: shared with other
-        checks."""
+        checks. `outbound`: the proxy of targets that name none."""
+        self._outbound = outbound
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = contexts or TlsContexts()
@@ -92,13 +96,15 @@ class HttpCheck:
         self._request_cache = RequestCache()
         self._client = client or StatelessClient(guard)
         self._derived = CurrentSecrets(redactor, MAX_DERIVED_SECRETS)
-        self._oauth = OAuthTokens(self._client, guard, self._contexts, redactor, self._derived, user_agent, clock)
+        self._oauth = OAuthTokens(
+            self._client, guard, self._contexts, redactor, self._derived, user_agent, clock, outbound
+        )
         in_use = CurrentSecrets(redactor, MAX_DERIVED_SECRETS)
         self._sources = CredentialSources(secrets, tokens, self._oauth, redactor, in_use, self._derived, bindings)
 
     async def observe(self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None) -> Observation:
         """Observe the target once. `cookies`: to send, and to add those of the responses to."""
-        exchange = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
+        exchange = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies, self._outbound)
         call.clock.route_note = exchange.route.describe
         try:
             cached = self._request_cache.find(target) if cookies is None else None
@@ -126,7 +132,7 @@ class HttpCheck:
         exchange.proxy = resolve_proxy(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
             exchange.client_certificate = credentials.resolve(shown)
-        if keep and credentials is NO_CREDENTIALS and exchange.proxy is None and not target.http2:
+        if keep and credentials is NO_CREDENTIALS and exchange.proxy in (None, NO_PROXY) and not target.http2:
             return self._request_cache.store(target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build())
         agent, trace = self._user_agent, exchange.trace_parent
         return build_request(

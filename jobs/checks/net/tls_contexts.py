@@ -210,6 +210,12 @@ class CaFiles:
         return f"The CA file {path} of this target cannot be used: {reason}."
 
 
+def read_authorities(path: str) -> tuple[str, ...]:
+    """Return the certificates of a file, each in PEM form. Raises OSError, ValueError, FileError."""
+    content, _ = _read_ca_file(path, ())
+    return _parse_certificates(content or b"")
+
+
 def _read_ca_file(path: str, known_signature: FileSignature) -> tuple[bytes | None, FileSignature]:
     """Return the content, None if its signature is the known one. Raises OSError, ValueError, InvalidCaFile."""
     try:
@@ -296,9 +302,11 @@ def client_certificate_error(tls: TlsOptions) -> SecretUnavailable:
 class TlsContexts:
     """For one event loop. A changed CA file is read again."""
 
-    def __init__(self, ca_files: CaFiles | None = None) -> None:
-        """`ca_files`: reads those of targets; None: from anywhere."""
+    def __init__(self, ca_files: CaFiles | None = None, authorities: Sequence[str] = ()) -> None:
+        """`ca_files`: reads those of targets; None: from anywhere. `authorities`: trusted in addition to those of the
+        system, each in PEM form."""
         self._ca_files = ca_files or CaFiles()
+        self._authorities = tuple(authorities)
         self._made: OrderedDict[_Key, ssl.SSLContext] = OrderedDict()
         self._making = asyncio.Lock()
 
@@ -320,7 +328,9 @@ class TlsContexts:
                 if context is None:
                     if len(self._made) >= MAX_CACHED_CONTEXTS:
                         self._made.popitem(last=False)
-                    made = await asyncio.to_thread(_make_context, tls, http2, client_certificate, trusted)
+                    made = await asyncio.to_thread(
+                        _make_context, tls, self._authorities, http2, client_certificate, trusted
+                    )
                     context = self._made[key] = made
         return context
 
@@ -331,27 +341,25 @@ class TlsContexts:
         """
         key = (tls.verify, b"", http2, b"")
         if tls.ca_file is None and key not in self._made and len(self._made) < MAX_CACHED_CONTEXTS:
-            self._made[key] = _make_context(tls, http2)
+            self._made[key] = _make_context(tls, self._authorities, http2)
 
 
 def _make_context(
-    tls: TlsOptions, http2: bool = False, client_certificate: str = "", trusted: CaFile | None = None
+    tls: TlsOptions,
+    authorities: Sequence[str],
+    http2: bool = False,
+    client_certificate: str = "",
+    trusted: CaFile | None = None,
 ) -> ssl.SSLContext:
     if trusted is not None:
         # Without a certificate here, the function would load those of the system.
         context = ssl.create_default_context(cadata=trusted.certificates[0])
         add_certificates(context, trusted.certificates[1:])
     else:
-        context = ssl.create_default_context()
-        check_descriptors()  # without one, OpenSSL silently reads no authorities
-        if not _system_has_authorities():
-            import certifi
-
-            context.load_verify_locations(certifi.where())
+        context = create_trusting_context(authorities)
     # As in browsers: OpenSSL accepts the subject's name if the certificate has no other.
-    # Python 3.13 adds a strictness that the authorities of many companies fail.
     context.hostname_checks_common_name = False
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # see create_trusting_context
     context.sslobject_class = CountingTlsObject
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
@@ -360,6 +368,20 @@ def _make_context(
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def create_trusting_context(authorities: Sequence[str]) -> ssl.SSLContext:
+    """Return a context that trusts the authorities of the system, and these in addition, each in PEM form."""
+    context = ssl.create_default_context()
+    check_descriptors()  # without one, OpenSSL silently reads no authorities
+    if not _system_has_authorities():
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    add_certificates(context, authorities)
+    # Python 3.13 adds a strictness that the authorities of many companies fail.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobs.checks.errors import TargetDenied
 from jobs.checks.guard import Guard
+from jobs.checks.outbound import DIRECT, Outbound
 from jobs.errors import JobsError, SecretUnavailable, TokenUnavailable
 from jobs.notifications.port import SendFailed
 from jobs.ports import Secrets, Tokens
@@ -31,30 +32,27 @@ SECONDS_PER_ADDRESS = 5.0
 class GuardedChannelResources:
     """What all channels share: secrets, tokens, and connections that the guard of the settings allows."""
 
-    def __init__(self, secrets: Secrets, tokens: Tokens, guard: Guard) -> None:
+    def __init__(self, secrets: Secrets, tokens: Tokens, guard: Guard, outbound: Outbound = DIRECT) -> None:
+        self._outbound = outbound
         self._secrets = secrets
         self._tokens = tokens
         self._guard = guard
 
     @cached_property
     def http(self) -> httpx.AsyncClient:
-        """The client of all channels; it uses no proxies of the environment and follows no redirects."""
+        """The client of all channels; it uses the proxy of the settings alone, and follows no redirects."""
         import httpx
 
         from scheduler.alerting.delivery.guarded_transport import GuardedTransport
 
-        return httpx.AsyncClient(transport=GuardedTransport(self._guard, self._network), trust_env=False, timeout=None)
+        transport = GuardedTransport(self._guard, self._network, self._outbound)
+        return httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        if not context.get_ca_certs():
-            import certifi
+        from jobs.checks.net.tls_contexts import create_trusting_context
 
-            context.load_verify_locations(certifi.where())
-        # Python 3.13 adds a strictness that the authorities of many companies fail.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
+        return create_trusting_context(self._outbound.authorities)
 
     async def read_secret(self, name: str) -> str:
         try:
@@ -78,7 +76,13 @@ class GuardedChannelResources:
         raise SendFailed(f"the connection to {make_printable(host)}:{port} failed: {_describe(failure)}")
 
     async def check_host(self, host: str, port: int) -> None:
-        await self._resolve(host, port)
+        if self._outbound.find_proxy(host, port) is None:
+            await self._resolve(host, port)
+            return
+        try:
+            self._network.check_proxied(host, port)
+        except TargetDenied as error:
+            raise SendFailed(error.reason, is_permanent=True) from None
 
     async def close(self) -> None:
         """Close the client and the resolver, if they were used."""

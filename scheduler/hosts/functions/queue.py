@@ -18,6 +18,7 @@ from config.settings.model import Settings
 from jobs.ports import Clock
 from jobs.running.run_factories import dead_lettered_run
 from jobs.runs import Run, Ticket
+from scheduler.app.adapters import find_client_options
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.batches import InvalidBatchMessage, decode_batch
 from scheduler.dispatch.port import Dispatch, DispatchError
@@ -54,6 +55,7 @@ async def _queue_connection(settings: Settings, identity: AppIdentity, clock: Cl
         "url": storage.queue_url or f"https://{storage.account_name}.queue.core.windows.net",
         "credential": None if storage.connection_string else await identity.open_credential(),
         "now": clock.now,
+        "create_options": lambda: find_client_options(settings),
     }
 
 

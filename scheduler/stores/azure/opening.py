@@ -7,6 +7,7 @@ of a scan is as it was when it was read.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
@@ -29,6 +30,7 @@ async def open_store(options: BackendOptions) -> AzureTablesStore:
         table_url=options.table_url,
         credential=await _open_credential(options),
         prefix=options.prefix,
+        client_options=options.client_options,
     )
     try:
         if not options.is_restoring and (unfinished := await find_unfinished_restore(store)) is not None:
@@ -42,8 +44,9 @@ async def open_store(options: BackendOptions) -> AzureTablesStore:
 async def open_scan(options: BackendOptions, known_tables: Sequence[str]) -> AzureTableScan:
     """Connect for reading. Raises ValueError as `open_azure_tables`."""
 
+    credential = await _open_credential(options)
     service = _connect(
-        options.connection_string, options.account_name, options.table_url, await _open_credential(options)
+        options.connection_string, options.account_name, options.table_url, credential, options.client_options
     )
     return AzureTableScan(service, options.prefix, known_tables)
 
@@ -59,6 +62,7 @@ async def open_azure_tables(
     table_url: str | None = None,
     credential: AsyncTokenCredential | None = None,
     prefix: str = "scheduler",
+    client_options: Mapping[str, Any] | None = None,
 ) -> AzureTablesStore:
     """Connect, and check that a row can be written. Tables are created when they are first used.
 
@@ -69,12 +73,13 @@ async def open_azure_tables(
         account_name, table_url: name the account (the URL wins), and
         credential: the app's identity, with the role Storage Table Data Contributor. The caller closes it.
         prefix: letters and digits; begins the name of each table.
+        client_options: of Azure's client.
 
     Raises:
         ValueError: no account is named, or the credential for it is missing.
         StoreUnavailable: it cannot be reached, or refuses.
     """
-    store = AzureTablesStore(_connect(connection_string, account_name, table_url, credential), prefix)
+    store = AzureTablesStore(_connect(connection_string, account_name, table_url, credential, client_options), prefix)
     try:
         before = await store.get_row(*PING_ROW)
         if schema_of_ping(before) < ROW_SCHEMA:
@@ -91,13 +96,14 @@ def _connect(
     account_name: str | None,
     table_url: str | None,
     credential: AsyncTokenCredential | None,
+    options: Mapping[str, Any] | None,
 ) -> TableServiceClient:
     if connection_string is not None:
-        return connect_to_tables(connection_string, None)
+        return connect_to_tables(connection_string, None, options)
     endpoint = table_url or (f"https://{account_name}.table.core.windows.net" if account_name else None)
     if endpoint is None or credential is None:
         raise ValueError("name the storage account by a connection string, or by its name with a credential")
-    return connect_to_tables(endpoint, credential)
+    return connect_to_tables(endpoint, credential, options)
 
 
 class AzureTableScan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -36,12 +36,15 @@ partition with reads. A read takes some milliseconds, so this allows more than 3
 """
 
 
-def connect_to_tables(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
-    """`account`: a connection string, or the account's URL with a credential."""
+def connect_to_tables(
+    account: str, credential: AsyncTokenCredential | None, options: Mapping[str, Any] | None = None
+) -> TableServiceClient:
+    """`account`: a connection string, or the account's URL with a credential. `options`: of the client, in addition."""
+    options = {**_CLIENT_OPTIONS, **(options or {})}
     if credential is None:
-        service = TableServiceClient.from_connection_string(account, **_CLIENT_OPTIONS)
+        service = TableServiceClient.from_connection_string(account, **options)
     else:
-        service = TableServiceClient(account, credential=credential, **_CLIENT_OPTIONS)
+        service = TableServiceClient(account, credential=credential, **options)
     randomize_retry_delays(service)
     return service
 
