@@ -179,7 +179,7 @@ def _background_work(opened: EmbeddedProgram, work: LeadingWork) -> Sequence[Cor
 async def _warm_up(api: LazyApi, program: Program, dashboard: str) -> None:
     """Warm up the API, then log the address: after what the background work logs as it starts."""
     await asyncio.sleep(WARM_UP_DELAY)
-    await api.warm_up()
+    await api.warm_up(prepares_overview=not program.has_replicas)
     program.telemetry.dashboard_served(dashboard)
 
 

@@ -20,11 +20,11 @@ from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.hosts.embedded.leadership")
 
-RENEW_INTERVAL = 2.0
+RENEW_INTERVAL = 1.5
 """Seconds between two renewals, or between two looks at the row."""
-VALID_FOR = 5.0
+VALID_FOR = 4.0
 """Seconds after the start of the last renewal for which the leader relies on it."""
-TAKEOVER_AFTER = 6.0
+TAKEOVER_AFTER = 5.0
 """Seconds without a change after which another process leads. More than VALID_FOR: the former one has stopped."""
 STOPPED_FOR = 20.0
 """Seconds after a takeover in which the runs of the former leader are taken over before their leases end. It may be a

@@ -75,6 +75,7 @@ class LeadingWork:
         program = self._program
         program.health.add_probe("recovery", self._recovery.health)
         program.health.add_probe("leader", self.leadership.health)
+        program.worker.trust_claims_while(lambda: self.leadership.is_leading)
         await self.leadership.tick()
         # Until it resigns, also while it drains: its runs must not be taken over meanwhile.
         self._renewing = asyncio.create_task(restart_on_failure(self.leadership.run))
@@ -89,7 +90,7 @@ class LeadingWork:
         while True:
             await self.leadership.wait_until(leading=True)
             try:
-                ticker = self.ticker or await create_ticker(self._program, lambda: self.leadership.is_leading)
+                ticker = self.ticker or await self._take_over()
             except StoreError as error:
                 _log.warning("could not read the tick cursor: %s; retrying in %g s", error, LEAD_RETRY_DELAY)
                 await self._program.clock.sleep(LEAD_RETRY_DELAY)
@@ -98,6 +99,11 @@ class LeadingWork:
             async with background_tasks(*self._work(ticker)):
                 await self.leadership.wait_until(leading=False)
             self.ticker = None
+
+    async def _take_over(self) -> Ticker:
+        """Recover the runs of the former leader before the next runs of their jobs are due. Raises StoreError."""
+        await self._recovery.sweep_at_takeover()
+        return await create_ticker(self._program, lambda: self.leadership.is_leading)
 
     async def resign(self) -> None:
         """Let another process lead: after the claims that this one deletes, or the next leader would find them."""

@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
@@ -40,6 +41,8 @@ SWEEP_RETRY_INTERVAL = 5.0
 """Seconds after which the first sweep is tried again, if the store was unavailable."""
 UNPUBLISHED_AFTER = timedelta(seconds=10)
 """No other process publishes a finished run that is unpublished for so long."""
+_GRACES: Final = {"queued_grace": ABANDONED_QUEUED_AFTER, "unpublished_grace": UNPUBLISHED_AFTER}
+"""Of sweeps while other processes may queue runs, or publish them."""
 RECOVERY_BATCH_SIZE = 50
 """Runs that are recovered at a time: some milliseconds of the event loop."""
 MAX_CONCURRENT_RECOVERY_TURNS = 50
@@ -79,16 +82,19 @@ class RunRecovery:
     async def run(self) -> None:
         """Sweep now, and then periodically until cancelled. A process that leads again begins again."""
         self._is_first = True
-        graces = {"queued_grace": ABANDONED_QUEUED_AFTER, "unpublished_grace": UNPUBLISHED_AFTER}
         try:
             while self._is_first:
-                if not await self._try_sweep(**graces if self._has_replicas else {}):
+                if not await (self._try_sweep(**_GRACES) if self._has_replicas else self._try_sweep()):
                     await self._clock.sleep(SWEEP_RETRY_INTERVAL)
             while True:
                 await self._clock.sleep(SWEEP_INTERVAL)
-                await self._try_sweep(**graces)
+                await self._try_sweep(**_GRACES)
         finally:
             self._is_first = False
+
+    async def sweep_at_takeover(self) -> None:
+        """Recover the runs of a leader that stopped. Raises StoreError."""
+        await self.sweep(**_GRACES)
 
     async def health(self) -> Sequence[PartHealth]:
         """Return the part `recovery`: degraded until the runs that were open at the start are recovered."""
