@@ -52,13 +52,14 @@ class LazyApi:
         app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
 
-    async def warm_up(self) -> None:
+    async def warm_up(self, *, prepares_overview: bool = True) -> None:
         """Create the full API, and prepare the overview, so that its first page is not slower than others.
 
-        The overview is not prepared if a request came first: it would wait for the same work twice.
+        The overview is not prepared if a request came first: it would wait for the same work twice. Nor where each
+        request of the store costs: it has eight for a job.
         """
         api = await self._full_app()
-        if not self._is_requested:
+        if prepares_overview and not self._is_requested:
             from scheduler.api.dashboard.readers import prepare_overview
 
             await prepare_overview(api, self._services)

@@ -145,7 +145,7 @@ def build_alerting(program: Program) -> Alerting:
 def _build_evaluation(
     program: Program, due_times: DueTimes, windows: WindowPauses, rotas: RotaReader
 ) -> tuple[AlertEvaluator, DefinedFactsSource]:
-    stored, clock, shares_runs = program.repositories, program.clock, not program.profile.is_only_worker
+    stored, clock, shares_runs = program.repositories, program.clock, not program.is_only_worker
     alerts = KnownAlerts(stored.alert_rows, clock, SHARED_ALERTS_MAX_AGE if shares_runs else float("inf"))
 
     def book() -> RuleBook:
@@ -231,7 +231,7 @@ def _build_delivery_tools(
         program.clock,
         program.owner,
         policy,
-        is_only_worker=program.profile.is_only_worker,
+        is_only_worker=program.is_only_worker,
         listener=DeliveryTelemetry(program.telemetry, catalog),
         gate=StartGate(stored.incident_log, facts, program.clock),
     )

@@ -1,4 +1,4 @@
-"""Opens stores for backups: to read all of it, and to restore into it."""
+"""Opens what backups need: the store, to read all of it or to restore into it, and a container for the file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.settings.model import Settings
 from scheduler.app.adapters import backend_options, find_backend, open_store
+from scheduler.features.backup.locations import ContainerLocation
 from scheduler.features.backup.port import RestoreTarget
 from scheduler.features.backup.tables import STORED_TABLES
 from scheduler.features.backup.targets import FileTarget, TableTarget
 from scheduler.stores.port import Store, StoreScan, StoreUnavailable
 from scheduler.stores.sqlite.connections import StoreAccess, open_connections
 from scheduler.stores.sqlite.file_lock import FileLock
+
+if TYPE_CHECKING:
+    from scheduler.features.backup.containers import BackupContainer
 
 
 def describe_store(settings: Settings) -> str:
@@ -101,3 +106,25 @@ async def _open_scan(settings: Settings, identity: AppIdentity) -> StoreScan:
         raise StoreUnavailable(f"the backend of store {settings.store} cannot be read as a whole")
     scan: StoreScan = await backend.open_scan(backend_options(settings, identity, owns_file=False), [*STORED_TABLES])
     return scan
+
+
+@asynccontextmanager
+async def open_container(settings: Settings, location: ContainerLocation) -> AsyncIterator[BackupContainer]:
+    """Open the container of a backup, with the app's identity or the connection string. Raises ValueError."""
+    from scheduler.features.backup.containers import connect
+
+    identity = AppIdentity(settings)
+    try:
+        secret = None if location.account_url else settings.storage.connection_string
+        container = connect(
+            location,
+            None if secret is None else secret.get_secret_value(),
+            settings.storage.account_name,
+            None if secret is not None else await identity.open_credential(),
+        )
+        try:
+            yield container
+        finally:
+            await container.aclose()
+    finally:
+        await identity.aclose()

@@ -61,7 +61,7 @@ def build_worker(program: Program) -> Worker:
             states=program.states,
             alerts=program.alerting.evaluator,
             health=HealthTracker(program.repositories.health_histories, clock),
-            options=program.profile.worker_options,
+            options=program.profile.find_worker_options(settings),
             on_submitted=program.activity.mark_submitted,
             on_started=program.activity.mark_started,
         )
@@ -140,9 +140,7 @@ def build_test_runner(program: Program) -> Runner:
 def _build_gates(program: Program, registry: RunRegistry) -> Gates:
     runs, store, clock = program.runs, program.store, program.clock
     slots = SlotLeases(Slots(store, program.owner), clock)
-    remote = (
-        None if program.profile.is_only_worker else RemoteRuns(runs, slots, program.repositories.cancellations, clock)
-    )
+    remote = None if program.is_only_worker else RemoteRuns(runs, slots, program.repositories.cancellations, clock)
     gates = gates_in_order(
         clock=clock,
         pauses=program.pauses,

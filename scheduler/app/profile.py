@@ -28,7 +28,7 @@ class HostProfile(ABC):
     owns_store_file: ClassVar[bool] = True
     """Whether a SQLite file is opened for this process alone."""
     is_only_worker: ClassVar[bool] = False
-    """Whether no other process runs jobs of the same store."""
+    """Whether no other kind of process runs jobs of the same store."""
     shares_queue: ClassVar[bool] = False
     """Whether other processes take the tickets that this one queues, and publish the same watchdog report."""
     prepares_each_run: ClassVar[bool] = False
@@ -57,6 +57,10 @@ class HostProfile(ABC):
     def processes(self, settings: Settings) -> int | Literal["auto"]:
         """Return how many processes execute runs; see the setting `processes`."""
         return 1
+
+    def find_worker_options(self, settings: Settings) -> WorkerOptions:
+        """Return the options of the worker with these settings."""
+        return self.worker_options
 
     def log_level(self, settings: Settings) -> str:
         """Return the lowest level that is logged."""

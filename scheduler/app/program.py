@@ -150,6 +150,16 @@ class Program(Services):
         _ = self.alerting, self.worker, self.operations, self.watchdog, self.metrics
         _ = self.authentication, self.self_watch
 
+    @property
+    def is_only_worker(self) -> bool:
+        """Return whether no other process runs jobs of the same store: a file has one, tables may have several."""
+        return self.profile.is_only_worker and not self.settings.uses_azure_storage
+
+    @property
+    def has_replicas(self) -> bool:
+        """Return whether this process may be one of several equal ones, of which one leads."""
+        return self.profile.is_only_worker and not self.is_only_worker
+
     async def refresh_jobs(self) -> None:
         """Put changes of the stored jobs by other processes in force."""
         await self.stored_job_parts.refresh()

@@ -29,7 +29,7 @@ def build_watchdog(program: Program) -> Watchdog:
         program.store,
         program.telemetry,
         clock,
-        is_shared=program.profile.shares_queue,
+        is_shared=program.profile.shares_queue or program.has_replicas,
         places=program.worker.place_usage,
         failures=program.failures,
         publish_gauges=_build_program_gauges(program).publish,

@@ -95,10 +95,10 @@ class StoredJobWatcher:
             self._pending_since = self._clock.monotonic()
         await self._background_reads.start(self._refresh_or_log(max_age), time_limit)
 
-    async def run(self) -> None:
-        """Put changes in force until cancelled."""
+    async def run(self, interval: float = POLL_INTERVAL) -> None:
+        """Put changes in force until cancelled. `interval`: seconds between two reads."""
         while True:
-            await self._clock.sleep(POLL_INTERVAL)
+            await self._clock.sleep(interval)
             await self._refresh_or_log(0.0)
 
     async def aclose(self) -> None:

@@ -165,7 +165,7 @@ COMMANDS = {
         "scheduler.features.backup.commands",
         "backup",
         Needs.NOTHING,
-        {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
+        {"create": Needs.STORE, "list": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
     ),
     "store": CommandEntry(
         "scheduler.features.backup.store_commands",

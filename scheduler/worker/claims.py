@@ -57,6 +57,9 @@ class RunLeases:
         self._timer = RenewalTimer(RENEWAL_INTERVAL, lambda: bool(self._held), self._renew_ending)
         self._renewals = GroupedRequests(self._renew_each, MAX_CLAIMS_PER_REQUEST)
         """Of runs that wait to start: after a stall of the store, hundreds start late at once."""
+        self.is_trusted: Callable[[], bool] = lambda: True
+        """Returns False if another process may have taken claims over before the ends of their leases. Then each claim
+        is renewed, which its etag fences, before its run starts."""
 
     def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
         """Return the end of the lease of a claim that is made now."""
@@ -90,9 +93,13 @@ class RunLeases:
         return None if held is None else held[0].lease_until - MIN_LEFT_TO_SEND
 
     def covers_run(self, run_id: str, job: JobDefinition) -> bool:
-        """Return whether this process has the run for long enough if it starts now."""
+        """Return whether this process certainly has the run, and for long enough if it starts now."""
         held = self._held.get(run_id)
-        return held is not None and held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
+        return (
+            self.is_trusted()
+            and held is not None
+            and held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
+        )
 
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.

@@ -18,7 +18,7 @@ class WorkerOptions:
     `result_delay`: seconds for which a result waits at most, to be written together with others.
     `is_only_process`: no other process reads from the store whether a run is in-flight.
     `retries_claims`: retry claims while the store is unavailable, because no queue delivers the ticket again.
-    `acknowledges`: see RunPublisher. `backlog_bytes`, `backlog_timeout`: see ResultRecorder.
+    `acknowledges`, `acknowledge_delay`: see RunPublisher. `backlog_bytes`, `backlog_timeout`: see ResultRecorder.
     """
 
     max_wait: float | None = None
@@ -26,6 +26,7 @@ class WorkerOptions:
     is_only_process: bool = True
     retries_claims: bool = True
     acknowledges: bool = True
+    acknowledge_delay: float = 0.5
     backlog_bytes: int = 0
     backlog_timeout: float | None = None
 
@@ -33,6 +34,10 @@ class WorkerOptions:
 COMMAND_OPTIONS = WorkerOptions()
 """A command waits for its runs and ends soon."""
 EMBEDDED_OPTIONS = WorkerOptions(backlog_bytes=MAX_BACKLOG_BYTES)
+REPLICA_OPTIONS = WorkerOptions(
+    result_delay=3.0, is_only_process=False, acknowledge_delay=3.0, backlog_bytes=MAX_BACKLOG_BYTES
+)
+"""Of the embedded host on Azure Tables, where each request of the store costs and other processes may run jobs."""
 FUNCTIONS_OPTIONS = WorkerOptions(
     max_wait=30.0,
     result_delay=3.0,

@@ -23,8 +23,6 @@ from scheduler.stores.runs.repository import Runs
 
 _log = logging.getLogger("scheduler.worker")
 
-ACKNOWLEDGE_DELAY = 0.5
-"""Seconds for which runs without dependents wait to be acknowledged together."""
 MAX_CONCURRENT_FOLLOW_UPS = 16
 """Runs of a batch that are followed up concurrently: each takes several requests of the store in sequence."""
 
@@ -49,6 +47,7 @@ class RunPublisher:
     """`acknowledges`: every run is finished unacknowledged, so that unpublished runs are found after a crash.
 
     Otherwise only runs with dependents are: where each request costs, the redelivered message publishes the others.
+    `acknowledge_delay`: seconds for which runs without dependents wait to be acknowledged together.
     """
 
     def __init__(
@@ -61,6 +60,7 @@ class RunPublisher:
         health: HealthTracker | None = None,
         *,
         acknowledges: bool,
+        acknowledge_delay: float = 0.5,
     ) -> None:
         self._listener = listener
         self._follow_up = follow_up
@@ -69,6 +69,7 @@ class RunPublisher:
         self._alerts = alerts
         self._health = health
         self._acknowledges = acknowledges
+        self._acknowledge_delay = acknowledge_delay
         self._published: list[Run] = []
         self._published_early: set[str] = set()
         """Ids of runs whose telemetry was published before they were recorded."""
@@ -105,7 +106,7 @@ class RunPublisher:
                 raise NotFollowedUp(f"could not start the dependents of run {run.id}: {error}") from error
         elif self._acknowledges:
             if not self._published:
-                asyncio.get_running_loop().call_later(ACKNOWLEDGE_DELAY, self._start_acknowledging)
+                asyncio.get_running_loop().call_later(self._acknowledge_delay, self._start_acknowledging)
             self._published.append(run)
 
     async def _record_state(self, run: Run) -> None:

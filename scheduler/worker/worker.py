@@ -6,7 +6,7 @@ Called by scheduler.hosts. `batches` handles a batch, `execution` one ticket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -111,6 +111,10 @@ class Worker:
             await self._dependencies.recorder.discard_dead_letter(letter_id or DeadLetter.id_for_run(run))
 
     # --- in the background ---
+
+    def trust_claims_while(self, is_trusted: Callable[[], bool]) -> None:
+        """See RunLeases.is_trusted."""
+        self._dependencies.leases.is_trusted = is_trusted
 
     def mark_ready(self) -> None:
         """Declare that this process runs tickets from now on: tickets that were due before waited for its start."""

@@ -64,7 +64,16 @@ class WorkerDependencies:
         window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)
         after = follow_up or NoFollowUp()
-        self.publisher = RunPublisher(listener, after, runs, states, alerts, health, acknowledges=options.acknowledges)
+        self.publisher = RunPublisher(
+            listener,
+            after,
+            runs,
+            states,
+            alerts,
+            health,
+            acknowledges=options.acknowledges,
+            acknowledge_delay=options.acknowledge_delay,
+        )
         self.recorder = ResultRecorder(
             runs,
             dead_letters,

@@ -303,7 +303,7 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_reported_until
     clock = MovedClock()
     async with running(tmp_path, {"each": job(target.url, "every 1s", overlap="allow")}, clock) as host:
         ticker = await create_ticker(host.program)
-        host.program.health.add_probe("ticker", ticker_probe(host.program, ticker))
+        host.program.health.add_probe("ticker", ticker_probe(host.program, lambda: ticker))
         ticking = asyncio.create_task(ticker.run())
         clock.moved = timedelta(seconds=8)  # as after a short hang, which does no harm
         await target.wait_for_requests(8)

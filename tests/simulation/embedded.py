@@ -19,7 +19,7 @@ from scheduler.dependencies import DependencyTrigger
 from scheduler.dispatch.port import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
 from scheduler.hosts.embedded.recovery import RunRecovery
-from scheduler.hosts.embedded.ticker import CURSOR_SAVE_INTERVAL, Ticker
+from scheduler.hosts.embedded.ticker import ALONE, Ticker
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.gates import Cancellations, Pauses, StoredCircuits
 from scheduler.stores.port import StoreError
@@ -152,7 +152,7 @@ class Embedded:
 
     async def _progress(self, process: Process, cursors: Cursors, worker: Worker, ticker: Ticker) -> None:
         while True:
-            await process.sleep(CURSOR_SAVE_INTERVAL)
+            await process.sleep(ALONE.cursor_interval)
             try:
                 await cursors.advance(PLANNED_UNTIL_CURSOR, worker.persisted_until(ticker.last_tick))
             except StoreError:

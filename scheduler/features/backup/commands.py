@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from jobs.formats import describe_span
-from scheduler.cli.output import EXIT_FAILED, fail, print_note, print_warning, show_json
+from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note, print_warning, show_json
+from scheduler.features.backup.locations import CONTAINER_FORMS, ContainerLocation, parse_location
+from scheduler.features.backup.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-
-    from rich.progress import Progress, TaskID
 
     from config.settings.model import Settings
+    from scheduler.features.backup.containers import StoredBackup
     from scheduler.features.backup.dump_file import DumpHeader, DumpTrailer
     from scheduler.features.backup.restoring import RestoreResult
     from scheduler.identity.api_keys import ApiKey
@@ -84,6 +83,7 @@ def run_to_end(work: Callable[[], Awaitable[T]]) -> T:
 ABOUT = """Backups of the store: a file of JSON lines with all runs, stored jobs, incidents, the audit trail and more.
 
 It is made while the scheduler runs, and can be restored into SQLite and into Azure Tables, whichever it comes from.
+In a blob container a backup is never replaced, and none is deleted: the lifecycle of the container does that.
 
 \b
 Examples:
@@ -93,7 +93,9 @@ Examples:
 
 backup = typer.Typer(help=ABOUT, no_args_is_help=True)
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="File of a backup.", dir_okay=False, exists=True)]
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="File of a backup, or azure://CONTAINER/FOLDER/NAME.")
+]
 ReplaceOption = Annotated[
     bool,
     typer.Option(
@@ -108,12 +110,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @backup.command("create")
 def create(
     to: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--to",
-            metavar="FILE",
-            help="Compressed if the name ends with .gz. Default: scheduler-TIME.jsonl.gz in this folder.",
-            dir_okay=False,
+            metavar="PLACE",
+            help="A file, compressed if its name ends with .gz; or azure://CONTAINER[/FOLDER], or the same as "
+            "https://ACCOUNT.blob.core.windows.net/... Default: scheduler-TIME.jsonl.gz in this folder.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -127,24 +129,130 @@ def create(
     Examples:
       backup create
       backup create --to /backups/scheduler.jsonl.gz
+      backup create --to azure://backups/prod
     """
-    from scheduler.app.backup_opening import open_store_scan
+    from scheduler.app.backup_opening import open_container, open_store_scan
     from scheduler.features.backup.dumps import create_backup
 
+    location = _parse_location(to or "", "--to")
     settings = load_store_settings(store)
-    path = to or Path(f"scheduler-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")
+    name = f"scheduler-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz"
     kind = "azure" if settings.uses_azure_storage else "sqlite"
-    with ProgressBar() as bar:
+    with ProgressBar() as bar, nullcontext() if location is None else _scratch_folder() as folder:
+        path = Path(to or name) if folder is None else folder / name
 
         async def work() -> tuple[DumpHeader, DumpTrailer]:
-            async with open_store_scan(settings) as scan:
-                return await create_backup(scan, path, kind, lambda: datetime.now(UTC), bar)
+            async with AsyncExitStack() as stack:
+                if location is not None:
+                    container = await stack.enter_async_context(open_container(settings, location))
+                    await container.list_backups()  # a wrong name or role is found before all rows are read
+                async with open_store_scan(settings) as scan:
+                    made = await create_backup(scan, path, kind, lambda: datetime.now(UTC), bar)
+                if location is not None:
+                    await container.upload(path, name)
+                return made
 
         header, trailer = run_to_end(work)
+        size = path.stat().st_size
     for table, why in header.omitted.items():
         if not _is_known(table):
             print_warning(f"table {table} is not in the backup: {why}")
-    _report(path, header, trailer, f"written in {bar.elapsed}", as_json)
+    shown = str(path) if location is None else location.join(location.folder + name)
+    done = f"written in {bar.elapsed}" if location is None else f"written and read back in {bar.elapsed}"
+    _report((shown, size), header, trailer, done, as_json)
+
+
+@backup.command("list")
+def list_backups(
+    place: Annotated[str, typer.Argument(metavar="CONTAINER", help=f"{CONTAINER_FORMS}.")],
+    max_age: Annotated[
+        str | None,
+        typer.Option("--max-age", metavar="DURATION", help="Exit with 1 if none is newer, such as 26h."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the backups of a container, newest first.
+
+    \b
+    Examples:
+      backup list azure://backups/prod
+      backup list azure://backups/prod --max-age 26h
+    """
+    from scheduler.app.backup_opening import open_container
+    from scheduler.cli.times import parse_duration_option
+
+    location = _parse_location(place, "CONTAINER")
+    if location is None:
+        fail(f"expected {CONTAINER_FORMS}, got {place!r}")
+    limit = parse_duration_option("--max-age", max_age)
+    settings = load_store_settings(None)
+
+    async def work() -> Sequence[StoredBackup]:
+        async with open_container(settings, location) as container:
+            return await container.list_backups()
+
+    found = run_to_end(work)
+    _show_backups(found, as_json)
+    newest = max((backup.made_at for backup in found), default=None)
+    if limit is not None and (newest is None or (datetime.now(UTC) - newest).total_seconds() > limit):
+        fail(f"{location.shown} has no backup that is newer than {max_age}", EXIT_FAILED)
+
+
+def _show_backups(found: Sequence[StoredBackup], as_json: bool) -> None:
+    import json
+
+    from jobs.formats import format_iso_instant
+
+    if as_json:
+        rows = [
+            {"backup": each.location, "made_at": format_iso_instant(each.made_at), "bytes": each.size} for each in found
+        ]
+        show_json(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for each in found:
+        print(f"{escape_controls(each.location)}\t{format_iso_instant(each.made_at)}\t{each.size}")
+
+
+def _parse_location(text: str, option: str) -> ContainerLocation | None:
+    """Return the location in a container, None for a file. A wrong one ends the command with 2."""
+    try:
+        return parse_location(text)
+    except ValueError as error:
+        fail(f"{option}: {error}")
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """Yield a folder for a backup on its way to or from a container. It is readable for its owner alone."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="scheduler-backup-"))
+        except OSError as error:
+            fail(f"no folder for the backup on its way: {error.strerror}; set TMPDIR to one", EXIT_FAILED)
+        yield Path(folder)
+
+
+@contextmanager
+def _local_file(file: str) -> Iterator[Path]:
+    """Yield the path of the backup, of which a container is asked for a copy. A wrong one ends the command."""
+    from scheduler.app.backup_opening import open_container
+
+    location = _parse_location(file, "FILE")
+    if location is None:
+        if not Path(file).exists() or Path(file).is_dir():
+            fail(f"FILE: file {file!r} does not exist")
+        yield Path(file)
+        return
+    settings = load_store_settings(None)
+    with _scratch_folder() as folder:
+        path = folder / (location.name or "backup")
+
+        async def work() -> None:
+            async with open_container(settings, location) as container:
+                await container.download(path)
+
+        run_to_end(work)
+        yield path
 
 
 @backup.command("verify")
@@ -159,9 +267,10 @@ def verify(file: FileArgument, as_json: JsonOption = False) -> None:
     """
     from scheduler.features.backup.dumps import verify_dump
 
-    with ProgressBar() as bar:
-        header, trailer = run_to_end(lambda: verify_dump(file, bar))
-    _report(file, header, trailer, f"verified in {bar.elapsed}", as_json)
+    with ProgressBar() as bar, _local_file(file) as path:
+        header, trailer = run_to_end(lambda: verify_dump(path, bar))
+        size = path.stat().st_size
+    _report((file, size), header, trailer, f"verified in {bar.elapsed}", as_json)
 
 
 @backup.command("restore")
@@ -176,17 +285,18 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
     Examples:
       backup restore scheduler.jsonl.gz
       backup restore scheduler.jsonl.gz --store azure:restored
+      backup restore azure://backups/prod/scheduler-20261128T220000Z.jsonl.gz --store azure:restored
     """
     from scheduler.app.backup_opening import describe_store, open_restore_target
     from scheduler.features.backup.restoring import restore_dump
 
     settings = load_store_settings(store)
-    with ProgressBar() as bar:
+    with ProgressBar() as bar, _local_file(file) as path:
 
         async def work() -> RestoreResult:
             now = datetime.now(UTC)
             async with open_restore_target(settings, now) as target:
-                return await restore_dump(file, target, now, replace=replace, progress=bar)
+                return await restore_dump(path, target, now, replace=replace, progress=bar)
 
         rows, former, skipped, keys = run_to_end(work)
     for table in skipped:
@@ -220,11 +330,13 @@ def _is_known(table: str) -> bool:
     return table in STORED_TABLES
 
 
-def _report(path: Path, header: DumpHeader, trailer: DumpTrailer, done: str, as_json: bool) -> None:
+def _report(file: tuple[str, int], header: DumpHeader, trailer: DumpTrailer, done: str, as_json: bool) -> None:
+    """`file`: its name and its bytes."""
+    name, size = file
     if as_json:
         import json
 
-        fields = {"file": str(path), "bytes": path.stat().st_size, **header.to_fields(), **trailer.to_fields()}
+        fields = {"file": name, "bytes": size, **header.to_fields(), **trailer.to_fields()}
         del fields["kind"], fields["end"]
         show_json(json.dumps(fields, indent=2, ensure_ascii=False))
         return
@@ -232,70 +344,5 @@ def _report(path: Path, header: DumpHeader, trailer: DumpTrailer, done: str, as_
         print(f"{table}\t{digest.rows}")
     when = header.to_fields()["started_at"]
     what = f"of {when}" if header.is_snapshot else f"read from {when} to {trailer.to_fields()['ended_at']}"
-    size = path.stat().st_size
     shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-    print_note(f"{path}: {trailer.rows} rows {what}, schema {header.schema}, {shown}, {done}")
-
-
-class ProgressBar:
-    """A context. Implements scheduler.features.backup.port.RowProgress."""
-
-    def __init__(self) -> None:
-        self._bars: Progress | None = _build_bars() if sys.stderr.isatty() else None
-        self._task: TaskID | None = None
-        self._began_at = time.monotonic()
-
-    @property
-    def elapsed(self) -> str:
-        """The time since the begin."""
-        return describe_span(time.monotonic() - self._began_at)
-
-    def begin(self, phase: str, total: int | None) -> None:
-        if self._bars is not None:
-            self._finish_phase()
-            self._task = self._bars.add_task(phase, total=total)
-
-    def advance(self, rows: int) -> None:
-        if self._bars is not None and self._task is not None:
-            self._bars.advance(self._task, rows)
-
-    def _finish_phase(self) -> None:
-        """Without a known total, the rows that came are all."""
-        if self._bars is not None and self._task is not None:
-            task = self._bars.tasks[self._task]
-            self._bars.update(self._task, total=task.completed or 1, completed=task.completed or 1)
-
-    def __enter__(self) -> Self:
-        if self._bars is not None:
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
-            if error is None:
-                self._finish_phase()
-            self._bars.stop()
-
-
-def _build_bars() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False),
-    )
+    print_note(f"{name}: {trailer.rows} rows {what}, schema {header.schema}, {shown}, {done}")

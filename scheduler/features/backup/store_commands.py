@@ -11,6 +11,7 @@ import typer
 
 from scheduler.cli.output import EXIT_FAILED, fail, print_note
 from scheduler.features.backup.commands import STORE_FORMS, ReplaceOption, StoreOption, load_store_settings, run_to_end
+from scheduler.features.backup.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from scheduler.features.backup.restoring import RestoreResult
@@ -85,7 +86,6 @@ def move(
       store move --from azure --to sqlite:///data/scheduler.db
     """
     from scheduler.app.backup_opening import describe_store, hold_file, open_restore_target, open_store_scan
-    from scheduler.features.backup.commands import ProgressBar
     from scheduler.features.backup.restoring import copy_store
 
     old, new = load_store_settings(source, "--from"), load_store_settings(destination, "--to")

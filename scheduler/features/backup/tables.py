@@ -26,6 +26,7 @@ from scheduler.stores.gates import CANCELLATIONS_TABLE, CIRCUITS_TABLE, PAUSES_T
 from scheduler.stores.heartbeats import HEARTBEATS_TABLE
 from scheduler.stores.idempotency import IDEMPOTENCY_TABLE
 from scheduler.stores.identity import API_KEYS_TABLE, SESSIONS_TABLE
+from scheduler.stores.leases import LEASES_TABLE
 from scheduler.stores.markers import MARKERS_TABLE
 from scheduler.stores.port import Row, StoreScan
 from scheduler.stores.rows import HEALTH_TABLE, decode_json
@@ -71,6 +72,7 @@ STORED_TABLES: Mapping[str, StoredTable] = {
             "a session belongs to a browser and to this installation: users sign in again",
         ),
         StoredTable(SLOTS_TABLE, "slots of concurrency groups", "leases of living processes: they are acquired again"),
+        StoredTable(LEASES_TABLE, "which process leads", "the lease of a living process: another one leads"),
         StoredTable(RATE_LIMITS_TABLE, "requests of the current window", "a window lasts a minute"),
         StoredTable(WATCHDOG_TABLE, "newest report of the watchdog", "the watchdog makes it anew each minute"),
         StoredTable(HEALTH_TABLE, "test row of the health page, and the progress of a restore", "it has no content"),

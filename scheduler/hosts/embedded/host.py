@@ -17,8 +17,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -32,15 +32,14 @@ from scheduler.app.authentication_setup import require_identity
 from scheduler.app.health_probes import connections_probe
 from scheduler.connections.limits import max_connections, raise_file_limit
 from scheduler.connections.register import ConnectionRegister
+from scheduler.hosts.embedded.leading import LeadingWork, background_tasks, restart_on_failure
 from scheduler.hosts.embedded.program import (
     EmbeddedProgram,
     keep_audit_trail,
     open_embedded_program,
-    prune_periodically,
-    record_states,
     reload_jobs,
+    watch_secrets,
 )
-from scheduler.hosts.embedded.recovery import RunRecovery
 from scheduler.hosts.embedded.server import (
     create_server,
     listener_url,
@@ -50,50 +49,10 @@ from scheduler.hosts.embedded.server import (
 )
 from scheduler.hosts.embedded.service_manager import SOCKET_VARIABLE, report_state
 from scheduler.hosts.embedded.signals import StopSignals, describe_stop, reload_at_signals
-from scheduler.hosts.embedded.ticker import (
-    Ticker,
-    create_ticker,
-    last_tick_reader,
-    save_cursor_periodically,
-    save_tick_cursor,
-    ticker_probe,
-)
+from scheduler.hosts.embedded.ticker import last_tick_reader, save_tick_cursor, ticker_probe
 from scheduler.stores.sqlite.file_lock import write_api_address
 
 _log = logging.getLogger("scheduler.hosts.embedded.host")
-
-TASK_RESTART_DELAY = 30.0
-"""Seconds until a background task that failed is restarted."""
-
-
-@asynccontextmanager
-async def background_tasks(*coroutines: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run background tasks while the block runs. Log a task that fails; health reports it."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-    for task in tasks:
-        task.add_done_callback(_log_task_failure)
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-async def restart_on_failure(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run `work`, and restart it after a failure: health does not report that such a task has ended."""
-    while True:
-        try:
-            await work()
-        except Exception as error:
-            _log.critical("a background task failed; restarting it in %g s", TASK_RESTART_DELAY, exc_info=error)
-        await asyncio.sleep(TASK_RESTART_DELAY)
-
-
-def _log_task_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a background task failed and is not restarted", exc_info=error)
-
 
 _YOUNG_THRESHOLD = 20_000
 """New objects that trigger a collection. Runs create few cycles, so Python's default of 700 is too low."""
@@ -124,8 +83,6 @@ FINAL_AUDIT_TIMEOUT = 0.5
 THREAD_SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread yields to another. Runs wait for microseconds of work in the store's threads; with
 Python's default of 5 ms, each of these threads would wait that long for the event loop's thread."""
-RECOVERY_CONCURRENCY_DIVISOR = 4
-"""One of this many concurrent runs may be a run that an earlier process left open. The others are for due runs."""
 
 
 def serve(
@@ -190,41 +147,32 @@ async def _serve_program(
     api = LazyApi(program, hosts=hosts, on_created=freeze_long_lived_objects)
     server = create_server(api, register)
     program.health.add_probe("connections", connections_probe(register))
-    ticker = await create_ticker(program)
-    program.health.add_probe("ticker", ticker_probe(program, ticker))
-    program.watchdog.set_tick_source(last_tick_reader(ticker))
+    work = LeadingWork(program)
+    await work.open()
+    program.health.add_probe("ticker", ticker_probe(program, lambda: work.ticker))
+    program.watchdog.set_tick_source(last_tick_reader(program, lambda: work.ticker))
     stopping = signals.listen(program.settings.shutdown_grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    async with background_tasks(
-        *_background_work(opened, ticker), _warm_up(api, program, f"{listener_url(listener)}/")
-    ):
+    async with background_tasks(*_background_work(opened, work), _warm_up(api, program, f"{listener_url(listener)}/")):
         freeze_long_lived_objects()
         program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
         await asyncio.to_thread(_record_address, program.settings.sqlite_path, listener_url(listener))
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    await _drain(program, ticker)
+    await _drain(program, work)
     server.stop()
     await serving
     program.telemetry.service_stopped(host="embedded")
 
 
-def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Coroutine[None, None, None]]:
+def _background_work(opened: EmbeddedProgram, work: LeadingWork) -> Sequence[Coroutine[None, None, None]]:
+    """Return the work of every process, the leader's included."""
     program = opened.program
-    recovery = _create_recovery(program)
-    program.health.add_probe("recovery", recovery.health)
     return (
         # Not restarted: health reports when it ends.
-        ticker.run(),
-        restart_on_failure(recovery.run),
-        restart_on_failure(partial(prune_periodically, program)),
+        work.run(),
         restart_on_failure(partial(keep_audit_trail, program)),
-        restart_on_failure(partial(record_states, program)),
-        restart_on_failure(partial(save_cursor_periodically, program, ticker)),
-        restart_on_failure(program.watchdog.run),
-        restart_on_failure(program.self_watch.run),
-        restart_on_failure(program.alerting.run),
-        restart_on_failure(program.alerting.run_daily_tests),
-        restart_on_failure(partial(reload_jobs, opened, ticker)),
+        restart_on_failure(partial(watch_secrets, program)),
+        restart_on_failure(partial(reload_jobs, opened, work)),
         restart_on_failure(partial(reload_at_signals, opened.job_reloader)),
         *([restart_on_failure(program.process_pool.run)] if program.process_pool is not None else []),
         *([restart_on_failure(partial(report_state, os.environ))] if SOCKET_VARIABLE in os.environ else []),
@@ -234,29 +182,22 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
 async def _warm_up(api: LazyApi, program: Program, dashboard: str) -> None:
     """Warm up the API, then log the address: after what the background work logs as it starts."""
     await asyncio.sleep(WARM_UP_DELAY)
-    await api.warm_up()
+    await api.warm_up(prepares_overview=not program.has_replicas)
     program.telemetry.dashboard_served(dashboard)
 
 
-def _create_recovery(program: Program) -> RunRecovery:
-    return RunRecovery(
-        program.catalog,
-        program.runs,
-        program.repositories.dead_letters,
-        program.worker,
-        program.clock,
-        max_concurrent_turns=max(1, program.settings.concurrency // RECOVERY_CONCURRENCY_DIVISOR),
-    )
-
-
-async def _drain(program: Program, ticker: Ticker) -> None:
-    """Let runs in progress finish, then save the cursor and answer the requests that wait for runs."""
+async def _drain(program: Program, work: LeadingWork) -> None:
+    """Let runs in progress finish, save the cursor, resign the lead, and answer the requests that wait for runs."""
     worker, grace = program.worker, program.settings.shutdown_grace
     _log.info("%s", describe_stop(worker.in_progress, grace, worker.in_flight_count - len(worker.in_progress)))
     await worker.drain(grace)
+    if work.ticker is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINAL_CURSOR_TIMEOUT):
+                await save_tick_cursor(program, work.ticker)
     with suppress(TimeoutError):
         async with asyncio.timeout(FINAL_CURSOR_TIMEOUT):
-            await save_tick_cursor(program, ticker)
+            await work.resign()
     with suppress(TimeoutError):
         async with asyncio.timeout(FINAL_AUDIT_TIMEOUT):
             await program.audit_upkeep.finish()

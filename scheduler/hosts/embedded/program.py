@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Literal, TextIO
+from typing import Literal, Protocol, TextIO
 
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
@@ -25,21 +25,25 @@ from scheduler.app.job_sources import open_reloader
 from scheduler.app.profile import HostProfile
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.reloading import JobReloader
-from scheduler.hosts.embedded.ticker import Ticker
+from scheduler.catalog.stored_jobs import POLL_INTERVAL
 from scheduler.stores.port import StoreError
-from scheduler.worker.options import EMBEDDED_OPTIONS
+from scheduler.worker.options import EMBEDDED_OPTIONS, REPLICA_OPTIONS, WorkerOptions
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedProfile(HostProfile):
-    """The only host that runs the jobs of its store. `served_at`: where it serves the API. `process_limit` replaces the
-    setting `processes`."""
+    """The only host that runs the jobs of its store: in one process with SQLite, in one or more with Azure Tables.
+
+    `served_at`: where it serves the API. `process_limit` replaces the setting `processes`."""
 
     served_at: tuple[OwnEndpoint, ...] = ()
     process_limit: int | Literal["auto"] | None = None
 
     worker_options = EMBEDDED_OPTIONS
     is_only_worker = True
+
+    def find_worker_options(self, settings: Settings) -> WorkerOptions:
+        return REPLICA_OPTIONS if settings.uses_azure_storage else self.worker_options
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         return self.served_at
@@ -101,12 +105,28 @@ AUDIT_INTERVAL = 60.0
 """Seconds between two ticks of scheduler.audit.stored_trail."""
 STATE_INTERVAL = 10.0
 """Seconds between two ticks of scheduler.changes.tracking and scheduler.changes.announcing."""
+SECRETS_INTERVAL = 2.0
+"""Seconds between two looks at the versions of secrets, which reads the store less often."""
+REPLICA_POLL_INTERVAL = 5.0
+"""Seconds between two looks at the stored jobs where each request of the store costs."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 
 
-async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
-    """Put changed job files and stored jobs in force, and plan by them at once."""
+class Planner(Protocol):
+    """The work of the leader as changed jobs see it."""
+
+    @property
+    def has_unplanned_changes(self) -> bool: ...
+
+    @property
+    def is_leading(self) -> bool: ...
+
+    def tick(self) -> None: ...
+
+
+async def reload_jobs(opened: EmbeddedProgram, ticker: Planner) -> None:
+    """Put changed job files and stored jobs in force, and plan by them at once, if this process leads."""
     program = opened.program
     unsaved: asyncio.Queue[tuple[Mapping[str, Schedule | None], datetime]] = asyncio.Queue()
     changed = asyncio.Event()
@@ -129,14 +149,16 @@ async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
         """Save the activation time of changed schedules, for the next process."""
         while True:
             schedules, since = await unsaved.get()
-            while not await _save_activations(program, schedules, since):
+            # Another leader saves them when its files change.
+            while ticker.is_leading and not await _save_activations(program, schedules, since):
                 await program.clock.sleep(ACTIVATION_RETRY_DELAY)
 
     program.stored_job_parts.composer.listeners.append(apply_change)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(opened.job_reloader.run())
-            group.create_task(program.stored_job_parts.watcher.run())
+            interval = REPLICA_POLL_INTERVAL if program.has_replicas else POLL_INTERVAL
+            group.create_task(program.stored_job_parts.watcher.run(interval))
             group.create_task(plan_others())
             group.create_task(save())
     finally:
@@ -156,6 +178,13 @@ async def _save_activations(program: Program, schedules: Mapping[str, Schedule |
         )
         return False
     return True
+
+
+async def watch_secrets(program: Program) -> None:
+    """Notice new versions of secrets, which other processes may have found."""
+    while True:
+        await program.clock.sleep(SECRETS_INTERVAL)
+        await program.secret_monitor.check_versions()
 
 
 async def keep_audit_trail(program: Program) -> None:

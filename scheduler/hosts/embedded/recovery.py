@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
@@ -40,6 +41,8 @@ SWEEP_RETRY_INTERVAL = 5.0
 """Seconds after which the first sweep is tried again, if the store was unavailable."""
 UNPUBLISHED_AFTER = timedelta(seconds=10)
 """No other process publishes a finished run that is unpublished for so long."""
+_GRACES: Final = {"queued_grace": ABANDONED_QUEUED_AFTER, "unpublished_grace": UNPUBLISHED_AFTER}
+"""Of sweeps while other processes may queue runs, or publish them."""
 RECOVERY_BATCH_SIZE = 50
 """Runs that are recovered at a time: some milliseconds of the event loop."""
 MAX_CONCURRENT_RECOVERY_TURNS = 50
@@ -47,7 +50,11 @@ MAX_CONCURRENT_RECOVERY_TURNS = 50
 
 
 class RunRecovery:
-    """`max_concurrent_turns`: recovered turns in-flight at most. See RecoveryQueue."""
+    """`max_concurrent_turns`: recovered turns in-flight at most. See RecoveryQueue.
+
+    `has_replicas`: other processes run jobs of this store. Then a run of a process that cannot be checked waits for the
+    end of its lease, and also the first sweep leaves what is new to them. `on_time`: see Pace.
+    """
 
     def __init__(
         self,
@@ -59,24 +66,35 @@ class RunRecovery:
         *,
         max_concurrent_turns: int = MAX_CONCURRENT_RECOVERY_TURNS,
         has_died: OwnerCheck = has_died,
+        has_replicas: bool = False,
+        on_time: timedelta = ON_TIME_TOLERANCE,
     ) -> None:
         self._clock = clock
         self._has_died = has_died
         self._queue = RecoveryQueue(max_concurrent_turns)
-        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, clock, self._queue)
+        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, clock, self._queue, on_time)
+        self._has_replicas = has_replicas
         self._began = clock.now()
-        self._is_first = True
+        self._is_first = not has_replicas
         self._total = self._remaining = 0
         self._error: StoreError | None = None
 
     async def run(self) -> None:
-        """Sweep now, and then periodically until cancelled."""
-        while self._is_first:
-            if not await self._try_sweep():
-                await self._clock.sleep(SWEEP_RETRY_INTERVAL)
-        while True:
-            await self._clock.sleep(SWEEP_INTERVAL)
-            await self._try_sweep(queued_grace=ABANDONED_QUEUED_AFTER, unpublished_grace=UNPUBLISHED_AFTER)
+        """Sweep now, and then periodically until cancelled. A process that leads again begins again."""
+        self._is_first = True
+        try:
+            while self._is_first:
+                if not await (self._try_sweep(**_GRACES) if self._has_replicas else self._try_sweep()):
+                    await self._clock.sleep(SWEEP_RETRY_INTERVAL)
+            while True:
+                await self._clock.sleep(SWEEP_INTERVAL)
+                await self._try_sweep(**_GRACES)
+        finally:
+            self._is_first = False
+
+    async def sweep_at_takeover(self) -> None:
+        """Recover the runs of a leader that stopped. Raises StoreError."""
+        await self.sweep(**_GRACES)
 
     async def health(self) -> Sequence[PartHealth]:
         """Return the part `recovery`: degraded until the runs that were open at the start are recovered."""
@@ -117,7 +135,7 @@ class RunRecovery:
         finished_until = now - unpublished_grace if unpublished_grace else self._began
         sweep = RecoverySweep(
             self._dependencies,
-            OwnerLiveness(self._has_died),
+            OwnerLiveness(self._has_died, has_replicas=self._has_replicas),
             now,
             queued_grace=queued_grace,
             finished_until=finished_until,
@@ -139,6 +157,6 @@ class RunRecovery:
         async for page in self._dependencies.runs.iterate_open_pages():
             for row in page:
                 by_job[RunKey.from_row_key(row.key).job].append(row)
-        on_time = reverse_ms(now - ON_TIME_TOLERANCE)
+        on_time = reverse_ms(now - self._dependencies.on_time)
         jobs = sorted(by_job.values(), key=lambda newest_first: RunKey.from_row_key(newest_first[0].key).at > on_time)
         return [row for newest_first in jobs for row in reversed(newest_first)]

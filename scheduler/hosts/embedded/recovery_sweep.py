@@ -52,10 +52,14 @@ def has_died(owner: str) -> bool | None:
 
 
 class OwnerLiveness:
-    """The owners in one sweep. Each is checked once, for all its runs."""
+    """The owners in one sweep. Each is checked once, for all its runs.
 
-    def __init__(self, has_died: OwnerCheck) -> None:
+    `has_replicas`: other processes run jobs of this store, so an owner that cannot be checked may be one of them.
+    """
+
+    def __init__(self, has_died: OwnerCheck, *, has_replicas: bool = False) -> None:
         self._check_owner = has_died
+        self._has_replicas = has_replicas
         self._died_by_owner: dict[str, bool | None] = {}
 
     def is_alive(self, owner: str) -> bool:
@@ -68,11 +72,13 @@ class OwnerLiveness:
     def can_take_over(self, owner: str, entry: CatalogJob | None) -> bool:
         """Return whether recovery may take over this owner's run before its lease ends.
 
-        A process of another host cannot be checked; mostly it is the previous container. A run that must not be
-        executed twice waits for the end of its lease.
+        A process of another host cannot be checked; without replicas it is mostly the previous container. A run that
+        must not be executed twice waits for the end of its lease.
         """
-        died = self._has_died(owner)
-        return died if died is not None else entry is None or entry.job.effect == "repeatable"
+        died, is_repeatable = self._has_died(owner), entry is None or entry.job.effect == "repeatable"
+        if self._has_replicas:
+            return died is True and is_repeatable  # a process that was suspended goes on
+        return died if died is not None else is_repeatable
 
     def _has_died(self, owner: str) -> bool | None:
         if owner not in self._died_by_owner:
@@ -122,19 +128,22 @@ class RecoveryQueue:
         self._start_next()
 
 
-def end_without_rerun(record: RunRecord, entry: CatalogJob | None, clock: Clock, since: datetime) -> Run | None:
+def end_without_rerun(
+    record: RunRecord, entry: CatalogJob | None, clock: Clock, since: datetime, on_time: timedelta = ON_TIME_TOLERANCE
+) -> Run | None:
     """Return the end of a run that is not executed again; None if it must be executed.
 
-    `entry` None: the job was removed. `since`: the start of the recovery, by which lateness counts.
+    `entry` None: the job was removed. `since`: the start of the recovery, by which lateness counts. `on_time`: how late
+    a run may be to count as on time.
     """
     ticket = record.ticket
     if record.state is RunState.QUEUED:
         # A requested run, or one that a stopping process released.
-        if entry is None or _is_still_required(record, entry, since):
+        if entry is None or _is_still_required(record, entry, since, on_time):
             return None
         why = f"it was due while no scheduler was running (catch_up: {entry.job.catch_up.policy})"
         return skipped_run(entry.job, ticket, clock, Reason(ReasonCode.MISSED, why))
-    if entry is not None and entry.job.effect == "repeatable" and _is_still_required(record, entry, since):
+    if entry is not None and entry.job.effect == "repeatable" and _is_still_required(record, entry, since, on_time):
         return None
     return interrupted_run(ticket, ticket.due_at, clock.now(), None if entry is None else entry.job)
 
@@ -146,11 +155,11 @@ def dead_letter_for(record: RunRecord, run: Run, entry: CatalogJob | None) -> De
     return DeadLetter.from_run(run, record.ticket, entry.job)
 
 
-def _is_still_required(record: RunRecord, entry: CatalogJob, since: datetime) -> bool:
+def _is_still_required(record: RunRecord, entry: CatalogJob, since: datetime, on_time: timedelta) -> bool:
     """Return whether the run must still be executed: a requested run, or one that the catch-up policy includes."""
     job, ticket = entry.job, record.ticket
     late = since - ticket.due_at
-    if ticket.trigger is not Trigger.SCHEDULE or late <= ON_TIME_TOLERANCE or job.schedule is None:
+    if ticket.trigger is not Trigger.SCHEDULE or late <= on_time or job.schedule is None:
         return True
     if job.catch_up.policy == "none" or late.total_seconds() > job.catch_up.within:
         return False
@@ -174,6 +183,7 @@ class SweepDependencies:
     worker: Worker
     clock: Clock
     queue: RecoveryQueue
+    on_time: timedelta = ON_TIME_TOLERANCE
 
 
 class RecoverySweep:
@@ -211,7 +221,8 @@ class RecoverySweep:
         ends: list[tuple[RunRecord, Run]] = []
         to_rerun: list[RunRecord] = []
         for record in filter(self._is_abandoned, unfinished):
-            run = end_without_rerun(record, parts.catalog.find_job(record.ticket.job), parts.clock, self._since)
+            entry = parts.catalog.find_job(record.ticket.job)
+            run = end_without_rerun(record, entry, parts.clock, self._since, parts.on_time)
             if run is not None:
                 ends.append((record, run))
             elif record.state is RunState.RUNNING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -25,6 +26,7 @@ from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import MissedSpan, PausedJob, Plan, plan_due
 from scheduler.stores.port import StoreError
 from scheduler.stores.schedules import MAX_PLANNING_GAP, PLANNED_UNTIL_CURSOR
+from scheduler.watchdog.watchdog import LastTick
 
 
 class TicketReceiver(Protocol):
@@ -59,6 +61,28 @@ MAX_BATCH_SPACING = timedelta(milliseconds=25)
 """Between the claims of two batches of one tick at most."""
 CLAIM_NOW_WITHIN = timedelta(seconds=1)
 """Tickets due within it are claimed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far ahead and how often a host plans.
+
+    `ahead`: how long before its instant a ticket is submitted at the earliest. `interval`: seconds between two ticks at
+    least, `batch_size`: tickets that are claimed together at most. `on_time`: an instant that was due longer ago is
+    missed. `cursor_interval`: seconds between two writes of the tick cursor.
+    """
+
+    ahead: timedelta = SUBMIT_AHEAD
+    interval: float = MIN_TICK_INTERVAL
+    batch_size: int = CLAIM_BATCH_SIZE
+    on_time: timedelta = ON_TIME_TOLERANCE
+    cursor_interval: float = 2.0
+
+
+ALONE = Pace()
+AMONG_REPLICAS = Pace(timedelta(seconds=4), 2.0, 200, timedelta(seconds=30), 5.0)
+"""Each request of Azure Tables costs, so more is claimed together. Until another process leads, and by a clock that
+differs, an instant may be 20 s late."""
 MAX_CHANGES_PER_TICK = 100
 """New and changed schedules that one tick plans: a few milliseconds of the event loop."""
 CLOCK_STEP_WARNING = timedelta(seconds=2)
@@ -81,10 +105,14 @@ class Ticker:
         in_force_since: Mapping[str, datetime] | None = None,
         pauses_at: Callable[[datetime], Mapping[str, PausedJob]] | None = None,
         on_planned: Callable[[datetime, datetime, Plan], None] = lambda started_at, ended_at, plan: None,
+        pace: Pace = ALONE,
+        is_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         """`pauses_at` returns the pauses at an instant by job, without delay. `on_planned` is called with the start and
-        the end of each tick, and with what it has submitted.
+        the end of each tick, and with what it has submitted. `is_leading`: a tick of another process does nothing.
         """
+        self._pace = pace
+        self._is_leading = is_leading
         self._catalog = catalog
         self._view = catalog.snapshot
         self._worker = worker
@@ -136,17 +164,25 @@ class Ticker:
 
         Also called as soon as jobs are reloaded: new and changed schedules start then. See `has_unplanned_changes`.
         """
+        if not self._is_leading():
+            return
         now = self._clock.now()
         if now < self._last - CLOCK_STEP_WARNING:
             _log.warning("the wall clock was set back by %s", self._last - now)
             self._repeated_span, self._steady_since = (self._steady_since, self._last), now
-        elif now > self._last + ON_TIME_TOLERANCE:
+        elif now > self._last + self._pace.on_time:
             self._steady_since = now  # no tick in between
         self._last = now
         paused = self._pauses_at(now) if self._pauses_at is not None else None
         newly_due = self._newly_due(now)
         plan = plan_due(
-            self._view, self._heap, now, SUBMIT_AHEAD, still_on_time=ON_TIME_TOLERANCE, pauses=paused, extra=newly_due
+            self._view,
+            self._heap,
+            now,
+            self._pace.ahead,
+            still_on_time=self._pace.on_time,
+            pauses=paused,
+            extra=newly_due,
         )
         self._submitted_ahead = [*(ticket for ticket in self._submitted_ahead if ticket.due_at > now), *plan.on_time]
         batch = plan.on_time
@@ -162,8 +198,9 @@ class Ticker:
         self._on_planned(now, self._clock.now(), plan)
 
     def _submit_batches(self, tickets: Sequence[Ticket], now: datetime) -> None:
-        batches = [tickets[start : start + CLAIM_BATCH_SIZE] for start in range(0, len(tickets), CLAIM_BATCH_SIZE)]
-        apart = min(MAX_BATCH_SPACING, timedelta(seconds=MIN_TICK_INTERVAL) / max(1, len(batches)))
+        size = self._pace.batch_size
+        batches = [tickets[start : start + size] for start in range(0, len(tickets), size)]
+        apart = min(MAX_BATCH_SPACING, timedelta(seconds=self._pace.interval) / max(1, len(batches)))
         for number, batch in enumerate(batches):
             is_soon = min(ticket.due_at for ticket in batch) < now + CLAIM_NOW_WITHIN
             self._worker.submit_batch(batch, None if is_soon or not number else now + number * apart)
@@ -203,25 +240,31 @@ class Ticker:
         if next_at is None:
             return MAX_TICK_INTERVAL
         return min(
-            MAX_TICK_INTERVAL, max(MIN_TICK_INTERVAL, (next_at - SUBMIT_AHEAD - self._clock.now()).total_seconds())
+            max(MAX_TICK_INTERVAL, self._pace.interval),
+            max(self._pace.interval, (next_at - self._pace.ahead - self._clock.now()).total_seconds()),
         )
 
 
-CURSOR_SAVE_INTERVAL = 2.0
-"""Seconds between two writes of the tick cursor."""
 CLOCK_SETBACK_TOLERANCE = timedelta(minutes=1)
 """A cursor that is ahead by more than this was written by a wrong clock; the next start would plan only from there."""
 MAX_TICK_GAP = 5 * MAX_TICK_INTERVAL
 """Seconds without a tick after which health is down."""
 
 
-async def create_ticker(program: Program) -> Ticker:
+def pace_of(program: Program) -> Pace:
+    return AMONG_REPLICAS if program.has_replicas else ALONE
+
+
+async def create_ticker(program: Program, is_leading: Callable[[], bool] = lambda: True) -> Ticker:
     """Create the ticker. It continues at the cursor of the last process, for schedules that have not changed since."""
     in_force_since = await program.repositories.schedule_activations.record_all(
         program.catalog.schedules(), program.clock.now()
     )
     planned_until = await program.repositories.cursors.read(PLANNED_UNTIL_CURSOR)
-    await program.repositories.cursors.record_start(program.clock.now())
+    now = program.clock.now()
+    if not (program.has_replicas and planned_until is not None and abs(now - planned_until) < MAX_PLANNING_GAP):
+        # With replicas another one has planned until a moment ago: for alerts, that is no start.
+        await program.repositories.cursors.record_start(now)
     await program.pauses.list_active(program.clock.now())
     program.worker.mark_ready()
     return Ticker(
@@ -232,14 +275,17 @@ async def create_ticker(program: Program) -> Ticker:
         in_force_since=in_force_since,
         pauses_at=program.pauses.list_cached,
         on_planned=program.telemetry.tick_planned,
+        pace=pace_of(program),
+        is_leading=is_leading,
     )
 
 
 async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
     """Save the tick cursor periodically. Runs after the last saved cursor are known by their claims."""
+    interval = pace_of(program).cursor_interval
     while True:
         slept_from = program.clock.now()
-        await program.clock.sleep(CURSOR_SAVE_INTERVAL)
+        await program.clock.sleep(interval)
         if program.clock.now() - slept_from > MAX_PLANNING_GAP:
             # The machine was suspended: for alerts, that is a start.
             with suppress(StoreError):
@@ -247,7 +293,6 @@ async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
         await save_tick_cursor(program, ticker)
         # Read pauses of other processes (commands) here: the ticker itself never waits for the store.
         await program.pauses.list_active(program.clock.now())
-        await program.secret_monitor.check_versions()
 
 
 async def save_tick_cursor(program: Program, ticker: Ticker) -> None:
@@ -256,18 +301,25 @@ async def save_tick_cursor(program: Program, ticker: Ticker) -> None:
         if await program.repositories.cursors.advance(PLANNED_UNTIL_CURSOR, until) - until > CLOCK_SETBACK_TOLERANCE:
             await program.repositories.cursors.rewind(PLANNED_UNTIL_CURSOR, until)
     except StoreError as error:
-        _log.warning("could not save the tick cursor: %s; retrying in %g s", error, CURSOR_SAVE_INTERVAL)
+        _log.warning("could not save the tick cursor: %s; retrying in %g s", error, pace_of(program).cursor_interval)
 
 
-def last_tick_reader(ticker: Ticker) -> Callable[[], Awaitable[datetime]]:
-    async def last_tick() -> datetime:
-        return ticker.last_tick
+def last_tick_reader(program: Program, find_ticker: Callable[[], Ticker | None]) -> LastTick:
+    """Return a function that returns the last tick, also that of another process, which leads."""
+
+    async def last_tick() -> datetime | None:
+        if (ticker := find_ticker()) is not None:
+            return ticker.last_tick
+        return await program.repositories.cursors.read(PLANNED_UNTIL_CURSOR)
 
     return last_tick
 
 
-def ticker_probe(program: Program, ticker: Ticker) -> HealthProbe:
+def ticker_probe(program: Program, find_ticker: Callable[[], Ticker | None]) -> HealthProbe:
     async def probe() -> Sequence[PartHealth]:
+        ticker = find_ticker()
+        if ticker is None:
+            return (PartHealth("ticker", HealthStatus.OK, "this process stands by"),)
         gap = (program.clock.now() - ticker.last_tick).total_seconds()
         if gap > MAX_TICK_GAP:
             return (

@@ -1,4 +1,4 @@
-"""The pods run with the least rights, one at a time, with settings that the program accepts."""
+"""The pods run with the least rights, one at a time or of one mind, with settings that the program accepts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from config.job_files.reader import JobFileReader
 from config.settings.loading import load_settings
 from config.settings.model import Settings
-from tests.infra.kubernetes.manifests import OVERLAYS, build_overlay, container_variables, one_of, pod_templates
+from tests.infra.kubernetes.manifests import FOLDER, OVERLAYS, build_overlay, container_variables, one_of, pod_templates
 from tests.parts.proc import ForkedProgram
 from tests.project import ROOT
 
@@ -61,11 +62,42 @@ def test_the_namespace_enforces_the_restricted_standard(manifests: tuple[dict[st
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_never_two_pods_write_the_file(manifests: tuple[dict[str, Any], ...]) -> None:
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+def test_never_two_pods_write_the_file(overlay: str) -> None:
+    manifests = build_overlay(overlay)
     spec = one_of(manifests, "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     modes = one_of(manifests, "PersistentVolumeClaim")["spec"]["accessModes"]
     assert modes in (["ReadWriteOncePod"], ["ReadWriteOnce"])
+
+
+def test_a_pod_that_is_highly_available_is_never_the_only_one() -> None:
+    manifests = build_overlay("ha")
+    assert not [each for each in manifests if each["kind"] == "PersistentVolumeClaim"]
+    spec = one_of(manifests, "Deployment")["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    budget = one_of(manifests, "PodDisruptionBudget")["spec"]
+    assert (budget["minAvailable"], "maxUnavailable" in budget) == (1, False)
+    pod = spec["template"]["spec"]
+    assert {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}} in pod["volumes"]
+    labels = spec["template"]["metadata"]["labels"]
+    keys = {"topology.kubernetes.io/zone": "ScheduleAnyway", "kubernetes.io/hostname": "DoNotSchedule"}
+    assert {each["topologyKey"]: each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]} == keys
+    for each in pod["topologySpreadConstraints"]:
+        assert each["labelSelector"]["matchLabels"].items() <= labels.items()
+    container = pod["containers"][0]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/api/health/ready"
+
+
+def test_the_commented_settings_are_valid(tmp_path: Path) -> None:
+    """The dead-man's switch, with the comment signs removed."""
+    text = (FOLDER / "overlays" / "ha" / "deployment.yaml").read_text()
+    lines = [line.replace("# ", "", 1) for line in text.splitlines() if "SELF_WATCH" in line or "/self-watch" in line]
+    (entry,) = yaml.safe_load("\n".join(line.removeprefix(" " * 12) for line in lines))
+    (tmp_path / "url").write_text("https://hc.example.com/ping")
+    environ = {"SCHEDULER_STORE": "sqlite:///a.db", entry["name"]: str(tmp_path / "url")}
+    assert load_settings(environ, root=ROOT).settings.self_watch.url is not None
 
 
 def test_what_is_written_is_a_volume(manifests: tuple[dict[str, Any], ...]) -> None:
@@ -106,8 +138,9 @@ def test_the_settings_are_valid_and_their_files_are_mounted(
     assert (settings.environment, settings.port, settings.allow_remote) == ("prod", 8080, True)
     assert f"{settings.secrets_folder}/" in mounted
     assert f"{settings.jobs}/" in mounted
-    assert settings.sqlite_path is not None
-    assert str(settings.sqlite_path).startswith("/data/")
+    replicas = one_of(manifests, "Deployment")["spec"]["replicas"]
+    assert settings.uses_azure_storage == (replicas > 1)
+    assert settings.uses_azure_storage or str(settings.sqlite_path).startswith("/data/")
     names = ("10.244.0.7", "scheduler", "scheduler.scheduler.svc", "scheduler.scheduler.svc.cluster.local")
     assert set(names) <= set(settings.http.accepted_hosts())
 
@@ -139,8 +172,9 @@ def test_selectors_find_the_pod(manifests: tuple[dict[str, Any], ...]) -> None:
     assert set(policy.items()) | set(budget.items()) <= labels
 
 
-def test_the_pod_of_azure_has_an_identity_and_a_digest() -> None:
-    manifests = build_overlay("prod")
+@pytest.mark.parametrize("overlay", ["prod", "ha"])
+def test_the_pod_of_azure_has_an_identity_and_a_digest(overlay: str) -> None:
+    manifests = build_overlay(overlay)
     template = one_of(manifests, "Deployment")["spec"]["template"]
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
     assert "azure.workload.identity/client-id" in one_of(manifests, "ServiceAccount")["metadata"]["annotations"]

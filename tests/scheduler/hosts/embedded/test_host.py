@@ -15,7 +15,8 @@ from config.settings.model import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
 from scheduler.hosts.embedded import host as embedded_host
-from scheduler.hosts.embedded.host import background_tasks, restart_on_failure
+from scheduler.hosts.embedded import leading
+from scheduler.hosts.embedded.leading import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.server import PortInUse, open_listener
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedules import PLANNED_UNTIL_CURSOR, Cursors
@@ -206,7 +207,7 @@ def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -
 async def test_a_background_task_that_breaks_is_reported_and_started_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(embedded_host, "TASK_RESTART_DELAY", 0.0)
+    monkeypatch.setattr(leading, "TASK_RESTART_DELAY", 0.0)
     started, goes_on = 0, asyncio.Event()
 
     async def work() -> None:
