@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, Protocol, Typ
 import typer
 
 from jobs.formats import format_iso_instant
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
+from scheduler.cli.connection import run_remote
 from scheduler.cli.listing import Field, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
@@ -20,6 +20,7 @@ from scheduler.cli.output import (
     is_terminal,
     print_note,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import (
     AdoptOption,
     AllOption,
@@ -238,8 +239,6 @@ def apply(
     plan_hash: _HashOption = None,
     adopt: AdoptOption = False,
     allow_literal: LiteralOption = False,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/sets/NAME/apply.")] = False,
 ) -> None:
     """Store a set of jobs: create, change and delete jobs so that the store has exactly those of the files.
@@ -259,7 +258,7 @@ def apply(
 
     _check_confirmation(yes, plan_hash, as_json)
     rules = _SetRules(adopt, allow_literal)
-    target = _find_target(files, owner, rules, read_connection(url, key_variable))
+    target = _find_target(files, owner, rules, find_connection())
     if yes or plan_hash is not None:
         applied = target.apply(plan_hash)
         show_plan(applied, as_json)

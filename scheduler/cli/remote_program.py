@@ -1,0 +1,51 @@
+"""The counterpart of a program for the work of commands in a running scheduler: its parts are those of the rooms.
+
+Each has the methods that commands call, by the routes of the API: a line here, and a class in the room's `remote.py`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from scheduler.features.delivery.remote import RemoteApi
+
+PARTS: Final = {
+    "incidents": "scheduler.features.incidents.remote:RemoteIncidents",
+    "queries": "scheduler.features.jobs.remote:RemoteJobQueries",
+}
+"""Attributes of the program."""
+OPERATIONS: Final = {
+    "incidents": "scheduler.features.incidents.remote:RemoteIncidentManager",
+    "cancellations": "scheduler.features.runs.remote:RemoteCancellations",
+}
+"""Attributes of its operations."""
+
+
+class RemoteParts:
+    """Parts that are imported and made at their first use."""
+
+    def __init__(self, api: RemoteApi, parts: dict[str, str]) -> None:
+        self._api = api
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._parts:
+            raise AttributeError(f"a running scheduler has no part {name!r}: see scheduler.cli.remote_program")
+        module, _, attribute = self._parts[name].partition(":")
+        part = getattr(import_module(module), attribute)(self._api)
+        setattr(self, name, part)
+        return part
+
+
+class RemoteProgram(RemoteParts):
+    """A running scheduler, as the work of a command sees it."""
+
+    def __init__(self, api: RemoteApi) -> None:
+        from jobs.running.clocks import SystemClock
+
+        super().__init__(api, PARTS)
+        self.api = api
+        self.clock = SystemClock()
+        self.operations = RemoteParts(api, OPERATIONS)
