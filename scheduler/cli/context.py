@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
     from scheduler.cli.connection import Connection
+    from scheduler.stores.runs.repository import RunRecord
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -250,14 +251,16 @@ def run_changing(
         fail(str(error), EXIT_FAILED)
 
 
-async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
-    """Wait for these runs, which this process performs.
+async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> list[RunRecord]:
+    """Wait for these runs, which this process performs, or a running scheduler, and return them.
 
     Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
     there is another way than to leave them to a server.
     """
     import asyncio
 
+    if find_connection() is not None:
+        return await _wait_remotely(program, run_ids)
     try:
         await program.worker.wait_until_idle()
     except asyncio.CancelledError:
@@ -270,6 +273,20 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
                 f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` cancels one"
             )
         raise
+    records = [await program.queries.find_run(run_id) for run_id in run_ids]
+    return [record for record in records if record is not None]
+
+
+async def _wait_remotely(program: Any, run_ids: Sequence[str]) -> list[RunRecord]:
+    """Wait for runs that a running scheduler performs. Ctrl-C ends the wait alone."""
+    import asyncio
+
+    try:
+        records: list[RunRecord] = await program.queries.wait_for_ends(run_ids)
+    except asyncio.CancelledError:
+        print_note("interrupted: the scheduler continues the runs, `cancel` cancels one")
+        raise
+    return records
 
 
 @contextmanager

@@ -189,22 +189,7 @@ COMMANDS = {
 
 
 _PENDING = (
-    "changes",
-    "health-entries",
     "heartbeat",
-    "uptime",
-    "downtime",
-    "stats",
-    "export",
-    "slo list",
-    "slo show",
-    "slo statement",
-    "pause",
-    "resume",
-    "versions",
-    "restore",
-    "delete",
-    "backfill",
     "dead-letters list",
     "dead-letters show",
     "dead-letters replay",

@@ -14,11 +14,19 @@ if TYPE_CHECKING:
 PARTS: Final = {
     "incidents": "scheduler.features.incidents.remote:RemoteIncidents",
     "queries": "scheduler.features.jobs.remote:RemoteJobQueries",
+    "changes": "scheduler.features.changes.remote:RemoteChanges",
+    "selected_jobs": "scheduler.features.jobs.remote:RemoteSelectedJobActions",
+    "statistics": "scheduler.features.statistics.remote:RemoteStatistics",
+    "objectives": "scheduler.features.objectives.remote:RemoteObjectives",
+    "stored_jobs": "scheduler.features.stored_jobs.remote:RemoteStoredJobs",
 }
 """Attributes of the program."""
 OPERATIONS: Final = {
     "incidents": "scheduler.features.incidents.remote:RemoteIncidentManager",
     "cancellations": "scheduler.features.runs.remote:RemoteCancellations",
+    "pauses": "scheduler.features.jobs.remote:RemotePauses",
+    "backfills": "scheduler.features.jobs.remote:RemoteBackfiller",
+    "stored_jobs": "scheduler.features.stored_jobs.remote:RemoteStoredJobEditor",
 }
 """Attributes of its operations."""
 

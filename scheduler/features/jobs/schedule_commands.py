@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -125,29 +125,12 @@ def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
 
 def _find_job_schedule(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> ScheduleArgument:
     from scheduler.cli.context import load_for_command
-    from scheduler.cli.reach import find_connection
     from scheduler.cli.selection import require_job
 
-    note = f"{name!r} is not a schedule either: {error}"
-    job = require_job(load_for_command(command), name, note) if find_connection() is None else _read_job(name, note)
+    job = require_job(load_for_command(command), name, f"{name!r} is not a schedule either: {error}")
     if options.given_names:
         _reject_zone_options(options, f"{name} is a job, whose definition sets them")
     return ScheduleArgument(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
-
-
-def _read_job(name: str, note: str) -> JobDefinition:
-    """Return a job of the running scheduler; an unknown one ends the command with 2."""
-    from scheduler.catalog.catalog import UnknownJob
-    from scheduler.cli.context import load_for_command, run_in_store
-
-    async def read(program: Any) -> JobDefinition:
-        found: JobDefinition = await program.queries.read_definition(name)
-        return found
-
-    try:
-        return run_in_store(load_for_command("next"), read)
-    except UnknownJob as error:
-        fail(f"{error if error.suggestion else f'{error}; `jobs` lists all jobs'}\n{note}")
 
 
 def describe_trigger(job: JobDefinition) -> str:

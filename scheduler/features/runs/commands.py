@@ -92,15 +92,11 @@ def _run_job(job: str, as_json: bool) -> None:
 
 
 async def _run_remotely(program: Any, job: str) -> RunRecord | None:
-    """Let a running scheduler perform the run. Ctrl-C ends the wait alone, and says so."""
-    import asyncio
+    """Let a running scheduler perform the run."""
+    from scheduler.cli.context import wait_for_runs
 
     record: RunRecord = await program.queries.start(job)
-    try:
-        found: list[RunRecord] = await program.queries.wait_for_ends([record.ticket.id])
-    except asyncio.CancelledError:
-        print_note(f"interrupted: {record.ticket.id} continues, `cancel` cancels it")
-        raise
+    found = [record] if record.run is not None else await wait_for_runs(program, [record.ticket.id])
     return found[0] if found else None
 
 
@@ -243,7 +239,7 @@ def _show_many(run_filter: _RunFilter, limit: int, as_json: bool) -> None:
 
     records, newest = run_without_jobs("history", read)
     if not records:
-        if newest is None and job is not None and find_connection() is None:
+        if newest is None and job is not None:
             require_job(load_for_command("history"), job)
         print_note(_describe_empty(run_filter, newest))
     _show_records(records, job, as_json)

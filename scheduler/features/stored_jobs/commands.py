@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import typer
 
@@ -103,7 +103,8 @@ def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
     from scheduler.errors import NotFound
 
     async def work(program: ReadOnlyProgram) -> T:
-        await program.compose_jobs(JobSet())
+        if find_connection() is None:
+            await program.compose_jobs(JobSet())
         return await read(program.stored_jobs)
 
     try:
@@ -151,17 +152,19 @@ def restore(
       restore reports-api 3
     """
 
-    async def work(program: Program) -> int:
+    async def work(program: Any) -> int:
         from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB
         from scheduler.identity.principal import command_caller
 
+        if find_connection() is not None:
+            return int(await program.operations.stored_jobs.restore(job, version))
         caller, stored = command_caller(), program.stored_jobs
         exists = stored.find(job, caller) is not None
         precondition = ANY_VERSION if exists else NEW_JOB
         await program.operations.stored_jobs.restore(job, version, precondition, caller)
         declared = stored.find(job, caller)
         assert declared is not None
-        return declared.entry.number
+        return int(declared.entry.number)
 
     number = change_stored_job("restore", job, work)
     print(escape_controls(f"{job} has the definition of version {version}, as version {number}"))
@@ -198,10 +201,13 @@ def delete(
 def _delete_job(job: str) -> None:
     """Delete the job, also if it is not in force."""
 
-    async def work(program: Program) -> int | None:
+    async def work(program: Any) -> int | None:
         from scheduler.features.stored_jobs.service import ANY_VERSION
         from scheduler.identity.principal import command_caller
 
+        if find_connection() is not None:
+            found: int | None = await program.operations.stored_jobs.delete(job)
+            return found
         caller = command_caller()
         stored = program.stored_jobs.find(job, caller)
         await program.operations.stored_jobs.delete(job, ANY_VERSION, caller)
@@ -219,7 +225,7 @@ def fail_without_stored_job(command: str, unknown: UnknownJob, configuration: Co
     from scheduler.cli.context import load_for_command
 
     name = unknown.name
-    origins = (configuration or load_for_command(command)).jobs.origins
+    origins = {} if find_connection() is not None else (configuration or load_for_command(command)).jobs.origins
     if name in origins:
         fail(f"the job {name} is defined in {origins[name]}: {command} applies to stored jobs, change the file instead")
     fail(f"there is no stored job named {name!r}{did_you_mean(unknown.suggestion) or '; `jobs` lists all jobs'}")

@@ -57,7 +57,7 @@ async def test_incidents_are_shown_and_handled_as_with_the_store(
 
         noted = await ways.remote("incidents", "note", incident, "restarting", role="operator")
         snoozed = await ways.remote("incidents", "snooze", incident, "--for", "2h", "--json", role="operator")
-        handled = await ways.same("incidents", "show", incident)
+        handled = await ways.remote("incidents", "show", incident, role="viewer")
         await ways.remote("incidents", "unacknowledge", incident, role="operator")
         resolved = await ways.remote("incidents", "resolve", incident, "--note", "over", role="operator")
         again = await ways.same("incidents", "acknowledge", incident, role="operator")
