@@ -309,15 +309,17 @@ async def fetch_lines(
         if encoding.strip().lower() not in ("", "identity"):
             raise NotInEncoding("identity")
         head.reschedule(None)
-        rest = b""
+        line = bytearray()
         async for part in parts:
-            *lines, rest = (rest + part).split(b"\n")
-            if max(map(len, (*lines, rest))) > limit:
-                raise UndecodableBody(f"a line of its body has more than {limit:,} bytes")
-            for line in lines:
-                yield line.decode("utf-8", "replace")
-        if rest:
-            yield rest.decode("utf-8", "replace")
+            for number, piece in enumerate(part.split(b"\n")):
+                if number:
+                    yield line.decode("utf-8", "replace")
+                    line.clear()
+                line += piece
+                if len(line) > limit:
+                    raise UndecodableBody(f"a line of its body has more than {limit:,} bytes")
+        if line:
+            yield line.decode("utf-8", "replace")
 
 
 class BlockingClient:

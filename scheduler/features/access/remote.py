@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from scheduler.features.access.models import (
-    BrowserSessionList,
-    BrowserSessionModel,
-    CreatedKeyModel,
-    KeyList,
-)
+from collections.abc import Callable
+
+from scheduler.errors import NotFound
+from scheduler.features.access.models import BrowserSessionList, BrowserSessionModel, CreatedKeyModel, KeyList
 from scheduler.features.access.service import DEFAULT_OVERLAP, NewKey
 from scheduler.features.delivery.room import RemoteRoom
 from scheduler.identity.principal import Caller, format_tag_limits
@@ -36,11 +34,18 @@ class RemoteSessions(RemoteRoom):
     async def list_sessions(self) -> BrowserSessionList:
         return await self.read(BrowserSessionList, ("sessions",))
 
-    async def end(self, handle: str, caller: Caller) -> None:
-        await self.send("DELETE", ("sessions", handle))
+    async def end(self, handle: str, caller: Caller) -> BrowserSessionModel:
+        ended = await self._end(lambda session: session.id == handle)
+        if not ended:
+            raise NotFound(f"there is no session {handle!r}: it has ended, or never existed")
+        return ended[0]
 
     async def end_all_of(self, principal: str, caller: Caller) -> list[BrowserSessionModel]:
-        sessions = [each for each in (await self.list_sessions()).sessions if each.principal == principal]
+        return await self._end(lambda session: session.principal == principal)
+
+    async def _end(self, is_chosen: Callable[[BrowserSessionModel], bool]) -> list[BrowserSessionModel]:
+        """End these sessions. The responses are empty: the list has what is shown of them."""
+        sessions = list(filter(is_chosen, (await self.list_sessions()).sessions))
         for session in sessions:
-            await self.end(session.id, caller)
+            await self.send("DELETE", ("sessions", session.id))
         return sessions
