@@ -82,7 +82,9 @@ async def test_the_audit_trail_is_listed_and_exported_as_with_the_store(
         await ways.remote("pause", "checkout", "--reason", "caf\u00e9", role="operator")
         await ways.remote("resume", "checkout", role="operator")
         async with asyncio.timeout(60):
-            while not (await ways.host.get("/api/audit?action=jobs.load"))["entries"]:
+            while True:
+                if (await ways.host.get("/api/audit?action=jobs.load"))["entries"]:
+                    break
                 await asyncio.sleep(0.1)
         for words in (
             ("list",),
