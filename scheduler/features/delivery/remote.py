@@ -141,10 +141,10 @@ class RemoteApi:
 
     async def stream_lines(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
         """Yield the lines of a response as they arrive. Nothing is repeated."""
-        options = {"headers": _credentials(self._keys.key_for("GET")), "params": params}
-        limits = {"limit": _MAX_LINE_BYTES, "timeout_s": REQUEST_TIMEOUT}
+        headers, limit = _credentials(self._keys.key_for("GET")), _MAX_LINE_BYTES
+        lines = fetch_lines(self._client, path, limit=limit, timeout_s=REQUEST_TIMEOUT, headers=headers, params=params)
         try:
-            async for line in fetch_lines(self._client, path, **limits, **options):
+            async for line in lines:
                 yield line
         except Unsuccessful as failure:
             raise self._describe_failure("GET", path, failure.response) from None
