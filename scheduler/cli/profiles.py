@@ -104,6 +104,8 @@ def _parse(document: Mapping[str, Any]) -> ProfileFile:
     current, tables = document.get("current", ""), document.get("profiles", {})
     if unknown := next((name for name in document if name not in ("current", "profiles")), None):
         raise _InvalidProfile(unknown, f"unknown key {unknown!r}: expected current or profiles")
+    if not isinstance(current, str):
+        raise _InvalidProfile("current", "current: expected the name of a profile in quotes")
     if not isinstance(tables, dict):
         raise _InvalidProfile("profiles", "profiles: expected tables such as [profiles.prod]")
     profiles = {name: _parse_profile(name, fields) for name, fields in tables.items()}
@@ -149,7 +151,7 @@ def write_profiles(content: ProfileFile) -> None:
 
 def _quote(text: str) -> str:
     """Return a basic string of TOML, whose escapes are those of JSON; it has DEL as one, too."""
-    return json.dumps(text).replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def find_profile(name: str | None) -> tuple[str, Profile] | None:
@@ -205,6 +207,12 @@ def find_target(
         entra=chosen.entra or None,
         key_file=chosen.key_file or None,
     )
+
+
+def note_unused_profile() -> None:
+    """Say that a command works with the configured store although a profile is in use."""
+    if (found := find_profile(None)) is not None:
+        print_note(f"the profile {found[0]} is not used: the command works with the store of this machine's settings")
 
 
 def is_to_be_named() -> bool:

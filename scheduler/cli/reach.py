@@ -108,8 +108,8 @@ def _add_options(
     @wraps(command)
     def reaching(*args: Any, **words: Any) -> Any:
         given = {option.name: words.pop(option.name) for option in _OPTIONS}
-        contexts = [each for each in (*args, *words.values()) if isinstance(each, typer.Context)]
-        if any(given.values()) and any(each.invoked_subcommand for each in contexts):
+        is_group = any(getattr(each, "invoked_subcommand", None) for each in (*args, *words.values()))
+        if any(given.values()) and is_group:
             fail("give --url, --profile and the options of the key after the subcommand")
         return act(given, *args, **words)
 
