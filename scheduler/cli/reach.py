@@ -109,8 +109,10 @@ def _add_options(
     def reaching(*args: Any, **words: Any) -> Any:
         given = {option.name: words.pop(option.name) for option in _OPTIONS}
         is_group = any(getattr(each, "invoked_subcommand", None) for each in (*args, *words.values()))
-        if any(given.values()) and is_group:
-            fail("give --url, --profile and the options of the key after the subcommand")
+        if is_group:  # the subcommand has the same options
+            if any(given.values()):
+                fail("give --url, --profile and the options of the key after the subcommand")
+            return command(*args, **words)
         return act(given, *args, **words)
 
     signature = inspect.signature(command, eval_str=True)
