@@ -60,15 +60,14 @@ def test_every_remote_part_exists_and_is_used() -> None:
 
 
 NEEDS_STORE = {
-    "slo recompute": ("--statement", "a", "--export", "b"),
     "alerts backtest": (),
-    "alerts advise": (),
+    "alerts advise": ("checkout",),
     "audit verify": (),
     "backup create": ("--to", "x"),
-    "backup restore": ("x",),
+    "backup restore": (__file__,),
     "store check": (),
     "store upgrade": (),
-    "store move": ("x",),
+    "store move": ("--from", "sqlite:///a.db", "--to", "sqlite:///b.db"),
 }
 
 
