@@ -84,7 +84,7 @@ def with_route(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def without_route(name: str, reason: str, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that needs the store: it rejects the options, and a profile in use, and says why."""
+    """Return a command that needs the store: it rejects the options, and a profile in use, with the reason."""
 
     def act(given: Mapping[str, Any], *args: Any, **others: Any) -> Any:
         is_chosen = given["url"] is not None or bool(given["profile"])
