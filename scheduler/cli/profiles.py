@@ -4,7 +4,7 @@
 
     [profiles.prod]
     url = "https://scheduler.example.com"
-    key_file = "/home/ada/.secrets/scheduler-prod"
+    key_file = "/run/secrets/scheduler-prod"
 
 The file has the name of a variable or of a file with the key, never a key.
 """

@@ -199,12 +199,7 @@ def export(
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.features.statistics.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
 
-    if subject is ExportSubject.RUNS and (window or names or tags):
-        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
-    if subject is ExportSubject.STATS and (job or outcome):
-        fail("--job and --outcome apply to runs: use --name")
-    if outcome is not None:
-        _check_outcome(outcome)
+    _check_options(subject, bool(window or names or tags), job, outcome)
     options = PeriodOptions(window, since, until, month, timezone)
     selection, chosen = parse_selection_options(names, tags), ExportFormat(format)
     configuration = load_for_command("export")
@@ -224,10 +219,14 @@ def export(
         exit_if_incomplete(configuration)
 
 
-def _check_outcome(outcome: str) -> None:
+def _check_options(subject: ExportSubject, has_stats_filter: bool, job: str | None, outcome: str | None) -> None:
     from scheduler.stores.runs.repository import RUN_FILTERS
 
-    if outcome not in RUN_FILTERS:
+    if subject is ExportSubject.RUNS and has_stats_filter:
+        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
+    if subject is ExportSubject.STATS and (job or outcome):
+        fail("--job and --outcome apply to runs: use --name")
+    if outcome is not None and outcome not in RUN_FILTERS:
         fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
 
 

@@ -160,7 +160,11 @@ def downtime(
     measured = run_in_store(configuration, read)
     if as_json:
         show_model(measured)
-        return
+    else:
+        _show_downtime(measured)
+
+
+def _show_downtime(measured: DowntimeModel) -> None:
     down = (_Row(span.since, span.until, "", tuple(span.incidents)) for span in measured.spans)
     excluded = (_Row(time.since, time.until, _describe_reason(time)) for time in measured.excluded)
     rows = sorted((*down, *excluded))
