@@ -174,7 +174,7 @@ COMMANDS = {
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
     "profile": CommandEntry(
-        "scheduler.cli.profiles",
+        "scheduler.cli.profile_commands",
         "profile",
         Needs.NOTHING,
         dict.fromkeys(("list", "show", "add", "use", "remove"), Needs.NOTHING),
