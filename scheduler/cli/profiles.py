@@ -12,15 +12,14 @@ The file has the name of a variable or of a file with the key, never a key.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scheduler.cli.connection import KEY_VARIABLE, read_connection
 from scheduler.cli.output import EXIT_FAILED, fail, print_note
+from scheduler.cli.reach import find_profiles_path
 
 if TYPE_CHECKING:
     from scheduler.cli.connection import Connection
@@ -49,19 +48,9 @@ class ProfileFile(NamedTuple):
     current: str = ""
 
 
-def find_path(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the path of the file of this user."""
-    variables = os.environ if environ is None else environ
-    if sys.platform == "win32":
-        base = variables.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
-    else:
-        base = variables.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "scheduler" / "profiles.toml"
-
-
 def read_profiles() -> ProfileFile:
     """Return what the file has; nothing without one. A file that cannot be read ends the command with 2."""
-    path = find_path()
+    path = find_profiles_path()
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -135,7 +124,7 @@ def write_profiles(content: ProfileFile) -> None:
     """Replace the file, which only the user can read."""
     from config.whole_files import replace_file
 
-    path = find_path()
+    path = find_profiles_path()
     lines = [f"current = {_quote(content.current)}\n"] if content.current else []
     for name, profile in content.profiles.items():
         fields = [f"{key} = {_quote(value)}\n" for key, value in profile._asdict().items() if value]
@@ -188,8 +177,8 @@ def find_target(
         return read_connection(url, key_variable or KEY_VARIABLE, read_key_variable, entra=entra)
     found = find_profile(profile)
     if found is None:
-        if key_variable or read_key_variable or entra:
-            fail("a key belongs to --url or to a profile: neither is given")
+        if entra is not None:
+            fail("--entra belongs to --url or to a profile: neither is given")
         return None
     name, chosen = found
     if is_to_be_named():

@@ -7,10 +7,13 @@ the opened store to the work of the command, or its remote counterpart, schedule
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -68,6 +71,16 @@ _OPTIONS: Final = tuple(inspect.signature(_declare, eval_str=True).parameters.va
 _connection: ContextVar[Connection | None] = ContextVar("connection", default=None)
 
 
+def find_profiles_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the path of the profiles of this user."""
+    variables = os.environ if environ is None else environ
+    if sys.platform == "win32":
+        base = variables.get("APPDATA") or os.path.expanduser(r"~\AppData\Roaming")
+    else:
+        base = variables.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base) / "scheduler" / "profiles.toml"
+
+
 def find_connection() -> Connection | None:
     """Return the running scheduler of this command; None: the configured store."""
     return _connection.get()
@@ -110,7 +123,7 @@ def _add_options(
         given = {option.name: words.pop(option.name) for option in _OPTIONS}
         is_group = any(getattr(each, "invoked_subcommand", None) for each in (*args, *words.values()))
         if is_group:  # the subcommand has the same options
-            if any(given.values()):
+            if _is_any_given(given):
                 fail("give --url, --profile and the options of the key after the subcommand")
             return command(*args, **words)
         return act(given, *args, **words)
@@ -121,6 +134,11 @@ def _add_options(
     reaching.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     reaching.__annotations__ = {each.name: each.annotation for each in own}
     return reaching
+
+
+def _is_any_given(given: Mapping[str, Any]) -> bool:
+    """Return whether an option was given, an empty address included: it must not mean the configured store."""
+    return any(value not in (None, False) for value in given.values())
 
 
 def _hide(option: inspect.Parameter) -> inspect.Parameter:
@@ -135,9 +153,11 @@ def _hide(option: inspect.Parameter) -> inspect.Parameter:
 @contextmanager
 def _connected(given: Mapping[str, Any]) -> Iterator[None]:
     """Work with the chosen scheduler; what it refuses, and an unknown job, ends the command."""
-    from scheduler.cli.profiles import find_target
+    connection = None
+    if _is_any_given(given) or os.path.exists(find_profiles_path()):  # else without imports that take milliseconds
+        from scheduler.cli.profiles import find_target
 
-    connection = find_target(**given)
+        connection = find_target(**given)
     if connection is None:
         yield
         return

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.cli.profiles import Profile, ProfileFile, find_path, find_target, read_profiles, write_profiles
+from scheduler.cli.profiles import Profile, ProfileFile, find_profiles_path, find_target, read_profiles, write_profiles
 from scheduler.features.delivery.remote import RemoteKey
 from tests.parts.host import job
 from tests.scheduler.cli.invocation import invoke
@@ -25,7 +25,7 @@ URL = "https://scheduler.example.com"
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of profiles of this user, which does not exist."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    return find_path()
+    return find_profiles_path()
 
 
 def target(**options: object) -> object:
@@ -121,10 +121,11 @@ def test_a_url_uses_no_key_of_a_profile(file: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "words",
     [
+        ("--url", ""),
         ("--url", URL, "--local"),
         ("--url", URL, "--profile", "prod"),
         ("--profile", "unknown"),
-        ("--key-variable", "A"),
+        ("--entra", "api://x"),
         ("--url", URL, "--entra", "api://x", "--key-variable", "A"),
         ("--url", "http://other.example", "--entra", "api://x"),
         ("--url", URL, "--entra", "a b"),
@@ -156,6 +157,20 @@ def test_a_command_that_needs_the_store_rejects_a_profile_in_use(job_folder: Pat
     assert "needs the store" not in local.stderr
     assert invoke("jobs", "--local").lines[1].startswith("checkout\t")
     assert "the profile prod is not used" in invoke("validate", "--stored").stderr
+
+
+def test_a_user_without_a_folder_has_no_profiles(
+    job_folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_jobs(job_folder, checkout="http://127.0.0.1:9/")
+    (tmp_path / "config").write_text("a file in place of the folder")
+
+    assert invoke("jobs").code == 0
+
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # what Python does for a user without an entry
+    assert invoke("jobs").code == 0
 
 
 async def test_a_profile_in_use_is_reached_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
