@@ -2,6 +2,7 @@
 
     response = await fetch(client, "GET", url, limit=65536, timeout_s=10.0)
     response = BlockingClient(client).fetch("POST", url, limit=65536, timeout_s=10.0, content=body)
+    async for line in fetch_lines(client, url, limit=65536, timeout_s=10.0):
 
 httpx itself decompresses every encoding that a response names, whole parts at once: 400 bytes become gigabytes. So no
 encoding is requested, at most one is accepted, and the limit holds within the decompression. The transport limits what
@@ -17,7 +18,7 @@ import asyncio
 import json
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -269,6 +270,54 @@ async def fetch(
     ):
         parts = cast(AsyncIterable[bytes], response.stream)
         return _received(response, await read_body(parts, response.headers.get("content-encoding", ""), limit))
+
+
+class Unsuccessful(JobsError):
+    """The response is not a success. `response`: it, with its body."""
+
+    def __init__(self, response: ReceivedResponse) -> None:
+        super().__init__(f"responded with status {response.status}")
+        self.response = response
+
+
+async def fetch_lines(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    limit: int,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[str]:
+    """Send a GET request, and yield the lines of the body as they arrive.
+
+    `limit`: bytes of a line, and of the body of a failure. `timeout_s`: seconds for the head, and for each later part.
+
+    Raises:
+        TimeoutError, Unsuccessful
+        UndecodableBody: the body is encoded, or a line is too long.
+        Exception: what the client raises, also for a body that ends early.
+    """
+    sent = {**(headers or {}), **IDENTITY_HEADERS}
+    async with (
+        asyncio.timeout(timeout_s) as head,
+        client.stream("GET", url, headers=sent, follow_redirects=False, timeout=timeout_s, **options) as response,
+    ):
+        parts, encoding = cast(AsyncIterable[bytes], response.stream), response.headers.get("content-encoding", "")
+        if not 200 <= response.status_code < 300:
+            raise Unsuccessful(_received(response, await read_body(parts, encoding, limit)))
+        if encoding.strip().lower() not in ("", "identity"):
+            raise NotInEncoding("identity")
+        head.reschedule(None)
+        rest = b""
+        async for part in parts:
+            *lines, rest = (rest + part).split(b"\n")
+            if max(map(len, (*lines, rest))) > limit:
+                raise UndecodableBody(f"a line of its body has more than {limit:,} bytes")
+            for line in lines:
+                yield line.decode("utf-8", "replace")
+        if rest:
+            yield rest.decode("utf-8", "replace")
 
 
 class BlockingClient:

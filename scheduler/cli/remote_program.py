@@ -19,6 +19,17 @@ PARTS: Final = {
     "statistics": "scheduler.features.statistics.remote:RemoteStatistics",
     "objectives": "scheduler.features.objectives.remote:RemoteObjectives",
     "stored_jobs": "scheduler.features.stored_jobs.remote:RemoteStoredJobs",
+    "suppressions": "scheduler.features.suppressions.remote:RemoteSuppressions",
+    "channels": "scheduler.features.channels.remote:RemoteChannels",
+    "dead_letters": "scheduler.features.dead_letters.remote:RemoteDeadLetters",
+    "circuits": "scheduler.features.circuits.remote:RemoteCircuits",
+    "heartbeats": "scheduler.features.heartbeats.remote:RemoteHeartbeats",
+    "secret_monitor": "scheduler.features.secrets.remote:RemoteSecretMonitor",
+    "alert_explainer": "scheduler.features.alerts.remote:RemoteAlertExplainer",
+    "audit_queries": "scheduler.features.audit.remote:RemoteAudit",
+    "api_keys": "scheduler.features.access.remote:RemoteApiKeys",
+    "sessions": "scheduler.features.access.remote:RemoteSessions",
+    "markers": "scheduler.features.changes.remote:RemoteMarkers",
 }
 """Attributes of the program."""
 OPERATIONS: Final = {
@@ -27,6 +38,14 @@ OPERATIONS: Final = {
     "pauses": "scheduler.features.jobs.remote:RemotePauses",
     "backfills": "scheduler.features.jobs.remote:RemoteBackfiller",
     "stored_jobs": "scheduler.features.stored_jobs.remote:RemoteStoredJobEditor",
+    "silences": "scheduler.features.suppressions.remote:RemoteSilenceManager",
+    "windows": "scheduler.features.suppressions.remote:RemoteWindowManager",
+    "undelivered": "scheduler.features.channels.remote:RemoteUndelivered",
+    "channel_tests": "scheduler.features.channels.remote:RemoteChannelTester",
+    "dead_letters": "scheduler.features.dead_letters.remote:RemoteDeadLetterReplayer",
+    "circuits": "scheduler.features.circuits.remote:RemoteCircuitControl",
+    "secrets": "scheduler.features.secrets.remote:RemoteSecretRefresher",
+    "markers": "scheduler.features.changes.remote:RemoteMarkers",
 }
 """Attributes of its operations."""
 

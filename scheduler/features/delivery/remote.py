@@ -14,13 +14,15 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from jobs.responses import ReceivedResponse, fetch
+from jobs.responses import ReceivedResponse, UndecodableBody, Unsuccessful, fetch, fetch_lines
 
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """Of an export of all jobs: 32,000 jobs have about 60 MiB."""
 _EXPORT_TIMEOUT: Final = 600.0
+_MAX_LINE_BYTES: Final = 8 * 1024 * 1024
+"""Of a stream: an entry of the audit trail has at most 800,000 characters."""
 MAX_TRIES: Final = 4
 MAX_WAIT: Final = 10.0
 """Seconds between two tries, whatever Retry-After demands."""
@@ -137,6 +139,20 @@ class RemoteApi:
             raise RemoteError(f"{self.place}: GET {path}: the export is incomplete")
         return rows[:-1]
 
+    async def stream_lines(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
+        """Yield the lines of a response as they arrive. Nothing is repeated."""
+        options = {"headers": _credentials(self._keys.key_for("GET")), "params": params}
+        limits = {"limit": _MAX_LINE_BYTES, "timeout_s": REQUEST_TIMEOUT}
+        try:
+            async for line in fetch_lines(self._client, path, **limits, **options):
+                yield line
+        except Unsuccessful as failure:
+            raise self._describe_failure("GET", path, failure.response) from None
+        except httpx.ConnectError as error:
+            raise RemoteError(f"{self.place} does not answer: {_describe(error)}") from None
+        except (httpx.TransportError, TimeoutError, UndecodableBody) as error:
+            raise RemoteError(f"{self.place}: GET {path}: the response is incomplete: {_describe(error)}") from None
+
     async def iterate(
         self, path: str, member: str, params: Mapping[str, Any] | None = None
     ) -> AsyncIterator[Mapping[str, Any]]:
@@ -252,5 +268,5 @@ def _read_retry_after(response: ReceivedResponse) -> float:
     return min(MAX_WAIT, float(text)) if text.isascii() and text.isdigit() else 1.0
 
 
-def _describe(error: httpx.TransportError | TimeoutError) -> str:
+def _describe(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -10,7 +10,7 @@ A remote part has the methods of a room's service or queries that commands call,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from http import HTTPStatus
@@ -70,10 +70,17 @@ class RemoteRoom:
         **params: Any,
     ) -> ReceivedResponse:
         """Return the response of a request. `params`: without those that have no value."""
-        path = "/".join(["/api", *(quote(str(word), safe="@") for word in words)])
-        query = _write_query(params)
+        path, query = _write_path(words), _write_query(params)
         try:
             return await self.api.request(method, path, params=query, body=body, headers=headers, timeout_s=timeout_s)
+        except RemoteError as error:
+            raise_cause(error)
+
+    async def stream_lines(self, words: Words, **params: Any) -> AsyncIterator[str]:
+        """Yield the lines of a response as they arrive. `params`: as of `send`."""
+        try:
+            async for line in self.api.stream_lines(_write_path(words), _write_query(params)):
+                yield line
         except RemoteError as error:
             raise_cause(error)
 
@@ -99,6 +106,10 @@ class RemoteRoom:
         self._pages += 1
         if self._pages > MAX_PAGES:
             raise RemoteError(f"{self.api.place}: {words[0]}: more than {MAX_PAGES:,} pages: check the address")
+
+
+def _write_path(words: Words) -> str:
+    return "/".join(["/api", *(quote(str(word), safe="@") for word in words)])
 
 
 _NAMES: Final = {"since": "from", "until": "to", "after": "continuation"}
