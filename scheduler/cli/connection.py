@@ -74,7 +74,8 @@ def read_connection(
 
 def read_token(audience: str) -> str:
     """Return a token of the signed-in user, or of the managed identity; without one the command ends with 1."""
-    from config.identity import TokenUnavailable, fetch_command_token
+    from config.identity import fetch_command_token
+    from jobs.errors import TokenUnavailable
     from scheduler.cli.output import EXIT_FAILED
 
     if not re.fullmatch(r"[!-~]{1,300}", audience):

@@ -7,10 +7,13 @@ the opened store to the work of the command, or its remote counterpart, schedule
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -68,6 +71,16 @@ _OPTIONS: Final = tuple(inspect.signature(_declare, eval_str=True).parameters.va
 _connection: ContextVar[Connection | None] = ContextVar("connection", default=None)
 
 
+def find_profiles_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the path of the profiles of this user."""
+    variables = os.environ if environ is None else environ
+    if sys.platform == "win32":
+        base = variables.get("APPDATA") or os.path.expanduser(r"~\AppData\Roaming")
+    else:
+        base = variables.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base) / "scheduler" / "profiles.toml"
+
+
 def find_connection() -> Connection | None:
     """Return the running scheduler of this command; None: the configured store."""
     return _connection.get()
@@ -84,7 +97,7 @@ def with_route(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def without_route(name: str, reason: str, command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command that needs the store: it rejects the options, and a profile in use, and says why."""
+    """Return a command that needs the store: it rejects the options, and a profile in use, with the reason."""
 
     def act(given: Mapping[str, Any], *args: Any, **others: Any) -> Any:
         is_chosen = given["url"] is not None or bool(given["profile"])
@@ -108,9 +121,11 @@ def _add_options(
     @wraps(command)
     def reaching(*args: Any, **words: Any) -> Any:
         given = {option.name: words.pop(option.name) for option in _OPTIONS}
-        contexts = [each for each in (*args, *words.values()) if isinstance(each, typer.Context)]
-        if any(given.values()) and any(each.invoked_subcommand for each in contexts):
-            fail("give --url, --profile and the options of the key after the subcommand")
+        is_group = any(getattr(each, "invoked_subcommand", None) for each in (*args, *words.values()))
+        if is_group:  # the subcommand has the same options
+            if _is_any_given(given):
+                fail("give --url, --profile and the options of the key after the subcommand")
+            return command(*args, **words)
         return act(given, *args, **words)
 
     signature = inspect.signature(command, eval_str=True)
@@ -119,6 +134,11 @@ def _add_options(
     reaching.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     reaching.__annotations__ = {each.name: each.annotation for each in own}
     return reaching
+
+
+def _is_any_given(given: Mapping[str, Any]) -> bool:
+    """Return whether an option was given, an empty address included: it must not mean the configured store."""
+    return any(value not in (None, False) for value in given.values())
 
 
 def _hide(option: inspect.Parameter) -> inspect.Parameter:
@@ -133,9 +153,11 @@ def _hide(option: inspect.Parameter) -> inspect.Parameter:
 @contextmanager
 def _connected(given: Mapping[str, Any]) -> Iterator[None]:
     """Work with the chosen scheduler; what it refuses, and an unknown job, ends the command."""
-    from scheduler.cli.profiles import find_target
+    connection = None
+    if _is_any_given(given) or os.path.exists(find_profiles_path()):  # else without imports that take milliseconds
+        from scheduler.cli.profiles import find_target
 
-    connection = find_target(**given)
+        connection = find_target(**given)
     if connection is None:
         yield
         return

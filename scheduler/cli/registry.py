@@ -174,7 +174,7 @@ COMMANDS = {
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
     "profile": CommandEntry(
-        "scheduler.cli.profiles",
+        "scheduler.cli.profile_commands",
         "profile",
         Needs.NOTHING,
         dict.fromkeys(("list", "show", "add", "use", "remove"), Needs.NOTHING),
@@ -189,7 +189,6 @@ COMMANDS = {
 
 
 STORE_ONLY: Mapping[str, str] = {
-    "slo recompute": "it counts the stored runs of months again",
     "alerts backtest": "it replays the stored runs with rules of files",
     "alerts advise": "it reads the stored runs of weeks",
     "audit verify": "it compares the rows of the trail with each other",
@@ -206,6 +205,7 @@ LOCAL_ONLY: Mapping[str, str] = {
     "schema": "it describes the files of this version",
     **dict.fromkeys((f"generate {target}" for target in (*TARGETS, "apply", "drift")), "it reads job files"),
     "import": "it reads configuration of other tools",
+    "slo recompute": "it reads a statement and exported runs",
     "test": "it runs jobs of files",
     "backup verify": "it reads a file",
     **dict.fromkeys((f"profile {name}" for name in ("list", "show", "add", "use", "remove")), "it is about profiles"),

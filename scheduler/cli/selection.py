@@ -276,6 +276,9 @@ def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
 
     if settings is None:
         fail("--stored needs valid settings, which name the store: `validate` without a path shows the problems")
+    from scheduler.cli.profiles import note_unused_profile
+
+    note_unused_profile()
 
     async def read(_: ReadOnlyProgram, sources: JobSources) -> JobSources:
         return sources

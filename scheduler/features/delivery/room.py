@@ -55,7 +55,7 @@ class RemoteRoom:
     async def change(
         self, model: type[ModelT], words: Words, body: Any = None, *, method: str = "POST", **params: Any
     ) -> ModelT:
-        """Send a change, and return what the response has. `body`: its members; those that are None are left out."""
+        """Send a change, and return what the response has. `body`: its members, without those that have no value."""
         sent = _write_body(body) if isinstance(body, Mapping) else body
         return self.parse(model, await self.send(method, words, body=sent, **params))
 
@@ -69,7 +69,7 @@ class RemoteRoom:
         timeout_s: float | None = None,
         **params: Any,
     ) -> ReceivedResponse:
-        """Return the response of a request. `params`: those that are None or empty are left out."""
+        """Return the response of a request. `params`: without those that have no value."""
         path, query = _write_path(words), _write_query(params)
         try:
             return await self.api.request(method, path, params=query, body=body, headers=headers, timeout_s=timeout_s)

@@ -68,17 +68,15 @@ def jobs(
 
     selection = parse_selection_options(names, kinds, tags, states, outcomes, name_option="--name")
     configuration = load_for_command("jobs")
-    if find_connection() is not None:
-        run_in_store(configuration, lambda program: _list_remotely(program, selection, as_json, as_yaml))
-        return
+    show = _show_stored if find_connection() is None else _show_remote
+    run_in_store(configuration, lambda program: show(program, selection, as_json, as_yaml))
+    exit_if_incomplete(configuration)
 
-    async def read(program: ReadOnlyProgram) -> tuple[list[JobView], datetime, str]:
-        views = await _views(program, selection)
-        return views, program.clock.now(), "" if views else await _describe_empty(program, selection)
 
-    views, now, why_empty = run_in_store(configuration, read)
-    if why_empty:
-        print_note(why_empty)
+async def _show_stored(program: ReadOnlyProgram, selection: JobSelection, as_json: bool, as_yaml: bool) -> None:
+    views = await _views(program, selection)
+    if not views:
+        print_note(await _describe_empty(program, selection))
     if as_yaml:
         _print_job_file(view.entry for view in views)
     elif as_json:
@@ -87,12 +85,10 @@ def jobs(
 
         show_model(JobList(jobs=list(map(summarize_job, views)), continuation=None))
     else:
-        _show(list(map(_Row.from_view, views)), now)
-    exit_if_incomplete(configuration)
+        _show(list(map(_ShownJob.from_view, views)), program.clock.now())
 
 
-async def _list_remotely(program: Any, selection: JobSelection, as_json: bool, as_yaml: bool) -> None:
-    """Show the jobs of a running scheduler."""
+async def _show_remote(program: Any, selection: JobSelection, as_json: bool, as_yaml: bool) -> None:
     listed = await read_all(lambda after: program.queries.list_summaries(limit=_PAGE, after=after, selection=selection))
     if not listed.items:
         print_note(f"no job matches {selection}" if str(selection) else "there are no jobs")
@@ -106,7 +102,7 @@ async def _list_remotely(program: Any, selection: JobSelection, as_json: bool, a
     elif as_json:
         show_model(listed)
     else:
-        _show(list(map(_Row.from_summary, listed.items)), program.clock.now())
+        _show(list(map(_ShownJob.from_summary, listed.items)), program.clock.now())
 
 
 def _print_job_file(entries: Iterable[CatalogJob]) -> None:
@@ -116,7 +112,7 @@ def _print_job_file(entries: Iterable[CatalogJob]) -> None:
         print(part, end="")
 
 
-class _Row(NamedTuple):
+class _ShownJob(NamedTuple):
     """What a line shows of a job. `schedule`: its text. `no_next`: why it has no next run."""
 
     name: str
@@ -136,7 +132,7 @@ class _Row(NamedTuple):
     reason: str
 
     @classmethod
-    def from_view(cls, view: JobView) -> _Row:
+    def from_view(cls, view: JobView) -> _ShownJob:
         from jobs.definition.dependencies import format_dependencies
         from jobs.targets import describe_target
 
@@ -160,7 +156,7 @@ class _Row(NamedTuple):
         )
 
     @classmethod
-    def from_summary(cls, job: JobSummary) -> _Row:
+    def from_summary(cls, job: JobSummary) -> _ShownJob:
         from jobs.definition.dependencies import Dependency, describe_start, format_dependencies
         from scheduler.features.runs.remote import read_run
 
@@ -198,7 +194,7 @@ def _describe_schedule(spec: Any) -> str:
         return str(spec)
 
 
-def _show(rows: Sequence[_Row], now: datetime) -> None:
+def _show(rows: Sequence[_ShownJob], now: datetime) -> None:
     show_items(rows, _list_fields(now, has_reasons=any(row.reason for row in rows)))
 
 
@@ -236,17 +232,17 @@ async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobV
     return views
 
 
-def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[_Row]]:
+def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[_ShownJob]]:
     """`has_reasons`: a terminal has a column for them."""
     from scheduler.cli.run_report import outcome_cell
 
-    def format_next(row: _Row) -> str:
+    def format_next(row: _ShownJob) -> str:
         return "" if row.next_at is None else format_iso_instant(row.next_at, precise=True)
 
-    def format_latest(row: _Row) -> str:
+    def format_latest(row: _ShownJob) -> str:
         return "" if row.latest is None else outcome_cell(row.latest)[0]
 
-    def format_latest_at(row: _Row) -> str:
+    def format_latest_at(row: _ShownJob) -> str:
         return "" if row.latest is None else format_iso_instant(row.latest.ticket.due_at, precise=True)
 
     reasons = Column("reason", no_wrap=False, min_width=16) if has_reasons else None
@@ -274,14 +270,14 @@ def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[_Row]]:
     )
 
 
-def _reason(row: _Row) -> str:
+def _reason(row: _ShownJob) -> str:
     """Return why a job is not well as one short line."""
     from jobs.problems import make_printable
 
     return make_printable(row.wait or row.reason, _MAX_REASON)
 
 
-def _next(row: _Row, now: datetime) -> Cell:
+def _next(row: _ShownJob, now: datetime) -> Cell:
     if not row.is_enabled:
         return "disabled", "yellow"
     if row.pause is not None:

@@ -13,7 +13,7 @@ from scheduler.features.jobs.models import ActionReportModel, BackfillModel, Job
 from scheduler.features.jobs.selected_jobs import SelectedJobs
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.jobs.service import BackfillResult
-from scheduler.features.runs.remote import RemoteRuns
+from scheduler.features.runs.remote import RemoteRunQueries
 from scheduler.identity.principal import Caller
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def selection_params(selection: JobSelection) -> dict[str, Any]:
     }
 
 
-class RemoteJobQueries(RemoteRuns):
+class RemoteJobQueries(RemoteRunQueries):
     """See JobAndRunQueries: what of it commands call. Jobs are what the API shows of them."""
 
     async def list_summaries(self, *, limit: int, after: str = "", selection: JobSelection) -> JobList:

@@ -27,11 +27,11 @@ from scheduler.stores.runs.repository import RunPage, RunRecord
 
 MAX_WAIT: Final = 60
 """Seconds that one request waits for the end of a run: proxies end longer ones."""
-_POLL: Final = 1.0
-_MARGIN: Final = 30.0
+_POLL_INTERVAL: Final = 1.0
+_RESPONSE_MARGIN: Final = 30.0
 
 
-class RemoteRuns(RemoteRoom):
+class RemoteRunQueries(RemoteRoom):
     """Reads runs, and waits for their end."""
 
     async def find_run(self, run_id: str) -> RunRecord | None:
@@ -64,7 +64,7 @@ class RemoteRuns(RemoteRoom):
     async def start(self, job: str) -> RunRecord:
         """Queue a run, and wait until it has finished, at most MAX_WAIT seconds."""
         words, wait = ("jobs", job, "run"), f"{MAX_WAIT}s"
-        response = await self.send("POST", words, wait=wait, timeout_s=MAX_WAIT + _MARGIN)
+        response = await self.send("POST", words, wait=wait, timeout_s=MAX_WAIT + _RESPONSE_MARGIN)
         return read_run(self.parse(RunModel, response))
 
     async def wait_for_ends(self, run_ids: Sequence[str]) -> list[RunRecord]:
@@ -76,14 +76,14 @@ class RemoteRuns(RemoteRoom):
             record = await self.find_run(run_id)
             if record is None or record.run is not None:
                 return record
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
 class RemoteCancellations(RemoteRoom):
     """See RunCanceller."""
 
     async def cancel(self, run_id: str, *, caller: Caller, wait: float) -> RunRecord:
-        words, timeout_s = ("runs", run_id, "cancel"), wait + _MARGIN
+        words, timeout_s = ("runs", run_id, "cancel"), wait + _RESPONSE_MARGIN
         response = await self.send("POST", words, wait=f"{ceil(wait)}s", timeout_s=timeout_s)
         return read_run(self.parse(RunModel, response))
 

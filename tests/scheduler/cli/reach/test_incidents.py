@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,21 @@ JOBS = {
 
 
 async def open_incident(host: Host) -> str:
-    """Let a job fail, and then pause it, so that the incident stays as it is; its id."""
+    """Let a job fail, and then pause it, until its incident stays as it is; its id."""
+    found = await wait_for_incident(host, "")
+    await host.client.post("/api/jobs/checkout/pause", json={})
+    await wait_for_incident(host, "held back by the window pause")
+    return str(found["id"])
+
+
+async def wait_for_incident(host: Host, suppression: str) -> dict[str, Any]:
     async with asyncio.timeout(60):
         while True:
-            found = (await host.get("/api/incidents"))["incidents"]
-            if found:
-                break
+            for found in (await host.get("/api/incidents"))["incidents"]:
+                if found["suppression"] == suppression:
+                    incident: dict[str, Any] = found
+                    return incident
             await asyncio.sleep(0.1)
-    await host.client.post("/api/jobs/checkout/pause", json={})
-    return str(found[0]["id"])
 
 
 async def test_incidents_are_shown_and_handled_as_with_the_store(
