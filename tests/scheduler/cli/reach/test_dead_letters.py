@@ -46,11 +46,13 @@ async def test_dead_letters_are_shown_and_replayed_as_with_the_store(
             good = await ways.remote("dead-letters", "replay", oldest, role="operator")
             again = await ways.same("dead-letters", "replay", oldest, role="operator")
             bad = await ways.remote("dead-letters", "replay", middle, "--json", role="operator")
-            every = await ways.remote("dead-letters", "replay", "--job", "booking", "--limit", "1", role="operator")
+            criteria = ("--job", "booking", "--limit", "1")
+            every = await ways.remote("dead-letters", "replay", *criteria, role="operator", terminal=True)
             discarded = await ways.remote("dead-letters", "discard", newest)
 
             assert (good.code, again.code) == (0, 1)
             assert (bad.code, json.loads(bad.stdout)["outcome"]) == (1, "failed")
-            assert (every.code, [line.split("\t")[1] for line in every.lines[1:]]) == (0, ["succeeded"])
+            assert (every.code, "succeeded" in every.stdout) == (0, True)
+            assert " over: " not in every.stdout  # it counts the runs of this process
             assert discarded.stdout == f"{newest} was discarded\n"
             await ways.same("dead-letters", "list", "--json")
