@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from jobs.responses import ReceivedResponse, UndecodableBody, Unsuccessful, fetch, fetch_lines
+from jobs.inflaters import UndecodableBody
+from jobs.responses import ReceivedResponse, Unsuccessful, fetch, fetch_lines
 
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""
