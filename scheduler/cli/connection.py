@@ -64,7 +64,9 @@ def read_connection(
     if key_file is not None:
         variable, variables = key_file, {**variables, f"{KEY_VARIABLE}_FILE": key_file, KEY_VARIABLE: ""}
     change, read = (
-        RemoteKey(read_key(KEY_VARIABLE if name == key_file else name, variables, option), name)
+        RemoteKey(read_key(KEY_VARIABLE, variables, "key_file"), name)
+        if name == key_file
+        else RemoteKey(read_key(name, variables, option), name)
         for option, name in (("--key-variable", variable), ("--read-key-variable", read_variable or variable))
     )
     if (change.text or read.text) and is_open:
@@ -95,7 +97,7 @@ def read_key(variable: str, environ: Mapping[str, str], option: str = "--key-var
     try:
         text = read_secret_variable(environ, variable)
     except UnusableSecretFile as error:
-        fail(str(error))
+        fail(str(error).replace(f"{variable}_FILE", option, 1) if option == "key_file" else str(error))
     if text and not (text.isascii() and text.isprintable() and " " not in text):
         fail(f"{variable}: expected an API key, one word of printable characters")
     return text or None

@@ -57,6 +57,9 @@ def test_profiles_are_added_used_and_removed(file: Path, tmp_path: Path, monkeyp
     assert invoke("profile", "use", "prod").code == 1
     assert invoke("profile", "use", "--none").code == 0
     assert invoke("profile", "use").code == 2
+    invoke("profile", "add", "prod", URL, "--key-file", str(tmp_path / "missing"))
+    missing = invoke("jobs", "--profile", "prod")
+    assert (missing.code, missing.stderr) == (2, f"key_file: {tmp_path / 'missing'} does not exist; check its mount\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
