@@ -121,3 +121,24 @@ def _new_credential(settings: Settings) -> AsyncTokenCredential:
             return ClientSecretFileCredential(os.environ, outbound)
         return DefaultAzureCredential(managed_identity_client_id=client_id, transport=BoundedTransport(outbound))
     return ManagedIdentityCredential(client_id=client_id, transport=BoundedTransport(outbound))
+
+
+def fetch_command_token(audience: str) -> str:
+    """Return an access token for a command: of the user of `az login`, else of the managed identity.
+
+    `audience`: such as `api://scheduler`, or a scope of it. Raises TokenUnavailable.
+    """
+    from azure.core.exceptions import AzureError
+    from azure.identity import AzureCliCredential, ChainedTokenCredential, ManagedIdentityCredential
+
+    client_id = os.environ.get("AZURE_CLIENT_ID") or None
+    scope = audience if audience.endswith("/.default") else f"{audience.rstrip('/')}/.default"
+    chain = ChainedTokenCredential(
+        AzureCliCredential(process_timeout=int(TOKEN_TIMEOUT)), ManagedIdentityCredential(client_id=client_id)
+    )
+    try:
+        with chain:
+            return chain.get_token(scope).token
+    except (AzureError, ValueError) as error:
+        reason = make_printable(" ".join(str(error).split()), 300).rstrip(".")
+        raise TokenUnavailable(f"no token of Entra ID for {audience}: {reason}; sign in with `az login`") from None

@@ -2,6 +2,7 @@
 
     response = await fetch(client, "GET", url, limit=65536, timeout_s=10.0)
     response = BlockingClient(client).fetch("POST", url, limit=65536, timeout_s=10.0, content=body)
+    async for line in fetch_lines(client, url, limit=65536, timeout_s=10.0):
 
 httpx itself decompresses every encoding that a response names, whole parts at once: 400 bytes become gigabytes. So no
 encoding is requested, at most one is accepted, and the limit holds within the decompression. The transport limits what
@@ -15,122 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import zlib
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from jobs.errors import JobsError
+from jobs.inflaters import Inflater, NotInEncoding, UndecodableBody, make_inflater
 from jobs.problems import make_printable
 from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:
     import httpx
-
-MAX_GZIP_MEMBERS = 1000
-"""Members of a gzip body: each costs as much as ten thousand bytes of one member."""
-
-
-class UndecodableBody(JobsError):
-    """The body cannot be decompressed; the message is a clause about the response."""
-
-
-class NotInEncoding(UndecodableBody):
-    """The body is not in the encoding that its header names, or is incomplete."""
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__(f"its body is not {encoding}, the encoding in its header")
-
-
-class TooManyMembers(UndecodableBody):
-    """The body has more than MAX_GZIP_MEMBERS gzip members."""
-
-    def __init__(self) -> None:
-        super().__init__(f"its body has more than {MAX_GZIP_MEMBERS:,} gzip members")
-
-
-def make_inflater(encoding: str) -> Inflater | None:
-    """Return an inflater for a Content-Encoding in lower case; None for one that is not known."""
-    if encoding in ("gzip", "x-gzip"):
-        return _GzipInflater(encoding)
-    return _DeflateInflater(encoding) if encoding == "deflate" else None
-
-
-class Inflater(ABC):
-    """Bounded decompression of one body. Its methods raise UndecodableBody."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        # None before the first byte and after the end of a member.
-        self._zlib: Any = None
-        self._ended = False
-        self._members = 0
-        self.has_pending = False
-        """Whether the input so far may produce more content."""
-
-    def decompress(self, data: bytes, room: int) -> tuple[bytes, bytes]:
-        """Return the content of the next piece, at most `room` bytes, and the part of the piece for the next call."""
-        content = b""
-        while (data or self.has_pending) and len(content) < room:
-            if self._zlib is None:
-                self._zlib, data = self._start_member(data)
-                if self._zlib is None:
-                    self.has_pending = False
-                    return content, b""
-                self._count_member()
-            try:
-                content += self._zlib.decompress(data, room - len(content))
-            except zlib.error:
-                raise NotInEncoding(self._name) from None
-            data = self._zlib.unused_data or self._zlib.unconsumed_tail
-            self.has_pending = len(content) == room
-            if self._zlib.eof:
-                self._zlib, self._ended, self.has_pending = None, True, False
-        return content, data
-
-    def _count_member(self) -> None:
-        self._members += 1
-        if self._members > MAX_GZIP_MEMBERS:
-            raise TooManyMembers
-
-    def finish(self) -> None:
-        """End the input."""
-        if self._zlib is not None:
-            raise NotInEncoding(self._name)
-
-    @abstractmethod
-    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
-        """Return a decompressor for the data, and the data for it. None: the data is padding, or not enough yet."""
-
-
-class _GzipInflater(Inflater):
-    """Also for several members in a row."""
-
-    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
-        if self._ended and not data.startswith(b"\x1f"):
-            return None, data  # padding after the end
-        return zlib.decompressobj(zlib.MAX_WBITS | 16), data
-
-
-class _DeflateInflater(Inflater):
-    """Standard zlib format, or the raw deflate that some servers send instead."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._first = b""
-
-    def _start_member(self, data: bytes) -> tuple[Any, bytes]:
-        if self._ended:
-            return None, data
-        self._first += data
-        if len(self._first) < 2:
-            return None, data
-        standard = self._first[0] & 0x0F == 8 and int.from_bytes(self._first[:2]) % 31 == 0
-        return zlib.decompressobj(zlib.MAX_WBITS if standard else -zlib.MAX_WBITS), self._first
-
 
 _COMPRESSED_SLACK = 64 * 1024
 """Compressed bytes beyond the limit that are read at most: empty blocks expand to nothing, without end."""
@@ -148,7 +46,7 @@ _PARTS_OF_STEP = 50
 class BoundedBody:
     """At most `limit` bytes of a body. `encoding`: the Content-Encoding; if it is not known, the body stays encoded.
 
-    `add` and `end` raise jobs.responses.UndecodableBody.
+    `add` and `end` raise UndecodableBody.
     """
 
     def __init__(self, encoding: str, limit: int) -> None:
@@ -269,6 +167,56 @@ async def fetch(
     ):
         parts = cast(AsyncIterable[bytes], response.stream)
         return _received(response, await read_body(parts, response.headers.get("content-encoding", ""), limit))
+
+
+class Unsuccessful(JobsError):
+    """The response is not a success. `response`: it, with its body."""
+
+    def __init__(self, response: ReceivedResponse) -> None:
+        super().__init__(f"responded with status {response.status}")
+        self.response = response
+
+
+async def fetch_lines(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    limit: int,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> AsyncIterator[str]:
+    """Send a GET request, and yield the lines of the body as they arrive.
+
+    `limit`: bytes of a line, and of the body of a failure. `timeout_s`: seconds for the head, and for each later part.
+
+    Raises:
+        TimeoutError, Unsuccessful
+        UndecodableBody: the body is encoded, or a line is too long.
+        Exception: what the client raises, also for a body that ends early.
+    """
+    sent = {**(headers or {}), **IDENTITY_HEADERS}
+    async with (
+        asyncio.timeout(timeout_s) as head,
+        client.stream("GET", url, headers=sent, follow_redirects=False, timeout=timeout_s, **options) as response,
+    ):
+        parts, encoding = cast(AsyncIterable[bytes], response.stream), response.headers.get("content-encoding", "")
+        if not 200 <= response.status_code < 300:
+            raise Unsuccessful(_received(response, await read_body(parts, encoding, limit)))
+        if encoding.strip().lower() not in ("", "identity"):
+            raise NotInEncoding("identity")
+        head.reschedule(None)
+        line = bytearray()
+        async for part in parts:
+            for number, piece in enumerate(part.split(b"\n")):
+                if number:
+                    yield line.decode("utf-8", "replace")
+                    line.clear()
+                line += piece
+                if len(line) > limit:
+                    raise UndecodableBody(f"a line of its body has more than {limit:,} bytes")
+        if line:
+            yield line.decode("utf-8", "replace")
 
 
 class BlockingClient:

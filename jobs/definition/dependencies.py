@@ -132,6 +132,14 @@ def format_dependencies(dependencies: Sequence[Dependency]) -> str:
     return ", ".join(map(str, dependencies))
 
 
+def describe_start(schedule: str, dependencies: Sequence[Dependency]) -> str:
+    """Return what starts a run: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
+    others = format_dependencies(dependencies)
+    if not schedule:
+        return f"after {others}" if others else ""
+    return f"{schedule} if {others}" if others else schedule
+
+
 @dataclass(frozen=True, slots=True)
 class DependencyProblem:
     """A problem in entry `index` of the job's `depends_on`. `circle`: the jobs of a cycle, in order."""

@@ -27,7 +27,7 @@ from jobs.alerting.conditions.base import TargetField
 from jobs.alerting.rule import NAME_PATTERN as RULE_NAME_PATTERN
 from jobs.alerting.rule import SEVERITY_PATTERN, AlertRules, AlertTime, ChannelNames, Escalation, check_runbook
 from jobs.alerting.selectors import AlertSelector
-from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
+from jobs.definition.dependencies import Dependencies, Dependency, describe_start
 from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.formats import format_duration
 from jobs.model_base import DisplayText, DisplayTexts, FrozenModel, intern_state
@@ -296,11 +296,8 @@ class JobDefinition(FrozenModel):
 
     @property
     def runs_when(self) -> str:
-        """What starts a run: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
-        others = format_dependencies(self.depends_on)
-        if self.schedule is None:
-            return f"after {others}" if others else ""
-        return f"{self.schedule.text} if {others}" if others else self.schedule.text
+        """What starts a run: see describe_start."""
+        return describe_start("" if self.schedule is None else self.schedule.text, self.depends_on)
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -1,14 +1,12 @@
-"""The options that name a running scheduler, and its API keys; work with a client of it."""
+"""A running scheduler: its address, and its API keys or a token of Entra ID; work with a client of it."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
-
-import typer
 
 from scheduler.cli.output import fail, print_warning
 
@@ -22,27 +20,6 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "SCHEDULER_API_KEY"
 
-UrlOption = Annotated[
-    str | None,
-    typer.Option("--url", metavar="URL", help="A running scheduler, over its API. (default: the configured store)"),
-]
-KeyOption = Annotated[
-    str,
-    typer.Option(
-        "--key-variable",
-        metavar="NAME",
-        help="Environment variable with the API key for --url. NAME_FILE names a file that contains it.",
-    ),
-]
-ReadKeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--read-key-variable",
-        metavar="NAME",
-        help="Environment variable with the API key for requests that only read. (default: that of --key-variable)",
-        show_default=False,
-    ),
-]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -54,9 +31,18 @@ class Connection(NamedTuple):
 
 
 def read_connection(
-    url: str | None, variable: str, read_variable: str | None = None, environ: Mapping[str, str] | None = None
+    url: str | None,
+    variable: str,
+    read_variable: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    entra: str | None = None,
+    key_file: str | None = None,
 ) -> Connection | None:
-    """Return the connection that the options name; what is wrong ends the command with 2. None: no --url."""
+    """Return the connection that the options name; what is wrong ends the command with 2. None: no --url.
+
+    `entra`: the audience of a token of Entra ID. `key_file`: contains the key. Both replace the key of `variable`.
+    """
     if url is None:
         return None
     from scheduler.features.delivery.remote import RemoteKey, RemoteKeys
@@ -68,14 +54,38 @@ def read_connection(
         is_valid = False
     if not is_valid or parts.query or parts.fragment or parts.username is not None:
         fail("--url: expected an address such as https://scheduler.example.com, without user, query and fragment")
+    is_open = parts.scheme == "http" and parts.hostname not in _LOOPBACK
+    if entra is not None:
+        if is_open:
+            fail(f"a token of Entra ID is not sent to {parts.hostname} without encryption: use https")
+        token = RemoteKey(read_token(entra), "--entra", is_token=True)
+        return Connection(url.rstrip("/"), RemoteKeys(token, token))
     variables = os.environ if environ is None else environ
+    if key_file is not None:
+        variable, variables = key_file, {**variables, f"{KEY_VARIABLE}_FILE": key_file, KEY_VARIABLE: ""}
     change, read = (
-        RemoteKey(read_key(name, variables, option), name)
+        RemoteKey(read_key(KEY_VARIABLE, variables, "key_file"), name)
+        if name == key_file
+        else RemoteKey(read_key(name, variables, option), name)
         for option, name in (("--key-variable", variable), ("--read-key-variable", read_variable or variable))
     )
-    if (change.text or read.text) and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if (change.text or read.text) and is_open:
         print_warning(f"the API key is sent to {parts.hostname} without encryption: use https")
     return Connection(url.rstrip("/"), RemoteKeys(change, read))
+
+
+def read_token(audience: str) -> str:
+    """Return a token of the signed-in user, or of the managed identity; without one the command ends with 1."""
+    from config.identity import fetch_command_token
+    from jobs.errors import TokenUnavailable
+    from scheduler.cli.output import EXIT_FAILED
+
+    if not re.fullmatch(r"[!-~]{1,300}", audience):
+        fail("--entra: expected an audience such as api://scheduler, the setting http.entra.audience of the scheduler")
+    try:
+        return fetch_command_token(audience)
+    except TokenUnavailable as error:
+        fail(str(error), EXIT_FAILED)
 
 
 def read_key(variable: str, environ: Mapping[str, str], option: str = "--key-variable") -> str | None:
@@ -87,7 +97,7 @@ def read_key(variable: str, environ: Mapping[str, str], option: str = "--key-var
     try:
         text = read_secret_variable(environ, variable)
     except UnusableSecretFile as error:
-        fail(str(error))
+        fail(str(error).replace(f"{variable}_FILE", option, 1) if option == "key_file" else str(error))
     if text and not (text.isascii() and text.isprintable() and " " not in text):
         fail(f"{variable}: expected an API key, one word of printable characters")
     return text or None

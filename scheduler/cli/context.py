@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 
@@ -24,6 +24,7 @@ from scheduler.cli.output import (
     print_note,
     print_warning,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.registry import Needs, find_needs
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
+    from scheduler.cli.connection import Connection
+    from scheduler.stores.runs.repository import RunRecord
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -54,6 +57,8 @@ def load_for_command(
     `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
     before the command ends, once they are printed.
     """
+    if find_connection() is not None:
+        return cast("Configuration", RemoteConfiguration())
     from config.errors import ConfigurationError, format_problems
     from config.loading import SAMPLE_TARGET, load_configuration, load_usable_configuration
 
@@ -73,6 +78,20 @@ def load_for_command(
     return configuration
 
 
+class RemoteConfiguration:
+    """What a command has in place of settings and job files if it works in a running scheduler, which has its own."""
+
+    problems: Sequence[Problem] = ()
+
+
+def run_in_remote(connection: Connection, work: Callable[[P], Awaitable[T]]) -> T:
+    """Do the work in a running scheduler, which the command reaches. What it refuses: see scheduler.cli.reach."""
+    from scheduler.cli.remote_program import RemoteProgram
+    from scheduler.features.delivery.remote import open_remote
+
+    return run_opened(open_remote(*connection), lambda api: work(cast("P", RemoteProgram(api))))
+
+
 def exit_if_incomplete(configuration: Configuration) -> None:
     """End a command that lists jobs with 2 after its output, if jobs are missing from the list."""
     if configuration.problems:
@@ -83,6 +102,8 @@ def run_in_program(
     configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
 ) -> T:
     """Open the program next to a running server, do the work, close it; a store that fails ends the command with 1."""
+    if (connection := find_connection()) is not None:
+        return run_in_remote(connection, work)
     from scheduler.app import open_program
     from scheduler.cli.command_profile import CommandProfile
 
@@ -91,6 +112,8 @@ def run_in_program(
 
 def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """Open the store only to read, which starts faster than the program, do the work, and close it."""
+    if (connection := find_connection()) is not None:
+        return run_in_remote(connection, work)
 
     async def compose_and_work(program: ReadOnlyProgram, sources: JobSources) -> T:
         _warn_of_rejected_jobs([one for one in sources.stored.values() if not one.is_in_force])
@@ -128,6 +151,8 @@ def run_with_sources(
 
 def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """Open the store only to read, without reading job files, which takes half of the time, and do the work."""
+    if (connection := find_connection()) is not None:
+        return run_in_remote(connection, work)
     from config.errors import ConfigurationError, format_problems
     from config.loading import load_usable_settings
     from scheduler.app import open_read_only
@@ -195,7 +220,7 @@ def run_operation(
     from scheduler.cli.selection import require_job
 
     configuration = load_for_command(command)
-    if job is not None:
+    if job is not None and find_connection() is None:
         require_job(configuration, job)
     return run_changing(configuration, work, listing_hint=listing_hint, listener=listener)
 
@@ -226,14 +251,16 @@ def run_changing(
         fail(str(error), EXIT_FAILED)
 
 
-async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
-    """Wait for these runs, which this process performs.
+async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> list[RunRecord]:
+    """Wait for these runs, which this process performs, or a running scheduler, and return them.
 
     Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
     there is another way than to leave them to a server.
     """
     import asyncio
 
+    if find_connection() is not None:
+        return await _wait_remotely(program, run_ids)
     try:
         await program.worker.wait_until_idle()
     except asyncio.CancelledError:
@@ -246,6 +273,20 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
                 f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` cancels one"
             )
         raise
+    records = [await program.queries.find_run(run_id) for run_id in run_ids]
+    return [record for record in records if record is not None]
+
+
+async def _wait_remotely(program: Any, run_ids: Sequence[str]) -> list[RunRecord]:
+    """Wait for runs that a running scheduler performs. Ctrl-C ends the wait alone."""
+    import asyncio
+
+    try:
+        records: list[RunRecord] = await program.queries.wait_for_ends(run_ids)
+    except asyncio.CancelledError:
+        print_note("interrupted: the scheduler continues the runs, `cancel` cancels one")
+        raise
+    return records
 
 
 @contextmanager

@@ -5,10 +5,10 @@ Only the module of the typed command is imported: all of them take 30 ms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
@@ -173,6 +173,12 @@ COMMANDS = {
         Needs.NOTHING,
         {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
     ),
+    "profile": CommandEntry(
+        "scheduler.cli.profile_commands",
+        "profile",
+        Needs.NOTHING,
+        dict.fromkeys(("list", "show", "add", "use", "remove"), Needs.NOTHING),
+    ),
     "secrets": CommandEntry(
         "scheduler.features.secrets.commands",
         "secrets",
@@ -180,6 +186,36 @@ COMMANDS = {
         {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS},
     ),
 }
+
+
+STORE_ONLY: Mapping[str, str] = {
+    "alerts backtest": "it replays the stored runs with rules of files",
+    "alerts advise": "it reads the stored runs of weeks",
+    "audit verify": "it compares the rows of the trail with each other",
+    "backup create": "it copies all rows",
+    "backup restore": "it writes all rows",
+    "store check": "it reads all rows",
+    "store upgrade": "it changes the form of the rows",
+    "store move": "it copies all rows",
+}
+"""Commands that a running scheduler has no route for, and why. They reject --url, and a profile in use."""
+LOCAL_ONLY: Mapping[str, str] = {
+    "serve": "it is a scheduler",
+    "validate": "it reads files, and with --stored the store of this machine's settings",
+    "schema": "it describes the files of this version",
+    **dict.fromkeys((f"generate {target}" for target in (*TARGETS, "apply", "drift")), "it reads job files"),
+    "import": "it reads configuration of other tools",
+    "slo recompute": "it reads a statement and exported runs",
+    "test": "it runs jobs of files",
+    "backup verify": "it reads a file",
+    **dict.fromkeys((f"profile {name}" for name in ("list", "show", "add", "use", "remove")), "it is about profiles"),
+}
+"""Commands that are about this machine alone, whether a profile is in use or not. All others have a route."""
+
+
+def has_route(command: str) -> bool:
+    """Return whether a command, such as `jobs` or `circuits open`, can work in a running scheduler."""
+    return command not in STORE_ONLY and command not in LOCAL_ONLY
 
 
 def find_needs(command: str) -> Needs:
@@ -196,10 +232,30 @@ def register_commands(app: typer.Typer, typed: str | None) -> None:
             continue
         command = getattr(import_module(entry.module), entry.attribute)
         if entry.subcommands:
+            _add_routes(name, command, has_action=entry.needs is not Needs.NOTHING)
             app.add_typer(command, name=name)
-        elif entry.takes_expression:
+            continue
+        command = _add_route(name, command)
+        if entry.takes_expression:
             from scheduler.cli.selection import ExpressionCommand
 
             app.command(name, cls=ExpressionCommand)(command)
         else:
             app.command(name)(command)
+
+
+def _add_routes(group: str, commands: typer.Typer, *, has_action: bool) -> None:
+    """Let each subcommand, and the group itself if it has an action, reach a running scheduler."""
+    for info in commands.registered_commands:
+        assert info.callback is not None
+        info.callback = _add_route(f"{group} {info.name}", info.callback)
+    if has_action and commands.registered_callback is not None and commands.registered_callback.callback is not None:
+        commands.registered_callback.callback = _add_route(group, commands.registered_callback.callback)
+
+
+def _add_route(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
+    if name in LOCAL_ONLY:
+        return command
+    from scheduler.cli.reach import with_route, without_route
+
+    return without_route(name, STORE_ONLY[name], command) if name in STORE_ONLY else with_route(command)

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
 
 from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
+from scheduler.cli.reach import find_connection
 
 if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
@@ -139,7 +140,10 @@ async def _apply_to_pages(program: Program, jobs: SelectedJobs, act: Act) -> Seq
     from scheduler.features.jobs.models import ActionResult
     from scheduler.features.jobs.selected_jobs import SelectedJobActions
 
-    actions = SelectedJobActions(program.queries, program.circuits, program.operations)
+    if find_connection() is None:
+        actions = SelectedJobActions(program.queries, program.circuits, program.operations)
+    else:
+        actions = cast("Any", program).selected_jobs
     results: list[JobResultModel] = []
     while True:
         report = await act(actions, jobs)
@@ -173,12 +177,11 @@ async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobR
     from scheduler.cli.context import wait_for_runs
     from scheduler.identity.principal import command_caller
 
-    program.worker.prepare()
+    if find_connection() is None:
+        program.worker.prepare()
     results = await _apply_to_pages(program, jobs, lambda actions, page: actions.run(page, caller=command_caller()))
     run_ids = [result.run_id for result in results if result.run_id is not None]
-    await wait_for_runs(program, run_ids)
-    records = [await program.queries.find_run(run_id) for run_id in run_ids]
-    return results, [record for record in records if record is not None]
+    return results, await wait_for_runs(program, run_ids)
 
 
 def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:
@@ -216,8 +219,10 @@ def require_job(configuration: Configuration, name: str, note: str = "") -> JobD
 
     If the store is unavailable, a job that no file defines ends the command with 1.
     """
-    from scheduler.cli.context import run_with_sources
+    from scheduler.cli.context import run_in_store, run_with_sources
 
+    if find_connection() is not None:
+        return run_in_store(configuration, lambda program: _read_definition(program, name, note))
     if (of_file := configuration.jobs.jobs.get(name)) is not None:
         return of_file
 
@@ -230,6 +235,18 @@ def require_job(configuration: Configuration, name: str, note: str = "") -> JobD
         message = _describe_unknown_job(name, configuration, others) if stored is None else _describe_rejected(stored)
         fail(f"{message}\n{note}" if note else message)
     return stored.located.job
+
+
+async def _read_definition(program: Any, name: str, note: str) -> JobDefinition:
+    """Return a job of the running scheduler."""
+    from scheduler.catalog.catalog import UnknownJob
+
+    try:
+        found: JobDefinition = await program.queries.read_definition(name)
+    except UnknownJob as error:
+        message = f"{error}" if error.suggestion else f"{error}; `jobs` lists all jobs"
+        fail(f"{message}\n{note}" if note else message)
+    return found
 
 
 def _describe_rejected(stored: StoredJob) -> str:
@@ -259,6 +276,9 @@ def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
 
     if settings is None:
         fail("--stored needs valid settings, which name the store: `validate` without a path shows the problems")
+    from scheduler.cli.profiles import note_unused_profile
+
+    note_unused_profile()
 
     async def read(_: ReadOnlyProgram, sources: JobSources) -> JobSources:
         return sources

@@ -11,7 +11,7 @@ from jobs.formats import describe_distance, describe_milliseconds, format_iso_in
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
-    from jobs.definition import JobDefinition
+    from scheduler.features.jobs.models import PauseModel
     from scheduler.features.statistics.periods import TimeRange
     from scheduler.stores.gates import Pause
 
@@ -85,7 +85,7 @@ def format_instant(instant: datetime, now: datetime) -> str:
     return ", ".join(words)
 
 
-def describe_pause(pause: Pause, now: datetime) -> str:
+def describe_pause(pause: Pause | PauseModel, now: datetime) -> str:
     """`paused until 14:00:00 CET: deployment`; with the date unless it is today's. Or `paused until it is resumed`."""
     text = "paused until it is resumed" if pause.until is None else "paused"
     if pause.until is not None:
@@ -101,11 +101,11 @@ def format_milliseconds(value: float | None) -> str:
     return "-" if value is None else describe_milliseconds(value)
 
 
-def describe_no_next(job: JobDefinition) -> str:
+def describe_no_next(has_schedule: bool, has_dependencies: bool) -> str:
     """Why there is no next due instant of a job that is enabled."""
-    if job.schedule is not None:
+    if has_schedule:
         return "never"
-    return "-" if job.depends_on else "on demand"
+    return "-" if has_dependencies else "on demand"
 
 
 def parse_zone_option(name: str | None) -> tzinfo:

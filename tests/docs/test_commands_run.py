@@ -49,6 +49,7 @@ NOT_RUN = (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
     ),
+    (r"python -m scheduler profile ", "changes the profiles of the reader; tests/scheduler/cli/reach/test_profiles.py"),
     (r"openssl ", "makes a key in the reader's folder"),
     (r"\./dev infra ", "installs checkov; tests/infra tests it"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),

@@ -22,8 +22,9 @@ from jobs.checks.http.requests import RequestDraft, check_host_name
 from jobs.checks.http_transport.messages import TargetResponse, decode_header
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import DEFAULT_PORTS, effective_port
+from jobs.inflaters import MAX_GZIP_MEMBERS, NotInEncoding, TooManyMembers
 from jobs.redaction.value_holders import RunSecrets
-from jobs.responses import MAX_GZIP_MEMBERS, BoundedBody, NotInEncoding, TooManyMembers
+from jobs.responses import BoundedBody
 from jobs.turns import wait_for_turn
 
 if TYPE_CHECKING:

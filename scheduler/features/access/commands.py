@@ -187,7 +187,9 @@ def revoke(key: KeyArgument) -> None:
 
     async def work(program: ReadOnlyProgram, caller: Caller) -> list[KeyModel]:
         named = await _find_keys(program, caller, key)
-        return [await program.api_keys.revoke(each.id, caller) for each in named]
+        for each in named:
+            await program.api_keys.revoke(each.id, caller)
+        return named
 
     for revoked in _run("keys revoke", work):
         print(escape_controls(f"{revoked.name} ({revoked.id}) is revoked; running servers reject it within 5 seconds"))
@@ -208,7 +210,7 @@ def _show_created(created: CreatedKeyModel, *, as_json: bool) -> None:
     if as_json:
         show_model(created)
         return
-    print(created.key)
+    print(escape_controls(created.key))
     print_note(f"{created.name} ({created.id}): store the key now, it is not shown again")
     if created.replaced is not None and created.replaced.expires_at is not None:
         print_note(f"the old key {created.replaced.id} ends at {format_iso_instant(created.replaced.expires_at)}")
@@ -307,7 +309,8 @@ def end(
     """
 
     async def work(program: ReadOnlyProgram, caller: Caller) -> list[BrowserSessionModel]:
-        return await program.sessions.end_all_of(session, caller) or [await program.sessions.end(session, caller)]
+        ended = await program.sessions.end_all_of(session, caller)
+        return ended or [await program.sessions.end(session, caller)]
 
     for ended in _run("sessions end", work):
         print(escape_controls(f"session {ended.id} of {ended.principal} is ended"))

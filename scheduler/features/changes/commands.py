@@ -14,7 +14,7 @@ import typer
 from jobs.formats import format_count, format_iso_instant
 from jobs.runs.states import JobStatus
 from scheduler.cli.listing import Field, act, read_newest, show_list, show_model
-from scheduler.cli.output import Column, fail, print_warning
+from scheduler.cli.output import Column, escape_controls, fail, print_warning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,7 +209,8 @@ def create_marker(
     if as_json:
         show_model(created)
         return
-    print(f"marker {created.id} at {format_iso_instant(created.at)}, {format_count(len(created.jobs), 'job')}")
+    jobs = format_count(len(created.jobs), "job")
+    print(escape_controls(f"marker {created.id} at {format_iso_instant(created.at)}, {jobs}"))
 
 
 @markers.command("list")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_iso_instant
-from scheduler.cli.listing import Field, act, show_list, show_model
+from scheduler.cli.listing import PAGE_SIZE, Field, act, read_all, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -24,8 +24,7 @@ from scheduler.cli.output import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scheduler.alerting.channel_testing import ChannelTestResult
-    from scheduler.features.channels.models import ChannelStateModel, UndeliveredModel
+    from scheduler.features.channels.models import ChannelStateModel, ChannelTestModel, UndeliveredModel
 
 ABOUT = """Notification channels: whether they work, and what they could not deliver.
 
@@ -99,7 +98,10 @@ def list_undelivered(channel: ChannelName, as_json: AsJson = False) -> None:
 
     try:
         listed = run_in_store(
-            load_for_command("channels undelivered"), lambda program: program.channels.list_undelivered(channel)
+            load_for_command("channels undelivered"),
+            lambda program: read_all(
+                lambda after: program.channels.list_undelivered(channel, limit=PAGE_SIZE, after=after)
+            ),
         )
     except NotFound as error:
         fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
@@ -183,31 +185,26 @@ def send_test(
       notify test mail --incident 1795856400000-5f2c1d9b
     """
     result = act(
-        "notify test", lambda operations, caller: operations.channel_tests.send(channel, incident, caller=caller)
+        "notify test", lambda operations, caller: operations.channel_tests.send_test(channel, incident, caller=caller)
     )
     if as_json:
-        from scheduler.features.channels.service import view_test
-
-        show_model(view_test(result))
+        show_model(result)
     else:
         _show_test(result)
-    if not result.is_delivered:
+    if not result.delivered:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show_test(result: ChannelTestResult) -> None:
+def _show_test(result: ChannelTestModel) -> None:
     """Print the message as people see it, then the answer."""
-    from jobs.notifications.port import plain_text
-
-    message = result.messages[0]
     if result.template_problem:
         print_warning(f"the templates cannot be rendered, so the default text is used: {result.template_problem}")
-    print(escape_controls(message.title), "", *map(escape_controls, plain_text(message).splitlines()), "", sep="\n")
+    print(escape_controls(result.title), "", *map(escape_controls, result.full_text.splitlines()), "", sep="\n")
     for answer in result.answers:
         print(escape_controls(f"answer: {answer}"))
     if result.error:
         print_error(escape_controls(f"channel {result.channel} ({result.kind}) did not accept it: {result.error}"))
     else:
-        more = " and its resolution" if len(result.messages) > 1 else ""
-        took = f"{result.duration:.1f} s"
+        more = " and its resolution" if result.message_count > 1 else ""
+        took = f"{result.duration_ms / 1000:.1f} s"
         print(escape_controls(f"channel {result.channel} ({result.kind}) accepted the test{more} within {took}"))

@@ -62,6 +62,7 @@ class ChannelTestModel(ResponseModel):
 
     `answers`: what the service answered. `incident`: whose opening the message shows; empty for a sample.
     `template_problem`: why the default text was sent instead of that of the templates; empty if it was not.
+    `full_text`: everything below the title, with facts and links. `message_count`: 2 with the resolution of the test.
     """
 
     model_config = example_values(
@@ -75,6 +76,8 @@ class ChannelTestModel(ResponseModel):
         text="This is a test of the channel team-teams, requested by entra:anna. No action is required.",
         template_problem="",
         duration_ms=182.4,
+        full_text="This is a test of the channel team-teams, requested by entra:anna. No action is required.",
+        message_count=1,
     )
 
     channel: str
@@ -87,6 +90,8 @@ class ChannelTestModel(ResponseModel):
     text: str
     template_problem: str
     duration_ms: float
+    full_text: str = ""
+    message_count: int = 1
 
 
 class UndeliveredModel(ResponseModel):

@@ -16,7 +16,6 @@ from scheduler.features.channels.models import (
     RetriedModel,
     UndeliveredList,
 )
-from scheduler.features.channels.service import view_test
 from scheduler.model_base import RequestModel, example
 
 router = ApiRouter("channels")
@@ -64,7 +63,7 @@ async def send_channel_test(
 ) -> ChannelTestModel:
     """Send a message to a channel that is marked as a test, and return what was sent and what the service answered."""
     incident = (body or ChannelTestRequest()).incident
-    return view_test(await services.operations.channel_tests.send(channel, incident, caller=caller))
+    return await services.operations.channel_tests.send_test(channel, incident, caller=caller)
 
 
 @router.operate("/api/channels/{channel}/undelivered/retry", problems=(HTTPStatus.CONFLICT,))

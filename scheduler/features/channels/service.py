@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from jobs.formats import format_count
 from jobs.incidents.values import Incident
+from jobs.notifications.port import plain_text
 from jobs.ports import Clock
 from jobs.problems import format_value
 from jobs.problems.findings import did_you_mean, suggest_name
@@ -32,7 +33,7 @@ class ChannelTester(Operation):
         self._tester = tester
         self._audit = audit
 
-    async def send(self, channel: str, incident: str | None = None, *, caller: Caller) -> ChannelTestResult:
+    async def send_test(self, channel: str, incident: str | None = None, *, caller: Caller) -> ChannelTestModel:
         """Send a message with the content of an incident, else of the latest one, else of a sample; marked as a test.
 
         A channel that does not accept it is a result, not an error.
@@ -51,7 +52,7 @@ class ChannelTester(Operation):
         summary = f"a test message was sent to channel {channel} with the content of {content}"
         async with audited(self._audit, caller, AuditedChange("channel.test", channel, summary)):
             reason = f"requested by {caller.principal.id}"
-            return await self._tester.send(channel, model, shown, reason, records_failure=False)
+            return view_test(await self._tester.send(channel, model, shown, reason, records_failure=False))
 
     async def _find(self, incident: str) -> Incident:
         found = await self._incidents.find(incident)
@@ -77,6 +78,8 @@ def view_test(result: ChannelTestResult) -> ChannelTestModel:
         title=message.title,
         text=message.text,
         duration_ms=round(result.duration * 1000, 1),
+        full_text=plain_text(message),
+        message_count=len(result.messages),
     )
 
 

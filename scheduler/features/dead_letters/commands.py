@@ -209,8 +209,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
 
     async def work(program: Program) -> RunRecord | None:
         run = await program.operations.dead_letters.replay(letter, caller=command_caller())
-        await wait_for_runs(program, [run.id])
-        return await program.queries.find_run(run.id)
+        return next(iter(await wait_for_runs(program, [run.id])), None)
 
     with quiet_run_log():
         record = run_operation("dead-letters replay", work, listing_hint=_LISTING_HINT)
@@ -238,9 +237,7 @@ def _replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry
             letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, caller=command_caller()
         )
         runs = [letter.replayed_by for letter in replayed.dead_letters if letter.replayed_by and not dry_run]
-        await wait_for_runs(program, runs)
-        records = [await program.queries.find_run(run_id) for run_id in runs]
-        return replayed, [record for record in records if record is not None]
+        return replayed, await wait_for_runs(program, runs)
 
     with quiet_run_log(), count_finished_runs() as listener:
         replayed, records = run_operation("dead-letters replay", work, job=letter_filter.job, listener=listener)

@@ -58,7 +58,7 @@ class ApiScheduler:
             if not declared["in_force"] or name not in exported:  # it is deleted between the requests
                 continue
             owner = None if declared["version"] is None else declared["owner"]
-            running.append(RunningJob(_define(name, exported[name]), declared["source"], owner))
+            running.append(RunningJob(define_job(name, exported[name]), declared["source"], owner))
         return running
 
     async def plan_set(
@@ -202,7 +202,7 @@ def _read_message(job: str, fields: Mapping[str, Any]) -> AlertMessage:
     return AlertMessage(at, job, fields["rule"], fields["channel"], fields["kind"], fields["difference"])
 
 
-def _define(name: str, written: Any) -> JobDefinition:
+def define_job(name: str, written: Any) -> JobDefinition:
     """Raises RemoteError: the scheduler is newer, and its definition has what this version does not know."""
     from config.stored_jobs import LocatedStoredJob, StoredJobDefiner
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from jobs.formats import format_count, format_iso_instant
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.output import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -24,6 +23,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import FilesArgument
 from scheduler.cli.times import ZoneOption
 from scheduler.features.delivery.markdown import cell, code, format_in_zone, join_sections, table
@@ -57,9 +57,6 @@ _ByHandOption = Annotated[
 def drift(
     files: FilesArgument,
     owner: SetOption = None,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
-    read_key_variable: ReadKeyOption = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for an issue or a message.")] = False,
     zone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -74,7 +71,6 @@ def drift(
       drift jobs/ --set reports
       drift jobs/ --url https://scheduler.example.com --markdown
     """
-    from scheduler.cli.connection import read_connection
     from scheduler.cli.times import parse_zone_option
     from scheduler.cli.working_copy import read_comparison
     from scheduler.features.delivery.planning import PlanOptions, find_drift
@@ -82,7 +78,7 @@ def drift(
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
     shown_zone = parse_zone_option(zone)
-    compared = read_comparison("drift", files, owner, read_connection(url, key_variable, read_key_variable))
+    compared = read_comparison("drift", files, owner, find_connection())
 
     async def work(scheduler: SchedulerReader) -> DriftReport:
         found = await compared.plan_with(scheduler, PlanOptions(has_review=False))
@@ -199,8 +195,6 @@ def export_jobs(
     folder: _FolderArgument,
     owner: SetOption = None,
     by_hand: _ByHandOption = False,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON files. (default: YAML)")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
@@ -215,7 +209,6 @@ def export_jobs(
       export-jobs jobs/ --url https://scheduler.example.com
       export-jobs jobs/ --made-by-hand
     """
-    from scheduler.cli.connection import read_connection
     from scheduler.cli.working_copy import check_owner
     from scheduler.features.delivery.job_files import select_jobs, write_files
     from scheduler.features.jobs.definitions import JobFileFormat
@@ -225,7 +218,7 @@ def export_jobs(
         if by_hand:
             fail("--set and --made-by-hand exclude each other")
     chosen = "" if by_hand else owner
-    jobs = select_jobs(_read_jobs(read_connection(url, key_variable)), chosen)
+    jobs = select_jobs(_read_jobs(find_connection()), chosen)
     if not jobs:
         what = f"the set {owner} has no jobs" if owner else "no stored job was made by hand" if by_hand else ""
         fail(what or "no job is defined in a job file; --set exports a set of stored jobs", EXIT_FAILED)

@@ -14,13 +14,16 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
-from jobs.responses import ReceivedResponse, fetch
+from jobs.inflaters import UndecodableBody
+from jobs.responses import ReceivedResponse, Unsuccessful, fetch, fetch_lines
 
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """Of an export of all jobs: 32,000 jobs have about 60 MiB."""
 _EXPORT_TIMEOUT: Final = 600.0
+_MAX_LINE_BYTES: Final = 8 * 1024 * 1024
+"""Of a stream: an entry of the audit trail has at most 800,000 characters."""
 MAX_TRIES: Final = 4
 MAX_WAIT: Final = 10.0
 """Seconds between two tries, whatever Retry-After demands."""
@@ -34,11 +37,15 @@ MAX_PAGES: Final = 2000
 
 
 class RemoteError(Exception):
-    """The scheduler cannot be reached, or refuses a request. `status`: of its response; 0 without one."""
+    """The scheduler cannot be reached, or refuses a request. `status`: of its response; 0 without one.
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    `problem`: the problem details of the response; None if it has none, as that of another server.
+    """
+
+    def __init__(self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.problem = problem
 
     @property
     def is_invalid_input(self) -> bool:
@@ -58,11 +65,13 @@ class RemoteError(Exception):
 class RemoteKey(NamedTuple):
     """A key of the scheduler, a token of Entra ID, or a key of the Functions host. `text` None: without a key.
 
-    `variable`: the environment variable that contains it, for messages.
+    `variable`: the environment variable, the file or the option that it comes from, for messages. `is_token`: of Entra
+    ID, which the Functions host is not sent as a key.
     """
 
     text: str | None
     variable: str
+    is_token: bool = False
 
 
 class RemoteKeys(NamedTuple):
@@ -101,6 +110,20 @@ class RemoteApi:
         """Send a body as JSON and return the JSON of the response."""
         return self._read_json(path, await self._send("POST", path, params=params, json=body))
 
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> ReceivedResponse:
+        """Return a response. `body`: sent as JSON; None: no body."""
+        options: dict[str, Any] = {"params": params, "sent_headers": headers, "timeout_s": timeout_s}
+        return await self._send(method, path, **options, **({} if body is None else {"json": body}))
+
     async def read_date(self, path: str) -> str:
         """Return the header Date of a response: the time of the server; empty without one."""
         return str((await self._send("GET", path)).headers.get("Date", ""))
@@ -116,6 +139,20 @@ class RemoteApi:
         if not rows or not all(isinstance(row, dict) for row in rows) or rows[-1].get("complete") is not True:
             raise RemoteError(f"{self.place}: GET {path}: the export is incomplete")
         return rows[:-1]
+
+    async def stream_lines(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[str]:
+        """Yield the lines of a response as they arrive. Nothing is repeated."""
+        headers, limit = _credentials(self._keys.key_for("GET")), _MAX_LINE_BYTES
+        lines = fetch_lines(self._client, path, limit=limit, timeout_s=REQUEST_TIMEOUT, headers=headers, params=params)
+        try:
+            async for line in lines:
+                yield line
+        except Unsuccessful as failure:
+            raise self._describe_failure("GET", path, failure.response) from None
+        except httpx.ConnectError as error:
+            raise RemoteError(f"{self.place} does not answer: {_describe(error)}") from None
+        except (httpx.TransportError, TimeoutError, UndecodableBody) as error:
+            raise RemoteError(f"{self.place}: GET {path}: the response is incomplete: {_describe(error)}") from None
 
     async def iterate(
         self, path: str, member: str, params: Mapping[str, Any] | None = None
@@ -139,9 +176,15 @@ class RemoteApi:
         raise RemoteError(f"{self.place}{path}: more than {MAX_PAGES:,} pages: check --url")
 
     async def _send(
-        self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout_s: float | None = None,
+        sent_headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> ReceivedResponse:
-        options["headers"] = _credentials(self._keys.key_for(method).text)
+        options["headers"] = {**(sent_headers or {}), **_credentials(self._keys.key_for(method))}
         limit, seconds = _MAX_RESPONSE_BYTES, timeout_s or REQUEST_TIMEOUT
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
@@ -157,7 +200,7 @@ class RemoteApi:
                 await self._sleep(_read_retry_after(response))
                 continue
             if not response.is_success:
-                raise RemoteError(self._explain(method, path, response), response.status)
+                raise self._describe_failure(method, path, response)
             return response
         raise AssertionError("the last try returns or raises")
 
@@ -167,15 +210,19 @@ class RemoteApi:
         except ValueError:
             raise RemoteError(f"{self.place}{path}: the response is not JSON: check --url", response.status) from None
 
-    def _explain(self, method: str, path: str, response: ReceivedResponse) -> str:
-        """Return the problem details of a response as lines."""
-        where = f"{self.place}: {method} {path}: {response.status}"
-        if 300 <= response.status < 400 and "location" in response.headers:
-            return f"{where}: redirects are not followed: give the address that it leads to"
+    def _describe_failure(self, method: str, path: str, response: ReceivedResponse) -> RemoteError:
         try:
             problem = response.parse_json()
         except ValueError:
             problem = None
+        details = problem if isinstance(problem, dict) else None
+        return RemoteError(self._explain(method, path, response, problem), response.status, details)
+
+    def _explain(self, method: str, path: str, response: ReceivedResponse, problem: Any) -> str:
+        """Return the problem details of a response as lines."""
+        where = f"{self.place}: {method} {path}: {response.status}"
+        if 300 <= response.status < 400 and "location" in response.headers:
+            return f"{where}: redirects are not followed: give the address that it leads to"
         detail = problem.get("detail") or problem.get("title") or "" if isinstance(problem, dict) else ""
         if response.status in _REFUSED:
             return f"{where}: {self._explain_refusal(method, path, detail)}"
@@ -183,7 +230,8 @@ class RemoteApi:
             return f"{where}: the response is not that of a scheduler: check --url"
         if not isinstance(problem, dict):
             return where
-        parts = [each for each in problem.get("errors") or () if isinstance(each, dict)][:_MAX_LISTED]
+        errors = problem.get("errors")
+        parts = [each for each in errors if isinstance(each, dict)][:_MAX_LISTED] if isinstance(errors, list) else []
         lines = [f"{each.get('location', '')}: {each.get('message', '')}" for each in parts]
         return "\n".join([f"{where}: {detail}", *lines])
 
@@ -191,6 +239,8 @@ class RemoteApi:
         """Return which key is missing or wrong. `detail`: of the scheduler; the platform refuses without one."""
         key = self._keys.key_for(method)
         cause = f"the key of {key.variable} was refused" if key.text else f"no key was sent: {key.variable} is not set"
+        if key.is_token:
+            cause = "the token of Entra ID was refused"
         if detail:
             return f"{cause}: {detail}"
         function = "read" if method == "GET" else "manage_sets" if path.startswith("/api/sets/") else "operate"
@@ -207,9 +257,11 @@ async def open_remote(
         yield RemoteApi(client, keys)
 
 
-def _credentials(key: str | None) -> dict[str, str]:
+def _credentials(key: RemoteKey) -> dict[str, str]:
     """Return the key as the scheduler reads it, and as the Functions host does."""
-    return {} if key is None else {"Authorization": f"Bearer {key}", "x-functions-key": key}
+    if key.text is None:
+        return {}
+    return {"Authorization": f"Bearer {key.text}"} | ({} if key.is_token else {"x-functions-key": key.text})
 
 
 def _read_retry_after(response: ReceivedResponse) -> float:
@@ -217,5 +269,5 @@ def _read_retry_after(response: ReceivedResponse) -> float:
     return min(MAX_WAIT, float(text)) if text.isascii() and text.isdigit() else 1.0
 
 
-def _describe(error: httpx.TransportError | TimeoutError) -> str:
+def _describe(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from jobs.formats import describe_span
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -24,6 +23,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import AllOption
 from scheduler.cli.times import ZoneOption
 
@@ -76,9 +76,6 @@ def gate(
     every: AllOption = False,
     duration: _ForOption = "10m",
     marker: _MarkerOption = None,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
-    read_key_variable: ReadKeyOption = None,
     before: _BeforeOption = "1h",
     deployed_at: _DeployedOption = None,
     slowdown: _SlowdownOption = 1.5,
@@ -105,7 +102,7 @@ def gate(
         tags, names, every, duration, before, marker, deployed_at, None if ignore_times else slowdown
     )
     shown_zone = parse_zone_option(zone)
-    report = _run(options, read_connection(url, key_variable, read_key_variable))
+    report = _run(options, find_connection())
     if as_json:
         from scheduler.features.gate.report import gate_to_json
 

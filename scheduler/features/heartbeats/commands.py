@@ -39,6 +39,7 @@ def heartbeat(
       heartbeat nightly-backup --limit 100 --json
     """
     from scheduler.cli.context import load_for_command, run_in_store
+    from scheduler.cli.reach import find_connection
     from scheduler.cli.selection import require_job
     from scheduler.errors import Conflict
 
@@ -59,7 +60,9 @@ def heartbeat(
             _show_state(state, now)
         show_items(state.pings, _list_fields(now))
     print_note(f"to send a ping after a command has ended, with the secret {state.secret} in the variable TOKEN:")
-    print_note(ping_command(find_base_url(configuration.settings, os.environ)))
+    connection = find_connection()
+    base = find_base_url(configuration.settings, os.environ) if connection is None else connection.url
+    print_note(ping_command(base))
 
 
 def find_base_url(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from scheduler.cli.selection import TagOption
 from scheduler.cli.times import ForOption, UntilOption, format_local, parse_end_options
 
 if TYPE_CHECKING:
-    from jobs.incidents.values import Incident, IncidentStatus
+    from jobs.incidents.values import IncidentStatus
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.incidents.models import (
         DecisionModel,
@@ -240,11 +240,11 @@ def show_incident(incident: IncidentId, as_json: AsJson = False) -> None:
     Examples:
       incidents show 1795856400000-5f2c1d9b
     """
-    stored, detail = _query("incidents show", lambda program: program.incidents.find_with_detail(incident))
+    detail = _query("incidents show", lambda program: program.incidents.find(incident))
     if as_json:
         show_model(detail)
     else:
-        _show_detail(stored, detail)
+        _show_detail(detail)
 
 
 _DECISION_FIELDS: tuple[Field[DecisionModel], ...] = (
@@ -294,12 +294,12 @@ def _query(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
         fail(f"{error}; {_LISTED_BY}", EXIT_FAILED)
 
 
-def _show_detail(incident: Incident, detail: IncidentDetail) -> None:
+def _show_detail(detail: IncidentDetail) -> None:
     """Print key and value a line, then the alerts and the history."""
     leading = next(
         member for member in detail.members if (member.subject, member.rule) == (detail.subject, detail.rule)
     )
-    for name, value in _describe(incident, detail, leading):
+    for name, value in _describe(detail, leading):
         if value:
             print(f"{name}: {escape_controls(value)}")
     if len(detail.members) > 1:
@@ -319,10 +319,7 @@ def _show_detail(incident: Incident, detail: IncidentDetail) -> None:
         print_note(f"the first {len(detail.transitions)} entries; GET {detail.url}/transitions has all")
 
 
-def _describe(incident: Incident, detail: IncidentDetail, leading: IncidentMemberModel) -> list[tuple[str, str]]:
-    from jobs.incidents.headline import count_by_severity, find_keeping_open
-
-    last = find_keeping_open(incident)
+def _describe(detail: IncidentDetail, leading: IncidentMemberModel) -> list[tuple[str, str]]:
     resolved_by = f" by {detail.resolved_by}" if detail.resolved_by else ""
     return [
         ("id", detail.id),
@@ -332,8 +329,8 @@ def _describe(incident: Incident, detail: IncidentDetail, leading: IncidentMembe
         ("rule", detail.rule),
         ("what", detail.evidence),
         *_describe_target(leading),
-        ("open because of", "" if last is None else f"only the rule {last.key.rule} of {last.key.subject}"),
-        ("affected", count_by_severity(incident)),
+        ("open because of", detail.open_because_of),
+        ("affected", detail.affected),
         ("cause", detail.cause),
         ("failing since", format_iso_instant(detail.failing_since)),
         ("opened", format_iso_instant(detail.opened_at)),
@@ -342,7 +339,7 @@ def _describe(incident: Incident, detail: IncidentDetail, leading: IncidentMembe
         ("notified", ", ".join(detail.announced) or "no channel"),
         ("notifications", detail.suppression),
         ("handling", detail.handling),
-        ("flapping since", _format(incident.flapping_since)),
+        ("flapping since", _format(detail.flapping_since)),
     ]
 
 

@@ -184,11 +184,20 @@ class IncidentSummary(ResponseModel):
 
 class IncidentDetail(IncidentSummary):
     """An incident with its alerts, the worst first, and its first transitions. `transitions_continuation`: for GET
-    /api/incidents/{id}/transitions; null if these are all."""
+    /api/incidents/{id}/transitions; null if these are all.
+
+    `affected`: how many subjects each severity has, `open_because_of`: the only rule that keeps it open after its first
+    alert has ended. Both are texts, empty if nothing applies.
+    """
+
+    model_config = example_values(affected="7 down, 2 degraded", open_because_of="", flapping_since=None)
 
     members: list[IncidentMemberModel]
     transitions: list[TransitionModel]
     transitions_continuation: str | None
+    affected: str = ""
+    open_because_of: str = ""
+    flapping_since: datetime | None = None
 
 
 class IncidentListModel(ListModel[IncidentSummary]):

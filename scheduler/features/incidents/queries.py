@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from jobs.formats import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
-from jobs.incidents.headline import sort_members
+from jobs.incidents.headline import count_by_severity, find_keeping_open, sort_members
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, Query
@@ -128,20 +128,19 @@ class IncidentQueries(Query):
 
     async def find(self, incident: str) -> IncidentDetail:
         """Return an incident with its first transitions and the facts about its members. Raises NotFound."""
-        return (await self.find_with_detail(incident))[1]
-
-    async def find_with_detail(self, incident: str) -> tuple[Incident, IncidentDetail]:
-        """Return an incident, and what is shown of it. Raises NotFound."""
         view = await self.find_view(incident)
         page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
         facts = await self.read_facts(view.incident.members)
         members = [_view_member(member, facts[member.key]) for member in sort_members(view.incident)]
-        return view.incident, _summarize(
+        last = find_keeping_open(view.incident)
+        return _summarize(
             IncidentDetail,
             view,
             members=members,
             transitions=page.transitions,
             transitions_continuation=page.continuation,
+            affected=count_by_severity(view.incident),
+            open_because_of="" if last is None else f"only the rule {last.key.rule} of {last.key.subject}",
         )
 
     async def find_view(self, incident: str) -> IncidentView:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.formats import format_count
 from scheduler.cli.listing import show_model
 from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from scheduler.app import Program
-    from scheduler.features.jobs.queries import JobView
+    from scheduler.features.jobs.models import JobSummary
     from scheduler.features.jobs.service import BackfillResult
     from scheduler.stores.runs.repository import RunRecord
 
@@ -80,19 +81,24 @@ def pause(
 
 def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
     from scheduler.cli.context import run_operation
+    from scheduler.features.jobs.views import summarize_job
     from scheduler.identity.principal import command_caller
 
-    async def work(program: Program) -> tuple[JobView, datetime]:
-        now = program.clock.now()
-        await program.operations.pauses.pause(job, until=find_end(now), reason=reason, caller=command_caller())
-        return await program.queries.view_job(job), now
+    async def work(program: Any) -> tuple[JobSummary, datetime]:
+        now: datetime = program.clock.now()
+        pauses, until = program.operations.pauses, find_end(now)
+        if find_connection() is not None:
+            return await pauses.pause(job, until=until, reason=reason), now
+        await pauses.pause(job, until=until, reason=reason, caller=command_caller())
+        return summarize_job(await program.queries.view_job(job)), now
 
-    view, now = run_operation("pause", work, job=job)
-    assert view.pause is not None
-    _show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
-    if view.entry.job.schedule is None:
+    shown, now = run_operation("pause", work, job=job)
+    # Another process of the scheduler may have paused it within the last seconds.
+    pause = "paused" if shown.pause is None else describe_pause(shown.pause, now)
+    _show_job(shown, f"{job} is {pause}", as_json)
+    if shown.schedule is None:
         print_note(f"{job} has no schedule: a pause does not skip requested runs")
-    elif not view.entry.job.enabled:
+    elif not shown.enabled:
         print_note(f"{job} is disabled: it does not run on its schedule, paused or not")
 
 
@@ -149,22 +155,25 @@ def resume(
 
 def _resume_job(job: str, as_json: bool) -> None:
     from scheduler.cli.context import run_operation
+    from scheduler.features.jobs.views import summarize_job
     from scheduler.identity.principal import command_caller
 
-    async def work(program: Program) -> tuple[JobView, bool]:
-        was_paused = await program.operations.pauses.resume(job, caller=command_caller())
-        return await program.queries.view_job(job), was_paused
+    async def work(program: Any) -> tuple[JobSummary, bool]:
+        pauses = program.operations.pauses
+        if find_connection() is not None:
+            found: tuple[JobSummary, bool] = await pauses.resume(job)
+            return found
+        was_paused = await pauses.resume(job, caller=command_caller())
+        return summarize_job(await program.queries.view_job(job)), was_paused
 
-    view, was_paused = run_operation("resume", work, job=job)
-    _show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
+    shown, was_paused = run_operation("resume", work, job=job)
+    _show_job(shown, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)
 
 
-def _show_job(view: JobView, sentence: str, as_json: bool) -> None:
+def _show_job(job: JobSummary, sentence: str, as_json: bool) -> None:
     """Print the sentence, or the job as JSON."""
     if as_json:
-        from scheduler.features.jobs.views import summarize_job
-
-        show_model(summarize_job(view))
+        show_model(job)
     else:
         print(escape_controls(sentence))
 
@@ -255,9 +264,7 @@ async def _backfill(
     if dry_run:
         return done, []
     ids = [ticket.id for ticket in done.tickets]
-    await wait_for_runs(program, ids, "repeat the command to run them now, ")
-    records = [await program.queries.find_run(run_id) for run_id in ids]
-    return done, [record for record in records if record is not None]
+    return done, await wait_for_runs(program, ids, "repeat the command to run them now, ")
 
 
 def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -> str:

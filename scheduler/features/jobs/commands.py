@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from jobs.formats import describe_distance, format_count, format_iso_instant
-from scheduler.cli.listing import Field, show_items, show_model
+from scheduler.cli.listing import Field, read_all, show_items, show_model
 from scheduler.cli.output import Cell, Column, print_note
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import KindOption, StateOption, TagOption, parse_selection_options
 from scheduler.cli.times import describe_no_next, describe_pause, format_instant
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
+    from scheduler.catalog.catalog import CatalogJob
+    from scheduler.features.jobs.models import JobSummary, PauseModel
     from scheduler.features.jobs.queries import JobView
     from scheduler.features.jobs.selection import JobSelection
+    from scheduler.stores.gates import Pause
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
@@ -64,36 +68,134 @@ def jobs(
 
     selection = parse_selection_options(names, kinds, tags, states, outcomes, name_option="--name")
     configuration = load_for_command("jobs")
-
-    async def read(program: ReadOnlyProgram) -> tuple[list[JobView], datetime, str]:
-        views = await _views(program, selection)
-        return views, program.clock.now(), "" if views else await _describe_empty(program, selection)
-
-    views, now, why_empty = run_in_store(configuration, read)
-    if why_empty:
-        print_note(why_empty)
-    if as_yaml:
-        _print_job_file(views)
-    else:
-        _show(views, now, as_json)
+    show = _show_stored if find_connection() is None else _show_remote
+    run_in_store(configuration, lambda program: show(program, selection, as_json, as_yaml))
     exit_if_incomplete(configuration)
 
 
-def _print_job_file(views: list[JobView]) -> None:
-    from scheduler.features.jobs.definitions import JobFileFormat, write_job_file
-
-    for part in write_job_file((view.entry for view in views), JobFileFormat.YAML):
-        print(part, end="")
-
-
-def _show(views: list[JobView], now: datetime, as_json: bool) -> None:
-    if as_json:
+async def _show_stored(program: ReadOnlyProgram, selection: JobSelection, as_json: bool, as_yaml: bool) -> None:
+    views = await _views(program, selection)
+    if not views:
+        print_note(await _describe_empty(program, selection))
+    if as_yaml:
+        _print_job_file(view.entry for view in views)
+    elif as_json:
         from scheduler.features.jobs.models import JobList
         from scheduler.features.jobs.views import summarize_job
 
         show_model(JobList(jobs=list(map(summarize_job, views)), continuation=None))
     else:
-        show_items(views, _list_fields(now, has_reasons=any(view.reason for view in views)))
+        _show(list(map(_ShownJob.from_view, views)), program.clock.now())
+
+
+async def _show_remote(program: Any, selection: JobSelection, as_json: bool, as_yaml: bool) -> None:
+    listed = await read_all(lambda after: program.queries.list_summaries(limit=_PAGE, after=after, selection=selection))
+    if not listed.items:
+        print_note(f"no job matches {selection}" if str(selection) else "there are no jobs")
+    if as_yaml:
+        from scheduler.catalog.catalog import CatalogJob
+
+        definitions = await program.queries.read_definitions(selection) if listed.items else {}
+        _print_job_file(
+            CatalogJob(definitions[each.name], each.source) for each in listed.items if each.name in definitions
+        )
+    elif as_json:
+        show_model(listed)
+    else:
+        _show(list(map(_ShownJob.from_summary, listed.items)), program.clock.now())
+
+
+def _print_job_file(entries: Iterable[CatalogJob]) -> None:
+    from scheduler.features.jobs.definitions import JobFileFormat, write_job_file
+
+    for part in write_job_file(entries, JobFileFormat.YAML):
+        print(part, end="")
+
+
+class _ShownJob(NamedTuple):
+    """What a line shows of a job. `schedule`: its text. `no_next`: why it has no next run."""
+
+    name: str
+    schedule: str
+    runs_when: str
+    no_next: str
+    is_enabled: bool
+    next_at: datetime | None
+    latest: RunRecord | None
+    endpoint: str
+    target: str
+    pause: Pause | PauseModel | None
+    pause_text: str
+    depends_on: str
+    status: str
+    wait: str
+    reason: str
+
+    @classmethod
+    def from_view(cls, view: JobView) -> _ShownJob:
+        from jobs.definition.dependencies import format_dependencies
+        from jobs.targets import describe_target
+
+        job = view.entry.job
+        return cls(
+            name=job.name,
+            schedule="" if job.schedule is None else job.schedule.text,
+            runs_when=job.runs_when,
+            no_next=describe_no_next(job.schedule is not None, bool(job.depends_on)),
+            is_enabled=job.enabled,
+            next_at=view.next_at,
+            latest=view.latest,
+            endpoint=job.check.endpoint,
+            target=describe_target(job.check),
+            pause=view.pause,
+            pause_text="" if view.pause is None else str(view.pause),
+            depends_on=format_dependencies(job.depends_on),
+            status=view.status.value,
+            wait=view.wait,
+            reason=view.reason,
+        )
+
+    @classmethod
+    def from_summary(cls, job: JobSummary) -> _ShownJob:
+        from jobs.definition.dependencies import Dependency, describe_start, format_dependencies
+        from scheduler.features.runs.remote import read_run
+
+        schedule = _describe_schedule(job.schedule)
+        dependencies = tuple(Dependency.model_validate(each.model_dump()) for each in job.depends_on)
+        return cls(
+            name=job.name,
+            schedule=schedule,
+            runs_when=describe_start(schedule, dependencies),
+            no_next=describe_no_next(job.schedule is not None, bool(dependencies)),
+            is_enabled=job.enabled,
+            next_at=job.next_at,
+            latest=None if job.latest is None else read_run(job.latest),
+            endpoint=job.endpoint,
+            target=job.target,
+            pause=job.pause,
+            pause_text="" if job.pause is None else job.pause.summary,
+            depends_on=format_dependencies(dependencies),
+            status=job.status.value,
+            wait=job.wait,
+            reason=job.reason,
+        )
+
+
+def _describe_schedule(spec: Any) -> str:
+    """Return the text of a schedule; of a form that only a newer scheduler knows, the form itself."""
+    from jobs.errors import ScheduleError
+    from jobs.schedules import parse_schedule
+
+    if spec is None:
+        return ""
+    try:
+        return parse_schedule(spec).text
+    except ScheduleError:
+        return str(spec)
+
+
+def _show(rows: Sequence[_ShownJob], now: datetime) -> None:
+    show_items(rows, _list_fields(now, has_reasons=any(row.reason for row in rows)))
 
 
 async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:
@@ -130,61 +232,59 @@ async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobV
     return views
 
 
-def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[JobView]]:
+def _list_fields(now: datetime, *, has_reasons: bool) -> Sequence[Field[_ShownJob]]:
     """`has_reasons`: a terminal has a column for them."""
-    from jobs.definition.dependencies import format_dependencies
-    from jobs.targets import describe_target
     from scheduler.cli.run_report import outcome_cell
 
-    def format_next(view: JobView) -> str:
-        return "" if view.next_at is None else format_iso_instant(view.next_at, precise=True)
+    def format_next(row: _ShownJob) -> str:
+        return "" if row.next_at is None else format_iso_instant(row.next_at, precise=True)
 
-    def format_latest(view: JobView) -> str:
-        return "" if view.latest is None else outcome_cell(view.latest)[0]
+    def format_latest(row: _ShownJob) -> str:
+        return "" if row.latest is None else outcome_cell(row.latest)[0]
 
-    def format_latest_at(view: JobView) -> str:
-        return "" if view.latest is None else format_iso_instant(view.latest.ticket.due_at, precise=True)
+    def format_latest_at(row: _ShownJob) -> str:
+        return "" if row.latest is None else format_iso_instant(row.latest.ticket.due_at, precise=True)
 
     reasons = Column("reason", no_wrap=False, min_width=16) if has_reasons else None
     return (
-        Field("name", lambda view: view.entry.job.name, Column("job", "bold")),
+        Field("name", lambda row: row.name, Column("job", "bold")),
         Field(
             "schedule",
-            lambda view: "" if view.entry.job.schedule is None else view.entry.job.schedule.text,
+            lambda row: row.schedule,
             Column("schedule", no_wrap=False, min_width=16),
-            lambda view: view.entry.job.runs_when or "-",
+            lambda row: row.runs_when or "-",
         ),
-        Field("next_at", format_next, Column("next run"), lambda view: _next(view, now)),
-        Field("latest", format_latest, Column("latest"), lambda view: _latest(view.latest, now)),
+        Field("next_at", format_next, Column("next run"), lambda row: _next(row, now)),
+        Field("latest", format_latest, Column("latest"), lambda row: _latest(row.latest, now)),
         Field("latest_at", format_latest_at),
-        Field("endpoint", lambda view: view.entry.job.check.endpoint),
-        Field("pause", lambda view: "" if view.pause is None else str(view.pause)),
-        Field("depends_on", lambda view: format_dependencies(view.entry.job.depends_on)),
-        Field("status", lambda view: view.wait or view.status.value),
+        Field("endpoint", lambda row: row.endpoint),
+        Field("pause", lambda row: row.pause_text),
+        Field("depends_on", lambda row: row.depends_on),
+        Field("status", lambda row: row.wait or row.status),
         Field(
             "target",
-            lambda view: describe_target(view.entry.job.check),
+            lambda row: row.target,
             Column("target", "dim", no_wrap=False, is_optional=True),
         ),
-        Field("reason", lambda view: view.reason, reasons, _reason),
+        Field("reason", lambda row: row.reason, reasons, _reason),
     )
 
 
-def _reason(view: JobView) -> str:
+def _reason(row: _ShownJob) -> str:
     """Return why a job is not well as one short line."""
     from jobs.problems import make_printable
 
-    return make_printable(view.wait or view.reason, _MAX_REASON)
+    return make_printable(row.wait or row.reason, _MAX_REASON)
 
 
-def _next(view: JobView, now: datetime) -> Cell:
-    if not view.entry.job.enabled:
+def _next(row: _ShownJob, now: datetime) -> Cell:
+    if not row.is_enabled:
         return "disabled", "yellow"
-    if view.pause is not None:
-        return describe_pause(view.pause, now), "yellow"
-    if view.next_at is None:
-        return describe_no_next(view.entry.job), "dim"
-    return format_instant(view.next_at, now), "cyan"
+    if row.pause is not None:
+        return describe_pause(row.pause, now), "yellow"
+    if row.next_at is None:
+        return row.no_next, "dim"
+    return format_instant(row.next_at, now), "cyan"
 
 
 def _latest(record: RunRecord | None, now: datetime) -> Cell:

@@ -244,7 +244,11 @@ def _describe_next(job: JobDefinition, now: datetime) -> Cell:
     if not job.enabled:
         return "disabled", "yellow"
     at = _next(job, now)
-    return (describe_no_next(job), "dim") if at is None else (format_instant(at, now), "cyan")
+    return (
+        (describe_no_next(job.schedule is not None, bool(job.depends_on)), "dim")
+        if at is None
+        else (format_instant(at, now), "cyan")
+    )
 
 
 def _check(job: JobDefinition) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,110 +21,110 @@ from jobs.objectives import (
     format_percent,
     format_target,
 )
-from scheduler.cli.listing import Field, show_items, show_model
-from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
+from scheduler.cli.listing import Field, read_newest, show_items, show_model
+from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
+from scheduler.cli.reach import find_connection
 
 if TYPE_CHECKING:
-    from jobs.incidents.downtime import ExcludedTime
-    from scheduler.features.objectives.queries import MeasuredJob, ObjectiveState, ObjectiveStatement
+    from scheduler.features.objectives.models import ObjectiveDefinitionModel, ObjectiveModel, ObjectiveStatementModel
+    from scheduler.features.statistics.models import ExclusionModel
 
 _NEED = (BudgetStatus.EXHAUSTED, BudgetStatus.BURNING, BudgetStatus.NO_DATA, BudgetStatus.OK)
 _MAX_SHOWN = 20
 
 
-def _order_by_need(states: Iterable[ObjectiveState]) -> Sequence[ObjectiveState]:
+def _order_by_need(objectives: Iterable[ObjectiveModel]) -> Sequence[ObjectiveModel]:
     """Return exhausted ones first, then those that burn, each with the smallest rest first."""
 
-    def need(state: ObjectiveState) -> tuple[int, float, str]:
-        left = state.budget.remaining_ratio
-        return _NEED.index(state.status), 1.0 if left is None else left, state.objective.name
+    def need(shown: ObjectiveModel) -> tuple[int, float, str]:
+        left = shown.remaining_ratio
+        return _NEED.index(shown.status), 1.0 if left is None else left, shown.objective.name
 
-    return sorted(states, key=need)
+    return sorted(objectives, key=need)
 
 
-_FIELDS: tuple[Field[ObjectiveState], ...] = (
-    Field("objective", lambda state: state.objective.name, Column("objective")),
-    Field("status", lambda state: state.status, Column("status"), lambda state: state.status.replace("_", " ")),
+_FIELDS: tuple[Field[ObjectiveModel], ...] = (
+    Field("objective", lambda shown: shown.objective.name, Column("objective")),
+    Field("status", lambda shown: shown.status, Column("status"), lambda shown: shown.status.replace("_", " ")),
     Field(
         "attained",
-        lambda state: _number(state.budget.attained),
+        lambda shown: _number(shown.attained),
         Column("attained"),
-        lambda state: "-" if state.budget.attained is None else format_percent(state.budget.attained),
+        lambda shown: "-" if shown.attained is None else format_percent(shown.attained),
     ),
     Field(
         "target",
-        lambda state: f"{state.budget.target:g}",
+        lambda shown: f"{shown.objective.target:g}",
         Column("target"),
-        lambda state: format_target(state.budget.target),
+        lambda shown: format_target(shown.objective.target),
     ),
-    Field("window", lambda state: state.objective.definition.window, Column("window")),
+    Field("window", lambda shown: shown.objective.window, Column("window")),
     Field(
         "remaining_ratio",
-        lambda state: _number(state.budget.remaining_ratio),
+        lambda shown: _number(shown.remaining_ratio),
         Column("budget left"),
-        lambda state: "-" if state.budget.remaining_ratio is None else f"{state.budget.remaining_ratio:.0%}",
+        lambda shown: "-" if shown.remaining_ratio is None else f"{shown.remaining_ratio:.0%}",
     ),
     Field(
         "burn_rate",
-        lambda state: _number(state.present_burn_rate),
+        lambda shown: _number(shown.burn_rate),
         Column("burn rate"),
-        lambda state: "-" if state.present_burn_rate is None else f"{state.present_burn_rate:.2f}",
+        lambda shown: "-" if shown.burn_rate is None else f"{shown.burn_rate:.2f}",
     ),
     Field(
         "exhausted_in_seconds",
-        lambda state: _number(None if state.time_left is None else state.time_left.total_seconds()),
+        lambda shown: _number(shown.exhausted_in_seconds),
         Column("exhausted in"),
-        lambda state: "-" if state.time_left is None else describe_span(round(state.time_left.total_seconds())),
+        lambda shown: "-" if shown.exhausted_in_seconds is None else describe_span(round(shown.exhausted_in_seconds)),
     ),
-    Field("scope", lambda state: state.objective.scope),
+    Field("scope", lambda shown: shown.objective.scope),
 )
 
 
-def _describe_state(state: ObjectiveState) -> Iterator[str]:
-    objective, budget = state.objective, state.budget
-    defined, unit = objective.definition, objective.definition.unit
+def _unit_of(objective: ObjectiveDefinitionModel) -> str:
+    return "runs" if objective.counts == "runs" else "seconds"
+
+
+def _describe_state(shown: ObjectiveModel) -> Iterator[str]:
+    objective, unit = shown.objective, _unit_of(shown.objective)
     yield f"objective: {objective.name} ({objective.scope})"
-    yield from _describe_people(objective.definition.description, objective.definition.owner)
-    measure = "runs" if defined.counts == "runs" else "time without downtime"
-    yield f"target: {format_target(defined.target)} of {measure} in {describe_window(defined.window)}"
-    yield f"status: {state.status.replace('_', ' ')}"
-    yield f"what: {state.text}"
-    yield (
-        f"budget: {format_amount(budget.allowed, unit)} may be bad, "
-        f"{format_part(budget.counts.bad, budget.counts.valid, unit)} are"
-    )
-    yield f"measured: from {format_iso_instant(state.since)} to {format_iso_instant(state.until)}"
-    yield f"excluded: {_describe_excluded(state.jobs, unit)}"
+    yield from _describe_people(objective)
+    measure = "runs" if objective.counts == "runs" else "time without downtime"
+    yield f"target: {format_target(objective.target)} of {measure} in {describe_window(objective.window)}"
+    yield f"status: {shown.status.replace('_', ' ')}"
+    yield f"what: {shown.text}"
+    yield f"budget: {format_amount(shown.allowed, unit)} may be bad, {format_part(shown.bad, shown.valid, unit)} are"
+    yield f"measured: from {format_iso_instant(shown.since)} to {format_iso_instant(shown.until)}"
+    yield f"excluded: {_describe_excluded(shown.excluded_seconds, shown.excluded, shown.excluded_by, unit)}"
     yield "burn rates:"
-    for window, rate in state.burn_rates.items():
-        counts = state.windows[window]
-        of = format_part(counts.bad, counts.valid, unit)
-        yield f"  {format_duration(window.total_seconds()):>4}  {'-' if rate is None else f'{rate:.2f}':>8}  {of}"
-    yield from _describe_pairs(state)
-    if not state.is_complete:
+    for each in shown.burn_rates:
+        of = format_part(each.bad, each.valid, unit)
+        yield f"  {each.window:>4}  {'-' if each.burn_rate is None else f'{each.burn_rate:.2f}':>8}  {of}"
+    yield from _describe_pairs(shown)
+    if not shown.complete:
         yield "incomplete: not everything of the window is stored or was read; see docs/objectives.md"
 
 
-def _describe_statement(statement: ObjectiveStatement) -> Iterator[str]:
-    objective, budget = statement.objective, statement.budget
-    unit = objective.definition.unit
+def _describe_statement(statement: ObjectiveStatementModel) -> Iterator[str]:
+    objective, unit = statement.objective, _unit_of(statement.objective)
     yield f"objective: {objective.name} ({objective.scope})"
-    yield from _describe_people(objective.definition.description, objective.definition.owner)
-    end = "" if statement.has_ended else ", which has not ended"
+    yield from _describe_people(objective)
+    end = "" if statement.ended else ", which has not ended"
     yield (
         f"month: {statement.month} in UTC{end}: from {format_iso_instant(statement.since)} "
         f"to {format_iso_instant(statement.until)}"
     )
-    met = {None: "nothing counts", True: "met", False: "missed"}[statement.is_met]
-    attained = "-" if budget.attained is None else format_percent(budget.attained)
-    yield f"result: {met}: {attained} was good, target {format_target(budget.target)}"
+    met = {None: "nothing counts", True: "met", False: "missed"}[statement.met]
+    attained = "-" if statement.attained is None else format_percent(statement.attained)
+    yield f"result: {met}: {attained} was good, target {format_target(objective.target)}"
     yield (
-        f"budget: {format_amount(budget.allowed, unit)} may be bad, "
-        f"{format_part(budget.counts.bad, budget.counts.valid, unit)} were"
+        f"budget: {format_amount(statement.allowed, unit)} may be bad, "
+        f"{format_part(statement.bad, statement.valid, unit)} were"
     )
-    yield f"excluded: {_describe_excluded(statement.jobs, unit)}"
+    by_reason = _sum_by_reason(each for job in statement.jobs for each in job.exclusions)
+    yield f"excluded: {_describe_excluded(statement.excluded_seconds, statement.excluded, by_reason, unit)}"
     times = sorted(
-        {(time.begin, time.end, time.reason, time.name) for job in statement.jobs for time in job.exclusions}
+        {(time.since, time.until, time.reason, time.name) for job in statement.jobs for time in job.exclusions}
     )
     for begin, end_at, reason, name in islice(times, _MAX_SHOWN):
         what = f"{reason.replace('_', ' ')} {name}".strip()
@@ -134,49 +134,46 @@ def _describe_statement(statement: ObjectiveStatement) -> Iterator[str]:
     if len(statement.jobs) > 1:
         yield "jobs:"
         for measured in statement.jobs:
-            share = "-" if not measured.counts.valid else format_percent(measured.counts.good / measured.counts.valid)
-            yield f"  {measured.job}: {share}, {format_part(measured.counts.bad, measured.counts.valid, unit)} bad"
-    if not statement.is_complete:
+            share = "-" if not measured.valid else format_percent(measured.good / measured.valid)
+            yield f"  {measured.job}: {share}, {format_part(measured.bad, measured.valid, unit)} bad"
+    if not statement.complete:
         yield "incomplete: not everything of the month is stored or was read; see docs/objectives.md"
 
 
-def _describe_people(description: str, owner: str) -> Iterator[str]:
-    if description:
-        yield f"description: {description}"
-    if owner:
-        yield f"owner: {owner}"
+def _describe_people(objective: ObjectiveDefinitionModel) -> Iterator[str]:
+    if objective.description:
+        yield f"description: {objective.description}"
+    if objective.owner:
+        yield f"owner: {objective.owner}"
 
 
-def _describe_excluded(jobs: Sequence[MeasuredJob], unit: str) -> str:
+def _describe_excluded(seconds: float, amount: float, by_reason: Mapping[str, float], unit: str) -> str:
     """Return for example `180 runs in 3 h (maintenance windows 3 h)`."""
-    seconds = sum(job.excluded_seconds for job in jobs)
     if not seconds:
         return "nothing"
-    by_reason: dict[str, timedelta] = {}
-    for each in (each for job in jobs for each in job.exclusions):
-        by_reason[each.reason] = by_reason.get(each.reason, timedelta()) + _length_of(each)
     reasons = ", ".join(
-        f"{reason.replace('_', ' ')} {describe_span(round(length.total_seconds()))}"
-        for reason, length in sorted(by_reason.items())
+        f"{reason.replace('_', ' ')} {describe_span(round(length))}" for reason, length in sorted(by_reason.items())
     )
-    runs = sum(job.excluded.valid for job in jobs)
-    amount = f"{format_amount(runs, unit)} in " if unit == "runs" else ""
-    return f"{amount}{describe_span(round(seconds))} ({reasons})"
+    shown = f"{format_amount(amount, unit)} in " if unit == "runs" else ""
+    return f"{shown}{describe_span(round(seconds))} ({reasons})"
 
 
-def _length_of(excluded: ExcludedTime) -> timedelta:
-    return excluded.end - excluded.begin
+def _sum_by_reason(exclusions: Iterable[ExclusionModel]) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for each in exclusions:
+        seconds[each.reason] = seconds.get(each.reason, 0.0) + (each.until - each.since).total_seconds()
+    return seconds
 
 
-def _describe_pairs(state: ObjectiveState) -> Iterator[str]:
+def _describe_pairs(shown: ObjectiveModel) -> Iterator[str]:
     """Yield which pairs of windows of burn alerts are above their factor now."""
-    rates = state.burn_rates
+    rates = {each.window: each.burn_rate for each in shown.burn_rates}
     for pair in BURN_PAIRS:
-        values = rates.get(pair.long), rates.get(pair.short)
+        long, short = (format_duration(each.total_seconds()) for each in (pair.long, pair.short))
+        values = rates.get(long), rates.get(short)
         if all(value is not None and value > pair.factor for value in values):
-            names = " and ".join(format_duration(each.total_seconds()) for each in (pair.long, pair.short))
             urgency = "act now" if pair.is_page else "act within days"
-            yield f"above {pair.factor:g} over {names}: {urgency}"
+            yield f"above {pair.factor:g} over {long} and {short}: {urgency}"
 
 
 def _number(value: float | None) -> str:
@@ -187,8 +184,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeVar
 
-    from scheduler.app import ReadOnlyProgram
+    from scheduler.features.objectives.models import ObjectiveList
     from scheduler.features.objectives.queries import ObjectiveReader, ObjectiveStatement
+    from scheduler.features.objectives.remote import RemoteObjectives
 
     T = TypeVar("T")
 
@@ -211,17 +209,15 @@ _MAX_LISTED = 1000
 def list_objectives(as_json: JsonOption = False) -> None:
     """List the objectives with what is left of their error budgets, those that need attention first."""
 
-    states, continuation = _read(lambda objectives: objectives.read_page(limit=_MAX_LISTED))
+    listed = _read(_list_stored, lambda remote: read_newest(_page_of(remote), _MAX_LISTED))
     if as_json:
-        from scheduler.features.objectives.views import view_states
-
-        show_model(view_states(states, None))
+        show_model(listed.model_copy(update={"continuation": None}))
         return
-    ordered = _order_by_need(states)
+    ordered = _order_by_need(listed.objectives)
     show_items(ordered, _FIELDS, is_empty_shown=True)
     if not ordered:
         print_note("no job has slo, and no job file has a section objectives: see docs/objectives.md")
-    if continuation:
+    if listed.continuation or len(ordered) > _MAX_LISTED:
         print_note(f"only the first {_MAX_LISTED} by name are listed")
 
 
@@ -234,13 +230,16 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
       slo show checkout-api
     """
 
-    state = _read(lambda objectives: objectives.read_state(name))
-    if as_json:
+    async def read(objectives: ObjectiveReader) -> ObjectiveModel:
         from scheduler.features.objectives.views import view_state
 
-        show_model(view_state(state))
+        return view_state(await objectives.read_state(name))
+
+    shown = _read(read, lambda remote: remote.read_state(name))
+    if as_json:
+        show_model(shown)
         return
-    typer.echo("\n".join(_describe_state(state)))
+    typer.echo("\n".join(map(escape_controls, _describe_state(shown))))
 
 
 @slo.command("statement")
@@ -268,15 +267,24 @@ def statement(
         within = parse_month_span(month, datetime.now(UTC))
     except InvalidTimeRange as error:
         fail(f"--month: {error}")
-    stated = _read(lambda objectives: objectives.read_statement(name, month, within))
-    if chosen == "json":
+
+    async def read(objectives: ObjectiveReader) -> ObjectiveStatementModel:
         from scheduler.features.objectives.views import view_statement
 
-        show_model(view_statement(stated))
-    elif chosen == "csv":
-        _write_csv(stated)
+        return view_statement(await objectives.read_statement(name, month, within))
+
+    async def write(objectives: ObjectiveReader) -> str:
+        return await _write_csv(await objectives.read_statement(name, month, within))
+
+    if chosen == "csv":
+        text = _read(write, lambda remote: remote.write_statement(name, month))
+        sys.stdout.write("".join(c if c.isprintable() or c in "\r\n" else " " for c in text))
+        return
+    stated = _read(read, lambda remote: remote.read_statement(name, month))
+    if chosen == "json":
+        show_model(stated)
     else:
-        typer.echo("\n".join(_describe_statement(stated)))
+        typer.echo("\n".join(map(escape_controls, _describe_statement(stated))))
 
 
 @slo.command("recompute")
@@ -317,12 +325,24 @@ def recompute(
     print_note("the statement is confirmed: all numbers are equal")
 
 
-def _read(read: Callable[[ObjectiveReader], Awaitable[T]]) -> T:
+async def _list_stored(objectives: ObjectiveReader) -> ObjectiveList:
+    from scheduler.features.objectives.views import view_states
+
+    return view_states(*await objectives.read_page(limit=_MAX_LISTED))
+
+
+def _page_of(remote: RemoteObjectives) -> Callable[[str, int], Awaitable[ObjectiveList]]:
+    return lambda after, size: remote.list_page(limit=size, after=after)
+
+
+def _read(
+    read: Callable[[ObjectiveReader], Awaitable[T]], read_remotely: Callable[[RemoteObjectives], Awaitable[T]]
+) -> T:
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.errors import OperationError
 
-    async def run(program: ReadOnlyProgram) -> T:
-        return await read(program.objectives)
+    async def run(program: Any) -> T:
+        return await (read if find_connection() is None else read_remotely)(program.objectives)
 
     try:
         return run_in_store(load_for_command("slo show"), run)
@@ -330,17 +350,12 @@ def _read(read: Callable[[ObjectiveReader], Awaitable[T]]) -> T:
         fail(str(error))
 
 
-def _write_csv(stated: ObjectiveStatement) -> None:
-    import asyncio
-
+async def _write_csv(stated: ObjectiveStatement) -> str:
     from scheduler.features.objectives.statements import STATEMENT_FIELDS, iterate_statement_rows
     from scheduler.features.statistics.exports import ExportFormat, export_lines
 
-    async def write() -> None:
-        async for chunk in export_lines(STATEMENT_FIELDS, iterate_statement_rows(stated), ExportFormat.CSV):
-            sys.stdout.write(chunk)
-
-    asyncio.run(write())
+    lines = export_lines(STATEMENT_FIELDS, iterate_statement_rows(stated), ExportFormat.CSV)
+    return "".join([chunk async for chunk in lines])
 
 
 def _read_text(path: Path) -> str:

@@ -68,7 +68,8 @@ class ObjectiveModel(ObjectivePeriodModel):
     counts time. `remaining_ratio`: the share of the error budget that is left, negative if it is exhausted.
     `burn_rate`: of the last hour. `exhausted_in_seconds`: when the budget is consumed at this rate; null if it lasts.
     `excluded_seconds`: maintenance windows with `counts: false` and times of a blind scheduler, added over the jobs; of
-    an objective that counts time, pauses too. `complete`: everything in the period was stored and read.
+    an objective that counts time, pauses too. `excluded_by`: seconds by reason, which can overlap. `complete`:
+    everything in the period was stored and read.
     """
 
     model_config = example_values(
@@ -82,6 +83,7 @@ class ObjectiveModel(ObjectivePeriodModel):
         remaining_ratio=0.5,
         burn_rate=16.666667,
         exhausted_in_seconds=77760.0,
+        excluded_by={"window": 10800.0},
     )
 
     objective: ObjectiveDefinitionModel
@@ -99,6 +101,7 @@ class ObjectiveModel(ObjectivePeriodModel):
     excluded_seconds: float
     complete: bool
     burn_rates: list[BurnRateModel]
+    excluded_by: dict[str, float] = {}
 
 
 class ObjectiveList(ListModel[ObjectiveModel]):

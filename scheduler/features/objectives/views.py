@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from jobs.definition.job_alerts import NamedObjective
 from jobs.formats import format_duration
+from jobs.incidents.downtime import ExcludedTime
 from jobs.objectives import SliCounts, burn_rate_of
 from scheduler.features.objectives.models import (
     BurnRateModel,
@@ -47,7 +48,15 @@ def view_state(state: ObjectiveState) -> ObjectiveModel:
         excluded=state.excluded.valid,
         complete=state.is_complete,
         burn_rates=[_view_burn_rate(window, counts, budget.error_ratio) for window, counts in state.windows.items()],
+        excluded_by=_sum_by_reason(each for job in state.jobs for each in job.exclusions),
     )
+
+
+def _sum_by_reason(exclusions: Iterable[ExcludedTime]) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for each in exclusions:
+        seconds[each.reason] = seconds.get(each.reason, 0.0) + (each.end - each.begin).total_seconds()
+    return seconds
 
 
 def view_statement(statement: ObjectiveStatement) -> ObjectiveStatementModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,6 +19,7 @@ from scheduler.cli.output import (
     show_table,
     show_tabs,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import (
     AllOption,
     DryRunOption,
@@ -69,22 +70,34 @@ def run(
 
 
 def _run_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.context import load_for_command
+    from scheduler.cli.context import load_for_command, run_operation
     from scheduler.cli.selection import require_job
 
     configuration = load_for_command("run")
-    definition = require_job(configuration, job)
-    if is_terminal() and not as_json:
-        record = _run_with_progress(configuration, definition)
+    if find_connection() is not None:
+        record = run_operation("run", lambda program: _run_remotely(program, job))
+    elif is_terminal() and not as_json:
+        record = _run_with_progress(configuration, require_job(configuration, job))
     else:
+        require_job(configuration, job)
         record = _run(configuration, job)
     if record is None or record.run is None:
         fail(f"the run of {job} did not finish, see the log", EXIT_FAILED)
     _show_result(record, as_json)
-    if record.run.error == "connection_refused" and job in configuration.jobs.samples:
+    is_local = find_connection() is None
+    if is_local and record.run.error == "connection_refused" and job in configuration.jobs.samples:
         print_note("the target of the sample jobs is available only while `serve` runs")
     if record.run.outcome != "succeeded":
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _run_remotely(program: Any, job: str) -> RunRecord | None:
+    """Let a running scheduler perform the run."""
+    from scheduler.cli.context import wait_for_runs
+
+    record: RunRecord = await program.queries.start(job)
+    found = [record] if record.run is not None else await wait_for_runs(program, [record.ticket.id])
+    return found[0] if found else None
 
 
 def _run_with_progress(configuration: Configuration, job: JobDefinition) -> RunRecord | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from scheduler.cli.output import Column, escape_controls, print_note
 from scheduler.cli.times import format_local
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from config.loading import Configuration
+    from jobs.definition import JobDefinition
     from scheduler.features.secrets.models import SecretModel
 
 ABOUT = """Secrets that jobs use: source, state, and the hosts that may get each. Values are never shown.
@@ -38,7 +42,7 @@ def _describe_state(secret: SecretModel) -> str:
     if secret.is_expiring:
         end = f" on {format_iso_instant(secret.expires_at)}" if secret.expires_at is not None else ""
         return f"available, {'has expired' if secret.expired else 'expires'}{end}"
-    return "available"
+    return "not read yet" if secret.read_at is None else "available"
 
 
 def _describe_hosts(secret: SecretModel) -> str:
@@ -131,10 +135,9 @@ def show_rules(
     from config.warnings import find_required_rules, format_rules
     from jobs.checks.binding.names import ProtectedResource, classify_scope
     from scheduler.cli.context import exit_if_incomplete, load_for_command
-    from scheduler.cli.selection import add_stored_jobs
 
     configuration = load_for_command("secrets rules")
-    jobs = add_stored_jobs(configuration.jobs, configuration.settings) if stored else configuration.jobs
+    jobs = _read_jobs(configuration, stored)
     rules = find_required_rules(job for job in jobs if job.enabled)
     scopes = rules.get("identity", {})
     for scope in [scope for scope in scopes if classify_scope(scope) is not ProtectedResource.NONE]:
@@ -150,3 +153,19 @@ def show_rules(
     else:
         print(*map(escape_controls, format_rules(rules).splitlines()), sep="\n")
     exit_if_incomplete(configuration)
+
+
+def _read_jobs(configuration: Configuration, stored: bool) -> Iterable[JobDefinition]:
+    """Return the jobs of files, with `stored` those of the store too; of a running scheduler all jobs."""
+    from scheduler.cli.context import run_in_store
+    from scheduler.cli.reach import find_connection
+    from scheduler.cli.selection import add_stored_jobs
+    from scheduler.features.jobs.selection import JobSelection
+
+    async def read(program: Any) -> Mapping[str, JobDefinition]:
+        found: Mapping[str, JobDefinition] = await program.queries.read_definitions(JobSelection())
+        return found
+
+    if find_connection() is not None:
+        return run_in_store(configuration, read).values()
+    return add_stored_jobs(configuration.jobs, configuration.settings) if stored else configuration.jobs

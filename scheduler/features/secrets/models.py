@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import Field
-
 from scheduler.model_base import ListModel, ResponseModel, example_values
 
 
@@ -13,8 +11,8 @@ class SecretModel(ResponseModel):
     """A secret that jobs use. `source` and `read_at` are null until this process has read it.
 
     `error`: why it is unavailable; empty if it is available. `expires_at`, `expired`: of its newest version, from the
-    events of the vault. `hosts`: hosts that can receive it, null for all. `tags`: restrict it to jobs with one of these
-    tags.
+    events of the vault. `is_expiring`: the vault has announced its end, also if `expires_at` is not known. `hosts`:
+    hosts that can receive it, null for all. `tags`: restrict it to jobs with one of these tags.
     """
 
     model_config = example_values(
@@ -28,10 +26,9 @@ class SecretModel(ResponseModel):
     error: str
     expires_at: datetime | None
     expired: bool
-    is_expiring: bool = Field(default=False, exclude=True)
-    """The vault has announced its end, also if `expires_at` is not known. Not in the API."""
     hosts: list[str] | None
     tags: list[str]
+    is_expiring: bool = False
 
 
 class SecretList(ListModel[SecretModel]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scheduler.cli.listing import Field, show_items, show_model
-from scheduler.cli.output import EXIT_FAILED, Column, fail, print_note
+from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, print_note
+from scheduler.cli.reach import find_connection
 from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
     FromOption,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.exports import ExportFormat
-    from scheduler.features.statistics.queries import Stats
-    from scheduler.features.statistics.sums import StatsSums
+    from scheduler.features.statistics.models import JobStatsModel, SelectionStatsModel, StatsModel
 
 
 def stats(
@@ -60,56 +60,55 @@ def stats(
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.cli.selection import require_job
+    from scheduler.features.statistics.models import JobStatsModel
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)
     configuration = load_for_command("stats")
     if job is not None:
         require_job(configuration, job)
-    show = _show_job if job is not None else _show_selection
-    run_in_store(configuration, lambda program: show(program, options, selection, job or "", as_json))
+    read = _read if find_connection() is None else _read_remotely
+    shown = run_in_store(configuration, lambda program: read(program, options, selection, job))
+    if as_json:
+        show_model(shown)
+    elif isinstance(shown, JobStatsModel):
+        _show([(shown.job, 1, shown.stats)])
+    else:
+        groups = [(group.value, group.jobs, group.stats) for group in shown.by_value]
+        _show([*groups, ("all", shown.jobs, shown.stats)])
     exit_if_incomplete(configuration)
 
 
-async def _show_job(
-    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
-) -> None:
+async def _read(
+    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str | None
+) -> JobStatsModel | SelectionStatsModel:
+    from scheduler.features.statistics.models import JobStatsModel
     from scheduler.features.statistics.periods import parse_zone
+    from scheduler.features.statistics.queries import view_selection, view_stats
 
-    period = options.parse_period(program.stats.oldest)
-    of_job = await program.stats.read_job(job, period, parse_zone(options.timezone))
-    if as_json:
-        from scheduler.features.statistics.models import JobStatsModel
-        from scheduler.features.statistics.queries import view_stats
-
-        show_model(JobStatsModel(job=job, stats=view_stats(of_job)))
-        return
-    _show([(job, 1, of_job)])
-
-
-async def _show_selection(
-    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str, as_json: bool
-) -> None:
-    from scheduler.features.statistics.periods import parse_zone
-
-    period = options.parse_period(program.stats.oldest)
+    period, zone = options.parse_period(program.stats.oldest), parse_zone(options.timezone)
+    if job is not None:
+        return JobStatsModel(job=job, stats=view_stats(await program.stats.read_job(job, period, zone)))
     tag = next((tag.key for tag in selection.tags if tag.value is None), None)
-    selected = await program.stats.read_selection(selection, period, parse_zone(options.timezone), tag)
-    if as_json:
-        from scheduler.features.statistics.queries import view_selection
-
-        show_model(view_selection(selected, tag))
-        return
-    _show([*selected.groups, ("all", selected.jobs, selected.total)])
+    return view_selection(await program.stats.read_selection(selection, period, zone, tag), tag)
 
 
-_Line = tuple[str, int, "Stats"]
+async def _read_remotely(
+    program: Any, options: PeriodOptions, selection: JobSelection, job: str | None
+) -> JobStatsModel | SelectionStatsModel:
+    period, statistics = options.as_params(), program.statistics
+    found: JobStatsModel | SelectionStatsModel
+    found = await (statistics.read_selection(selection, period) if job is None else statistics.read_job(job, period))
+    return found
+
+
+_Line = tuple[str, int, "StatsModel"]
 """A job, a value of a tag or `all`, with its number of jobs."""
 
 
 def _show(lines: Sequence[_Line]) -> None:
     show_items(lines, list(_list_fields()))
-    period, is_complete = lines[-1][2].period, all(stats.is_complete for *_, stats in lines)
+    period, is_complete = lines[-1][2], all(stats.complete for *_, stats in lines)
     missing = "" if is_complete else "; not all runs of it are counted, see rollups.age"
     print_note(f"runs due from {period.since:%Y-%m-%dT%H:%MZ} to {period.until:%Y-%m-%dT%H:%MZ}{missing}")
 
@@ -118,28 +117,28 @@ def _list_fields() -> Iterator[Field[_Line]]:
     from jobs.runs import Outcome
 
     def count(outcome: Outcome) -> Callable[[_Line], str]:
-        return lambda line: str(line[2].sums.tally.count(outcome))
+        return lambda line: str(getattr(line[2].outcomes, outcome.value))
 
     def right(title: str) -> Column:
         return Column(title, align_right=True)
 
     yield Field("of", lambda line: line[0], Column("of", "bold"))
     yield Field("jobs", lambda line: str(line[1]), right("jobs"))
-    yield Field("runs", lambda line: str(line[2].sums.tally.runs), right("runs"))
+    yield Field("runs", lambda line: str(line[2].runs), right("runs"))
     yield from (Field(outcome.value, count(outcome)) for outcome in Outcome)
-    yield _ratio_field("success_rate", "success", lambda sums: sums.success_rate)
+    yield _ratio_field("success_rate", "success", lambda stats: stats.success_rate)
     yield Field("", lambda line: _describe_change(line[2]), right("change"))
-    yield _ratio_field("uptime", "uptime", lambda sums: sums.uptime_ratio)
+    yield _ratio_field("uptime", "uptime", lambda stats: stats.uptime)
     yield from map(_duration_field, (50, 95, 99))
 
 
-def _ratio_field(name: str, title: str, find: Callable[[StatsSums], float | None]) -> Field[_Line]:
+def _ratio_field(name: str, title: str, find: Callable[[StatsModel], float | None]) -> Field[_Line]:
     def text(line: _Line) -> str:
-        value = find(line[2].sums)
+        value = find(line[2])
         return "" if value is None else f"{value:.6f}"
 
     def cell(line: _Line) -> str:
-        value = find(line[2].sums)
+        value = find(line[2])
         return "-" if value is None else f"{value:.3%}"
 
     return Field(name, text, Column(title, align_right=True), cell)
@@ -147,7 +146,8 @@ def _ratio_field(name: str, title: str, find: Callable[[StatsSums], float | None
 
 def _duration_field(percent: int) -> Field[_Line]:
     def find(line: _Line) -> float | None:
-        return line[2].sums.tally.duration.quantile(percent / 100)
+        value: float | None = getattr(line[2].duration, f"p{percent}")
+        return value
 
     def text(line: _Line) -> str:
         value = find(line)
@@ -157,10 +157,10 @@ def _duration_field(percent: int) -> Field[_Line]:
     return Field(f"duration_p{percent}_ms", text, title, lambda line: format_milliseconds(find(line)))
 
 
-def _describe_change(stats: Stats) -> str:
+def _describe_change(stats: StatsModel) -> str:
     """Return the success rate minus that of the period before."""
-    rate, earlier = stats.sums.success_rate, None if stats.before is None else stats.before.success_rate
-    return "-" if rate is None or earlier is None else f"{rate - earlier:+.2%}"
+    change = None if stats.before is None else stats.before.success_rate_change
+    return "-" if change is None else f"{change:+.2%}"
 
 
 class ExportSubject(StrEnum):
@@ -199,15 +199,15 @@ def export(
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.features.statistics.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
 
-    if subject is ExportSubject.RUNS and (window or names or tags):
-        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
-    if subject is ExportSubject.STATS and (job or outcome):
-        fail("--job and --outcome apply to runs: use --name")
+    _check_options(subject, bool(window or names or tags), job, outcome)
     options = PeriodOptions(window, since, until, month, timezone)
     selection, chosen = parse_selection_options(names, tags), ExportFormat(format)
     configuration = load_for_command("export")
 
     async def write(program: ReadOnlyProgram) -> bool:
+        if find_connection() is not None:
+            filters = {"job": job, "outcome": outcome, "name": selection.names, "tag": list(map(str, selection.tags))}
+            return await _print_remote(program, subject, format=chosen, **filters, **options.as_params())
         if subject is ExportSubject.RUNS:
             return await _print(_run_chunks(program, options, job, outcome, chosen))
         rows = export_stats(program.stats, selection, options.parse_period(program.stats.oldest))
@@ -219,16 +219,33 @@ def export(
         exit_if_incomplete(configuration)
 
 
+def _check_options(subject: ExportSubject, has_stats_filter: bool, job: str | None, outcome: str | None) -> None:
+    from scheduler.stores.runs.repository import RUN_FILTERS
+
+    if subject is ExportSubject.RUNS and has_stats_filter:
+        fail("--window, --name and --tag apply to stats: use --from, --month or --job")
+    if subject is ExportSubject.STATS and (job or outcome):
+        fail("--job and --outcome apply to runs: use --name")
+    if outcome is not None and outcome not in RUN_FILTERS:
+        fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
+
+
 def _run_chunks(
     program: ReadOnlyProgram, options: PeriodOptions, job: str | None, outcome: str | None, format: ExportFormat
 ) -> AsyncIterator[str]:
     from scheduler.features.statistics.exports import RUN_FIELDS, export_lines, export_runs
-    from scheduler.stores.runs.repository import RUN_FILTERS
 
-    if outcome is not None and outcome not in RUN_FILTERS:
-        fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
     rows = export_runs(program.queries, job=job, outcome=outcome, due=options.parse_range())
     return export_lines(RUN_FIELDS, rows, format)
+
+
+async def _print_remote(program: Any, subject: ExportSubject, **params: Any) -> bool:
+    text: str = await program.statistics.export(subject.value, **params)
+    *lines, last = text.splitlines(keepends=True) or [""]
+    for line in (*lines, last):
+        shown = line.rstrip("\r\n")
+        sys.stdout.write(line if shown.isprintable() else escape_controls(shown) + line[len(shown) :])
+    return last.startswith(("# complete", '{"complete":true,"rows"'))
 
 
 async def _print(chunks: AsyncIterator[str]) -> bool:

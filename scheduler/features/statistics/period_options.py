@@ -44,6 +44,11 @@ class PeriodOptions(NamedTuple):
     month: str | None
     timezone: str | None
 
+    def as_params(self) -> dict[str, str | None]:
+        """Return the parameters of a query, once they are checked here: their errors name the options."""
+        self.parse_span()
+        return self._asdict()
+
     def parse_range(self) -> TimeRange:
         from scheduler.features.statistics.periods import parse_range, parse_zone
 

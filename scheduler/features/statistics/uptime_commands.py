@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from jobs.formats import describe_span, format_iso_instant
 from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import Column, is_terminal, print_note, show_table, show_tabs
+from scheduler.cli.reach import find_connection
 from scheduler.cli.times import format_local, format_milliseconds
 from scheduler.features.statistics.period_options import MonthOption, PeriodOptions, ZoneOption
 
 if TYPE_CHECKING:
-    from jobs.incidents.downtime import ExcludedTime
-    from scheduler.app import ReadOnlyProgram
-    from scheduler.features.statistics.downtime import JobDowntime
-    from scheduler.features.statistics.uptime import JobUptime
+    from scheduler.features.statistics.models import DowntimeModel, ExclusionModel, UptimeModel
 
 _UPTIME_FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages")
 
@@ -37,17 +35,19 @@ def uptime(
     """
     from scheduler.cli.context import load_for_command, run_without_jobs
     from scheduler.cli.selection import require_job
+    from scheduler.features.statistics.uptime import view_uptime
 
-    async def work(program: ReadOnlyProgram) -> JobUptime:
-        return await program.uptimes.read_uptime(job, is_defined=False)
+    async def work(program: Any) -> UptimeModel:
+        if find_connection() is None:
+            return view_uptime(await program.uptimes.read_uptime(job, is_defined=False))
+        found: UptimeModel = await program.statistics.read_uptime(job)
+        return found
 
     measured = run_without_jobs("uptime", work)
     if measured.since is None:
         require_job(load_for_command("uptime"), job)
     if as_json:
-        from scheduler.features.statistics.uptime import view_uptime
-
-        show_model(view_uptime(measured))
+        show_model(measured)
     elif is_terminal():
         _show_uptime(measured)
     else:
@@ -56,14 +56,14 @@ def uptime(
         print_note(f"{job} has no run that counts for uptime")
     else:
         since = format_local(measured.since) if is_terminal() else format_iso_instant(measured.since)
-        parts = ", ".join(window.name for window in measured.windows if not window.is_complete)
+        parts = ", ".join(window.name for window in measured.windows if not window.complete)
         print_note(
             f"measured since {since}"
             + (f"; runs are not stored for all of {parts}, see retention.age" if parts else "")
         )
 
 
-def _show_uptime(measured: JobUptime) -> None:
+def _show_uptime(measured: UptimeModel) -> None:
     windows = (
         Column("last", "bold"),
         Column("up", align_right=True),
@@ -75,9 +75,9 @@ def _show_uptime(measured: JobUptime) -> None:
         (
             (
                 window.name,
-                f"{window.uptime.ratio:.3%}" if window.uptime.sample_count else "-",
-                str(window.uptime.sample_count),
-                format_milliseconds(window.uptime.mean_ms),
+                "-" if window.ratio is None else f"{window.ratio:.3%}",
+                str(window.up + window.down),
+                format_milliseconds(window.mean_ms),
             )
             for window in measured.windows
         ),
@@ -87,8 +87,8 @@ def _show_uptime(measured: JobUptime) -> None:
         months,
         (
             (
-                month.name,
-                "-" if month.seconds is None else describe_span(month.seconds),
+                month.month,
+                "-" if month.down_seconds is None else describe_span(month.down_seconds),
                 "-" if month.outages is None else str(month.outages),
             )
             for month in measured.months
@@ -96,14 +96,14 @@ def _show_uptime(measured: JobUptime) -> None:
     )
 
 
-def _window_fields(measured: JobUptime) -> list[tuple[str, ...]]:
+def _window_fields(measured: UptimeModel) -> list[tuple[str, ...]]:
     return [
         (
             window.name,
-            f"{window.uptime.ratio:.6f}" if window.uptime.sample_count else "",
-            str(window.uptime.up),
-            str(window.uptime.down),
-            "" if window.uptime.mean_ms is None else f"{window.uptime.mean_ms:.3f}",
+            "" if window.ratio is None else f"{window.ratio:.6f}",
+            str(window.up),
+            str(window.down),
+            "" if window.mean_ms is None else f"{window.mean_ms:.3f}",
             "",
             "",
         )
@@ -111,11 +111,11 @@ def _window_fields(measured: JobUptime) -> list[tuple[str, ...]]:
     ]
 
 
-def _month_fields(measured: JobUptime) -> list[tuple[str, ...]]:
+def _month_fields(measured: UptimeModel) -> list[tuple[str, ...]]:
     return [
-        (month.name, "", "", "", "", "" if month.seconds is None else f"{month.seconds:.0f}", str(month.outages or 0))
+        (month.month, "", "", "", "", f"{month.down_seconds:.0f}", str(month.outages or 0))
         for month in measured.months
-        if month.seconds is not None
+        if month.down_seconds is not None
     ]
 
 
@@ -144,19 +144,29 @@ def downtime(
     """
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection import require_job
+    from scheduler.features.statistics.downtime import view_downtime
 
-    period = PeriodOptions(window, since, until, month, timezone).parse_span()
+    options = PeriodOptions(window, since, until, month, timezone)
+    period = options.parse_span()
     configuration = load_for_command("downtime")
     require_job(configuration, job)
-    measured = run_in_store(configuration, lambda program: program.downtimes.read_downtime(job, period))
-    if as_json:
-        from scheduler.features.statistics.downtime import view_downtime
 
-        show_model(view_downtime(measured))
-        return
-    downtime = measured.downtime
-    down = (_Row(span.begin, span.end, "", span.incidents) for span in downtime.spans)
-    excluded = (_Row(time.begin, time.end, _describe_reason(time)) for time in downtime.exclusions)
+    async def read(program: Any) -> DowntimeModel:
+        if find_connection() is None:
+            return view_downtime(await program.downtimes.read_downtime(job, period))
+        found: DowntimeModel = await program.statistics.read_downtime(job, options.as_params())
+        return found
+
+    measured = run_in_store(configuration, read)
+    if as_json:
+        show_model(measured)
+    else:
+        _show_downtime(measured)
+
+
+def _show_downtime(measured: DowntimeModel) -> None:
+    down = (_Row(span.since, span.until, "", tuple(span.incidents)) for span in measured.spans)
+    excluded = (_Row(time.since, time.until, _describe_reason(time)) for time in measured.excluded)
     rows = sorted((*down, *excluded))
     show_items(rows, _DOWNTIME_FIELDS, is_empty_shown=True)
     print_note(_summarize(measured))
@@ -189,23 +199,23 @@ _DOWNTIME_FIELDS: tuple[Field[_Row], ...] = (
 )
 
 
-def _describe_reason(time: ExcludedTime) -> str:
+def _describe_reason(time: ExclusionModel) -> str:
     return f"{time.reason} {time.name}".strip().replace("not_observed", "not observed")
 
 
-def _summarize(measured: JobDowntime) -> str:
+def _summarize(measured: DowntimeModel) -> str:
     """Return a line such as `up 99.979% of 29 days, down 9 min, excluded 3 h, from ... to ...`."""
-    downtime, uptime = measured.downtime, measured.uptime
+    uptime = measured.uptime
     share = (
-        "not measured" if uptime is None else f"up {uptime:.3%} of {describe_span(round(downtime.measured_seconds))}"
+        "not measured" if uptime is None else f"up {uptime:.3%} of {describe_span(round(measured.measured_seconds))}"
     )
     parts = [
         share,
-        f"down {describe_span(round(downtime.down_seconds))}",
-        f"excluded {describe_span(round(downtime.excluded_seconds))}",
-        f"from {_format(downtime.since)} to {_format(downtime.until)}",
+        f"down {describe_span(round(measured.down_seconds))}",
+        f"excluded {describe_span(round(measured.excluded_seconds))}",
+        f"from {_format(measured.since)} to {_format(measured.until)}",
     ]
-    missing = "" if measured.is_complete else "; not all incidents of it are stored or read, see alerting.age"
+    missing = "" if measured.complete else "; not all incidents of it are stored or read, see alerting.age"
     reason = "" if measured.rules else "; no rule of the job counts as downtime"
     return f"{', '.join(parts)}{reason}{missing}"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import typer
 
 from jobs.formats import format_iso_instant
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
+from scheduler.cli.connection import run_remote
 from scheduler.cli.listing import Field, show_list, show_model
 from scheduler.cli.output import (
     EXIT_FAILED,
@@ -20,6 +20,7 @@ from scheduler.cli.output import (
     is_terminal,
     print_note,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import (
     AdoptOption,
     AllOption,
@@ -102,7 +103,8 @@ def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
     from scheduler.errors import NotFound
 
     async def work(program: ReadOnlyProgram) -> T:
-        await program.compose_jobs(JobSet())
+        if find_connection() is None:
+            await program.compose_jobs(JobSet())
         return await read(program.stored_jobs)
 
     try:
@@ -150,17 +152,19 @@ def restore(
       restore reports-api 3
     """
 
-    async def work(program: Program) -> int:
+    async def work(program: Any) -> int:
         from scheduler.features.stored_jobs.service import ANY_VERSION, NEW_JOB
         from scheduler.identity.principal import command_caller
 
+        if find_connection() is not None:
+            return int(await program.operations.stored_jobs.restore(job, version))
         caller, stored = command_caller(), program.stored_jobs
         exists = stored.find(job, caller) is not None
         precondition = ANY_VERSION if exists else NEW_JOB
         await program.operations.stored_jobs.restore(job, version, precondition, caller)
         declared = stored.find(job, caller)
         assert declared is not None
-        return declared.entry.number
+        return int(declared.entry.number)
 
     number = change_stored_job("restore", job, work)
     print(escape_controls(f"{job} has the definition of version {version}, as version {number}"))
@@ -197,10 +201,13 @@ def delete(
 def _delete_job(job: str) -> None:
     """Delete the job, also if it is not in force."""
 
-    async def work(program: Program) -> int | None:
+    async def work(program: Any) -> int | None:
         from scheduler.features.stored_jobs.service import ANY_VERSION
         from scheduler.identity.principal import command_caller
 
+        if find_connection() is not None:
+            found: int | None = await program.operations.stored_jobs.delete(job)
+            return found
         caller = command_caller()
         stored = program.stored_jobs.find(job, caller)
         await program.operations.stored_jobs.delete(job, ANY_VERSION, caller)
@@ -218,7 +225,7 @@ def fail_without_stored_job(command: str, unknown: UnknownJob, configuration: Co
     from scheduler.cli.context import load_for_command
 
     name = unknown.name
-    origins = (configuration or load_for_command(command)).jobs.origins
+    origins = {} if find_connection() is not None else (configuration or load_for_command(command)).jobs.origins
     if name in origins:
         fail(f"the job {name} is defined in {origins[name]}: {command} applies to stored jobs, change the file instead")
     fail(f"there is no stored job named {name!r}{did_you_mean(unknown.suggestion) or '; `jobs` lists all jobs'}")
@@ -238,8 +245,6 @@ def apply(
     plan_hash: _HashOption = None,
     adopt: AdoptOption = False,
     allow_literal: LiteralOption = False,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/sets/NAME/apply.")] = False,
 ) -> None:
     """Store a set of jobs: create, change and delete jobs so that the store has exactly those of the files.
@@ -259,7 +264,7 @@ def apply(
 
     _check_confirmation(yes, plan_hash, as_json)
     rules = _SetRules(adopt, allow_literal)
-    target = _find_target(files, owner, rules, read_connection(url, key_variable))
+    target = _find_target(files, owner, rules, find_connection())
     if yes or plan_hash is not None:
         applied = target.apply(plan_hash)
         show_plan(applied, as_json)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from jobs.formats import format_iso_instant
-from scheduler.cli.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.output import (
     EXIT_CHANGES,
     EXIT_FAILED,
@@ -25,6 +24,7 @@ from scheduler.cli.output import (
     show_json,
     show_tabs,
 )
+from scheduler.cli.reach import find_connection
 from scheduler.cli.selection import AdoptOption, FilesArgument, LiteralOption
 from scheduler.cli.times import ZoneOption, parse_zone_option
 
@@ -69,9 +69,6 @@ def plan(
     owner: _SetOption = None,
     adopt: AdoptOption = False,
     allow_literal: LiteralOption = False,
-    url: UrlOption = None,
-    key_variable: KeyOption = KEY_VARIABLE,
-    read_key_variable: ReadKeyOption = None,
     if_available: _AvailableOption = False,
     alerts_since: _AlertsOption = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
@@ -94,10 +91,10 @@ def plan(
     from scheduler.cli.working_copy import read_comparison
     from scheduler.features.delivery.planning import PlanOptions
 
-    _check_options(as_json and as_markdown, if_available and url is None)
+    _check_options(as_json and as_markdown, if_available and find_connection() is None)
     since = _parse_since(alerts_since, as_markdown)
     options = PlanOptions(adopt, allow_literal, alerts_since=since, has_load=as_markdown, zone=parse_zone_option(zone))
-    compared = read_comparison("plan", files, owner, read_connection(url, key_variable, read_key_variable))
+    compared = read_comparison("plan", files, owner, find_connection())
     planned = compared.plan(options, if_available=if_available)
     if isinstance(planned, str):
         _warn(planned, compared, as_json, as_markdown)

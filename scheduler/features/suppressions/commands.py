@@ -152,7 +152,7 @@ def create_silence(
         return
     since = "" if starts_at is None else f"from {format_iso_instant(created.starts_at)} "
     until, count = format_iso_instant(created.ends_at), format_count(len(created.jobs), "job")
-    print(f"silence {created.id} {since}until {until}, {count}")
+    print(escape_controls(f"silence {created.id} {since}until {until}, {count}"))
 
 
 @silences.command("end")
@@ -322,7 +322,7 @@ def start_window(
         return
     since = f"from {_format(created.begins_at)} " if created.state == "pending" else ""
     count = format_count(len(created.jobs), "job")
-    print(f"window {created.id} {created.name} {since}until {_format(created.ends_at)}, {count}")
+    print(escape_controls(f"window {created.id} {created.name} {since}until {_format(created.ends_at)}, {count}"))
 
 
 @windows.command("end")

@@ -73,11 +73,11 @@ class TestDesk(Desk):
 async def test_a_test_shows_the_latest_incident_and_that_it_is_a_test() -> None:
     desk = TestDesk()
     incident, _ = await desk.open()
-    result = await desk.tester.send("phone", caller=API_CALLER)
+    result = await desk.tester.send_test("phone", caller=API_CALLER)
     (message,) = desk.service.sent
-    assert result.is_delivered
+    assert result.delivered
     assert result.incident == incident.id
-    assert result.answers == ("ntfy.sh responded with status 200",)
+    assert result.answers == ["ntfy.sh responded with status 200"]
     assert message.title.startswith("TEST DOWN checkout since 02:59")
     assert message.text.startswith("This is a test of the channel phone, requested by local:loopback.")
     assert incident.id not in (message.incident_key, message.incident)
@@ -86,7 +86,7 @@ async def test_a_test_shows_the_latest_incident_and_that_it_is_a_test() -> None:
 
 async def test_without_an_incident_a_test_shows_a_sample() -> None:
     desk = TestDesk()
-    result = await desk.tester.send("phone", caller=API_CALLER)
+    result = await desk.tester.send_test("phone", caller=API_CALLER)
     assert result.incident == ""
     assert "Its content is a sample." in desk.service.sent[0].text
 
@@ -95,7 +95,7 @@ async def test_a_test_proves_that_a_failing_channel_works_again() -> None:
     desk = TestDesk()
     failing = ChannelState("phone", failing_since=desk.clock.now() - HOUR, failures=3, error="status 503")
     await desk.outbox.commit(OutboxChanges(failing))
-    await desk.tester.send("phone", caller=API_CALLER)
+    await desk.tester.send_test("phone", caller=API_CALLER)
     state = await desk.outbox.read_channel("phone")
     assert (state.failing_since, state.failures, state.error) == (None, 0, "")
     assert state.last_success_at == desk.clock.now()
@@ -105,8 +105,8 @@ async def test_a_test_proves_that_a_failing_channel_works_again() -> None:
 async def test_a_channel_that_does_not_accept_a_test_is_reported_and_not_marked_as_failing() -> None:
     desk = TestDesk()
     desk.service.failure = SendFailed("ntfy.sh responded with status 403", is_permanent=True)
-    result = await desk.tester.send("phone", caller=API_CALLER)
-    assert (result.is_delivered, result.error) == (False, "ntfy.sh responded with status 403")
+    result = await desk.tester.send_test("phone", caller=API_CALLER)
+    assert (result.delivered, result.error) == (False, "ntfy.sh responded with status 403")
     assert (await desk.outbox.read_channel("phone")).etag is None
 
 
@@ -114,13 +114,13 @@ async def test_a_test_does_not_change_the_row_of_a_channel_that_delivers() -> No
     desk = TestDesk()
     busy = ChannelState("phone", owner="other", leased_until=desk.clock.now() + HOUR)
     before = await desk.outbox.commit(OutboxChanges(busy))
-    await desk.tester.send("phone", caller=API_CALLER)
+    await desk.tester.send_test("phone", caller=API_CALLER)
     assert await desk.outbox.read_channel("phone") == before
 
 
 async def test_a_service_that_opens_alerts_gets_the_resolution_of_the_test() -> None:
     desk = TestDesk()
-    await desk.tester.send("pager", caller=API_CALLER)
+    await desk.tester.send_test("pager", caller=API_CALLER)
     kinds = [(each.kind, each.incident_key) for each in desk.service.sent]
     key = kinds[0][1]
     assert kinds == [(TransitionKind.OPENED, key), (TransitionKind.RESOLVED, key)]
@@ -132,17 +132,17 @@ async def test_a_template_that_fails_is_reported() -> None:
     broken = TemplatesSection.model_construct(title="{{ nope }}", text=None, timezone=None)
     parts = {**alerting.parts, "templates": (DefinedEntry("phone", broken),)}
     desk.catalog.replace(JobSnapshot(desk.catalog, alerting=define_alerting(parts)))
-    result = await desk.tester.send("phone", caller=API_CALLER)
+    result = await desk.tester.send_test("phone", caller=API_CALLER)
     assert "'nope' is not a name of messages" in result.template_problem
-    assert result.is_delivered
+    assert result.delivered
 
 
 async def test_an_unknown_channel_or_incident_sends_nothing() -> None:
     desk = TestDesk()
     with pytest.raises(NotFound, match="did you mean phone"):
-        await desk.tester.send("phon", caller=API_CALLER)
+        await desk.tester.send_test("phon", caller=API_CALLER)
     with pytest.raises(NotFound, match="there is no incident"):
-        await desk.tester.send("phone", "1772334060000-5f0c2a9e", caller=API_CALLER)
+        await desk.tester.send_test("phone", "1772334060000-5f0c2a9e", caller=API_CALLER)
     assert not desk.service.sent
 
 

@@ -1,4 +1,5 @@
-"""Every command has an environment of its own: job files in a folder, state in a file, a wide terminal in UTC."""
+"""Every command has an environment of its own: job files in a folder, state in a file, a wide terminal in UTC, and no
+profiles of a user."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "xterm", "TZ": "UTC"}.items():
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    profiles = str(tmp_path / "config")
+    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "xterm", "TZ": "UTC", "XDG_CONFIG_HOME": profiles}
+    for name, value in plain.items():
         monkeypatch.setenv(name, value)
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)

@@ -77,6 +77,7 @@ def test_it_is_decided_for_every_command() -> None:
         "incidents",
         "markers",
         "notify",
+        "profile",
         "silences",
         "slo",
         "store",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
 from jobs.checks.http.responses import ResponseBody, read_body
-from jobs.responses import MAX_GZIP_MEMBERS
+from jobs.inflaters import MAX_GZIP_MEMBERS
 from tests.parts.turns import counted_turns
 
 MANY = 10_000_000

@@ -31,6 +31,7 @@ async def test_the_secrets_that_jobs_use_are_listed_without_their_values() -> No
                 "error": "",
                 "expires_at": None,
                 "expired": False,
+                "is_expiring": False,
                 "hosts": None,
                 "tags": [],
             }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.features.delivery.remote import RemoteApi, RemoteError, RemoteKey, RemoteKeys, open_remote
 
@@ -181,4 +183,54 @@ async def test_a_refused_key_is_named_with_what_to_change(
         await send(keys, method, path, answer)
 
     assert failed.value.is_refused_key
-    assert not {text for text, _ in keys if text and text in str(failed.value)}
+    assert not {key.text for key in keys if key.text and key.text in str(failed.value)}
+
+
+async def read_stream(answer: httpx.Response) -> list[str]:
+    return [line async for line in Exchange(answer).api.stream_lines("/api/audit/export")]
+
+
+class Parts(httpx.AsyncByteStream):
+    """A body in these parts, of which the test counts those that were read."""
+
+    def __init__(self, parts: Iterable[bytes], error: Exception | None = None) -> None:
+        self.parts, self.error, self.read = parts, error, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            self.read += 1
+            yield part
+        if self.error is not None:
+            raise self.error
+
+
+@given(st.text(st.characters(exclude_characters="\n", codec="utf-8")), st.integers(1, 5))
+async def test_lines_of_a_stream_are_whole_however_the_parts_are_cut(text: str, size: int) -> None:
+    body = f"{text}\na\n\n{text}b".encode()
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+
+    assert await read_stream(httpx.Response(200, stream=Parts(parts))) == [text, "a", "", f"{text}b"]
+
+
+async def test_a_stream_is_read_no_further_than_its_lines_are_used() -> None:
+    parts = Parts(b"line\n" for _ in range(1_000_000))
+    lines = Exchange(httpx.Response(200, stream=parts)).api.stream_lines("/api/audit/export")
+
+    assert [await anext(lines) for _ in range(3)] == ["line"] * 3
+    assert parts.read == 3
+    await lines.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (httpx.Response(200, stream=Parts([b"a\n"], httpx.RemoteProtocolError("cut off"))), "is incomplete: cut off"),
+        (httpx.Response(200, stream=Parts([bytes(65536)] * 200)), "a line of its body has more than"),
+        (httpx.Response(200, content=b"", headers={"Content-Encoding": "br"}), "its body is not identity"),
+        (httpx.Response(403, json={"detail": "needs admin"}), "the key of READ_KEY was refused: needs admin"),
+        (httpx.Response(302, headers={"Location": "https://other"}), "redirects are not followed"),
+    ],
+)
+async def test_a_stream_that_fails_is_an_error(answer: httpx.Response, message: str) -> None:
+    with pytest.raises(RemoteError, match=message):
+        await read_stream(answer)
