@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
+
+from pydantic import JsonValue
 
 from scheduler.model_base import ListModel, ResponseModel, example_values
 
@@ -132,6 +134,26 @@ class IncidentMemberModel(ResponseModel):
     answer: str = ""
 
 
+_INCIDENT_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "id": INCIDENT_ID,
+    "subject": "checkout-api",
+    "rule": "failed",
+    "severity": "down",
+    "cause": "",
+    "evidence": EVIDENCE,
+    "opened_at": "2026-11-28T09:00:40Z",
+    "failing_since": "2026-11-28T09:00:00.120Z",
+    "resolved_at": None,
+    "reopened_at": None,
+    "announced": ["team-teams"],
+    "suppression": "",
+    "handling": "acknowledged by entra:ada at 2026-11-28 09:02:00Z",
+    "acknowledged_by": "entra:ada",
+    "snoozed_until": None,
+    "url": f"/api/incidents/{INCIDENT_ID}",
+}
+
+
 class IncidentSummary(ResponseModel):
     """An incident. `subject`, `rule`, `severity`, `evidence`, `failing_since`: of the open alert that leads it, the
     worst that no parent explains, and of several the one that fails for the longest time. `cause`: what they share.
@@ -141,24 +163,7 @@ class IncidentSummary(ResponseModel):
     hand.
     """
 
-    model_config = example_values(
-        id=INCIDENT_ID,
-        subject="checkout-api",
-        rule="failed",
-        severity="down",
-        cause="",
-        evidence=EVIDENCE,
-        opened_at="2026-11-28T09:00:40Z",
-        failing_since="2026-11-28T09:00:00.120Z",
-        resolved_at=None,
-        reopened_at=None,
-        announced=["team-teams"],
-        suppression="",
-        handling="acknowledged by entra:ada at 2026-11-28 09:02:00Z",
-        acknowledged_by="entra:ada",
-        snoozed_until=None,
-        url=f"/api/incidents/{INCIDENT_ID}",
-    )
+    model_config = example_values(**_INCIDENT_EXAMPLE)
 
     id: str
     status: Literal["open", "resolved"]
@@ -190,7 +195,9 @@ class IncidentDetail(IncidentSummary):
     alert has ended. Both are texts, empty if nothing applies.
     """
 
-    model_config = example_values(affected="7 down, 2 degraded", open_because_of="", flapping_since=None)
+    model_config = example_values(
+        **_INCIDENT_EXAMPLE, affected="7 down, 2 degraded", open_because_of="", flapping_since=None
+    )
 
     members: list[IncidentMemberModel]
     transitions: list[TransitionModel]
