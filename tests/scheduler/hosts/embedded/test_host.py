@@ -14,7 +14,6 @@ import pytest
 from config.settings.model import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
-from scheduler.hosts.embedded import host as embedded_host
 from scheduler.hosts.embedded import leading
 from scheduler.hosts.embedded.leading import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.server import PortInUse, open_listener
