@@ -44,7 +44,7 @@ class Leadership:
         self._etag: str | None = None
         self._leader = ""
         self._seen_at = float("-inf")
-        """When the row was first seen with its etag."""
+        """When the row was first read with its etag."""
         self._stopped: dict[str, float] = {}
         """The leaders that stopped without resigning, each until when that is relied on."""
         self._error: StoreError | None = None
@@ -61,7 +61,7 @@ class Leadership:
     def has_died(self, owner: str) -> bool | None:
         """Return whether a process has died, or was stopped for so long that it lost the lead; None: unknown.
 
-        In a shared store a process id says nothing: pods on one node may have equal host names and numbers.
+        In a shared store a process id is not enough: pods on one node may have equal host names and numbers.
         """
         if self._row is None:
             return has_died(owner)
