@@ -2,7 +2,7 @@
 
 A process with a SQLite file leads for its whole life. With Azure Tables the leader renews a row
 (scheduler.stores.leases), and the others watch it. A leader that could not renew it for VALID_FOR stops by itself;
-after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which go on while a
+after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which continue while a
 process is stopped: so clocks that differ do no harm, and a process that was suspended knows that it leads no more.
 """
 
@@ -21,13 +21,13 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.hosts.embedded.leadership")
 
 RENEW_INTERVAL = 1.5
-"""Seconds between two renewals, or between two looks at the row."""
+"""Seconds between two renewals, or between two reads of the row."""
 VALID_FOR = 4.0
 """Seconds after the start of the last renewal for which the leader relies on it."""
 TAKEOVER_AFTER = 5.0
 """Seconds without a change after which another process leads. More than VALID_FOR: the former one has stopped."""
 STOPPED_FOR = 20.0
-"""Seconds after a takeover in which the runs of the former leader are taken over before their leases end. It may be a
+"""Seconds after a takeover in which another process acquires the runs of the former leader before their leases end. It may be a
 process that was suspended, and that runs what people request when it continues."""
 LEADER_PART = "leader"
 
