@@ -2,8 +2,9 @@
 
 A process with a SQLite file leads for its whole life. With Azure Tables the leader renews a row
 (scheduler.stores.leases), and the others watch it. A leader that could not renew it for VALID_FOR stops by itself;
-after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which continue while a
-process is stopped: so clocks that differ do no harm, and a process that was suspended knows that it leads no more.
+after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which continue
+while a process is stopped: so clocks that differ do no harm, and a process that was suspended knows that it leads no
+more.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ VALID_FOR = 4.0
 TAKEOVER_AFTER = 5.0
 """Seconds without a change after which another process leads. More than VALID_FOR: the former one has stopped."""
 STOPPED_FOR = 20.0
-"""Seconds after a takeover in which another process acquires the runs of the former leader before their leases end. It may be a
-process that was suspended, and that runs what people request when it continues."""
+"""Seconds after a takeover in which another process acquires the runs of the former leader before their leases end. It
+may be a process that was suspended, and that runs what people request when it continues."""
 LEADER_PART = "leader"
 
 
