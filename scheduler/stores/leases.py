@@ -1,7 +1,7 @@
 """Which process leads those that share a store: one row, which the leader replaces every few seconds.
 
-Nobody compares clocks: a process takes the lead when it has seen the row unchanged for a while by its own monotonic
-clock, and replaces it by the etag that it has seen, so that of several processes one succeeds.
+No process compares wall clocks: each measures by its monotonic clock how long the row is unchanged, and replaces it
+by the etag that it has read, so that of several processes one succeeds.
 """
 
 from __future__ import annotations

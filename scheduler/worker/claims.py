@@ -58,7 +58,7 @@ class RunLeases:
         self._renewals = GroupedRequests(self._renew_each, MAX_CLAIMS_PER_REQUEST)
         """Of runs that wait to start: after a stall of the store, hundreds start late at once."""
         self.is_trusted: Callable[[], bool] = lambda: True
-        """Returns False if another process may have taken claims over before the ends of their leases. Then each claim
+        """Returns False if another process may have acquired claims before the ends of their leases. Then each claim
         is renewed, which its etag fences, before its run starts."""
 
     def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:

@@ -37,6 +37,7 @@ NOT_RUN = (
         "needs the server stopped; tests/scheduler/cli/commands/test_backup.py runs it",
     ),
     (r"python -m scheduler store move ", "needs a storage account; tests/acceptance/test_store_moves.py does it"),
+    (r"python -m scheduler backup (create|list|verify) .*azure://", "needs a storage account"),
     (r"python -m scheduler backup restore .*(--replace|azure:)", "needs the server stopped, or a storage account"),
     (r"zcat ", "a program that this project does not bring"),
     (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func|cosign) ", "a program that this project does not bring"),

@@ -234,7 +234,7 @@ def _scratch_folder() -> Iterator[Path]:
 
 @contextmanager
 def _local_file(file: str) -> Iterator[Path]:
-    """Yield the path of the backup, of which a container is asked for a copy. A wrong one ends the command."""
+    """Yield the path of the backup, a copy if it is in a container. A wrong one ends the command."""
     from scheduler.app.backup_opening import open_container
 
     location = _parse_location(file, "FILE")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
@@ -116,7 +116,11 @@ def connect(
 
     Raises ValueError: the settings name no account.
     """
-    sizes = {"max_block_size": BLOCK_BYTES, "max_single_put_size": BLOCK_BYTES, "max_chunk_get_size": BLOCK_BYTES}
+    sizes: dict[str, Any] = {
+        "max_block_size": BLOCK_BYTES,
+        "max_single_put_size": BLOCK_BYTES,
+        "max_chunk_get_size": BLOCK_BYTES,
+    }
     if not location.account_url and connection_string is not None:
         client = ContainerClient.from_connection_string(connection_string, location.container, **sizes)
         return BackupContainer(client, location)

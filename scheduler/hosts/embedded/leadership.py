@@ -2,8 +2,9 @@
 
 A process with a SQLite file leads for its whole life. With Azure Tables the leader renews a row
 (scheduler.stores.leases), and the others watch it. A leader that could not renew it for VALID_FOR stops by itself;
-after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which go on while a
-process is stopped: so clocks that differ do no harm, and a process that was suspended knows that it leads no more.
+after TAKEOVER_AFTER without a change another process leads. Both are measured by monotonic clocks, which continue
+while a process is stopped: so clocks that differ do no harm, and a process that was suspended knows that it leads no
+more.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.hosts.embedded.leadership")
 
 RENEW_INTERVAL = 1.5
-"""Seconds between two renewals, or between two looks at the row."""
+"""Seconds between two renewals, or between two reads of the row."""
 VALID_FOR = 4.0
 """Seconds after the start of the last renewal for which the leader relies on it."""
 TAKEOVER_AFTER = 5.0
 """Seconds without a change after which another process leads. More than VALID_FOR: the former one has stopped."""
 STOPPED_FOR = 20.0
-"""Seconds after a takeover in which the runs of the former leader are taken over before their leases end. It may be a
-process that was suspended, and that runs what people request when it continues."""
+"""Seconds after a takeover in which another process acquires the runs of the former leader before their leases end. It
+may be a process that was suspended, and that runs what people request when it continues."""
 LEADER_PART = "leader"
 
 
@@ -44,7 +45,7 @@ class Leadership:
         self._etag: str | None = None
         self._leader = ""
         self._seen_at = float("-inf")
-        """When the row was first seen with its etag."""
+        """When the row was first read with its etag."""
         self._stopped: dict[str, float] = {}
         """The leaders that stopped without resigning, each until when that is relied on."""
         self._error: StoreError | None = None
@@ -61,7 +62,7 @@ class Leadership:
     def has_died(self, owner: str) -> bool | None:
         """Return whether a process has died, or was stopped for so long that it lost the lead; None: unknown.
 
-        In a shared store a process id says nothing: pods on one node may have equal host names and numbers.
+        In a shared store a process id is not enough: pods on one node may have equal host names and numbers.
         """
         if self._row is None:
             return has_died(owner)

@@ -77,7 +77,7 @@ class LeadingWork:
         program.health.add_probe("leader", self.leadership.health)
         program.worker.trust_claims_while(lambda: self.leadership.is_leading)
         await self.leadership.tick()
-        # Until it resigns, also while it drains: its runs must not be taken over meanwhile.
+        # Until it resigns, also while it drains: no process may take its runs over meanwhile.
         self._renewing = asyncio.create_task(restart_on_failure(self.leadership.run))
         if self.leadership.is_leading:
             self.ticker = await create_ticker(program, lambda: self.leadership.is_leading)

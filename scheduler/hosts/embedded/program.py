@@ -106,9 +106,9 @@ AUDIT_INTERVAL = 60.0
 STATE_INTERVAL = 10.0
 """Seconds between two ticks of scheduler.changes.tracking and scheduler.changes.announcing."""
 SECRETS_INTERVAL = 2.0
-"""Seconds between two looks at the versions of secrets, which reads the store less often."""
+"""Seconds between two checks of the versions of secrets, which read the store less often."""
 REPLICA_POLL_INTERVAL = 5.0
-"""Seconds between two looks at the stored jobs where each request of the store costs."""
+"""Seconds between two reads of the stored jobs where each request of the store costs."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 

@@ -77,7 +77,7 @@ class OwnerLiveness:
         """
         died, is_repeatable = self._has_died(owner), entry is None or entry.job.effect == "repeatable"
         if self._has_replicas:
-            return died is True and is_repeatable  # a process that was suspended goes on
+            return died is True and is_repeatable  # a process that was suspended continues
         return died if died is not None else is_repeatable
 
     def _has_died(self, owner: str) -> bool | None:

@@ -263,7 +263,7 @@ async def create_ticker(program: Program, is_leading: Callable[[], bool] = lambd
     planned_until = await program.repositories.cursors.read(PLANNED_UNTIL_CURSOR)
     now = program.clock.now()
     if not (program.has_replicas and planned_until is not None and abs(now - planned_until) < MAX_PLANNING_GAP):
-        # With replicas another one has planned until a moment ago: for alerts, that is no start.
+        # With replicas another one has planned until a moment ago: for alerts, nothing has started.
         await program.repositories.cursors.record_start(now)
     await program.pauses.list_active(program.clock.now())
     program.worker.mark_ready()
