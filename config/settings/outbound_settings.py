@@ -51,8 +51,8 @@ class OutboundSettings(FrozenModel):
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
-        if (self.proxy_user is None) != (self.proxy_password is None):
-            raise ValueError("proxy_user and proxy_password belong together: set both, or none")
+        if self.proxy_user is not None and self.proxy_password is None:
+            raise ValueError("proxy_user needs proxy_password: set it")
         if self.proxy_user is not None and self.proxy is None:
             raise ValueError("proxy_user needs proxy: set it")
         return self

@@ -26,6 +26,7 @@ SAMPLES = {
     "connection_string": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0",
     "api_key": "sesame",
     "headers": "api-key=sesame",
+    "proxy_password": "sesame",
     "url": "https://watch.example.com/ping/sesame",
 }
 
