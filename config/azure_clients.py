@@ -73,7 +73,7 @@ class OutboundTransport(AioHttpTransport):  # type: ignore[misc] # its package g
         except (ServiceRequestError, ServiceResponseError) as error:
             if not _is_about_proxy(error.inner_exception, proxy):
                 raise
-            raise ServiceRequestError(describe_proxy_failure(proxy, error.inner_exception)) from None
+            raise ServiceRequestError(describe_proxy_failure(proxy, error.inner_exception or error)) from None
         if response.status_code == 407:
             raise ServiceRequestError(describe_proxy_failure(proxy, OSError("407 Proxy Authentication Required")))
         return response

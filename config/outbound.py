@@ -106,7 +106,7 @@ def describe_proxy_failure(proxy: ProxyEndpoint, error: BaseException) -> str:
 
 def _describe_os_error(error: OSError) -> str:
     """Return the text of the number: asyncio writes the address into the other one."""
-    return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 
 _STATUS = re.compile(r"\b([45]\d\d\b[^,\n()'\"]*)")

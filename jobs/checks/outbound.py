@@ -10,12 +10,15 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from jobs.checks.addresses import AddressPolicy, classify_address
 from jobs.checks.binding.names import HostPattern, Recipient, parse_host_pattern
 from jobs.formats import effective_port, format_host_port
-from jobs.targets import HttpTarget, Target
+
+if TYPE_CHECKING:
+    from jobs.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Outbound:
 
     def uses_proxy(self, target: Target) -> bool:
         """Return whether the check of this target uses the proxy of the settings."""
+        from jobs.targets import HttpTarget  # with all models of targets, which settings do without
+
         if not isinstance(target, HttpTarget) or target.proxy is not None:
             return False
         try:

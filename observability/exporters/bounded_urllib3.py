@@ -62,7 +62,7 @@ def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Se
     from urllib3 import Retry
     from urllib3.exceptions import HTTPError
 
-    trusted = {"ssl_context": create_tls_context(outbound)} if outbound.authorities else {}
+    trusted: dict[str, Any] = {"ssl_context": create_tls_context(outbound)} if outbound.authorities else {}
 
     class BoundedAdapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
@@ -122,7 +122,7 @@ class _BoundedPool:
         sent = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
         options |= {"preload_content": False, "decode_content": False}
         proxy = find_proxy_of(self._outbound, url)
-        pool = self._pool if proxy is None else self._proxied
+        pool: Any = self._pool if proxy is None else self._proxied
         try:
             response = pool.request(method, url, headers=sent | IDENTITY_HEADERS, **options)
         except ProxyError as error:

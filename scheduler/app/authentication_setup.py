@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.outbound import build_outbound, open_http_client
 from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
@@ -73,7 +73,7 @@ def _build_entra(settings: Settings, roles: RoleMap, clock: Clock) -> EntraToken
         return None
     tenant = EntraTenant(http.entra.tenant, http.entra.audience, http.entra.authority)
     outbound = build_outbound(settings)
-    options = {"timeout": FETCH_TIMEOUT, "follow_redirects": False, "trust_env": False}
+    options: dict[str, Any] = {"timeout": FETCH_TIMEOUT, "follow_redirects": False, "trust_env": False}
     keys = SigningKeys(tenant.keys_url, clock, lambda: open_http_client(outbound, **options))
     return EntraTokens(tenant, keys, roles, clock)
 
