@@ -72,7 +72,7 @@ class Outbound:
         return None if is_direct else self.proxy
 
     def choose_proxy(self, own: ProxyEndpoint | None, host: str, port: int) -> ProxyEndpoint | None:
-        """Return the proxy of a job for a connection to this host. `own`: of the job, None if it says nothing."""
+        """Return the proxy of a job for a connection to this host. `own`: of the job, None if it has none."""
         if own is None:
             return self.find_proxy(host, port)
         return None if own == NO_PROXY else own

@@ -96,7 +96,7 @@ class ProxyChecks:
         self._network = Network(PROXY_GUARD)
         self._lock = asyncio.Lock()
         self._host, self._port = "localhost", 443
-        """Of the last endpoint: the proxy is asked for a tunnel to it."""
+        """Of the last endpoint: the request to the proxy is for a tunnel to it."""
         self._failure: str | None = None
         self._checked_at: datetime | None = None
 

@@ -66,7 +66,7 @@ def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Se
 
     class BoundedAdapter(HTTPAdapter):
         def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-            super().init_poolmanager(*arguments, **options, **trusted)
+            super().init_poolmanager(*arguments, **{**options, **trusted})
             _limit_time(self.poolmanager)
 
         def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:

@@ -1,5 +1,5 @@
 """A forward proxy on loopback: CONNECT, and plain http by the whole URL. It alone resolves names below `.invalid`, to
-loopback: nobody else on this machine does (see network_guard).
+loopback: no other program on this machine does (see network_guard).
 
 async with Proxy() as proxy:            # or Proxy(answer=407): refuses every tunnel so
     proxy.url, proxy.requests           # heads that came, as text

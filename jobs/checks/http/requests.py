@@ -150,7 +150,7 @@ def _is_private(value: str | SecretRef, carried: Sequence[str]) -> bool:
 def resolve_proxy(
     target: HttpTarget, credentials: ResolvedCredentials, derived: CurrentSecrets
 ) -> ProxyEndpoint | None:
-    """Return the proxy that this target names; NO_PROXY if it uses none, None if it says nothing."""
+    """Return the proxy that this target names; NO_PROXY if it uses none, None if it names none."""
     if target.proxy is None:
         return None
     if target.own_proxy is None:
