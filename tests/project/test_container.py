@@ -142,7 +142,7 @@ async def test_the_embedded_host_starts_as_the_image_starts_it(embedded_stage: s
             nobody = await client.get("/api/jobs", headers={"authorization": ""})
             stranger = await client.get("/api/dashboard", headers={"host": "scheduler.example"})
 
-    assert "There are no jobs." in page.text
+    assert "The first job" in page.text
     assert nobody.status_code == 401
     assert stranger.status_code == 400
     assert f"Dashboard: http://127.0.0.1:{port}/" in program.stdout
