@@ -7,6 +7,7 @@ app's identity, or a secret, that one job alone lacks is about that job; so othe
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import islice
@@ -144,8 +145,10 @@ class ProxyChecks:
         except (OSError, CheckError) as error:
             if connection is not None:
                 return None
-            reason = (error.strerror if isinstance(error, OSError) else "") or "it does not answer"
-            return f"the proxy {proxy} cannot be reached: {reason.lower()}"
+            # By the number: asyncio writes the address into the text.
+            number = (error.errno or 0) if isinstance(error, OSError) else 0
+            reason = os.strerror(number).lower() if number > 0 else "it does not answer"
+            return f"the proxy {proxy} cannot be reached: {reason}"
         finally:
             if connection is not None:
                 connection.abort()
