@@ -26,6 +26,8 @@ TASK_RESTART_DELAY = 30.0
 """Seconds until a background task that failed is restarted."""
 LEAD_RETRY_DELAY = 1.0
 """Seconds until a process that leads reads the cursor again, if the store was unavailable."""
+TAKEOVER_RECOVERY_LIMIT = 5.0
+"""Seconds for which a process that takes over recovers runs before it plans."""
 RECOVERY_CONCURRENCY_DIVISOR = 4
 """One of this many concurrent runs may be a run that an earlier process left open. The others are for due runs."""
 
@@ -95,14 +97,28 @@ class LeadingWork:
                 _log.warning("could not read the tick cursor: %s; retrying in %g s", error, LEAD_RETRY_DELAY)
                 await self._program.clock.sleep(LEAD_RETRY_DELAY)
                 continue
+            except Exception as error:  # while this process renews its row, no other one plans
+                _log.critical("could not take the lead over; retrying in %g s", LEAD_RETRY_DELAY, exc_info=error)
+                await self._program.clock.sleep(LEAD_RETRY_DELAY)
+                continue
             self.ticker = ticker
             async with background_tasks(*self._work(ticker)):
                 await self.leadership.wait_until(leading=False)
             self.ticker = None
 
     async def _take_over(self) -> Ticker:
-        """Recover the runs of the former leader before the next runs of their jobs are due. Raises StoreError."""
-        await self._recovery.sweep_at_takeover()
+        """Recover the runs of the former leader before the next runs of their jobs are due, but not at their cost.
+
+        Raises StoreError.
+        """
+        try:
+            async with asyncio.timeout(TAKEOVER_RECOVERY_LIMIT):
+                await self._recovery.sweep_at_takeover()
+        except (StoreError, TimeoutError) as error:
+            reason = str(error) or f"it takes longer than {TAKEOVER_RECOVERY_LIMIT:g} s"
+            _log.warning(
+                "could not recover the runs of the former leader yet: %s; continuing in the background", reason
+            )
         return await create_ticker(self._program, lambda: self.leadership.is_leading)
 
     async def resign(self) -> None:
