@@ -116,9 +116,7 @@ class LeadingWork:
                 await self._recovery.sweep_at_takeover()
         except (StoreError, TimeoutError) as error:
             reason = str(error) or f"it takes longer than {TAKEOVER_RECOVERY_LIMIT:g} s"
-            _log.warning(
-                "could not recover the runs of the former leader yet: %s; continuing in the background", reason
-            )
+            _log.warning("could not recover the former leader's runs yet: %s; continuing in the background", reason)
         return await create_ticker(self._program, lambda: self.leadership.is_leading)
 
     async def resign(self) -> None:
