@@ -140,7 +140,7 @@ def open_http_client(outbound: Outbound, verify: ssl.SSLContext | bool = True, *
 def _new_transport(outbound: Outbound, proxy: ProxyEndpoint, verify: ssl.SSLContext | bool) -> httpx.AsyncBaseTransport:
     import httpx
 
-    class OutboundTransport(httpx.AsyncBaseTransport):
+    class OutboundHttpxTransport(httpx.AsyncBaseTransport):
         """Sends each request by its own way."""
 
         def __init__(self) -> None:
@@ -168,7 +168,7 @@ def _new_transport(outbound: Outbound, proxy: ProxyEndpoint, verify: ssl.SSLCont
             await self._direct.aclose()
             await self._proxied.aclose()
 
-    return OutboundTransport()
+    return OutboundHttpxTransport()
 
 
 def is_tls_failure(error: BaseException) -> bool:

@@ -51,6 +51,10 @@ def limit_responses(client: Any, limit: int, outbound: Outbound = DIRECT) -> Non
     client.rest_client.pool_manager = _BoundedPool(pool, limit, outbound)
 
 
+def _proxies(proxy: ProxyEndpoint | None, outbound: Outbound) -> dict[str, str]:
+    return {} if proxy is None else dict.fromkeys(("http", "https"), proxy_url(proxy, outbound))
+
+
 def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Session:
     """Open a session whose responses have at most `limit` bytes, decompressed, and end within the read timeout.
 
@@ -77,8 +81,7 @@ def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Se
         def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
             proxy = find_proxy_of(outbound, request.url or "")
             if outbound.proxy is not None:
-                url = None if proxy is None else proxy_url(proxy, outbound)
-                options["proxies"] = {"http": url, "https": url} if url else {}
+                options["proxies"] = _proxies(proxy, outbound)
             try:
                 response = super().send(request, *arguments, **{**options, "stream": True})
             except requests.exceptions.ProxyError as error:

@@ -95,11 +95,9 @@ class RunLeases:
     def covers_run(self, run_id: str, job: JobDefinition) -> bool:
         """Return whether this process certainly has the run, and for long enough if it starts now."""
         held = self._held.get(run_id)
-        return (
-            self.is_trusted()
-            and held is not None
-            and held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
-        )
+        if held is None or not self.is_trusted():
+            return False
+        return held[0].lease_until - self._clock.now() >= required_lease(job.timeout.run)
 
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.

@@ -64,15 +64,9 @@ class WorkerDependencies:
         window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)
         after = follow_up or NoFollowUp()
+        delay = options.acknowledge_delay
         self.publisher = RunPublisher(
-            listener,
-            after,
-            runs,
-            states,
-            alerts,
-            health,
-            acknowledges=options.acknowledges,
-            acknowledge_delay=options.acknowledge_delay,
+            listener, after, runs, states, alerts, health, acknowledges=options.acknowledges, acknowledge_delay=delay
         )
         self.recorder = ResultRecorder(
             runs,

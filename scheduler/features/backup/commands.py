@@ -107,17 +107,20 @@ _MAX_LISTED_KEYS = 100
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="PLACE",
+        help="A file, compressed if its name ends with .gz; or azure://CONTAINER[/FOLDER], or the same as "
+        "https://ACCOUNT.blob.core.windows.net/... Default: scheduler-TIME.jsonl.gz in this folder.",
+    ),
+]
+
+
 @backup.command("create")
 def create(
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="PLACE",
-            help="A file, compressed if its name ends with .gz; or azure://CONTAINER[/FOLDER], or the same as "
-            "https://ACCOUNT.blob.core.windows.net/... Default: scheduler-TIME.jsonl.gz in this folder.",
-        ),
-    ] = None,
+    to: ToOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:

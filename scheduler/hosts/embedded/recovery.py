@@ -53,7 +53,7 @@ class RunRecovery:
     """`max_concurrent_turns`: recovered turns in-flight at most. See RecoveryQueue.
 
     `has_replicas`: other processes run jobs of this store. Then a run of a process that cannot be checked waits for the
-    end of its lease, and also the first sweep leaves what is new to them. `on_time`: see Pace.
+    end of its lease, and also the first sweep leaves what is new to them. `on_time`: see PlanningPace.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ CLAIM_NOW_WITHIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PlanningPace:
     """How far ahead and how often a host plans.
 
     `ahead`: how long before its instant a ticket is submitted at the earliest. `interval`: seconds between two ticks at
@@ -79,8 +79,8 @@ class Pace:
     cursor_interval: float = 2.0
 
 
-ALONE = Pace()
-AMONG_REPLICAS = Pace(timedelta(seconds=4), 2.0, 200, timedelta(seconds=30), 5.0)
+ALONE = PlanningPace()
+AMONG_REPLICAS = PlanningPace(timedelta(seconds=4), 2.0, 200, timedelta(seconds=30), 5.0)
 """Each request of Azure Tables costs, so more is claimed together. Until another process leads, and by a clock that
 differs, an instant may be 20 s late."""
 MAX_CHANGES_PER_TICK = 100
@@ -105,7 +105,7 @@ class Ticker:
         in_force_since: Mapping[str, datetime] | None = None,
         pauses_at: Callable[[datetime], Mapping[str, PausedJob]] | None = None,
         on_planned: Callable[[datetime, datetime, Plan], None] = lambda started_at, ended_at, plan: None,
-        pace: Pace = ALONE,
+        pace: PlanningPace = ALONE,
         is_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         """`pauses_at` returns the pauses at an instant by job, without delay. `on_planned` is called with the start and
@@ -251,7 +251,7 @@ MAX_TICK_GAP = 5 * MAX_TICK_INTERVAL
 """Seconds without a tick after which health is down."""
 
 
-def pace_of(program: Program) -> Pace:
+def pace_of(program: Program) -> PlanningPace:
     return AMONG_REPLICAS if program.has_replicas else ALONE
 
 
