@@ -51,6 +51,20 @@ def limit_responses(client: Any, limit: int, outbound: Outbound = DIRECT) -> Non
     client.rest_client.pool_manager = _BoundedPool(pool, limit, outbound)
 
 
+def _read_whole(response: requests.Response, limit: int) -> None:
+    """Read the body into memory. Raises requests.RequestException."""
+    from requests import ConnectionError, exceptions
+    from urllib3.exceptions import HTTPError
+
+    try:
+        body = _read_body(response.raw, limit)
+    except (HTTPError, OSError) as error:
+        raise ConnectionError(error, request=response.request) from None
+    if reason := _find_error(body):
+        raise exceptions.ContentDecodingError(f"the response cannot be read: {reason}")
+    response.raw = io.BytesIO(body.content)
+
+
 def _proxies(proxy: ProxyEndpoint | None, outbound: Outbound) -> dict[str, str]:
     return {} if proxy is None else dict.fromkeys(("http", "https"), proxy_url(proxy, outbound))
 
@@ -64,7 +78,6 @@ def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Se
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
-    from urllib3.exceptions import HTTPError
 
     trusted: dict[str, Any] = {"ssl_context": create_tls_context(outbound)} if outbound.authorities else {}
 
@@ -88,13 +101,7 @@ def open_bounded_session(limit: int, outbound: Outbound = DIRECT) -> requests.Se
                 raise requests.ConnectionError(_describe(proxy, error), request=request) from None
             if proxy is not None and response.status_code == 407:
                 raise requests.ConnectionError(_describe(proxy, OSError(_REFUSED)), request=request)
-            try:
-                body = _read_body(response.raw, limit)
-            except (HTTPError, OSError) as error:
-                raise requests.ConnectionError(error, request=request) from None
-            if reason := _find_error(body):
-                raise requests.exceptions.ContentDecodingError(f"the response cannot be read: {reason}")
-            response.raw = io.BytesIO(body.content)
+            _read_whole(response, limit)
             return response
 
     session = requests.Session()

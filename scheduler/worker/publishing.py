@@ -47,7 +47,6 @@ class RunPublisher:
     """`acknowledges`: every run is finished unacknowledged, so that unpublished runs are found after a crash.
 
     Otherwise only runs with dependents are: where each request costs, the redelivered message publishes the others.
-    `acknowledge_delay`: seconds for which runs without dependents wait to be acknowledged together.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class RunPublisher:
         health: HealthTracker | None = None,
         *,
         acknowledges: bool,
-        acknowledge_delay: float = 0.5,
     ) -> None:
         self._listener = listener
         self._follow_up = follow_up
@@ -69,7 +67,8 @@ class RunPublisher:
         self._alerts = alerts
         self._health = health
         self._acknowledges = acknowledges
-        self._acknowledge_delay = acknowledge_delay
+        self.acknowledge_delay = 0.5
+        """Seconds for which runs without dependents wait to be acknowledged together."""
         self._published: list[Run] = []
         self._published_early: set[str] = set()
         """Ids of runs whose telemetry was published before they were recorded."""
@@ -106,7 +105,7 @@ class RunPublisher:
                 raise NotFollowedUp(f"could not start the dependents of run {run.id}: {error}") from error
         elif self._acknowledges:
             if not self._published:
-                asyncio.get_running_loop().call_later(self._acknowledge_delay, self._start_acknowledging)
+                asyncio.get_running_loop().call_later(self.acknowledge_delay, self._start_acknowledging)
             self._published.append(run)
 
     async def _record_state(self, run: Run) -> None:

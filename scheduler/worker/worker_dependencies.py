@@ -61,13 +61,10 @@ class WorkerDependencies:
         self.registry, self.gates, self.options = registry, gates, options
         self.on_submitted, self.on_started = on_submitted, on_started
         self.leases = RunLeases(runs, clock, owner)
-        window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
+        after, window = follow_up or NoFollowUp(), CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)
-        after = follow_up or NoFollowUp()
-        delay = options.acknowledge_delay
-        self.publisher = RunPublisher(
-            listener, after, runs, states, alerts, health, acknowledges=options.acknowledges, acknowledge_delay=delay
-        )
+        self.publisher = RunPublisher(listener, after, runs, states, alerts, health, acknowledges=options.acknowledges)
+        self.publisher.acknowledge_delay = options.acknowledge_delay
         self.recorder = ResultRecorder(
             runs,
             dead_letters,

@@ -15,7 +15,7 @@ import typer
 
 from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note, print_warning, show_json
 from scheduler.features.backup.locations import CONTAINER_FORMS, ContainerLocation, parse_location
-from scheduler.features.backup.progress_bar import ProgressBar
+from scheduler.features.backup.progress_text import ProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

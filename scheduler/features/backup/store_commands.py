@@ -11,7 +11,7 @@ import typer
 
 from scheduler.cli.output import EXIT_FAILED, fail, print_note
 from scheduler.features.backup.commands import STORE_FORMS, ReplaceOption, StoreOption, load_store_settings, run_to_end
-from scheduler.features.backup.progress_bar import ProgressBar
+from scheduler.features.backup.progress_text import ProgressBar
 
 if TYPE_CHECKING:
     from scheduler.features.backup.restoring import RestoreResult
