@@ -21,7 +21,7 @@ IMAGES = ROOT / "docs" / "images"
 LARGEST = 100_000
 """Bytes that a picture may have."""
 OVERVIEW = "/api/dashboard"
-README_SIZE = (1000, 860)
+README_SIZE = (1000, 790)
 LOOKS = {"light": (1100, 800, "light"), "dark": (1100, 800, "dark"), "phone": (360, 740, "light")}
 """Width, height and theme, by the end of the name."""
 SETTLED_MS = 500
