@@ -76,6 +76,7 @@ class ProcessPool:
         self._required = 0 if starts_on_load else limit
         self._busy_checks = 0
         self._keepers: set[asyncio.Task[None]] = set()
+        self._exits: set[asyncio.Task[int]] = set()
         self._problems: dict[int, str] = {}
 
     @property
@@ -142,6 +143,8 @@ class ProcessPool:
             keeper.cancel()
         if self._keepers:
             await asyncio.wait(self._keepers)
+        if self._exits:
+            await asyncio.wait(self._exits)
 
     def _keep_process(self) -> asyncio.Future[None]:
         """Start a process and keep it running. Return what is done once it is ready, or could not be started."""
@@ -178,7 +181,10 @@ class ProcessPool:
             self._processes.remove(process)
             if not process.ended.is_set():
                 process.kill()
-            code = await asyncio.shield(process.wait_exit())
+            exit_task = asyncio.create_task(process.wait_exit())
+            self._exits.add(exit_task)
+            exit_task.add_done_callback(self._exits.discard)
+            code = await asyncio.shield(exit_task)
         return f"process {process.number} (pid {process.pid}) ended {_describe_code(code)}"
 
     async def _follow(self, process: AttemptProcess, started: asyncio.Future[None]) -> None:

@@ -128,6 +128,25 @@ async def test_without_a_process_that_starts_attempts_are_made_here_and_health_r
         assert result.attempts[0].status == 200
 
 
+async def test_a_process_that_ends_while_the_pool_closes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "COMMAND", ("/bin/false",))
+    monkeypatch.setattr(pool, "MIN_RESTART_DELAY", 0.01)
+    ended, closing, wait_exit = [], asyncio.Event(), process.AttemptProcess.wait_exit
+
+    async def wait_later(each: process.AttemptProcess) -> int:
+        ended.append(each)
+        if len(ended) == 2:
+            await closing.wait()
+        return await wait_exit(each)
+
+    monkeypatch.setattr(process.AttemptProcess, "wait_exit", wait_later)
+    async with open_pool() as desk:
+        await wait_until(lambda: len(ended) == 2)
+        closing.set()
+        await desk.pool.aclose()
+        assert [each._process.returncode for each in ended] == [1, 1]
+
+
 async def test_health_is_good_while_processes_are_ready_or_start_for_the_first_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
