@@ -205,8 +205,11 @@ async def test_a_run_against_a_bad_target_ends_in_time_and_reports_what_was_wron
     assert run["duration_ms"] <= (RUN_MS + SLACK_MS if limit else 3000)
     for word in case.words:
         assert word.format(peer=served.peers[run["job"]]) in run["message"]
-    assert [attempt["error"] for attempt in run["attempts"]] == [case.error] * case.attempts
-    assert [attempt["wait_ms"] for attempt in run["attempts"]] == [PAUSE_MS] * (case.attempts - 1) + [None]
+    made = len(run["attempts"])
+    # On a busy machine a timeout gets a second look.
+    assert made == case.attempts or any(attempt["starved"] for attempt in run["attempts"])
+    assert [attempt["error"] for attempt in run["attempts"]] == [case.error] * made
+    assert [attempt["wait_ms"] for attempt in run["attempts"]] == [PAUSE_MS] * (made - 1) + [None]
     for attempt in run["attempts"]:
         assert phases_of(attempt) == case.phases
         assert not limit or attempt["phases"]["total_ms"] <= ATTEMPT_MS + SLACK_MS
