@@ -6,8 +6,9 @@ runs. An hour is complete SETTLE after its end: a run can finish and be recorded
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from jobs.fast_frozen import fast_frozen
@@ -43,6 +44,7 @@ class HoursNeed:
     count: int
     zone: str = "UTC"
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - a backtest asks for the same hours for each job
     def list_periods(self, end: datetime) -> Sequence[HourSpan]:
         """Return the period that ends at this full hour in UTC, and the earlier ones, the newest first."""
         zone = load_time_zone(self.zone).info
@@ -50,7 +52,12 @@ class HoursNeed:
         steps = (local - timedelta(days=self.step_days * number) for number in range(1, self.count + 1))
         ends = (step.replace(tzinfo=zone).astimezone(UTC) for step in steps)
         length = self.hours * HOUR
-        return [HourSpan(each - length, each) for each in (end, *(each.replace(minute=0, second=0) for each in ends))]
+        return [HourSpan(each - length, each) for each in (end, *(each.replace(minute=0) for each in ends))]
+
+    @property
+    def reach(self) -> timedelta:
+        """The time from the begin of the oldest period to now, at most."""
+        return timedelta(days=self.step_days * self.count + 1, hours=self.hours)
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -84,12 +91,14 @@ class ResponseHours:
         latest, *earlier = need.list_periods(end)
         return ComparedHours(
             latest,
-            self._sum(latest, self.uncounted),
-            tuple(self._sum(each, (*self.uncounted, *self.incidents)) for each in earlier),
+            self.sum_period(latest, is_earlier=False),
+            tuple(self.sum_period(each, is_earlier=True) for each in earlier),
             self.first is not None and self.first < earlier[-1].end,
         )
 
-    def _sum(self, period: HourSpan, excluded: Iterable[HourSpan]) -> Histogram | None:
+    def sum_period(self, period: HourSpan, *, is_earlier: bool) -> Histogram | None:
+        """Return the response times of a period; None if a part of it does not count."""
+        excluded = (*self.uncounted, *self.incidents) if is_earlier else self.uncounted
         if any(each.begin < period.end and period.begin < each.end for each in excluded):
             return None
         total, at = Histogram(), period.begin

@@ -7,6 +7,7 @@ and a floor must both be exceeded: a target that answers in 4 ms in place of 2 m
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from statistics import median
 from typing import Annotated, ClassVar, Literal, Self
@@ -14,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.comparison import ComparedHours, HoursNeed
+from jobs.alerting.comparison import ComparedHours, HoursNeed, HourSpan, ResponseHours
 from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats import describe_milliseconds, describe_span, format_count
@@ -102,7 +103,9 @@ class SlowerThanUsualCondition(AlertCondition):
             runs = format_count(latest.total, "response counts", "responses count")
             return Verdict(None, f"{runs} {within}, {self.minimum_runs} are required")
         usable = [each for each in compared.earlier if each is not None and each.total >= self.minimum_runs]
-        if not compared.has_history or 2 * len(usable) < len(compared.earlier):
+        if not compared.has_history:
+            return Verdict(None, "what is usual is not known yet: the job did not run before the compared time")
+        if 2 * len(usable) < len(compared.earlier):
             steps = "weeks" if self.compared_with == "same_hour_of_week" else "days"
             enough = f"{len(usable)} of {len(compared.earlier)} {steps} before have {self.minimum_runs} responses"
             return Verdict(None, f"what is usual is not known yet: {enough} that count")
@@ -110,6 +113,29 @@ class SlowerThanUsualCondition(AlertCondition):
         limit = self.find_limit(usual)
         evidence = self._describe(latest, usable, value, usual, limit, within)
         return Verdict(value > limit, evidence, compared.period.begin)
+
+    def list_judged_hours(self, hours: ResponseHours, ends: Iterable[datetime]) -> Iterator[datetime]:
+        """Yield those of these ends of hours at which the verdict may differ from that of the hour before."""
+        need, share = self.need, self.percentile / 100
+        known: dict[tuple[datetime, bool], float | None] = {}
+
+        def measure(period: HourSpan, is_earlier: bool) -> float | None:
+            key = period.end, is_earlier
+            if key not in known:
+                found = hours.sum_period(period, is_earlier=is_earlier)
+                enough = found is not None and found.total >= self.minimum_runs
+                known[key] = found.quantile(share) if found is not None and enough else None
+            return known[key]
+
+        was_met = False
+        for end in ends:
+            latest, *earlier = need.list_periods(end)
+            value = measure(latest, False)
+            usual = [] if value is None else [each for period in earlier if (each := measure(period, True)) is not None]
+            is_met = value is not None and len(usual) > 0 and value > self.find_limit(median(usual))
+            if is_met or was_met:
+                yield end
+            was_met = is_met or (was_met and value is None)
 
     def find_limit(self, usual_ms: float) -> float:
         """Return the milliseconds above which it is slower than usual."""

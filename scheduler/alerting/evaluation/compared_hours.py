@@ -17,7 +17,7 @@ from jobs.runs.histogram import Histogram
 from scheduler.features.incidents.exclusions import CommonExclusions, ExclusionReader
 from scheduler.stores.runs.reading import RunReads
 
-_HISTORY = timedelta(days=7)
+HISTORY = timedelta(days=7)
 """Before the oldest period: a job that ran in this time has a history."""
 
 
@@ -49,7 +49,7 @@ class ComparedHoursReader:
             parts = await self._runs.list_rollups(job.name, period.begin, period.end)
             for part in parts:
                 hours.setdefault(part.start, Histogram()).merge(part.rollup.tally.response_time)
-        earlier = await self._runs.list_rollups(job.name, whole.begin - _HISTORY, whole.begin)
+        earlier = await self._runs.list_rollups(job.name, whole.begin - HISTORY, whole.begin)
         first = earlier[0].start if earlier else min(hours, default=None)
         uncounted = self._exclusions.list_uncounted(job, whole, await self._read_common(whole))
         incidents, _ = await self._exclusions.list_incidents(job.name, whole)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.alerting.alert import Alert
+from jobs.alerting.comparison import ResponseHours
 from jobs.alerting.facts import Sample
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.announcing import (
@@ -70,6 +71,8 @@ class JobHistory:
     runs: tuple[ReplayRun, ...] = ()
     pauses: tuple[PauseSpan, ...] = ()
     certificates: tuple[KnownCertificate, ...] = ()
+    hours: ResponseHours | None = None
+    """Of a job with rules that compare response times."""
 
 
 @fast_frozen(frozen=True, slots=True)
