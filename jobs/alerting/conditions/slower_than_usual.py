@@ -131,11 +131,15 @@ class SlowerThanUsualCondition(AlertCondition):
         for end in ends:
             latest, *earlier = need.list_periods(end)
             value = measure(latest, False)
-            usual = [] if value is None else [each for period in earlier if (each := measure(period, True)) is not None]
-            is_met = value is not None and len(usual) > 0 and value > self.find_limit(median(usual))
+            if value is None:
+                continue  # not known: the alert is unchanged
+            usable = [each for period in earlier if (each := measure(period, True)) is not None]
+            if 2 * len(usable) < len(earlier):
+                continue
+            is_met = value > self.find_limit(median(usable))
             if is_met or was_met:
                 yield end
-            was_met = is_met or (was_met and value is None)
+            was_met = is_met
 
     def find_limit(self, usual_ms: float) -> float:
         """Return the milliseconds above which it is slower than usual."""
