@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.histogram import Histogram
+from jobs.runs.histogram import Histogram, quantile_of
 from jobs.schedules.time_zones import load_time_zone
 
 
@@ -76,12 +76,12 @@ class ComparedHours:
 
 @fast_frozen(frozen=True, slots=True)
 class ResponseHours:
-    """The response times of a job by the begin of each hour. `first`: when the history begins; None without any.
+    """The response times of a job by the begin of each hour, as encoded histograms. `first`: when the history begins.
 
     `uncounted`: times in windows with `counts: false`, and of a blind scheduler. `incidents`: of the job.
     """
 
-    hours: Mapping[datetime, Histogram]
+    hours: Mapping[datetime, Sequence[int]]
     first: datetime | None
     uncounted: tuple[HourSpan, ...] = ()
     incidents: tuple[HourSpan, ...] = ()
@@ -96,15 +96,29 @@ class ResponseHours:
             self.first is not None and self.first < earlier[-1].end,
         )
 
+    def counts(self, period: HourSpan, *, is_earlier: bool) -> bool:
+        """Return whether all of a period counts: as the latest one, or as an earlier one."""
+        begin, end = period
+        excluded = self.uncounted + self.incidents if is_earlier else self.uncounted
+        return not any(first < end and begin < last for first, last in excluded)
+
+    def measure(self, period: HourSpan, share: float, minimum_runs: int) -> float | None:
+        """Return the percentile of a period in milliseconds; None with fewer runs."""
+        begin, end = period
+        stored = self.hours.get(begin, ()) if end - begin == HOUR else self._sum(period).encode()
+        return quantile_of(stored, share) if sum(stored[1:]) >= minimum_runs else None
+
     def sum_period(self, period: HourSpan, *, is_earlier: bool) -> Histogram | None:
         """Return the response times of a period; None if a part of it does not count."""
-        excluded = (*self.uncounted, *self.incidents) if is_earlier else self.uncounted
-        if any(each.begin < period.end and period.begin < each.end for each in excluded):
+        if not self.counts(period, is_earlier=is_earlier):
             return None
+        return self._sum(period)
+
+    def _sum(self, period: HourSpan) -> Histogram:
         total, at = Histogram(), period.begin
         while at < period.end:
             hour = self.hours.get(at)
             if hour is not None:
-                total.merge(hour)
+                total.merge(Histogram.decode(hour))
             at += HOUR
         return total

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from jobs.alerting.alert import Verdict
-from jobs.alerting.comparison import ComparedHours, HoursNeed, HourSpan, ResponseHours
+from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
 from jobs.alerting.conditions.base import AlertCondition
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats import describe_milliseconds, describe_span, format_count
@@ -116,24 +116,20 @@ class SlowerThanUsualCondition(AlertCondition):
 
     def list_judged_hours(self, hours: ResponseHours, ends: Iterable[datetime]) -> Iterator[datetime]:
         """Yield those of these ends of hours at which the verdict may differ from that of the hour before."""
-        need, share = self.need, self.percentile / 100
-        known: dict[tuple[datetime, bool], float | None] = {}
-
-        def measure(period: HourSpan, is_earlier: bool) -> float | None:
-            key = period.end, is_earlier
-            if key not in known:
-                found = hours.sum_period(period, is_earlier=is_earlier)
-                enough = found is not None and found.total >= self.minimum_runs
-                known[key] = found.quantile(share) if found is not None and enough else None
-            return known[key]
-
+        need, values = self.need, _Percentiles(self, hours)
+        is_excluded = bool(hours.uncounted or hours.incidents)
         was_met = False
         for end in ends:
             latest, *earlier = need.list_periods(end)
-            value = measure(latest, False)
+            value = values[end] if hours.counts(latest, is_earlier=False) else None
             if value is None:
                 continue  # not known: the alert is unchanged
-            usable = [each for period in earlier if (each := measure(period, True)) is not None]
+            usable = [
+                each
+                for period in earlier
+                if (each := values[period.end]) is not None
+                and not (is_excluded and not hours.counts(period, is_earlier=True))
+            ]
             if 2 * len(usable) < len(earlier):
                 continue
             is_met = value > self.find_limit(median(usable))
@@ -157,6 +153,19 @@ class SlowerThanUsualCondition(AlertCondition):
             f"usually {describe_milliseconds(usual)}: {than} (p50, p95, p99 {_describe_times(latest)}; "
             f"usually {_describe_times(whole)}, of {len(usable)} times {describe_span(self.window)})"
         )
+
+
+class _Percentiles(dict[datetime, float | None]):
+    """The percentile of a period by its end, computed when it is first read; None with too few runs."""
+
+    def __init__(self, condition: SlowerThanUsualCondition, hours: ResponseHours) -> None:
+        self._hours = hours
+        self._length = condition.need.hours * HOUR
+        self._limits = condition.percentile / 100, condition.minimum_runs
+
+    def __missing__(self, end: datetime) -> float | None:
+        found = self[end] = self._hours.measure(HourSpan(end - self._length, end), *self._limits)
+        return found
 
 
 def _describe_times(histogram: Histogram) -> str:

@@ -44,11 +44,12 @@ class ComparedHoursReader:
     async def _compare(self, job: JobDefinition, need: HoursNeed, hour: datetime) -> ComparedHours:
         periods = need.list_periods(hour)
         whole = Span(periods[-1].begin, hour)
-        hours: dict[datetime, Histogram] = {}
+        found: dict[datetime, Histogram] = {}
         for period in periods:
             parts = await self._runs.list_rollups(job.name, period.begin, period.end)
             for part in parts:
-                hours.setdefault(part.start, Histogram()).merge(part.rollup.tally.response_time)
+                found.setdefault(part.start, Histogram()).merge(part.rollup.tally.response_time)
+        hours = {start: times.encode() for start, times in found.items()}
         earlier = await self._runs.list_rollups(job.name, whole.begin - HISTORY, whole.begin)
         first = earlier[0].start if earlier else min(hours, default=None)
         uncounted = self._exclusions.list_uncounted(job, whole, await self._read_common(whole))

@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.comparison import (
-    HOUR,
     SETTLE,
     ComparedHours,
     HoursNeed,
-    ResponseHours,
     last_complete_hour,
 )
 from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
@@ -42,29 +40,21 @@ class AlertChange:
     after: Alert
 
 
-@fast_frozen(frozen=True, slots=True)
-class ComparableHours:
-    """`begin`, `end`: of the replay."""
-
-    hours: ResponseHours
-    begin: datetime
-    end: datetime
-
-    def list_ends(self) -> Iterator[datetime]:
-        """Yield the ends of the hours that complete in the replay."""
-        at = last_complete_hour(self.begin) + HOUR
-        while at + SETTLE <= self.end:
-            yield at
-            at += HOUR
+ComparedFacts = Mapping[HoursNeed, ComparedHours]
+_NOT_COMPARED: Mapping[datetime, ComparedFacts] = {}
 
 
 class JobAlerts:
     """`alerts`: those that are not inactive, by rule. `last_due`: of the newest finished run."""
 
     def __init__(
-        self, job: str, rules: CompiledRules, causes: tuple[str, ...] = (), hours: ComparableHours | None = None
+        self,
+        job: str,
+        rules: CompiledRules,
+        causes: tuple[str, ...] = (),
+        compared: Mapping[datetime, ComparedFacts] = _NOT_COMPARED,
     ) -> None:
-        """`causes`: what its alerts may share with others, whatever the run is. `hours`: what rules compare."""
+        """`causes`: what its alerts may share with others, whatever the run is. `compared`: see JobHistory."""
         self._job = job
         self._rules = rules
         self._samples: list[Sample] = []
@@ -73,12 +63,8 @@ class JobAlerts:
         self._counts_from: datetime | None = None
         self._certificate: datetime | None = None
         self._causes = causes
-        self._hours = hours
-        self._compared: dict[str, list[datetime]] = {}
-        if hours is not None:
-            for rule in rules.rules:
-                if isinstance(rule.when, SlowerThanUsualCondition):
-                    self._compared[rule.name] = [*rule.when.list_judged_hours(hours.hours, hours.list_ends())]
+        self._compared = compared
+        self._ends = sorted(compared)
         self._can_be_timed = rules.needs.is_timed or any(rule.for_ for rule in rules.rules)
         self.alerts: dict[str, Alert] = {}
         self.last_due: datetime | None = None
@@ -130,9 +116,8 @@ class JobAlerts:
         if alert is not None and (moment := fires_at(alert, rule.minimum_duration)) is not None:
             yield moment
         condition = rule.when
-        compared = self._compared.get(rule.name, ())
-        if (place := bisect_right(compared, now - SETTLE)) < len(compared):
-            yield compared[place] + SETTLE
+        if rule.needs.compared and (place := bisect_right(self._ends, now - SETTLE)) < len(self._ends):
+            yield self._ends[place] + SETTLE
         if isinstance(condition, CertificateDaysCondition) and self._certificate is not None:
             yield self._certificate - condition.limit + _MILLISECOND  # at the limit it is not met
         if isinstance(condition, WindowCondition) and self._is_active:
@@ -160,15 +145,11 @@ class JobAlerts:
         if not self._can_change(rule, alert, sample):
             return alert
         history = SampleHistory(tuple(self._select(rule)), self._counts_from)
-        facts = SubjectFacts(certificate_expires_at=self._certificate, compared=self._compare(rule, now))
+        facts = SubjectFacts(
+            certificate_expires_at=self._certificate, compared=self._compared.get(last_complete_hour(now))
+        )
         verdict = judge_rule(rule, alert, history, facts, now)
         return advance(alert, verdict, now, rule.minimum_duration)
-
-    def _compare(self, rule: AlertRule, now: datetime) -> Mapping[HoursNeed, ComparedHours] | None:
-        if self._hours is None or not rule.needs.compared:
-            return None
-        end = last_complete_hour(now)
-        return {need: self._hours.hours.compare(need, end) for need in rule.needs.compared}
 
     def _select(self, rule: AlertRule) -> list[Sample]:
         """Return the samples on which the verdict depends. perf: fewer than the condition would read."""
@@ -194,7 +175,7 @@ class JobAlerts:
         if isinstance(condition, WindowCondition):
             return self._is_active
         if isinstance(condition, SlowerThanUsualCondition):
-            return sample is None and bool(self._compared.get(rule.name))
+            return sample is None and bool(self._ends)
         return isinstance(condition, CertificateDaysCondition)
 
     def _count(self, rule: AlertRule, condition: SampleCondition, sample: Sample) -> bool:

@@ -22,7 +22,7 @@ from jobs.incidents.values import AlertKey, Member, Suppression
 from scheduler.alerting.causes import find_causes
 from scheduler.alerting.engine_runner import IDLE_INTERVAL
 from scheduler.alerting.facts import DefinedFacts
-from scheduler.alerting.replay.alerts import AlertChange, ComparableHours, GroupAlerts, JobAlerts
+from scheduler.alerting.replay.alerts import AlertChange, GroupAlerts, JobAlerts
 from scheduler.alerting.replay.history import (
     JobHistory,
     KnownCertificate,
@@ -45,12 +45,8 @@ class ReplayedSubjects:
         self._book = definitions.book
         self._jobs: dict[str, JobAlerts] = {}
         self._groups = {name: GroupAlerts(name, rules) for name, rules in self._book.groups.items()}
-        self._hours = {
-            each.job: ComparableHours(each.hours, given.begin, given.end)
-            for each in given.histories
-            if each.hours is not None
-        }
-        self._touched: set[str] = {*self._hours}
+        self._compared = {each.job: each.compared for each in given.histories if each.compared}
+        self._touched: set[str] = {*self._compared}
         self.pauses: dict[str, Suppression] = {}
         windows = (*definitions.suppressions.windows, *(each.window for each in definitions.suppressions.requested))
         self._has_excluded_time = any(not window.counts for window in windows)
@@ -117,7 +113,7 @@ class ReplayedSubjects:
         found = self._jobs.get(name)
         if found is None:
             found = self._jobs[name] = JobAlerts(
-                name, self._book.rules_of(name), self.causes_of(name), self._hours.get(name)
+                name, self._book.rules_of(name), self.causes_of(name), self._compared.get(name, {})
             )
         return found
 

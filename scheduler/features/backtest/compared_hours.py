@@ -1,11 +1,16 @@
-"""Reads the response times of whole hours, which rules about usual times compare, for a replay."""
+"""Reads what rules about usual response times compare, for a replay.
+
+Of each job all hours are read, and only those are held after which the verdict of a rule may change.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from jobs.alerting.comparison import HourSpan, ResponseHours
+from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
+from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from jobs.incidents.downtime import list_blind_times
@@ -28,11 +33,14 @@ async def read_compared_hours(
     suppressions: SuppressionSet,
     compared: Sequence[tuple[JobDefinition, CompiledRules]],
     period: HourSpan,
-) -> Mapping[str, ResponseHours]:
-    """Return the hours of each of these jobs, for judgements in this period. Raises StoreError."""
+) -> Mapping[str, Mapping[datetime, Mapping[HoursNeed, ComparedHours]]]:
+    """Return by job what JobHistory.compared has, for judgements in this period. Raises StoreError."""
     if not compared:
         return {}
-    jobs = {job.name: job for job, _ in compared}
+    jobs: dict[str, tuple[JobDefinition, set[SlowerThanUsualCondition]]] = {}
+    for job, rules in compared:
+        conditions = {rule.when for rule in rules.rules if isinstance(rule.when, SlowerThanUsualCondition)}
+        jobs.setdefault(job.name, (job, set()))[1].update(conditions)
     end = period.end.replace(minute=0, second=0, microsecond=0)
     first = period.begin.replace(minute=0, second=0, microsecond=0)
     reach = max(need.reach for _, rules in compared for need in rules.needs.compared)
@@ -42,18 +50,30 @@ async def read_compared_hours(
         for history in await read_incidents(log, begin - HISTORY, end, SCHEDULER)
         for time in list_blind_times(history.incident, history.transitions, end)
     ]
-    found: dict[str, ResponseHours] = {}
+    ends = [first + number * HOUR for number in range(1, (end - first) // HOUR + 1)]
+    found: dict[str, Mapping[datetime, Mapping[HoursNeed, ComparedHours]]] = {}
     waiting = iter(jobs.values())
 
     async def read_some() -> None:
-        for job in waiting:
+        for job, conditions in waiting:
             hours = await runs.read_response_hours(job.name, begin, end)
             page = await log.list_page(subject=job.name, since=begin - HISTORY, until=end, limit=_INCIDENTS)
             subject = AlertSubject(job.name, str(job.check.kind), "", job.tags)
             windows = list_window_times(subject, suppressions, begin, end, pauses=False)
             uncounted = (*blind, *(HourSpan(span.begin, span.end) for _, span in windows))
             incidents = tuple(list_incident_spans(page.incidents, end))
-            found[job.name] = ResponseHours(hours, min(hours, default=None), uncounted, incidents)
+            response = ResponseHours(hours, min(hours, default=None), uncounted, incidents)
+            found[job.name] = _compare(response, conditions, ends)
 
     await asyncio.gather(*(read_some() for _ in range(_AT_ONCE)))
     return found
+
+
+def _compare(
+    hours: ResponseHours, conditions: Iterable[SlowerThanUsualCondition], ends: Sequence[datetime]
+) -> Mapping[datetime, Mapping[HoursNeed, ComparedHours]]:
+    compared: dict[datetime, dict[HoursNeed, ComparedHours]] = {}
+    for condition in conditions:
+        for end in condition.list_judged_hours(hours, ends):
+            compared.setdefault(end, {})[condition.need] = hours.compare(condition.need, end)
+    return compared

@@ -192,8 +192,8 @@ class Backtester:
             books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
         )
         period = HourSpan(history.begin, request.until)
-        hours = await read_compared_hours(self._runs, self._log, suppressions, _list_compared(books, names), period)
-        history.histories = [replace(each, hours=hours.get(each.job)) for each in history.histories]
+        compared = await read_compared_hours(self._runs, self._log, suppressions, _list_compared(books, names), period)
+        history.histories = [replace(each, compared=compared.get(each.job, {})) for each in history.histories]
         snapshot = books[0].snapshot
         rotas, notes = await read_rotas(self._rotas, snapshot, history.begin, request.until)
         routing = RoutingTable(snapshot.alerting.routes, rotas)

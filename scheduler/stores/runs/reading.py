@@ -15,7 +15,6 @@ from datetime import datetime
 from itertools import islice
 
 from jobs.runs import Outcome, Run
-from jobs.runs.histogram import Histogram
 from scheduler.stores.port import Row, Store
 from scheduler.stores.rows import PREFIX_END
 from scheduler.stores.runs.codec import RunRecord, RunState, can_be_latest, decode_record
@@ -168,8 +167,11 @@ class RunReads:
         """
         return await self._rollups.list_parts(job, since, until, boundaries)
 
-    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Histogram]:
-        """Return the response times of each full hour of [since, until) in which runs of the job were due."""
+    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Sequence[int]]:
+        """Return the response times of each full hour of [since, until) in which runs of the job were due.
+
+        They are encoded histograms.
+        """
         return await self._rollups.read_response_hours(job, since, until)
 
     def iterate_rollups(

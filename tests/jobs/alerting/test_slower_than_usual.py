@@ -19,7 +19,7 @@ from jobs.alerting.facts import SampleHistory, SubjectFacts
 from jobs.alerting.rule import AlertRule, CompiledRules, evaluate
 from jobs.model_base import FILE_CONTEXT
 from jobs.runs.histogram import MAX_RELATIVE_ERROR, Histogram
-from scheduler.alerting.replay.alerts import ComparableHours, JobAlerts
+from scheduler.alerting.replay.alerts import JobAlerts
 
 END = datetime(2026, 3, 30, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -43,6 +43,10 @@ def times(milliseconds: float, count: int = 60) -> Histogram:
     return histogram
 
 
+def encoded(hours: dict[datetime, Histogram]) -> dict[datetime, list[int]]:
+    return {begin: histogram.encode() for begin, histogram in hours.items()}
+
+
 def weeks(latest: float, *earlier: float | None, count: int = 60) -> dict[datetime, Histogram]:
     """An hour of this response time up to END, and the same of the weeks before; None: without runs."""
     values = (latest, *earlier)
@@ -50,9 +54,9 @@ def weeks(latest: float, *earlier: float | None, count: int = 60) -> dict[dateti
 
 
 def judge(hours: dict[datetime, Histogram], *, first: datetime | None = LONG_AGO, **more: Any) -> Verdict:
-    spans = {name: more.pop(name, ()) for name in ("uncounted", "incidents")}
+    spans = {name: tuple(more.pop(name, ())) for name in ("uncounted", "incidents")}
     condition = condition_of(**more)
-    return condition.judge_hours(ResponseHours(hours, first, **spans).compare(condition.need, END))
+    return condition.judge_hours(ResponseHours(encoded(hours), first, **spans).compare(condition.need, END))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def response_hours(samples: dict[int, list[float]], uncounted: Spans, incidents:
         histogram = hours[BEGIN + hour * HOUR] = Histogram()
         for value in values:
             histogram.add(value)
-    return ResponseHours(hours, min(hours), spans_of(uncounted), spans_of(incidents))
+    return ResponseHours(encoded(hours), min(hours), spans_of(uncounted), spans_of(incidents))
 
 
 @given(st.integers(0, 2**32))
@@ -241,15 +245,18 @@ def test_a_replay_judges_only_some_hours_and_finds_what_an_evaluation_after_each
     alert, expected = Alert("checkout", rule.name), []
     for hour in range(170, 240):
         now = BEGIN + hour * HOUR + SETTLE
-        compared = {need: hours.compare(need, last_complete_hour(now)) for need in rule.needs.compared}
-        before, alert = alert, evaluate(rule, alert, SampleHistory(), SubjectFacts(compared=compared), now)
+        facts = SubjectFacts(
+            compared={need: hours.compare(need, last_complete_hour(now)) for need in rule.needs.compared}
+        )
+        before, alert = alert, evaluate(rule, alert, SampleHistory(), facts, now)
         expected += (
             [(now, alert.status, alert.evidence)] if alert is not before and alert.status != before.status else []
         )
 
-    replayed = JobAlerts(
-        "checkout", CompiledRules([rule]), hours=ComparableHours(hours, BEGIN + 170 * HOUR, BEGIN + 240 * HOUR)
-    )
+    condition = condition_of(**SETTINGS)
+    judged = condition.list_judged_hours(hours, [BEGIN + hour * HOUR for hour in range(170, 240)])
+    compared = {end: {condition.need: hours.compare(condition.need, end)} for end in judged}
+    replayed = JobAlerts("checkout", CompiledRules([rule]), compared=compared)
     found, at = [], replayed.next_due(BEGIN + 170 * HOUR)
     while at is not None:
         changes = replayed.judge_time(at)

@@ -155,20 +155,21 @@ class RollupReads:
             parts += await self._list_older_versions(job, since, until)
         return sorted(parts, key=lambda part: part.start)
 
-    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> dict[datetime, Histogram]:
-        """Return the response times of each hour of [since, until) that has runs. Full hours in UTC.
+    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> dict[datetime, Sequence[int]]:
+        """Return the response times of each hour of [since, until) that has runs, as encoded histograms. Full hours.
 
         The hours of a day are one row, so this reads a row a day. Runs of older versions that are not counted yet are
         not contained.
         """
         days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY))
         recent = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
-        hours: dict[datetime, Histogram] = {}
+        hours: dict[datetime, Sequence[int]] = {}
         for found in await convert_each(_response_times_of_day, days):
             hours |= {start: times for start, times in found if since <= start < until}
         for row in recent:
-            times = HourCounts.decode(row.body).tally.response_time
-            hours.setdefault(parse_hour(hour_of(row.key)), Histogram()).merge(times)
+            times, start = HourCounts.decode(row.body).tally.response_time, parse_hour(hour_of(row.key))
+            times.merge(Histogram.decode(hours.get(start, ())))
+            hours[start] = times.encode()
         return hours
 
     async def iterate_many(
@@ -263,10 +264,11 @@ def _decode_hours_of_days(since: datetime, until: datetime, rows: Sequence[Row])
                 yield RollupPart(start, HOUR, Rollup.decode(body))
 
 
-def _response_times_of_day(row: Row) -> list[tuple[datetime, Histogram]]:
+def _response_times_of_day(row: Row) -> list[tuple[datetime, Sequence[int]]]:
     day = parse_hour(hour_of(row.key))
-    hours = decode_hours(row.body).items()
-    return [(day + int(hour) * HOUR, Histogram.decode(parts[RESPONSE_TIME_PART])) for hour, parts in hours]
+    hours = ((day + int(hour) * HOUR, parts[RESPONSE_TIME_PART]) for hour, parts in decode_hours(row.body).items())
+    # Earlier versions stored counts by bucket.
+    return [(hour, Histogram.decode(times).encode() if isinstance(times, dict) else times) for hour, times in hours]
 
 
 def _day_part(row: Row) -> RollupPart:
