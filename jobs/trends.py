@@ -37,7 +37,7 @@ _WEEKS_FOR_WEEKLY = 3
 _CLIP = 3.0
 """Standard deviations to which single hours are limited."""
 _MIN_SCATTER = 0.02
-"""A bucket of the histograms is 10 % wide, so an even series has no scatter of its own."""
+"""A bucket of the histograms is 10 % wide, so an even series has none."""
 
 
 @fast_frozen(frozen=True, slots=True)

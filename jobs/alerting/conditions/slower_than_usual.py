@@ -1,7 +1,7 @@
 """The condition `slower_than_usual`: a percentile of response times is longer than the job's own usual one.
 
 The usual one is the median of the same hours of earlier weeks or days, so that one bad week does not change it. A ratio
-and a floor must both be exceeded: a target that answers in 4 ms in place of 2 ms is nobody's trouble.
+and a floor must both be exceeded: without the floor, a target that answers in 4 ms instead of 2 ms would open an alert.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ class TimedSubjects:
         """Return the next jobs that are compared after an hour has ended."""
         if index.compared and hour != self._compared_at:
             self._compared_at, self._to_compare = hour, [*index.compared]
-        taken, self._to_compare = self._to_compare[:MAX_COMPARED], self._to_compare[MAX_COMPARED:]
-        return set(taken)
+        some, self._to_compare = self._to_compare[:MAX_COMPARED], self._to_compare[MAX_COMPARED:]
+        return set(some)
 
     def list_due(self, book: RuleBook, now: datetime) -> set[str]:
         """Return the subjects with a pending alert that fires now if its condition is still met."""

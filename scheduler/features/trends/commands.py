@@ -26,7 +26,7 @@ def trend(
 ) -> None:
     """Show when the level of a job's response times changed, and what was deployed or changed near that.
 
-    Daily and weekly repetition, slow drifts and single slow hours are no changes.
+    Daily and weekly repetition, a slow drift or a single slow hour is not a change.
 
     \b
     Examples:

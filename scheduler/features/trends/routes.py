@@ -23,6 +23,6 @@ async def get_trend(
 ) -> TrendModel:
     """Return when the level of the response times of a job changed, and what was deployed or changed near that.
 
-    Daily and weekly repetition, by the clocks of `timezone`, slow drifts and single slow hours are no changes.
+    Daily and weekly repetition, by the clocks of `timezone`, a slow drift or a single slow hour is not a change.
     """
     return await services.trends.read_trend(caller.principal, name, days=days, zone=parse_zone_parameter(timezone))
