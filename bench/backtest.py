@@ -2,7 +2,8 @@
 
 A SQLite store gets the changes of states of a fleet with some outages a job, the runs around those of the last week
 (older ones are deleted by the retention), and the incidents that the rules caused. The backtest with unchanged rules
-must find exactly these messages; the same is measured with other rules.
+must find exactly these messages; the same is measured with other rules, and with one about usual response times, which
+reads the hours of eight weeks more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from random import Random
 from typing import Any
 
 from bench._parts import finish, rss_mib, show
+from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import DefinedEntry, define_alerting
@@ -32,8 +34,11 @@ from scheduler.stores.alerting.engine import EngineRows
 from scheduler.stores.port import Change, Store, Upsert
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import encode_finished
-from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey, shard_of_job
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.days import encode_hours
+from scheduler.stores.runs.rollups.keys import DAY_HOURS_PREFIX, format_day
+from scheduler.stores.runs.rollups.tally import Rollup
 from scheduler.stores.sqlite.store import open_sqlite
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -66,7 +71,10 @@ async def _measure(jobs: int, days: int, outages: int) -> dict[str, float]:
             request = BacktestRequest(until - days * DAY, until)
             await _store_incidents(store, backtester, request, snapshot)
             rows = []
-            for name, edited in (("unchanged", None), ("2 in a row", _snapshot(jobs, {"open_after": 2}))):
+            usual = _snapshot(jobs, {"when": SlowerThanUsualCondition(slower_than_usual=0.5)})
+            await _fill_hours(store, snapshot, until - (days + HISTORY_DAYS) * DAY, until)
+            changed = (("2 in a row", _snapshot(jobs, {"open_after": 2})), ("slower than usual", usual))
+            for name, edited in (("unchanged", None), *changed):
                 began, cpu = time.perf_counter(), time.process_time()
                 report = await backtester.run(request, snapshot, edited)
                 rows.append((name, time.perf_counter() - began, time.process_time() - cpu, *_count(report)))
@@ -145,6 +153,37 @@ def _run(random: Random, job: str, due_at: datetime, is_bad: bool) -> Run:
         error=ErrorClass.EXPECTATION_FAILED if is_bad else None,
         message="Expected status 200, got 503." if is_bad else "",
     )
+
+
+HISTORY_DAYS = 40
+"""Before the backtest: of the weeks that are compared."""
+DAYS_TO_CHOOSE = 200
+
+
+async def _fill_hours(store: Store, snapshot: JobSnapshot, since: datetime, until: datetime) -> None:
+    """Store the response times of each hour. One day in fifty has a slow hour."""
+    random, pending = Random(8), list[Change]()
+    bodies = [encode_hours(_day(random, number % 50 == 0)) for number in range(DAYS_TO_CHOOSE)]
+    for name in snapshot.names():
+        day = since
+        while day < until - DAY:
+            key = f"{DAY_HOURS_PREFIX}{name}~{format_day(day)}"
+            pending.append(Upsert(HISTORY_TABLE, shard_of_job(name), key, random.choice(bodies)))
+            day += DAY
+        if len(pending) > 1000:
+            await store.apply(*pending)
+            pending.clear()
+    await store.apply(*pending)
+
+
+def _day(random: Random, has_slow_hour: bool) -> dict[str, Any]:
+    slow, hours = random.randrange(24) if has_slow_hour else -1, {}
+    for hour in range(24):
+        rollup = Rollup()
+        for _ in range(60):
+            rollup.tally.response_time.add(random.lognormvariate(4.6, 0.5) * (4 if hour == slow else 1))
+        hours[f"{hour:02}"] = rollup.encode()
+    return hours
 
 
 async def _store_incidents(

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from scheduler.features.statistics.uptime import UptimeReader
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
+    from scheduler.features.trends.queries import TrendReader
     from scheduler.health import Health
     from scheduler.identity.principal import Principal, Tags
     from scheduler.metrics.page import MetricsPage
@@ -247,6 +248,14 @@ class Services:
         return HeartbeatQueries(
             self.catalog, self.repositories.heartbeats, self.heartbeat_reader, self.pauses, self.clock
         )
+
+    @cached_property
+    def trends(self) -> TrendReader:
+        from scheduler.features.changes.job_markers import JobMarkerReader
+        from scheduler.features.trends.queries import TrendReader
+
+        markers = JobMarkerReader(self.audit_queries, self.markers)
+        return TrendReader(self.catalog, self.runs, markers, self.clock)
 
     # --- Alerts and incidents -----------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from jobs.alerting.comparison import ComparedHours, HoursNeed
 from jobs.fast_frozen import fast_frozen
 from jobs.objectives import SliCounts
 from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
@@ -144,6 +145,7 @@ class SubjectFacts:
     """When each dead letter of the job was created, those of the window at least."""
     run_counts: Mapping[tuple[timedelta, bool], SliCounts] | None = None
     """By window up to now, and by whether degraded runs are bad."""
+    compared: Mapping[HoursNeed, ComparedHours] | None = None
     unfinished_since: datetime | None = None
     """The first due instant after that of the last finished run. None if the job is disabled, paused, or without a
     schedule."""
@@ -167,6 +169,8 @@ class AlertNeeds:
     """`unfinished_since` and `longest_run`."""
     counts_within: frozenset[tuple[timedelta, bool]] = frozenset()
     """Counts of the runs in these windows, and whether degraded runs are bad in them."""
+    compared: frozenset[HoursNeed] = frozenset()
+    """Hours of response times that are compared with earlier ones, after each hour."""
     met_within: timedelta = timedelta()
     """After a bad run, of conditions that read counts: later, without another one, they are not met."""
     is_timed: bool = False
@@ -187,6 +191,7 @@ class AlertNeeds:
             max(self.dead_letters_within, other.dead_letters_within),
             self.has_schedule or other.has_schedule,
             self.counts_within | other.counts_within,
+            self.compared | other.compared,
             max(self.met_within, other.met_within),
             self.is_timed or other.is_timed,
         )

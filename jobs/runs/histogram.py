@@ -82,11 +82,7 @@ class Histogram:
 
     def quantile(self, share: float) -> float | None:
         """Return the duration in milliseconds below or at which this share (0 to 1) lies; None if it is empty."""
-        if not self.packed:
-            return None
-        bucket, *counts = self.encode()
-        reached = [*accumulate(counts)]
-        return _middle(bucket + bisect_left(reached, max(1, ceil(share * reached[-1]))))
+        return quantile_of(self.encode(), share)
 
     def encode(self) -> list[int]:
         """Return the parts of a stored row: the first bucket with a count, and the counts from it on."""
@@ -120,6 +116,14 @@ class Histogram:
         if isinstance(stored, dict):
             stored = _list_counts({int(bucket): count for bucket, count in stored.items()})
         return Histogram(pack(stored))
+
+
+def quantile_of(stored: Sequence[int], share: float) -> float | None:
+    """Return the quantile of an encoded histogram without decoding it."""
+    if not stored:
+        return None
+    reached = [*accumulate(stored[1:])]
+    return _middle(stored[0] + bisect_left(reached, max(1, ceil(share * reached[-1]))))
 
 
 def bucket_of(milliseconds: float) -> int:

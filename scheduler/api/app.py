@@ -35,6 +35,7 @@ from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.features.statistics import routes as statistics
 from scheduler.features.stored_jobs import routes as stored_job_routes
 from scheduler.features.suppressions.routes import silences_router, windows_router
+from scheduler.features.trends import routes as trends
 from scheduler.services import Services
 
 ROUTERS = (
@@ -56,6 +57,7 @@ ROUTERS = (
     heartbeats.router,
     statistics.uptime_router,
     statistics.stats_router,
+    trends.router,
     objectives.router,
     statistics.exports_router,
     changes.router,

@@ -27,6 +27,7 @@ from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
 from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
 from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator, RunCountReader
+from scheduler.alerting.evaluation.compared_hours import ComparedHoursReader
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
 from scheduler.alerting.evaluation.history import CountedRuns, FactReader, SampleReader, SecretExpiries
 from scheduler.alerting.evaluation.judging import GroupEvaluator
@@ -154,11 +155,13 @@ def _build_evaluation(
     samples = SampleReader(program.runs, CountedRuns(book, lambda: windows.requested).counts, retains=not shares_runs)
     exclusions = ExclusionReader(program.catalog, stored.incident_log, stored.requested_windows)
     run_counts = RunCountReader(program.runs, exclusions)
+    compared_hours = ComparedHoursReader(program.runs, exclusions)
+    expiries = _find_expiries(program.secret_monitor)
     evaluator = AlertEvaluator(
         program.catalog,
         alerts,
         samples,
-        FactReader(stored.circuits, stored.dead_letters, _find_expiries(program.secret_monitor), run_counts),
+        FactReader(stored.circuits, stored.dead_letters, expiries, run_counts, compared_hours),
         due_times,
         GroupEvaluator(alerts, program.runs, samples, program.pauses, shares_runs=shares_runs),
         ObjectiveEvaluator(alerts, run_counts, clock, shares_runs=shares_runs),

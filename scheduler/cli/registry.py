@@ -70,6 +70,7 @@ COMMANDS = {
     "uptime": CommandEntry("scheduler.features.statistics.uptime_commands", "uptime", Needs.STORE),
     "downtime": CommandEntry("scheduler.features.statistics.uptime_commands", "downtime", Needs.USABLE),
     "stats": CommandEntry("scheduler.features.statistics.commands", "stats", Needs.ALL_JOBS),
+    "trend": CommandEntry("scheduler.features.trends.commands", "trend", Needs.USABLE),
     "export": CommandEntry("scheduler.features.statistics.commands", "export", Needs.ALL_JOBS),
     "slo": CommandEntry(
         "scheduler.features.objectives.commands",

@@ -17,6 +17,7 @@ PARTS: Final = {
     "changes": "scheduler.features.changes.remote:RemoteChanges",
     "selected_jobs": "scheduler.features.jobs.remote:RemoteSelectedJobActions",
     "statistics": "scheduler.features.statistics.remote:RemoteStatistics",
+    "trends": "scheduler.features.trends.remote:RemoteTrends",
     "objectives": "scheduler.features.objectives.remote:RemoteObjectives",
     "stored_jobs": "scheduler.features.stored_jobs.remote:RemoteStoredJobs",
     "suppressions": "scheduler.features.suppressions.remote:RemoteSuppressions",

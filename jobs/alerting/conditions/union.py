@@ -21,6 +21,7 @@ from jobs.alerting.conditions.lateness import LatenessCondition
 from jobs.alerting.conditions.response_time import ResponseTimeCondition
 from jobs.alerting.conditions.secret_days import SecretDaysCondition
 from jobs.alerting.conditions.silent import SilentCondition
+from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.conditions.success_rate import SuccessRateCondition
 from jobs.model_base import discriminate_by_key
 from jobs.problems.findings import did_you_mean, join_names, suggest_name
@@ -31,6 +32,7 @@ CONDITIONS: tuple[type[AlertCondition], ...] = (
     SuccessRateCondition,
     ErrorShareCondition,
     ResponseTimeCondition,
+    SlowerThanUsualCondition,
     LatenessCondition,
     CertificateDaysCondition,
     SecretDaysCondition,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import fires_at
+from jobs.alerting.comparison import last_complete_hour
 from jobs.alerting.facts import Sample
 from jobs.alerting.rule import Activity, CompiledRules
 from jobs.definition import JobDefinition
@@ -44,6 +45,7 @@ class RuleIndex:
     jobs: frozenset[str]
     silent: tuple[tuple[JobDefinition, CompiledRules], ...]
     with_secrets: tuple[tuple[JobDefinition, CompiledRules], ...]
+    compared: tuple[str, ...]
     letters_within: timedelta
 
 
@@ -55,12 +57,15 @@ def index_rules(book: RuleBook) -> RuleIndex:
         frozenset(job.name for job, _ in jobs),
         tuple((job, rules) for job, rules in jobs if rules.needs.has_schedule),
         tuple((job, rules) for job, rules in jobs if rules.needs.has_secrets),
+        tuple(job.name for job, rules in jobs if rules.needs.compared),
         max((rules.needs.dead_letters_within for _, rules in jobs), default=timedelta()),
     )
 
 
 FACTS_INTERVAL = 60.0
 """Seconds between judgements of dead letters, secrets, certificates and circuits."""
+MAX_COMPARED = 50
+"""Jobs whose hours one tick compares with earlier ones: each costs some ten requests of the store."""
 MAX_REVIEWED = 500
 """Subjects with alerts that one tick judges without a cause."""
 
@@ -72,6 +77,8 @@ class TimedSubjects:
         self._clock = clock
         self._facts_at = 0.0
         self._reviewed_until = ""
+        self._compared_at: datetime | None = None
+        self._to_compare: list[str] = []
 
     @property
     def is_review_incomplete(self) -> bool:
@@ -87,7 +94,14 @@ class TimedSubjects:
         if monotonic >= self._facts_at:
             subjects |= await self._list_by_facts(index, now)
             self._facts_at = monotonic + FACTS_INTERVAL
-        return subjects
+        return subjects | self._take_compared(index, last_complete_hour(now))
+
+    def _take_compared(self, index: RuleIndex, hour: datetime) -> set[str]:
+        """Return the next jobs that are compared after an hour has ended."""
+        if index.compared and hour != self._compared_at:
+            self._compared_at, self._to_compare = hour, [*index.compared]
+        some, self._to_compare = self._to_compare[:MAX_COMPARED], self._to_compare[MAX_COMPARED:]
+        return set(some)
 
     def list_due(self, book: RuleBook, now: datetime) -> set[str]:
         """Return the subjects with a pending alert that fires now if its condition is still met."""

@@ -31,6 +31,7 @@ from jobs.running.circuit_state import CircuitCondition, load_state
 from jobs.runs import Run
 from jobs.runs.outcomes import ReasonCode
 from scheduler.alerting.evaluation.burn_rates import RunCountReader
+from scheduler.alerting.evaluation.compared_hours import ComparedHoursReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.stores.dead_letters import DeadLetters
 from scheduler.stores.runs.pages import RunPage
@@ -191,11 +192,13 @@ class FactReader:
         dead_letters: DeadLetters,
         secret_expiries: SecretExpiries,
         run_counts: RunCountReader,
+        compared_hours: ComparedHoursReader,
     ) -> None:
         self._circuits = circuits
         self._dead_letters = dead_letters
         self._secret_expiries = secret_expiries
         self._run_counts = run_counts
+        self._compared_hours = compared_hours
 
     async def read(self, job: JobDefinition, needs: AlertNeeds, now: datetime) -> SubjectFacts:
         """Return what is needed, apart from the schedule."""
@@ -208,6 +211,8 @@ class FactReader:
             facts = replace(facts, dead_letters=await self._read_letters(job.name, now - needs.dead_letters_within))
         if needs.counts_within:
             facts = replace(facts, run_counts=await self._run_counts.read(job, needs.counts_within, now))
+        if needs.compared:
+            facts = replace(facts, compared=await self._compared_hours.read(job, needs.compared, now))
         return facts
 
     async def list_jobs_with_letters(self, now: datetime, within: timedelta) -> set[str]:

@@ -7,13 +7,21 @@ run and in each second.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
+from jobs.alerting.comparison import (
+    SETTLE,
+    ComparedHours,
+    HoursNeed,
+    last_complete_hour,
+)
 from jobs.alerting.conditions.base import SampleCondition, WindowCondition, is_met_by
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
+from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.facts import MAX_WINDOW, Sample, SampleHistory, Series, SubjectFacts, series_of
 from jobs.alerting.rule import Activity, AlertRule, CompiledRules, judge_rule
 from jobs.fast_frozen import fast_frozen
@@ -32,11 +40,21 @@ class AlertChange:
     after: Alert
 
 
+ComparedFacts = Mapping[HoursNeed, ComparedHours]
+_NOT_COMPARED: Mapping[datetime, ComparedFacts] = {}
+
+
 class JobAlerts:
     """`alerts`: those that are not inactive, by rule. `last_due`: of the newest finished run."""
 
-    def __init__(self, job: str, rules: CompiledRules, causes: tuple[str, ...] = ()) -> None:
-        """`causes`: what its alerts may share with others, whatever the run is."""
+    def __init__(
+        self,
+        job: str,
+        rules: CompiledRules,
+        causes: tuple[str, ...] = (),
+        compared: Mapping[datetime, ComparedFacts] = _NOT_COMPARED,
+    ) -> None:
+        """`causes`: what its alerts may share with others, whatever the run is. `compared`: see JobHistory."""
         self._job = job
         self._rules = rules
         self._samples: list[Sample] = []
@@ -45,6 +63,8 @@ class JobAlerts:
         self._counts_from: datetime | None = None
         self._certificate: datetime | None = None
         self._causes = causes
+        self._compared = compared
+        self._ends = sorted(compared)
         self._can_be_timed = rules.needs.is_timed or any(rule.for_ for rule in rules.rules)
         self.alerts: dict[str, Alert] = {}
         self.last_due: datetime | None = None
@@ -96,6 +116,8 @@ class JobAlerts:
         if alert is not None and (moment := fires_at(alert, rule.minimum_duration)) is not None:
             yield moment
         condition = rule.when
+        if rule.needs.compared and (place := bisect_right(self._ends, now - SETTLE)) < len(self._ends):
+            yield self._ends[place] + SETTLE
         if isinstance(condition, CertificateDaysCondition) and self._certificate is not None:
             yield self._certificate - condition.limit + _MILLISECOND  # at the limit it is not met
         if isinstance(condition, WindowCondition) and self._is_active:
@@ -123,7 +145,10 @@ class JobAlerts:
         if not self._can_change(rule, alert, sample):
             return alert
         history = SampleHistory(tuple(self._select(rule)), self._counts_from)
-        verdict = judge_rule(rule, alert, history, SubjectFacts(certificate_expires_at=self._certificate), now)
+        facts = SubjectFacts(
+            certificate_expires_at=self._certificate, compared=self._compared.get(last_complete_hour(now))
+        )
+        verdict = judge_rule(rule, alert, history, facts, now)
         return advance(alert, verdict, now, rule.minimum_duration)
 
     def _select(self, rule: AlertRule) -> list[Sample]:
@@ -149,6 +174,8 @@ class JobAlerts:
             return alert.status is AlertStatus.PENDING or is_met != alert.is_firing
         if isinstance(condition, WindowCondition):
             return self._is_active
+        if isinstance(condition, SlowerThanUsualCondition):
+            return sample is None and bool(self._ends)
         return isinstance(condition, CertificateDaysCondition)
 
     def _count(self, rule: AlertRule, condition: SampleCondition, sample: Sample) -> bool:

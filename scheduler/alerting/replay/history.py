@@ -7,12 +7,13 @@ passes of the engine over alerts and facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.alerting.alert import Alert
+from jobs.alerting.comparison import ComparedHours, HoursNeed
 from jobs.alerting.facts import Sample
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.announcing import (
@@ -70,6 +71,8 @@ class JobHistory:
     runs: tuple[ReplayRun, ...] = ()
     pauses: tuple[PauseSpan, ...] = ()
     certificates: tuple[KnownCertificate, ...] = ()
+    compared: Mapping[datetime, Mapping[HoursNeed, ComparedHours]] = field(default_factory=dict)
+    """What rules compare, by the ends of the hours at which their verdicts may change."""
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class ReplayedSubjects:
         self._book = definitions.book
         self._jobs: dict[str, JobAlerts] = {}
         self._groups = {name: GroupAlerts(name, rules) for name, rules in self._book.groups.items()}
-        self._touched: set[str] = set()
+        self._compared = {each.job: each.compared for each in given.histories if each.compared}
+        self._touched: set[str] = {*self._compared}
         self.pauses: dict[str, Suppression] = {}
         windows = (*definitions.suppressions.windows, *(each.window for each in definitions.suppressions.requested))
         self._has_excluded_time = any(not window.counts for window in windows)
@@ -111,7 +112,9 @@ class ReplayedSubjects:
     def _job(self, name: str) -> JobAlerts:
         found = self._jobs.get(name)
         if found is None:
-            found = self._jobs[name] = JobAlerts(name, self._book.rules_of(name), self.causes_of(name))
+            found = self._jobs[name] = JobAlerts(
+                name, self._book.rules_of(name), self.causes_of(name), self._compared.get(name, {})
+            )
         return found
 
     def _counts(self, job: str, run: ReplayRun) -> bool:
@@ -159,6 +162,7 @@ class _Replay:
     def run(self) -> ReplayedAlerting:
         events = sorted(_list_events(self._given), key=_instant)
         position = 0
+        self._take([])
         while True:
             following = events[position][0] if position < len(events) else None
             moment = min((each for each in (following, self._next_timed(), self._pass_at) if each), default=None)

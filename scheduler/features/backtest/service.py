@@ -17,6 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from jobs.alerting.comparison import HourSpan
+from jobs.alerting.rule import CompiledRules
+from jobs.definition import JobDefinition
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
 from jobs.incidents.rotas import Rota
 from jobs.incidents.routes import RoutingTable
@@ -27,6 +30,7 @@ from scheduler.alerting.replay.history import ReplayDefinitions, ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.features.backtest.compared_hours import read_compared_hours
 from scheduler.features.backtest.comparison import MessageComparison, compare
 from scheduler.features.backtest.history import HistoryReader, ReadHistory
 from scheduler.features.backtest.messages import (
@@ -132,6 +136,7 @@ class Backtester:
     ) -> None:
         """`group_wait`: the setting."""
         self._reader = HistoryReader(runs, changes)
+        self._runs = runs
         self._log = log
         self._silences = silences
         self._windows = windows
@@ -186,6 +191,9 @@ class Backtester:
         suppressions = SuppressionSet(
             books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
         )
+        period = HourSpan(history.begin, request.until)
+        compared = await read_compared_hours(self._runs, self._log, suppressions, _list_compared(books, names), period)
+        history.histories = [replace(each, compared=compared.get(each.job, {})) for each in history.histories]
         snapshot = books[0].snapshot
         rotas, notes = await read_rotas(self._rotas, snapshot, history.begin, request.until)
         routing = RoutingTable(snapshot.alerting.routes, rotas)
@@ -288,6 +296,12 @@ class PreparedBacktest:
 
 def _with_rules(books: Iterable[RuleBook], names: Collection[str]) -> set[str]:
     return {name for name in names if any(book.rules_of(name).rules for book in books)}
+
+
+def _list_compared(books: Iterable[RuleBook], names: Collection[str]) -> list[tuple[JobDefinition, CompiledRules]]:
+    """Return the jobs among these with rules that compare hours, by each book."""
+    jobs = ((job, rules) for book in books for job, rules in book.jobs_with_rules())
+    return [(job, rules) for job, rules in jobs if rules.needs.compared and job.name in names]
 
 
 async def _read_all(stored: StoredSuppressions[S]) -> tuple[S, ...]:

@@ -167,6 +167,13 @@ class RunReads:
         """
         return await self._rollups.list_parts(job, since, until, boundaries)
 
+    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Sequence[int]]:
+        """Return the response times of each full hour of [since, until) in which runs of the job were due.
+
+        They are encoded histograms.
+        """
+        return await self._rollups.read_response_hours(job, since, until)
+
     def iterate_rollups(
         self, jobs: Sequence[str], since: datetime, until: datetime
     ) -> AsyncIterator[Iterator[JobPart]]:

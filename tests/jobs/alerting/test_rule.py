@@ -41,6 +41,7 @@ WHEN: list[Any] = [
     {"success_rate_below": "95%", "window": "1h", "minimum_runs": 10},
     {"error_share_above": "10%", "errors": ["timeout"], "window": "30m"},
     {"response_time_above": "800ms", "percentile": 95, "window": "30m"},
+    {"slower_than_usual": "50%", "weeks": 2, "at_least": "20ms"},
     {"lateness_above": "1m"},
     {"certificate_days_below": 14},
     {"secret_days_below": 14},

@@ -16,11 +16,13 @@ from functools import partial
 from typing import NamedTuple
 
 from jobs.runs import Run
+from jobs.runs.histogram import Histogram
 from scheduler.stores.port import Row, Store
 from scheduler.stores.rows import PREFIX_END, decode_json, list_all_rows
 from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX, DueRange, job_prefix, shard_of_job
 from scheduler.stores.runs.open_runs import list_history_between
 from scheduler.stores.runs.rollups.days import decode_hours, sum_by_hour, sum_counts
+from scheduler.stores.runs.rollups.hours import HourCounts
 from scheduler.stores.runs.rollups.keys import (
     DAY,
     DAY_HOURS_PREFIX,
@@ -33,7 +35,7 @@ from scheduler.stores.runs.rollups.keys import (
     hour_of,
     parse_hour,
 )
-from scheduler.stores.runs.rollups.tally import Rollup
+from scheduler.stores.runs.rollups.tally import RESPONSE_TIME_PART, Rollup
 from scheduler.stores.runs.rollups.upkeep import RollupUpkeep, decode_old_hour, sum_runs, uncounted_runs
 from scheduler.turns import convert_each
 
@@ -153,6 +155,23 @@ class RollupReads:
             parts += await self._list_older_versions(job, since, until)
         return sorted(parts, key=lambda part: part.start)
 
+    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> dict[datetime, Sequence[int]]:
+        """Return the response times of each hour of [since, until) that has runs, as encoded histograms. Full hours.
+
+        The hours of a day are one row, so this reads a row a day. Runs of older versions that are not counted yet are
+        not contained.
+        """
+        days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY))
+        recent = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
+        hours: dict[datetime, Sequence[int]] = {}
+        for found in await convert_each(_response_times_of_day, days):
+            hours |= {start: times for start, times in found if since <= start < until}
+        for row in recent:
+            times, start = HourCounts.decode(row.body).tally.response_time, parse_hour(hour_of(row.key))
+            times.merge(Histogram.decode(hours.get(start, ())))
+            hours[start] = times.encode()
+        return hours
+
     async def iterate_many(
         self, jobs: Sequence[str], since: datetime, until: datetime
     ) -> AsyncIterator[Iterator[JobPart]]:
@@ -243,6 +262,13 @@ def _decode_hours_of_days(since: datetime, until: datetime, rows: Sequence[Row])
             start = parse_hour(hour_of(row.key) + hour)
             if since <= start < until:
                 yield RollupPart(start, HOUR, Rollup.decode(body))
+
+
+def _response_times_of_day(row: Row) -> list[tuple[datetime, Sequence[int]]]:
+    day = parse_hour(hour_of(row.key))
+    hours = ((day + int(hour) * HOUR, parts[RESPONSE_TIME_PART]) for hour, parts in decode_hours(row.body).items())
+    # Earlier versions stored counts by bucket.
+    return [(hour, Histogram.decode(times).encode() if isinstance(times, dict) else times) for hour, times in hours]
 
 
 def _day_part(row: Row) -> RollupPart:

@@ -80,6 +80,8 @@ class Tally:
 
 
 _TALLY_PARTS = len(Tally().encode())
+RESPONSE_TIME_PART = 5
+"""The index of the response times in an encoded tally, and so in an encoded rollup."""
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from jobs.runs.outcomes import ErrorClass, ReasonCode
 from jobs.runs.run import Failure, Severity
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
 from scheduler.alerting.evaluation.burn_rates import ObjectiveEvaluator, RunCountReader
+from scheduler.alerting.evaluation.compared_hours import ComparedHoursReader
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
 from scheduler.alerting.evaluation.history import CountedRuns, FactReader, SampleReader
 from scheduler.alerting.evaluation.judging import GroupEvaluator
@@ -236,11 +237,12 @@ class Process:
         self.due_times = DueTimes(world.runs)
         exclusions = ExclusionReader(world.catalog, stored.incident_log, stored.requested_windows)
         run_counts = RunCountReader(Runs(self.store), exclusions)
+        compared_hours = ComparedHoursReader(Runs(self.store), exclusions)
         self.evaluator = AlertEvaluator(
             world.catalog,
             self.alerts,
             self.samples,
-            FactReader(stored.circuits, stored.dead_letters, self._find_expiries, run_counts),
+            FactReader(stored.circuits, stored.dead_letters, self._find_expiries, run_counts, compared_hours),
             self.due_times,
             GroupEvaluator(self.alerts, world.runs, self.samples, self.pauses, shares_runs=world.shares),
             ObjectiveEvaluator(self.alerts, run_counts, world.clock, shares_runs=world.shares),

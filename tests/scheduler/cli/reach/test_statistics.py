@@ -42,6 +42,8 @@ async def test_numbers_are_those_of_the_store(tmp_path: Path, monkeypatch: pytes
             ("stats", "--tag", "team", *within, "--json"),
             ("stats", "checkout", "--window", "7d", "--json"),
             ("stats", "chekout"),
+            ("trend", "checkout", "--json"),
+            ("trend", "checkout", "--timezone", "Nowhere"),
             ("stats", "--window", "8d"),
             ("uptime", "checkout"),
             ("uptime", "checkout", "--json"),

@@ -1,0 +1,172 @@
+"""The condition `slower_than_usual`: a percentile of response times is longer than the job's own usual one.
+
+The usual one is the median of the same hours of earlier weeks or days, so that one bad week does not change it. A ratio
+and a floor must both be exceeded: without the floor, a target that answers in 4 ms instead of 2 ms would open an alert.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from statistics import median
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+
+from jobs.alerting.alert import Verdict
+from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
+from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
+from jobs.formats import describe_milliseconds, describe_span, format_count
+from jobs.model_base import Duration
+from jobs.runs.histogram import Histogram
+from jobs.schedules.time_zones import load_time_zone
+
+_RATIO = re.compile(r"\s*(\d{1,4}(?:\.\d{1,2})?) ?%\s*")
+_MAX_RATIO = 10.0
+
+
+def _read_ratio(value: object) -> float:
+    if type(value) is float and 0 < value <= _MAX_RATIO:
+        return value
+    found = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    ratio = float(found[1]) / 100 if found else 0.0
+    if not 0 < ratio <= _MAX_RATIO:
+        raise ValueError(f"{value!r} is not a ratio: write by how much it is slower, like 50%, at most 1000%")
+    return ratio
+
+
+def _write_ratio(ratio: float) -> str:
+    return f"{ratio * 100:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def _check_zone(name: str) -> str:
+    return load_time_zone(name).name
+
+
+RatioField = Annotated[
+    float,
+    PlainValidator(_read_ratio),
+    PlainSerializer(_write_ratio, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_RATIO.pattern}$", "examples": ["50%"]}),
+]
+
+
+class SlowerThanUsualCondition(AlertCondition):
+    """Judged once an hour, by complete hours: those of `window`, and the same ones of earlier weeks or days.
+
+    Runs of all triggers count; hours in which a window with `counts: false`, a blind scheduler or an incident of the
+    job was, and runs that lacked CPU, do not.
+    """
+
+    EXAMPLE: ClassVar = "{slower_than_usual: 50%}"
+    DEFAULT_SEVERITY: ClassVar = "degraded"
+
+    slower_than_usual: RatioField
+    compared_with: Literal["same_hour_of_week", "same_hour_of_day"] = "same_hour_of_week"
+    weeks: int = Field(default=4, ge=1, le=12)
+    percentile: float = Field(default=95.0, gt=0, le=100)
+    minimum_runs: int = Field(default=30, ge=1, le=100_000, description="runs of each of the compared periods")
+    at_least: Annotated[Duration, Field(ge=0, le=3600)] = 0.1
+    window: Annotated[Duration, Field(ge=3600, le=86400)] = 3600.0
+    timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if self.window % 3600:
+            raise ValueError("window must be of whole hours, such as 1h or 6h: hours of the statistics are compared")
+        return self
+
+    @property
+    def need(self) -> HoursNeed:
+        is_weekly = self.compared_with == "same_hour_of_week"
+        step, count = (7, self.weeks) if is_weekly else (1, 7 * self.weeks)
+        return HoursNeed(int(self.window // 3600), step, count, self.timezone)
+
+    def find_needs(self, thresholds: Thresholds) -> AlertNeeds:
+        return AlertNeeds(compared=frozenset({self.need}), is_timed=True)
+
+    def judge(
+        self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds
+    ) -> Verdict:
+        compared = None if facts.compared is None else facts.compared.get(self.need)
+        return Verdict(None, "the hours are not counted") if compared is None else self.judge_hours(compared)
+
+    def judge_hours(self, compared: ComparedHours) -> Verdict:
+        """Return the verdict of one hour; None while the history is too short."""
+        latest, share = compared.latest, self.percentile / 100
+        within = f"from {compared.period.begin:%H:%M} to {compared.period.end:%H:%M} UTC"
+        if latest is None:
+            return Verdict(None, f"the time {within} does not count")
+        if latest.total < self.minimum_runs:
+            runs = format_count(latest.total, "response counts", "responses count")
+            return Verdict(None, f"{runs} {within}, {self.minimum_runs} are required")
+        usable = [each for each in compared.earlier if each is not None and each.total >= self.minimum_runs]
+        if not compared.has_history:
+            return Verdict(None, "what is usual is not known yet: the job did not run before the compared time")
+        if 2 * len(usable) < len(compared.earlier):
+            steps = "weeks" if self.compared_with == "same_hour_of_week" else "days"
+            enough = f"{len(usable)} of {len(compared.earlier)} {steps} before have {self.minimum_runs} responses"
+            return Verdict(None, f"what is usual is not known yet: {enough} that count")
+        value, usual = latest.quantile(share) or 0.0, median(each.quantile(share) or 0.0 for each in usable)
+        limit = self.find_limit(usual)
+        evidence = self._describe(latest, usable, value, usual, limit, within)
+        return Verdict(value > limit, evidence, compared.period.begin)
+
+    def list_judged_hours(self, hours: ResponseHours, ends: Iterable[datetime]) -> Iterator[datetime]:
+        """Yield those of these ends of hours at which the verdict may differ from that of the hour before."""
+        need, values = self.need, _Percentiles(self, hours)
+        is_excluded = bool(hours.uncounted or hours.incidents)
+        was_met = False
+        for end in ends:
+            latest, *earlier = need.list_periods(end)
+            value = values[end] if hours.counts(latest, is_earlier=False) else None
+            if value is None:
+                continue  # not known: the alert is unchanged
+            usable = [
+                each
+                for period in earlier
+                if (each := values[period.end]) is not None
+                and not (is_excluded and not hours.counts(period, is_earlier=True))
+            ]
+            if 2 * len(usable) < len(earlier):
+                continue
+            is_met = value > self.find_limit(median(usable))
+            if is_met or was_met:
+                yield end
+            was_met = is_met
+
+    def find_limit(self, usual_ms: float) -> float:
+        """Return the milliseconds above which it is slower than usual."""
+        return max(usual_ms * (1 + self.slower_than_usual), usual_ms + self.at_least * 1000)
+
+    def _describe(
+        self, latest: Histogram, usable: list[Histogram], value: float, usual: float, limit: float, within: str
+    ) -> str:
+        whole = Histogram()
+        for each in usable:
+            whole.merge(each)
+        than = f"{'more than' if value > limit else 'at most'} {describe_milliseconds(limit)}"
+        return (
+            f"{self.percentile:g} % of {latest.total} responses {within} took up to {describe_milliseconds(value)}, "
+            f"usually {describe_milliseconds(usual)}: {than} (p50, p95, p99 {_describe_times(latest)}; "
+            f"usually {_describe_times(whole)}, of {len(usable)} times {describe_span(self.window)})"
+        )
+
+
+class _Percentiles(dict[datetime, float | None]):
+    """The percentile of a period by its end, computed when it is first read; None with too few runs."""
+
+    def __init__(self, condition: SlowerThanUsualCondition, hours: ResponseHours) -> None:
+        self._hours = hours
+        self._length = condition.need.hours * HOUR
+        self._limits = condition.percentile / 100, condition.minimum_runs
+
+    def __missing__(self, end: datetime) -> float | None:
+        found = self[end] = self._hours.measure(HourSpan(end - self._length, end), *self._limits)
+        return found
+
+
+def _describe_times(histogram: Histogram) -> str:
+    return ", ".join(describe_milliseconds(histogram.quantile(share) or 0.0) for share in (0.5, 0.95, 0.99))
