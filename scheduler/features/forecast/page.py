@@ -20,9 +20,10 @@ from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.parameters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
 from scheduler.api.routing import ApiRouter, ServicesDep
-from scheduler.features.forecast.charts import create_heat_map, create_load_view, format_cell_time, parse_cell
+from scheduler.features.forecast.charts import create_load_view
 from scheduler.features.forecast.counting import CellJob
 from scheduler.features.forecast.grid import ForecastRange
+from scheduler.features.forecast.heat_map import create_heat_map, format_cell_time, parse_cell
 from scheduler.features.forecast.queries import Forecast, ForecastLoad, LoadReader
 from scheduler.features.jobs.selection import JobSelection, check_kinds
 from scheduler.stores.port import StoreError
@@ -55,22 +56,26 @@ class CellPage:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFilters:
-    """The filters of the URL. `name` without a wildcard is a part of a name. `rare`: without frequent jobs."""
+    """The filters of the URL. `name` without a wildcard is a part of a name.
+
+    `rare`: without frequent jobs; None: if all jobs together are alike in every cell.
+    """
 
     name: Sequence[str] = ()
     kind: Sequence[str] = ()
     tag: Sequence[str] = ()
-    rare: bool = False
+    rare: bool | None = None
 
     @property
     def selection(self) -> JobSelection:
         names = [each if "*" in each or "?" in each else f"*{each}*" for each in self.name]
         return parse_job_filters(names, list(self.kind), list(self.tag), [], [])
 
-    def path(self, chosen: ForecastRange, *, rare: bool | None = None) -> str:
+    def path(self, chosen_range: ForecastRange, *, rare: bool | None = None) -> str:
         """Return the path of this page with these filters."""
-        pairs = [("range", str(chosen))]
-        pairs += [("jobs", "rare")] if (self.rare if rare is None else rare) else []
+        pairs = [("range", str(chosen_range))]
+        chosen_jobs = self.rare if rare is None else rare
+        pairs += [] if chosen_jobs is None else [("jobs", "rare" if chosen_jobs else "all")]
         for key in ("name", "kind", "tag"):
             pairs += [(key, value) for value in getattr(self, key)]
         return f"{SCHEDULE_PATH}?{urlencode(pairs)}"
@@ -84,13 +89,16 @@ async def show_schedule(
     name: NamesParameter = [],  # noqa: B006
     kind: KindsParameter = [],  # noqa: B006
     tag: TagsParameter = [],  # noqa: B006
-    jobs: Literal["rare"] | None = None,
+    jobs: Literal["rare", "all"] | None = None,
     cell: Annotated[str, Query(max_length=20)] = "",
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> Response:
-    """Show the page. `jobs=rare`: without frequent jobs. `cell`: list the jobs of this cell, `page` of them."""
+    """Show the page. `jobs=rare`: without frequent jobs; without `jobs`, where these hide the others.
+
+    `cell`: list the jobs of this cell, `page` of them.
+    """
     given = [tuple(filter(None, values)) for values in (name, kind, tag)]  # a form sends empty fields
-    filters = ScheduleFilters(given[0], given[1], given[2], rare=jobs is not None)
+    filters = ScheduleFilters(given[0], given[1], given[2], rare=None if jobs is None else jobs == "rare")
     selection, zone = filters.selection, find_preferences(request).zone
     common: dict[str, Any] = {
         "filters": filters,
@@ -101,6 +109,8 @@ async def show_schedule(
     forecast = await readers_of(request, services).forecast.read(range, zone, selection)
     counts = forecast.counts
     load = await _read_load(readers_of(request, services).load, forecast)
+    cells = load.cells if isinstance(load, ForecastLoad) else None
+    heat_map = create_heat_map(forecast, cells, only_rare=filters.rare)
     return await respond(
         request,
         services,
@@ -108,14 +118,14 @@ async def show_schedule(
         page="schedule",
         **common,
         forecast=forecast,
-        heat_map=create_heat_map(forecast, only_rare=filters.rare),
+        heat_map=heat_map,
         selected=cell,
-        cell=await _list_cell(forecast, cell, page, only_rare=filters.rare),
+        cell=await _list_cell(forecast, cell, page, only_rare=heat_map.is_rare),
         instants=INSTANTS_OF_JOB,
         upcoming=await forecast.list_upcoming(services.clock.now(), MAX_UPCOMING),
         idle=counts.idle[:MAX_IDLE],
         idle_reasons=Counter(each.reason for each in counts.idle),
-        load=create_load_view(forecast, load, services.watchdog.read_places(), only_rare=filters.rare)
+        load=create_load_view(forecast, load, services.watchdog.read_places(), only_rare=heat_map.is_rare)
         if isinstance(load, ForecastLoad)
         else None,
         load_error=str(load) if isinstance(load, StoreError) else "",

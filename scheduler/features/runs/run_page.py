@@ -171,7 +171,9 @@ def _end_of(attempt: Attempt, run: Run) -> float:
     return _start_of(attempt, run) + attempt.phases.total_ms + (attempt.wait_ms or 0.0)
 
 
-_SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body", "steps"})
+_SHOWN = frozenset(
+    {"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body", "steps"}
+)
 """Fields of an attempt that the page shows elsewhere."""
 
 router = ApiRouter(in_schema=False, by_tag=True)
