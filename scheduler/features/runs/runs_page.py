@@ -250,7 +250,7 @@ def _draw_bar(point: SeriesPoint, span: timedelta, axis: TimeAxis, most: int) ->
     tally = point.tally
     good = tally.count(Outcome.SUCCEEDED)
     counts = {"up": good - tally.degraded, "degraded": tally.degraded, "other": tally.runs - good - tally.down}
-    blocks = list(_stack_blocks(counts | {"down": tally.down}, most))
+    blocks = list(stack_blocks(counts | {"down": tally.down}, most))
     counted = {outcome: tally.count(outcome) for outcome in Outcome}
     local = end.astimezone(axis.zone)
     text = f"{axis.format(point.start)} to {local:%H:%M}: {_describe_counts(counted, tally.degraded)}"
@@ -259,15 +259,14 @@ def _draw_bar(point: SeriesPoint, span: timedelta, axis: TimeAxis, most: int) ->
     return HistogramBar(place, round(axis.place(end) - place, 3), blocks, text, query)
 
 
-def _stack_blocks(counts: Mapping[str, int], most: int) -> Iterator[HistogramBlock]:
-    """Yield the blocks from the lower edge on."""
+def stack_blocks(counts: Mapping[str, int], most: int) -> Iterator[HistogramBlock]:
+    """Yield the blocks from the lower edge on. `most`: runs of the highest bar."""
+    heights = {kind: max(100 * count / most, _MIN_BLOCK) for kind, count in counts.items() if count}
+    factor = 100 / max(100.0, sum(heights.values()))
     top = 100.0
-    for kind, count in counts.items():
-        if count:
-            height = max(100 * count / most, _MIN_BLOCK)
-            height = min(height, top)
-            top -= height
-            yield HistogramBlock(kind, round(top, 2), round(height, 2))
+    for kind, height in heights.items():
+        top -= height * factor
+        yield HistogramBlock(kind, round(max(top, 0.0), 2), round(height * factor, 2))
 
 
 def _describe_counts(counts: Mapping[str, int], degraded: int = 0) -> str:
