@@ -211,6 +211,7 @@ function show(y) {
   const box = document.getElementById("bar-value") ?? document.body.appendChild(element("div", { id: "bar-value", class: "bar-value", role: "status" }));
   const text = first === last ? bars.text(at) : `${last - first + 1} bars, from ${bars.text(first)}, to ${bars.text(last)}`;
   if (box.textContent !== text) box.textContent = text;
+  box.style.left = "0"; // its width would otherwise depend on where it was
   const size = box.getBoundingClientRect();
   const top = Math.min(area.top, y ?? area.top) - size.height - EDGE_PX;
   box.style.left = `${Math.min(Math.max(left + width / 2 - size.width / 2, EDGE_PX), innerWidth - size.width - EDGE_PX)}px`;
