@@ -193,7 +193,7 @@ def _find_ends(period: PeriodFilter, now: datetime) -> tuple[datetime, datetime]
     return max(since, until - MAX_HISTOGRAM), until
 
 
-def _count_outcomes(series: RunSeries) -> Mapping[str, int]:
+def _count_outcomes(series: RunSeries) -> Mapping[Outcome, int]:
     return {outcome: sum(point.tally.count(outcome) for point in series.points) for outcome in Outcome}
 
 
@@ -269,7 +269,7 @@ def stack_blocks(counts: Mapping[str, int], most: int) -> Iterator[HistogramBloc
         yield HistogramBlock(kind, round(max(top, 0.0), 2), round(height * factor, 2))
 
 
-def _describe_counts(counts: Mapping[str, int], degraded: int = 0) -> str:
+def _describe_counts(counts: Mapping[Outcome, int], degraded: int = 0) -> str:
     """Return `120 runs, 3 failed, 1 timed out`; `no run`."""
     total = sum(counts.values())
     if not total:
@@ -277,7 +277,7 @@ def _describe_counts(counts: Mapping[str, int], degraded: int = 0) -> str:
     bad = [
         f"{count:,} {outcome.replace('_', ' ')}"
         for outcome, count in counts.items()
-        if count and outcome != "succeeded"
+        if count and outcome is not Outcome.SUCCEEDED
     ]
     bad += [f"{degraded:,} degraded"] if degraded else []
     return ", ".join([f"{total:,} {'run' if total == 1 else 'runs'}", *bad])

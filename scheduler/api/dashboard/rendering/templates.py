@@ -73,7 +73,7 @@ def bars(timeline: JobTimeline, label: str, href: str) -> Markup:
     described = Markup(' data-reasons="{}"').format(reasons) if reasons else ""
     since, span = round(timeline.since.timestamp()), round(timeline.window.span.total_seconds())
     drawn = Markup(f"<title>{{}}</title>{_draw_bars(spans)}</svg></a>").format(label)
-    return opening.format(href, f"Runs in {label}", since, span, values, described, box) + drawn
+    return opening.format(href, label, since, span, values, described, box) + drawn
 
 
 @lru_cache(_MAX_CACHED_DRAWINGS)

@@ -8,9 +8,11 @@ from html import unescape
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.authentication.port import Authentication
 from scheduler.features.runs.runs_page import stack_blocks
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
 from tests.scheduler.fakes import entry
@@ -235,3 +237,16 @@ async def test_every_link_works_and_hands_on_the_function_key() -> None:
         assert 'name="code" value="a/b+c=="' in page
         assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
         assert {(await client.get(address)).status_code for address in addresses} == {200}
+
+
+@virtual_time
+async def test_a_caller_that_is_limited_to_tags_sees_the_outcomes_of_its_jobs_alone() -> None:
+    jobs = [entry("ours", tags={"team": "payments"}), entry("theirs", tags={"team": "shop"}, **ONCE)]
+    async with ApiClient(answer(), REFUSED, jobs=jobs, authentication=Authentication(Fixed(PAYMENTS))) as client:
+        for job in jobs:
+            await client.perform(job.job.name, seconds=-60)
+        pages = [await get_page(client, PATH, **query) for query in ({}, {"from": "1h"}, {"job": "theirs"})]
+
+    assert all(": 1 run</span>" in page for page in pages[:2])
+    assert not any("1 failed" in page for page in pages)
+    assert "histogram" not in pages[2]

@@ -52,7 +52,7 @@ def test_a_span_with_some_failures_shows_their_share() -> None:
 
 def test_the_text_of_bars_is_escaped() -> None:
     svg = bars([], '"><script>')
-    assert 'aria-label="Runs in &#34;&gt;&lt;script&gt;"' in svg
+    assert 'aria-label="&#34;&gt;&lt;script&gt;"' in svg
     assert "<script>" not in svg
 
 
