@@ -224,7 +224,7 @@ class HistogramBar:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class OutcomeHistogram:
     """`label`: what it shows, in a sentence. `most`: runs of the highest bar."""
 
     bars: Sequence[HistogramBar]
@@ -233,7 +233,7 @@ class Histogram:
     most: int
 
 
-def draw_histogram(series: RunSeries, now: datetime) -> Histogram | None:
+def draw_histogram(series: RunSeries, now: datetime) -> OutcomeHistogram | None:
     """Return the bars of a series in the time zone of `now`; None without a run."""
     most = max((point.tally.runs for point in series.points), default=0)
     if not most:
@@ -242,7 +242,7 @@ def draw_histogram(series: RunSeries, now: datetime) -> Histogram | None:
     bars = [_draw_bar(point, series.span, axis, most) for point in series.points]
     counts = _describe_counts(_count_outcomes(series))
     label = f"Runs from {axis.format(axis.since)} to {axis.format(axis.until)}: {counts}"
-    return Histogram(bars, axis.ticks, label, most)
+    return OutcomeHistogram(bars, axis.ticks, label, most)
 
 
 def _draw_bar(point: SeriesPoint, span: timedelta, axis: TimeAxis, most: int) -> HistogramBar:
