@@ -12,6 +12,7 @@ from jobs.formats import parse_duration
 from jobs.problems import make_printable
 from jobs.runs.states import JobStatus
 from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
+from scheduler.catalog.catalog import JobSnapshot
 from scheduler.features.jobs.selection import (
     JOB_STATES,
     LATEST_OUTCOMES,
@@ -20,7 +21,7 @@ from scheduler.features.jobs.selection import (
     InvalidFilter,
     JobSelection,
     check_kinds,
-    match_names,
+    match_jobs,
     parse_selection,
 )
 from scheduler.features.statistics.periods import (
@@ -49,9 +50,9 @@ def parse_job_filters(
         ) from None
 
 
-def parse_name_filter(name: list[str]) -> JobMatcher | None:
-    """Parse the filter `name` of a list of runs. Raises InvalidRequest."""
-    return match_names(parse_job_filters(name, [], [], [], []).names) if name else None
+def parse_run_filters(jobs: JobSnapshot, name: list[str], tag: list[str]) -> JobMatcher | None:
+    """Parse the filters `name` and `tag` of a list of runs. Raises InvalidRequest."""
+    return match_jobs(jobs, parse_job_filters(name, [], tag, [], []))
 
 
 def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:

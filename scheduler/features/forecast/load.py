@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from heapq import heappop, heappush, heapreplace, merge, nlargest
+from operator import add
 from typing import Final
 
 from jobs.formats import format_duration
@@ -127,11 +128,12 @@ class Lane:
     bars: Sequence[MillisecondSpan] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CellLoad:
     """`lanes`: of all jobs; `rare_lanes`: of those that are not frequent.
 
-    `concurrency`: the mean number of runs that are expected to be in-flight in each cell.
+    `concurrency`: the mean number of runs that are expected to be in-flight in each cell; `rare_concurrency`: of the
+    jobs that are not frequent.
 
     `unknown`: the number of due jobs without a finished run, which are not included.
     """
@@ -139,24 +141,31 @@ class CellLoad:
     lanes: Sequence[Lane]
     rare_lanes: Sequence[Lane]
     concurrency: Sequence[float]
+    rare_concurrency: Sequence[float]
     unknown: int
+
+
+_Weights = dict[tuple[InstantCounter, tuple[MillisecondSpan, ...]], float]
+"""Milliseconds of the jobs that are due, and suspended, at the same instants."""
 
 
 def compute_load(counts: ForecastCounts, durations: Mapping[str, RunDuration]) -> Generator[None, None, CellLoad]:
     """Return the load of a forecast."""
-    weights: dict[tuple[InstantCounter, tuple[MillisecondSpan, ...]], float] = {}
+    frequent: _Weights = {}
+    rare: _Weights = {}
     busy: list[tuple[float, str, DueJob]] = []
     for due in counts.due:
         duration = durations.get(due.job.name)
         if duration is not None:
-            key = due.counter, due.suspensions.spans
+            key, weights = (due.counter, due.suspensions.spans), frequent if due.is_frequent else rare
             weights[key] = weights.get(key, 0.0) + duration.milliseconds
             busy.append((due.runs * duration.milliseconds, due.job.name, due))
         yield
-    concurrency = yield from _add_up_lanes(counts.grid, weights)
+    rare_concurrency = yield from _add_up_lanes(counts.grid, rare)
+    concurrency = list(map(add, rare_concurrency, (yield from _add_up_lanes(counts.grid, frequent))))
     lanes = yield from _create_lanes(counts.grid, durations, busy)
     rare_lanes = yield from _create_lanes(counts.grid, durations, [each for each in busy if not each[2].is_frequent])
-    return CellLoad(lanes, rare_lanes, concurrency, len(counts.due) - len(busy))
+    return CellLoad(lanes, rare_lanes, concurrency, rare_concurrency, len(counts.due) - len(busy))
 
 
 def _create_lanes(
@@ -170,9 +179,7 @@ def _create_lanes(
     return lanes
 
 
-def _add_up_lanes(
-    grid: ForecastGrid, weights: Mapping[tuple[InstantCounter, tuple[MillisecondSpan, ...]], float]
-) -> Generator[None, None, Sequence[float]]:
+def _add_up_lanes(grid: ForecastGrid, weights: _Weights) -> Generator[None, None, Sequence[float]]:
     work_ms = [0.0] * len(grid.cells)
     for (counter, spans), milliseconds in weights.items():
         instants, lost = count_spans(grid, counter, spans)

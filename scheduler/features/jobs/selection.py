@@ -22,6 +22,7 @@ from jobs.runs import Outcome
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+    from scheduler.catalog.catalog import JobSnapshot
     from scheduler.stores.runs.repository import RunRecord
 
 
@@ -142,6 +143,21 @@ class JobSelection:
 
 
 EVERY_JOB = JobSelection()
+
+
+def match_jobs(jobs: JobSnapshot, selection: JobSelection) -> Callable[[str], bool] | None:
+    """Return whether runs of a job are listed, by its name; None: those of every job. A job that was deleted has runs,
+    and no tags.
+    """
+    by_name = match_names(selection.names) if selection.names else None
+    if not selection.tags:
+        return by_name
+
+    def matches(name: str) -> bool:
+        entry = jobs.find_job(name)
+        return entry is not None and selection.matches_definition(entry.job)
+
+    return matches
 
 
 def parse_selection(

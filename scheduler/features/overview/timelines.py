@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -107,9 +107,12 @@ class CountedPart(NamedTuple):
 
 
 class CountedRun(NamedTuple):
+    """`reason`: the message of a run that is down or degraded."""
+
     id: str
     due_at: datetime
     counts: SpanCounts
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def count_run(run: Run) -> CountedRun:
         counts = SpanCounts(other=1)
     else:
         counts = SpanCounts(degraded=1) if run.degraded else SpanCounts(succeeded=1)
-    return CountedRun(run.id, run.due_at, counts)
+    return CountedRun(run.id, run.due_at, counts, run.message if run.outcome.down or run.degraded else "")
 
 
 def count_spans(
@@ -197,9 +200,11 @@ def _add_part(spans: list[SpanCounts], bounds: WindowBounds, part: CountedPart, 
 
 @dataclass(frozen=True, slots=True)
 class JobTimeline:
-    """`window`: the requested one, or a shorter one that covers the life of a new job.
+    """`window`: the requested one, or a shorter one that covers the life of a new job. `since`: the begin of the first
+    span.
 
-    `spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
+    `spans`: oldest first; `reasons`: by the number of a span, the message of its newest run that was down or degraded,
+    of the newest runs alone. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
 
     `failed_at`: when the last run that is down was due; `is_exact`: to the instant, not to its hour or day.
     """
@@ -210,6 +215,8 @@ class JobTimeline:
     failed_at: datetime | None
     is_exact: bool
     window: TimeWindow
+    since: datetime = _EPOCH
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def success_rate(self) -> float | None:
@@ -347,4 +354,6 @@ def _create_timeline(
         failed_run or failed_part,
         failed_run is not None,
         window,
+        bounds.since,
+        {bounds.place_of(run.due_at): run.reason for run in reversed(runs) if run.reason},
     )

@@ -7,7 +7,14 @@ from http import HTTPStatus
 from fastapi import Response
 
 from scheduler.api.description.headers import response_headers
-from scheduler.api.parameters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
+from scheduler.api.parameters import (
+    FromParameter,
+    NamesParameter,
+    TagsParameter,
+    ToParameter,
+    parse_due_range,
+    parse_run_filters,
+)
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import (
     POLL_RETRY_AFTER,
@@ -38,6 +45,7 @@ async def list_runs(
     services: ServicesDep,
     job: JobParameter = None,
     name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    tag: TagsParameter = [],  # noqa: B006
     outcome: OutcomeParameter = None,
     since: FromParameter = None,
     until: ToParameter = None,
@@ -51,7 +59,7 @@ async def list_runs(
     """
     due = parse_due_range(since, until, services.clock.now())
     ended = parse_outcome(outcome)
-    matches_job = parse_name_filter(name)
+    matches_job = parse_run_filters(services.queries.current_jobs(), name, tag)
     page = await services.queries.list_runs(
         job=job, outcome=ended, due=due, limit=limit, continuation=continuation, matches_job=matches_job
     )

@@ -1,7 +1,7 @@
 """The page of a run at /api/dashboard/runs/{run_id}: its outcome, its attempts, and what differs from a good run.
 
-A waterfall shows the phases of the attempts, as an SVG of the server (templates/run/waterfall.html); places are percent
-of its width. Details of an attempt, such as steps or a certificate, appear under their names in the API.
+A waterfall shows the phases of the attempts and their steps, as SVG of the server (templates/run/attempts.html); places
+are percent of its width. What is stored of an attempt, such as a certificate, appears under its names in the API.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fastapi.responses import Response
 
 from jobs.formats import describe_milliseconds
 from jobs.runs import Attempt, Run, Ticket
-from jobs.runs.details import StepOutcome
+from jobs.runs.details import StepDetail, StepOutcome
 from jobs.runs.waits import describe_waits
 from jobs.trace_ids import format_trace_id
 from scheduler.api.dashboard.rendering.charts import Tick, ValueAxis, measure_axis
@@ -31,36 +31,69 @@ from scheduler.features.runs.models import view_attempt
 from scheduler.features.runs.queries import read_run_context
 
 PHASE_NAMES: Final = {"dns": "DNS", "connect": "connect", "tls": "TLS", "first_byte": "first byte", "body": "body"}
-MAX_STEPS: Final = 30
 _MIN_WIDTH: Final = 0.3
+_SIGN_MARGIN: Final = 4.0
+_SIGN_CHARACTER: Final = 2.8
+"""Percent of the width that a text and each of its characters take on a phone."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class WaterfallBar:
-    """`phase`: a key of PHASE_NAMES, `unfinished`, `wait` or `step`."""
+    """`phase`: a key of PHASE_NAMES, `unfinished`, `wait` or `step`. `place` and `width` in percent of the axis."""
 
     phase: str
     place: float
     width: float
     text: str
 
+    @property
+    def end(self) -> float:
+        return self.place + self.width
+
 
 @dataclass(frozen=True, slots=True)
 class WaterfallRow:
-    label: str
+    """An attempt, or a step of it. `place` and `end`: of the work, without the wait after it; `time`: its length.
+
+    `result`: the status, or why it failed. `sign`: the result where its place is wide enough for it, else empty.
+    """
+
+    name: str
+    result: str
+    time: str
     bars: Sequence[WaterfallBar]
-    is_bad: bool = False
+    place: float
+    end: float
+    is_bad: bool
+    attempt: Attempt
+    step: StepDetail | None = None
+
+    @property
+    def sign(self) -> str:
+        is_wide = self.end - self.place >= _SIGN_MARGIN + _SIGN_CHARACTER * len(self.result)
+        return self.result if self.is_bad and is_wide else ""
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether it shows what the target answered: the step that failed, of an attempt with steps."""
+        steps = self.attempt.details.steps if self.attempt.details is not None else ()
+        failed = next((each for each in steps if each.outcome is not StepOutcome.SUCCEEDED), None)
+        return self.step is failed
+
+    @property
+    def text(self) -> str:
+        """The bars in words."""
+        return ", ".join(bar.text for bar in self.bars)
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """`phases`: those that occur, for the legend. `label`: the same in words."""
+    """`phases`: those that occur, for the legend."""
 
     rows: Sequence[WaterfallRow]
     ticks: Sequence[Tick]
     phases: Sequence[str]
-    label: str
 
 
 def draw_waterfall(run: Run) -> Waterfall | None:
@@ -71,10 +104,7 @@ def draw_waterfall(run: Run) -> Waterfall | None:
     rows = [row for attempt in run.attempts for row in _draw_attempt(attempt, run, axis)]
     used = {bar.phase for row in rows for bar in row.bars}
     ticks = [Tick(round(100 - tick.place, 3), tick.text, bool(number % 2)) for number, tick in enumerate(axis.ticks)]
-    label = "; ".join(
-        f"{row.label}: {', '.join(bar.text for bar in row.bars)}" if row.bars else row.label for row in rows
-    )
-    return Waterfall(rows, ticks, [*filter(used.__contains__, (*PHASE_NAMES, "unfinished", "wait", "step"))], label)
+    return Waterfall(rows, ticks, [*filter(used.__contains__, (*PHASE_NAMES, "unfinished", "wait", "step"))])
 
 
 def list_phases(attempt: Attempt) -> Sequence[tuple[str, float]]:
@@ -100,32 +130,29 @@ def _draw_attempt(attempt: Attempt, run: Run, axis: ValueAxis) -> Iterator[Water
         name = PHASE_NAMES.get(phase, "not finished" if attempt.error else "check")
         bars.append(_draw_bar(phase, at, length, f"{name} {describe_milliseconds(length)}", axis))
         at += length
-    end = _end_of(attempt, run)
-    if attempt.wait_ms is not None:
-        text = f"wait {describe_milliseconds(attempt.wait_ms)}"
-        bars.append(
-            _draw_bar("wait", start + attempt.phases.total_ms, end - start - attempt.phases.total_ms, text, axis)
-        )
-    result = ["succeeded" if attempt.succeeded else str(attempt.error).replace("_", " ")]
-    if attempt.status is not None:
-        result.insert(0, str(attempt.status))
-    if attempt.starved:
-        result.append("unreliable times: the scheduler lacked CPU")
-    time = describe_milliseconds(attempt.phases.total_ms)
-    yield WaterfallRow(f"Attempt {attempt.number} · {time} · {', '.join(result)}", bars, not attempt.succeeded)
+    total, wait = attempt.phases.total_ms, attempt.wait_ms
+    work = _draw_bar("", start, total, describe_milliseconds(total), axis)
+    if wait is not None:
+        text = f"wait {describe_milliseconds(wait)}"
+        bars.append(_draw_bar("wait", start + total, _end_of(attempt, run) - start - total, text, axis))
+    result = _words_of(attempt.error) if attempt.status is None else str(attempt.status)
+    name = f"Attempt {attempt.number}"
+    yield WaterfallRow(name, result, work.text, bars, work.place, work.end, not attempt.succeeded, attempt)
     yield from _draw_steps(attempt, start, axis)
 
 
 def _draw_steps(attempt: Attempt, start: float, axis: ValueAxis) -> Iterator[WaterfallRow]:
     at = start
-    for step in attempt.details.steps[:MAX_STEPS] if attempt.details is not None else ():
-        time = describe_milliseconds(step.took_ms)
-        status = f" · {step.status}" if step.status is not None else ""
+    for step in attempt.details.steps if attempt.details is not None else ():
         is_bad = step.outcome is not StepOutcome.SUCCEEDED
-        outcome = f" · {step.outcome.value.replace('_', ' ')}" if is_bad else ""
-        bar = _draw_bar("step", at, step.took_ms, time, axis)
-        yield WaterfallRow(f"Step {step.name} · {time}{status}{outcome}", [bar], is_bad)
+        result = _words_of(step.outcome) if step.status is None else str(step.status)
+        bar = _draw_bar("step", at, step.took_ms, describe_milliseconds(step.took_ms), axis)
+        yield WaterfallRow(step.name, result, bar.text, [bar], bar.place, bar.end, is_bad, attempt, step)
         at += step.took_ms
+
+
+def _words_of(value: str | None) -> str:
+    return "" if value is None else value.replace("_", " ")
 
 
 def _draw_bar(phase: str, start: float, length: float, text: str, axis: ValueAxis) -> WaterfallBar:
@@ -144,14 +171,9 @@ def _end_of(attempt: Attempt, run: Run) -> float:
     return _start_of(attempt, run) + attempt.phases.total_ms + (attempt.wait_ms or 0.0)
 
 
-_PHASES = {
-    "dns_ms": "DNS",
-    "connect_ms": "Connect",
-    "tls_ms": "TLS",
-    "first_byte_ms": "First byte",
-    "total_ms": "Total",
-}
-_SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
+_SHOWN = frozenset(
+    {"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body", "steps"}
+)
 """Fields of an attempt that the page shows elsewhere."""
 
 router = ApiRouter(in_schema=False, by_tag=True)
@@ -176,7 +198,6 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Respon
         waited="" if run is None else describe_waits(run.waits, run.lateness_ms),
         job_exists=record.ticket.job in jobs,
         cause=_parent_run_id(record.ticket, jobs),
-        phases=_used_phases(run),
         waterfall=None if run is None else draw_waterfall(run),
         phase_names=PHASE_NAMES,
         context=context,
@@ -213,22 +234,10 @@ def _parent_run_id(ticket: Ticket, jobs: JobSnapshot) -> str | None:
     return other if other != ticket.id and other.rpartition("@")[0] in jobs else None
 
 
-def _used_phases(run: Run | None) -> dict[str, str]:
-    """Return the phases that an attempt of the run had, with their headings."""
-    attempts = run.attempts if run is not None else ()
-    return {
-        name: heading
-        for name, heading in _PHASES.items()
-        if any(getattr(attempt.phases, name) is not None for attempt in attempts)
-    }
-
-
-def _other_details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
-    """Return the details of each attempt that has some, with its number."""
-    found = []
+def _other_details(run: Run | None) -> dict[int, dict[str, Any]]:
+    """Return the further details of each attempt, by its number."""
+    found = {}
     for attempt in run.attempts if run is not None else ():
         values = other_values(view_attempt(attempt).model_dump(mode="json"), _SHOWN)
-        details = values.pop("details", {})
-        if values := values | details:
-            found.append((attempt.number, values))
+        found[attempt.number] = values | values.pop("details", {})
     return found

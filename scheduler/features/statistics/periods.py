@@ -7,6 +7,7 @@ a time zone.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -104,7 +105,7 @@ DEFAULT_WINDOW = "24h"
 DEFAULT_SPAN = "30d"
 ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]{0,59}$"
 MONTH_PATTERN = r"^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])$"
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 _EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2286, 1, 1, tzinfo=UTC)
 """Runs are stored for due instants between these."""
@@ -130,6 +131,14 @@ class Period:
         """The period of the same length that ends when this one begins; None if runs are not stored for it."""
         since = self.since - (self.until - self.since) if self.since - _EARLIEST >= self.until - self.since else None
         return None if since is None else Period(since, self.since)
+
+    def split_at_noon(self) -> Iterator[Period]:
+        """Yield parts none of which contains a whole day in UTC, so that reads of rollups return hours alone."""
+        since = self.since
+        while since < self.until:
+            noon = since.replace(hour=12) + (DAY if since.hour >= 12 else timedelta())
+            yield Period(since, min(noon, self.until))
+            since = noon
 
 
 def parse_zone(name: str | None) -> tzinfo:

@@ -7,10 +7,11 @@ small share of the process.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from itertools import chain
 
@@ -28,12 +29,13 @@ from scheduler.features.statistics.models import (
     TagStatsModel,
     TrendModel,
 )
-from scheduler.features.statistics.periods import HOUR, Period, hour_of
+from scheduler.features.statistics.periods import DAY, HOUR, Period, hour_of
 from scheduler.features.statistics.sums import (
     MAX_FROM_RUNS,
     HoursOfDay,
     RunSeries,
     StatsSums,
+    floor_instant,
     list_dividing_instants,
     quantiles,
     span_of_rollups,
@@ -41,7 +43,7 @@ from scheduler.features.statistics.sums import (
     sum_runs_of_period,
 )
 from scheduler.stores.runs.keys import SHARD_COUNT, instant_before, shard_of_job
-from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.repository import JobMatcher, Runs
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart
 from scheduler.timed_cache import TimedCache
 from scheduler.turns import SharedTurns, convert_each
@@ -59,6 +61,9 @@ MAX_CACHED_SUMS = 500
 """Each takes about 10 KB."""
 MAX_CACHED_GROUPS, MAX_GROUPS_OF_CACHED = 20, 100
 """The sums of the values of a tag are cached together: of so many selections, if the tag has at most so many values."""
+MAX_CACHED_OUTCOMES = 50
+MAX_OUTCOMES_IN_HOURS = timedelta(days=3)
+"""Outcomes of a longer period are counted by days."""
 EXPORTED_AT_ONCE = 1000
 """Jobs whose sums an export holds."""
 MAX_RUNS_IN_SERIES = 1000
@@ -99,6 +104,7 @@ class StatsReader(Query):
             TimedCache[Sequence[StatsSums]](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, size)
             for size in (MAX_CACHED_SUMS, MAX_CACHED_GROUPS)
         )
+        self._outcomes = TimedCache[RunSeries](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_OUTCOMES)
         self._places = asyncio.Semaphore(JOBS_AT_ONCE)
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
         self.turns = SharedTurns()
@@ -129,11 +135,42 @@ class StatsReader(Query):
         parts = await self._runs.list_rollups(job, period.since, period.until, divided)
         return sum_parts(parts, period.since, period.until, span)
 
-    async def _read_runs(self, job: str, since: datetime, until: datetime) -> list[Run] | None:
+    async def read_outcomes(self, jobs: Sequence[str], since: datetime, until: datetime) -> RunSeries:
+        """Return how the runs of some jobs ended, together, in equal spans of time; without durations. It is cached."""
+        key = tuple(jobs), self._runs.list_begins(jobs), since, until
+        return await self._outcomes.get(key, OPEN_CACHED_SECONDS, partial(self._count_outcomes, jobs, since, until))
+
+    async def _count_outcomes(self, jobs: Sequence[str], since: datetime, until: datetime) -> RunSeries:
+        begins = self._runs.list_begins(jobs)
+        is_all_visible = len(jobs) == 1 or all(begin is None or begin <= since for begin in begins)
+        if until - since <= MAX_FROM_RUNS and is_all_visible:
+            (job, matches) = (jobs[0], None) if len(jobs) == 1 else (None, frozenset(jobs).__contains__)
+            if (runs := await self._read_runs(job, since, until, matches)) is not None:
+                return sum_runs_of_period(runs, since, until)
+        period = Period.covering(since, until)
+        series = sum_parts((), period.since, period.until, HOUR if until - since <= MAX_OUTCOMES_IN_HOURS else DAY)
+        tallies = {point.start: point.tally for point in series.points}
+
+        def add(part_of_job: JobPart) -> None:
+            part, tally = part_of_job[1], part_of_job[1].rollup.tally
+            sums = tallies.get(floor_instant(part.start, series.span))
+            if sums is not None:
+                sums.outcomes = [*map(operator.add, sums.outcomes, tally.outcomes)]
+                sums.degraded += tally.degraded
+
+        for piece in period.split_at_noon() if series.span == HOUR else (period,):
+            await self._visit(jobs, piece, add)
+        return series
+
+    async def _read_runs(
+        self, job: str | None, since: datetime, until: datetime, matches_job: JobMatcher | None = None
+    ) -> list[Run] | None:
         """Return the finished runs of a period; None if there are too many, or the retention may have deleted some."""
         if since < instant_before(self._clock.now(), self._run_age):
             return None
-        page = await self._runs.list_page(job, limit=MAX_RUNS_IN_SERIES, since=since, until=until)
+        page = await self._runs.list_page(
+            job, limit=MAX_RUNS_IN_SERIES, since=since, until=until, matches_job=matches_job
+        )
         return None if page.continuation else [record.run for record in page.records if record.run is not None]
 
     async def read_selection(

@@ -24,7 +24,7 @@ from scheduler.api.parameters import (
     ZoneParameter,
     answer_invalid,
     parse_job_filters,
-    parse_name_filter,
+    parse_run_filters,
     parse_zone_parameter,
 )
 from scheduler.api.routing import (
@@ -171,6 +171,7 @@ async def export_all_runs(
     format: FormatParameter = ExportFormat.JSONL,
     job: JobParameter = None,
     name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    tag: TagsParameter = [],  # noqa: B006
     outcome: OutcomeParameter = None,
     since: FromParameter = None,
     until: ToParameter = None,
@@ -183,7 +184,7 @@ async def export_all_runs(
     if job is not None and not (await services.queries.list_runs(job=job, limit=1)).records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)
-    matches_job = parse_name_filter(name)
+    matches_job = parse_run_filters(services.queries.current_jobs(), name, tag)
     rows = export_runs(services.queries, job=job, outcome=ended, due=due, matches_job=matches_job)
     return await _stream(services, "runs", RUN_FIELDS, rows, format)
 

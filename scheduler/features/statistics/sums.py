@@ -140,7 +140,7 @@ def span_of_rollups(length: timedelta) -> timedelta:
 
 def list_dividing_instants(since: datetime, until: datetime) -> list[datetime]:
     """Return an instant within each day, so that a read returns the hours of these days."""
-    first = _floor(since, _DAY)
+    first = floor_instant(since, _DAY)
     return [first + number * _DAY + _HOUR for number in range(ceil((until - first) / _DAY))]
 
 
@@ -148,7 +148,7 @@ def sum_parts(parts: Iterable[RollupPart], since: datetime, until: datetime, spa
     """Return the series of a period of parts, each of which is within one span."""
     tallies = _create_tallies(since, until, span)
     for part in parts:
-        tally = tallies.get(_floor(part.start, span))
+        tally = tallies.get(floor_instant(part.start, span))
         if tally is not None:
             tally.merge(part.rollup.tally)
     return _create_series(tallies, span)
@@ -159,7 +159,7 @@ def sum_runs_of_period(runs: Iterable[Run], since: datetime, until: datetime) ->
     span = next((one for one in _SHORT_SPANS if (until - since) / one <= _MAX_POINTS), _SHORT_SPANS[-1])
     tallies = _create_tallies(since, until, span)
     for run in runs:
-        tally = tallies.get(_floor(run.due_at, span))
+        tally = tallies.get(floor_instant(run.due_at, span))
         if tally is not None and since <= run.due_at < until:
             _add_run(tally, run)
     return _create_series(tallies, span)
@@ -185,7 +185,7 @@ def _create_tallies(since: datetime, until: datetime, span: timedelta) -> dict[d
 
 
 def _iterate_starts(since: datetime, until: datetime, span: timedelta) -> Iterator[datetime]:
-    start = _floor(since, span)
+    start = floor_instant(since, span)
     while start < until:
         yield start
         start += span
@@ -195,5 +195,6 @@ def _create_series(tallies: dict[datetime, Tally], span: timedelta) -> RunSeries
     return RunSeries(span, tuple(SeriesPoint(start, tally) for start, tally in tallies.items()))
 
 
-def _floor(instant: datetime, span: timedelta) -> datetime:
+def floor_instant(instant: datetime, span: timedelta) -> datetime:
+    """Return the beginning of the span of an instant."""
     return instant - (instant - _EPOCH) % span

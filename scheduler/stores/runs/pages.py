@@ -65,6 +65,10 @@ class _PagePosition:
         return urlsafe_b64encode(f"{self.kind}/{self.after}".encode()).decode().rstrip("=")
 
 
+FIRST_FINISHED = str(_PagePosition(_KIND_DONE))
+"""The continuation of the list of all jobs' runs with which the finished ones begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Criteria:
     """Of runs of all jobs. `status`: see RunPager.read_page; None: any. `job_matcher`: None: every job."""

@@ -1,6 +1,6 @@
 """The environment of the templates: their filters and globals, and the drawings of the rows of the overview.
 
-A row draws bars of the job's runs and a line of its latency: `{{ timeline.spans | bars("24 h: 99.8 % succeeded") }}`,
+A row draws bars of the job's runs and a line of its latency: `{{ timeline | bars("24 h: 99.8 % succeeded", href) }}`,
 `{{ timeline.latencies | sparkline("24 h") }}`. Each bar is a span of time, and all spans are equal. Its height repeats
 what its colour means, for those who do not see colours: low if nothing ran, medium if runs succeeded, and down from the
 top by the share of runs that were down.
@@ -8,6 +8,7 @@ top by the share of runs that were down.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
@@ -18,6 +19,7 @@ from jobs.formats import describe_milliseconds, describe_span, format_count, for
 from jobs.incidents import headline
 from jobs.incidents.values import Incident
 from jobs.model_base import escape_control_characters
+from jobs.problems import make_printable
 from jobs.targets import describe_target
 from scheduler.api.dashboard.rendering import formatting
 from scheduler.api.dashboard.rendering.formatting import timeline_text, window_text
@@ -32,7 +34,7 @@ from scheduler.api.dashboard.rendering.paths import (
     run_page_path,
 )
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
-from scheduler.features.overview.timelines import SpanCounts
+from scheduler.features.overview.timelines import JobTimeline, SpanCounts
 from scheduler.features.runs.models import run_path
 
 if TYPE_CHECKING:
@@ -48,17 +50,51 @@ _DEGRADED: Final = ((14, 6), (6, 6))
 _OTHER: Final = 4
 _MIN_DOWN: Final = 6
 _GAP: Final = 1
+MAX_REASONS, MAX_REASON = 5, 100
+"""Different reasons of a job's bars that are shown, and their characters: a row has about 2 KB."""
 _MAX_CACHED_DRAWINGS: Final = 1000
 """Those of some pages: most jobs of a page have no new run when it is rendered again. Each takes about 3 KB."""
 
 
-def bars(spans: Sequence[SpanCounts], label: str) -> Markup:
-    """Return an SVG image with this text for screen readers. Style sheets give it its size and colours."""
+def bars(timeline: JobTimeline, label: str, href: str) -> Markup:
+    """Return an SVG image with this text, within a link to the time that it covers.
+
+    The attributes have what bars.js shows of each bar: as parts of equal bars, its counts and the number of its reason.
+    """
     from markupsafe import Markup
 
+    spans = tuple(timeline.spans)
     box = f"0 0 {max(1, len(spans)) * BAR_STEP - 1} {BAR_HEIGHT}"
-    opening = Markup('<svg class="bars" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">')
-    return opening.format(box, label) + Markup(f"<title>{{}}</title>{_draw_bars(tuple(spans))}</svg>").format(label)
+    opening = Markup(
+        '<a class="bars-link" href="{}" aria-label="{}" data-since="{}" data-span="{}" data-bars="{}"{}>'
+        '<svg class="bars" viewBox="{}" preserveAspectRatio="none" aria-hidden="true">'
+    )
+    values, reasons = _encode_bars(spans, tuple(timeline.reasons.items()))
+    described = Markup(' data-reasons="{}"').format(reasons) if reasons else ""
+    since, span = round(timeline.since.timestamp()), round(timeline.window.span.total_seconds())
+    drawn = Markup(f"<title>{{}}</title>{_draw_bars(spans)}</svg></a>").format(label)
+    return opening.format(href, label, since, span, values, described, box) + drawn
+
+
+@lru_cache(_MAX_CACHED_DRAWINGS)
+def _encode_bars(spans: tuple[SpanCounts, ...], reasons: tuple[tuple[int, str], ...]) -> tuple[str, str]:
+    """Return JSON: runs of equal bars as `[number, succeeded, degraded, down, other, reason]` without zeros at the end,
+    and the few newest reasons, of which a bar has the number from 1 on.
+    """
+    by_place = {place: make_printable(text, MAX_REASON) for place, text in reasons}
+    newest = [by_place[place] for place in sorted(by_place, reverse=True)]
+    texts = list(dict.fromkeys(newest))[:MAX_REASONS]
+    parts: list[list[int]] = []
+    for place, counts in enumerate(spans):
+        text = by_place.get(place)
+        values = [*counts, texts.index(text) + 1 if text in texts else 0]
+        while values and not values[-1]:
+            values.pop()
+        if parts and parts[-1][1:] == values:
+            parts[-1][0] += 1
+        else:
+            parts.append([1, *values])
+    return json.dumps(parts, separators=(",", ":")), json.dumps(texts, ensure_ascii=False) if texts else ""
 
 
 @lru_cache(_MAX_CACHED_DRAWINGS)

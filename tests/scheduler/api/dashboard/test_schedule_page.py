@@ -9,7 +9,7 @@ from jobs.definition import JobDefinition
 from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.gates import Pause
-from tests.jobs.running.run_parts import Hang
+from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
@@ -36,7 +36,7 @@ async def test_the_next_day_is_shown_in_cells_of_ten_minutes() -> None:
     assert "1,441 runs are due in the next 24 h" in text
     assert "Of 2 jobs, 2 are due, from 12:00:00 to 2026-03-02 12:00:00." in text
     assert 'title="Mon 2 Mar 03:30 to 03:40: 11 runs"' in page
-    assert page.count('class="heat-cell level-') == 144 + 1  # with the legend: all are alike
+    assert page.count('class="heat-cell level-') == 144 + 2  # with the legend: 10 and 11 runs
     assert not has_inline_code(page)
 
 
@@ -51,6 +51,53 @@ async def test_jobs_that_are_due_in_every_cell_can_be_hidden_in_the_heat_map() -
     assert page.count('<a class="heat-cell') == 1
     assert "1 run, most of it" not in page
     assert "Mon 2 Mar 03:30 to 03:40 1 job Job Runs Due daily 0 30 3 * * * 1 03:30:00" in cell
+
+
+@virtual_time
+async def test_where_all_runs_are_alike_the_map_has_the_other_jobs_unless_the_address_wants_all() -> None:
+    jobs = [entry(f"often-{number}", "every 1m") for number in range(3)]
+    async with ApiClient(jobs=[*jobs, entry("daily", "0 30 3 * * *")]) as client:
+        page = await get_page(client, PATH)
+        everything = await get_page(client, next(each for each in find_links(page) if "jobs=all" in each))
+
+    text = visible_text(page)
+    assert "All jobs together are alike in every cell: 30 to 31 runs. Shown are the jobs that are due at most" in text
+    assert "1 run, Mon 2 Mar 03:30 to 03:40. Choose a cell" in text
+    assert page.count('<a class="heat-cell') == 1
+    assert everything.count('<a class="heat-cell') == 144
+    assert "4,321 runs, equally many in each cell." in visible_text(everything)
+
+
+@virtual_time
+async def test_cells_are_coloured_by_the_time_in_flight_once_durations_are_known() -> None:
+    jobs = [entry("long", "0 0 3,4 * * *"), entry("short", "0 0 3 * * *"), entry("new", "0 0 5 * * *")]
+    async with ApiClient(Hang("body", 9.0), answer(), jobs=jobs) as client:
+        for job in ("long", "short"):
+            await client.perform(job, seconds=-60)
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "Time in flight:" in text
+    assert 'title="Mon 2 Mar 04:00 to 04:10: 1 run, 9.4 s in flight"' in page
+    assert re.search(r'level-5[^>]*title="Mon 2 Mar 03:00 to 03:10: 2 runs, 9.[0-9] s in flight"', page)
+    assert re.search(r'level-1[^>]*title="Mon 2 Mar 05:00 to 05:10: 1 run, 1 ms in flight"', page)
+
+
+@virtual_time
+async def test_a_cell_is_marked_as_suspended_from_a_tenth_of_its_runs_on() -> None:
+    jobs = [entry(f"job-{number}", "0 0 3,4 * * *") for number in range(10)]
+    async with ApiClient(jobs=[*jobs, entry("once", "0 0 3 * * *")]) as client:
+        await client.shop.pauses.set_pause(Pause("job-0", START, None, "deployment"))
+        page = await get_page(client, PATH)
+
+    marked = {
+        hour
+        for of, hour in re.findall(r'class="heat-cell ([^"]+)"[^>]*title="Mon 2 Mar (..:..)', page)
+        if "suspended" in of
+    }
+    assert 'title="Mon 2 Mar 03:00 to 03:10: 10 runs, 1 suspended"' in page
+    assert marked == {"04:00"}
+    assert "a tenth or more suspended" in visible_text(page)
 
 
 @virtual_time
@@ -74,7 +121,7 @@ async def test_a_cell_lists_its_jobs_in_pages() -> None:
 
     assert "Sun 1 Mar 13:10 to 13:20 60 jobs" in visible_text(first)
     assert "job-00 0 */5 * * * * 2 13:10:00, 13:15:00" in visible_text(first)
-    assert 'aria-current="true">120</a>' in first
+    assert '13:20: 120 runs" aria-current="true"></a>' in first  # all are alike: no numbers
     assert "job-59 0 */5 * * * * 2 13:10:00, 13:15:00 Jobs before" in second
     assert "The cell of this link has passed." in passed
 

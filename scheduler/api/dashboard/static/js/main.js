@@ -1,5 +1,6 @@
 // Starts what each page has. Loaded by base.html; a page works without it, except for changes.
 import { startActions } from "./actions.js";
+import { startBars } from "./bars.js";
 import { startCharts } from "./charts.js";
 import { startCopying } from "./copying.js";
 import { startKeys } from "./keys.js";
@@ -10,6 +11,7 @@ import { startTimes } from "./times.js";
 
 startTimes();
 startActions();
+startBars();
 startCharts();
 startCopying();
 startKeys();

@@ -36,6 +36,10 @@ export function updateTimes() {
   const now = Date.now() + offset;
   for (const time of document.querySelectorAll("time[data-relative], time[data-elapsed]")) {
     const seconds = (Date.parse(time.dateTime) - now) / 1000;
+    if (time.dataset.relative === "due" && seconds < 0) {
+      time.textContent = "now"; // it starts: the next refresh shows the run after it
+      continue;
+    }
     const text = "relative" in time.dataset ? describeDistance(seconds) : describeSpan(Math.max(0, Math.round(-seconds)));
     if (time.textContent !== text) time.textContent = text;
   }

@@ -63,9 +63,9 @@ async def test_each_attempt_stands_with_its_phases() -> None:
         await client.store_finished(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
         text = visible_text(await get_page(client, page_at(due.id)))
 
-    assert "Attempt Status DNS Connect First byte Total Message Wait before next" in text
-    assert "1 200 0.5 ms 1.2 ms 30 ms 32 ms ok 500 ms" in text
-    assert "2 200 0.2 ms 0.4 ms 12 ms 13 ms ok -" in text
+    assert "Attempt 1 200 32 ms" in text
+    assert "Phases DNS 0.5 ms, connect 1.2 ms, first byte 30 ms, body 0.1 ms, wait 500 ms" in text
+    assert "Phases DNS 0.2 ms, connect 0.4 ms, first byte 12 ms, body 0.4 ms" in text
 
 
 @virtual_time
@@ -154,7 +154,8 @@ async def test_the_details_of_an_attempt_are_shown() -> None:
         await client.store_finished(due, replace(run, attempts=(replace(run.attempts[0], details=details),)))
         text = visible_text(await get_page(client, page_at(due.id)))
 
-    assert "login succeeded 200 34 ms - pay timed_out - 12 ms run_timeout" in text
+    assert "login 200 34 ms 34 ms Result succeeded, status 200" in text
+    assert "pay timed out 12 ms 12 ms Result timed out, run_timeout" in text
     assert "subject checkout.example issuer R11 names checkout.example, www.checkout.example" in text
     assert "rcode NOERROR records 10.2.0.4, 10.2.0.5" in text
 
@@ -212,5 +213,5 @@ async def test_the_waterfall_has_its_text_and_ids_can_be_copied() -> None:
         await client.store_finished(due, run_of(due))
         page = await get_page(client, page_at(due.id))
 
-    assert 'aria-label="Attempt 1 · 32 ms · 200, succeeded: DNS 0.5 ms, connect 1.2 ms, first byte 30 ms' in page
+    assert "32 ms: DNS 0.5 ms, connect 1.2 ms, first byte 30 ms" in visible_text(page)
     assert f'data-copy-text="{due.id}"' in page

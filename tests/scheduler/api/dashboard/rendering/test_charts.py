@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html import unescape
 
-from scheduler.api.dashboard.rendering.templates import bars, describe_line, sparkline
-from scheduler.features.overview.timelines import NO_COUNTS, SpanCounts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.api.dashboard.rendering import templates
+from scheduler.api.dashboard.rendering.templates import MAX_REASON, MAX_REASONS, describe_line, sparkline
+from scheduler.features.overview.timelines import NO_COUNTS, SPAN_COUNT, JobTimeline, SpanCounts, TimeWindow
+
+SINCE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def bars(spans: Sequence[SpanCounts], label: str, reasons: Mapping[int, str] = {}) -> str:
+    timeline = JobTimeline(spans, [], NO_COUNTS, None, False, TimeWindow.HOURS_24, SINCE, reasons)
+    return templates.bars(timeline, label, "/jobs/a")
+
+
+def attribute(svg: str, name: str) -> str:
+    found = re.search(rf' {name}="([^"]*)"', svg)
+    return unescape(found[1]) if found else ""
 
 
 def paths(svg: str) -> dict[str, str]:
@@ -34,6 +54,33 @@ def test_the_text_of_bars_is_escaped() -> None:
     svg = bars([], '"><script>')
     assert 'aria-label="&#34;&gt;&lt;script&gt;"' in svg
     assert "<script>" not in svg
+
+
+@given(
+    st.lists(st.builds(SpanCounts, *[st.integers(0, 3)] * 4), min_size=1, max_size=SPAN_COUNT),
+    st.dictionaries(st.integers(0, SPAN_COUNT - 1), st.text(max_size=200)),
+)
+def test_the_attributes_have_the_counts_of_each_bar_and_its_reason(
+    spans: list[SpanCounts], reasons: dict[int, str]
+) -> None:
+    svg = bars(spans, "text", reasons)
+    texts = json.loads(attribute(svg, "data-reasons") or "[]")
+    values = [counts for number, *counts in json.loads(attribute(svg, "data-bars")) for _ in range(number)]
+
+    assert [(*value, 0, 0, 0, 0)[:4] for value in values] == [tuple(counts) for counts in spans]
+    assert all(len(value) < 5 or value[4] <= len(texts) for value in values)
+    assert len(texts) <= MAX_REASONS
+    assert all(len(text) <= MAX_REASON for text in texts)
+    assert attribute(svg, "data-since") == str(round(SINCE.timestamp()))
+    assert attribute(svg, "data-span") == "960"
+
+
+def test_bars_that_all_differ_take_two_kilobytes_at_most() -> None:
+    spans = [SpanCounts(number + 10, number % 7, number % 5, number % 3) for number in range(SPAN_COUNT)]
+    svg = bars(spans, "text", {place: f"Expected status 200, got {place}." for place in range(SPAN_COUNT)})
+
+    assert len(attribute(svg, "data-bars")) + len(attribute(svg, "data-reasons")) < 2000
+    assert "Expected status 200, got 89." in attribute(svg, "data-reasons")  # the newest
 
 
 def test_a_line_goes_from_left_to_right_below_its_largest_value() -> None:
