@@ -98,7 +98,7 @@ async def _show_current_overview(
             "overview.html", request, services, page="overview", rows=rows, away="", **values
         )
 
-    return await respond_shared(request, services, reader.pages, facts, render)
+    return await respond_shared(request, services, reader.pages, facts, render, overview.broken)
 
 
 async def _show_last_known_overview(
@@ -171,7 +171,8 @@ async def show_wall(request: Request, services: ServicesDep, view: FilteredView)
         values = _list_wall_values(services, overview, view)
         return await render_large_page("wall.html", request, services, report=report, away="", **values)
 
-    return await respond_shared(request, services, reader.pages, (overview.revision, report, minute), render)
+    facts = overview.revision, report, minute
+    return await respond_shared(request, services, reader.pages, facts, render, overview.broken)
 
 
 async def _show_last_known_wall(
