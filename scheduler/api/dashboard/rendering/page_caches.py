@@ -29,8 +29,8 @@ from jobs.ports import Clock
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.dashboard.rendering.templates import get_templates
 
-CACHE_FACTOR: Final = 80
-"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 1.3 % of a core."""
+CACHE_FACTOR: Final = 100
+"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 1 % of a core."""
 URGENT_CACHE_FACTOR: Final = 8
 """The same for a change of what is urgent: a storm of such changes takes an eighth of a core at most."""
 MAX_THROTTLED_SECONDS: Final = 7.5
