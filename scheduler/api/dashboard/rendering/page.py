@@ -40,6 +40,17 @@ from scheduler.identity.principal import Principal, PrincipalKind
 from scheduler.services import Services
 from scheduler.turns import convert_each
 
+OFFERED_ZONES: Final = (
+    "UTC",
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Asia/Kolkata",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+)
+"""What the field of the time zone suggests; it accepts each IANA name."""
 _MIN_COMPRESSED: Final = 1000
 """Bytes from which a page is compressed."""
 _VARY: Final = "Accept, Accept-Encoding, Cookie"
@@ -69,6 +80,8 @@ def _common_values(request: Request, services: Services, page: str) -> dict[str,
         "link": make_link(request),
         "may": lambda scope: _has_role(request, Scope(scope)),
         "now": services.clock.now().astimezone(preferences.zone),
+        "offered_zones": OFFERED_ZONES,
+        "origin": f"{request.url.scheme}://{request.url.netloc}",
         "page": page,
         "path": request.url.path + (f"?{query}" if (query := _query_without_key(request)) else ""),
         "preferences": preferences,
