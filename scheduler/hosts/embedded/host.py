@@ -112,8 +112,9 @@ def serve(
         ):
             register = ConnectionRegister(max_connections(open_files, settings.concurrency))
             sample_target = samples if configuration.jobs.has_samples else None
-            given = {"host": host, "port": port and listener.getsockname()[1], "processes": processes}
-            runner.run(_serve(configuration, listener, sample_target, register, given))
+            served_port = None if port is None else listener.getsockname()[1]
+            arguments = {"host": host, "port": served_port, "processes": processes}
+            runner.run(_serve(configuration, listener, sample_target, register, arguments))
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
