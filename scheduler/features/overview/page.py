@@ -57,7 +57,8 @@ MAX_LARGE_TILES: Final = 63
 SOME_TILES, MANY_TILES = 8, 24
 """With more large tiles than this they are smaller, so that all fit a screen that nobody scrolls."""
 MAX_NAMED_TILES: Final = 240
-"""With more jobs than this, or more than SOME_TILES that are not well, the tile of one that is well has no visible name."""
+"""With more jobs than this, or more than SOME_TILES that are not well, the tiles of those that are well have no visible
+name."""
 
 
 @router.read(DASHBOARD_PATH)

@@ -118,7 +118,7 @@ async def respond_shared(
 ) -> Response:
     """Return the page that a tab of the same caller has got for the same facts, else what `render` returns.
 
-    `facts`: what the page shows, apart from what only reads of the store tell. `urgent`: of these, what appears at once.
+    `facts`: what the page shows, apart from what only reads of the store tell. `urgent`: what of it appears at once.
     `render` returns the HTML, or the response of `respond`; one that is no page is sent to this caller alone. A browser
     that has the page gets 304.
     """

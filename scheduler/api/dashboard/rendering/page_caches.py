@@ -32,7 +32,9 @@ from scheduler.api.dashboard.rendering.templates import get_templates
 CACHE_FACTOR: Final = 100
 """A page is sent for so many times as long as rendering it took, whatever changes: so it takes 1 % of a core."""
 URGENT_CACHE_FACTOR: Final = 8
-"""The same for a change of what is urgent: a storm of such changes takes an eighth of a core at most."""
+MAX_URGENT_SECONDS: Final = 0.5
+"""The same for a change of what is urgent: a storm of such changes takes an eighth of a core, and each appears soon although
+rendering takes long on a busy machine."""
 MAX_THROTTLED_SECONDS: Final = 7.5
 """Longer than a tab waits until its next request, so that some of its requests get 304: a large page costs as much to
 send to fifty tabs as to render."""
@@ -104,7 +106,7 @@ class _Rendered:
             return False
         age = now - self.ended
         if self.revision.urgent != revision.urgent:
-            return age < URGENT_CACHE_FACTOR * self.took
+            return age < min(URGENT_CACHE_FACTOR * self.took, MAX_URGENT_SECONDS)
         is_same = self.revision.facts == revision.facts and age < MAX_SHARED_SECONDS
         return is_same or age < min(CACHE_FACTOR * self.took, MAX_THROTTLED_SECONDS)
 

@@ -1,7 +1,7 @@
 """Tasks of people at a screen, with the interactions that they may take: by mouse, and by keys.
 
-One interaction is a click, a key or a sequence such as `g i`, a text that is typed into a field (the click into it and the
-Enter after it included).
+One interaction is a click, a key or a sequence such as `g i`, a text that is typed into a field (the click into it and
+the Enter after it included).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ async def test_changed_settings_precede_the_groups_of_the_others() -> None:
     first_group = page.index('<details id="group-')
     assert page.index('id="setting-port"') < page.index('id="setting-datadog.api_key"') < first_group
     assert first_group < page.index('id="setting-shutdown_grace"')
-    assert 'href="#group-rate_limits"' in page
+    assert 'href="#group-general"' in page
     assert listed(given) == ["port"]
     assert "port 7171 --port" in visible_text(given).replace("TCP port of the embedded host. ", "")
     assert len(listed(page)) == len(set(listed(page))) == len(reports.list_settings())
