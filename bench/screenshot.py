@@ -1,7 +1,7 @@
 """Take the pictures of the dashboard in the documentation: ./dev bench screenshot [NAME ...].
 
-Without a name: docs/overview.png for README, and in docs/images those of PICTURES; other pictures there are removed. With
-names, such as incidents-one-phone: those alone. It measures nothing, and needs Chromium.
+Without a name: docs/overview.png for README, and in docs/images those listed below; other pictures there are removed.
+With names, such as incidents-one-phone: those alone. It measures nothing, and needs Chromium.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ MAX_TILES: Final = 1000
 MAX_LARGE_TILES: Final = 63
 """Jobs that are not well are shown with their cause. Further ones have small tiles."""
 SOME_TILES, MANY_TILES = 8, 24
-"""With more large tiles than this they are smaller, so that all fit a screen that nobody scrolls."""
+"""With more large tiles than this they are smaller, so that all fit a screen without scrolling."""
 MAX_NAMED_TILES: Final = 240
 """With more jobs than this, or more than SOME_TILES that are not well, the tiles of those that are well have no visible
 name."""

@@ -119,8 +119,8 @@ async def respond_shared(
     """Return the page that a tab of the same caller has got for the same facts, else what `render` returns.
 
     `facts`: what the page shows, apart from what only reads of the store tell. `urgent`: what of it appears at once.
-    `render` returns the HTML, or the response of `respond`; one that is no page is sent to this caller alone. A browser
-    that has the page gets 304.
+    `render` returns the HTML, or the response of `respond`; one that is not a page is sent to this caller alone. A
+    browser that has the page gets 304.
     """
     preferences = find_preferences(request)
     principal: Principal | None = (request.scope.get("state") or {}).get("principal")

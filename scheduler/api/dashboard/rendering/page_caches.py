@@ -33,8 +33,8 @@ CACHE_FACTOR: Final = 100
 """A page is sent for so many times as long as rendering it took, whatever changes: so it takes 1 % of a core."""
 URGENT_CACHE_FACTOR: Final = 8
 MAX_URGENT_SECONDS: Final = 0.5
-"""The same for a change of what is urgent: a storm of such changes takes an eighth of a core, and each appears soon although
-rendering takes long on a busy machine."""
+"""The same for a change of what is urgent: a storm of such changes takes an eighth of a core, and each appears soon
+although rendering takes long on a busy machine."""
 MAX_THROTTLED_SECONDS: Final = 7.5
 """Longer than a tab waits until its next request, so that some of its requests get 304: a large page costs as much to
 send to fifty tabs as to render."""
