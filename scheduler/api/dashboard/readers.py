@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
@@ -31,8 +31,7 @@ from scheduler.features.statistics.availability import AvailabilityReader
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
-_P = ParamSpec("_P")
-_Page = Callable[Concatenate[Request, Services, _P], Awaitable[Response]]
+_Page = TypeVar("_Page", bound=Callable[..., Awaitable[Response]])
 _SHARED_SECONDS: Final = 5.0
 """After which a page is rendered although no fact has changed: a run may have started, an instant may have passed."""
 
@@ -81,19 +80,19 @@ def readers_of(request: Request, services: Services) -> Readers:
     return readers.of(services)
 
 
-def share_page(page: _Page[_P]) -> _Page[_P]:
+def share_page(page: _Page) -> _Page:
     """Let the tabs of a caller share a page of one job, the parameter `name` of its route, or of all jobs.
 
     It is rendered again after a run or a change of these jobs, and every few seconds.
     """
 
     @wraps(page)
-    async def respond_once(request: Request, services: Services, *args: _P.args, **values: _P.kwargs) -> Response:
+    async def respond_once(request: Request, services: Services, **values: Any) -> Response:
         reader = readers_of(request, services).overview
         try:
             overview, job = await reader.read_overview(), values.get("name")
         except StoreError:
-            return await page(request, services, *args, **values)  # it may need no store
+            return await page(request, services, **values)  # it may need no store
         facts: Any = overview.revision, None
         urgent: object = overview.broken
         if isinstance(job, str):
@@ -103,11 +102,11 @@ def share_page(page: _Page[_P]) -> _Page[_P]:
         period = services.clock.monotonic() // _SHARED_SECONDS
 
         async def render() -> Response:
-            return await page(request, services, *args, **values)
+            return await page(request, services, **values)
 
         return await respond_shared(request, services, reader.pages, (facts, period), render, urgent)
 
-    return respond_once
+    return cast(_Page, respond_once)
 
 
 async def prepare_overview(api: FastAPI, services: Services) -> None:
