@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -30,14 +30,14 @@ class ExporterReport:
 
 @dataclass(frozen=True, slots=True)
 class SettingReport:
-    """A setting in force. `value`: as text; of a secret only whether it is set. `origin`: the variable or the place in
-    a file. `description`: of its group, at the first setting of the group.
+    """A setting in force. `value`: as text; of a secret only whether it is set. `origin`: the argument, the variable or
+    the place in a file. `description`: of its group, at the first setting of the group.
     """
 
     name: str
     value: str
     origin: str
-    source: Literal["default", "file", "variable"]
+    source: Literal["default", "file", "variable", "argument"]
     is_secret: bool = False
     description: str = ""
 
@@ -56,6 +56,19 @@ class OwnReports:
 
     list_exporters: Callable[[], Sequence[ExporterReport]] = _report_nothing
     list_settings: Callable[[], Sequence[SettingReport]] = _list_nothing
+
+    def with_arguments(self, arguments: Mapping[str, object]) -> OwnReports:
+        """Return the same with the values of the command line, which replace the settings of these names."""
+
+        def list_settings() -> Sequence[SettingReport]:
+            return [
+                replace(each, value=str(arguments[each.name]), origin=f"--{each.name}", source="argument")
+                if each.name in arguments
+                else each
+                for each in self.list_settings()
+            ]
+
+        return OwnReports(self.list_exporters, list_settings)
 
 
 NO_REPORTS = OwnReports()

@@ -55,7 +55,7 @@ MAX_OFFERED_TAGS: Final = 200
 MAX_SORTED_BY_LATENCY: Final = 500
 """Jobs whose latest runs are read to sort by latency."""
 MAX_CACHED_SELECTIONS: Final = 32
-_HEALTH_CACHED_SECONDS: Final = 1.0
+_HEALTH_CACHED_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +290,7 @@ class OverviewReader:
         return None if self._known is None else (self._known, self._known_at)
 
     async def read_health(self) -> HealthReport:
-        """Return the health of the parts, as of a second ago at most."""
+        """Return the health of the parts, as of three seconds ago at most."""
         if self._report is None or self._clock.monotonic() >= self._report_until:
             self._report = await self._health.report()
             self._report_until = self._clock.monotonic() + _HEALTH_CACHED_SECONDS

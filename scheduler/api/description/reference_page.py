@@ -49,12 +49,16 @@ class ParameterRow:
 
 @dataclass(frozen=True, slots=True)
 class ResponseRow:
-    """A response. `example`: its body as indented JSON; empty for a problem, which all have the same form."""
+    """A response. `example`: its body as indented JSON; empty for a problem, which all have the same form.
+
+    `is_common`: many operations have it, and the page describes it once.
+    """
 
     status: str
     description: Markup
     headers: Sequence[str]
     example: str
+    is_common: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,9 @@ class TagSection:
 async def show_reference(request: Request, services: ServicesDep) -> Response:
     """Show the page."""
     document: dict[str, Any] = request.app.openapi()
+    sections = list(read_sections(document))
+    responses = (each for section in sections for operation in section.operations for each in operation.responses)
+    common = {(each.status, each.description): each for each in responses if each.is_common}
     return await respond(
         request,
         services,
@@ -87,7 +94,8 @@ async def show_reference(request: Request, services: ServicesDep) -> Response:
         page="reference",
         about=_paragraphs(document["info"]["description"]),
         schemes=[(name, each, _code(each["description"])) for name, each in _security_schemes(document)],
-        sections=list(read_sections(document)),
+        common=sorted(common.values(), key=lambda each: (each.status, each.description)),
+        sections=sections,
     )
 
 
@@ -136,7 +144,7 @@ def _read_response(document: dict[str, Any], owner: str, status: str, response: 
     example = _indented(content_example(document, content, owner)) if {"example", "examples"} & set(content) else ""
     phrase = reason_phrase(HTTPStatus(int(status)))
     described = full["description"] if full["description"] != "Successful Response" else phrase
-    return ResponseRow(status, _code(described), list(full.get("headers", ())), example)
+    return ResponseRow(status, _code(described), list(full.get("headers", ())), example, bool(reference))
 
 
 def describe_form(schema: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Keys are for admins. Registered by scheduler.api.dashboard.pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from fastapi import Request
@@ -22,9 +22,10 @@ from scheduler.health import SettingReport
 from scheduler.identity.principal import Caller, format_tag_limits
 from scheduler.services import Services
 
-SettingSource = Literal["changed", "default", "file", "variable"]
-_SOURCES: Final[tuple[SettingSource, ...]] = ("changed", "variable", "file", "default")
+SettingSource = Literal["changed", "default", "file", "variable", "argument"]
+_SOURCES: Final[tuple[SettingSource, ...]] = ("changed", "argument", "variable", "file", "default")
 """`changed`: all but the default ones."""
+_GENERAL: Final = "general"
 
 router = ApiRouter(in_schema=False)
 
@@ -35,6 +36,7 @@ async def show_settings(
 ) -> Response:
     """Show the settings that match, and all API keys."""
     settings = services.health.own_reports.list_settings()
+    found = [each for each in settings if _matches(each, name.strip().lower(), source)]
     parse_choice("source", source, ("", *_SOURCES))
     keys = await _list_keys(services, caller)
     return await respond(
@@ -43,7 +45,9 @@ async def show_settings(
         "operations/settings.html",
         page="settings",
         path_of_page=SETTINGS_PATH,
-        settings=[each for each in settings if _matches(each, name.strip().lower(), source)],
+        count=len(found),
+        changed=[each for each in found if each.source != "default"],
+        groups=_group(each for each in found if each.source == "default"),
         total=len(settings),
         sources=_SOURCES,
         source=source,
@@ -62,6 +66,15 @@ async def _list_keys(services: Services, caller: Caller) -> Sequence[KeyModel] |
         return None
     listed = await services.operations.api_keys.list_keys(caller)
     return sorted(listed.keys, key=lambda key: not key.active)
+
+
+def _group(settings: Iterable[SettingReport]) -> Mapping[str, Sequence[SettingReport]]:
+    """Return the settings by the prefix of their names, those without one first, as `general`."""
+    groups: dict[str, list[SettingReport]] = {_GENERAL: []}
+    for each in settings:
+        prefix, dot, _ = each.name.partition(".")
+        groups.setdefault(prefix if dot else _GENERAL, []).append(each)
+    return {name: group for name, group in groups.items() if group}
 
 
 def _matches(setting: SettingReport, text: str, source: str) -> bool:

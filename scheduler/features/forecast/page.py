@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.readers import readers_of, share_page
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
@@ -83,6 +83,7 @@ class ScheduleFilters:
 
 
 @router.read(SCHEDULE_PATH)
+@share_page
 async def show_schedule(
     request: Request,
     services: ServicesDep,

@@ -30,7 +30,7 @@ from scheduler.api.dashboard.job_frame import (
     period_around,
     respond_job,
 )
-from scheduler.api.dashboard.readers import Readers, readers_of
+from scheduler.api.dashboard.readers import Readers, readers_of, share_page
 from scheduler.api.dashboard.rendering.charts import (
     ChartLine,
     LineChart,
@@ -262,6 +262,7 @@ _IncidentId = Annotated[str | None, Query(max_length=60)]
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
+@share_page
 async def show_job(
     request: Request,
     services: ServicesDep,

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 
 from jobs.schedules import Schedule, zone_of
 from scheduler.api.dashboard.job_frame import respond_job
+from scheduler.api.dashboard.readers import share_page
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.routing import ApiRouter, JobName, ServicesDep
 from scheduler.catalog.catalog import JobSnapshot
@@ -148,6 +149,7 @@ router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}/plan")
+@share_page
 async def show_plan(request: Request, services: ServicesDep, name: JobName) -> Response:
     """Show the page."""
     view = await services.queries.view_job(name)

@@ -52,10 +52,13 @@ _INCIDENT_ID: Final = re.compile(r"\d{13}-[0-9a-f]{8}")
 router = ApiRouter(in_schema=False, by_tag=True)
 MAX_TILES: Final = 1000
 """Jobs that are shown, the worst first. The others are counted."""
-MAX_LARGE_TILES: Final = 24
+MAX_LARGE_TILES: Final = 63
 """Jobs that are not well are shown with their cause. Further ones have small tiles."""
+SOME_TILES, MANY_TILES = 8, 24
+"""With more large tiles than this they are smaller, so that all fit a screen without scrolling."""
 MAX_NAMED_TILES: Final = 240
-"""With more jobs than this, the tile of one that is well has no visible name."""
+"""With more jobs than this, or more than SOME_TILES that are not well, the tiles of those that are well have no visible
+name."""
 
 
 @router.read(DASHBOARD_PATH)
@@ -98,7 +101,7 @@ async def _show_current_overview(
             "overview.html", request, services, page="overview", rows=rows, away="", **values
         )
 
-    return await respond_shared(request, services, reader.pages, facts, render)
+    return await respond_shared(request, services, reader.pages, facts, render, overview.broken)
 
 
 async def _show_last_known_overview(
@@ -171,7 +174,8 @@ async def show_wall(request: Request, services: ServicesDep, view: FilteredView)
         values = _list_wall_values(services, overview, view)
         return await render_large_page("wall.html", request, services, report=report, away="", **values)
 
-    return await respond_shared(request, services, reader.pages, (overview.revision, report, minute), render)
+    facts = overview.revision, report, minute
+    return await respond_shared(request, services, reader.pages, facts, render, overview.broken)
 
 
 async def _show_last_known_wall(
@@ -206,8 +210,9 @@ def _list_wall_values(services: Services, overview: Overview, view: OverviewView
         "selection": selection,
         "counts": counts,
         "large": ill[:MAX_LARGE_TILES],
+        "tile_size": "many" if len(ill) > MANY_TILES else "some" if len(ill) > SOME_TILES else "",
         "small": [*ill[MAX_LARGE_TILES:], *jobs[len(ill) :]],
-        "has_names": len(jobs) <= MAX_NAMED_TILES,
+        "has_names": len(jobs) <= MAX_NAMED_TILES and len(ill) <= SOME_TILES,
         "down": sum(counts.get(standing, 0) for standing in (Standing.DOWN, Standing.SILENT)),
         "down_since": min((job.since for job in broken if job.since is not None), default=None),
         "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),

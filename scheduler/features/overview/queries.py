@@ -52,7 +52,7 @@ class OverviewFacts:
 class Overview:
     """`summaries`: of all jobs. `incidents`: the open ones, the worst first. `states`: as of the latest read.
 
-    `revision`: of everything but `states`.
+    `revision`: of everything but `states`. `broken`: the jobs that are down or silent.
     """
 
     facts: OverviewFacts = field(repr=False)
@@ -60,6 +60,7 @@ class Overview:
     incidents: Sequence[IncidentView]
     states: Mapping[str, StateChange]
     revision: int
+    broken: frozenset[str]
 
     def newest_runs(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the ids of the newest runs of these jobs that this process knows: they differ after a run."""
@@ -150,7 +151,8 @@ async def _create_overview(facts: OverviewFacts, states: Mapping[str, StateChang
 
     summaries = await convert_each(create, facts.jobs.names())
     worst_first = sorted(facts.incidents, key=lambda view: (-view.incident.leading.rank, view.incident.failing_since))
-    return Overview(facts, summaries, worst_first, states, next(_revisions))
+    broken = frozenset(each.name for each in summaries if each.standing.is_broken)
+    return Overview(facts, summaries, worst_first, states, next(_revisions), broken)
 
 
 def _is_about_waiting(change: StateChange) -> bool:

@@ -40,6 +40,17 @@ from scheduler.identity.principal import Principal, PrincipalKind
 from scheduler.services import Services
 from scheduler.turns import convert_each
 
+OFFERED_ZONES: Final = (
+    "UTC",
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Los_Angeles",
+    "Asia/Kolkata",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+)
+"""What the field of the time zone suggests; it accepts each IANA name."""
 _MIN_COMPRESSED: Final = 1000
 """Bytes from which a page is compressed."""
 _VARY: Final = "Accept, Accept-Encoding, Cookie"
@@ -65,9 +76,12 @@ def _common_values(request: Request, services: Services, page: str) -> dict[str,
     return {
         "environment": services.environment,
         "function_key": request.query_params.get(FUNCTION_KEY, ""),
+        "is_shared": _is_shared(request),
         "link": make_link(request),
         "may": lambda scope: _has_role(request, Scope(scope)),
         "now": services.clock.now().astimezone(preferences.zone),
+        "offered_zones": OFFERED_ZONES,
+        "origin": f"{request.url.scheme}://{request.url.netloc}",
         "page": page,
         "path": request.url.path + (f"?{query}" if (query := _query_without_key(request)) else ""),
         "preferences": preferences,
@@ -99,23 +113,37 @@ async def respond_shared(
     services: Services,
     pages: SharedPages,
     facts: object,
-    render: Callable[[], Awaitable[str]],
+    render: Callable[[], Awaitable[str | Response]],
+    urgent: object = None,
 ) -> Response:
     """Return the page that a tab of the same caller has got for the same facts, else what `render` returns.
 
-    `facts`: what the page shows, apart from what only reads of the store tell. A browser that has the page gets 304.
+    `facts`: what the page shows, apart from what only reads of the store tell. `urgent`: what of it appears at once.
+    `render` returns the HTML, or the response of `respond`; one that is not a page is sent to this caller alone. A
+    browser that has the page gets 304.
     """
     preferences = find_preferences(request)
     principal: Principal | None = (request.scope.get("state") or {}).get("principal")
     caller = principal and (principal.kind, principal.name, principal.role)
     key = request.url.path, request.url.query, preferences, caller, _find_session(request) is not None
     is_forced = "no-cache" in request.headers.get("cache-control", "")
+    request.scope.setdefault("state", {})[_SHARED] = True
 
     async def create() -> SharedPage:
-        html = await render()
-        return SharedPage.create(html, _make_etag(html))
+        rendered = await render()
+        if isinstance(rendered, Response) and rendered.status_code != HTTPStatus.OK:
+            raise _OwnResponse(rendered)
+        html = bytes(rendered.body).decode() if isinstance(rendered, Response) else rendered
+        page = SharedPage.create(html, _make_etag(html))
+        if isinstance(rendered, Response):
+            body = page.gzip_at(services.clock.now().astimezone(preferences.zone), preferences.zone_name)
+            remember(request, body, is_compressed=True)
+        return page
 
-    page = await pages.get(key, PageRevision(facts, is_forced), create)
+    try:
+        page = await pages.get(key, PageRevision(facts, is_forced, urgent), create)
+    except _OwnResponse as own:
+        return own.response
     record_success(request)
     headers = {"ETag": page.etag, "Vary": _VARY}
     if request.headers.get("if-none-match") == page.etag:
@@ -126,10 +154,28 @@ async def respond_shared(
     return HTMLResponse(page.body_at(now, zone), headers=headers)
 
 
+_SHARED: Final = "is_shared_page"
+"""Member of the state of a request whose page the tabs of a caller share."""
+
+
+class _OwnResponse(Exception):
+    """Ends the rendering of a page that cannot be shared, such as a redirection."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+def _is_shared(request: Request) -> bool:
+    return bool((request.scope.get("state") or {}).get(_SHARED))
+
+
 async def create_response(
     request: Request, html: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the response for the HTML of a page, with its ETag, compressed for a client that accepts it."""
+    if status == HTTPStatus.OK and _is_shared(request):
+        return HTMLResponse(html)  # respond_shared compresses it, and knows what the browser has
     if status == HTTPStatus.OK:
         record_success(request)
     etag = _make_etag(html)

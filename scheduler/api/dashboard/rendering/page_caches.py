@@ -29,8 +29,12 @@ from jobs.ports import Clock
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.dashboard.rendering.templates import get_templates
 
-CACHE_FACTOR: Final = 40
-"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 2.5 % of a core."""
+CACHE_FACTOR: Final = 100
+"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 1 % of a core."""
+URGENT_CACHE_FACTOR: Final = 8
+MAX_URGENT_SECONDS: Final = 0.5
+"""The same for a change of what is urgent: a storm of such changes takes an eighth of a core, and each appears soon
+although rendering takes long on a busy machine."""
 MAX_THROTTLED_SECONDS: Final = 7.5
 """Longer than a tab waits until its next request, so that some of its requests get 304: a large page costs as much to
 send to fifty tabs as to render."""
@@ -45,10 +49,14 @@ _PAGE_TIME: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*</time>')
 
 
 class PageRevision(NamedTuple):
-    """`facts`: a change of them appears as soon as rendering may cost it. `is_forced`: render the page in any case."""
+    """`facts`: a change of them appears as soon as rendering may cost it; one of `urgent` at once.
+
+    `is_forced`: render the page in any case.
+    """
 
     facts: object
     is_forced: bool = False
+    urgent: object = None
 
 
 class _PagePart(NamedTuple):
@@ -88,13 +96,19 @@ class SharedPage:
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     page: SharedPage
-    facts: object
-    throttled_until: float
-    shared_until: float
+    revision: PageRevision
+    ended: float
+    took: float
 
     def is_valid(self, revision: PageRevision, now: float) -> bool:
-        is_same = self.facts == revision.facts and now < self.shared_until
-        return not revision.is_forced and (is_same or now < self.throttled_until)
+        """Return whether the page can be sent for a revision. Times are of the monotonic clock, in seconds."""
+        if revision.is_forced:
+            return False
+        age = now - self.ended
+        if self.revision.urgent != revision.urgent:
+            return age < min(URGENT_CACHE_FACTOR * self.took, MAX_URGENT_SECONDS)
+        is_same = self.revision.facts == revision.facts and age < MAX_SHARED_SECONDS
+        return is_same or age < min(CACHE_FACTOR * self.took, MAX_THROTTLED_SECONDS)
 
 
 class SharedPages:
@@ -122,16 +136,17 @@ class SharedPages:
             if task is not None:
                 await asyncio.shield(task)  # it may have started before the change
                 continue
-            task = self._tasks[key] = asyncio.ensure_future(self._render(key, revision.facts, render))
+            task = self._tasks[key] = asyncio.ensure_future(self._render(key, revision, render))
             return await asyncio.shield(task)
 
-    async def _render(self, key: Hashable, facts: object, render: Callable[[], Awaitable[SharedPage]]) -> SharedPage:
+    async def _render(
+        self, key: Hashable, revision: PageRevision, render: Callable[[], Awaitable[SharedPage]]
+    ) -> SharedPage:
         try:
             began = self._clock.monotonic()
             page = await render()
             ended = self._clock.monotonic()
-            throttled = min(CACHE_FACTOR * (ended - began), MAX_THROTTLED_SECONDS)
-            self._store(key, _Rendered(page, facts, ended + throttled, ended + MAX_SHARED_SECONDS))
+            self._store(key, _Rendered(page, revision, ended, ended - began))
             return page
         finally:
             del self._tasks[key]

@@ -315,8 +315,69 @@ async def test_the_page_is_light_or_dark_as_people_have_set_it(browser: Browser,
 async def test_the_reference_of_the_api_works_under_the_policy(browser: Browser) -> None:
     async with open_site(browser, ApiClient()) as shown:
         page = await shown.open("/api/docs")
-        await page.get_by_role("link", name="Cancel run").first.click()
-        await expect(page.locator("#cancel_run")).to_be_in_viewport()
-        await page.locator("#cancel_run summary").click()
+        await page.get_by_role("link", name="Runs", exact=True).last.click()
+        await page.locator("#cancel_run > summary").click()
         await expect(page.locator("#cancel_run dd").first).to_contain_text('"state": "finished"')
+        await expect(page.locator("#cancel_run")).to_be_in_viewport()
         assert await page.locator("main").evaluate("main => getComputedStyle(main.firstElementChild).display") == "grid"
+
+
+async def test_forty_jobs_that_are_down_fit_a_screen(browser: Browser) -> None:
+    jobs = [entry(f"payments-service-{number:03}", **ONCE) for number in range(120)]
+    async with open_site(browser, ApiClient(*[REFUSED] * 40, jobs=jobs)) as shown:
+        for number in range(40):
+            await shown.desk.perform(f"payments-service-{number:03}")
+        page = await shown.open("/api/dashboard/wall", viewport={"width": 1920, "height": 1080})
+
+        await expect(page.locator(".large-tiles .why")).to_have_count(40)
+        assert await page.evaluate("document.documentElement.scrollHeight") <= 1080
+
+
+async def test_a_shared_page_is_fetched_more_often_unless_requests_are_scarce(
+    browser: Browser,
+) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        page = await shown.create_page()
+        await page.clock.install()
+        await page.goto(f"{shown.url}/api/dashboard")
+        limits = {"ratelimit-policy": '"read";q=600;w=60', "ratelimit": '"read";r=299;t=30'}
+
+        async with page.expect_response("**/api/dashboard") as fetched:
+            await page.clock.run_for(1500)
+        assert (await fetched.value).ok
+        await page.route("**/api/dashboard", lambda route: route.fulfill(status=304, headers=limits))
+        async with page.expect_response("**/api/dashboard"):
+            await page.clock.run_for(1500)
+        before = len(shown.asked)
+        await page.clock.run_for(4000)
+        assert len(shown.asked) == before
+        async with page.expect_response("**/api/dashboard"):
+            await page.clock.run_for(1500)
+
+
+async def test_the_reference_opens_the_operation_of_a_link_filters_and_names_the_real_host(browser: Browser) -> None:
+    async with open_site(browser, ApiClient()) as shown:
+        page = await shown.open("/api/docs#get_job")
+        operation = page.locator("#get_job")
+        await expect(operation).to_have_attribute("open", "")
+        await expect(operation.locator(".curl")).to_contain_text(f'curl "{shown.url}/api/jobs/checkout-api"')
+        await expect(operation.get_by_role("button", name="Copy the command")).to_be_visible()
+
+        await page.get_by_role("searchbox", name="Filter").fill("silences delete")
+        await expect(page.locator(".operation:visible")).to_have_count(1)
+        await page.get_by_role("searchbox", name="Filter").fill("nothing of this kind")
+        await expect(page.get_by_text("No operation contains this text.")).to_be_visible()
+
+
+async def test_a_printed_page_has_its_address_and_date_and_no_controls(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        page = await shown.open("/api/dashboard/jobs/checkout")
+        await expect(page.locator(".only-print")).to_be_hidden()
+        await page.emulate_media(media="print")
+        await expect(page.locator(".only-print")).to_have_text(
+            f"{shown.url}/api/dashboard/jobs/checkout · 1 March 2026"
+        )
+        await expect(page.locator("#job-actions")).to_be_hidden()
+        style = "getComputedStyle(document.querySelector('figure.chart'))"
+        assert await page.evaluate(f"{style}.breakInside") == "avoid"
+        assert await page.evaluate(f"{style}.printColorAdjust") == "exact"

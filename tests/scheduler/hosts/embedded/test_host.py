@@ -174,7 +174,11 @@ async def test_commands_can_read_where_a_running_host_serves_its_api(tmp_path: P
             await asyncio.sleep(0.02)
         base = str(host.client.base_url).rstrip("/")
         assert read_api_address(tmp_path / "state.db") == base
+        settings = (await host.client.get("/api/dashboard/settings?name=port&source=argument")).text
         await host.stop()
+
+    assert f"<bdi>{base.rpartition(':')[2]}</bdi>" in settings
+    assert "--port" in settings.replace("<wbr>", "")
 
     assert read_api_address(tmp_path / "state.db") is None
 

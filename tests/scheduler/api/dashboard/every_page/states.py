@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 
 from playwright.async_api import Browser
 
+from jobs.incidents.engine.facts import IncidentStep
+from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import REFUSED
@@ -78,6 +81,28 @@ async def open_many_jobs(browser: Browser) -> AsyncIterator[State]:
 
 
 @asynccontextmanager
+async def open_storm(browser: Browser) -> AsyncIterator[State]:
+    """40 of 120 jobs are down, with ten open incidents: the pages on which all of them are."""
+    names = [f"{team}-service-{number:02}" for number in range(30) for team in ("cart", "mail", "search", "shop")]
+    jobs = [entry(name, tags={"team": name.partition("-")[0]}, retry={"attempts": 1}) for name in names]
+    client = ApiClient(*[REFUSED] * 40, jobs=jobs)
+    for number in range(40):
+        await client.perform(names[number], -60.0 * number)
+    now, rows = client.shop.clock.now(), client.shop.repositories.engine_rows
+    steps = []
+    for number in range(10):
+        keys = [AlertKey(name, "failed") for name in names[number * 4 : number * 4 + 4]]
+        since = now - timedelta(minutes=3 * number)
+        members = tuple(Member(key, 1, "down", 20, now, since, "The last 3 runs failed.") for key in keys)
+        incident = Incident(f"{1772366400000 + number}-00000001", 0, IncidentStatus.OPEN, now, members, keys[0])
+        steps.append(IncidentStep(None, incident))
+        steps[-1].add_transition(TransitionKind.OPENED, now, "The last 3 runs failed.", key=keys[0])
+    await rows.write((await rows.read()).head, now, steps)
+    async with open_site(browser, client) as site:
+        yield site, ["/api/dashboard", "/api/dashboard/wall", "/api/dashboard/incidents"]
+
+
+@asynccontextmanager
 async def open_store_away(browser: Browser) -> AsyncIterator[State]:
     """The store fails after every page was shown once."""
     client = ApiClient(jobs=jobs_of(PLAIN))
@@ -114,5 +139,6 @@ STATES: Mapping[str, Callable[[Browser], AbstractAsyncContextManager[State]]] = 
     "never run": open_unused,
     "store away": open_store_away,
     "viewer": open_as_viewer,
+    "storm": open_storm,
     "5,000 jobs": open_many_jobs,
 }

@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 WHOLE = os.environ.get("TEST_AXE") == "all"
 WIDTHS, THEMES = (360, 768, 1440), ("light", "dark")
+PHONES = (320, 390)
+"""Widths at which only the layout is tested."""
 OF_COLOURS, OF_WIDTHS = ("color-contrast", "link-in-text-block"), ("target-size", "scrollable-region-focusable")
 MIN_TARGET = 24
 
@@ -47,6 +49,7 @@ ONE_LOOK = {
     "never run": [Look(360, "dark")],
     "store away": [Look(768, "dark")],
     "viewer": [Look(1440, "light")],
+    "storm": [Look(1440, "light")],
 }
 
 REFERENCE, REFERENCE_LOOKS = "/api/docs", [Look(360, "dark"), Look(1440, "light", OF_WIDTHS)]
@@ -59,6 +62,12 @@ SMALL_CONTROLS = """minimum => [...document.querySelectorAll(
   .filter(([one, box]) => box.width && Math.min(box.width, box.height) < minimum
     && ![...(one.labels ?? [])].some((label) => label.getBoundingClientRect().height >= minimum))
   .map(([one, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${one.outerHTML.slice(0, 120)}`)"""
+
+OFF_SCREEN = """() => [...document.querySelectorAll("main *, #toasts")]
+  .filter((one) => getComputedStyle(one).position === "fixed" && one.checkVisibility())
+  .map((one) => [one, one.getBoundingClientRect()])
+  .filter(([, box]) => box.width && (box.left < 0 || box.right > innerWidth || box.bottom > innerHeight))
+  .map(([one]) => one.outerHTML.slice(0, 120))"""
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if WHOLE or state != "5,000 jobs"])
@@ -107,11 +116,15 @@ async def find_faults(page: Page, base: str, address: str, looks: Sequence[Look]
         for _, examples in groupby(faults, key=lambda fault: fault.partition(":")[0]):
             first, *others = examples
             found.append(f"{address} at {width}, {theme}: {first}" + (f" and {len(others)} more" if others else ""))
+    for width in PHONES:
+        await page.set_viewport_size({"width": width, "height": 844})
+        found += [f"{address} at {width}: {fault}" for fault in await find_layout_faults(page, width)]
     return found
 
 
 async def find_layout_faults(page: Page, width: int) -> list[str]:
     scrolled = await page.evaluate("document.documentElement.scrollWidth")
     faults = [f"the page is {scrolled} px wide"] if scrolled > width else []
+    faults += [f"off the screen: {each}" for each in await page.evaluate(OFF_SCREEN)]
     small: list[str] = await page.evaluate(SMALL_CONTROLS, MIN_TARGET)
     return faults + [f"a control is less than {MIN_TARGET} px: {each}" for each in small]

@@ -60,6 +60,22 @@ async def test_settings_have_their_value_their_origin_and_a_description() -> Non
     assert not has_inline_code(page)
 
 
+async def test_changed_settings_precede_the_groups_of_the_others() -> None:
+    async with client_with_settings() as client:
+        reports = client.health.own_reports
+        client.health.own_reports = reports.with_arguments({"port": 7171})
+        page = await get_page(client, PATH)
+        given = await get_page(client, PATH, source="argument")
+
+    first_group = page.index('<details id="group-')
+    assert page.index('id="setting-port"') < page.index('id="setting-datadog.api_key"') < first_group
+    assert first_group < page.index('id="setting-shutdown_grace"')
+    assert 'href="#group-general"' in page
+    assert listed(given) == ["port"]
+    assert "port 7171 --port" in visible_text(given).replace("TCP port of the embedded host. ", "")
+    assert len(listed(page)) == len(set(listed(page))) == len(reports.list_settings())
+
+
 async def test_no_secret_is_on_the_page() -> None:
     async with client_with_settings() as client:
         page = await get_page(client, PATH)

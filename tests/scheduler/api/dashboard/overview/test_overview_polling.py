@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from scheduler.api.dashboard.rendering import page as page_rendering
+from scheduler.api.dashboard.rendering import page_caches
 from scheduler.features.overview.timelines import TimelineReader
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
@@ -56,6 +59,60 @@ async def test_a_new_run_and_a_new_state_are_sent(reads: list[int]) -> None:
 
     assert len(set(tags)) == 3
     assert len(reads) == 3
+
+
+@virtual_time
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/wall", f"{PATH}/jobs/checkout"])
+async def test_a_job_that_goes_down_is_sent_at_once_however_long_rendering_takes(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = page_caches.SharedPages._store
+    monkeypatch.setattr(
+        page_caches.SharedPages, "_store", lambda pages, key, page: store(pages, key, replace(page, took=1.0))
+    )
+    monkeypatch.setattr(page_caches, "URGENT_CACHE_FACTOR", 0)
+    async with ApiClient(answer(), answer(), REFUSED, jobs=[entry(**ONCE)]) as client:  # type: ignore[arg-type]
+        await client.perform()
+        before = await client.get(path)
+        await client.perform(seconds=1)
+        up = await client.request("GET", path, headers={"if-none-match": before.headers["etag"]})
+        await client.perform(seconds=2)
+        down = await client.request("GET", path, headers={"if-none-match": before.headers["etag"]})
+
+    assert up.status_code == 304
+    assert (down.status_code, "refused the connection" in down.text) == (200, True)
+
+
+@virtual_time
+@pytest.mark.parametrize("page", ["jobs/checkout", "jobs/checkout/plan", "schedule"])
+async def test_tabs_share_a_page_for_a_few_seconds_and_get_304(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    renders: list[str] = []
+    render = page_rendering.render_page
+    monkeypatch.setattr(
+        page_rendering,
+        "render_page",
+        lambda name, *args, **values: renders.append(name) or render(name, *args, **values),
+    )
+    async with ApiClient(jobs=[entry()]) as client:
+        shown = await client.get(f"{PATH}/{page}")
+        statuses = []
+        for seconds in (0, 0, 1, 6):
+            await client.shop.clock.sleep(seconds)
+            headers = {"if-none-match": shown.headers["etag"]}
+            statuses.append((await client.request("GET", f"{PATH}/{page}", headers=headers)).status_code)
+
+    assert 'data-refresh="shared"' in shown.text
+    assert statuses[:3] == [304] * 3
+    assert len(renders) == 2
+
+
+@virtual_time
+async def test_a_response_that_is_no_page_is_not_shared() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        for _ in range(2):
+            refused = await client.request("GET", f"{PATH}/jobs/checkout?period=never", headers={"accept": "text/html"})
+            assert refused.status_code == 400
+            assert "a month such as" in refused.text
 
 
 @virtual_time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
@@ -30,6 +32,20 @@ async def test_what_is_broken_has_the_largest_tile_with_its_cause() -> None:
     assert "icon-down.svg" in page
     assert 'id="tile-crawler"' in filtered
     assert 'id="tile-api"' not in filtered
+
+
+@virtual_time
+@pytest.mark.parametrize(("down", "size"), [(8, ""), (9, "some"), (25, "many")])
+async def test_tiles_are_smaller_the_more_jobs_are_down(down: int, size: str) -> None:
+    jobs = [entry(f"job-{number:02}", **ONCE) for number in range(down + 1)]  # type: ignore[arg-type]
+    async with ApiClient(*[REFUSED] * down, jobs=jobs) as client:
+        for number in range(down):
+            await client.perform(f"job-{number:02}")
+        page = await get_page(client, PATH)
+
+    assert f'<ul class="large-tiles {size}">' in page
+    assert page.count('<p class="why">') == down
+    assert ('<ul class="small-tiles dense">' in page) is bool(size)
 
 
 async def test_it_is_dark_unless_the_user_has_chosen_colours() -> None:

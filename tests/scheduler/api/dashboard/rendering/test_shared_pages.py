@@ -12,6 +12,7 @@ import pytest
 from scheduler.api.dashboard.rendering.page_caches import (
     CACHE_FACTOR,
     MAX_SHARED_PAGES,
+    URGENT_CACHE_FACTOR,
     PageRevision,
     SharedPage,
     SharedPages,
@@ -41,8 +42,8 @@ class Renders:
 
         return create
 
-    async def get(self, facts: object, *, is_forced: bool = False, key: object = "key") -> str:
-        page = await self.pages.get(key, PageRevision(facts, is_forced), self.render())
+    async def get(self, facts: object, *, is_forced: bool = False, key: object = "key", urgent: object = None) -> str:
+        page = await self.pages.get(key, PageRevision(facts, is_forced, urgent), self.render())
         return page.etag
 
 
@@ -67,14 +68,16 @@ async def test_a_page_of_the_same_facts_is_shared_for_some_time() -> None:
 
 
 @virtual_time
-async def test_other_facts_appear_once_rendering_may_cost_it() -> None:
-    renders = Renders(seconds=0.1)
+@pytest.mark.parametrize(("urgent", "factor"), [(None, CACHE_FACTOR), ("payments", URGENT_CACHE_FACTOR)])
+async def test_other_facts_appear_once_rendering_may_cost_it(urgent: object, factor: int) -> None:
+    renders = Renders(seconds=0.05)
     assert await renders.get(1) == "1"
-    assert await renders.get(2) == "1"
-    await renders.clock.sleep(0.1 * CACHE_FACTOR - 0.1)
-    assert await renders.get(2) == "1"
-    await renders.clock.sleep(0.2)
-    assert await renders.get(2) == "2"
+    assert await renders.get(2, urgent=urgent) == "1"
+    await renders.clock.sleep(0.05 * factor - 0.05)
+    assert await renders.get(2, urgent=urgent) == "1"
+    await renders.clock.sleep(0.1)
+    assert await renders.get(2, urgent=urgent) == "2"
+    assert await renders.get(2, urgent=urgent) == "2"
 
 
 @virtual_time
