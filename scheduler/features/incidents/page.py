@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -209,8 +209,6 @@ DELIVERY_WORDS: Final = {
     DeliveryState.MOVED: "moved",
     DeliveryState.DELIVERED: "notified",
 }
-MORNING: Final = time(9)
-"""Of the user's time zone: the end of a snooze until tomorrow."""
 
 
 @router.read(f"{INCIDENTS_PATH}/{{incident_id}}")
@@ -218,7 +216,6 @@ async def show_incident(request: Request, services: ServicesDep, incident_id: In
     """Show the page."""
     report = await services.incident_reports.read_report(incident_id)
     incident = report.view.incident
-    now = services.clock.now().astimezone(find_preferences(request).zone)
     return await respond(
         request,
         services,
@@ -228,10 +225,4 @@ async def show_incident(request: Request, services: ServicesDep, incident_id: In
         incident=incident,
         delivery_words=DELIVERY_WORDS,
         tags=report.subject.tags or report.history.tags,
-        tomorrow=find_morning(now),
     )
-
-
-def find_morning(now: datetime) -> datetime:
-    """Return 09:00 of the next day in the zone of `now`."""
-    return datetime.combine(now.date() + timedelta(days=1), MORNING, now.tzinfo)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from math import floor
 from typing import Final
 
@@ -46,6 +46,15 @@ def date_and_time(instant: datetime, now: datetime) -> str:
     """Format an instant as `2026-11-25 12:00:05 UTC`."""
     instant = instant.astimezone(now.tzinfo)
     return f"{instant:%Y-%m-%d %H:%M:%S} {instant.tzname()}"
+
+
+MORNING: Final = time(9)
+
+
+def next_morning(now: datetime) -> datetime:
+    """Return the next 09:00 of the time zone of `now`."""
+    days = 0 if now.time() < MORNING else 1
+    return datetime.combine(now.date() + timedelta(days=days), MORNING, now.tzinfo)
 
 
 def percent(ratio: float) -> str:

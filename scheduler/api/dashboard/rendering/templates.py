@@ -145,6 +145,7 @@ _FILTERS: Final = (
     formatting.exact,
     formatting.date_and_time,
     formatting.milliseconds,
+    formatting.next_morning,
     formatting.percent,
     formatting.words,
     formatting.parts,

@@ -46,6 +46,7 @@ function clickShortcut(key) {
   if (!found) return false;
   if (/^(INPUT|SELECT|TEXTAREA)$/.test(found.nodeName)) found.focus();
   else found.click();
+  if (found.control?.type === "radio") found.control.focus();
   if (found.nodeName === "SUMMARY") focusFirst(found.parentElement); // before the next key is typed; its event comes later
   return true;
 }
