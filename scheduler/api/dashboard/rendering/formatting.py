@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
+from html import unescape
 from math import floor
 from typing import Final
 
@@ -60,6 +61,30 @@ def next_morning(now: datetime) -> datetime:
 def percent(ratio: float) -> str:
     """Format a ratio, rounded down so that only 1 becomes 100 %: `99.997 %`."""
     return f"{floor(ratio * 100_000 + 1e-6) / 1000:.3f}".rstrip("0").rstrip(".") + " %"
+
+
+_FOR_PROGRAMS: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) /|Authorization|[Bb]earer|If-(None-)?Match|http\.entra")
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
+
+
+def for_people(detail: str) -> str:
+    """Return the detail of a problem without the sentences for programs, which name routes and headers."""
+    return " ".join(each for each in _SENTENCE_END.split(detail) if not _FOR_PROGRAMS.search(each))
+
+
+_TAGS: Final = re.compile(r"<(?:!doctype|!--|\?xml|/?[a-z][a-z0-9]*(?=[\s/>]))[^<>]*>?", re.IGNORECASE)
+_BLOCKS: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+MAX_TARGET_TEXT: Final = 120
+"""Characters of HTML that a target has sent, from its first tag on."""
+
+
+def without_html(text: str) -> str:
+    """Return a message without the HTML of a target: of that its text, shortened."""
+    first = _TAGS.search(text)
+    if first is None:
+        return text
+    plain = " ".join(unescape(_TAGS.sub(" ", _BLOCKS.sub(" ", text[first.start() :]))).split())
+    return f"{text[: first.start()]}{plain[:MAX_TARGET_TEXT]}{'…' if len(plain) > MAX_TARGET_TEXT else ''}".strip()
 
 
 def words(name: str) -> str:

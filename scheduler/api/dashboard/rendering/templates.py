@@ -147,6 +147,7 @@ _FILTERS: Final = (
     formatting.milliseconds,
     formatting.next_morning,
     formatting.percent,
+    formatting.without_html,
     formatting.words,
     formatting.parts,
     format_count,

@@ -15,12 +15,14 @@ import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow, showSamePage } from "./refresh.js";
 import { serverNow } from "./times.js";
-import { showToast } from "./toasts.js";
+import { showFailure, showToast, takeMessage } from "./toasts.js";
 
 const FOLLOW_MS = 1000;
 const FOLLOWED_TIMES = 120;
 
 export function startActions() {
+  const left = takeMessage();
+  if (left) showToast(left.text, { undo: left.undo ? () => revert(...left.undo) : null, open: left.open });
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("button[data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
@@ -64,7 +66,7 @@ export async function perform(source, body, words = {}) {
     else await refreshNow();
     return true;
   } catch (error) {
-    showToast(error.message, { failed: true });
+    showFailure(error, () => perform(source, body, words));
     return false;
   } finally {
     setBusy(source, false);
@@ -110,14 +112,16 @@ function fill(text, result, format = encodeURIComponent) {
   });
 }
 
-async function revert(action, body, headers) {
+/** `go`: the page to which it leads, if this one has lost its subject. */
+async function revert(action, body, headers, go) {
   const [method, path] = action.split(" ");
   try {
     await callApi(method, path, body ? JSON.parse(body) : undefined, headers);
     showToast("Undone.");
-    await refreshNow();
+    if (go) location.assign(link(go));
+    else await refreshNow();
   } catch (error) {
-    showToast(error.message, { failed: true });
+    showFailure(error, () => revert(action, body, headers, go));
   }
 }
 
