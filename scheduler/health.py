@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -37,7 +37,7 @@ class SettingReport:
     name: str
     value: str
     origin: str
-    source: Literal["default", "file", "variable"]
+    source: Literal["default", "file", "variable", "argument"]
     is_secret: bool = False
     description: str = ""
 
@@ -56,6 +56,17 @@ class OwnReports:
 
     list_exporters: Callable[[], Sequence[ExporterReport]] = _report_nothing
     list_settings: Callable[[], Sequence[SettingReport]] = _list_nothing
+
+    def with_arguments(self, arguments: Mapping[str, str]) -> OwnReports:
+        """Return these reports with the settings that arguments of the command replace, by name: `{"port": "8080"}`."""
+
+        def show(report: SettingReport) -> SettingReport:
+            value = arguments.get(report.name)
+            return (
+                report if value is None else replace(report, value=value, origin=f"--{report.name}", source="argument")
+            )
+
+        return replace(self, list_settings=lambda: [*map(show, self.list_settings())])
 
 
 NO_REPORTS = OwnReports()

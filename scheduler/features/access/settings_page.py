@@ -22,8 +22,8 @@ from scheduler.health import SettingReport
 from scheduler.identity.principal import Caller, format_tag_limits
 from scheduler.services import Services
 
-SettingSource = Literal["changed", "default", "file", "variable"]
-_SOURCES: Final[tuple[SettingSource, ...]] = ("changed", "variable", "file", "default")
+SettingSource = Literal["changed", "default", "file", "variable", "argument"]
+_SOURCES: Final[tuple[SettingSource, ...]] = ("changed", "argument", "variable", "file", "default")
 """`changed`: all but the default ones."""
 
 router = ApiRouter(in_schema=False)

@@ -21,7 +21,7 @@ from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentView
+from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentView, sort_open
 from scheduler.features.incidents.report import DeliveryState
 from scheduler.features.incidents.routes import IncidentId
 from scheduler.features.jobs.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
@@ -184,10 +184,8 @@ async def _read(services: Services, criteria: IncidentFilter, continuation: str 
         return await services.incidents.list_incidents(chosen, limit=RESOLVED_PER_PAGE, after=continuation or "")
 
     opened, resolved = await asyncio.gather(list_open(), list_resolved())
-    ranks = {name: each.rank for name, each in services.catalog.snapshot.alerting.severities.items()}
     return ListedIncidents(
-        # The highest severity first, then the newest.
-        tuple(sorted(opened.views, key=lambda view: -ranks.get(view.incident.severity, 0))),
+        tuple(sort_open(opened.views)),
         opened.continuation is not None,
         resolved.views,
         resolved.continuation,

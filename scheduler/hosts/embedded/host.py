@@ -17,7 +17,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -112,7 +112,9 @@ def serve(
         ):
             register = ConnectionRegister(max_connections(open_files, settings.concurrency))
             sample_target = samples if configuration.jobs.has_samples else None
-            runner.run(_serve(configuration, listener, sample_target, register, processes))
+            given = {"host": host, "port": None if port is None else listener.getsockname()[1], "processes": processes}
+            arguments = {name: str(value) for name, value in given.items() if value is not None}
+            runner.run(_serve(configuration, listener, sample_target, register, processes, arguments))
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -130,11 +132,14 @@ async def _serve(
     samples: socket.socket | None,
     register: ConnectionRegister,
     processes: int | Literal["auto"] | None,
+    arguments: Mapping[str, str],
 ) -> None:
     with StopSignals() as signals:
         served_at = OwnEndpoint(*listener.getsockname()[:2])
         program = open_embedded_program(configuration, served_at, processes=processes)
         async with program as opened, serve_sample_target(samples):
+            health = opened.program.health
+            health.own_reports = health.own_reports.with_arguments(arguments)
             await _serve_program(opened, listener, signals, register)
 
 

@@ -13,12 +13,23 @@ from html import unescape
 from math import floor
 from typing import Final
 
-from jobs.formats import describe_distance, describe_milliseconds, format_count
+from jobs import formats
+from jobs.formats import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
 from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 
 NOTHING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""
+
+
+def format_count(number: int, singular: str, plural: str = "") -> str:
+    """Format as `1 job`, `5,000 jobs`."""
+    return f"{number:,} {formats.format_count(number, singular, plural).partition(' ')[2]}"
+
+
+def units(text: str) -> str:
+    """Separate numbers from their units, which files and commands write without a space: `24 h`, `99.6 %`."""
+    return re.sub(r"(?<=\d)(?=%|[dhms]\b)", " ", text)
 
 
 def when(instant: datetime, now: datetime) -> str:
@@ -63,7 +74,9 @@ def percent(ratio: float) -> str:
     return f"{floor(ratio * 100_000 + 1e-6) / 1000:.3f}".rstrip("0").rstrip(".") + " %"
 
 
-_FOR_PROGRAMS: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) /|Authorization|[Bb]earer|If-(None-)?Match|http\.entra")
+_FOR_PROGRAMS: Final = re.compile(
+    r"\b(GET|POST|PUT|PATCH|DELETE) /|Authorization|[Bb]earer|If-(None-)?Match|http\.entra"
+)
 _SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
 
 

@@ -82,7 +82,9 @@ def test_the_next_morning_is_nine_by_the_clock_of_the_zone_within_a_day(at: date
     assert timedelta(0) < morning.astimezone(UTC) - at.replace(tzinfo=UTC) <= timedelta(hours=25)
 
 
-NGINX = "<html><head><title>503 Service Unavailable</title></head><body><h1>503 Service Unavailable</h1><hr>nginx</body>"
+NGINX = (
+    "<html><head><title>503 Service Unavailable</title></head><body><h1>503 Service Unavailable</h1><hr>nginx</body>"
+)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ function onKey(event) {
 }
 
 function press(key) {
+  if (chooseInMenu(key)) return true;
   if (Date.now() < pending) {
     pending = 0;
     const page = document.querySelector(`[data-page-key="${CSS.escape(key)}"]`);
@@ -37,6 +38,14 @@ function press(key) {
   if (key === "j") return moveRow(1);
   if (key === "k") return moveRow(-1);
   return clickShortcut(key);
+}
+
+/** In an open menu with choices, check the one that begins with the key: `2` for 2 h. */
+function chooseInMenu(key) {
+  const choices = document.activeElement?.closest("details[open] > .choices-menu")?.querySelectorAll("label:has([type=radio])") ?? [];
+  const found = [...choices].find(({ textContent }) => textContent.trim().startsWith(key));
+  if (found) found.control.checked = true;
+  return Boolean(found);
 }
 
 /** The element within the current row has priority over those of the page. */
