@@ -1,4 +1,4 @@
-"""Tasks of people, counted in Chromium by mouse and by keys: a key or a sequence, a click or a typed text is one each."""
+"""Tasks of people, counted in Chromium by mouse and by keys: each click, key or typed text is one interaction."""
 
 from __future__ import annotations
 

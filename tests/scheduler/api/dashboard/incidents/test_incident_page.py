@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
