@@ -172,7 +172,7 @@ def _find_session(request: Request) -> Principal | None:
     return caller.principal if caller is not None and caller.session_id else None
 
 
-_SENTENCES: Final = {
+_SENTENCES: Final[Mapping[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "You are not signed in, or your session has ended.",
     HTTPStatus.NOT_FOUND: "There is no page with this address.",
 }
