@@ -126,7 +126,7 @@ async function save() {
   }
 }
 
-/** What the page of the job says of a saved version, which its undo replaces by the one before; a new job is deleted. */
+/** What the page of the job shows of a saved version, which its undo replaces by the one before; a new job is deleted. */
 function describeSaved(name, path, version, etag) {
   const open = { path: `/api/dashboard/jobs/${encodeURIComponent(name)}/definition`, text: "Versions" };
   if (!form.dataset.name) return { text: `Created ${name}.`, undo: [`DELETE ${path}`, null, { "if-match": etag }, "/api/dashboard"], open };

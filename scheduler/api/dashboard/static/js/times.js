@@ -41,7 +41,7 @@ function offerZone() {
   showToast(`Times are in ${field.value}.`, { open: { path, text: `Use ${zone}` }, stays: true });
 }
 
-/** A tab whose page is not refreshed says so in its title and by its icon, until it is. */
+/** A tab whose page is not refreshed is marked in its title and by its icon, until it is. */
 function markTab(isStale) {
   const title = document.title.replace(/^stale · /, "");
   document.title = isStale ? `stale · ${title}` : title;
