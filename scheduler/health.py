@@ -57,18 +57,16 @@ class OwnReports:
     list_exporters: Callable[[], Sequence[ExporterReport]] = _report_nothing
     list_settings: Callable[[], Sequence[SettingReport]] = _list_nothing
 
-    def with_arguments(self, arguments: Mapping[str, object]) -> OwnReports:
-        """Return the same with the values of the command line, which replace the settings of these names."""
+    def with_arguments(self, arguments: Mapping[str, str]) -> OwnReports:
+        """Return these reports with the settings that arguments of the command replace, by name: `{"port": "8080"}`."""
 
-        def list_settings() -> Sequence[SettingReport]:
-            return [
-                replace(each, value=str(arguments[each.name]), origin=f"--{each.name}", source="argument")
-                if each.name in arguments
-                else each
-                for each in self.list_settings()
-            ]
+        def show(report: SettingReport) -> SettingReport:
+            value = arguments.get(report.name)
+            return (
+                report if value is None else replace(report, value=value, origin=f"--{report.name}", source="argument")
+            )
 
-        return OwnReports(self.list_exporters, list_settings)
+        return replace(self, list_settings=lambda: [*map(show, self.list_settings())])
 
 
 NO_REPORTS = OwnReports()

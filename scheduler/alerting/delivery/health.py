@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats import format_count, format_duration
+from jobs.formats import describe_span, format_count
 from jobs.notifications.port import ChannelState
 
 
@@ -38,13 +38,12 @@ def judge_channel(
         text = "; ".join(filter(None, ("is not defined", lost)))
         return ChannelHealth(state.channel, ChannelCondition.FAILING, text, bool(lost))
     if state.failing_since is not None:
-        since = format_duration(_whole_seconds(now - state.failing_since))
-        text = f"fails since {since}: {state.error}"
+        text = f"has failed for {describe_span(_whole_seconds(now - state.failing_since))}: {state.error}"
         return ChannelHealth(state.channel, ChannelCondition.FAILING, "; ".join(filter(None, (text, lost))), True)
     if state.last_success_at is None:
         text = "; ".join(filter(None, ("has never delivered a message", lost)))
         return ChannelHealth(state.channel, ChannelCondition.NEVER_DELIVERED, text, bool(lost))
-    text = f"last delivery {format_duration(_whole_seconds(now - state.last_success_at))} ago"
+    text = f"last delivery {describe_span(_whole_seconds(now - state.last_success_at))} ago"
     return ChannelHealth(state.channel, ChannelCondition.WORKING, "; ".join(filter(None, (text, lost))), bool(lost))
 
 

@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from scheduler.api.access import INVALID_CHALLENGE
+from scheduler.api.dashboard.rendering.formatting import for_people
 from scheduler.api.dashboard.rendering.page import render_page
 from scheduler.api.dashboard.rendering.preferences import find_safe_target
 from scheduler.api.middleware.request_limits import is_suspect
@@ -28,6 +29,7 @@ from scheduler.features.access.routes import end_cookie_session, record_refused_
 from scheduler.services import Services
 
 _FORM = "application/x-www-form-urlencoded"
+_NO_KEY = "This is not an API key: paste the whole key that was shown when it was created."
 _CHALLENGE = {"WWW-Authenticate": INVALID_CHALLENGE}
 
 router = ApiRouter(accepts_unknown_query=True, in_schema=False)
@@ -53,7 +55,7 @@ async def sign_in(request: Request, services: ServicesDep) -> Response:
         await record_refused_session(request, services, error)
         is_unavailable = isinstance(error, AuthenticationUnavailable)
         status = HTTPStatus.SERVICE_UNAVAILABLE if is_unavailable else HTTPStatus.UNAUTHORIZED
-        return _page(request, services, target, error.detail, status)
+        return _page(request, services, target, for_people(error.detail) or _NO_KEY, status)
     response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
     await start_cookie_session(request, services, caller, response)
     return response

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ from scheduler.api.dashboard.rendering.paths import INCIDENTS_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.routing import ApiRouter, Continuation, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentView
+from scheduler.features.incidents.queries import IncidentFilter, IncidentList, IncidentView, sort_open
 from scheduler.features.incidents.report import DeliveryState
 from scheduler.features.incidents.routes import IncidentId
 from scheduler.features.jobs.selection import EVERY_JOB, InvalidFilter, JobSelection, parse_selection
@@ -184,10 +184,8 @@ async def _read(services: Services, criteria: IncidentFilter, continuation: str 
         return await services.incidents.list_incidents(chosen, limit=RESOLVED_PER_PAGE, after=continuation or "")
 
     opened, resolved = await asyncio.gather(list_open(), list_resolved())
-    ranks = {name: each.rank for name, each in services.catalog.snapshot.alerting.severities.items()}
     return ListedIncidents(
-        # The highest severity first, then the newest.
-        tuple(sorted(opened.views, key=lambda view: -ranks.get(view.incident.severity, 0))),
+        tuple(sort_open(opened.views)),
         opened.continuation is not None,
         resolved.views,
         resolved.continuation,
@@ -209,8 +207,6 @@ DELIVERY_WORDS: Final = {
     DeliveryState.MOVED: "moved",
     DeliveryState.DELIVERED: "notified",
 }
-MORNING: Final = time(9)
-"""Of the user's time zone: the end of a snooze until tomorrow."""
 
 
 @router.read(f"{INCIDENTS_PATH}/{{incident_id}}")
@@ -218,7 +214,6 @@ async def show_incident(request: Request, services: ServicesDep, incident_id: In
     """Show the page."""
     report = await services.incident_reports.read_report(incident_id)
     incident = report.view.incident
-    now = services.clock.now().astimezone(find_preferences(request).zone)
     return await respond(
         request,
         services,
@@ -228,10 +223,4 @@ async def show_incident(request: Request, services: ServicesDep, incident_id: In
         incident=incident,
         delivery_words=DELIVERY_WORDS,
         tags=report.subject.tags or report.history.tags,
-        tomorrow=find_morning(now),
     )
-
-
-def find_morning(now: datetime) -> datetime:
-    """Return 09:00 of the next day in the zone of `now`."""
-    return datetime.combine(now.date() + timedelta(days=1), MORNING, now.tzinfo)

@@ -5,7 +5,7 @@ scheduler.features.incidents.visibility decides what a caller that is limited to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -205,6 +205,11 @@ def view_incident(incident: Incident, visibility: SubjectVisibility, now: dateti
     is_held_back = incident.is_open and suppression is not None
     held_back = f"held back by {describe_suppression(suppression)}" if is_held_back and suppression else ""
     return IncidentView(incident, visibility.hide(held_back), _describe_handling(incident, now))
+
+
+def sort_open(views: Iterable[IncidentView]) -> list[IncidentView]:
+    """Return open incidents with the most severe first; of equal ones that which has failed longest."""
+    return sorted(views, key=lambda view: (-view.incident.leading.rank, view.incident.failing_since))
 
 
 def _describe_handling(incident: Incident, now: datetime) -> str:

@@ -19,7 +19,7 @@ from jobs.ports import Clock
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot, Query
 from scheduler.catalog.visible_past import cut_state
-from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries, IncidentView
+from scheduler.features.incidents.queries import IncidentFilter, IncidentQueries, IncidentView, sort_open
 from scheduler.features.overview.summaries import OverviewJob, summarize
 from scheduler.stores.changes import StateChanges
 from scheduler.stores.gates import Pause, Pauses
@@ -150,9 +150,8 @@ async def _create_overview(facts: OverviewFacts, states: Mapping[str, StateChang
         )
 
     summaries = await convert_each(create, facts.jobs.names())
-    worst_first = sorted(facts.incidents, key=lambda view: (-view.incident.leading.rank, view.incident.failing_since))
     broken = frozenset(each.name for each in summaries if each.standing.is_broken)
-    return Overview(facts, summaries, worst_first, states, next(_revisions), broken)
+    return Overview(facts, summaries, sort_open(facts.incidents), states, next(_revisions), broken)
 
 
 def _is_about_waiting(change: StateChange) -> bool:

@@ -6,7 +6,7 @@ The preview of a draft is a GET with the fields of its form, so that it needs no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -70,7 +70,8 @@ def describe_recurrence(definition: Mapping[str, Any]) -> str:
         return f"{explain_schedule(parse_schedule(definition['schedule']))}{length}"
     if "weekly" in definition:
         spec = definition["weekly"]
-        days = f"{spec['days']} " if "days" in spec else ""
+        given = spec.get("days", "")
+        days = f"{given if isinstance(given, str) else ', '.join(given)} " if given else ""
         end = f" to {spec['to']}" if "to" in spec else ""
         return f"each week {days}{spec['from']}{end}{length} ({zone})"
     return f"whole days of a calendar ({zone})" if "calendar" in definition else ""
@@ -207,21 +208,31 @@ async def _show_silence(services: Services, silence: SilenceModel) -> Suppressio
 
 
 _MAX_FIELD: Final = 500
-_TEXTS: Final = ("for", "from", "until", "reason", "change_id", "effect")
-_FORMS: Final = ("silence", "window", "recurring")
+_TEXTS: Final = ("reason", "change_id", "effect")
+_TEXTS_OF: Final = {
+    "silence": ("for",),
+    "window": ("for", "from", "until", "timezone"),
+    "weekly": ("timezone",),
+    "recurring": ("for",),
+}
+_MEMBERS: Final = {"weekly": ("weekly", ("from", "to")), "recurring": ("schedule", ("cron", "timezone"))}
+_MAX_DAYS: Final = 7
+_FORMS: Final = ("silence", "window", "weekly", "recurring")
 
 router = ApiRouter(in_schema=False, by_tag=True, accepts_unknown_query=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a user has entered. `form`: one of _FORMS, or empty; then nothing else is set."""
+    """What a user has entered. `form`: one of _FORMS, or empty: then only the fields can be set, by a link."""
 
     form: str
     fields: Mapping[str, str]
     preview: WindowPreview | None = None
     recurrence: str = ""
     jobs: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+    """Weekdays, such as SUN."""
 
 
 @router.read(MAINTENANCE_PATH)
@@ -243,28 +254,29 @@ async def show_maintenance(request: Request, uses: ServicesDep, caller: CallerDe
 
 async def _read_draft(request: Request, uses: Services) -> Draft:
     fields = {name: value.strip()[:_MAX_FIELD] for name, value in request.query_params.items()}
-    form = fields.get("form", "")
+    form, days = fields.get("form", ""), tuple(request.query_params.getlist("weekly.days"))[:_MAX_DAYS]
     if form not in _FORMS:
-        return Draft("", {})
-    preview = preview_window(_to_definition(fields), uses.clock.now())
+        return Draft("", {name: value for name, value in fields.items() if name.startswith("select.")})
+    preview = preview_window(_to_definition(form, fields, days), uses.clock.now())
     window = preview.window
     if window is None:
-        return Draft(form, fields, preview)
+        return Draft(form, fields, preview, days=days)
     principal = request.scope["state"]["principal"]
     jobs = await uses.suppression_coverage.list_jobs(window.select, format_tags(principal.tags))
-    return Draft(form, fields, preview, describe_recurrence(dump_window(window)), jobs)
+    return Draft(form, fields, preview, describe_recurrence(dump_window(window)), jobs, days)
 
 
-def _to_definition(fields: Mapping[str, str]) -> dict[str, Any]:
+def _to_definition(form: str, fields: Mapping[str, str], days: Sequence[str]) -> dict[str, Any]:
     """Return the keys of job files, as static/js/actions.js makes them of the same form."""
-    found: dict[str, Any] = {name: fields[name] for name in _TEXTS if fields.get(name)}
+    found: dict[str, Any] = {name: fields[name] for name in (*_TEXTS, *_TEXTS_OF[form]) if fields.get(name)}
     if "until" in found:
         found.pop("for", None)
-    if fields.get("timezone"):
-        found["timezone"] = fields["timezone"]
-    if fields.get("schedule.cron"):
-        zone = fields.get("schedule.timezone")
-        found["schedule"] = {"cron": fields["schedule.cron"], **({"timezone": zone} if zone else {})}
+    key, names = _MEMBERS.get(form, ("", ()))
+    members: dict[str, Any] = {name: value for name in names if (value := fields.get(f"{key}.{name}"))}
+    if form == "weekly" and days:
+        members["days"] = list(days)
+    if members:
+        found[key] = members
     found["select"] = _read_selector(fields)
     return found
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
@@ -112,9 +112,9 @@ def serve(
         ):
             register = ConnectionRegister(max_connections(open_files, settings.concurrency))
             sample_target = samples if configuration.jobs.has_samples else None
-            served_port = None if port is None else listener.getsockname()[1]
-            arguments = {"host": host, "port": served_port, "processes": processes}
-            runner.run(_serve(configuration, listener, sample_target, register, arguments))
+            given = {"host": host, "port": None if port is None else listener.getsockname()[1], "processes": processes}
+            arguments = {name: str(value) for name, value in given.items() if value is not None}
+            runner.run(_serve(configuration, listener, sample_target, register, processes, arguments))
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -131,14 +131,15 @@ async def _serve(
     listener: socket.socket,
     samples: socket.socket | None,
     register: ConnectionRegister,
-    arguments: Mapping[str, Any],
+    processes: int | Literal["auto"] | None,
+    arguments: Mapping[str, str],
 ) -> None:
     with StopSignals() as signals:
         served_at = OwnEndpoint(*listener.getsockname()[:2])
-        program = open_embedded_program(configuration, served_at, processes=arguments["processes"])
+        program = open_embedded_program(configuration, served_at, processes=processes)
         async with program as opened, serve_sample_target(samples):
-            health, given = opened.program.health, {name: one for name, one in arguments.items() if one is not None}
-            health.own_reports = health.own_reports.with_arguments(given)
+            health = opened.program.health
+            health.own_reports = health.own_reports.with_arguments(arguments)
             await _serve_program(opened, listener, signals, register)
 
 

@@ -137,7 +137,7 @@ async def test_a_channel_that_fails_degrades_notifications() -> None:
 
     part = await notifications_part(snapshot(channels=HOOK), rows)
 
-    assert (part.status, part.message) == (HealthStatus.DEGRADED, "channel hook fails since 5m: 503")
+    assert (part.status, part.message) == (HealthStatus.DEGRADED, "channel hook has failed for 5 min: 503")
 
 
 async def test_a_channel_that_has_never_delivered_is_named() -> None:

@@ -8,16 +8,28 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from html import unescape
 from math import floor
 from typing import Final
 
-from jobs.formats import describe_distance, describe_milliseconds, format_count
+from jobs import formats
+from jobs.formats import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
 from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 
 NOTHING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""
+
+
+def format_count(number: int, singular: str, plural: str = "") -> str:
+    """Format as `1 job`, `5,000 jobs`."""
+    return f"{number:,} {formats.format_count(number, singular, plural).partition(' ')[2]}"
+
+
+def units(text: str) -> str:
+    """Separate numbers from their units, which files and commands write without a space: `24 h`, `99.6 %`."""
+    return re.sub(r"(?<=\d)(?=%|[dhms]\b)", " ", text)
 
 
 def when(instant: datetime, now: datetime) -> str:
@@ -48,9 +60,44 @@ def date_and_time(instant: datetime, now: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M:%S} {instant.tzname()}"
 
 
+MORNING: Final = time(9)
+
+
+def next_morning(now: datetime) -> datetime:
+    """Return the next 09:00 of the time zone of `now`."""
+    days = 0 if now.time() < MORNING else 1
+    return datetime.combine(now.date() + timedelta(days=days), MORNING, now.tzinfo)
+
+
 def percent(ratio: float) -> str:
     """Format a ratio, rounded down so that only 1 becomes 100 %: `99.997 %`."""
     return f"{floor(ratio * 100_000 + 1e-6) / 1000:.3f}".rstrip("0").rstrip(".") + " %"
+
+
+_FOR_PROGRAMS: Final = re.compile(
+    r"\b(GET|POST|PUT|PATCH|DELETE) /|Authorization|[Bb]earer|If-(None-)?Match|http\.entra"
+)
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!]) (?=[A-Z])")
+
+
+def for_people(detail: str) -> str:
+    """Return the detail of a problem without the sentences for programs, which name routes and headers."""
+    return " ".join(each for each in _SENTENCE_END.split(detail) if not _FOR_PROGRAMS.search(each))
+
+
+_TAGS: Final = re.compile(r"<(?:!doctype|!--|\?xml|/?[a-z][a-z0-9]*(?=[\s/>]))[^<>]*>?", re.IGNORECASE)
+_BLOCKS: Final = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+MAX_TARGET_TEXT: Final = 120
+"""Characters of HTML that a target has sent, from its first tag on."""
+
+
+def without_html(text: str) -> str:
+    """Return a message without the HTML of a target: of that its text, shortened."""
+    first = _TAGS.search(text)
+    if first is None:
+        return text
+    plain = " ".join(unescape(_TAGS.sub(" ", _BLOCKS.sub(" ", text[first.start() :]))).split())
+    return f"{text[: first.start()]}{plain[:MAX_TARGET_TEXT]}{'…' if len(plain) > MAX_TARGET_TEXT else ''}".strip()
 
 
 def words(name: str) -> str:

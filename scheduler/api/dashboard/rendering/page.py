@@ -19,6 +19,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from scheduler.api.access import ROLE_OF_SCOPE
+from scheduler.api.dashboard.rendering.formatting import for_people
 from scheduler.api.dashboard.rendering.page_caches import (
     PageRevision,
     SharedPage,
@@ -217,6 +218,19 @@ def _find_session(request: Request) -> Principal | None:
     return caller.principal if caller is not None and caller.session_id else None
 
 
+_SENTENCES: Final[Mapping[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: "You are not signed in, or your session has ended.",
+    HTTPStatus.NOT_FOUND: "There is no page with this address.",
+}
+"""Of problems whose details are for programs: as those of static/js/api.js."""
+
+
+def _find_suggestion(detail: str) -> str:
+    """Return the name of the job that a problem suggests; empty without one."""
+    found = re.search(r"Did you mean ([\w.-]*\w)\?", detail)
+    return found[1] if found else ""
+
+
 def error_page_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
@@ -232,7 +246,9 @@ def error_page_response(
         request,
         request.app.state.services,
         title=reason_phrase(status),
-        detail=detail,
+        detail=for_people(detail) or _SENTENCES.get(status, "This request could not be answered."),
+        suggestion=_find_suggestion(detail) if status == HTTPStatus.NOT_FOUND else "",
+        is_missing=status == HTTPStatus.NOT_FOUND,
         since=since,
     )
     return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})

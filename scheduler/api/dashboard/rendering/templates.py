@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from jobs.formats import describe_milliseconds, describe_span, format_count, format_iso_instant
+from jobs.formats import describe_milliseconds, describe_span, format_iso_instant
 from jobs.incidents import headline
 from jobs.incidents.values import Incident
 from jobs.model_base import escape_control_characters
@@ -181,10 +181,13 @@ _FILTERS: Final = (
     formatting.exact,
     formatting.date_and_time,
     formatting.milliseconds,
+    formatting.next_morning,
     formatting.percent,
+    formatting.without_html,
     formatting.words,
     formatting.parts,
-    format_count,
+    formatting.format_count,
+    formatting.units,
     formatting.offset_text,
     formatting.strip_text,
     bars,

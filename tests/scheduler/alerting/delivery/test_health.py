@@ -19,13 +19,13 @@ FAILING = ChannelState("teams", last_success_at=START, failing_since=START, erro
     ("state", "given_up", "condition", "text", "is_degraded"),
     [
         (NEW, 0, ChannelCondition.NEVER_DELIVERED, "has never delivered a message", False),
-        (WORKING, 0, ChannelCondition.WORKING, "last delivery 2m ago", False),
-        (FAILING, 0, ChannelCondition.FAILING, "fails since 2m: status 503", True),
+        (WORKING, 0, ChannelCondition.WORKING, "last delivery 2 min ago", False),
+        (FAILING, 0, ChannelCondition.FAILING, "has failed for 2 min: status 503", True),
         (
             WORKING,
             2,
             ChannelCondition.WORKING,
-            "last delivery 2m ago; 2 notifications could not be delivered",
+            "last delivery 2 min ago; 2 notifications could not be delivered",
             True,
         ),
     ],

@@ -75,3 +75,12 @@ async def test_a_bad_parameter_is_a_page_too() -> None:
 
     assert answer.status_code == 400
     assert "query.stat: unknown parameter, did you mean state?" in visible_text(answer.text)
+
+
+async def test_the_page_of_a_missing_job_leads_to_a_similar_one_and_to_a_search_and_names_no_route() -> None:
+    async with ApiClient(jobs=[entry("checkout-api")]) as client:
+        page = (await requested(client, "/api/dashboard/jobs/chekout-api")).text
+
+    assert "/api/dashboard/jobs/checkout-api" in find_links(page)
+    assert 'type="search" name="q"' in page
+    assert "GET /api" not in visible_text(page)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from jobs.runs import Outcome
 from scheduler.api.dashboard.rendering import formatting
@@ -62,3 +65,54 @@ def test_a_strip_is_told_in_words() -> None:
     assert formatting.strip_text(runs) == "3 runs: 2 succeeded, 1 timed out"
     assert formatting.strip_text(runs[:1]) == "1 run: 1 succeeded"
     assert formatting.strip_text([]) == "no runs yet"
+
+
+@given(
+    at=st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
+)
+@example(at=datetime(2026, 3, 28, 12), zone="Europe/Berlin")  # the clocks go forward in the night
+@example(at=datetime(2026, 10, 25, 0, 30), zone="Europe/Berlin")  # and back
+@example(at=datetime(2026, 3, 1, 9), zone="UTC")
+def test_the_next_morning_is_nine_by_the_clock_of_the_zone_within_a_day(at: datetime, zone: str) -> None:
+    now = at.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    morning = formatting.next_morning(now)
+
+    assert f"{morning.astimezone(UTC).astimezone(ZoneInfo(zone)):%H:%M:%S}" == "09:00:00"
+    assert timedelta(0) < morning.astimezone(UTC) - at.replace(tzinfo=UTC) <= timedelta(hours=25)
+
+
+NGINX = (
+    "<html><head><title>503 Service Unavailable</title></head><body><h1>503 Service Unavailable</h1><hr>nginx</body>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Answered 503, expected 2xx", "Answered 503, expected 2xx"),
+        ("took 3 ms < 5 ms and 7 > 6", "took 3 ms < 5 ms and 7 > 6"),
+        (f"status 503: {NGINX}", "status 503: 503 Service Unavailable nginx"),
+        ("<!DOCTYPE html><p>Fish &amp; chips</p><script>alert(1)</script>", "Fish & chips"),
+        ("got <b>" + "x" * 500, "got " + "x" * 120 + "…"),
+        ("got <div class='unfinished", "got"),
+    ],
+)
+def test_the_html_of_a_target_is_its_text(text: str, shown: str) -> None:
+    assert formatting.without_html(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        (
+            "There is no job named 'x'. Did you mean y? GET /api/jobs lists the jobs.",
+            "There is no job named 'x'. Did you mean y?",
+        ),
+        ("The API key has expired.", "The API key has expired."),
+        ("This request needs a credential. Send `Authorization: Bearer KEY`.", "This request needs a credential."),
+        ("The bearer token is not an API key, and the setting http.entra does not accept other tokens.", ""),
+    ],
+)
+def test_people_read_no_sentence_for_programs(detail: str, shown: str) -> None:
+    assert formatting.for_people(detail) == shown

@@ -109,12 +109,16 @@ async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser
         await page.route("**/*", lambda route: route.abort())
         await page.evaluate(REFRESH)
         await expect(stamp).to_contain_text("refresh failed")
-        assert shown.complaints
-        shown.complaints.clear()
+        await expect(page).to_have_title(re.compile("^stale · "))
+        assert "icon-stale" in (await page.locator("link[rel=icon]").get_attribute("href") or "")
 
         await page.unroute("**/*")
         await page.evaluate(REFRESH)
         await expect(stamp).not_to_contain_text("refresh failed")
+        await expect(page).not_to_have_title(re.compile("stale"))
+        assert "icon-stale" not in (await page.locator("link[rel=icon]").get_attribute("href") or "")
+        assert shown.complaints
+        shown.complaints.clear()
 
 
 async def test_a_page_that_was_never_shown_appears_when_the_store_is_available(browser: Browser) -> None:

@@ -185,7 +185,7 @@ async def test_a_part_that_is_not_well_is_reported() -> None:
 
         text = visible_text(await get_page(client))
 
-    assert "datadog is degraded. HTTP 403: look at the key" in text
+    assert "datadog: degraded. HTTP 403: look at the key" in text
     assert "store is" not in text
 
 
@@ -320,4 +320,4 @@ async def test_problems_of_several_parts_are_one_line_that_opens() -> None:
         page = await get_page(client)
 
     assert '<summary class="down">2 parts of the scheduler do not work as they should: datadog, disk</summary>' in page
-    assert "disk is down. full" in visible_text(page)
+    assert "disk: down. full" in visible_text(page)

@@ -287,7 +287,7 @@ async def test_channels_show_what_they_could_not_deliver_which_is_sent_again_or_
         unknown = await client.get("/api/channels/mial/undelivered")
 
     assert (channel["condition"], channel["undelivered"], channel["kind"]) == ("failing", 2, "")
-    assert channel["summary"] == "fails since 0s: got 503; 2 notifications could not be delivered"
+    assert channel["summary"] == "has failed for 0 s: got 503; 2 notifications could not be delivered"
     assert [each["number"] for each in found] == [1, 2]
     assert (discarded.status_code, retried) == (204, {"retried": [f"{OURS}.2"], "skipped": []})
     assert (nothing.status_code, unknown.status_code) == (409, 404)

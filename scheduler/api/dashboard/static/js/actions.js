@@ -2,8 +2,11 @@
 //   data-action="POST /api/jobs/x/pause"  data-body='{"reason": "..."}'  data-done="Paused x"
 //   data-undo="POST /api/jobs/x/resume"   data-confirm="Pause x?"        data-go="/api/dashboard/..."
 // A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, tags, json,
-// boolean, none, or ahead: so many seconds from now, which is sent as an instant.
-// A choice of a menu with data-member replaces that member of the body of its buttons.
+// boolean, none, item: one of a list, if it is checked, or ahead: so many seconds from now, which is sent as an instant.
+// A checked radio button with data-action replaces what its form declares; fields within data-for="x y" are sent if it has
+// one of these values.
+// A choice of a menu with data-member sets that member of the body of its buttons, a text before a radio button; its
+// data-text is {when} in their texts.
 // A field with data-unless is skipped if the field of that name has a value.
 // data-if-match: the ETag of what is changed; its undo changes any version.
 // Texts can contain members of the body, and texts and paths fields of the response, such as {id}. data-failure="error": the field that contains why a
@@ -12,25 +15,31 @@ import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow, showSamePage } from "./refresh.js";
 import { serverNow } from "./times.js";
-import { showToast } from "./toasts.js";
+import { showFailure, showToast, takeMessage } from "./toasts.js";
 
 const FOLLOW_MS = 1000;
 const FOLLOWED_TIMES = 120;
 
 export function startActions() {
+  const left = takeMessage();
+  if (left) showToast(left.text, { undo: left.undo ? () => revert(...left.undo) : null, open: left.open });
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("button[data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     event.preventDefault();
-    const chosen = button.closest(".menu-content")?.querySelector("input[data-member]:checked");
+    const choices = [...(button.closest(".menu-content")?.querySelectorAll("input[data-member]") ?? [])];
+    const chosen = choices.find(({ type, value }) => type === "text" && value.trim()) ?? choices.find(({ checked }) => checked);
     const body = JSON.parse(button.dataset.body ?? "null") ?? undefined;
-    perform(button, chosen ? { ...body, [chosen.dataset.member]: chosen.value } : body);
+    if (!chosen) return perform(button, body);
+    const value = chosen.value.trim();
+    perform(button, { ...body, [chosen.dataset.member]: value }, { when: chosen.dataset.text ?? `for ${value}` });
   });
   document.addEventListener("submit", (event) => {
     const form = event.target.closest?.("form[data-action]");
     // A button with its own address, such as that of a preview, only navigates.
     if (!form || event.submitter?.hasAttribute("formaction")) return;
     event.preventDefault();
+    Object.assign(form.dataset, form.querySelector("input[data-action]:checked")?.dataset, { type: "" });
     try {
       perform(form, readForm(form));
     } catch (error) {
@@ -39,8 +48,9 @@ export function startActions() {
   });
 }
 
-/** Call the API as the element declares, tell the result, and refresh the page. Returns whether it succeeded. */
-export async function perform(source, body) {
+/** Call the API as the element declares, tell the result, and refresh the page. `words`: for its texts. Returns whether it
+    succeeded. */
+export async function perform(source, body, words = {}) {
   const { action, done, undo, undoBody, go, failure, follow, ifMatch, confirm: question } = source.dataset;
   if (question && !window.confirm(question)) return false;
   const [method, path] = action.split(" ");
@@ -51,12 +61,12 @@ export async function perform(source, body) {
     closeMenu(source.closest("details.menu, details[data-focus]"));
     if (source instanceof HTMLFormElement) source.reset();
     if (failure && result?.[failure]) throw new Error(result[failure]);
-    showToast(fill(done ?? "Done.", { ...body, ...result }, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null, follow: follow === undefined ? null : followRun(result) });
+    showToast(fill(done ?? "Done.", { ...body, ...result, ...words }, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null, follow: follow === undefined ? null : followRun(result) });
     if (go) await openPage(link(fill(go, result)));
     else await refreshNow();
     return true;
   } catch (error) {
-    showToast(error.message, { failed: true });
+    showFailure(error, () => perform(source, body, words));
     return false;
   } finally {
     setBusy(source, false);
@@ -102,22 +112,27 @@ function fill(text, result, format = encodeURIComponent) {
   });
 }
 
-async function revert(action, body, headers) {
+/** `go`: the page to which it leads, if this one has lost its subject. */
+async function revert(action, body, headers, go) {
   const [method, path] = action.split(" ");
   try {
     await callApi(method, path, body ? JSON.parse(body) : undefined, headers);
     showToast("Undone.");
-    await refreshNow();
+    if (go) location.assign(link(go));
+    else await refreshNow();
   } catch (error) {
-    showToast(error.message, { failed: true });
+    showFailure(error, () => revert(action, body, headers, go));
   }
 }
 
 /** The fields of a form as an object. An empty field is skipped; `a.b` is the field b of the object a. */
 export function readForm(form) {
   const body = {};
+  const kind = form.querySelector("input[data-action]:checked")?.value;
   for (const field of form.elements) {
     if (!field.name || field.disabled || field.dataset.type === "none" || field instanceof HTMLButtonElement || (field.type === "radio" && !field.checked)) continue;
+    const kinds = field.closest("[data-for]")?.dataset.for;
+    if (kinds && !kinds.split(" ").includes(kind)) continue;
     if (field.dataset.unless && form.elements.namedItem(field.dataset.unless)?.value) continue;
     const value = readField(field);
     if (value === undefined) continue;
@@ -125,7 +140,8 @@ export function readForm(form) {
     const last = names.pop();
     let target = body;
     for (const name of names) target = target[name] ??= {};
-    target[last] = value;
+    if (field.dataset.type === "item") (target[last] ??= []).push(value);
+    else target[last] = value;
   }
   return body;
 }
@@ -133,6 +149,7 @@ export function readForm(form) {
 function readField(field) {
   const type = field.dataset.type ?? (field.type === "checkbox" ? "boolean" : "text");
   if (type === "boolean") return field.checked;
+  if (type === "item" && !field.checked) return undefined;
   const text = field.value.trim();
   if (!text) return undefined;
   if (type === "number") return Number(text);

@@ -2,6 +2,13 @@
 import { functionKey } from "./dom.js";
 
 const TIMEOUT_MS = 30000;
+// Of problems whose details are for programs: as scheduler.api.dashboard.rendering.formatting.for_people.
+const SENTENCES = {
+  401: "You are not signed in, or your session has ended. What you have typed stays here.",
+  404: "This does not exist any more, or your access does not include it.",
+  500: "The scheduler could not do this: its log has the reason.",
+};
+const FOR_PROGRAMS = /\b(GET|POST|PUT|PATCH|DELETE) \/|Authorization|bearer|If-(None-)?Match|http\.entra/i;
 
 /** `status` and `problem` (RFC 9457) are those of the response; 0 and null without one. */
 export class ApiFailure extends Error {
@@ -36,7 +43,9 @@ export async function callApi(method, path, body = undefined, headers = {}, time
 function describeProblem(problem, response) {
   // The Functions platform has no text for a key that does not open the function.
   if (!problem && response.status === 401) return "The function key of this page does not allow this: open it with a host key.";
-  const detail = problem?.detail ?? problem?.title ?? `HTTP ${response.status}`;
+  if (response.status === 401) return SENTENCES[401];
+  const given = problem?.detail ?? problem?.title ?? "";
+  const detail = given.split(/(?<=[.?!]) (?=[A-Z])/).filter((sentence) => !FOR_PROGRAMS.test(sentence)).join(" ") || SENTENCES[response.status] || `The scheduler refused this (status ${response.status}).`;
   const errors = (problem?.errors ?? []).map((each) => [each.location, each.message, each.hint].filter(Boolean).join(": "));
   return [detail, ...errors].join(" ");
 }

@@ -1,4 +1,4 @@
-// Buttons that copy a text: <button data-copy-text="...">. Only pages of HTTPS and loopback have a clipboard.
+// Buttons that copy a text: <button data-copy-text="...">; an empty one is the address of the page without its function key. Only pages of HTTPS and loopback have a clipboard.
 import { showToast } from "./toasts.js";
 
 export function startCopying() {
@@ -6,7 +6,7 @@ export function startCopying() {
     const button = event.target.closest?.("button[data-copy-text]");
     if (!button) return;
     try {
-      await navigator.clipboard.writeText(button.dataset.copyText);
+      await navigator.clipboard.writeText(button.dataset.copyText || pageAddress());
       showToast("Copied.");
     } catch {
       // Select the text before the button, so that the keyboard copies it.
@@ -14,4 +14,10 @@ export function startCopying() {
       showToast("The browser does not allow a copy: the text is selected.");
     }
   });
+}
+
+function pageAddress() {
+  const address = new URL(location.href);
+  address.searchParams.delete("code");
+  return address.href;
 }

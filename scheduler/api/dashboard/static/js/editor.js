@@ -6,7 +6,7 @@ import { showBacktest } from "./editor_backtest.js";
 import { mergeChanges } from "./editor_document.js";
 import { applyField, fillFields } from "./editor_fields.js";
 import { showChanges, showConflict, showFindings, showRun, showSchedule, showState, showUnreadable } from "./editor_views.js";
-import { showToast } from "./toasts.js";
+import { leaveMessage, showFailure, showToast } from "./toasts.js";
 
 const DELAY_MS = 350;
 const TEST_TIMEOUT_MS = 70000;
@@ -112,16 +112,26 @@ async function save() {
   const button = document.getElementById("editor-save");
   button.disabled = true;
   try {
-    await callApi("PUT", `/api/jobs/${encodeURIComponent(name)}`, state.definition, state.etag ? { "if-match": state.etag } : { "if-none-match": "*" });
+    const path = `/api/jobs/${encodeURIComponent(name)}`;
+    const { body, headers } = await callApi("PUT", path, state.definition, state.etag ? { "if-match": state.etag } : { "if-none-match": "*" });
     state.isDirty = false;
+    leaveMessage(describeSaved(name, path, body.version, headers.get("etag")));
     location.assign(link(`/api/dashboard/jobs/${encodeURIComponent(name)}`));
   } catch (error) {
     if (error.status === 412 && form.dataset.name) await explainConflict();
     else if (error.status === 412) showToast(`There is already a job named ${name}.`, { failed: true });
-    else showToast(error.message, { failed: true });
+    else showFailure(error, save);
   } finally {
     button.disabled = false;
   }
+}
+
+/** What the page of the job shows of a saved version, which its undo replaces by the one before; a new job is deleted. */
+function describeSaved(name, path, version, etag) {
+  const open = { path: `/api/dashboard/jobs/${encodeURIComponent(name)}/definition`, text: "Versions" };
+  if (!form.dataset.name) return { text: `Created ${name}.`, undo: [`DELETE ${path}`, null, { "if-match": etag }, "/api/dashboard"], open };
+  if (version === state.version) return { text: `Nothing has changed: version ${version} is in force.`, open };
+  return { text: `Saved as version ${version}.`, undo: [`POST ${path}/versions/${state.version}/restore`, null, { "if-match": etag }], open };
 }
 
 async function explainConflict() {
@@ -148,7 +158,7 @@ async function resolveConflict(choose) {
     state.pending = look();
     text.focus();
   } catch (error) {
-    showToast(error.message, { failed: true });
+    showFailure(error);
   }
 }
 

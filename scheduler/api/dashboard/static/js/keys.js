@@ -25,6 +25,7 @@ function onKey(event) {
 }
 
 function press(key) {
+  if (chooseInMenu(key)) return true;
   if (Date.now() < pending) {
     pending = 0;
     const page = document.querySelector(`[data-page-key="${CSS.escape(key)}"]`);
@@ -39,6 +40,14 @@ function press(key) {
   return clickShortcut(key);
 }
 
+/** In an open menu with choices, check the one that begins with the key: `2` for 2 h. */
+function chooseInMenu(key) {
+  const choices = document.activeElement?.closest("details[open] > .choices-menu")?.querySelectorAll("label:has([type=radio])") ?? [];
+  const found = [...choices].find(({ textContent }) => textContent.trim().startsWith(key));
+  if (found) found.control.checked = true;
+  return Boolean(found);
+}
+
 /** The element within the current row has priority over those of the page. */
 function clickShortcut(key) {
   const selector = `[data-key="${CSS.escape(key)}"]`;
@@ -46,6 +55,7 @@ function clickShortcut(key) {
   if (!found) return false;
   if (/^(INPUT|SELECT|TEXTAREA)$/.test(found.nodeName)) found.focus();
   else found.click();
+  if (found.control?.type === "radio") found.control.focus();
   if (found.nodeName === "SUMMARY") focusFirst(found.parentElement); // before the next key is typed; its event comes later
   return true;
 }

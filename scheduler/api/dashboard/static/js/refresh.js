@@ -104,7 +104,7 @@ function markStale(error) {
   stamp.setAttribute("role", "status");
   const failure = document.createElement("span");
   failure.className = "failure";
-  failure.textContent = `: refresh failed (${error.name === "TimeoutError" ? "timeout" : error.message})`;
+  failure.textContent = `: refresh failed (${error.name === "TimeoutError" ? "timeout" : error instanceof TypeError ? "the scheduler cannot be reached" : error.message})`;
   stamp.append(failure);
 }
 

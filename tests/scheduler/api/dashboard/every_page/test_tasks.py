@@ -135,7 +135,7 @@ async def silence_a_tag(hand: Hand) -> None:
         await hand.tap(hand.menu("Silence"), hand.page.get_by_label("2 h"), hand.button("all with team=payments"))
     else:
         await hand.press("m", "Tab", "Enter")
-    await hand.expect_message(f"Silenced all with team=payments for {'2h' if hand.is_touch else '1h'}.")
+    await hand.expect_message(f"Silenced all with team=payments for {'2 h' if hand.is_touch else '1 h'}.")
 
 
 async def replay_a_dead_letter(hand: Hand) -> None:

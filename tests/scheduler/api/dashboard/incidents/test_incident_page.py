@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
-
-import pytest
+from datetime import timedelta
 
 from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
 from scheduler.authentication.port import Authentication
-from scheduler.features.incidents.page import find_morning
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
@@ -196,17 +192,3 @@ async def test_the_link_of_a_message_leads_to_the_page_after_the_sign_in() -> No
         303,
         f"/api/dashboard/sign-in?next={PATH.replace('/', '%2F')}",
     )
-
-
-@pytest.mark.parametrize(
-    ("now", "zone", "morning"),
-    [
-        (datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "UTC", datetime(2026, 3, 2, 9, tzinfo=UTC)),
-        # Already the 2nd in Berlin.
-        (datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 3, 8, tzinfo=UTC)),
-        # The clocks change in the night.
-        (datetime(2026, 3, 28, 12, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 29, 7, tzinfo=UTC)),
-    ],
-)
-def test_a_snooze_until_tomorrow_ends_in_the_morning_of_the_user(now: datetime, zone: str, morning: datetime) -> None:
-    assert find_morning(now.astimezone(ZoneInfo(zone))).astimezone(UTC) == morning

@@ -92,11 +92,11 @@ async def test_a_window_is_previewed_and_planned_with_a_form(browser: Browser) -
     async with open_site(browser, ApiClient(jobs=JOBS)) as site:
         page = await site.open("/api/dashboard/maintenance")
         await page.keyboard.press("r")
-        await page.keyboard.type("check*")
-        await page.get_by_label("Tags").locator("visible=true").fill("team=payments")
-        await page.get_by_label("Schedule").fill("0 0 2 * * SUN")
-        await page.get_by_role("button", name="Preview").locator("visible=true").click()
-        await expect(page.get_by_text("At 02:00 on Sunday")).to_be_visible()
+        await page.get_by_text("Wed", exact=True).click()
+        await page.get_by_label("Jobs or groups").fill("check*")
+        await page.get_by_label("Tags").fill("team=payments")
+        await page.get_by_role("button", name="Preview").click()
+        await expect(page.get_by_text("each week WED, SUN 02:00 to 05:00 (UTC)").first).to_be_visible()
         await expect(page.get_by_text("Covers 1 job now: checkout")).to_be_visible()
         # A page that loads has no keys before its scripts run. Planning therefore loads no page.
         await page.route("**/*.js*", lambda route: route.abort())

@@ -148,6 +148,18 @@ async def test_what_has_ended_is_shown_with_the_newest_first() -> None:
             },
             "Once 2026-03-02 21:00:00 UTC to 2026-03-03 01:00:00 UTC (4 h) Covers 2 jobs now: checkout, shop",
         ),
+        (
+            {
+                "form": "weekly",
+                "select.all": "on",
+                "weekly.days": "SUN",
+                "weekly.from": "23:00",
+                "weekly.to": "05:00",
+                "timezone": "Europe/Berlin",
+                "for": "1h",
+            },
+            "each week SUN 23:00 to 05:00 (Europe/Berlin) 2026-03-01 22:00:00 UTC to 2026-03-02 04:00:00 UTC (6 h)",
+        ),
         ({"form": "silence", "select.jobs": "nothing-*", "for": "1h"}, "It covers no job now."),
         ({"form": "silence", "for": "1h"}, "selects nothing: set one of"),
         ({"form": "silence", "select.all": "on", "for": "soon"}, "'soon'"),

@@ -112,3 +112,13 @@ async def test_without_settings_and_keys_the_page_says_so() -> None:
     assert "This process reports no settings." in text
     assert "There are no API keys." in text
     assert "You local:loopback, role admin" in text
+
+
+async def test_a_setting_that_an_argument_replaces_is_shown_as_in_force() -> None:
+    async with client_with_settings() as client:
+        health = client.health
+        health.own_reports = health.own_reports.with_arguments({"port": "7171"})
+        page = await get_page(client, PATH, source="argument")
+
+    assert listed(page) == ["port"]
+    assert "port 7171 --port" in visible_text(page)

@@ -74,7 +74,7 @@ async def test_of_very_many_jobs_the_worst_are_shown_and_the_others_are_counted(
     assert page.count('id="tile-') == 1000
     assert page.index('id="tile-job-1499"') < page.index('id="tile-job-0000"')
     assert "and 500 more jobs" in visible_text(page)
-    assert "1 of 1500 jobs is down" in visible_text(page)
+    assert "1 of 1,500 jobs is down" in visible_text(page)
 
 
 @virtual_time
