@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from itertools import chain
 
@@ -34,6 +34,7 @@ from scheduler.features.statistics.sums import (
     HoursOfDay,
     RunSeries,
     StatsSums,
+    find_usual_times,
     list_dividing_instants,
     quantiles,
     span_of_rollups,
@@ -61,6 +62,9 @@ MAX_CACHED_GROUPS, MAX_GROUPS_OF_CACHED = 20, 100
 """The sums of the values of a tag are cached together: of so many selections, if the tag has at most so many values."""
 EXPORTED_AT_ONCE = 1000
 """Jobs whose sums an export holds."""
+MAX_CACHED_SERIES = 100
+"""Earlier periods, and usual times, of charts."""
+USUAL_DAYS = 14
 MAX_RUNS_IN_SERIES = 1000
 """A series of more runs is read from the rollups."""
 CLOSED_CACHED_SECONDS, OPEN_CACHED_SECONDS = 30.0, 1.0
@@ -99,6 +103,10 @@ class StatsReader(Query):
             TimedCache[Sequence[StatsSums]](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, size)
             for size in (MAX_CACHED_SUMS, MAX_CACHED_GROUPS)
         )
+        self._earlier = TimedCache[RunSeries](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_SERIES)
+        self._usual = TimedCache[Mapping[int, tuple[float, float]]](
+            clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_SERIES
+        )
         self._places = asyncio.Semaphore(JOBS_AT_ONCE)
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
         self.turns = SharedTurns()
@@ -128,6 +136,27 @@ class StatsReader(Query):
         divided = list_dividing_instants(period.since, period.until) if span == HOUR else ()
         parts = await self._runs.list_rollups(job, period.since, period.until, divided)
         return sum_parts(parts, period.since, period.until, span)
+
+    async def read_earlier_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
+        """Return the same of a period that has ended, possibly cached. Raises UnknownJob."""
+        return await self._earlier.get(
+            (job, since, until), CLOSED_CACHED_SECONDS, partial(self.read_series, job, since, until)
+        )
+
+    async def read_usual_times(self, job: str, since: datetime) -> Mapping[int, tuple[float, float]]:
+        """Return the usual response times of the USUAL_DAYS before the day of `since`, by the hour of the day in UTC.
+
+        They can be cached. See find_usual_times.
+        """
+        until = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = until - timedelta(days=USUAL_DAYS)
+
+        async def read() -> Mapping[int, tuple[float, float]]:
+            return find_usual_times(
+                await self._runs.list_rollups(job, begin, until, list_dividing_instants(begin, until))
+            )
+
+        return await self._usual.get((job, until), CLOSED_CACHED_SECONDS, read)
 
     async def _read_runs(self, job: str, since: datetime, until: datetime) -> list[Run] | None:
         """Return the finished runs of a period; None if there are too many, or the retention may have deleted some."""
