@@ -141,7 +141,7 @@ class _Drawing:
             for number, phase in enumerate(PHASES)
         ]
         axis = fit_axis([None if each is None else sum(each) for each in means], describe_milliseconds)
-        yield self._draw("phases", "Mean response time by phase", lines, axis, ChartKind.STACK, "ms", is_wide=True)
+        yield self._draw("phases", "Mean response time by phase", lines, axis, ChartKind.COLUMNS, "ms", is_wide=True)
 
     def runs(self) -> Chart:
         tallies, total = [point.tally for point in self.series.points], self.series.total

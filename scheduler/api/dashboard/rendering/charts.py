@@ -1,4 +1,4 @@
-"""Charts as SVG of the server, with their texts for screen readers: lines, columns and stacks.
+"""Charts as SVG of the server, with their texts for screen readers: lines and columns.
 
 Pure. Called by the pages that have charts, and drawn by templates/charts.html: the paths stretch to the width of the
 page, texts do not. A page draws its charts on one time axis: charts.js shows their values under one cross-hair.
@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, pairwise
+from statistics import median
 
 from scheduler.api.dashboard.rendering.axes import Tick, TimeAxis, ValueAxis
 
@@ -22,21 +23,24 @@ _SIDE = 1000
 """Units of each side of the area in which the paths are drawn."""
 _POINT_WIDTH = 0.8
 """Percent of the width, of a point without neighbours."""
-_COLUMN_SHARE = 0.84
-"""Of its span, the width of a column."""
+_COLUMN_SHARE, _NARROW = 0.84, 1.2
+"""Of its span, the width of a column. Those of less width, in percent of the chart, have no distance."""
 _LABEL_HEIGHT = 11.0
 """Percent of the height that the text of a limit takes."""
 _CLIP_TEXT_WIDTH = 12.0
 """Percent of the width that the text of a value that is cut off takes, on a narrow screen."""
 _ROUNDING = 1 + 1e-9
+_GAPS_COMPARED = 4
+"""Distances between points before and after one, with which it is compared."""
+_MAX_GAP = 1.5
+"""How many times the median of these a distance may be, so that the line continues: a job can run less often than
+spans begin."""
 
 
 class ChartKind(StrEnum):
     LINES = "lines"
     COLUMNS = "columns"
     """Sums of spans, one above the other."""
-    STACK = "stack"
-    """Parts of a whole, as surfaces one above the other."""
     SHARE = "share"
     """Columns of one share up to 1, of which the missing rest is drawn, too."""
 
@@ -183,25 +187,16 @@ def draw_chart(spec: ChartSpec) -> Chart:
 def _draw_lines(spec: ChartSpec) -> list[DrawnLine]:
     places, axis = spec.places, spec.axes[1]
     is_open = bool(spec.starts) and spec.is_open(spec.starts[-1])
-    lower: Sequence[float] = [0.0] * len(places)
     drawn = []
     for number, line in enumerate(spec.lines):
-        values, upper = line.values, lower
-        if spec.kind is ChartKind.STACK:
-            upper = [(value or 0.0) + below for value, below in zip(values, lower, strict=True)]
-            values = [None if value is None else top for value, top in zip(values, upper, strict=True)]
         paths, tails, areas = [], [], []
-        for part in _iterate_parts(values, places, axis):
-            ends_open = is_open and part[-1][0] == places[-1] and spec.kind is ChartKind.LINES
-            closed = part[:-1] if ends_open else part
-            paths.append(_path(closed))
+        for part in _iterate_parts(line.values, places, axis):
+            ends_open = is_open and part[-1][0] == places[-1] and line.style != GHOST
+            paths.append(_path(part[:-1] if ends_open else part))
             tails.append(_path(part[-2:]) if ends_open else "")
-            if spec.kind is ChartKind.STACK or (number == 0 and line.style != GHOST):
-                floor = {place: axis.place(below) for place, below in zip(places, lower, strict=True)}
-                areas.append(_area(part, [(place, floor[place]) for place, _ in part]))
+            areas.append(_area(part, [(part[0][0], 100.0), (part[-1][0], 100.0)]) if number == 0 else "")
         total = "" if line.total is None else axis.format(line.total)
         drawn.append(DrawnLine(line.name, line.style, "".join(paths), "".join(tails), "".join(areas), total))
-        lower = upper
     return drawn
 
 
@@ -225,13 +220,16 @@ def _at(x: float, y: float) -> str:
 def _iterate_parts(
     values: Sequence[float | None], places: Sequence[float], axis: ValueAxis
 ) -> Iterator[list[tuple[float, float]]]:
+    """Yield the parts of a line. It is interrupted where data is missing for longer than usual around that place."""
+    found = [number for number, value in enumerate(values) if value is not None]
+    gaps = [later - earlier for earlier, later in pairwise(found)]
     part: list[tuple[float, float]] = []
-    for place, value in zip(places, values, strict=True):
-        if value is not None:
-            part.append((place, axis.place(value)))
-        elif part:
+    for at, number in enumerate(found):
+        near = gaps[max(0, at - 1 - _GAPS_COMPARED) : at + _GAPS_COMPARED]
+        if at and gaps[at - 1] > _MAX_GAP * median(near):
             yield part
             part = []
+        part.append((places[number], axis.place(values[number] or 0.0)))
     if part:
         yield part
 
@@ -246,7 +244,7 @@ def _draw_columns(spec: ChartSpec) -> list[DrawnLine]:
         for number, ((left, right), value) in enumerate(zip(edges, line.values, strict=True)):
             if value is None:
                 continue
-            gap = (right - left) * (1 - _COLUMN_SHARE) / 2
+            gap = (right - left) * (1 - _COLUMN_SHARE) / 2 if right - left > _NARROW else 0.0
             box = left + gap, right - gap
             kind = "open" if spec.is_open(spec.starts[number]) else "closed"
             bottom, top = axis.place(lower[number]), axis.place(lower[number] + value)
@@ -292,7 +290,7 @@ def _mark_clipped(spec: ChartSpec) -> list[PlacedText]:
     """Return the points with a value above the axis; of neighbours, the highest one alone has a text."""
     axis, marks = spec.axes[1], list[PlacedText]()
     tops = [max((line.values[number] or 0.0 for line in spec.lines), default=0.0) for number in range(len(spec.starts))]
-    if spec.kind in (ChartKind.COLUMNS, ChartKind.STACK):
+    if spec.kind is ChartKind.COLUMNS:
         tops = [sum(line.values[number] or 0.0 for line in spec.lines) for number in range(len(spec.starts))]
     written = list[float]()
     for top, place in sorted(zip(tops, spec.places, strict=True), reverse=True):
