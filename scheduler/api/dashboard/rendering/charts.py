@@ -49,7 +49,7 @@ class ChartKind(StrEnum):
 class ChartLine:
     """`style`: the class of its path. `values`: None where there is no data. `total`: of the whole period.
 
-    A line of the style GHOST is about another period: it is no part of the numbers of the chart.
+    A line of the style GHOST is about another period: the numbers of the chart are without it.
     """
 
     name: str
@@ -138,7 +138,7 @@ class ChartRow:
 class Chart:
     """`label`: what the chart shows, in some sentences. `points`: the texts of the points, as JSON for the script.
 
-    `clipped`: values above the axis; those beside a higher one have no text. `rows`: of spans with data, oldest first.
+    `clipped`: values above the axis; those near a higher one have no text. `rows`: of spans with data, oldest first.
     """
 
     spec: ChartSpec

@@ -208,7 +208,7 @@ function showNumbers() {
   const { width, height } = box.getBoundingClientRect();
   const area = shown.plot.getBoundingClientRect();
   const x = shown.isDocked ? area.left + area.width * shown.place : shown.x;
-  // Beside the cross-hair, so that it does not cover what it is about; a finger would cover one beside it.
+  // Next to the cross-hair, so that it does not cover what it is about; with a finger there, at the lower edge.
   const left = x + 2 * EDGE_PX + width < innerWidth ? x + 2 * EDGE_PX : x - width - 2 * EDGE_PX;
   const top = shown.isDocked ? innerHeight - height - EDGE_PX : shown.y - height / 2;
   box.style.left = `${Math.min(Math.max(left, EDGE_PX), Math.max(innerWidth - width - EDGE_PX, EDGE_PX))}px`;
