@@ -182,7 +182,7 @@ def export_chart(job: str, key: str, charts: Sequence[Chart]) -> Response:
     """Return the numbers of a chart as CSV. Raises InvalidRequest: there is no such chart."""
     found = next((each for each in charts if each.spec.key == key), None)
     if found is None:
-        message, hint = describe_wrong_choice(key, [each.spec.key for each in charts])
+        message, hint = describe_wrong_choice(key, tuple(each.spec.key for each in charts))
         raise InvalidRequest(InvalidInput(location="query.csv", message=message, hint=hint))
     headers = {"Content-Disposition": f'attachment; filename="{quote(job)}-{key}.csv"'}
     return Response(write_chart(found), media_type="text/csv; charset=utf-8", headers=headers)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
 from math import ceil
 from statistics import fmean
 
@@ -124,14 +125,14 @@ class SeriesPoint:
     phases: Sequence[float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSeries:
     """`points`: one for each span, in the order of time."""
 
     span: timedelta
     points: Sequence[SeriesPoint]
 
-    @property
+    @cached_property
     def total(self) -> Tally:
         found = Tally()
         for point in self.points:

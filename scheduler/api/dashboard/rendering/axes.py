@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
 from math import ceil, floor, log10
 
 _DAY = timedelta(days=1)
@@ -28,7 +29,7 @@ class Tick:
     is_minor: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TimeAxis:
     """The instants from `since` to `until`, in the zone in which they are shown."""
 
@@ -41,7 +42,7 @@ class TimeAxis:
         share = (instant - self.since) / (self.until - self.since)
         return round(100 * min(max(share, 0.0), 1.0), 3)
 
-    @property
+    @cached_property
     def ticks(self) -> list[Tick]:
         found = list(self._iterate_ticks())
         return [Tick(self.place(at), self._format_tick(at), bool(number % 2)) for number, at in enumerate(found)]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from itertools import groupby, pairwise
 from statistics import median
 
@@ -69,7 +70,7 @@ class ChartLimit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChartSpec:
     """What a chart shows. `key`: names it in addresses. `starts`: of the points, each of which is a span long.
 
@@ -94,7 +95,7 @@ class ChartSpec:
         """Return whether a span has not ended yet."""
         return self.now is not None and start <= self.now < start + self.span
 
-    @property
+    @cached_property
     def places(self) -> Sequence[float]:
         """The middle of each span, of one that has not ended the middle of its past, in percent of the time axis."""
         ends = (self.now if self.now and self.is_open(start) else start + self.span for start in self.starts)
