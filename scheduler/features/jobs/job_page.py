@@ -16,6 +16,7 @@ from fastapi.responses import Response
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
+from scheduler.api.dashboard.chart_reading import JobCharts, export_chart, read_job_charts
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -38,7 +39,6 @@ from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
 from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 from scheduler.features.runs.queries import list_filtered_runs
-from scheduler.features.statistics.chart_reading import JobCharts, export_chart, read_job_charts
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Caller
 from scheduler.services import Services

@@ -1,6 +1,6 @@
 """The states of a job over time, as a strip of SVG. Pure.
 
-Called by scheduler.features.statistics.job_charts, and drawn by templates/charts.html.
+Called by scheduler.api.dashboard.job_charts, and drawn by templates/charts.html.
 """
 
 from __future__ import annotations

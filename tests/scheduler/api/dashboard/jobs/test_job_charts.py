@@ -13,11 +13,11 @@ import pytest
 
 from jobs.alerting.rule import AlertRule
 from jobs.runs import Outcome, Phases
+from scheduler.api.dashboard.chart_reading import list_limits, read_context
+from scheduler.api.dashboard.job_charts import ChartContext, draw_job_charts
 from scheduler.api.dashboard.rendering.axes import TimeAxis
 from scheduler.api.dashboard.rendering.charts import Chart
 from scheduler.api.dashboard.rendering.formatting import NOTHING, milliseconds, percent
-from scheduler.features.statistics.chart_reading import list_limits, read_context
-from scheduler.features.statistics.job_charts import ChartContext, draw_job_charts
 from scheduler.features.statistics.sums import RunSeries, SeriesPoint, sum_runs_of_period
 from scheduler.stores.runs.rollups.tally import Tally
 from tests.jobs.running.run_parts import REFUSED, answer

@@ -61,7 +61,7 @@ async def perform_some(shown: Site) -> None:
         await shown.desk.perform(seconds=hours * 3600.0)
 
 
-async def test_one_cross_hair_shows_the_values_of_all_charts_and_a_drag_selects_a_period(browser: Browser) -> None:
+async def test_a_chart_shows_its_numbers_and_selects_a_period(browser: Browser) -> None:
     async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
         await perform_some(shown)
         page = await shown.open(f"{PAGE}?period=24h", viewport={"width": 1000, "height": 500})

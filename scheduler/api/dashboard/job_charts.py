@@ -1,6 +1,6 @@
 """Draws the charts of a series of runs, and the strip of a job's states. Pure.
 
-Called by scheduler.features.statistics.chart_reading, and by pages that compare series: `draw_job_charts` takes any.
+Called by scheduler.api.dashboard.chart_reading, and by pages that compare series: `draw_job_charts` takes any.
 """
 
 from __future__ import annotations

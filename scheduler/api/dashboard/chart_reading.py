@@ -27,6 +27,7 @@ from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import Incident
 from jobs.problems import describe_wrong_choice
+from scheduler.api.dashboard.job_charts import ChartContext, PeriodNumbers, draw_history, draw_job_charts, sum_up
 from scheduler.api.dashboard.job_frame import ChartPeriod
 from scheduler.api.dashboard.readers import Readers
 from scheduler.api.dashboard.rendering.axes import TimeAxis
@@ -41,7 +42,6 @@ from scheduler.features.changes.queries import StateHistory, read_state_history
 from scheduler.features.incidents.exclusions import ExclusionReader
 from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.statistics.exports import csv_line
-from scheduler.features.statistics.job_charts import ChartContext, PeriodNumbers, draw_history, draw_job_charts, sum_up
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.features.statistics.sums import MAX_IN_HOURS
 from scheduler.identity.principal import Principal
