@@ -26,6 +26,7 @@ export function startCharts() {
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", onClick);
   document.addEventListener("dashboard:refreshed", draw);
+  if (isCursor(document.activeElement)) showAtCursor(document.activeElement);
   addEventListener("popstate", () => location.search !== search && open(location.href, false));
 }
 

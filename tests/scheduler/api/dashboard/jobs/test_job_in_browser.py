@@ -95,6 +95,7 @@ async def test_keys_move_the_cross_hair_and_zoom_and_find_the_way_back(browser: 
         page = await shown.open(f"{PAGE}?period=24h")
         cursor = page.locator(CURSOR)
         await cursor.focus()
+        await expect(cursor).to_have_attribute("aria-valuetext", re.compile("^At 1 Mar 12:00"))
         await page.keyboard.press("ArrowLeft")
         await expect(cursor).to_have_attribute(
             "aria-valuetext", re.compile(r"^At 1 Mar 11:00; State .*; Response time p50 ")
