@@ -5,20 +5,18 @@ list of its runs with filters and pages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from jobs.formats import describe_milliseconds, describe_span, format_count
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
-from jobs.runs.histogram import Histogram
-from jobs.runs.states import JobStatus, StateChange
+from scheduler.api.dashboard.chart_reading import JobCharts, export_chart, read_job_charts
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -30,38 +28,21 @@ from scheduler.api.dashboard.job_frame import (
     period_around,
     respond_job,
 )
-from scheduler.api.dashboard.readers import Readers, readers_of, share_page
-from scheduler.api.dashboard.rendering.charts import (
-    ChartLine,
-    LineChart,
-    StateSpan,
-    StateStrip,
-    TimeAxis,
-    ValueAxis,
-    draw_line_chart,
-    draw_state_strip,
-    measure_axis,
-    ratio_axis,
-)
-from scheduler.api.dashboard.rendering.formatting import percent
+from scheduler.api.dashboard.readers import readers_of, share_page
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dashboard.rendering.preferences import find_preferences
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, ServicesDep, parse_outcome
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
-from scheduler.features.changes.job_markers import JobMarker
-from scheduler.features.changes.queries import StateHistory, read_state_history
 from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
 from scheduler.features.jobs.queries import JobAndRunQueries, JobView
 from scheduler.features.runs.queries import list_filtered_runs
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
-from scheduler.features.statistics.sums import RunSeries, quantiles
-from scheduler.identity.principal import Caller, Principal
+from scheduler.identity.principal import Caller
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS, RunPage
-from scheduler.stores.runs.rollups.tally import Tally
 
 RUNS_PER_PAGE: Final = 20
 """Runs listed on a page."""
@@ -112,144 +93,6 @@ def _parse_trigger(trigger: str | None) -> str | None:
     return trigger or None
 
 
-_BAD = frozenset({JobStatus.DOWN, JobStatus.SILENT})
-
-
-def draw_history(history: StateHistory, axis: TimeAxis, until: datetime) -> StateStrip:
-    """Return the strip of a period. `until`: now if the period has not ended."""
-    spans = list(list_state_spans(history, axis, until))
-    return draw_state_strip(spans, axis, _describe(spans, history, axis))
-
-
-def list_state_spans(history: StateHistory, axis: TimeAxis, until: datetime) -> Iterator[StateSpan]:
-    """Yield the states of the period, in the order of time."""
-    changes = [*reversed(history.changes)]
-    ends = [*(change.at for change in changes), until]
-    begin = axis.since
-    if history.before is not None:
-        yield _to_span(history.before, begin, ends[0])
-    elif history.known_since is not None:
-        yield StateSpan(None, begin, ends[0])
-    for change, end in zip(changes, ends[1:], strict=True):
-        yield _to_span(change, change.at, end)
-
-
-def _to_span(change: StateChange, begin: datetime, end: datetime) -> StateSpan:
-    return StateSpan(change.state, begin, end, change.cause.message)
-
-
-def _describe(spans: list[StateSpan], history: StateHistory, axis: TimeAxis) -> str:
-    period = f"States, {axis.format(axis.since)} to {axis.format(axis.until)}"
-    bad = [span for span in spans if span.state in _BAD]
-    down = sum((span.end - span.begin for span in bad), timedelta())
-    latest = next((span.state for span in reversed(spans) if span.state is not None), None)
-    if latest is None:
-        return f"{period}: not known."
-    outages = f"down {format_count(len(bad), 'time')}, {describe_span(down.total_seconds())} in all"
-    changes = format_count(len(history.changes), "change")
-    return f"{period}: {outages if bad else 'never down'}; {changes}; at the end {latest}."
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedMarker:
-    """`place`: in percent of the time axis. `number`: by which the list below the charts names it."""
-
-    place: float
-    number: int
-    marker: JobMarker
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodNumbers:
-    """The runs of a period. Times are in milliseconds, None without a run that has one."""
-
-    runs: int
-    down: int
-    success: float | None
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    late: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobCharts:
-    """`rows`: the numbers of each span that has runs, newest first, with its text."""
-
-    strip: StateStrip
-    history: StateHistory
-    charts: Sequence[LineChart]
-    markers: Sequence[PlacedMarker]
-    numbers: PeriodNumbers
-    rows: Sequence[tuple[str, PeriodNumbers]]
-    span: timedelta
-
-
-async def read_job_charts(
-    services: Services, readers: Readers, principal: Principal, job: str, period: ChartPeriod, now: datetime
-) -> JobCharts:
-    """Return the charts. `now`: in the zone in which times are shown. Raises UnknownJob, StoreError."""
-    since, until = period.since, period.until
-    series, history, markers = await asyncio.gather(
-        services.stats.read_series(job, since, until),
-        read_state_history(services.changes, principal, job, since, min(until, now)),
-        readers.markers.list_markers(principal, job, since, until),
-    )
-    axis = TimeAxis(since, until, now.tzinfo or UTC)
-    placed = [PlacedMarker(axis.place(one.at), number, one) for number, one in enumerate(markers, 1)]
-    rows = [(axis.format(point.start), sum_up(point.tally)) for point in reversed(series.points) if point.tally.runs]
-    return JobCharts(
-        draw_history(history, axis, min(until, now)),
-        history,
-        [_draw_times(series, axis), _draw_lateness(series, axis), _draw_success(series, axis)],
-        placed,
-        sum_up(series.total),
-        rows,
-        series.span,
-    )
-
-
-def sum_up(tally: Tally) -> PeriodNumbers:
-    """Return the numbers of a tally."""
-    p50, p95, p99 = quantiles(tally.response_time)
-    return PeriodNumbers(tally.runs, tally.down, _success(tally), p50, p95, p99, tally.lateness.quantile(0.95))
-
-
-def _draw_times(series: RunSeries, axis: TimeAxis) -> LineChart:
-    return _draw_quantiles("Response time", series, axis, lambda tally: tally.response_time, (0.5, 0.95, 0.99))
-
-
-def _draw_lateness(series: RunSeries, axis: TimeAxis) -> LineChart:
-    return _draw_quantiles("Start after the due instant", series, axis, lambda tally: tally.lateness, (0.5, 0.95))
-
-
-def _draw_quantiles(
-    title: str, series: RunSeries, axis: TimeAxis, select: Callable[[Tally], Histogram], shares: Sequence[float]
-) -> LineChart:
-    lines = [
-        ChartLine(f"p{share * 100:.0f}", style, [select(point.tally).quantile(share) for point in series.points])
-        for share, style in zip(shares, ("first", "second", "third"), strict=False)
-    ]
-    highest = max((value for line in lines for value in line.values if value is not None), default=None)
-    return _draw(title, series, lines, (axis, measure_axis(highest, describe_milliseconds)))
-
-
-def _draw_success(series: RunSeries, axis: TimeAxis) -> LineChart:
-    values = [_success(point.tally) for point in series.points]
-    lowest = min((value for value in values if value is not None), default=None)
-    return _draw("Success", series, [ChartLine("success", "first", values)], (axis, ratio_axis(lowest, percent)))
-
-
-def _draw(title: str, series: RunSeries, lines: Sequence[ChartLine], axes: tuple[TimeAxis, ValueAxis]) -> LineChart:
-    return draw_line_chart(title, [point.start for point in series.points], series.span, lines, axes)
-
-
-def _success(tally: Tally) -> float | None:
-    succeeded = tally.outcomes[0]
-    counted = succeeded + tally.down
-    return succeeded / counted if counted else None
-
-
 MAX_NEXT_RUNS = 3
 """Due instants listed; the page of the schedule has more."""
 
@@ -258,6 +101,7 @@ router = ApiRouter(in_schema=False, by_tag=True)
 _PeriodName = Annotated[str | None, Query(max_length=20)]
 _From = Annotated[str | None, Query(alias="from", max_length=40)]
 _To = Annotated[str | None, Query(alias="to", max_length=40)]
+_ChartKey = Annotated[str | None, Query(max_length=20)]
 _IncidentId = Annotated[str | None, Query(max_length=60)]
 
 
@@ -275,12 +119,15 @@ async def show_job(
     outcome: OutcomeFilter = None,
     trigger: TriggerFilter = None,
     continuation: Continuation = None,
+    csv: _ChartKey = None,
 ) -> Response:
-    """Show the page; with a continuation it lists older runs."""
+    """Show the page; with a continuation it lists older runs. `csv`: the chart whose numbers are returned instead."""
     view = await services.queries.view_job(name)
     uptime = await readers_of(request, services).availability.read_uptime(name)
     default = find_default_window(uptime.since, services.clock.now())
     chosen, problem = await _find_period(services, (period, begin, end, incident), request, default)
+    if csv is not None:
+        return export_chart(name, csv, (await _read_charts(request, services, caller, name, chosen)).charts)
     values = await asyncio.gather(
         read_run_list(services.queries, name, chosen, (outcome, trigger), continuation),
         _read_charts(request, services, caller, name, chosen),

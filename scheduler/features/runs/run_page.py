@@ -20,7 +20,7 @@ from jobs.runs import Attempt, Run, Ticket
 from jobs.runs.details import StepDetail, StepOutcome
 from jobs.runs.waits import describe_waits
 from jobs.trace_ids import format_trace_id
-from scheduler.api.dashboard.rendering.charts import Tick, ValueAxis, measure_axis
+from scheduler.api.dashboard.rendering.axes import Tick, ValueAxis, measure_axis
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.problems import ApiError

@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from jobs.formats import format_iso_instant
 from jobs.runs import Outcome
-from scheduler.api.dashboard.rendering.charts import Tick, TimeAxis
+from scheduler.api.dashboard.rendering.axes import Tick, TimeAxis
 from scheduler.api.dashboard.rendering.filters import (
     PAGE_SIZE,
     FilterText,

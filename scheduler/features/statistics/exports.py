@@ -114,10 +114,10 @@ async def export_lines(
     later, the last line reports it.
     """
     count, is_started, turns = 0, False, turns or SharedTurns()
-    chunk = [] if format is ExportFormat.JSONL else [_csv_line(fields)]
+    chunk = [] if format is ExportFormat.JSONL else [csv_line(fields)]
 
     def add(row: Cells) -> None:
-        chunk.append(_json_line(row) if format is ExportFormat.JSONL else _csv_line(map(row.get, fields)))
+        chunk.append(_json_line(row) if format is ExportFormat.JSONL else csv_line(map(row.get, fields)))
 
     try:
         async for page in rows:
@@ -143,7 +143,7 @@ async def export_lines(
 def _last_line(format: ExportFormat, count: int, *, is_complete: bool) -> str:
     if format is ExportFormat.JSONL:
         return _json_line({"complete": is_complete, "rows": count})
-    return _csv_line(["# complete" if is_complete else "# incomplete", count])
+    return csv_line(["# complete" if is_complete else "# incomplete", count])
 
 
 def _json_line(row: Cells) -> str:
@@ -151,7 +151,8 @@ def _json_line(row: Cells) -> str:
     return json.dumps(dict(row), separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
 
 
-def _csv_line(cells: Any) -> str:
+def csv_line(cells: Any) -> str:
+    """Return a line whose cells a spreadsheet does not execute."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow([_csv_cell(cell) for cell in cells])
     return line.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
@@ -35,6 +35,7 @@ from scheduler.features.statistics.sums import (
     HoursOfDay,
     RunSeries,
     StatsSums,
+    find_usual_times,
     floor_instant,
     list_dividing_instants,
     quantiles,
@@ -66,6 +67,9 @@ MAX_OUTCOMES_IN_HOURS = timedelta(days=3)
 """Outcomes of a longer period are counted by days."""
 EXPORTED_AT_ONCE = 1000
 """Jobs whose sums an export holds."""
+MAX_CACHED_SERIES = 100
+"""Earlier periods, and usual times, of charts."""
+USUAL_DAYS = 14
 MAX_RUNS_IN_SERIES = 1000
 """A series of more runs is read from the rollups."""
 CLOSED_CACHED_SECONDS, OPEN_CACHED_SECONDS = 30.0, 1.0
@@ -105,6 +109,10 @@ class StatsReader(Query):
             for size in (MAX_CACHED_SUMS, MAX_CACHED_GROUPS)
         )
         self._outcomes = TimedCache[RunSeries](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_OUTCOMES)
+        self._earlier = TimedCache[RunSeries](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_SERIES)
+        self._usual = TimedCache[Mapping[int, tuple[float, float]]](
+            clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_SERIES
+        )
         self._places = asyncio.Semaphore(JOBS_AT_ONCE)
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
         self.turns = SharedTurns()
@@ -161,6 +169,27 @@ class StatsReader(Query):
         for piece in period.split_at_noon() if series.span == HOUR else (period,):
             await self._visit(jobs, piece, add)
         return series
+
+    async def read_earlier_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
+        """Return the same of a period that has ended, possibly cached. Raises UnknownJob."""
+        return await self._earlier.get(
+            (job, since, until), CLOSED_CACHED_SECONDS, partial(self.read_series, job, since, until)
+        )
+
+    async def read_usual_times(self, job: str, since: datetime) -> Mapping[int, tuple[float, float]]:
+        """Return the usual response times of the USUAL_DAYS before the day of `since`, by the hour of the day in UTC.
+
+        They can be cached. See find_usual_times.
+        """
+        until = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        begin = until - timedelta(days=USUAL_DAYS)
+
+        async def read() -> Mapping[int, tuple[float, float]]:
+            return find_usual_times(
+                await self._runs.list_rollups(job, begin, until, list_dividing_instants(begin, until))
+            )
+
+        return await self._usual.get((job, until), CLOSED_CACHED_SECONDS, read)
 
     async def _read_runs(
         self, job: str | None, since: datetime, until: datetime, matches_job: JobMatcher | None = None

@@ -6,12 +6,15 @@ are counted from the runs themselves, as long as these are few.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
 from math import ceil
+from statistics import fmean
 
-from jobs.runs import Run
+from jobs.runs import Phases, Run
 from jobs.runs.histogram import Histogram, unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.runs.rollups.reading import RollupPart
@@ -112,20 +115,24 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SeriesPoint:
-    """The runs that were due in `span` from `start` on; the tally is empty without runs."""
+    """The runs that were due in `span` from `start` on; the tally is empty without runs.
+
+    `phases`: the mean milliseconds of each of PHASES in their last attempts; None unless counted from the runs.
+    """
 
     start: datetime
     tally: Tally
+    phases: Sequence[float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunSeries:
     """`points`: one for each span, in the order of time."""
 
     span: timedelta
     points: Sequence[SeriesPoint]
 
-    @property
+    @cached_property
     def total(self) -> Tally:
         found = Tally()
         for point in self.points:
@@ -158,11 +165,43 @@ def sum_runs_of_period(runs: Iterable[Run], since: datetime, until: datetime) ->
     """Return the series of a short period of its runs."""
     span = next((one for one in _SHORT_SPANS if (until - since) / one <= _MAX_POINTS), _SHORT_SPANS[-1])
     tallies = _create_tallies(since, until, span)
+    phases = defaultdict[datetime, list[Sequence[float]]](list)
     for run in runs:
-        tally = tallies.get(floor_instant(run.due_at, span))
+        start = floor_instant(run.due_at, span)
+        tally = tallies.get(start)
         if tally is not None and since <= run.due_at < until:
             _add_run(tally, run)
-    return _create_series(tallies, span)
+            if run.attempts and not run.starved:
+                phases[start].append(_list_phases(run.attempts[-1].phases))
+    means = {start: [fmean(values) for values in zip(*found, strict=True)] for start, found in phases.items()}
+    return RunSeries(span, tuple(SeriesPoint(start, tally, means.get(start)) for start, tally in tallies.items()))
+
+
+PHASES = ("dns", "connect", "tls", "first_byte", "body")
+"""Of a response time, in their order. The last one is what the others leave of it."""
+
+
+def _list_phases(phases: Phases) -> Sequence[float]:
+    parts = [each or 0.0 for each in (phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms)]
+    return (*parts, max(phases.total_ms - sum(parts), 0.0))
+
+
+def find_usual_times(parts: Iterable[RollupPart]) -> Mapping[int, tuple[float, float]]:
+    """Return the usual response times at each hour of the day in UTC: 80 % of all are between both.
+
+    `parts`: hours of some days. An hour of the day with fewer than MIN_USUAL responses is omitted.
+    """
+    by_hour = defaultdict[int, Histogram](Histogram)
+    for part in parts:
+        by_hour[part.start.hour].merge(part.rollup.tally.response_time)
+    return {
+        hour: (found.quantile(0.1) or 0.0, found.quantile(0.9) or 0.0)
+        for hour, found in by_hour.items()
+        if found.total >= MIN_USUAL
+    }
+
+
+MIN_USUAL = 20
 
 
 def _add_run(tally: Tally, run: Run) -> None:

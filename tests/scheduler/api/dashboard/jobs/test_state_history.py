@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from jobs.runs.states import Cause, JobStatus, StateChange
-from scheduler.api.dashboard.rendering.charts import TimeAxis
+from scheduler.api.dashboard.job_charts import list_state_spans
+from scheduler.api.dashboard.rendering.axes import TimeAxis
 from scheduler.features.changes.queries import StateHistory
-from scheduler.features.jobs.job_page import list_state_spans
 
 NOW = datetime(2026, 11, 25, 12, 10, tzinfo=UTC)
 
