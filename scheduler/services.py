@@ -210,7 +210,7 @@ class Services:
     def slowest(self) -> SlowestReader:
         from scheduler.features.statistics.slowest import SlowestReader
 
-        return SlowestReader(self.catalog, self.stats, self.clock)
+        return SlowestReader(self.catalog, self.runs, self.stats, self.clock)
 
     @cached_property
     def comparisons(self) -> ComparisonReader:

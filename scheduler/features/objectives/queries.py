@@ -278,7 +278,12 @@ class ObjectiveReader(Query):
 
     async def read_recent(self, objective: NamedObjective) -> ObjectiveState:
         """Return the same of an objective that `list_objectives` has returned, as it was up to some seconds ago."""
-        key = objective.name, tuple(objective.jobs), objective.definition.model_dump_json()
+        key = (
+            objective.name,
+            tuple(objective.jobs),
+            self._runs.list_begins(objective.jobs),
+            objective.definition.model_dump_json(),
+        )
         return await self._recent.get(key, RECENT_SECONDS, partial(self._read_with_days, objective))
 
     async def _read_with_days(self, objective: NamedObjective) -> ObjectiveState:

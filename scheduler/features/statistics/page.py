@@ -4,6 +4,7 @@ or two jobs side by side. The address has all that each shows, and the parameter
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Final
@@ -130,6 +131,7 @@ async def show_comparison(
             comparison = await _compare(services, asked, selection)
         except (InvalidTimeRange, UnknownJob) as problem:
             error = str(problem)
+    length = re.sub(r"(\D)", r" \1", window or "24h")
     sides = _name_sides(comparison, preset, other_job, is_range=period.period.is_bounded or bool(other.since))
     return await respond(
         request,
@@ -148,7 +150,7 @@ async def show_comparison(
         else _draw(comparison, sides, TimeAxis(comparison.this.since, comparison.this.until, zone)),
         jobs=offer_jobs(services.queries),
         titles=_TITLES,
-        presets={key: title.format(window=window or "24h") for key, (title, *_) in _SIDES.items()},
+        presets={key: title.format(window=length) for key, (title, *_) in _SIDES.items()},
         preset=preset or ("" if other_job or period.period.is_bounded or other.since else "previous"),
         windows=_WINDOWS,
         describe_difference=describe_difference,

@@ -19,6 +19,7 @@ from scheduler.features.statistics.models import SlowestModel, SlowRowModel
 from scheduler.features.statistics.periods import Period
 from scheduler.features.statistics.queries import CACHE_FACTOR, MAX_CACHED_SECONDS, StatsReader
 from scheduler.features.statistics.sums import quantiles
+from scheduler.stores.runs.repository import Runs
 from scheduler.timed_cache import TimedCache
 
 BY_PATTERN: Final = r"^(job|host|tag:[^=]{1,100})$"
@@ -34,8 +35,9 @@ _Times = Mapping[str, Histogram]
 class SlowestReader(Query):
     """The times of all jobs of a period are read once for all orders and groups."""
 
-    def __init__(self, catalog: Catalog, stats: StatsReader, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, runs: Runs, stats: StatsReader, clock: Clock) -> None:
         self._catalog = catalog
+        self._runs = runs
         self._stats = stats
         self._cache = TimedCache[tuple[_Times, _Times]](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, _MAX_CACHED)
 
@@ -48,7 +50,8 @@ class SlowestReader(Query):
         """
         entries = await self._stats.select(selection)
         names = tuple(entry.job.name for entry in entries)
-        times, before = await self._cache.get((names, period), _CACHED_SECONDS, partial(self._read, names, period))
+        key = names, self._runs.list_begins(names), period
+        times, before = await self._cache.get(key, _CACHED_SECONDS, partial(self._read, names, period))
         groups = defaultdict[str, list[str]](list)
         for entry in entries:
             if (value := _value_of(entry, by)) and entry.job.name in times:
