@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -49,9 +50,9 @@ _SIDES: Final = {
 """The title of each preset, and the names of its sides."""
 _TITLES: Final = {
     "success_rate": "Success",
-    "response_time_p50": "Response time, median",
-    "response_time_p95": "Response time, p95",
-    "response_time_p99": "Response time, p99",
+    "response_time_p50": "Median",
+    "response_time_p95": "p95",
+    "response_time_p99": "p99",
     "lateness_p95": "Late, p95",
     "phase_dns": "DNS, mean",
     "phase_connect": "Connect, mean",
@@ -121,9 +122,11 @@ async def show_comparison(
     if (job or tag) and not error:
         try:
             selection = parse_job_filters([], [], [tag.strip()] if tag.strip() else [], [], [])
-            chosen = parse_period(
-                None if period.period.is_bounded else window or None, period.period, now, services.stats.oldest
-            )
+            within = period.period
+            if within.until is not None:  # a full hour ends the period, and the next one is not part of it
+                within = replace(within, until=within.until - timedelta(milliseconds=1))
+            length = None if within.is_bounded else window or None
+            chosen = parse_period(length, within, now, services.stats.oldest)
             begin = None if other.period.since is None else other.period.since.isoformat()
             asked = ComparisonRequest(
                 job.strip() or None, other_job.strip() or None, preset or None, chosen, begin, zone
@@ -131,7 +134,7 @@ async def show_comparison(
             comparison = await _compare(services, asked, selection)
         except (InvalidTimeRange, UnknownJob) as problem:
             error = str(problem)
-    length = re.sub(r"(\D)", r" \1", window or "24h")
+    shown_length = re.sub(r"(\D)", r" \1", window or "24h")
     sides = _name_sides(comparison, preset, other_job, is_range=period.period.is_bounded or bool(other.since))
     return await respond(
         request,
@@ -150,7 +153,7 @@ async def show_comparison(
         else _draw(comparison, sides, TimeAxis(comparison.this.since, comparison.this.until, zone)),
         jobs=offer_jobs(services.queries),
         titles=_TITLES,
-        presets={key: title.format(window=length) for key, (title, *_) in _SIDES.items()},
+        presets={key: title.format(window=shown_length) for key, (title, *_) in _SIDES.items()},
         preset=preset or ("" if other_job or period.period.is_bounded or other.since else "previous"),
         windows=_WINDOWS,
         describe_difference=describe_difference,
