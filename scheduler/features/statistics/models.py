@@ -218,7 +218,9 @@ class SlowRowModel(ResponseModel):
 
 
 class SlowestModel(_SpanModel):
-    """`jobs`: number of selected jobs. `groups`: number of rows before `limit` cut them."""
+    """`jobs`: number of selected jobs; of more than 500, the period has complete days in UTC only. `groups`: number of
+    rows before `limit` cut them.
+    """
 
     model_config = {**_SpanModel.model_config, **example_values(by="job", sort="p95")}
 

@@ -34,7 +34,7 @@ from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.comparison import ComparisonRequest, describe_difference, format_figure
 from scheduler.features.statistics.models import ComparisonModel
 from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, parse_period
-from scheduler.features.statistics.slowest import BY_PATTERN, SORTS
+from scheduler.features.statistics.slowest import BY_PATTERN, MAX_JOBS_OF_HOURS, SORTS
 from scheduler.services import Services
 
 MAX_ROWS: Final = 100
@@ -88,6 +88,7 @@ async def show_slowest(
         page="slowest",
         path_of_page=SLOWEST_PATH,
         found=found,
+        max_jobs_of_hours=MAX_JOBS_OF_HOURS,
         window=window or "24h",
         windows=_WINDOWS,
         keys=sorted({key for key, _ in tags})[:_MAX_KEYS],

@@ -132,9 +132,9 @@ async def test_two_periods_of_a_job_are_compared_in_three_interactions_from_the_
 @pytest.mark.browser
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_numbers_and_charts_of_a_job_are_near_the_top(site: Site) -> None:
-    page = await site.open(f"{PATH}/jobs/search", **HANDS["mouse"])
+    page = await site.open(f"{PATH}/jobs/basket", **HANDS["mouse"])
 
     parts = [await page.locator(part).first.bounding_box() for part in (".tiles", ".charts")]
 
-    assert [part is not None and part["y"] < most for part, most in zip(parts, (250, 320), strict=True)] == [True] * 2
+    assert [part is not None and part["y"] < most for part, most in zip(parts, (240, 300), strict=True)] == [True] * 2
     await page.context.close()
