@@ -129,10 +129,10 @@ async def show_comparison(
             length = None if within.is_bounded else window or None
             chosen = parse_period(length, within, now, services.stats.oldest)
             begin = None if other.period.since is None else other.period.since.isoformat()
-            asked = ComparisonRequest(
+            question = ComparisonRequest(
                 job.strip() or None, other_job.strip() or None, preset or None, chosen, begin, zone
             )
-            comparison = await _compare(services, asked, selection)
+            comparison = await _compare(services, question, selection)
         except (InvalidTimeRange, UnknownJob) as problem:
             error = str(problem)
     shown_length = re.sub(r"(\D)", r" \1", window or "24h")
@@ -162,9 +162,9 @@ async def show_comparison(
     )
 
 
-async def _compare(services: Services, asked: ComparisonRequest, selection: JobSelection) -> ComparisonModel:
-    periods = await services.comparisons.choose(asked, selection)
-    return await services.comparisons.compare(periods, asked.job, asked.other_job, selection)
+async def _compare(services: Services, question: ComparisonRequest, selection: JobSelection) -> ComparisonModel:
+    periods = await services.comparisons.choose(question, selection)
+    return await services.comparisons.compare(periods, question.job, question.other_job, selection)
 
 
 def _name_sides(comparison: ComparisonModel | None, preset: str, other_job: str, *, is_range: bool) -> tuple[str, str]:
