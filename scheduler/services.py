@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from scheduler.features.overview.queries import OverviewQueries
     from scheduler.features.overview.timelines import TimelineReader
     from scheduler.features.secrets.service import SecretMonitor
+    from scheduler.features.statistics.comparison import ComparisonReader
     from scheduler.features.statistics.downtime import DowntimeReader
     from scheduler.features.statistics.queries import StatsReader
+    from scheduler.features.statistics.slowest import SlowestReader
     from scheduler.features.statistics.uptime import UptimeReader
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.features.suppressions.queries import SuppressionCoverage, SuppressionQueries
@@ -204,6 +206,18 @@ class Services:
         from scheduler.features.statistics.queries import StatsReader
 
         return StatsReader(self.catalog, self.runs, self.clock, *self._ages)
+
+    @cached_property
+    def slowest(self) -> SlowestReader:
+        from scheduler.features.statistics.slowest import SlowestReader
+
+        return SlowestReader(self.catalog, self.runs, self.stats, self.clock)
+
+    @cached_property
+    def comparisons(self) -> ComparisonReader:
+        from scheduler.features.statistics.comparison import ComparisonReader
+
+        return ComparisonReader(self.catalog, self.runs, self.stats, self.downtimes, self.markers, self.clock)
 
     @cached_property
     def uptimes(self) -> UptimeReader:

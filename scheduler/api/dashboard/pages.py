@@ -18,9 +18,11 @@ from scheduler.features.forecast import page as schedule_page
 from scheduler.features.health import page as health_page
 from scheduler.features.incidents import page as incidents_page
 from scheduler.features.jobs import job_page, plan_page
+from scheduler.features.objectives import page as objectives_page
 from scheduler.features.overview import page as overview_page
 from scheduler.features.runs import run_page, runs_page
 from scheduler.features.secrets import page as secrets_page
+from scheduler.features.statistics import page as statistics_page
 from scheduler.features.stored_jobs import definition_page
 from scheduler.features.suppressions import page as maintenance_page
 
@@ -38,6 +40,8 @@ PAGE_ROUTERS: Final = (
     incidents_page.router,
     runs_page.router,
     schedule_page.router,
+    statistics_page.router,
+    objectives_page.router,
     dead_letters_page.router,
     circuits_page.router,
     secrets_page.router,

@@ -146,6 +146,12 @@ class DeploymentMarkerQueries(Query):
         page = await self._markers.list_page(since, until, limit=_BATCH)
         return [each for each in page if each.concerns(entry.job.tags)][:limit][::-1]
 
+    async def find_latest(self, jobs: Sequence[str], until: datetime) -> DeploymentMarker | None:
+        """Return the newest of the last ones that concerns one of these jobs."""
+        tags = [entry.job.tags for job in jobs if (entry := self._catalog.find_job(job)) is not None]
+        page = await self._markers.list_page(None, until, limit=_BATCH)
+        return next((each for each in page if any(each.concerns(one) for one in tags)), None)
+
     def _is_visible(self, principal: Principal, marker: DeploymentMarker) -> bool:
         return not principal.tags or any(marker.concerns(entry.job.tags) for entry in self._catalog.snapshot)
 

@@ -35,9 +35,12 @@ from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobName, ServicesDep, parse_outcome
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
+from scheduler.features.alerts.queries import AlertFilter
 from scheduler.features.heartbeats.models import HeartbeatModel
 from scheduler.features.jobs.plan_page import create_timetable
 from scheduler.features.jobs.queries import JobAndRunQueries, JobView
+from scheduler.features.objectives.models import ObjectiveModel
+from scheduler.features.objectives.views import view_state
 from scheduler.features.runs.queries import list_filtered_runs
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.identity.principal import Caller
@@ -93,8 +96,8 @@ def _parse_trigger(trigger: str | None) -> str | None:
     return trigger or None
 
 
-MAX_NEXT_RUNS = 3
-"""Due instants listed; the page of the schedule has more."""
+MAX_ALERTS = 5
+"""Rules that are pending or firing; the page of alerts explains all."""
 
 router = ApiRouter(in_schema=False, by_tag=True)
 
@@ -133,6 +136,8 @@ async def show_job(
         _read_charts(request, services, caller, name, chosen),
         _find_heartbeat(services, view),
         services.changes.read_health_history(caller.principal, name),
+        services.alerts.list_alerts(AlertFilter(subject=name), limit=MAX_ALERTS),
+        _read_objective(services, name),
     )
     return await respond_job(
         request,
@@ -140,14 +145,23 @@ async def show_job(
         view,
         "state",
         status=HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
-        timetable=create_timetable(view, services.queries, MAX_NEXT_RUNS),
+        timetable=create_timetable(view, services.queries, 1),
         period=chosen,
         default_window=default,
         uptime=uptime,
         period_problem=problem,
-        **dict(zip(("runs", "charts", "heartbeat", "health"), values, strict=True)),
+        **dict(zip(_READ, values, strict=True)),
         **_choices(request, services),
     )
+
+
+_READ: Final = ("runs", "charts", "heartbeat", "health", "alerts", "objective")
+
+
+async def _read_objective(services: Services, name: str) -> ObjectiveModel | None:
+    """Return the objective that the job itself has."""
+    found = next((each for each in services.objectives.list_objectives() if each.job == name), None)
+    return None if found is None else view_state(await services.objectives.read_recent(found))
 
 
 async def _read_charts(

@@ -5,7 +5,7 @@ The JSON form of a statement is also the file that `slo recompute` reads.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import AliasChoices, Field
@@ -61,6 +61,18 @@ class BurnRateModel(ResponseModel):
     bad: float
 
 
+class ObjectiveDayModel(ResponseModel):
+    """A day in UTC, today until now. `attained`: null if nothing counts. `met`: whether it reaches the target."""
+
+    model_config = example_values(day="2026-11-25", valid=1440.0, bad=1.0, attained=0.999306, met=True)
+
+    day: date
+    valid: float
+    bad: float
+    attained: float | None
+    met: bool | None
+
+
 class ObjectiveModel(ObjectivePeriodModel):
     """An objective now, from `from` (a full hour) to now.
 
@@ -69,7 +81,7 @@ class ObjectiveModel(ObjectivePeriodModel):
     `burn_rate`: of the last hour. `exhausted_in_seconds`: when the budget is consumed at this rate; null if it lasts.
     `excluded_seconds`: maintenance windows with `counts: false` and times of a blind scheduler, added over the jobs; of
     an objective that counts time, pauses too. `excluded_by`: seconds by reason, which can overlap. `complete`:
-    everything in the period was stored and read.
+    everything in the period was stored and read. `history`: the last 30 days, the oldest first; empty in a list.
     """
 
     model_config = example_values(
@@ -102,6 +114,7 @@ class ObjectiveModel(ObjectivePeriodModel):
     complete: bool
     burn_rates: list[BurnRateModel]
     excluded_by: dict[str, float] = {}
+    history: list[ObjectiveDayModel] = []
 
 
 class ObjectiveList(ListModel[ObjectiveModel]):

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from jobs.definition.job_alerts import NamedObjective, list_objectives
@@ -36,11 +37,17 @@ from scheduler.features.incidents.exclusions import ExclusionReader, ReadExclusi
 from scheduler.features.objectives.run_counting import MILLISECOND, ObjectiveRunCounter, ceil_hour
 from scheduler.features.statistics.downtime import DowntimeReader
 from scheduler.features.statistics.periods import HOUR, hour_of
+from scheduler.features.statistics.queries import CACHE_FACTOR, MAX_CACHED_SECONDS
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
+from scheduler.timed_cache import TimedCache
 
 JOBS_AT_ONCE = 25
+HISTORY_DAYS = 30
+RECENT_SECONDS, MAX_RECENT = 15.0, 200
+"""Pages show an objective as it was so long ago at least, and CACHE_FACTOR times as long as reading it took."""
+_DAY = timedelta(days=1)
 _T = TypeVar("_T")
 
 
@@ -107,6 +114,23 @@ class ObjectiveMeasurer(Query):
         by_job = await self._for_each(objective, count)
         return {window: sum((measured_job[window] for measured_job in by_job), NO_COUNTS) for window in windows}
 
+    async def measure_days(self, objective: NamedObjective, period: Span) -> Mapping[datetime, SliCounts]:
+        """Return the counts of each day in UTC that has some. `period`: from a midnight until now."""
+        if objective.definition.counts == "time":
+            read = await self._for_each(objective, lambda job: self._downtimes.read_downtime(job, period))
+            by_job = [_split_days(each.downtime) for each in read if each.uptime is not None]
+        else:
+            excluded = await self._read_uncounted(objective, period)
+            counter = ObjectiveRunCounter(self._runs, is_degraded_bad=objective.definition.is_degraded_bad)
+
+            async def count(job: str) -> Mapping[datetime, SliCounts]:
+                spans = merge_spans(Span(each.begin, each.end) for each in excluded[job].times)
+                return await counter.count_days(job, period.begin, ceil_hour(period.end), spans)
+
+            by_job = [*await self._for_each(objective, count)]
+        days = sorted({day for counts in by_job for day in counts})
+        return {day: sum((counts.get(day, NO_COUNTS) for counts in by_job), NO_COUNTS) for day in days}
+
     async def _for_each(self, objective: NamedObjective, read: Callable[[str], Awaitable[_T]]) -> Sequence[_T]:
         results: list[_T] = []
         for start in range(0, len(objective.jobs), JOBS_AT_ONCE):
@@ -129,10 +153,19 @@ def _counts_of(downtime: Downtime) -> SliCounts:
     return SliCounts(max(downtime.measured_seconds, 0.0), downtime.down_seconds)
 
 
-def _clip(downtime: Downtime, since: datetime) -> SliCounts:
-    """Return the counts from a later beginning on."""
+def _clip(downtime: Downtime, since: datetime, until: datetime | None = None) -> SliCounts:
+    """Return the counts from a later beginning on, until an earlier end."""
     down = (CountedFailure("", "", "", span.begin, span.end) for span in downtime.spans)
-    return _counts_of(compute_downtime(down, downtime.exclusions, since, downtime.until))
+    return _counts_of(compute_downtime(down, downtime.exclusions, since, until or downtime.until))
+
+
+def _split_days(downtime: Downtime) -> Mapping[datetime, SliCounts]:
+    days: dict[datetime, SliCounts] = {}
+    day = downtime.since
+    while day < downtime.until:
+        days[day] = _clip(downtime, day, min(day + _DAY, downtime.until))
+        day += _DAY
+    return days
 
 
 def _clip_times(times: Iterable[ExcludedTime], period: Span) -> Iterator[ExcludedTime]:
@@ -148,7 +181,10 @@ def _clipped_seconds(span: Span, period: Span) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveState:
-    """An objective now. `windows`: counts by window of a burn rate. `ends_at`: of the budget."""
+    """An objective now. `windows`: counts by window of a burn rate. `ends_at`: of the budget.
+
+    `days`: counts of the last HISTORY_DAYS in UTC, the oldest first, if they were read.
+    """
 
     objective: NamedObjective
     since: datetime
@@ -158,6 +194,7 @@ class ObjectiveState:
     windows: Mapping[timedelta, SliCounts]
     ends_at: datetime
     is_complete: bool
+    days: tuple[tuple[datetime, SliCounts], ...] = ()
 
     @property
     def excluded(self) -> SliCounts:
@@ -227,6 +264,7 @@ class ObjectiveReader(Query):
         self._clock = clock
         self._age = age
         self._run_age = run_age
+        self._recent = TimedCache[ObjectiveState](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_RECENT)
 
     async def read_page(self, *, limit: int, after: str = "") -> tuple[Sequence[ObjectiveState], str | None]:
         """Return a page of objectives by name, each with the burn rate of the last hour only, and its continuation."""
@@ -235,8 +273,26 @@ class ObjectiveReader(Query):
         return states, rest[limit - 1].name if len(rest) > limit else None
 
     async def read_state(self, name: str) -> ObjectiveState:
-        """Return an objective with the burn rates of all windows. Raises NotFound."""
-        return await self.read_objective(self._find(name))
+        """Return an objective with the burn rates of all windows, and its history. Raises NotFound."""
+        return await self._read_with_days(self._find(name))
+
+    async def read_recent(self, objective: NamedObjective) -> ObjectiveState:
+        """Return the same of an objective that `list_objectives` has returned, as it was up to some seconds ago."""
+        key = (
+            objective.name,
+            tuple(objective.jobs),
+            self._runs.list_begins(objective.jobs),
+            objective.definition.model_dump_json(),
+        )
+        return await self._recent.get(key, RECENT_SECONDS, partial(self._read_with_days, objective))
+
+    async def _read_with_days(self, objective: NamedObjective) -> ObjectiveState:
+        now = self._clock.now()
+        begin = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - (HISTORY_DAYS - 1) * _DAY
+        counts = await self.measurer.measure_days(objective, Span(begin, now))
+        state = await self.read_objective(objective)
+        days = (begin + number * _DAY for number in range(HISTORY_DAYS))
+        return replace(state, days=tuple((day, counts.get(day, NO_COUNTS)) for day in days))
 
     async def read_objective(self, objective: NamedObjective) -> ObjectiveState:
         """Return an objective that `list_objectives` has returned, with the burn rates of all windows."""

@@ -59,6 +59,16 @@ class ObjectiveRunCounter(Query):
         parts = await self._count_parts(job, since, until, excluded, ())
         return sum((part.counts for part in parts), PeriodCounts())
 
+    async def count_days(
+        self, job: str, since: datetime, until: datetime, excluded: Sequence[Span]
+    ) -> Mapping[datetime, SliCounts]:
+        """Count the runs of each day in UTC that has some. `since`: a midnight; `until`: a full hour."""
+        days: dict[datetime, SliCounts] = {}
+        for part in await self._count_parts(job, since, until, excluded, ()):
+            day = part.start.replace(hour=0)
+            days[day] = days.get(day, NO_COUNTS) + part.counts.counts
+        return days
+
     async def count_windows(
         self, job: str, now: datetime, windows: Sequence[timedelta], excluded: Sequence[Span]
     ) -> Mapping[timedelta, SliCounts]:

@@ -6,14 +6,15 @@ Called by scheduler.features.objectives.routes and scheduler.features.objectives
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.definition.job_alerts import NamedObjective
 from jobs.formats import format_duration
 from jobs.incidents.downtime import ExcludedTime
-from jobs.objectives import SliCounts, burn_rate_of
+from jobs.objectives import ErrorBudget, SliCounts, burn_rate_of
 from scheduler.features.objectives.models import (
     BurnRateModel,
+    ObjectiveDayModel,
     ObjectiveDefinitionModel,
     ObjectiveList,
     ObjectiveModel,
@@ -49,7 +50,14 @@ def view_state(state: ObjectiveState) -> ObjectiveModel:
         complete=state.is_complete,
         burn_rates=[_view_burn_rate(window, counts, budget.error_ratio) for window, counts in state.windows.items()],
         excluded_by=_sum_by_reason(each for job in state.jobs for each in job.exclusions),
+        history=[_view_day(day, ErrorBudget(budget.target, counts)) for day, counts in state.days],
     )
+
+
+def _view_day(day: datetime, budget: ErrorBudget) -> ObjectiveDayModel:
+    attained, counts = budget.attained, budget.counts
+    is_met = None if attained is None else budget.remaining >= 0
+    return ObjectiveDayModel(day=day.date(), valid=counts.valid, bad=counts.bad, attained=_round(attained), met=is_met)
 
 
 def _sum_by_reason(exclusions: Iterable[ExcludedTime]) -> dict[str, float]:

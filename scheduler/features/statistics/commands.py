@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -32,7 +33,35 @@ if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.exports import ExportFormat
-    from scheduler.features.statistics.models import JobStatsModel, SelectionStatsModel, StatsModel
+    from scheduler.features.statistics.models import (
+        ComparisonModel,
+        FigureModel,
+        JobStatsModel,
+        SelectionStatsModel,
+        SlowestModel,
+        SlowRowModel,
+        StatsModel,
+    )
+
+    Shown = JobStatsModel | SelectionStatsModel | SlowestModel | ComparisonModel
+
+
+class Preset(StrEnum):
+    PREVIOUS = "previous"
+    WEEK = "week"
+    WEEKDAY = "weekday"
+    DEPLOYMENT = "deployment"
+
+
+class Question(NamedTuple):
+    """What `stats` shows. `slowest`: by what; `compare`, `other_job`: with what."""
+
+    options: PeriodOptions
+    selection: JobSelection
+    job: str | None
+    other_job: str | None
+    compare: str | None
+    slowest: str | None
 
 
 def stats(
@@ -44,8 +73,19 @@ def stats(
     timezone: ZoneOption = None,
     names: NamesOption = None,
     tags: TagsOption = None,
+    slowest: Annotated[
+        str | None,
+        typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
+    ] = None,
+    compare: Annotated[
+        Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
+    ] = None,
+    other_job: Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, as GET /api/stats or GET /api/jobs/JOB/stats.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON, as GET /api/stats, /api/jobs/JOB/stats, /api/stats/slowest or /comparison."
+        ),
     ] = False,
 ) -> None:
     """Show counts, success rate, uptime and durations of the runs of a period, also of deleted runs.
@@ -57,20 +97,34 @@ def stats(
       stats checkout-api --window 7d
       stats --tag team --month 2026-11 --timezone Europe/Berlin
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
+      stats --slowest tag:team --window 7d
+      stats checkout-api --compare deployment
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.cli.selection import require_job
-    from scheduler.features.statistics.models import JobStatsModel
+    from scheduler.features.statistics.models import ComparisonModel, JobStatsModel, SlowestModel
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)
     configuration = load_for_command("stats")
     if job is not None:
         require_job(configuration, job)
+    if other_job is not None:
+        require_job(configuration, other_job)
+    question = Question(
+        options, selection, job, other_job, None if compare is None else compare.value, _check_by(slowest)
+    )
     read = _read if find_connection() is None else _read_remotely
-    shown = run_in_store(configuration, lambda program: read(program, options, selection, job))
+    shown = run_in_store(configuration, lambda program: read(program, question))
     if as_json:
         show_model(shown)
+    elif isinstance(shown, SlowestModel):
+        show_items(shown.rows, list(_list_slow_fields()))
+        print_note(f"the first {len(shown.rows)} of {shown.groups}: {_describe_period(shown)}")
+    elif isinstance(shown, ComparisonModel):
+        show_items(shown.figures, list(_list_figure_fields()))
+        for name, side in (("this", shown.this), ("other", shown.other)):
+            print_note(f"{name}: {side.of}, {_describe_period(side)}")
     elif isinstance(shown, JobStatsModel):
         _show([(shown.job, 1, shown.stats)])
     else:
@@ -79,27 +133,100 @@ def stats(
     exit_if_incomplete(configuration)
 
 
-async def _read(
-    program: ReadOnlyProgram, options: PeriodOptions, selection: JobSelection, job: str | None
-) -> JobStatsModel | SelectionStatsModel:
+def _check_by(by: str | None) -> str | None:
+    if by is not None:
+        from scheduler.features.statistics.slowest import BY_PATTERN
+
+        if re.fullmatch(BY_PATTERN, by) is None:
+            fail(f"--slowest: expected job, host or tag:KEY, got {by!r}")
+    return by
+
+
+async def _read(program: ReadOnlyProgram, question: Question) -> Shown:
+    from scheduler.features.statistics.comparison import ComparisonRequest
     from scheduler.features.statistics.models import JobStatsModel
-    from scheduler.features.statistics.periods import parse_zone
+    from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
     from scheduler.features.statistics.queries import view_selection, view_stats
 
+    options, selection, job, other_job, compare, slowest = question
     period, zone = options.parse_period(program.stats.oldest), parse_zone(options.timezone)
+    if slowest is not None:
+        return await program.slowest.read(selection, period, by=slowest)
+    if compare is not None or other_job is not None:
+        try:
+            request = ComparisonRequest(job, other_job, compare, period, None, zone)
+            periods = await program.comparisons.choose(request, selection)
+        except InvalidTimeRange as error:
+            fail(f"--compare: {error}")
+        return await program.comparisons.compare(periods, job, other_job, selection)
     if job is not None:
         return JobStatsModel(job=job, stats=view_stats(await program.stats.read_job(job, period, zone)))
     tag = next((tag.key for tag in selection.tags if tag.value is None), None)
     return view_selection(await program.stats.read_selection(selection, period, zone, tag), tag)
 
 
-async def _read_remotely(
-    program: Any, options: PeriodOptions, selection: JobSelection, job: str | None
-) -> JobStatsModel | SelectionStatsModel:
+async def _read_remotely(program: Any, question: Question) -> Shown:
+    options, selection, job, other_job, compare, slowest = question
     period, statistics = options.as_params(), program.statistics
-    found: JobStatsModel | SelectionStatsModel
-    found = await (statistics.read_selection(selection, period) if job is None else statistics.read_job(job, period))
+    found: Shown
+    if slowest is not None:
+        found = await statistics.read_slowest(selection, period, slowest)
+    elif compare is not None or other_job is not None:
+        found = await statistics.compare(selection, period, job=job, other_job=other_job, preset=compare)
+    else:
+        found = await (
+            statistics.read_selection(selection, period) if job is None else statistics.read_job(job, period)
+        )
     return found
+
+
+def _describe_period(period: Any) -> str:
+    return f"runs due from {period.since:%Y-%m-%dT%H:%MZ} to {period.until:%Y-%m-%dT%H:%MZ}"
+
+
+def _list_slow_fields() -> Iterator[Field[SlowRowModel]]:
+    yield Field("value", lambda row: row.value, Column("of", "bold"))
+    yield Field("jobs", lambda row: str(row.jobs), Column("jobs", align_right=True))
+    yield Field("runs", lambda row: str(row.runs), Column("runs", align_right=True))
+    for name in ("p95", "p95_before", "p95_change", "p50", "p99"):
+        yield _slow_field(name)
+
+
+def _slow_field(name: str) -> Field[SlowRowModel]:
+    def text(row: SlowRowModel) -> str:
+        value = getattr(row, name)
+        return "" if value is None else f"{value:.3f}"
+
+    def cell(row: SlowRowModel) -> str:
+        value = getattr(row, name)
+        sign = "-" if value is not None and value < 0 else "+" if name == "p95_change" and value else ""
+        return sign + format_milliseconds(None if value is None else abs(value))
+
+    return Field(f"{name}_ms", text, Column(name.replace("_", " "), align_right=True), cell)
+
+
+def _list_figure_fields() -> Iterator[Field[FigureModel]]:
+    from scheduler.features.statistics.comparison import describe_difference, format_figure
+
+    def value(name: str) -> Field[FigureModel]:
+        def text(figure: FigureModel) -> str:
+            found = getattr(figure, name)
+            return "" if found is None else f"{found:g}"
+
+        title = Column(name, align_right=True)
+        return Field(name, text, title, lambda figure: format_figure(figure.unit, getattr(figure, name)))
+
+    yield Field("figure", lambda figure: figure.name, Column("figure", "bold"))
+    yield Field("unit", lambda figure: figure.unit)
+    yield value("this")
+    yield value("other")
+    yield Field(
+        "difference",
+        lambda figure: "" if figure.difference is None else f"{figure.difference:g}",
+        Column("difference", align_right=True),
+        describe_difference,
+    )
+    yield Field("worse", lambda figure: {True: "worse", False: "better"}.get(figure.worse, ""), Column(""))  # type: ignore[arg-type]
 
 
 _Line = tuple[str, int, "StatsModel"]

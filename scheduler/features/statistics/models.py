@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -192,3 +193,97 @@ class SelectionStatsModel(ResponseModel):
     stats: StatsModel
     tag: str | None
     by_value: list[TagStatsModel]
+
+
+class SlowRowModel(ResponseModel):
+    """The response times of a job, a host, or a value of a tag, in milliseconds, off by at most 5 %.
+
+    `p95_before`: of the period of the same length before. `p95_change`: the difference, `p95_change_ratio` as a share
+    of `p95_before`. Null without both values.
+    """
+
+    model_config = example_values(
+        value="checkout-api", runs=1440, p50=84.0, p95=310.0, p99=640.0, p95_before=200.0, p95_change=110.0
+    )
+
+    value: str
+    jobs: int
+    runs: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    p95_before: float | None
+    p95_change: float | None
+    p95_change_ratio: float | None
+
+
+class SlowestModel(_SpanModel):
+    """`jobs`: number of selected jobs; of more than 500, the period has complete days in UTC only. `groups`: number of
+    rows before `limit` cut them.
+    """
+
+    model_config = {**_SpanModel.model_config, **example_values(by="job", sort="p95")}
+
+    by: str
+    sort: str
+    jobs: int
+    groups: int
+    rows: list[SlowRowModel]
+
+
+class ComparedModel(_SpanModel):
+    """One side of a comparison. `of`: a job, or the filters that select `jobs` jobs."""
+
+    model_config = {**_SpanModel.model_config, **example_values(of="checkout-api", jobs=1)}
+
+    of: str
+    jobs: int
+    complete: bool
+
+
+Unit = Literal["runs", "ratio", "ms", "s"]
+
+
+class FigureModel(ResponseModel):
+    """One figure of both sides; null without a value. `difference`: `this` minus `other`.
+
+    `difference_ratio`: its share of `other`. `worse`: whether `this` is the worse side, null if neither is. The name
+    `phase_*` is the mean of a phase in the newest 200 runs at most; `downtime` is that by time of at most 25 jobs.
+    """
+
+    model_config = example_values(
+        name="response_time_p95", unit="ms", this=310.0, other=200.0, difference=110.0, difference_ratio=0.55
+    )
+
+    name: str
+    unit: Unit
+    this: float | None
+    other: float | None
+    difference: float | None
+    difference_ratio: float | None
+    worse: bool | None
+
+
+class ComparedPointModel(ResponseModel):
+    """The runs of the same span of both periods. `p95`: of the response time, in milliseconds."""
+
+    at: datetime
+    other_at: datetime
+    p95: float | None
+    other_p95: float | None
+    success_rate: float | None
+    other_success_rate: float | None
+
+
+class ComparisonModel(ResponseModel):
+    """Two periods of equal length, or two jobs. `deployment`: the text of the marker between the periods, else empty.
+
+    `points`: an hour each in periods of up to 8 days, else a day; shorter in periods of up to 6 hours with few runs;
+    none of more than 25 jobs.
+    """
+
+    this: ComparedModel
+    other: ComparedModel
+    deployment: str
+    figures: list[FigureModel]
+    points: list[ComparedPointModel]

@@ -18,7 +18,7 @@ from itertools import chain
 from jobs.ports import Clock
 from jobs.runs import Outcome, Run
 from jobs.runs.histogram import Histogram
-from scheduler.catalog.catalog import Catalog, Query
+from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.models import (
     BusyHourModel,
@@ -46,6 +46,7 @@ from scheduler.features.statistics.sums import (
 from scheduler.stores.runs.keys import SHARD_COUNT, instant_before, shard_of_job
 from scheduler.stores.runs.repository import JobMatcher, Runs
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart
+from scheduler.stores.runs.rollups.tally import Tally
 from scheduler.timed_cache import TimedCache
 from scheduler.turns import SharedTurns, convert_each
 
@@ -131,6 +132,10 @@ class StatsReader(Query):
     async def read_stored(self, job: str, period: Period, zone: tzinfo = UTC) -> Stats:
         """Return the statistics of a job that need not be defined."""
         return (await self._read([[job]], period, zone))[0]
+
+    async def read_several(self, jobs: Sequence[str], period: Period, zone: tzinfo = UTC) -> Stats:
+        """Return the statistics of several jobs together."""
+        return (await self._read([jobs], period, zone))[0]
 
     async def read_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
         """Return the counts of a job in equal spans of time. Raises UnknownJob."""
@@ -233,14 +238,29 @@ class StatsReader(Query):
 
     async def read_durations(self, jobs: Sequence[str], period: Period) -> dict[str, Histogram]:
         """Return the durations of the runs of some jobs, not cached. Jobs without a run are omitted."""
+        return await self._read_histograms(jobs, period, lambda tally: tally.duration)
+
+    async def read_response_times(self, jobs: Sequence[str], period: Period) -> dict[str, Histogram]:
+        """Return the response times of some jobs in the same form."""
+        return await self._read_histograms(jobs, period, lambda tally: tally.response_time)
+
+    async def _read_histograms(
+        self, jobs: Sequence[str], period: Period, find: Callable[[Tally], Histogram]
+    ) -> dict[str, Histogram]:
         histograms: dict[str, Histogram] = {}
 
         def add(part_of_job: JobPart) -> None:
             job, part = part_of_job
-            histograms.setdefault(job, Histogram()).merge(part.rollup.tally.duration)
+            histograms.setdefault(job, Histogram()).merge(find(part.rollup.tally))
 
         await self._visit(jobs, period, add)
-        return {job: durations for job, durations in histograms.items() if durations.packed}
+        return {job: found for job, found in histograms.items() if found.packed}
+
+    async def select(self, selection: JobSelection) -> Sequence[CatalogJob]:
+        """Return the jobs that match by name, kind and tags, by name."""
+        jobs = self._catalog.snapshot
+        found = await convert_each(jobs.find_job, jobs.names())
+        return [entry for entry in found if entry is not None and selection.matches_definition(entry.job)]
 
     async def _select(self, selection: JobSelection, group_by: str | None) -> tuple[list[str], dict[str, list[str]]]:
         jobs = self._catalog.snapshot

@@ -11,7 +11,14 @@ from typing import Any, Final
 from scheduler.features.delivery.remote import RemoteError
 from scheduler.features.delivery.room import RemoteRoom
 from scheduler.features.jobs.selection import JobSelection
-from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
+from scheduler.features.statistics.models import (
+    ComparisonModel,
+    DowntimeModel,
+    JobStatsModel,
+    SelectionStatsModel,
+    SlowestModel,
+    UptimeModel,
+)
 
 EXPORT_TIMEOUT: Final = 600.0
 """Seconds for an export as a whole."""
@@ -32,6 +39,17 @@ class RemoteStatistics(RemoteRoom):
     async def read_selection(self, selection: JobSelection, period: Mapping[str, Any]) -> SelectionStatsModel:
         tags = [str(tag) for tag in selection.tags]
         return await self.read(SelectionStatsModel, ("stats",), name=selection.names, tag=tags, **period)
+
+    async def read_slowest(self, selection: JobSelection, period: Mapping[str, Any], by: str) -> SlowestModel:
+        tags = [str(tag) for tag in selection.tags]
+        return await self.read(SlowestModel, ("stats", "slowest"), name=selection.names, tag=tags, by=by, **period)
+
+    async def compare(
+        self, selection: JobSelection, period: Mapping[str, Any], **chosen: str | None
+    ) -> ComparisonModel:
+        """`chosen`: the parameters `job`, `other_job` and `preset`."""
+        tags, path = [str(tag) for tag in selection.tags], ("stats", "comparison")
+        return await self.read(ComparisonModel, path, name=selection.names, tag=tags, **chosen, **period)
 
     async def export(self, subject: str, **params: Any) -> str:
         """Return an export of runs or statistics as text. Raises RemoteError: it is too long."""

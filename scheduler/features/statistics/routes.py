@@ -27,17 +27,20 @@ from scheduler.api.parameters import (
     parse_run_filters,
     parse_zone_parameter,
 )
+from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routing import (
     ApiRouter,
     CallerDep,
     JobName,
     JobParameter,
+    Limit,
     OutcomeParameter,
     ServicesDep,
     create_response_with_list,
     parse_outcome,
 )
 from scheduler.features.changes.queries import CHANGE_FIELDS, ChangeFilter
+from scheduler.features.statistics.comparison import ComparisonRequest
 from scheduler.features.statistics.downtime import view_downtime
 from scheduler.features.statistics.exports import (
     RUN_FIELDS,
@@ -48,9 +51,17 @@ from scheduler.features.statistics.exports import (
     export_runs,
     export_stats,
 )
-from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
-from scheduler.features.statistics.periods import Period, parse_period, parse_range, parse_span
+from scheduler.features.statistics.models import (
+    ComparisonModel,
+    DowntimeModel,
+    JobStatsModel,
+    SelectionStatsModel,
+    SlowestModel,
+    UptimeModel,
+)
+from scheduler.features.statistics.periods import InvalidTimeRange, Period, parse_period, parse_range, parse_span
 from scheduler.features.statistics.queries import view_group, view_selection, view_stats
+from scheduler.features.statistics.slowest import BY_PATTERN
 from scheduler.features.statistics.uptime import view_uptime
 from scheduler.services import Services
 
@@ -143,6 +154,81 @@ async def get_job_stats(
     zone = parse_zone_parameter(timezone)
     period = read_period(services, window, since, until, month, zone)
     return JobStatsModel(job=name, stats=view_stats(await services.stats.read_job(name, period, zone)))
+
+
+_By = Annotated[str, Query(pattern=BY_PATTERN, description="`job`, `host`, or `tag:KEY` for the values of a tag")]
+_Sort = Annotated[
+    Literal["p95", "change", "p50", "p99", "runs", "name"], Query(description="The largest first, or by name")
+]
+
+
+@stats_router.read("/api/stats/slowest")
+async def get_slowest(
+    services: ServicesDep,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+    name: NamesParameter = [],  # noqa: B006
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+    by: _By = "job",
+    sort: _Sort = "p95",
+    limit: Limit = 50,
+) -> SlowestModel:
+    """List jobs, hosts or values of a tag by response time, with the change of its p95 to the period before."""
+    period = read_period(services, window, since, until, month, parse_zone_parameter(timezone))
+    selection = parse_job_filters(name, kind, tag, [], [])
+    return await services.slowest.read(selection, period, by=by, sort=sort, limit=limit)
+
+
+_JobOf = Annotated[str | None, Query(max_length=100, description="The job; without it, all jobs that match")]
+_OtherJob = Annotated[str | None, Query(max_length=100, description="The job to compare with, in the same period")]
+_OtherFrom = Annotated[
+    str | None,
+    Query(
+        max_length=50,
+        description="Beginning of the other period, which is as long: an instant, or 24h",
+        examples=["14d"],
+    ),
+]
+_Preset = Annotated[
+    Literal["previous", "week", "weekday", "deployment"] | None,
+    Query(
+        description="Both periods: `previous` for the time before, `week` for this week and the last one, `weekday` "
+        "for today and a week ago, `deployment` for up to a day after the last deployment of the jobs, and before it"
+    ),
+]
+
+
+@stats_router.read("/api/stats/comparison")
+async def get_comparison(
+    services: ServicesDep,
+    job: _JobOf = None,
+    other_job: _OtherJob = None,
+    preset: _Preset = None,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    other_from: _OtherFrom = None,
+    timezone: ZoneParameter = None,
+    name: NamesParameter = [],  # noqa: B006
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+) -> ComparisonModel:
+    """Compare two periods of a job or of all jobs that match, or two jobs, by default with the period before."""
+    zone = parse_zone_parameter(timezone)
+    period = read_period(services, window, since, until, month, zone)
+    selection = parse_job_filters(name, kind, tag, [], [])
+    request = ComparisonRequest(job, other_job, preset, period, other_from, zone)
+    try:
+        periods = await services.comparisons.choose(request, selection)
+    except InvalidTimeRange as error:
+        location = f"query.{error.end}"
+        raise UnusableValue(InvalidInput(location=location, message=error.message, hint=error.hint)) from None
+    return await services.comparisons.compare(periods, job, other_job, selection)
 
 
 def read_period(

@@ -15,7 +15,7 @@ from scheduler.features.statistics.period_options import ZoneOption
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.features.trends.models import LevelChangeModel, LevelModel, TrendModel
+    from scheduler.features.trends.models import LevelChangeModel, LevelModel, LevelTrendModel
 
 
 def trend(
@@ -45,7 +45,7 @@ def trend(
     except InvalidTimeRange as error:
         fail(f"--timezone: {error}")
 
-    async def work(program: ReadOnlyProgram) -> TrendModel:
+    async def work(program: ReadOnlyProgram) -> LevelTrendModel:
         return await program.trends.read_trend(LOCAL_PRINCIPAL, job, days=days, zone=zone)
 
     found = run_in_store(configuration, work)

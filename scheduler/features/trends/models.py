@@ -49,7 +49,7 @@ class LevelChangeModel(ResponseModel):
     nearby: list[NearbyEventModel]
 
 
-class TrendModel(ResponseModel):
+class LevelTrendModel(ResponseModel):
     """The changes of the level of a job's response times in a period, the oldest first.
 
     `hours`: those with enough runs to be considered. `summary`: a sentence for people.

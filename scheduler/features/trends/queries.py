@@ -12,7 +12,7 @@ from jobs.runs.histogram import Histogram
 from jobs.trends import MINIMUM_RUNS, LevelChange, find_level_changes
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.changes.job_markers import JobMarker, JobMarkerReader
-from scheduler.features.trends.models import LevelChangeModel, LevelModel, NearbyEventModel, TrendModel
+from scheduler.features.trends.models import LevelChangeModel, LevelModel, LevelTrendModel, NearbyEventModel
 from scheduler.identity.principal import Principal
 from scheduler.stores.runs.reading import RunReads
 
@@ -30,7 +30,9 @@ class TrendReader(Query):
         self._markers = markers
         self._clock = clock
 
-    async def read_trend(self, principal: Principal, job: str, *, days: int = 28, zone: tzinfo = UTC) -> TrendModel:
+    async def read_trend(
+        self, principal: Principal, job: str, *, days: int = 28, zone: tzinfo = UTC
+    ) -> LevelTrendModel:
         """Return the changes of the last days. `zone`: by whose clocks days repeat. Raises UnknownJob."""
         self._catalog.get_job(job)
         until = self._clock.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -39,7 +41,7 @@ class TrendReader(Query):
         changes = await asyncio.to_thread(find_level_changes, hours, zone)
         found = [await self._describe(principal, job, change) for change in changes]
         enough = sum(sum(stored[1:]) >= MINIMUM_RUNS for stored in hours.values())
-        return TrendModel(
+        return LevelTrendModel(
             job=job, since=since, until=until, hours=enough, summary=_summarize(found, enough, days), changes=found
         )
 

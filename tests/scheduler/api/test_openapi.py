@@ -41,7 +41,14 @@ from scheduler.features.jobs.models import ActionReportModel, BackfillModel, Job
 from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
 from scheduler.features.runs.models import RunList, RunModel
 from scheduler.features.secrets.models import SecretList, SecretModel
-from scheduler.features.statistics.models import DowntimeModel, JobStatsModel, SelectionStatsModel, UptimeModel
+from scheduler.features.statistics.models import (
+    ComparisonModel,
+    DowntimeModel,
+    JobStatsModel,
+    SelectionStatsModel,
+    SlowestModel,
+    UptimeModel,
+)
 from scheduler.features.stored_jobs.models import (
     DeclaredJobList,
     DeclaredJobModel,
@@ -79,6 +86,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/exports/stats"): None,
     ("get", "/api/metrics"): None,
     ("get", "/api/stats"): SelectionStatsModel,
+    ("get", "/api/stats/slowest"): SlowestModel,
+    ("get", "/api/stats/comparison"): ComparisonModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/jobs/{name}/downtime"): DowntimeModel,
     ("get", "/api/objectives"): ObjectiveList,
@@ -368,6 +377,8 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/jobs/checkout/uptime", UptimeModel),
         ("/api/jobs/checkout/stats", JobStatsModel),
         ("/api/stats?tag=team", SelectionStatsModel),
+        ("/api/stats/slowest?by=host", SlowestModel),
+        ("/api/stats/comparison?tag=team&preset=week", ComparisonModel),
         ("/api/runs", RunList),
         ("/api/status", HealthModel),
         ("/api/watchdog", WatchdogModel),

@@ -11,6 +11,9 @@ DASHBOARD_PATH: Final = "/api/dashboard"
 INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
 RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
 SCHEDULE_PATH: Final = f"{DASHBOARD_PATH}/schedule"
+SLOWEST_PATH: Final = f"{DASHBOARD_PATH}/slowest"
+COMPARE_PATH: Final = f"{DASHBOARD_PATH}/compare"
+OBJECTIVES_PATH: Final = f"{DASHBOARD_PATH}/objectives"
 DEAD_LETTERS_PATH: Final = f"{DASHBOARD_PATH}/dead-letters"
 CIRCUITS_PATH: Final = f"{DASHBOARD_PATH}/circuits"
 SECRETS_PATH: Final = f"{DASHBOARD_PATH}/secrets"
@@ -36,6 +39,9 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "incidents": NavigationEntry("Incidents", INCIDENTS_PATH, "i"),
     "runs": NavigationEntry("Runs", RUNS_PATH, "r"),
     "schedule": NavigationEntry("Schedule", SCHEDULE_PATH, "s"),
+    "slowest": NavigationEntry("Slowest", SLOWEST_PATH, "w"),
+    "objectives": NavigationEntry("Objectives", OBJECTIVES_PATH, "b", is_main=False),
+    "compare": NavigationEntry("Compare", COMPARE_PATH, "p", is_main=False),
     "dead_letters": NavigationEntry("Dead letters", DEAD_LETTERS_PATH, "l", is_main=False),
     "circuits": NavigationEntry("Circuits", CIRCUITS_PATH, "c", is_main=False),
     "secrets": NavigationEntry("Secrets", SECRETS_PATH, "k", is_main=False),

@@ -47,6 +47,9 @@ QUERIES = [
     *(f"/api/jobs/{JOB}/stats?window={window}" for window in ("24h", "7d", "90d", "365d")),
     f"/api/jobs/{JOB}/stats?from=50d&to=1d",
     "/api/stats?tag=team&window=90d",
+    "/api/stats/slowest?window=90d",
+    f"/api/stats/comparison?job={JOB}&window=90d",
+    f"/api/dashboard/compare?job={JOB}&window=30d",
     "/api/exports/stats?window=90d",
     f"/api/exports/stats?format=csv&window=7d&name={JOB}",
     f"/api/jobs/{JOB}/downtime?window=90d",
@@ -146,6 +149,7 @@ async def read_everything(time: HeldTime, leave: Leave, hand_over: HandOver, lat
             "/api/dashboard",
             f"/api/dashboard/jobs/{JOB}",
             "/api/stats?window=90d",
+            "/api/stats/slowest?window=90d",
             "/api/dashboard/schedule",
         ):
             await team.as_root("GET", path)

@@ -6,18 +6,22 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from jobs.runs import Outcome
+from jobs.runs import Attempt, Outcome, Phases
 from scheduler import turns
 from scheduler.features.statistics import exports, routes
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
-from tests.scheduler.stores.samples import run_of
+from tests.scheduler.stores.samples import NOON, run_of
 
 JOBS = [entry("checkout", tags={"team": "pay"}), entry("search", tags={"team": "find"}), entry("other")]
+
+
+ATTEMPT = Attempt(1, NOON, Phases(total_ms=30), 200)
 
 
 async def store(
@@ -68,10 +72,66 @@ async def test_the_statistics_of_all_jobs_and_of_the_values_of_a_tag() -> None:
     assert (one["jobs"], one["stats"]["runs"], one["by_value"]) == (1, 1, [])
 
 
+async def test_the_slowest_jobs_hosts_and_tags_with_their_change_to_the_period_before() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        for job, seconds, ms in (("checkout", -60, 30), ("search", -60, 500), ("search", -86400 * 1.5, 1000)):
+            await store(client, job, seconds, attempts=(replace(ATTEMPT, phases=Phases(total_ms=ms)),))
+        by_p95 = (await client.get("/api/stats/slowest")).json()
+        by_change = (await client.get("/api/stats/slowest", sort="change", limit="1")).json()
+        by_team = (await client.get("/api/stats/slowest", by="tag:team", sort="name", tag="team=pay")).json()
+        wrong = await client.get("/api/stats/slowest", by="team")
+    assert [(row["value"], row["runs"]) for row in by_p95["rows"]] == [("search", 1), ("checkout", 1)]
+    search = by_p95["rows"][0]
+    assert (search["p95"], search["p95_before"]) == (pytest.approx(500, rel=0.05), pytest.approx(1000, rel=0.05))
+    assert search["p95_change_ratio"] == pytest.approx(search["p95"] / search["p95_before"] - 1, abs=1e-3)
+    assert (by_change["groups"], [row["value"] for row in by_change["rows"]]) == (2, ["search"])
+    assert [(row["value"], row["jobs"]) for row in by_team["rows"]] == [("pay", 1)]
+    assert wrong.json()["errors"][0]["location"] == "query.by"
+
+
+async def test_two_periods_are_as_long_as_each_other_and_their_figures_have_differences() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await store(client, "checkout", -60, Outcome.FAILED)
+        for seconds in (-86400 * 7 - 60, -86400 * 7 - 120):
+            await store(client, "checkout", seconds)
+        week = (await client.get("/api/stats/comparison", job="checkout", preset="weekday")).json()
+        other = (await client.get("/api/stats/comparison", job="checkout", other_job="search", window="7d")).json()
+        chosen = (
+            await client.get("/api/stats/comparison", tag="team=pay", **{"from": "3h", "other_from": "171h"})
+        ).json()
+    figures = {figure["name"]: figure for figure in week["figures"]}
+    assert (figures["runs"]["this"], figures["runs"]["other"], figures["runs"]["difference"]) == (1, 2, -1)
+    assert (figures["success_rate"]["difference"], figures["success_rate"]["worse"]) == (-1, True)
+    assert {figure["name"] for figure in week["figures"]} >= {"downtime", "response_time_p95", "lateness_p95"}
+    assert (other["this"]["from"], other["other"]["of"]) == (other["other"]["from"], "search")
+    for found in (week, other, chosen):
+        lengths = {length_of(found[side]) for side in ("this", "other")}
+        assert len(lengths) == 1
+        assert found["points"]
+
+
+def length_of(side: dict[str, str]) -> timedelta:
+    return datetime.fromisoformat(side["to"]) - datetime.fromisoformat(side["from"])
+
+
+async def test_the_time_after_a_deployment_is_compared_with_as_much_before_it() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        at = client.shop.clock.now() - timedelta(hours=3, minutes=30)
+        await client.post_json("/api/markers", {"text": "release 42", "at": at.isoformat(), "tags": {"team": "pay"}})
+        found = (await client.get("/api/stats/comparison", job="checkout", preset="deployment")).json()
+        none = await client.get("/api/stats/comparison", job="search", preset="deployment")
+    assert found["deployment"] == "release 42"
+    assert datetime.fromisoformat(found["other"]["to"]) <= at < datetime.fromisoformat(found["this"]["from"])
+    assert length_of(found["this"]) == length_of(found["other"]) >= timedelta(hours=3)
+    assert (none.status_code, none.json()["errors"][0]["location"]) == (422, "query.preset")
+
+
 @pytest.mark.parametrize(
     ("path", "query", "status", "location"),
     [
         ("/api/jobs/nothing/stats", {}, 404, None),
+        ("/api/stats/comparison", {"job": "nothing"}, 404, None),
+        ("/api/stats/comparison", {"job": "checkout", "other_from": "soon"}, 422, "query.from"),
         ("/api/stats", {"window": "2d"}, 400, "query.window"),
         ("/api/stats", {"month": "2026-13"}, 400, "query.month"),
         ("/api/stats", {"month": "2026-11", "from": "24h"}, 422, "query.month"),

@@ -21,6 +21,8 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
         shown = await invoke_concurrently("stats", "checkout-api", "--window", "7d")
         by_team = await invoke_concurrently("stats", "--tag", "team", "--json")
         terminal = await invoke_concurrently("stats", terminal=True)
+        slowest = await invoke_concurrently("stats", "--slowest", "tag:team")
+        compared = await invoke_concurrently("stats", "checkout-api", "--with", "other")
         runs = await invoke_concurrently("export", "runs", "--format", "csv")
         stats = await invoke_concurrently("export", "stats", "--name", "checkout-*")
 
@@ -31,6 +33,9 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
     assert (answer["tag"], answer["by_value"][0]["value"], answer["stats"]["runs"]) == ("team", "pay", 1)
     assert "from" in answer["stats"]
     assert "100.000%" in terminal.stdout
+    assert [line.split("\t")[:3] for line in slowest.lines] == [["value", "jobs", "runs"], ["pay", "1", "1"]]
+    assert "this: checkout-api" in compared.stderr
+    assert compared.lines[1].split("\t")[:4] == ["runs", "runs", "1", "0"]
     assert [line.split(",")[1] for line in runs.stdout.splitlines()] == ["job", "checkout-api", "1"]
     assert [json.loads(line).get("job") for line in stats.stdout.splitlines()] == ["checkout-api", None]
 
@@ -41,6 +46,8 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
         (("stats", "--window", "2d"), "--window: expected one of 24h, 7d, 30d, 90d, 365d, got '2d'"),
         (("stats", "--month", "2026-13"), "--month: "),
         (("stats", "--timezone", "Nowhere"), "--timezone: "),
+        (("stats", "--slowest", "team"), "--slowest: expected job, host or tag:KEY, got 'team'"),
+        (("stats", "checkout-api", "--compare", "deployment"), "--compare: no deployment is marked"),
         (("stats", "nothing"), "there is no job named 'nothing'"),
         (("export", "runs", "--window", "7d"), "--window, --name and --tag apply to stats"),
         (("export", "stats", "--job", "a"), "--job and --outcome apply to runs"),

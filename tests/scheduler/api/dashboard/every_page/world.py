@@ -16,6 +16,7 @@ from typing import Any
 
 from jobs.alerting.alert import Verdict, advance
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.definition.job import SelectedObjective
 from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.incidents.values import (
@@ -85,15 +86,18 @@ def jobs_of(texts: Texts) -> list[CatalogJob]:
 
 
 def alerting_of(texts: Texts) -> AlertingDefinitions:
-    """A channel, and a weekly window."""
+    """A channel, a weekly window, and an objective of several jobs."""
     channel = make_channel(kind="email", host="mail.example", **{"from": "a@b.example", "to": ["c@d.example"]})
     weekly = {"from": "SUN 10:00", "to": "SUN 14:00"}
     keys = {"name": "patching", "weekly": weekly, "select": {"tags": {"team": "operations"}}, "reason": texts.defined}
     window = MaintenanceWindow.model_validate(keys)
+    described = {"description": texts.defined, "owner": texts.person}
+    shop = SelectedObjective.model_validate({"select": {"tags": {"team": "payments"}}, "target": 90, **described})
     return define_alerting(
         {
             "channels": (DefinedEntry(CHANNEL, channel, "jobs.yaml:3"),),
             "windows": (DefinedEntry("", window, "jobs.yaml:7"),),
+            "objectives": (DefinedEntry("shop", shop, "jobs.yaml:12"),),
         }
     )
 
@@ -193,6 +197,7 @@ async def _change_as_people_do(client: ApiClient, texts: Texts) -> dict[str, str
     made = {
         "pause": await client.post_json("/api/jobs/search/pause", {"reason": texts.person}),
         "circuit": await client.post_json("/api/circuits/gateway/open", {"reason": texts.person}),
+        "marker": await client.post_json("/api/markers", {"text": texts.person}),
         "note": await client.post_json(f"{incident}/notes", {"note": texts.person}),
         "silence": await client.post_json("/api/silences", silence),
         "window": await client.post_json("/api/windows", window),
