@@ -127,6 +127,9 @@ param backupSchedule string = '15 2 * * *'
 @description('Where backups go, such as https://ACCOUNT.blob.core.windows.net/CONTAINER in an account that outlives this one; empty: the container backups of this account.')
 param backupTarget string = ''
 
+@description('Report each backup to the heartbeat of infra/jobs/backup.yaml in the app, whose token must be in the vault before: the secret backup-token.')
+param backupHeartbeat bool = false
+
 @description('Days for which a backup cannot be changed or deleted. Then it is deleted.')
 @minValue(1)
 @maxValue(3650)
@@ -434,6 +437,8 @@ module containerApp 'modules/container-app.bicep' = if (deployContainerApp) {
   dependsOn: [roles, pull, endpoints]
 }
 
+var appAddress = deployFunctions ? functions.outputs.address : deployContainerApp ? containerApp.outputs.address : ''
+
 module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
   name: '${name}-jobs'
   params: {
@@ -448,6 +453,8 @@ module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
     memory: memory
     variables: variables
     backupSchedule: backupSchedule
+    pingUrl: backupHeartbeat && deployApp ? '${appAddress}/api/ping' : ''
+    vaultUrl: vaultUrl
     backupTarget: empty(backupTarget) ? 'azure://backups/${environmentName}' : backupTarget
     deployerPrincipalId: deployerPrincipalId
   }
@@ -493,7 +500,7 @@ module alerts 'modules/alerts.bicep' = if (deployApp) {
 }
 
 output app string = name
-output address string = deployFunctions ? functions.outputs.address : deployContainerApp ? containerApp.outputs.address : ''
+output address string = appAddress
 output storage string = storage.outputs.name
 output vault string = vault.outputs.name
 output clientId string = identity.outputs.clientId

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -104,6 +105,9 @@ ReplaceOption = Annotated[
     ),
 ]
 _MAX_LISTED_KEYS = 100
+MAX_PING_ATTEMPTS = 3
+PING_TIMEOUT = 10.0
+"""Seconds."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -118,11 +122,23 @@ ToOption = Annotated[
 ]
 
 
+PingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ping",
+        metavar="URL",
+        envvar="BACKUP_PING",
+        help="Report the exit code to a heartbeat at this address, URL/CODE; with BACKUP_PING_TOKEN: URL/TOKEN/CODE.",
+    ),
+]
+
+
 @backup.command("create")
 def create(
     to: ToOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
+    ping: PingOption = None,
 ) -> None:
     """Make a backup, also while the scheduler runs.
 
@@ -134,6 +150,11 @@ def create(
       backup create --to /backups/scheduler.jsonl.gz
       backup create --to azure://backups/prod
     """
+    with _reporting_to(ping):
+        _create(to, store, as_json)
+
+
+def _create(to: str | None, store: str | None, as_json: bool) -> None:
     from scheduler.app.backup_opening import open_container, open_store_scan
     from scheduler.features.backup.dumps import create_backup
 
@@ -163,6 +184,39 @@ def create(
     shown = str(path) if location is None else location.join(location.folder + name)
     done = f"written in {bar.elapsed}" if location is None else f"written and read back in {bar.elapsed}"
     _report((shown, size), header, trailer, done, as_json)
+
+
+@contextmanager
+def _reporting_to(ping: str | None) -> Iterator[None]:
+    """Report how the block ends to a heartbeat. A report that does not arrive is a warning: the heartbeat notices it."""
+    code = EXIT_FAILED
+    try:
+        yield
+        code = 0
+    except typer.Exit as ended:
+        code = ended.exit_code
+        raise
+    finally:
+        if ping:
+            _report_code("/".join(filter(None, (ping.rstrip("/"), os.environ.get("BACKUP_PING_TOKEN"), str(code)))))
+
+
+def _report_code(address: str) -> None:
+    """Send the ping, at most three times. The address contains the token: it is not printed."""
+    from urllib.error import URLError
+    from urllib.request import Request, urlopen
+
+    problem: Exception | None = None
+    for _ in range(MAX_PING_ATTEMPTS):
+        try:
+            if not address.startswith(("https://", "http://")):
+                raise ValueError
+            with urlopen(Request(address, method="POST"), timeout=PING_TIMEOUT):
+                return
+        except (URLError, OSError, ValueError, HTTPException) as error:
+            problem = error
+    status = getattr(problem, "code", "")
+    print_warning(f"the heartbeat of --ping was not reached: {type(problem).__name__} {status}".rstrip())
 
 
 @backup.command("list")

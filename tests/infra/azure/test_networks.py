@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from config.settings.loading import load_settings
 from scheduler.cli.registry import COMMANDS
@@ -161,6 +162,21 @@ def test_backups_can_go_to_another_account() -> None:
     assert container["args"][3] == given_for(name)["backupTarget"]
     containers = deployment_of(name).of_type("Microsoft.Storage/storageAccounts/blobServices/containers")
     assert [each["name"].rpartition("/")[2] for each in containers] == ["jobs"]
+
+
+def test_a_backup_reports_to_the_heartbeat_of_the_sample() -> None:
+    name = "embedded, private API, own network, 1 zones"
+    command, backup = (job["properties"] for job in deployment_of(name).of_type(JOB))
+    (one,), (other,) = (job["template"]["containers"] for job in (backup, command))
+    env = {each["name"]: each for each in one["env"]}
+    assert str(env["BACKUP_PING"]["value"]).endswith("/api/ping")
+    (secret,) = backup["configuration"]["secrets"]
+    assert (env["BACKUP_PING_TOKEN"]["secretRef"], command["configuration"]["secrets"]) == (secret["name"], [])
+    assert "BACKUP_PING" not in {each["name"] for each in other["env"]}
+    job = yaml.safe_load((ROOT / "infra" / "jobs" / "backup.yaml").read_text())["jobs"]["scheduled-backup"]["check"]
+    assert secret["keyVaultUrl"].endswith(f"/secrets/{job['token']['secret']}")
+    cron = backup["configuration"]["scheduleTriggerConfig"]["cronExpression"]
+    assert job["schedule"] == {"cron": f"0 {cron}", "timezone": "UTC"}
 
 
 @pytest.mark.parametrize("name", WITH_CONTAINER)
