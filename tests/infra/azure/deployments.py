@@ -47,6 +47,10 @@ MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     for zones in (False, True)
 }
 """Each platform with each kind of network."""
+WITH_LINK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    f"{name}, private link of telemetry": (parameters, {**changes, "monitorPrivateLink": "create"})
+    for name, (parameters, changes) in MATRIX.items()
+}
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "all options": ("dev", {"deployRegistry": True, "subscribeToVault": True, "privateNetworking": True}),
@@ -67,8 +71,16 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "endpointSubnetId": f"{_SUBNETS.replace('vnet-spoke', 'vnet-endpoints')}/pe",
         },
     ),
+    "an existing private link of telemetry": (
+        "existing-network",
+        {
+            "monitorPrivateLink": _SUBNETS.partition("/providers/")[0]
+            + "/providers/Microsoft.Insights/privateLinkScopes/ampls-hub"
+        },
+    ),
     "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
     **MATRIX,
+    **WITH_LINK,
 }
 """Further deployments: an environment with other parameters."""
 

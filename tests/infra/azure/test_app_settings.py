@@ -31,7 +31,7 @@ def settings_of(resource: dict[str, Any]) -> dict[str, str]:
         if "siteConfig" in properties
         else properties["template"]["containers"][0]["env"]
     )
-    return {each["name"]: str(each["value"]) for each in listed}
+    return {each["name"]: str(each.get("value", "a secret")) for each in listed}
 
 
 def apps(deployment: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ SITE, NETWORK = "Microsoft.Web/sites", "Microsoft.Network/virtualNetworks"
 WITH_JOBS = [name for name in all_deployments() if deployment_of(name).of_type(JOB)]
 WITH_CONTAINER = [name for name in WITH_JOBS if not given_for(name).get("backupTarget")]
 PRIVATE_FUNCTIONS = "functions, private API, own network, 1 zones"
+WITH_TELEMETRY = "embedded, private API, own network, 1 zones, private link of telemetry"
 PRIVATE_APPS = "embedded, private API, own network, 1 zones"
 
 
@@ -44,6 +45,9 @@ def test_the_variants_have_private_hosts_of_each_kind() -> None:
         (PRIVATE_FUNCTIONS, ENDPOINT, "site-slot", "contoso-scheduler-prod-staging.scm.azurewebsites.net"),
         (PRIVATE_FUNCTIONS, GROUP, "-table/", "pe-contoso-scheduler-prod-table: is registered in []"),
         (PRIVATE_FUNCTIONS, LINK, "vaultcore", "privatelink.vaultcore.azure.net is not linked"),
+        (WITH_TELEMETRY, ENDPOINT, "-monitor", "REGION.in.applicationinsights.azure.com"),
+        (WITH_TELEMETRY, LINK, "monitor.azure.com", "privatelink.monitor.azure.com is not linked"),
+        (WITH_TELEMETRY, "Microsoft.Insights/privateLinkScopes/scopedResources", "/appi-", "is not in the scope"),
         (PRIVATE_APPS, RECORD, "/*", "contoso-scheduler-prod.<reference"),
         (PRIVATE_APPS, LINK, "reference", "contoso-scheduler-prod.<reference"),
     ],
@@ -124,6 +128,7 @@ def test_a_created_network_is_peered_and_leaves_by_its_own_address(name: str) ->
     ("changes", "message"),
     [
         ({"publicApi": False, "privateNetworking": False}, "publicApi=false needs privateNetworking or appSubnetId"),
+        ({"monitorPrivateLink": "create", "privateNetworking": False}, "monitorPrivateLink needs privateNetworking"),
         ({"appSubnetId": "/a/subnets/b"}, "appSubnetId needs endpointSubnetId"),
         (
             {"appSubnetId": "/a/subnets/b", "endpointSubnetId": "/a/subnets/c", "maintenanceJobs": True},
