@@ -57,6 +57,10 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a private API": ("prod", {"publicApi": False}),
     "a private container app": ("container-apps", {"publicApi": False, "deployRegistry": True}),
     "events of the container app": ("container-apps", {"subscribeToVault": True}),
+    "function keys of a container app": (
+        "container-apps",
+        {"settings": {"SCHEDULER_HTTP__AUTHENTICATION": "function_keys"}},
+    ),
     "what a container app uses": ("container-apps", {"deployApp": False}),
     "a deployer": ("dev", _DEPLOYER),
     "a deployer of a container app": ("container-apps", _DEPLOYER),
