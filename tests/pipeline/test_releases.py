@@ -390,7 +390,9 @@ def test_a_revision_that_was_left_active_is_deactivated(record: Path) -> None:
     assert [name for name, one in revisions.items() if one["active"]] == ["contoso-scheduler--second"]
 
 
-@pytest.mark.parametrize(("kind", "mode", "expected"), [("container-apps", "Single", "Multiple"), ("embedded", "Multiple", "Single")])
+@pytest.mark.parametrize(
+    ("kind", "mode", "expected"), [("container-apps", "Single", "Multiple"), ("embedded", "Multiple", "Single")]
+)
 def test_another_mode_of_revisions_is_refused(kind: str, mode: str, expected: str, record: Path) -> None:
     world = World(kind)
     world.azure.state["mode"] = mode

@@ -57,7 +57,9 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(environment: str, tmp_path: 
     record = tmp_path / "record.json"
     deployed = call("deploy", environment, "--image", IMAGE, "--version", "2", "--record", record, "--dry-run")
     assert (deployed.returncode, record.exists()) == (0, False), deployed.stderr
-    change = "containerapp update" if environment in ("container-apps", "embedded") else "functionapp deployment slot swap"
+    change = (
+        "containerapp update" if environment in ("container-apps", "embedded") else "functionapp deployment slot swap"
+    )
     assert f"$ az {change}" in deployed.stderr
     has_jobs = environment in ("container-apps", "embedded", "prod")
     assert ("-backup --image contosoregistry" in deployed.stderr) == has_jobs
@@ -83,7 +85,10 @@ BAD_CALLS = {
         ),
         "is not that of prod, contosoregistry",
     ),
-    "no environment": (("status", "staging-2"), "Environments in this folder: container-apps, dev, embedded, prod, test"),
+    "no environment": (
+        ("status", "staging-2"),
+        "Environments in this folder: container-apps, dev, embedded, prod, test",
+    ),
     "path as environment": (("status", "../prod"), "is not a name"),
     "example": (("deploy", "prod", "--image", IMAGE, "--version", "2", "--record", "r"), "subscription of the example"),
     "no keys": (("verify", "prod", "--version", "2", "--record", "r"), "DEPLOY_READ_KEY and DEPLOY_OPERATE_KEY"),

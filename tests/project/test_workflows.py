@@ -52,7 +52,7 @@ def scripts_of_github(path: Path) -> list[str]:
 
 
 def expand(value: Any, parameters: dict[str, Any]) -> Any:
-    """Azure's template expressions as its service replaces them. The schema expects numbers and booleans as texts but in tasks."""
+    """Azure's template expressions as its service replaces them. Its schema expects texts but in tasks."""
     if isinstance(value, str):
         return re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda match: str(parameters[match[1]]), value)
     if isinstance(value, dict):
@@ -281,7 +281,9 @@ def test_a_tag_publishes_the_packages_of_its_commit_in_each_service() -> None:
 def test_azure_proposes_base_images_as_github_does() -> None:
     for path in (GITHUB / "bases.yml", AZURE / "bases.yml"):
         text = path.read_text(encoding="utf-8")
-        assert text.index("image bases --update") < text.index("git push --force origin bases") < text.index("pr create")
+        assert (
+            text.index("image bases --update") < text.index("git push --force origin bases") < text.index("pr create")
+        )
 
 
 def test_actions_are_pinned_by_commit() -> None:

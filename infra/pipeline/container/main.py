@@ -179,7 +179,13 @@ def _add(
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
-    _add(parser, "--target", os.environ.get("IMAGE_TARGET") or "functions", "default: IMAGE_TARGET", tuple(NAME_OF_TARGET))
+    _add(
+        parser,
+        "--target",
+        os.environ.get("IMAGE_TARGET") or "functions",
+        "default: IMAGE_TARGET",
+        tuple(NAME_OF_TARGET),
+    )
     _add(parser, "--engine", "", "default: the first one that works here", ("", *ENGINES))
     _add(parser, "--revision", "", "default: the commit of the working copy")
     _add(parser, "--version", "", "default: from the tags of git")

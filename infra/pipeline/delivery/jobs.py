@@ -1,6 +1,7 @@
 """The Container Apps jobs of an environment, which run the image of its app: backups and commands.
 
-Called by deploy, verify, rollback and status. A job has no revisions: its next execution has the image that it has then.
+Called by deploy, verify, rollback and status. A job has no revisions: an execution has the image that the job has at
+its start.
 """
 
 from __future__ import annotations

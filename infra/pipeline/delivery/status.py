@@ -22,7 +22,9 @@ def print_status(context: Context, *, as_json: bool) -> None:
     jobs = read_job_images(context, environment.jobs)
     if as_json:
         values = {"environment": environment.name, "platform": environment.platform, "app": environment.app}
-        context.reporter.result(json.dumps({**values, "last_tick": last_tick, "deployed": found, "jobs": jobs}, indent=2))
+        context.reporter.result(
+            json.dumps({**values, "last_tick": last_tick, "deployed": found, "jobs": jobs}, indent=2)
+        )
         return
     lines = [f"{environment.app} ({environment.platform}), last tick {last_tick or 'unknown'}"]
     for one in found:

@@ -188,7 +188,7 @@ def _create(to: str | None, store: str | None, as_json: bool) -> None:
 
 @contextmanager
 def _reporting_to(ping: str | None) -> Iterator[None]:
-    """Report how the block ends to a heartbeat. A report that does not arrive is a warning: the heartbeat notices it."""
+    """Report how the block ends to a heartbeat. A lost report is a warning: the heartbeat notices it."""
     code = EXIT_FAILED
     try:
         yield

@@ -33,7 +33,14 @@ _EXISTING_NETWORK = {
         "containerApps": "none",
     },
 }
-_ALL = {**_DEPLOYER, "maintenanceJobs": True, "backupHeartbeat": True, "lockData": True, "deployRegistry": True, "maxInstances": 2}
+_ALL = {
+    **_DEPLOYER,
+    "maintenanceJobs": True,
+    "backupHeartbeat": True,
+    "lockData": True,
+    "deployRegistry": True,
+    "maxInstances": 2,
+}
 NETWORKS = {"own": _OWN_NETWORK, "existing": _EXISTING_NETWORK}
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {"functions": {}, "container-apps": {}, "embedded": {"settings": {}}}
 MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {

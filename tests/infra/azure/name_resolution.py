@@ -95,9 +95,7 @@ def _served(endpoint: Resource) -> tuple[Any, ...]:
     raise AssertionError(f"{kind} has no group {group}")
 
 
-def _registration_problem(
-    endpoint: Resource, zones: list[str], found: list[Resource], given: Mapping[str, Any]
-) -> str:
+def _registration_problem(endpoint: Resource, zones: list[str], found: list[Resource], given: Mapping[str, Any]) -> str:
     """Return what is wrong with the zones of an endpoint; empty: it is registered, or the parameters say `none`."""
     groups = [each for each in _of(found, GROUP) if each["name"] == f"{endpoint['name']}/default"]
     configured = [one["properties"]["privateDnsZoneId"] for each in groups for one in _configs(each)]

@@ -118,7 +118,7 @@ async def test_the_first_start_prints_a_key_and_later_ones_none(scheduler: dict[
     assert [each.code for each in starts] == [0, 0]
     assert starts[0].stdout.startswith("sch_")
     assert (starts[1].stdout, starts[1].stderr) == ("", "no key was created: one is active\n")
-    # The service itself, as Compose starts it next: it neither ends nor restarts, and the key that was printed is accepted.
+    # The service, as Compose starts it next: it neither ends nor restarts, and accepts the key that was printed.
     assert (scheduler.get("command"), scheduler["restart"]) == (None, "unless-stopped")
     port = free_port()
     own = {"schedule": "every 1h", "check": {"url": f"http://127.0.0.1:{port}/api/health/live"}}

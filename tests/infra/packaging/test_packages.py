@@ -46,7 +46,9 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_tag_has_wheel_archive_chart_components_and_checksums(built: Path) -> None:
     sums = (built / packages.SUMS_FILE).read_text(encoding="utf-8")
     assert {path.suffix for path in built.iterdir()} == {".whl", ".gz", ".tgz", ".json", ""}
-    assert {line.split("  ")[1] for line in sums.splitlines()} == {path.name for path in built.iterdir()} - {"SHA256SUMS"}
+    assert {line.split("  ")[1] for line in sums.splitlines()} == {path.name for path in built.iterdir()} - {
+        "SHA256SUMS"
+    }
     done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=built, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     (wheel,) = built.glob("*.whl")

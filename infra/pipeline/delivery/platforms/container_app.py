@@ -5,7 +5,7 @@ timer and queues are disabled and that gets no requests. If it is ready, a secon
 replaces the one in service, which is then deactivated: a revision without requests would still plan and take messages.
 So the way back is to activate it again.
 
-**The embedded host**: the mode `single`. Azure starts the new image beside the old one, which it replaces as soon as a
+**The embedded host**: the mode `single`. Azure starts the new image next to the old one, which it replaces as soon as a
 replica of the new one is ready. Both use the same store, in which one replica leads. So a revision out of service would
 lead and run jobs, and the way back is the old image as a further revision.
 """
