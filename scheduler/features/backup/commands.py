@@ -7,7 +7,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note, print_warning, show_json
+from scheduler.features.backup.heartbeat import reporting_to
 from scheduler.features.backup.locations import CONTAINER_FORMS, ContainerLocation, parse_location
 from scheduler.features.backup.progress_text import ProgressBar
 
@@ -105,9 +105,6 @@ ReplaceOption = Annotated[
     ),
 ]
 _MAX_LISTED_KEYS = 100
-MAX_PING_ATTEMPTS = 3
-PING_TIMEOUT = 10.0
-"""Seconds."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -150,7 +147,7 @@ def create(
       backup create --to /backups/scheduler.jsonl.gz
       backup create --to azure://backups/prod
     """
-    with _reporting_to(ping):
+    with reporting_to(ping):
         _create(to, store, as_json)
 
 
@@ -184,39 +181,6 @@ def _create(to: str | None, store: str | None, as_json: bool) -> None:
     shown = str(path) if location is None else location.join(location.folder + name)
     done = f"written in {bar.elapsed}" if location is None else f"written and read back in {bar.elapsed}"
     _report((shown, size), header, trailer, done, as_json)
-
-
-@contextmanager
-def _reporting_to(ping: str | None) -> Iterator[None]:
-    """Report how the block ends to a heartbeat. A lost report is a warning: the heartbeat notices it."""
-    code = EXIT_FAILED
-    try:
-        yield
-        code = 0
-    except typer.Exit as ended:
-        code = ended.exit_code
-        raise
-    finally:
-        if ping:
-            _report_code("/".join(filter(None, (ping.rstrip("/"), os.environ.get("BACKUP_PING_TOKEN"), str(code)))))
-
-
-def _report_code(address: str) -> None:
-    """Send the ping, at most three times. The address contains the token: it is not printed."""
-    from urllib.error import URLError
-    from urllib.request import Request, urlopen
-
-    problem: Exception | None = None
-    for _ in range(MAX_PING_ATTEMPTS):
-        try:
-            if not address.startswith(("https://", "http://")):
-                raise ValueError
-            with urlopen(Request(address, method="POST"), timeout=PING_TIMEOUT):
-                return
-        except (URLError, OSError, ValueError, HTTPException) as error:
-            problem = error
-    status = getattr(problem, "code", "")
-    print_warning(f"the heartbeat of --ping was not reached: {type(problem).__name__} {status}".rstrip())
 
 
 @backup.command("list")
