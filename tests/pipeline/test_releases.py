@@ -393,7 +393,7 @@ def test_a_revision_that_was_left_active_is_deactivated(record: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "mode", "expected"), [("container-apps", "Single", "Multiple"), ("embedded", "Multiple", "Single")]
 )
-def test_another_mode_of_revisions_is_refused(kind: str, mode: str, expected: str, record: Path) -> None:
+def test_a_container_app_with_a_single_revision_is_refused(kind: str, mode: str, expected: str, record: Path) -> None:
     world = World(kind)
     world.azure.state["mode"] = mode
     with pytest.raises(UnusableInput, match=f"needs activeRevisionsMode {expected}"):

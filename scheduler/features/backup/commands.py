@@ -147,7 +147,7 @@ def create(
       backup create --to /backups/scheduler.jsonl.gz
       backup create --to azure://backups/prod
     """
-    with reporting_to(ping):
+    with reporting_to(ping, print_warning):
         _create(to, store, as_json)
 
 

@@ -6,13 +6,9 @@ Called by scheduler.features.backup.commands.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
-
-import typer
-
-from scheduler.cli.output import EXIT_FAILED, print_warning
 
 MAX_PING_ATTEMPTS = 3
 PING_TIMEOUT = 10.0
@@ -20,21 +16,23 @@ PING_TIMEOUT = 10.0
 
 
 @contextmanager
-def reporting_to(ping: str | None) -> Iterator[None]:
+def reporting_to(ping: str | None, warn: Callable[[str], None]) -> Iterator[None]:
     """Report how the block ends to a heartbeat. A lost report is a warning: the heartbeat notices it."""
-    code = EXIT_FAILED
+    code = 1
     try:
         yield
         code = 0
-    except typer.Exit as ended:
-        code = ended.exit_code
+    except BaseException as ended:
+        code = getattr(ended, "exit_code", code)
         raise
     finally:
         if ping:
-            _report_code("/".join(filter(None, (ping.rstrip("/"), os.environ.get("BACKUP_PING_TOKEN"), str(code)))))
+            _report_code(
+                "/".join(filter(None, (ping.rstrip("/"), os.environ.get("BACKUP_PING_TOKEN"), str(code)))), warn
+            )
 
 
-def _report_code(address: str) -> None:
+def _report_code(address: str, warn: Callable[[str], None]) -> None:
     """Send the ping, at most three times. The address contains the token: it is not printed."""
     from urllib.error import URLError
     from urllib.request import Request, urlopen
@@ -49,4 +47,4 @@ def _report_code(address: str) -> None:
         except (URLError, OSError, ValueError, HTTPException) as error:
             problem = error
     status = getattr(problem, "code", "")
-    print_warning(f"the heartbeat of --ping was not reached: {type(problem).__name__} {status}".rstrip())
+    warn(f"the heartbeat of --ping was not reached: {type(problem).__name__} {status}".rstrip())
