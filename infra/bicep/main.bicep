@@ -115,6 +115,9 @@ param dailyCapGb int = 5
 @description('The id of another workspace for diagnostics; empty: the one of this deployment. none: a policy of the company writes them.')
 param diagnosticsWorkspaceId string = ''
 
+@description('Send telemetry by a private link. create: a scope of Azure Monitor (AMPLS) with its endpoint and zones. The id of an existing scope: its owner has endpoint and zones, and the deployer may write into it. Empty: by public addresses.')
+param monitorPrivateLink string = ''
+
 @description('Refuse the deletion of storage and vault. The deployment then needs the right to write locks.')
 param lockData bool = false
 
@@ -126,6 +129,9 @@ param backupSchedule string = '15 2 * * *'
 
 @description('Where backups go, such as https://ACCOUNT.blob.core.windows.net/CONTAINER in an account that outlives this one; empty: the container backups of this account.')
 param backupTarget string = ''
+
+@description('Report each backup to the heartbeat of infra/jobs/backup.yaml in the app, whose token must be in the vault before: the secret backup-token.')
+param backupHeartbeat bool = false
 
 @description('Days for which a backup cannot be changed or deleted. Then it is deleted.')
 @minValue(1)
@@ -159,7 +165,9 @@ var lacksSubnet = existingNetwork && (empty(endpointSubnetId) || (jobsInOwnSubne
 var wantsOwnNetwork = natGateway || !empty(hubNetworkId) || !empty(routeTableId) || !empty(dnsServers)
 var hasSubnets = lacksSubnet ? fail('appSubnetId needs endpointSubnetId, and for jobs with platform functions jobsSubnetId') : privateNetworking || existingNetwork
 var isReachable = publicApi || hasSubnets ? hasSubnets : fail('publicApi=false needs privateNetworking or appSubnetId')
-var inNetwork = existingNetwork && wantsOwnNetwork ? fail('natGateway, hubNetworkId, routeTableId and dnsServers are for a network that is created') : isReachable
+var isLinked = !empty(monitorPrivateLink)
+var isLinkable = isLinked && !isReachable ? fail('monitorPrivateLink needs privateNetworking or appSubnetId') : isReachable
+var inNetwork = existingNetwork && wantsOwnNetwork ? fail('natGateway, hubNetworkId, routeTableId and dnsServers are for a network that is created') : isLinkable
 var registryServer = '${registryName}${environment().suffixes.acrLoginServer}'
 var deployFunctions = deployApp && onFunctions
 var deployContainerApp = deployApp && !onFunctions
@@ -183,6 +191,30 @@ module monitoring 'modules/monitoring.bicep' = {
     dailyCapGb: dailyCapGb
     alertEmails: alertEmails
     diagnosticsWorkspaceId: diagnosticsWorkspaceId
+    privateIngestion: isLinked
+  }
+}
+
+var createsScope = monitorPrivateLink == 'create'
+var scopeParts = split(createsScope || !isLinked ? resourceGroup().id : monitorPrivateLink, '/') // /subscriptions/ID/resourceGroups/NAME/...
+
+module monitorLink 'modules/monitor-link.bicep' = if (isLinked) {
+  name: '${name}-monitor-link'
+  scope: resourceGroup(scopeParts[2], scopeParts[4])
+  params: {
+    name: createsScope ? 'ampls-${name}' : scopeParts[8]
+    tags: allTags
+    create: createsScope
+    linked: [
+      {
+        name: 'log-${name}'
+        id: monitoring.outputs.workspaceId
+      }
+      {
+        name: 'appi-${name}'
+        id: monitoring.outputs.insightsId
+      }
+    ]
   }
 }
 
@@ -287,33 +319,45 @@ module endpoints 'modules/endpoints.bicep' = if (inNetwork) {
         name: 'blob'
         target: storage.outputs.id
         group: 'blob'
-        zone: 'privatelink.blob.${environment().suffixes.storage}'
+        zones: ['privatelink.blob.${environment().suffixes.storage}']
       }
       {
         name: 'table'
         target: storage.outputs.id
         group: 'table'
-        zone: 'privatelink.table.${environment().suffixes.storage}'
+        zones: ['privatelink.table.${environment().suffixes.storage}']
       }
       {
         name: 'vault'
         target: vault.outputs.id
         group: 'vault'
-        zone: 'privatelink.vaultcore.azure.net'
+        zones: ['privatelink.vaultcore.azure.net']
       }
     ], hostsFunctions ? [
       {
         name: 'queue'
         target: storage.outputs.id
         group: 'queue'
-        zone: 'privatelink.queue.${environment().suffixes.storage}'
+        zones: ['privatelink.queue.${environment().suffixes.storage}']
       }
     ] : [], deployRegistry ? [
       {
         name: 'registry'
         target: registry.outputs.id
         group: 'registry'
-        zone: 'privatelink.azurecr.io'
+        zones: ['privatelink.azurecr.io']
+      }
+    ] : [], createsScope ? [
+      {
+        name: 'monitor'
+        target: monitorLink.outputs.id
+        group: 'azuremonitor'
+        zones: [
+          'privatelink.monitor.azure.com'
+          'privatelink.oms.opinsights.azure.com'
+          'privatelink.ods.opinsights.azure.com'
+          'privatelink.agentsvc.azure-automation.net'
+        ] // without that of blob: for agents of Log Analytics, of which there is none
       }
     ] : [])
   }
@@ -373,14 +417,14 @@ module siteEndpoint 'modules/endpoints.bicep' = if (deployFunctions && !publicAp
         name: 'sites'
         target: deployFunctions ? functions.outputs.id : ''
         group: 'sites'
-        zone: siteZone
+        zones: [siteZone]
       }
     ], stagingSlot ? [
       {
         name: 'slot'
         target: deployFunctions ? functions.outputs.id : '' // of the app: the group names the slot
         group: 'sites-staging'
-        zone: siteZone
+        zones: [siteZone]
       }
     ] : [])
   }
@@ -434,6 +478,8 @@ module containerApp 'modules/container-app.bicep' = if (deployContainerApp) {
   dependsOn: [roles, pull, endpoints]
 }
 
+var appAddress = deployFunctions ? functions.outputs.address : deployContainerApp ? containerApp.outputs.address : ''
+
 module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
   name: '${name}-jobs'
   params: {
@@ -448,6 +494,8 @@ module jobs 'modules/jobs.bicep' = if (maintenanceJobs) {
     memory: memory
     variables: variables
     backupSchedule: backupSchedule
+    pingUrl: backupHeartbeat && deployApp ? '${appAddress}/api/ping' : ''
+    vaultUrl: vaultUrl
     backupTarget: empty(backupTarget) ? 'azure://backups/${environmentName}' : backupTarget
     deployerPrincipalId: deployerPrincipalId
   }
@@ -493,7 +541,7 @@ module alerts 'modules/alerts.bicep' = if (deployApp) {
 }
 
 output app string = name
-output address string = deployFunctions ? functions.outputs.address : deployContainerApp ? containerApp.outputs.address : ''
+output address string = appAddress
 output storage string = storage.outputs.name
 output vault string = vault.outputs.name
 output clientId string = identity.outputs.clientId

@@ -1,4 +1,4 @@
-"""The steps of a pipeline against the routing and the keys of function_app, from 0.1.0 upwards, on both platforms.
+"""The steps of a pipeline against the routing and the keys of function_app, from 0.1.0 upwards, on each platform.
 
 Azure and time are played (tests.pipeline.azure.world). Each request goes to a running server of the version that would
 answer it: its routes, its keys and the members of its responses are real.
@@ -59,7 +59,7 @@ def working_copy(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("platform", ["functions", "container-apps"])
+@pytest.mark.parametrize("platform", ["functions", "container-apps", "embedded"])
 async def test_a_pipeline_releases_the_current_version_over_the_first_one_and_back(
     platform: str,
     first: ServedVersion,

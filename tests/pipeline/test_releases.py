@@ -1,4 +1,4 @@
-"""Releases in virtual time, on both platforms: good ones are verified, bad ones found and rolled back."""
+"""Releases in virtual time, on each platform: good ones are verified, bad ones found and rolled back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from delivery.rollback import roll_back_to_image, roll_back_to_record
 from delivery.status import print_status
 from delivery.verify import verify
 from tests.pipeline.azure.commands import Command, parse
+from tests.pipeline.azure.model import JOBS
 from tests.pipeline.azure.world import KEYS, NEW, OLD, START, Behaviour, Container, World
 
-PLATFORMS = ("functions", "container-apps")
+PLATFORMS = ("functions", "container-apps", "embedded")
 MAX_ROLLBACK = 120.0
 """Seconds from the finding until the old version serves."""
 
@@ -60,6 +61,10 @@ def seconds_to_roll_back(world: World, record: Path) -> float:
     return (served_at[0] - found_at).total_seconds()
 
 
+def images_of_jobs(world: World) -> set[str]:
+    return set(world.azure.state["jobs"].values())
+
+
 def assert_every_instant_ran_once(world: World) -> None:
     """From before the release until it was over, with a margin for what is still in-flight."""
     world.sleep(300)
@@ -72,6 +77,7 @@ def assert_every_instant_ran_once(world: World) -> None:
 def test_a_good_version_is_verified(world: World, record: Path) -> None:
     assert release(world, record) == ""
     assert world.serving_version() == "2.0"
+    assert images_of_jobs(world) == {NEW}
     assert RecordFile(record).read().state == "verified"
     assert_every_instant_ran_once(world)
 
@@ -160,8 +166,11 @@ BAD_VERSIONS = {
 @pytest.mark.parametrize("name", BAD_VERSIONS)
 def test_a_bad_version_is_found_and_rolled_back(world: World, record: Path, name: str) -> None:
     world.images[NEW], finding = BAD_VERSIONS[name]
+    if world.kind == "embedded" and "is never ready" in name:
+        finding = "did not serve within"
     assert finding in release(world, record)
     assert world.serving_version() == "1.0"
+    assert images_of_jobs(world) == {OLD}
     assert RecordFile(record).read().state == "rolled_back"
     if name != "executes half of the runs":
         assert_every_instant_ran_once(world)
@@ -234,6 +243,7 @@ def test_a_killed_deployment_is_rolled_back_from_any_line(kind: str, after: bool
         records += 1
         roll_back_to_record(world.context(), record)
         assert world.serving_version() == "1.0", f"killed at operation {count}"
+        assert images_of_jobs(world) == {OLD}
         assert RecordFile(record).read().state == "rolled_back"
         if count % 5 == 0:
             assert_every_instant_ran_once(world)
@@ -311,9 +321,12 @@ def test_the_record_has_what_ran_before(world: World, record: Path) -> None:
     assert (found.previous.image, found.previous.version) == (OLD, "1.0")
     assert found.last_tick == "2026-11-28T12:00:00Z"
     assert found.run_count == 1200  # 20 jobs, each 10 s, in ten minutes
-    assert [step["step"] for step in found.steps][-1] == ("swap" if world.kind == "functions" else "deactivate")
+    last = {"functions": "swap", "container-apps": "deactivate", "embedded": "revision"}[world.kind]
+    assert [step["step"] for step in found.steps][-3:] == [last, "job-image", "job-image"]
+    assert found.jobs == dict.fromkeys(JOBS, OLD)
 
 
+@pytest.mark.parametrize("world", ["functions", "container-apps"], indirect=True)
 def test_what_is_not_in_service_plans_nothing(world: World, record: Path) -> None:
     """Until the swap, the new image has no timer and no queue, and its own tables."""
     world.images[NEW] = Behaviour("2.0", ready=False)
@@ -377,10 +390,13 @@ def test_a_revision_that_was_left_active_is_deactivated(record: Path) -> None:
     assert [name for name, one in revisions.items() if one["active"]] == ["contoso-scheduler--second"]
 
 
-def test_a_container_app_with_a_single_revision_is_refused(record: Path) -> None:
-    world = World("container-apps")
-    world.azure.state["mode"] = "Single"
-    with pytest.raises(UnusableInput, match="activeRevisionsMode to Multiple"):
+@pytest.mark.parametrize(
+    ("kind", "mode", "expected"), [("container-apps", "Single", "Multiple"), ("embedded", "Multiple", "Single")]
+)
+def test_a_container_app_with_a_single_revision_is_refused(kind: str, mode: str, expected: str, record: Path) -> None:
+    world = World(kind)
+    world.azure.state["mode"] = mode
+    with pytest.raises(UnusableInput, match=f"needs activeRevisionsMode {expected}"):
         deploy(world.context(), NEW, "2.0", record)
     assert not record.exists()
 
@@ -389,10 +405,25 @@ def test_an_image_is_restored_without_a_record(world: World, record: Path) -> No
     deploy(world.context(), NEW, "2.0", record)
     roll_back_to_image(world.context(), OLD, "1.0")
     assert world.serving_version() == "1.0"
+    assert images_of_jobs(world) == {OLD}
     roll_back_to_image(world.context(), NEW, "2.0")
     assert world.serving_version() == "2.0"
     roll_back_to_image(world.context(), NEW, "2.0")  # again: nothing to do
     assert world.serving_version() == "2.0"
+
+
+def test_a_job_that_does_not_exist_ends_the_deployment_before_any_change(world: World, record: Path) -> None:
+    del world.azure.state["jobs"][JOBS[1]]
+    with pytest.raises(DeliveryError, match=f"The job {JOBS[1]} was not found"):
+        deploy(world.context(), NEW, "2.0", record)
+    assert (record.exists(), world.serving_version()) == (False, "1.0")
+
+
+def test_a_job_with_another_image_fails_the_verification(world: World, record: Path) -> None:
+    deploy(world.context(), NEW, "2.0", record)
+    world.azure.state["jobs"][JOBS[0]] = OLD
+    with pytest.raises(DeliveryError, match=f"the job {JOBS[0]} has the image {OLD}, expected {NEW}"):
+        verify(world.context(), "2.0", record)
 
 
 def test_a_deployment_repairs_an_app_that_does_not_answer(world: World, record: Path) -> None:
@@ -414,3 +445,4 @@ def test_status_names_what_runs_where(world: World, record: Path, capsys: pytest
     assert values["last_tick"].startswith("2026-11-28T12:0")
     assert {one["image"] for one in values["deployed"]} == {OLD, NEW}
     assert [one["version"] for one in values["deployed"] if one["share"] == 100] == ["2.0"]
+    assert values["jobs"] == dict.fromkeys(JOBS, NEW)

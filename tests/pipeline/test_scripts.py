@@ -57,8 +57,12 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(environment: str, tmp_path: 
     record = tmp_path / "record.json"
     deployed = call("deploy", environment, "--image", IMAGE, "--version", "2", "--record", record, "--dry-run")
     assert (deployed.returncode, record.exists()) == (0, False), deployed.stderr
-    change = "containerapp update" if environment == "container-apps" else "functionapp deployment slot swap"
+    change = (
+        "containerapp update" if environment in ("container-apps", "embedded") else "functionapp deployment slot swap"
+    )
     assert f"$ az {change}" in deployed.stderr
+    has_jobs = environment in ("container-apps", "embedded", "prod")
+    assert ("-backup --image contosoregistry" in deployed.stderr) == has_jobs
     verified = call("verify", environment, "--version", "2", "--record", record, "--dry-run")
     assert (verified.returncode, "canary/run?wait=30s" in verified.stderr) == (0, True)
     back = call("rollback", environment, "--image", IMAGE, "--version", "1", "--dry-run")
@@ -81,7 +85,10 @@ BAD_CALLS = {
         ),
         "is not that of prod, contosoregistry",
     ),
-    "no environment": (("status", "staging-2"), "Environments in this folder: container-apps, dev, prod, test"),
+    "no environment": (
+        ("status", "staging-2"),
+        "Environments in this folder: container-apps, dev, embedded, prod, test",
+    ),
     "path as environment": (("status", "../prod"), "is not a name"),
     "example": (("deploy", "prod", "--image", IMAGE, "--version", "2", "--record", "r"), "subscription of the example"),
     "no keys": (("verify", "prod", "--version", "2", "--record", "r"), "DEPLOY_READ_KEY and DEPLOY_OPERATE_KEY"),
@@ -104,16 +111,17 @@ def test_bad_input_ends_with_2_and_names_the_remedy(name: str) -> None:
 def test_an_environment_file_is_judged_as_a_whole(tmp_path: Path) -> None:
     values = {
         "platform": "vm", "subscription": "s", "resource_group": "g", "app": "a", "url": "http://a.example",
-        "registry": "r", "canary": "c", "slot": "staging", "keys": {"read": "a key!", "write": "W"},
+        "registry": "r", "canary": "c", "slot": "staging", "jobs": "backup", "keys": {"read": "a key!", "write": "W"},
         "verify": {"soak": "3", "runs": 2},
     }  # fmt: skip
     (tmp_path / "odd.json").write_text(json.dumps(values))
     done = call("status", "odd", "--environments", tmp_path)
     assert done.returncode == 2
     for problem in (
-        "platform: expected functions or container-apps, found 'vm'",
+        "platform: expected one of functions, container-apps, embedded, found 'vm'",
         "slot_url is missing",
         "url: expected https",
+        "jobs: expected a list of names of Container Apps jobs, found 'backup'",
         "keys.write is unknown; known: keys.header, keys.read, keys.operate",
         "keys.read: expected a name, never a key",
         "verify.soak: '3' is not a duration",

@@ -16,6 +16,7 @@ from tests.project.jenkins.build import Build, Scenario, execute
 
 JENKINSFILE = ROOT / "Jenkinsfile"
 ROLLBACK = ROOT / "infra" / "jenkins" / "rollback" / "Jenkinsfile"
+PACKAGES = ROOT / "infra" / "jenkins" / "packages" / "Jenkinsfile"
 PIPELINE = ROOT / "infra" / "pipeline"
 ENVIRONMENTS = ("dev", "test", "prod")
 EVENTS = ("failure", "abort", "timeout")
@@ -82,6 +83,7 @@ def scenarios() -> dict[str, Scenario]:
         "approval_timeout": Scenario(JENKINSFILE, step="Release this image", event="timeout"),
         "archive_failure": Scenario(JENKINSFILE, step="record.json, allowEmpty", event="failure"),
         "by_hand": Scenario(ROLLBACK, parameters={"SIGN_IN": "federated", "TARGET": "prod"}),
+        "packages": Scenario(PACKAGES, parameters={"SIGN_IN": "federated"}),
         **{f"rollback_{event}": Scenario(JENKINSFILE, step=NO_WAY_BACK, event=event, times=2) for event in EVENTS},
         **bad_ends,
     }

@@ -52,7 +52,7 @@ def scripts_of_github(path: Path) -> list[str]:
 
 
 def expand(value: Any, parameters: dict[str, Any]) -> Any:
-    """Azure's template expressions as its service replaces them. The schema expects numbers as texts but in tasks."""
+    """Azure's template expressions as its service replaces them. Its schema expects texts but in tasks."""
     if isinstance(value, str):
         return re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda match: str(parameters[match[1]]), value)
     if isinstance(value, dict):
@@ -62,7 +62,7 @@ def expand(value: Any, parameters: dict[str, Any]) -> Any:
         }
     if isinstance(value, list):
         return [each for item in value for each in expand_item(item, parameters)]
-    return value if isinstance(value, bool) or value is None else str(value)
+    return value if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def expand_item(item: Any, parameters: dict[str, Any]) -> list[Any]:
@@ -102,7 +102,7 @@ def test_the_workflows_fit_the_schema_of_github(schema: str) -> None:
     assert (ended.returncode, ended.stdout) == (0, "ok -- validation done\n")
 
 
-@pytest.mark.parametrize("name", ["release.yml", "rollback.yml"])
+@pytest.mark.parametrize("name", ["release.yml", "rollback.yml", "packages.yml", "bases.yml"])
 def test_the_pipelines_fit_the_schema_of_azure(name: str) -> None:
     schema = resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/azure-pipelines.json")
     pipeline = expanded(name)
@@ -266,6 +266,24 @@ def test_each_pipeline_can_roll_back_by_parameter() -> None:
     command = 'infra/pipeline/rollback "$TARGET" --image "$IMAGE" --version "$VERSION"'
     texts = (jenkins, json.dumps(read(GITHUB / "rollback.yml")), json.dumps(expanded("rollback.yml")))
     assert all(command in text.replace('\\"', '"') for text in texts)
+
+
+def test_a_tag_publishes_the_packages_of_its_commit_in_each_service() -> None:
+    jenkins = (ROOT / "infra" / "jenkins" / "packages" / "Jenkinsfile").read_text(encoding="utf-8")
+    texts = (jenkins, json.dumps(read(AZURE / "packages.yml")), json.dumps(read(GITHUB / "packages.yml")["jobs"]))
+    for text, last in zip(texts, ("packages publish", "packages publish", "gh release create"), strict=True):
+        assert 0 < text.index("infra/pipeline/packages build") < text.index(last)
+        assert "azurecr.io/" not in text.replace("REGISTRY.azurecr.io", ""), "no registry is in a file"
+    assert read(GITHUB / "packages.yml")[True] == {"push": {"tags": ["v*"]}}
+    assert read(AZURE / "packages.yml")["trigger"]["tags"] == {"include": ["v*"]}
+
+
+def test_azure_proposes_base_images_as_github_does() -> None:
+    for path in (GITHUB / "bases.yml", AZURE / "bases.yml"):
+        text = path.read_text(encoding="utf-8")
+        assert (
+            text.index("image bases --update") < text.index("git push --force origin bases") < text.index("pr create")
+        )
 
 
 def test_actions_are_pinned_by_commit() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-JENKINSFILES = ("Jenkinsfile", "infra/jenkins/rollback/Jenkinsfile")
+JENKINSFILES = ("Jenkinsfile", "infra/jenkins/rollback/Jenkinsfile", "infra/jenkins/packages/Jenkinsfile")
 RULES = "infra/jenkins/groovylintrc.json"
 SCRIPTS = (".ci/run",)
 """Files of shell."""

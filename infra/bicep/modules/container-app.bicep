@@ -31,18 +31,7 @@ param variables object
 param deployerPrincipalId string
 
 // Keys of the Functions host: secrets of the vault, which must exist before the app. docs/infrastructure.md has the commands.
-var keySecrets = [
-  'host-master'
-  'host-function-default'
-  'host-systemkey-eventgrid-extension'
-  'functions-read-default'
-  'functions-operate-default'
-  'functions-metrics-default'
-  'functions-manage-default'
-]
-
-// The file in which the host expects each key. All functions of the scope manage have the same one.
-var keyFiles = [
+var hostKeyFiles = [
   {
     secret: 'host-master'
     file: 'host.master'
@@ -55,47 +44,18 @@ var keyFiles = [
     secret: 'host-systemkey-eventgrid-extension'
     file: 'host.systemKey.eventgrid_extension'
   }
-  {
-    secret: 'functions-read-default'
-    file: 'functions.read.default'
-  }
-  {
-    secret: 'functions-operate-default'
-    file: 'functions.operate.default'
-  }
-  {
-    secret: 'functions-metrics-default'
-    file: 'functions.metrics.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_definitions.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_deletion.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_duplicates.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_jobs.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_sets.default'
-  }
-  {
-    secret: 'functions-manage-default'
-    file: 'functions.manage_versions.default'
-  }
 ]
+
+// With own authentication the host checks no key of a function. All functions of the scope manage have the same key.
+var hasFunctionKeys = (variables.?SCHEDULER_HTTP__AUTHENTICATION ?? '') != 'own'
+var functionsWithKeys = ['read', 'operate', 'metrics', 'manage', 'manage_definitions', 'manage_deletion', 'manage_duplicates', 'manage_jobs', 'manage_sets', 'manage_versions']
+var functionKeyFiles = [for each in (hasFunctionKeys ? functionsWithKeys : []): {
+  secret: 'functions-${split(each, '_')[0]}-default'
+  file: 'functions.${each}.default'
+}]
+var keyFiles = concat(hostKeyFiles, functionKeyFiles) // the file in which the host expects each key
+var secretsOfFiles = [for key in keyFiles: key.secret]
+var keySecrets = union(secretsOfFiles, secretsOfFiles)
 
 var appsContributor = '358470bc-b998-42bd-ab17-a7e34c199c0f' // Container Apps Contributor: releases by the pipeline
 var functionsVariables = {

@@ -6,15 +6,15 @@ param tags object
 param vnetId string
 param subnetId string
 
-@description('Objects with name, target (the id of a resource), group and zone.')
+@description('Objects with name, target (the id of a resource), group and zones, of which the first one decides whether a policy registers the endpoint.')
 param endpoints array
 
 @description('The ids of existing zones by their names: see main.bicep.')
 param privateDnsZoneIds object
 
 var others = privateDnsZoneIds.?default ?? ''
-var zoneIds = [for endpoint in endpoints: privateDnsZoneIds[?endpoint.zone] ?? (empty(others) || others == 'none' ? others : '${others}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}')]
-var zoneNames = [for endpoint in endpoints: endpoint.zone]
+var zonesOfEndpoints = [for endpoint in endpoints: endpoint.zones]
+var zoneNames = flatten(zonesOfEndpoints)
 var ownZones = union(zoneNames, zoneNames) // each once: the app and its slot share one
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [for zone in ownZones: if (empty(privateDnsZoneIds[?zone] ?? others)) {
@@ -57,17 +57,15 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-10-01' = [for
 }]
 
 // With `none`, a policy of the company writes the group: a second one is refused.
-resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for (endpoint, i) in endpoints: if (zoneIds[i] != 'none') {
+resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-10-01' = [for endpoint in endpoints: if ((privateDnsZoneIds[?endpoint.zones[0]] ?? others) != 'none') {
   name: 'pe-${name}-${endpoint.name}/default'
   properties: {
-    privateDnsZoneConfigs: [
-      {
-        name: endpoint.name
-        properties: {
-          privateDnsZoneId: empty(zoneIds[i]) ? resourceId('Microsoft.Network/privateDnsZones', endpoint.zone) : zoneIds[i]
-        }
+    privateDnsZoneConfigs: [for zone in endpoint.zones: {
+      name: replace(zone, '.', '-')
+      properties: {
+        privateDnsZoneId: privateDnsZoneIds[?zone] ?? (empty(others) ? resourceId('Microsoft.Network/privateDnsZones', zone) : '${others}/providers/Microsoft.Network/privateDnsZones/${zone}')
       }
-    ]
+    }]
   }
   dependsOn: [privateEndpoints, links]
 }]

@@ -19,10 +19,30 @@ param backupSchedule string
 @description('Where backups go: azure://CONTAINER/FOLDER, or the address of a container of another account.')
 param backupTarget string
 
+@description('Where the backup reports its end, without the token of the heartbeat; empty: nowhere.')
+param pingUrl string
+
+param vaultUrl string
+
 @description('Of the pipeline, which gives the jobs each new image; empty: none.')
 param deployerPrincipalId string
 
 var jobsContributor = '4e3d2b60-56ae-4dc6-a233-09c8e5a82e68' // Container Apps Jobs Contributor
+var tokenSecret = 'backup-token' // the name in the vault, too: infra/jobs/backup.yaml
+var ping = [
+  {
+    name: 'BACKUP_PING'
+    value: pingUrl
+  }
+  {
+    name: 'BACKUP_PING_TOKEN'
+    secretRef: tokenSecret
+  }
+]
+var settings = [for variable in items(variables): {
+  name: variable.key
+  value: variable.value
+}]
 var once = {
   parallelism: 1
   replicaCompletionCount: 1
@@ -31,6 +51,7 @@ var jobs = [
   {
     name: 'command'
     args: ['store', 'check'] // another command: docs/infrastructure.md
+    reports: false
     trigger: {
       triggerType: 'Manual'
       manualTriggerConfig: once
@@ -40,6 +61,7 @@ var jobs = [
   {
     name: 'backup'
     args: ['backup', 'create', '--to', backupTarget]
+    reports: !empty(pingUrl)
     trigger: {
       triggerType: 'Schedule'
       scheduleTriggerConfig: union(once, { cronExpression: backupSchedule })
@@ -69,6 +91,13 @@ resource containerJobs 'Microsoft.App/jobs@2025-07-01' = [for job in jobs: {
           identity: identityId
         }
       ]
+      secrets: job.reports ? [
+        {
+          name: tokenSecret
+          keyVaultUrl: '${vaultUrl}/secrets/${tokenSecret}'
+          identity: identityId
+        }
+      ] : []
     })
     template: {
       containers: [
@@ -77,10 +106,7 @@ resource containerJobs 'Microsoft.App/jobs@2025-07-01' = [for job in jobs: {
           image: image
           command: ['python3', '-m', 'scheduler']
           args: job.args
-          env: [for variable in items(variables): {
-            name: variable.key
-            value: variable.value
-          }]
+          env: concat(settings, job.reports ? ping : [])
           resources: {
             cpu: json(cpu)
             memory: memory

@@ -10,6 +10,11 @@ param alertEmails array
 @description('The workspace for diagnostics; empty: the one of this module. `none`: nowhere.')
 param diagnosticsWorkspaceId string
 
+@description('Refuse telemetry from public networks: a private link carries it.')
+param privateIngestion bool
+
+var publicIngestion = privateIngestion ? 'Disabled' : 'Enabled'
+
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-${name}'
   location: location
@@ -22,6 +27,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
     workspaceCapping: {
       dailyQuotaGb: dailyCapGb
     }
+    publicNetworkAccessForIngestion: publicIngestion
     features: {
       disableLocalAuth: true
       enableLogAccessUsingOnlyResourcePermissions: true
@@ -38,6 +44,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     IngestionMode: 'LogAnalytics'
+    publicNetworkAccessForIngestion: publicIngestion
     DisableLocalAuth: true // only Monitoring Metrics Publisher may send
   }
 }
@@ -58,6 +65,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
 }
 
 output diagnosticsWorkspaceId string = empty(diagnosticsWorkspaceId) ? workspace.id : diagnosticsWorkspaceId == 'none' ? '' : diagnosticsWorkspaceId
+output workspaceId string = workspace.id
 output insightsId string = insights.id
 output insightsName string = insights.name
 output connectionString string = insights.properties.ConnectionString

@@ -1,6 +1,6 @@
 using '../main.bicep'
 
-// The embedded host on Container Apps, three replicas over zones. No Functions host, no function keys.
+// The embedded host on Container Apps, as infra/environments/embedded.json: three replicas over zones. No Functions host, no function keys.
 param environmentName = 'prod'
 param name = 'contoso-scheduler-emb'
 param platform = 'embedded'
@@ -18,6 +18,7 @@ param maintenanceJobs = true
 param lockData = true
 param logRetentionDays = 90
 param settings = {
+  SCHEDULER_HTTP__AUTHENTICATION: 'own' // the default here
   SCHEDULER_TARGETS__NETWORKS: '10.20.0.0/16'
   SCHEDULER_HTTP__ENTRA__TENANT: '00000000-0000-0000-0000-000000000000'
   SCHEDULER_HTTP__ENTRA__AUDIENCE: 'api://00000000-0000-0000-0000-000000000000,00000000-0000-0000-0000-000000000000'

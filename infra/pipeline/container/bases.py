@@ -46,8 +46,10 @@ def require_digest(digest: str, name: str, variables: Mapping[str, str]) -> None
     """Raise InvalidUse for an image of a pipeline on main whose base is whatever the tag is that day."""
     if not digest and MAIN_BUILDS & variables.items():
         raise InvalidUse(
-            f"infra/pipeline/bases.json has no digest of {name}, which a build of main requires. Run "
-            "`infra/pipeline/image bases --update` where the registry can be reached, and commit the file."
+            f"infra/pipeline/bases.json has no digest of {name}, which a build of main requires. In a checkout of "
+            "main, on a machine with skopeo or Docker that reaches mcr.microsoft.com and docker.io, run "
+            "`infra/pipeline/image bases --update`, and merge the changed file; or start the scheduled pipeline "
+            "`bases`, which proposes it."
         )
 
 

@@ -46,6 +46,8 @@ def version(options: Options, commands: Commands) -> None:
 
 def build(options: Options, commands: Commands) -> None:
     """Build an image; nothing is pushed."""
+    if options.target not in NAME_OF_TARGET:
+        raise InvalidUse(f"IMAGE_TARGET: expected one of {', '.join(NAME_OF_TARGET)}, found {options.target!r}")
     source = read_source_version(ROOT)
     source = replace(source, revision=options.revision or source.revision, version=options.version or source.version)
     engine = options.engine or ("docker" if commands.dry_run else find_engine(commands))
@@ -177,7 +179,13 @@ def _add(
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
-    _add(parser, "--target", "functions", "which image", tuple(NAME_OF_TARGET))
+    _add(
+        parser,
+        "--target",
+        os.environ.get("IMAGE_TARGET") or "functions",
+        "default: IMAGE_TARGET",
+        tuple(NAME_OF_TARGET),
+    )
     _add(parser, "--engine", "", "default: the first one that works here", ("", *ENGINES))
     _add(parser, "--revision", "", "default: the commit of the working copy")
     _add(parser, "--version", "", "default: from the tags of git")

@@ -39,11 +39,17 @@ def sign_in(repository: str, engine: str, commands: Commands) -> None:
     if engine == "docker":
         commands.run("az", "acr", "login", "--name", name)
         return
-    token = (
-        ""
-        if commands.dry_run
-        else commands.read(
-            "az", "acr", "login", "--name", name, "--expose-token", "--query", "accessToken", "--output", "tsv"
-        )
-    )
-    commands.run("buildah", "login", "--username", _TOKEN_USER, "--password-stdin", host, text=token)
+    _hand_over_token(name, commands, "buildah", "login")
+
+
+def sign_in_helm(registry: str, commands: Commands) -> None:
+    """Let Helm push to a registry of Azure, with the identity that the CLI has. Others are signed in already."""
+    host = registry.partition("/")[0]
+    if host.endswith(AZURE):
+        _hand_over_token(host.removesuffix(AZURE), commands, "helm", "registry", "login")
+
+
+def _hand_over_token(name: str, commands: Commands, *words: str) -> None:
+    command = ("az", "acr", "login", "--name", name, "--expose-token", "--query", "accessToken", "--output", "tsv")
+    token = "" if commands.dry_run else commands.read(*command)
+    commands.run(*words, "--username", _TOKEN_USER, "--password-stdin", f"{name}{AZURE}", text=token)

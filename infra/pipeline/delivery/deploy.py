@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from delivery.context import Context, how_to_roll_back
 from delivery.environment import EXAMPLE_SUBSCRIPTION
 from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import Image, parse_image
+from delivery.jobs import read_job_images, set_job_images
 from delivery.platforms import create_platform
 from delivery.platforms.port import Release
 from delivery.record import DEPLOYED, Record, RecordFile, RunBaseline, Running, with_state, with_step
@@ -37,6 +39,7 @@ def deploy(context: Context, image_text: str, version: str, record_path: Path) -
     suffix = f"{image.digest.removeprefix('sha256:')[:7]}-{context.clock.now():%m%d%H%M%S}"
     try:
         platform.deploy(Release(image, version, suffix), record.previous, recording.begin)
+        set_job_images(context, dict.fromkeys(record.jobs, record.image), recording.begin)
     except DeliveryError as error:
         raise DeliveryError(f"{error}\n{how_to_roll_back(context, record_path)}") from None
     recording.finish()
@@ -97,6 +100,7 @@ def _make_record(context: Context, image: Image, version: str, running: Running)
         version,
         running,
         format_instant(context.clock.now()),
+        jobs=read_job_images(context, environment.jobs),
     )
     if context.dry_run:
         context.reporter.report(f"POST {environment.url}/api/jobs/{environment.canary}/run?wait=30s")
@@ -134,18 +138,8 @@ def _with_answers(context: Context, record: Record) -> Record:
         raise
     except AppError as error:
         context.reporter.report(f"the version that runs now does not answer, so nothing can be compared: {error}")
-    return Record(
-        record.environment,
-        record.platform,
-        record.app,
-        record.image,
-        record.version,
-        Running(record.previous.image, version, record.previous.revision, record.previous.prefix),
-        record.recorded_at,
-        tick,
-        sum(runs.buckets),
-        runs,
-    )
+    previous = replace(record.previous, version=version)
+    return replace(record, previous=previous, last_tick=tick, run_count=sum(runs.buckets), runs=runs)
 
 
 def _describe(record: Record) -> str:

@@ -14,8 +14,8 @@ from delivery.clock import parse_duration
 from delivery.errors import UnusableInput
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "environments"
-FUNCTIONS, CONTAINER_APPS = "functions", "container-apps"
-PLATFORMS = (FUNCTIONS, CONTAINER_APPS)
+FUNCTIONS, CONTAINER_APPS, EMBEDDED = "functions", "container-apps", "embedded"
+PLATFORMS = (FUNCTIONS, CONTAINER_APPS, EMBEDDED)
 EXAMPLE_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 """The subscription of the example files."""
 
@@ -23,7 +23,7 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY_NAME = re.compile(r"[A-Za-z_][\w-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REQUIRED = ("platform", "subscription", "resource_group", "app", "url", "registry", "canary")
-_OPTIONAL = ("slot", "slot_url", "idle_prefix", "sign_in", "keys", "verify")
+_OPTIONAL = ("slot", "slot_url", "idle_prefix", "jobs", "sign_in", "keys", "verify")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ _SHARES = ("runs", "failing")
 @dataclass(frozen=True)
 class Environment:
     """One deployed app. `slot`: of the Functions app; empty: none. `idle_prefix`: of tables and queues of the slot or
-    revision that is not in service."""
+    revision that is not in service. `jobs`: Container Apps jobs that run the image, too."""
 
     name: str
     platform: str
@@ -90,6 +90,7 @@ class Environment:
     slot: str = ""
     slot_url: str = ""
     idle_prefix: str = "staging"
+    jobs: tuple[str, ...] = ()
     sign_in: SignIn = SignIn()
     keys: KeyVariables = KeyVariables()
     verify: VerifyLimits = VerifyLimits()
@@ -110,10 +111,11 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> Environment:
     problems = list(_find_problems(values))
     if problems:
         raise UnusableInput("\n  ".join([f"{file} is invalid:", *problems]))
-    given = {key: value for key, value in values.items() if key not in ("sign_in", "keys", "verify")}
+    given = {key: value for key, value in values.items() if key not in ("jobs", "sign_in", "keys", "verify")}
     return Environment(
         name=name,
         **given,
+        jobs=tuple(values.get("jobs", ())),
         sign_in=SignIn(**values.get("sign_in", {})),
         keys=KeyVariables(**values.get("keys", {})),
         verify=_limits(values.get("verify", {})),
@@ -130,12 +132,15 @@ def _find_problems(values: Any) -> list[str]:
     if problems:
         return problems
     if values["platform"] not in PLATFORMS:
-        problems.append(f"platform: expected {' or '.join(PLATFORMS)}, found {values['platform']!r}")
+        problems.append(f"platform: expected one of {', '.join(PLATFORMS)}, found {values['platform']!r}")
     if values.get("slot") and not values.get("slot_url"):
         problems.append("slot_url is missing: the address of the slot, where the new version is tested before the swap")
     problems += [f"{key}: {problem}" for key in ("url", "slot_url") if (problem := _url_problem(values.get(key, "")))]
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", values.get("idle_prefix", "staging")):
         problems.append("idle_prefix: expected up to 20 lower-case letters and digits, such as staging")
+    jobs = values.get("jobs", [])
+    if not isinstance(jobs, list) or not all(isinstance(one, str) and _NAME.fullmatch(one) for one in jobs):
+        problems.append(f"jobs: expected a list of names of Container Apps jobs, found {jobs!r}")
     id_expected = f"expected an id such as {EXAMPLE_SUBSCRIPTION}"
     problems += _text_problems("sign_in", values.get("sign_in", {}), SignIn, _GUID, id_expected)
     name_expected = "expected a name, never a key; found something else"

@@ -53,7 +53,10 @@ class RunBaseline:
 
 @dataclass(frozen=True)
 class Record:
-    """`steps`: the changes that were started, in order, each with its instant. `last_tick`: empty if unknown."""
+    """`steps`: the changes that were started, in order, each with its instant. `last_tick`: empty if unknown.
+
+    `jobs`: the images of Container Apps jobs before, by name.
+    """
 
     environment: str
     platform: str
@@ -68,6 +71,7 @@ class Record:
     state: str = DEPLOYING
     steps: list[dict[str, str]] = field(default_factory=list)
     format: int = RECORD_FORMAT
+    jobs: dict[str, str] = field(default_factory=dict)
 
     def has_step(self, name: str) -> bool:
         """Return whether this change was started."""

@@ -9,6 +9,7 @@ from delivery.app.api import AccessRefused
 from delivery.context import Context
 from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import parse_image
+from delivery.jobs import set_job_images
 from delivery.platforms import create_platform
 from delivery.platforms.port import Platform
 from delivery.record import ROLLED_BACK, Record, RecordFile, with_state
@@ -29,6 +30,7 @@ def roll_back_to_record(context: Context, record_path: Path) -> None:
     context.reporter.report(f"restoring {previous.image}, version {previous.version or 'unknown'}")
     unlike = record.version if not previous.version and previous.image != record.image else ""
     _restore(context, platform, record, unlike)
+    set_job_images(context, record.jobs)
     if not context.dry_run:
         file.write(with_state(record, ROLLED_BACK))
         context.reporter.report(f"version {previous.version or 'of the recorded image'} is in service again")
@@ -41,6 +43,7 @@ def roll_back_to_image(context: Context, image_text: str, version: str) -> None:
     _wait_for_service(context, version, "", context.environment.verify.within)
     _wait_for_timer(context)
     _require_service(platform, str(image))
+    set_job_images(context, dict.fromkeys(context.environment.jobs, str(image)))
     if not context.dry_run:
         context.reporter.report(f"version {version} is in service")
 

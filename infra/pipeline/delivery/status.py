@@ -9,6 +9,7 @@ from typing import Any
 from delivery.app.api import AppError
 from delivery.clock import format_instant
 from delivery.context import Context
+from delivery.jobs import read_job_images
 from delivery.platforms import create_platform
 from delivery.platforms.port import Deployed
 
@@ -18,9 +19,12 @@ def print_status(context: Context, *, as_json: bool) -> None:
     found = [_describe(context, one) for one in create_platform(context).list_deployed()]
     last_tick = _read_last_tick(context)
     environment = context.environment
+    jobs = read_job_images(context, environment.jobs)
     if as_json:
         values = {"environment": environment.name, "platform": environment.platform, "app": environment.app}
-        context.reporter.result(json.dumps({**values, "last_tick": last_tick, "deployed": found}, indent=2))
+        context.reporter.result(
+            json.dumps({**values, "last_tick": last_tick, "deployed": found, "jobs": jobs}, indent=2)
+        )
         return
     lines = [f"{environment.app} ({environment.platform}), last tick {last_tick or 'unknown'}"]
     for one in found:
@@ -31,6 +35,7 @@ def print_status(context: Context, *, as_json: bool) -> None:
             f"{one['name']}: {one['share']} %, version {one['version'] or 'unknown'}, {state}, {timer}{active}"
         )
         lines.append(f"  {one['image']}")
+    lines += [f"job {name}\n  {image}" for name, image in jobs.items()]
     context.reporter.result("\n".join(lines))
 
 

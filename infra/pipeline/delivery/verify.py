@@ -12,6 +12,7 @@ from delivery.app.runs import BUCKET
 from delivery.clock import format_duration
 from delivery.context import Context, how_to_roll_back
 from delivery.errors import DeliveryError, UnusableInput
+from delivery.jobs import require_job_images
 from delivery.record import DEPLOYING, ROLLED_BACK, VERIFIED, Record, RecordFile, with_state
 
 MAX_SEQUENCE = 2
@@ -33,6 +34,7 @@ def verify(context: Context, version: str, record_path: Path) -> None:
         _report_plan(context, version)
         return
     try:
+        require_job_images(context, dict.fromkeys(record.jobs, record.image))
         _verify(context, record)
     except DeliveryError as error:
         raise DeliveryError(f"{error}\n{how_to_roll_back(context, record_path)}") from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note, print_warning, show_json
+from scheduler.features.backup.heartbeat import reporting_to
 from scheduler.features.backup.locations import CONTAINER_FORMS, ContainerLocation, parse_location
 from scheduler.features.backup.progress_text import ProgressBar
 
@@ -118,11 +119,23 @@ ToOption = Annotated[
 ]
 
 
+PingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ping",
+        metavar="URL",
+        envvar="BACKUP_PING",
+        help="Report the exit code to a heartbeat at this address, URL/CODE; with BACKUP_PING_TOKEN: URL/TOKEN/CODE.",
+    ),
+]
+
+
 @backup.command("create")
 def create(
     to: ToOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
+    ping: PingOption = None,
 ) -> None:
     """Make a backup, also while the scheduler runs.
 
@@ -134,6 +147,11 @@ def create(
       backup create --to /backups/scheduler.jsonl.gz
       backup create --to azure://backups/prod
     """
+    with reporting_to(ping, print_warning):
+        _create(to, store, as_json)
+
+
+def _create(to: str | None, store: str | None, as_json: bool) -> None:
     from scheduler.app.backup_opening import open_container, open_store_scan
     from scheduler.features.backup.dumps import create_backup
 

@@ -33,7 +33,14 @@ _EXISTING_NETWORK = {
         "containerApps": "none",
     },
 }
-_ALL = {**_DEPLOYER, "maintenanceJobs": True, "lockData": True, "deployRegistry": True, "maxInstances": 2}
+_ALL = {
+    **_DEPLOYER,
+    "maintenanceJobs": True,
+    "backupHeartbeat": True,
+    "lockData": True,
+    "deployRegistry": True,
+    "maxInstances": 2,
+}
 NETWORKS = {"own": _OWN_NETWORK, "existing": _EXISTING_NETWORK}
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {"functions": {}, "container-apps": {}, "embedded": {"settings": {}}}
 MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -47,12 +54,20 @@ MATRIX: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     for zones in (False, True)
 }
 """Each platform with each kind of network."""
+WITH_LINK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    f"{name}, private link of telemetry": (parameters, {**changes, "monitorPrivateLink": "create"})
+    for name, (parameters, changes) in MATRIX.items()
+}
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "all options": ("dev", {"deployRegistry": True, "subscribeToVault": True, "privateNetworking": True}),
     "a private API": ("prod", {"publicApi": False}),
     "a private container app": ("container-apps", {"publicApi": False, "deployRegistry": True}),
     "events of the container app": ("container-apps", {"subscribeToVault": True}),
+    "function keys of a container app": (
+        "container-apps",
+        {"settings": {"SCHEDULER_HTTP__AUTHENTICATION": "function_keys"}},
+    ),
     "what a container app uses": ("container-apps", {"deployApp": False}),
     "a deployer": ("dev", _DEPLOYER),
     "a deployer of a container app": ("container-apps", _DEPLOYER),
@@ -67,8 +82,16 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "endpointSubnetId": f"{_SUBNETS.replace('vnet-spoke', 'vnet-endpoints')}/pe",
         },
     ),
+    "an existing private link of telemetry": (
+        "existing-network",
+        {
+            "monitorPrivateLink": _SUBNETS.partition("/providers/")[0]
+            + "/providers/Microsoft.Insights/privateLinkScopes/ampls-hub"
+        },
+    ),
     "zones of DNS by policy": ("prod", {"privateDnsZoneIds": {"default": "none"}, "diagnosticsWorkspaceId": "none"}),
     **MATRIX,
+    **WITH_LINK,
 }
 """Further deployments: an environment with other parameters."""
 

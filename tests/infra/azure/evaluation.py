@@ -228,9 +228,11 @@ class _Evaluator:
             raise self._fail(f"the function {name} is not supported", line) from None
         return function(*arguments)
 
-    def _resource_group(self, name: str = "") -> dict[str, str]:
-        name = name or self._group
-        return {"id": f"{_SUBSCRIPTION}/resourceGroups/{name}", "name": name, "location": "westeurope"}
+    def _resource_group(self, *names: str) -> dict[str, str]:
+        """`names`: of the group, or the id of its subscription before that."""
+        name = names[-1] if names else self._group
+        below = f"/subscriptions/{names[0]}" if len(names) == 2 else _SUBSCRIPTION
+        return {"id": f"{below}/resourceGroups/{name}", "name": name, "location": "westeurope"}
 
     def _id(self, kind: str, *names: str) -> str:
         return _id_below(self._resource_group()["id"], kind, *names)
@@ -269,10 +271,12 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "contains": operator.contains,
     "empty": lambda value: value is None or len(value) == 0,
     "environment": lambda: {"suffixes": _SUFFIXES},
+    "flatten": lambda arrays: [item for array in arrays for item in array],
     "guid": lambda *parts: str(uuid.uuid5(uuid.NAMESPACE_URL, "-".join(map(str, parts)))),
     "items": lambda value: [{"key": key, "value": value[key]} for key in sorted(value, key=str.lower)],
     "json": json.loads,
     "max": max,
+    "replace": lambda text, old, new: text.replace(old, new),
     "split": lambda text, separator: text.split(separator),
     "subscription": lambda: {"tenantId": "22222222-2222-2222-2222-222222222222"},
     "subscriptionResourceId": lambda kind, *names: _id_below(_SUBSCRIPTION, kind, *names),

@@ -31,7 +31,7 @@ def settings_of(resource: dict[str, Any]) -> dict[str, str]:
         if "siteConfig" in properties
         else properties["template"]["containers"][0]["env"]
     )
-    return {each["name"]: str(each["value"]) for each in listed}
+    return {each["name"]: str(each.get("value", "a secret")) for each in listed}
 
 
 def apps(deployment: str) -> list[dict[str, Any]]:
@@ -139,6 +139,7 @@ def test_the_host_finds_its_keys_as_files_with_dotted_names(deployment: str) -> 
     assert set(paths.values()) == set(secrets)
     functions = (*HTTP_FUNCTIONS.values(), *MANAGE_POST_FUNCTIONS)
     keyed = {function.name for function in functions if function.auth_level != ANONYMOUS}
+    keyed = set() if settings["SCHEDULER_HTTP__AUTHENTICATION"] == "own" else keyed  # the program checks its own keys
     assert {path for path in paths if path.startswith("functions.")} == {f"functions.{name}.default" for name in keyed}
     assert {"host.master", "host.function.default", "host.systemKey.eventgrid_extension"} <= set(paths)
     for name, url in secrets.items():

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.infra.azure.bicep import BicepFile
-from tests.infra.azure.deployments import BICEP, environments, parameters_of
+from tests.infra.azure.deployments import BICEP, deployment_of, environments, parameters_of
 from tests.project import ROOT
 
 FILES = sorted(str(path.relative_to(BICEP)) for path in BICEP.rglob("*.bicep"))
@@ -44,6 +44,8 @@ def test_the_pipeline_deploys_to_what_the_template_makes(environment: str) -> No
     assert delivery["app"] == given["name"]
     assert delivery["platform"] == given["platform"]
     assert delivery["registry"] == given["registryName"]
+    jobs = deployment_of(environment).of_type("Microsoft.App/jobs")
+    assert delivery.get("jobs", []) == [job["name"] for job in jobs], "a release gives each of them its image"
     assert delivery.get("slot", "staging") == "staging"
     assert delivery.get("idle_prefix", "staging") == "staging"
 

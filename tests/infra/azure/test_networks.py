@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from config.settings.loading import load_settings
 from scheduler.cli.registry import COMMANDS
@@ -22,6 +23,7 @@ SITE, NETWORK = "Microsoft.Web/sites", "Microsoft.Network/virtualNetworks"
 WITH_JOBS = [name for name in all_deployments() if deployment_of(name).of_type(JOB)]
 WITH_CONTAINER = [name for name in WITH_JOBS if not given_for(name).get("backupTarget")]
 PRIVATE_FUNCTIONS = "functions, private API, own network, 1 zones"
+WITH_TELEMETRY = "embedded, private API, own network, 1 zones, private link of telemetry"
 PRIVATE_APPS = "embedded, private API, own network, 1 zones"
 
 
@@ -43,6 +45,9 @@ def test_the_variants_have_private_hosts_of_each_kind() -> None:
         (PRIVATE_FUNCTIONS, ENDPOINT, "site-slot", "contoso-scheduler-prod-staging.scm.azurewebsites.net"),
         (PRIVATE_FUNCTIONS, GROUP, "-table/", "pe-contoso-scheduler-prod-table: is registered in []"),
         (PRIVATE_FUNCTIONS, LINK, "vaultcore", "privatelink.vaultcore.azure.net is not linked"),
+        (WITH_TELEMETRY, ENDPOINT, "-monitor", "REGION.in.applicationinsights.azure.com"),
+        (WITH_TELEMETRY, LINK, "monitor.azure.com", "privatelink.monitor.azure.com is not linked"),
+        (WITH_TELEMETRY, "Microsoft.Insights/privateLinkScopes/scopedResources", "/appi-", "is not in the scope"),
         (PRIVATE_APPS, RECORD, "/*", "contoso-scheduler-prod.<reference"),
         (PRIVATE_APPS, LINK, "reference", "contoso-scheduler-prod.<reference"),
     ],
@@ -123,6 +128,7 @@ def test_a_created_network_is_peered_and_leaves_by_its_own_address(name: str) ->
     ("changes", "message"),
     [
         ({"publicApi": False, "privateNetworking": False}, "publicApi=false needs privateNetworking or appSubnetId"),
+        ({"monitorPrivateLink": "create", "privateNetworking": False}, "monitorPrivateLink needs privateNetworking"),
         ({"appSubnetId": "/a/subnets/b"}, "appSubnetId needs endpointSubnetId"),
         (
             {"appSubnetId": "/a/subnets/b", "endpointSubnetId": "/a/subnets/c", "maintenanceJobs": True},
@@ -161,6 +167,21 @@ def test_backups_can_go_to_another_account() -> None:
     assert container["args"][3] == given_for(name)["backupTarget"]
     containers = deployment_of(name).of_type("Microsoft.Storage/storageAccounts/blobServices/containers")
     assert [each["name"].rpartition("/")[2] for each in containers] == ["jobs"]
+
+
+def test_a_backup_reports_to_the_heartbeat_of_the_sample() -> None:
+    name = "embedded, private API, own network, 1 zones"
+    command, backup = (job["properties"] for job in deployment_of(name).of_type(JOB))
+    (one,), (other,) = (job["template"]["containers"] for job in (backup, command))
+    env = {each["name"]: each for each in one["env"]}
+    assert str(env["BACKUP_PING"]["value"]).endswith("/api/ping")
+    (secret,) = backup["configuration"]["secrets"]
+    assert (env["BACKUP_PING_TOKEN"]["secretRef"], command["configuration"]["secrets"]) == (secret["name"], [])
+    assert "BACKUP_PING" not in {each["name"] for each in other["env"]}
+    job = yaml.safe_load((ROOT / "infra" / "jobs" / "backup.yaml").read_text())["jobs"]["scheduled-backup"]["check"]
+    assert secret["keyVaultUrl"].endswith(f"/secrets/{job['token']['secret']}")
+    cron = backup["configuration"]["scheduleTriggerConfig"]["cronExpression"]
+    assert job["schedule"] == {"cron": f"0 {cron}", "timezone": "UTC"}
 
 
 @pytest.mark.parametrize("name", WITH_CONTAINER)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -15,7 +17,7 @@ from config.settings.loading import load_settings
 from config.settings.model import Settings
 from tests.infra.images import read_image_variables
 from tests.infra.programs import run_program
-from tests.parts.proc import run
+from tests.parts.proc import Program, free_port, run
 from tests.project import ROOT
 
 FOLDER = ROOT / "infra" / "compose"
@@ -116,6 +118,25 @@ async def test_the_first_start_prints_a_key_and_later_ones_none(scheduler: dict[
     assert [each.code for each in starts] == [0, 0]
     assert starts[0].stdout.startswith("sch_")
     assert (starts[1].stdout, starts[1].stderr) == ("", "no key was created: one is active\n")
+    # The service, as Compose starts it next: it neither ends nor restarts, and accepts the key that was printed.
+    assert (scheduler.get("command"), scheduler["restart"]) == (None, "unless-stopped")
+    port = free_port()
+    own = {"schedule": "every 1h", "check": {"url": f"http://127.0.0.1:{port}/api/health/live"}}
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "jobs.json").write_text(json.dumps({"jobs": {"own": own}}))
+    here = {"SCHEDULER_JOBS": str(tmp_path / "jobs"), "SCHEDULER_SECRETS_FOLDER": str(FOLDER / "secrets")}
+    here["SCHEDULER_TARGETS__NETWORKS"] = "127.0.0.0/8"
+    plain = {name: value for name, value in scheduler["environment"].items() if not name.endswith("_FILE")}
+    command = ("serve", "--host", "127.0.0.1", "--port", str(port))
+    async with Program(*command, env=image | plain | store | here, cwd=tmp_path) as program:
+        url = f"http://127.0.0.1:{port}"
+        await program.ready(f"{url}/api/health/ready")
+        async with httpx.AsyncClient(base_url=url) as client:
+            headers = {"X-API-Key": starts[0].stdout.split()[0]}
+            answers = [await client.get("/api/jobs", headers=each) for each in ({}, headers)]
+            first_run = await client.post("/api/jobs/own/run?wait=10s", headers=headers)
+    assert [each.status_code for each in answers] == [401, 200]
+    assert first_run.json()["state"] == "finished", first_run.text
 
 
 def test_a_file_with_settings_is_optional(tmp_path: Path) -> None:

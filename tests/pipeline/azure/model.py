@@ -12,6 +12,7 @@ from tests.pipeline.azure.commands import Command, CommandError, query
 
 PRODUCTION, STAGING = "production", "staging"
 APP = "contoso-scheduler"
+JOBS = (f"{APP}-command", f"{APP}-backup")
 
 
 class Hosting(Protocol):
@@ -51,21 +52,25 @@ def functions_state(image: str, production: dict[str, str] | None = None) -> dic
         "slots": {PRODUCTION: {"image": image, "settings": settings | (production or {})}, STAGING: slot},
         "sticky": [],
         "operation": None,
+        "jobs": dict.fromkeys(JOBS, image),
     }
 
 
-def container_state(image: str, variables: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return an app with one revision."""
+def container_state(
+    image: str, variables: dict[str, str] | None = None, kind: str = "container-apps"
+) -> dict[str, Any]:
+    """Return an app with one revision. `kind`: of the platform."""
     revision = {"image": image, "variables": variables or {}, "active": True, "created": "2026-01-01T00:00:00"}
     return {
-        "kind": "container-apps",
-        "mode": "Multiple",
+        "kind": kind,
+        "mode": "Single" if kind == "embedded" else "Multiple",
         "revisions": {f"{APP}--first": revision},
         "template": {"image": image, "variables": variables or {}},
         "traffic": [{"latestRevision": True, "weight": 100}],
         "latest": f"{APP}--first",
         "count": 1,
         "provisioning": "Succeeded",
+        "jobs": dict.fromkeys(JOBS, image),
     }
 
 
@@ -182,10 +187,22 @@ class AzureModel:
         created = f"2026-01-01T00:00:{self.state['count']:02}"
         revision = {**copy.deepcopy(template), "active": True, "created": created}
         self.state["revisions"][name] = revision
-        self.state["latest"] = name
+        if self.state["mode"] == "Multiple":
+            self.state["latest"] = name
         self.hosting.run(name, revision["image"], revision["variables"])
-        if self.state["traffic"][0].get("latestRevision"):
+        if self.state["mode"] == "Multiple" and self.state["traffic"][0].get("latestRevision"):
             self.hosting.route(name)
+
+    def replace_others(self, name: str) -> None:
+        """In the mode `Single`: the newest revision is ready, so Azure stops the others."""
+        if name != list(self.state["revisions"])[-1]:
+            return
+        self.state["latest"] = name
+        self.hosting.route(name)
+        for other, revision in self.state["revisions"].items():
+            if revision["active"] and other != name:
+                revision["active"] = False
+                self.hosting.stop(other)
 
     def _containerapp_revision_activate(self, command: Command) -> Any:
         name, revision = self._revision(command.get("--revision"))
@@ -203,6 +220,23 @@ class AzureModel:
         self._revision(name)
         self.state["traffic"] = [{"revisionName": name, "weight": int(weight)}]
         self.hosting.route(name)
+
+    # Jobs
+
+    def _containerapp_job_show(self, command: Command) -> Any:
+        container = {"image": self._job_image(command)}
+        return {"name": command.get("--name"), "properties": {"template": {"containers": [container]}}}
+
+    def _containerapp_job_update(self, command: Command) -> Any:
+        self._job_image(command)
+        self.state["jobs"][command.get("--name")] = command.get("--image")
+
+    def _job_image(self, command: Command) -> str:
+        try:
+            found: str = self.state["jobs"][command.get("--name")]
+        except KeyError:
+            raise CommandError(f"(ResourceNotFound) The job {command.get('--name')} was not found.") from None
+        return found
 
     def _revision(self, name: str) -> tuple[str, dict[str, Any]]:
         if name not in self.state["revisions"]:

@@ -25,7 +25,7 @@ from delivery.context import Context
 from delivery.environment import Environment, VerifyLimits
 from delivery.reporter import Reporter
 from tests.pipeline.azure.commands import CommandError, parse
-from tests.pipeline.azure.model import APP, PRODUCTION, STAGING, AzureModel, container_state, functions_state
+from tests.pipeline.azure.model import APP, JOBS, PRODUCTION, STAGING, AzureModel, container_state, functions_state
 
 START = datetime(2026, 11, 28, 12, 0, 7, tzinfo=UTC)
 REGISTRY = "contosoregistry"
@@ -39,7 +39,8 @@ LINGER = 15.0
 """Seconds for which a replaced container still gets some requests."""
 PLANNED_AHEAD = 75.0
 """Seconds for which a tick plans: runs up to then do not depend on the timer."""
-COMMAND_SECONDS = {"swap": 30.0, "update": 15.0, "set": 8.0}
+COMMAND_SECONDS = {"swap": 30.0, "containerapp update": 15.0, "set": 8.0, "containerapp job update": 4.0}
+"""By the words of a command, or its last one."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class World:
     """What Azure completes by itself, with its instant."""
 
     def __post_init__(self) -> None:
-        state = functions_state(OLD) if self.kind == "functions" else container_state(OLD)
+        state = functions_state(OLD) if self.kind == "functions" else container_state(OLD, kind=self.kind)
         self.azure = AzureModel(state, self)
         if not self.slot:
             state["slots"].pop(STAGING, None)
@@ -145,7 +146,7 @@ class World:
         environment = Environment(
             "prod", self.kind, "sub", "rg", APP, URL, REGISTRY, "canary",
             slot=self.slot if self.kind == "functions" else "", slot_url=f"https://{STAGING}.example",
-            verify=VerifyLimits(**limits),
+            jobs=JOBS, verify=VerifyLimits(**limits),
         )  # fmt: skip
         reporter = Reporter(self, (KEYS.read, KEYS.operate))
         return Context(environment, Az("sub", reporter, self, execute=self.execute), self, self, reporter, keys)
@@ -156,7 +157,7 @@ class World:
         parsed = parse(command[1:])
         self.before(parsed.words)
         self.commands.append(parsed.words)
-        self.sleep(COMMAND_SECONDS.get(parsed.words.split()[-1], 1.0))
+        self.sleep(COMMAND_SECONDS.get(parsed.words, COMMAND_SECONDS.get(parsed.words.split()[-1], 1.0)))
         try:
             result = self.azure.execute(parsed)
         except CommandError as error:
@@ -178,6 +179,8 @@ class World:
         idle = any(key.lower().replace(".", "_") == "azurewebjobs_tick_disabled" for key in variables)
         self.stop(unit)
         self.containers.append(Container(unit, behaviour, idle, self.now_at))
+        if self.kind == "embedded" and behaviour.starts and behaviour.ready:
+            self.later.append((self.now_at + timedelta(seconds=BOOT), lambda: self.azure.replace_others(unit)))
 
     def swap(self, image: str, variables: dict[str, str]) -> bool:
         if not self.images[image].starts:

@@ -1,14 +1,20 @@
-"""Azure Functions on Container Apps (`kind: functionapp`): revisions of a container app in the mode `multiple`.
+"""Container Apps: Azure Functions (`kind: functionapp`), and the embedded host.
 
-A new image is first started as a revision whose timer and queues are disabled and that gets no requests. If it is
-ready, a second revision without these variables replaces the one in service, which is then deactivated: a revision
-without requests would still plan and take messages. So the way back is to activate it again.
+**Functions**: revisions of a container app in the mode `multiple`. A new image is first started as a revision whose
+timer and queues are disabled and that gets no requests. If it is ready, a second revision without these variables
+replaces the one in service, which is then deactivated: a revision without requests would still plan and take messages.
+So the way back is to activate it again.
+
+**The embedded host**: the mode `single`. Azure starts the new image next to the old one, which it replaces as soon as a
+replica of the new one is ready. Both use the same store, in which one replica leads. So a revision out of service would
+lead and run jobs, and the way back is the old image as a further revision.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from delivery.clock import format_duration
 from delivery.context import Context
 from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import Image
@@ -34,6 +40,8 @@ _IN_SERVICE = "(the image in service)"
 class ContainerAppPlatform:
     """The container app of the environment."""
 
+    mode = "multiple"
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._az = context.az
@@ -44,11 +52,11 @@ class ContainerAppPlatform:
     def read_running(self) -> Running:
         """Return the revision that gets the requests."""
         app = self._read_app()
-        if app.mode != "multiple":
+        if app.mode != self.mode:
             raise UnusableInput(
-                f"{self._context.environment.app} has the revision mode {app.mode}, in which a new image replaces "
-                "the old one untested. Set activeRevisionsMode to Multiple: infra/bicep does, or `az containerapp "
-                "revision set-mode --mode multiple`."
+                f"{self._context.environment.app} has the revision mode {app.mode}. The platform "
+                f"{self._context.environment.platform} needs activeRevisionsMode {self.mode.title()}: infra/bicep sets "
+                f"it, or `az containerapp revision set-mode --mode {self.mode}`."
             )
         revision = serving_revision(app, self._read_revisions())
         return Running(revision.image, revision=revision.name, prefix=revision.prefix)
@@ -130,9 +138,8 @@ class ContainerAppPlatform:
         return f"{PREFIX_SETTING}={value}"
 
     def _read_app(self) -> AppState:
-        example = {
-            "properties": {"configuration": {"activeRevisionsMode": "Multiple"}, "latestReadyRevisionName": "OLD"}
-        }
+        configuration = {"activeRevisionsMode": self.mode}
+        example = {"properties": {"configuration": configuration, "latestReadyRevisionName": "OLD"}}
         return parse_app(self._az.read("containerapp", "show", *self._app, assumed=example))
 
     def _read_revisions(self, *assumed: str) -> list[Revision]:
@@ -199,4 +206,41 @@ class ContainerAppPlatform:
             if clock.now() > end:
                 raise DeliveryError(f"the app stays {state}: see its activity log in Azure.")
             self._context.reporter.report(f"waiting: the app is {state}")
+            clock.sleep(self._context.environment.verify.poll)
+
+
+class EmbeddedPlatform(ContainerAppPlatform):
+    """The container app of the environment, with the embedded host."""
+
+    mode = "single"
+
+    def deploy(self, release: Release, old: Running, begin: BeginStep) -> None:
+        """Start the image as a revision, and wait until it has replaced the old one."""
+        begin(REVISION_STEP, self._full_name(release.suffix))
+        self._replace(str(release.image), release.suffix)
+
+    def restore(self, record: Record) -> None:
+        """Start the recorded image as a further revision, unless it serves alone."""
+        self._restore(record.previous.image)
+
+    def restore_image(self, image: Image, version: str) -> None:
+        """Start the image as a further revision, unless it serves alone."""
+        self._restore(str(image))
+
+    def _restore(self, image: str) -> None:
+        self._wait_for_provisioning()
+        if self._context.dry_run or not self.serves(image):
+            self._replace(image, f"back-{self._context.clock.now():%m%d%H%M%S}")
+
+    def _replace(self, image: str, suffix: str) -> None:
+        self._update(image, suffix)
+        clock = self._context.clock
+        end = clock.now() + timedelta(seconds=self._within)
+        self._context.reporter.report("waiting until a replica is ready, and Azure has stopped the other revisions")
+        while not self.serves(image):
+            if clock.now() > end:
+                raise DeliveryError(
+                    f"{self._full_name(suffix)} did not serve within {format_duration(self._within)}: it is not ready, "
+                    "and Azure leaves the revision before it in service. Its log has the reason."
+                )
             clock.sleep(self._context.environment.verify.poll)

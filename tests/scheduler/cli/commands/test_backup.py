@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.stores.sqlite.file_lock import FileLock
+from tests.parts.http_server import Answer, Request
+from tests.parts.threaded_server import serve_in_thread
 from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -45,6 +47,33 @@ def test_a_backup_is_made_verified_and_restored(tmp_path: Path, monkeypatch: pyt
     assert put_back.stderr.startswith(f"restored 6 rows into {restored} in ")
     assert invoke("audit", "verify").code == 0
     assert "checkout-api" in pauses(restored, monkeypatch)
+
+
+def test_a_backup_reports_its_end_to_a_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
+
+    def answer(request: Request) -> Answer:
+        requests.append(f"{request.method} {request.target}")
+        return Answer()
+
+    monkeypatch.setenv("BACKUP_PING_TOKEN", "token-of-the-heartbeat")
+    with serve_in_thread(answer) as url:
+        monkeypatch.setenv("BACKUP_PING", f"{url}/api/ping/")
+        made = invoke("backup", "create", "--to", str(tmp_path / "dump.jsonl"))
+        failed = invoke("backup", "create", "--to", str(tmp_path / "missing" / "dump.jsonl"))
+    assert (made.code, failed.code) == (0, 1)
+    path = "POST /api/ping/token-of-the-heartbeat"
+    assert requests == [f"{path}/0", f"{path}/1"]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/api/ping", "nonsense"])
+def test_a_heartbeat_that_is_not_reached_is_a_warning_without_its_token(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKUP_PING_TOKEN", "token-of-the-heartbeat")
+    made = invoke("backup", "create", "--to", str(tmp_path / "dump.jsonl"), "--ping", address)
+    assert (made.code, "the heartbeat of --ping was not reached" in made.stderr) == (0, True)
+    assert "token-of" not in made.stderr
 
 
 def test_a_restore_names_the_keys_that_become_valid(tmp_path: Path) -> None:
