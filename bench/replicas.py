@@ -163,17 +163,19 @@ class Result:
 
 def measure(replicas: int, jobs: int, seconds: float, stop: float, skew: float, folder: Path) -> Result:
     """Run the whole scenario. Skips or exits without Azurite."""
-    operations, world = Operations(), World()
+    prefix = fresh_prefix()
+    operations, world = Operations(prefix), World()
     with ExitStack() as stack:
         stack.callback(world.close)
         azurite = stack.enter_context(running_azurite(operations.read))
-        prefix = fresh_prefix()
         running = _start(replicas, jobs, skew, folder, azurite, prefix, world.url)
         stack.callback(_end, running)
         for each in running:
             await_answer(f"{each.url}/api/health/ready", each.process, 60)
         began = time.time()
-        _disturb(running, world, began, seconds, stop)
+        if stop:
+            _disturb(running, world, began, seconds, stop)
+        _sleep_until(began + seconds)
         ended = began + seconds
         counts = operations.counts(began, seconds)
         time.sleep(SETTLE)
@@ -241,7 +243,6 @@ def _disturb(running: Sequence[Replica], world: World, began: float, seconds: fl
     second.process.send_signal(signal.SIGCONT)
     _sleep_until(max(time.time(), began + 0.7 * seconds))
     world.is_failing = False
-    _sleep_until(began + seconds)
 
 
 def _leader(running: Sequence[Replica]) -> Replica:
@@ -352,7 +353,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options.add_argument("--replicas", type=int, default=2)
     options.add_argument("--jobs", type=int, default=300)
     options.add_argument("--seconds", type=float, default=600.0)
-    options.add_argument("--stop", type=float, default=60.0, help="seconds for which a leader is stopped")
+    options.add_argument("--stop", type=float, default=60.0, help="seconds for which a leader is stopped; 0: undisturbed")
     options.add_argument("--skew", type=float, default=5.0, help="seconds between the first and the last clock")
     options.add_argument("--operations", type=float, default=0.3, help="requests of the store for a run at most")
     options.add_argument("--folder", type=Path, help="for the logs; default: a temporary one")
