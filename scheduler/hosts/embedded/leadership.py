@@ -22,7 +22,9 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.hosts.embedded.leadership")
 
 RENEW_INTERVAL = 1.5
-"""Seconds between two renewals, or between two reads of the row."""
+"""Seconds from the begin of a renewal to that of the next one, whatever it takes."""
+WATCH_INTERVAL = 2.5
+"""Seconds between two reads of the row by a process that stands by; less while the row is unchanged."""
 VALID_FOR = 4.0
 """Seconds after the start of the last renewal for which the leader relies on it."""
 TAKEOVER_AFTER = 5.0
@@ -49,6 +51,8 @@ class Leadership:
         self._stopped: dict[str, float] = {}
         """The leaders that stopped without resigning, each until when that is relied on."""
         self._error: StoreError | None = None
+        self.term = 0
+        """How often this process took the lead: a lapse in which no other process led, as by a slow store, is none."""
 
     @property
     def is_shared(self) -> bool:
@@ -71,8 +75,14 @@ class Leadership:
     async def run(self) -> None:
         """Lead, or watch the leader, until cancelled."""
         while self._row is not None:
+            began = self._clock.monotonic()
             await self.tick()
-            await self._clock.sleep(RENEW_INTERVAL if self._is_fresh() else RENEW_INTERVAL / 4)
+            if not self._is_fresh():
+                await self._clock.sleep(RENEW_INTERVAL / 4)
+            elif self.is_leading:
+                await self._clock.sleep(max(0.0, began + RENEW_INTERVAL - self._clock.monotonic()))
+            else:
+                await self._clock.sleep(WATCH_INTERVAL)
 
     async def tick(self) -> None:
         """Renew the row, or read it and replace it if its owner has stopped. Logs errors of the store."""
@@ -145,8 +155,13 @@ class Leadership:
         etag = await row.write(self._owner, self._etag)
         if etag is None:
             return
+        if leader != self._owner:
+            self.term += 1
         if leader not in ("", self._owner):
             self._stopped = {leader: began + STOPPED_FOR}
         self._etag, self._seen_at, self._leader = etag, self._clock.monotonic(), self._owner
         self._valid_until = began + VALID_FOR
-        _log.info("this process leads from now on%s", f": {leader} stopped" if leader else "")
+        if leader == self._owner:
+            _log.warning("this process leads again: it could not renew the leader's row for %g s", VALID_FOR)
+        else:
+            _log.info("this process leads from now on%s", f": {leader} stopped" if leader else "")
