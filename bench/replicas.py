@@ -353,7 +353,9 @@ def main(words: Sequence[str] | None = None) -> int:
     options.add_argument("--replicas", type=int, default=2)
     options.add_argument("--jobs", type=int, default=300)
     options.add_argument("--seconds", type=float, default=600.0)
-    options.add_argument("--stop", type=float, default=60.0, help="seconds for which a leader is stopped; 0: undisturbed")
+    options.add_argument(
+        "--stop", type=float, default=60.0, help="seconds for which a leader is stopped; 0: undisturbed"
+    )
     options.add_argument("--skew", type=float, default=5.0, help="seconds between the first and the last clock")
     options.add_argument("--operations", type=float, default=0.3, help="requests of the store for a run at most")
     options.add_argument("--folder", type=Path, help="for the logs; default: a temporary one")

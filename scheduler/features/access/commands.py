@@ -216,9 +216,7 @@ def _show_created(created: CreatedKeyModel, *, as_json: bool) -> None:
         print_note(f"the old key {created.replaced.id} ends at {format_iso_instant(created.replaced.expires_at)}")
 
 
-def parse_new_key(
-    name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]
-) -> NewKey:
+def parse_new_key(name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]) -> NewKey:
     """Return the key to create. Invalid options end the command with 2."""
     from jobs.problems import Problem, describe_wrong_choice
     from scheduler.cli.times import end_after, parse_duration_option

@@ -89,7 +89,8 @@ class Leadership:
         if self._row is None:
             return
         try:
-            await self._renew(self._row) if self.is_leading else await self._watch(self._row)
+            # A leader that was late renews as well: with a slow store, reading first would take longer than it leads.
+            await self._renew(self._row) if self._leader == self._owner else await self._watch(self._row)
             self._error = None
         except StoreError as error:
             if self._error is None:
@@ -135,7 +136,7 @@ class Leadership:
         return self._clock.monotonic() - self._seen_at < TAKEOVER_AFTER / 2
 
     async def _renew(self, row: LeaderRow) -> None:
-        began = self._clock.monotonic()
+        began, was_leading = self._clock.monotonic(), self.is_leading
         etag = await row.write(self._owner, self._etag)
         if etag is None:
             self._valid_until, self._leader = float("-inf"), ""
@@ -143,6 +144,8 @@ class Leadership:
             await self._watch(row)
         else:
             self._etag, self._seen_at, self._valid_until = etag, self._clock.monotonic(), began + VALID_FOR
+            if not was_leading:
+                _log.warning("this process leads again: it could not renew the leader's row for %g s", VALID_FOR)
 
     async def _watch(self, row: LeaderRow) -> None:
         began = self._clock.monotonic()
@@ -152,6 +155,7 @@ class Leadership:
             self._leader, self._etag, self._seen_at = leader, etag, self._clock.monotonic()
         if leader not in ("", self._owner) and began - self._seen_at < TAKEOVER_AFTER:
             return
+        wrote_at = self._clock.monotonic()
         etag = await row.write(self._owner, self._etag)
         if etag is None:
             return
@@ -160,8 +164,5 @@ class Leadership:
         if leader not in ("", self._owner):
             self._stopped = {leader: began + STOPPED_FOR}
         self._etag, self._seen_at, self._leader = etag, self._clock.monotonic(), self._owner
-        self._valid_until = began + VALID_FOR
-        if leader == self._owner:
-            _log.warning("this process leads again: it could not renew the leader's row for %g s", VALID_FOR)
-        else:
-            _log.info("this process leads from now on%s", f": {leader} stopped" if leader else "")
+        self._valid_until = wrote_at + VALID_FOR
+        _log.info("this process leads from now on%s", f": {leader} stopped" if leader else "")
