@@ -17,7 +17,7 @@ _REQUEST = re.compile(r'"(\w+) (\S+) HTTP/')
 def kind_of(line: str, prefix: str | None = None) -> str | None:
     """Return the kind of operation of a line of the access log; None for a line without a request.
 
-    `prefix`: of tables, which are then told apart, but for transactions: the log does not name theirs.
+    `prefix`: of tables, which the kinds then name, but not for transactions: the log has no table of theirs.
     """
     found = _REQUEST.search(line)
     if found is None:

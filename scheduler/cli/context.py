@@ -260,7 +260,7 @@ async def wait_for_runs(
 ) -> list[RunRecord]:
     """Wait for these runs, which this process performs, or a running scheduler, and return them.
 
-    `on_read`: sees each run of a running scheduler as often as it is read.
+    `on_read`: called with a run of a running scheduler at each read.
     Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
     there is another way than to leave them to a server.
     """

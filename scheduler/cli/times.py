@@ -67,7 +67,7 @@ def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
 
 
 def parse_range(since: str | None, until: str | None) -> TimeRange:
-    """Return the range before `read_now`. Raises InvalidTimeRange, before it asks a running scheduler for its time."""
+    """Return the range before `read_now`. Raises InvalidTimeRange, before a request to a running scheduler."""
     from scheduler.features.statistics.periods import parse_time_range
 
     found = parse_time_range(since, until, datetime.now(UTC))

@@ -73,7 +73,7 @@ class RemoteRunQueries(RemoteRoom):
         return read_run(self.parse(RunModel, response))
 
     async def wait_for_ends(self, run_ids: Sequence[str], on_read: OnRead = _ignore) -> list[RunRecord]:
-        """Return the runs once all have finished. `on_read` is called with each as often as it is read."""
+        """Return the runs once all have finished. `on_read` is called with a run at each read."""
         return [record for run_id in run_ids if (record := await self._wait_for_end(run_id, on_read)) is not None]
 
     async def _wait_for_end(self, run_id: str, on_read: OnRead) -> RunRecord | None:

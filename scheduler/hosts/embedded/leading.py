@@ -70,7 +70,7 @@ class LeadingWork:
         self.leadership = Leadership(row, program.owner, program.clock)
         self.ticker: Ticker | None = None
         self._planned: tuple[int, Ticker] | None = None
-        """The ticker of a term, which goes on where it stopped if no other process led meanwhile."""
+        """The ticker of a term, which continues where it stopped if no other process led meanwhile."""
         self._recovery = _create_recovery(program, self.leadership)
         self._renewing: asyncio.Task[None] | None = None
 
