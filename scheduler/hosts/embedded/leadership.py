@@ -52,7 +52,7 @@ class Leadership:
         """The leaders that stopped without resigning, each until when that is relied on."""
         self._error: StoreError | None = None
         self.term = 0
-        """How often this process took the lead. After a lapse without another leader, as by a slow store, it continues."""
+        """How often this process took the lead. After a lapse without another leader the term continues."""
 
     @property
     def is_shared(self) -> bool:
