@@ -14,8 +14,11 @@ HOST = "host: receive, renew and delete messages"
 _REQUEST = re.compile(r'"(\w+) (\S+) HTTP/')
 
 
-def kind_of(line: str) -> str | None:
-    """Return the kind of operation of a line of the access log; None for a line without a request."""
+def kind_of(line: str, prefix: str | None = None) -> str | None:
+    """Return the kind of operation of a line of the access log; None for a line without a request.
+
+    `prefix`: of tables, which the kinds then name, but not for transactions: the log has no table of theirs.
+    """
     found = _REQUEST.search(line)
     if found is None:
         return None
@@ -27,7 +30,9 @@ def kind_of(line: str) -> str | None:
     if path.endswith("/$batch"):
         return "table: transaction"
     if method == "GET":
-        return "table: query" if path.endswith("()") else "table: point read"
+        kind = "table: query" if path.endswith("()") else "table: point read"
+        table = path.rpartition("/")[2].partition("(")[0]
+        return kind if prefix is None else f"{kind} of {table.removeprefix(prefix)}"
     return "other"
 
 
@@ -38,15 +43,19 @@ def _queue_kind(method: str, query: str) -> str:
 
 
 class Operations:
-    """Counts by kind. `read` is called in the thread that reads the log, `counts` in any."""
+    """Counts by kind. `read` is called in the thread that reads the log, `counts` in any.
 
-    def __init__(self) -> None:
+    `prefix`: see kind_of.
+    """
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self._prefix = prefix
         self._lock = Lock()
         self._observed: list[tuple[float, str]] = []
 
     def read(self, line: str) -> None:
         """Count the request of a line; its time is now, as Azurite writes the line when it has answered."""
-        kind = kind_of(line)
+        kind = kind_of(line, self._prefix)
         if kind is not None:
             with self._lock:
                 self._observed.append((time.time(), kind))

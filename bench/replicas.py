@@ -24,10 +24,11 @@ import threading
 import time
 import urllib.error
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,30 @@ from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.runs.repository import Runs
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 
-EVERY = 10
-"""Seconds between two runs of a job."""
 FAILING = 3
 """Jobs whose target fails for a while."""
 RESTART_AFTER = 5.0
 """Seconds after which the killed replica is started again."""
-SETTLE = 20.0
-"""Seconds at the end for results and messages that wait."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`stop`: seconds for which the second leader is stopped, 0: nothing is disturbed. `skew`: between the clocks.
+
+    `every`: seconds between two runs of a job. `settle`: seconds at most for what is late at the end.
+    """
+
+    replicas: int = 2
+    jobs: int = 300
+    seconds: float = 600.0
+    stop: float = 60.0
+    skew: float = 5.0
+    every: int = 10
+    settle: float = 30.0
+
+    def offset_ms(self, number: int) -> int:
+        """Of a job, so that they are spread."""
+        return number * self.every * 1000 // self.jobs
 
 
 class _Server(ThreadingHTTPServer):
@@ -161,32 +178,54 @@ class Result:
         }
 
 
-def measure(replicas: int, jobs: int, seconds: float, stop: float, skew: float, folder: Path) -> Result:
-    """Run the whole scenario. Skips or exits without Azurite."""
-    operations, world = Operations(), World()
+def measure(scenario: Scenario, folder: Path) -> Result:
+    """Run the whole scenario on a new Azurite. Skips or exits without one."""
+    prefix = fresh_prefix()
+    operations = Operations(prefix)
+    with running_azurite(operations.read) as azurite:
+        return play(scenario, folder, azurite, prefix, operations.counts)
+
+
+def play(
+    scenario: Scenario,
+    folder: Path,
+    azurite: Azurite,
+    prefix: str,
+    count: Callable[[float, float], Mapping[str, int]] = lambda since, seconds: {},
+) -> Result:
+    """Run the whole scenario. `count`: the requests of the store by kind, from an instant on for some seconds."""
+    world = World()
     with ExitStack() as stack:
         stack.callback(world.close)
-        azurite = stack.enter_context(running_azurite(operations.read))
-        prefix = fresh_prefix()
-        running = _start(replicas, jobs, skew, folder, azurite, prefix, world.url)
+        running = _start(scenario, folder, azurite, prefix, world.url)
         stack.callback(_end, running)
         for each in running:
             await_answer(f"{each.url}/api/health/ready", each.process, 60)
         began = time.time()
-        _disturb(running, world, began, seconds, stop)
-        ended = began + seconds
-        counts = operations.counts(began, seconds)
-        time.sleep(SETTLE)
-        reported = _read_counts(running, jobs)
+        if scenario.stop:
+            _disturb(running, world, began, scenario.seconds, scenario.stop)
+        _sleep_until(began + scenario.seconds)
+        counts = count(began, scenario.seconds)
+        judge = partial(_judge, scenario, azurite, prefix, world, began, counts)
+        _settle(judge, scenario.settle)
+        reported = _read_counts(running, scenario.jobs)
         _end(running)
-        return asyncio.run(_judge(azurite, prefix, world, jobs, (began, ended), counts, reported, skew))
+        return asyncio.run(judge(reported))
 
 
-def _start(
-    replicas: int, jobs: int, skew: float, folder: Path, azurite: Azurite, prefix: str, url: str
-) -> list[Replica]:
+def _settle(judge: Callable[[Mapping[str, int]], Coroutine[None, None, Result]], limit: float) -> None:
+    """Wait for results and messages that are late, as on a loaded machine."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        time.sleep(2)
+        result = asyncio.run(judge({}))
+        if not (result.missing or result.wrong_messages):
+            return
+
+
+def _start(scenario: Scenario, folder: Path, azurite: Azurite, prefix: str, url: str) -> list[Replica]:
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
-    (folder / "jobs" / "bench.json").write_text(json.dumps(_job_file(jobs, url)))
+    (folder / "jobs" / "bench.json").write_text(json.dumps(_job_file(scenario, url)))
     environ = {
         **settings_removed(os.environ),
         **OPEN_PRODUCTION,
@@ -195,21 +234,20 @@ def _start(
         "SCHEDULER_PROCESSES": "1",
     }
     found = []
-    for number in range(replicas):
-        ahead = skew * number / max(1, replicas - 1)
+    for number in range(scenario.replicas):
+        ahead = scenario.skew * number / max(1, scenario.replicas - 1)
         found.append(Replica(f"replica-{number}", ahead, environ, folder))
         found[-1].start()
     return found
 
 
-def _job_file(jobs: int, url: str) -> Mapping[str, Any]:
+def _job_file(scenario: Scenario, url: str) -> Mapping[str, Any]:
     defined = {}
-    for number in range(jobs):
-        offset = f"{number * EVERY * 1000 // jobs}ms"
+    for number in range(scenario.jobs):
         alerts = [{"open_after": 1, "close_after": 1, "notify": "ops"}] if number < FAILING else []
         path = f"failing/{number}" if number < FAILING else f"well/{number}"
         defined[_name(number)] = {
-            "schedule": {"every": f"{EVERY}s", "offset": offset},
+            "schedule": {"every": f"{scenario.every}s", "offset": f"{scenario.offset_ms(number)}ms"},
             "check": {"url": f"{url}/{path}"},
             "retry": {"attempts": 1},
             **({"alerts": alerts} if alerts else {}),
@@ -241,7 +279,6 @@ def _disturb(running: Sequence[Replica], world: World, began: float, seconds: fl
     second.process.send_signal(signal.SIGCONT)
     _sleep_until(max(time.time(), began + 0.7 * seconds))
     world.is_failing = False
-    _sleep_until(began + seconds)
 
 
 def _leader(running: Sequence[Replica]) -> Replica:
@@ -280,28 +317,26 @@ def _read_counts(running: Sequence[Replica], jobs: int) -> Mapping[str, int]:
 
 
 async def _judge(
+    scenario: Scenario,
     azurite: Azurite,
     prefix: str,
     world: World,
-    jobs: int,
-    window: tuple[float, float],
+    began: float,
     counts: Mapping[str, int],
     reported: Mapping[str, int],
-    skew: float,
 ) -> Result:
     store = await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
     found = await finished_runs(Runs(store))
     await store.aclose()
-    began, ended = window
     # A clock that is ahead has run what is due soon already; after a takeover by another one it is due again.
-    inside = [run for run in found if began + EVERY + skew <= run.due_at.timestamp() < ended]
+    since, ended = began + scenario.every + scenario.skew, began + scenario.seconds
+    inside = [run for run in found if since <= run.due_at.timestamp() < ended]
     result = Result(instants=0)
     by_job: dict[str, list[Run]] = {}
     for run in inside:
         by_job.setdefault(run.job, []).append(run)
-    for number in range(jobs):
-        offset = number * EVERY * 1000 // jobs / 1000
-        due = _instants(began + EVERY + skew, ended, offset)
+    for number in range(scenario.jobs):
+        due = _instants(since, ended, scenario.offset_ms(number) / 1000, scenario.every)
         seen = Counter(round(run.due_at.timestamp(), 3) for run in by_job.get(_name(number), []))
         result.instants += len(due)
         result.missing += [f"{_name(number)}@{_show(at)}" for at in due if not seen[at]]
@@ -337,9 +372,9 @@ def _judge_requests(result: Result, world: World, ids: set[str]) -> None:
         result.wrong_messages = [f"expected 1 to {FAILING} opened and as many resolved, got {dict(kinds)}"]
 
 
-def _instants(began: float, ended: float, offset: float) -> list[float]:
-    first = (began - offset) // EVERY * EVERY + offset
-    candidates = (round(first + EVERY * step, 3) for step in range(int((ended - began) // EVERY) + 3))
+def _instants(began: float, ended: float, offset: float, every: int) -> list[float]:
+    first = (began - offset) // every * every + offset
+    candidates = (round(first + every * step, 3) for step in range(int((ended - began) // every) + 3))
     return [at for at in candidates if began <= at < ended]
 
 
@@ -349,17 +384,18 @@ def _show(at: float) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--replicas", type=int, default=2)
-    options.add_argument("--jobs", type=int, default=300)
-    options.add_argument("--seconds", type=float, default=600.0)
-    options.add_argument("--stop", type=float, default=60.0, help="seconds for which a leader is stopped")
-    options.add_argument("--skew", type=float, default=5.0, help="seconds between the first and the last clock")
+    usual = Scenario()
+    options.add_argument("--replicas", type=int, default=usual.replicas)
+    options.add_argument("--jobs", type=int, default=usual.jobs)
+    options.add_argument("--seconds", type=float, default=usual.seconds)
+    options.add_argument("--stop", type=float, default=usual.stop, help="seconds of a leader; 0: undisturbed")
+    options.add_argument("--skew", type=float, default=usual.skew, help="seconds between the first and the last clock")
     options.add_argument("--operations", type=float, default=0.3, help="requests of the store for a run at most")
     options.add_argument("--folder", type=Path, help="for the logs; default: a temporary one")
     options.add_argument("--strict", action="store_true")
     chosen = options.parse_args(words)
     with _folder(chosen.folder) as folder:
-        result = measure(chosen.replicas, chosen.jobs, chosen.seconds, chosen.stop, chosen.skew, folder)
+        result = measure(Scenario(chosen.replicas, chosen.jobs, chosen.seconds, chosen.stop, chosen.skew), folder)
     show(("operation", "a run"), [(kind, number / max(1, result.instants)) for kind, number in result.by_kind.items()])
     for name, listed in result.problems.items():
         print(f"{name}: {len(listed)}, such as {'; '.join(listed[:5])}")

@@ -91,6 +91,22 @@ def export_proxy(outbound: Outbound, environ: MutableMapping[str, str]) -> None:
         environ[name] = environ[name.lower()] = value
 
 
+_MAX_LISTED = 10
+
+
+def describe_outbound(settings: Settings) -> str:
+    """Return which proxy is in force and what does not go through it, a clause without credentials; "": no proxy."""
+    options = settings.outbound
+    if options.proxy is None:
+        return ""
+    direct = ["this machine", "link-local addresses", *options.no_proxy[:_MAX_LISTED]]
+    if (more := len(options.no_proxy) - _MAX_LISTED) > 0:
+        direct.append(f"{more} more of no_proxy")
+    listed = make_printable(", ".join(direct), 1000)
+    proxy = ProxyEndpoint(*host_and_port(options.proxy))
+    return f"http requests leave by the proxy {proxy}, other checks and email do not; direct: {listed}"
+
+
 def describe_proxy_failure(proxy: ProxyEndpoint, error: BaseException) -> str:
     """Return why a request did not get through the proxy; it names the proxy, and not the target."""
     texts = [str(each) for each in _chain(error)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.files import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
+from jobs.checks.outbound import Outbound
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import AlertingDefinitions, DefinedEntry
@@ -33,7 +34,7 @@ from jobs.model_base import find_secret_names
 from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.clocks import SystemClock
-from jobs.targets import HeartbeatTarget
+from jobs.targets import HeartbeatTarget, HttpTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
@@ -131,6 +132,29 @@ def warnings_of_missing_links(jobs: JobSet, settings: Settings) -> Iterator[Prob
         line_number = int(line) if line.isdigit() else None
         yield Problem("alerting.channels", MISSING_LINKS, MISSING_LINKS_FIX, file or None, line_number)
 
+
+def warnings_of_options_without_effect(jobs: JobSet, outbound: Outbound) -> Iterator[Problem]:
+    """Yield a warning for each option of connections that the proxy of the settings leaves without effect, at the
+    first job that has it.
+    """
+    found: dict[str, list[str]] = {}
+    for job in jobs:
+        target = job.check
+        if job.enabled and isinstance(target, HttpTarget) and outbound.uses_proxy(target):
+            for name in [name for name, is_used in _PROXIED_OPTIONS.items() if is_used(target)]:
+                found.setdefault(name, []).append(job.name)
+    for name, names in found.items():
+        file, _, line = jobs.origins.get(names[0], "").rpartition(":")
+        more = f" in this and {format_count(len(names) - 1, 'more job')}" if len(names) > 1 else ""
+        message = f"has no effect{more}: the check leaves by the proxy {outbound.proxy}, the setting outbound.proxy"
+        hint = "write proxy: none to connect directly, or remove it"
+        yield Problem(f"jobs.{names[0]}.check.{name}", message, hint, file or None, int(line) if line else None)
+
+
+_PROXIED_OPTIONS: Mapping[str, Callable[[HttpTarget], bool]] = {
+    "ip_version": lambda target: bool(target.ip_version),
+    "connection": lambda target: target.connection == "kept",
+}
 
 _PARTS = ("channels", "on_call")
 

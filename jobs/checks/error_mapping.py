@@ -169,7 +169,8 @@ def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
     reason = _TUNNELS.get(error.status, "")
     if error.is_default:
         reason = reason.replace("proxy_auth", "the settings outbound.proxy_user and outbound.proxy_password")
-    return f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered {error.status}{reason}."
+    what = "opened no tunnel to" if error.is_tunnel else "refused the request before it reached"
+    return f"The proxy {peer} {what} {error.endpoint}: it answered {error.status}{reason}."
 
 
 _TUNNELS = {

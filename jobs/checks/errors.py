@@ -77,13 +77,17 @@ class NoAddressOfVersion(CheckError):
 
 
 class TunnelRefused(CheckError):
-    """The proxy does not forward to this host and port. `is_default`: it is the proxy of the setting `outbound`."""
+    """The proxy does not forward to this host and port. `is_default`: it is the proxy of the setting `outbound`.
 
-    def __init__(self, status: int, endpoint: str, *, is_default: bool = False) -> None:
+    `is_tunnel`: False for a request of plain http, which it would send on by itself.
+    """
+
+    def __init__(self, status: int, endpoint: str, *, is_default: bool = False, is_tunnel: bool = True) -> None:
         super().__init__(status, endpoint)
         self.status = status
         self.endpoint = endpoint
         self.is_default = is_default
+        self.is_tunnel = is_tunnel
 
 
 class NoNameServer(CheckError):

@@ -18,7 +18,11 @@ from config.job_files.job_set import JobSet
 from config.outbound import build_outbound
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
-from config.warnings import warnings_of_denied_credentials, warnings_of_unusable_files
+from config.warnings import (
+    warnings_of_denied_credentials,
+    warnings_of_options_without_effect,
+    warnings_of_unusable_files,
+)
 from jobs.checks import Checks
 from jobs.checks.addresses import OwnEndpoint
 from jobs.checks.binding.rules import Bindings
@@ -148,6 +152,7 @@ class CheckSetup:
                 *jobs.warnings,
                 *warnings_of_unusable_files(jobs, self.ca_files),
                 *warnings_of_denied_credentials(jobs, self.bindings),
+                *warnings_of_options_without_effect(jobs, self.outbound),
             ]
 
         with suppress(TimeoutError):

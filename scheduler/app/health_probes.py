@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from config.outbound import describe_outbound
 from config.settings.loading import EffectiveSetting, LoadedSettings, list_settings, read_descriptions
 from jobs.formats import format_count, format_instant
 from jobs.ports import Clock
@@ -105,6 +106,12 @@ def add_own_probes(program: Program) -> None:
     health, store, settings = program.health, program.store, program.configuration.settings
     health.add_probe("telemetry", telemetry_probe(program.telemetry))
     health.add_probe("configuration", configuration_probe(settings))
+    if way_out := describe_outbound(program.settings):
+
+        async def outbound_probe() -> Sequence[PartHealth]:
+            return (PartHealth("outbound", HealthStatus.OK, way_out),)
+
+        health.add_probe("outbound", outbound_probe)
     health.own_reports = build_own_reports(program.telemetry, program.configuration.loaded, program.redactor)
     check = find_file_check(store)
     damage = (lambda: "") if check is None else lambda: check.damage

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
     from scheduler.cli.connection import Connection
+    from scheduler.cli.progress import RunCounter
     from scheduler.stores.runs.repository import RunRecord
 
 T = TypeVar("T")
@@ -251,16 +252,22 @@ def run_changing(
         fail(str(error), EXIT_FAILED)
 
 
-async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> list[RunRecord]:
+async def wait_for_runs(
+    program: Program,
+    run_ids: Sequence[str],
+    resume_hint: str = "",
+    on_read: Callable[[RunRecord], None] = lambda record: None,
+) -> list[RunRecord]:
     """Wait for these runs, which this process performs, or a running scheduler, and return them.
 
+    `on_read`: called with a run of a running scheduler at each read.
     Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
     there is another way than to leave them to a server.
     """
     import asyncio
 
     if find_connection() is not None:
-        return await _wait_remotely(program, run_ids)
+        return await _wait_remotely(program, run_ids, on_read)
     try:
         await program.worker.wait_until_idle()
     except asyncio.CancelledError:
@@ -277,12 +284,12 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
     return [record for record in records if record is not None]
 
 
-async def _wait_remotely(program: Any, run_ids: Sequence[str]) -> list[RunRecord]:
+async def _wait_remotely(program: Any, run_ids: Sequence[str], on_read: Callable[[RunRecord], None]) -> list[RunRecord]:
     """Wait for runs that a running scheduler performs. Ctrl-C ends the wait alone."""
     import asyncio
 
     try:
-        records: list[RunRecord] = await program.queries.wait_for_ends(run_ids)
+        records: list[RunRecord] = await program.queries.wait_for_ends(run_ids, on_read)
     except asyncio.CancelledError:
         print_note("interrupted: the scheduler continues the runs, `cancel` cancels one")
         raise
@@ -290,7 +297,7 @@ async def _wait_remotely(program: Any, run_ids: Sequence[str]) -> list[RunRecord
 
 
 @contextmanager
-def count_finished_runs() -> Iterator[RunListener | None]:
+def count_finished_runs() -> Iterator[RunCounter | None]:
     """Show the number of finished runs and their outcomes on a terminal, until all have finished."""
     if not is_terminal():
         yield None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from jobs.runs import Outcome, Run
     from scheduler.features.trials.running import TrialResult
+    from scheduler.stores.runs.repository import RunRecord
 
 _MAX_NAMED_RUNS = 10
 """Runs that are named one by one."""
@@ -75,6 +77,20 @@ class JobProgress(StatusLine):
         self._status.update(_styled_text(f"attempt {attempt} of {self._attempts}: {endpoint}"))
 
 
+class RemoteRunProgress(StatusLine):
+    """Shows the state of one run of a running scheduler."""
+
+    def __init__(self, job: str, console: Console) -> None:
+        super().__init__(console)
+        self._job = job
+        self._began = time.monotonic()
+
+    def show(self, record: RunRecord) -> None:
+        """Show a run that was read."""
+        waited = describe_span(time.monotonic() - self._began)
+        self._status.update(_styled_text(f"{self._job} is {record.state} in the scheduler, {waited}"))
+
+
 class FollowingRuns(NullListener):
     """Listens for the runs that follow from the run of one job."""
 
@@ -105,6 +121,11 @@ class RunCounter(StatusLine):
     def run_finished(self, event: RunFinished) -> None:
         self._outcomes[event.run.outcome] += 1
         self._status.update(_styled_text(self.text))
+
+    def count(self, record: RunRecord) -> None:
+        """Count a run of a running scheduler, if it is over."""
+        if record.run is not None:
+            self.run_finished(RunFinished(record.run))
 
     @property
     def text(self) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jobs.problems import Problem
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
+    from scheduler.cli.progress import RunCounter
     from scheduler.features.jobs.models import ActionReportModel, JobResultModel
     from scheduler.features.jobs.selected_jobs import SelectedJobActions, SelectedJobs
     from scheduler.features.jobs.selection import JobSelection
@@ -160,7 +161,7 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
 
     jobs = options.parse()
     with quiet_run_log(), count_finished_runs() as listener:
-        results, records = run_operation("run", lambda program: _run_jobs(program, jobs), listener=listener)
+        results, records = run_operation("run", lambda program: _run_jobs(program, jobs, listener), listener=listener)
     if jobs.dry_run or not records:
         show_results(results, jobs, as_json)
     else:
@@ -173,7 +174,9 @@ def run_selection(options: SelectionOptions, as_json: bool) -> None:
     _exit_if_refused(results)
 
 
-async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobResultModel], Sequence[RunRecord]]:
+async def _run_jobs(
+    program: Program, jobs: SelectedJobs, counter: RunCounter | None
+) -> tuple[Sequence[JobResultModel], Sequence[RunRecord]]:
     from scheduler.cli.context import wait_for_runs
     from scheduler.identity.principal import command_caller
 
@@ -181,7 +184,9 @@ async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobR
         program.worker.prepare()
     results = await _apply_to_pages(program, jobs, lambda actions, page: actions.run(page, caller=command_caller()))
     run_ids = [result.run_id for result in results if result.run_id is not None]
-    return results, await wait_for_runs(program, run_ids)
+    if counter is None:
+        return results, await wait_for_runs(program, run_ids)
+    return results, await wait_for_runs(program, run_ids, on_read=counter.count)
 
 
 def _show_runs(records: Sequence[RunRecord], as_json: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.formats import describe_distance, describe_milliseconds, format_iso_instant, parse_instant
 from scheduler.cli.output import fail
+from scheduler.cli.reach import find_connection
 
 if TYPE_CHECKING:
     from scheduler.features.jobs.models import PauseModel
@@ -20,6 +21,29 @@ ZoneOption = Annotated[
 ]
 ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
+
+
+EQUAL_CLOCKS = timedelta(seconds=2)
+"""Clocks that differ by less are equal: a running scheduler tells its time in whole seconds."""
+
+
+def read_now() -> datetime:
+    """Return the time that counts for instants of the command: that of the running scheduler in which it works."""
+    here, connection = datetime.now(UTC), find_connection()
+    if connection is None:
+        return here
+    from scheduler.cli.connection import run_remote
+
+    there = run_remote(connection, lambda api: api.read_now())
+    return here if there is None or abs(there - here) < EQUAL_CLOCKS else there
+
+
+def end_after(seconds: float, option: str = "--for") -> datetime:
+    """Return the end that an option sets by a duration; one that no date can have ends the command with 2."""
+    try:
+        return read_now() + timedelta(seconds=seconds)
+    except OverflowError:
+        fail(f"{option}: the end would be after the year 9999")
 
 
 def parse_instant_option(name: str, text: str | None) -> datetime | None:
@@ -34,12 +58,22 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
 
 def parse_interval_options(since: str | None, until: str | None) -> TimeRange:
     """`--from` and `--to`: ISO 8601, without an offset UTC; or a time ago such as 24h."""
-    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
+    from scheduler.features.statistics.periods import InvalidTimeRange
 
     try:
-        return parse_time_range(since, until, datetime.now(UTC))
+        return parse_range(since, until)
     except InvalidTimeRange as error:
         fail(f"--{error.end}: {error}")
+
+
+def parse_range(since: str | None, until: str | None) -> TimeRange:
+    """Return the range before `read_now`. Raises InvalidTimeRange, before a request to a running scheduler."""
+    from scheduler.features.statistics.periods import parse_time_range
+
+    found = parse_time_range(since, until, datetime.now(UTC))
+    if find_connection() is None or (since, until) == (None, None):
+        return found
+    return parse_time_range(since, until, read_now())
 
 
 def parse_duration_option(name: str, text: str | None) -> float | None:

@@ -35,7 +35,7 @@ COMMAND_OPTIONS = WorkerOptions()
 """A command waits for its runs and ends soon."""
 EMBEDDED_OPTIONS = WorkerOptions(backlog_bytes=MAX_BACKLOG_BYTES)
 REPLICA_OPTIONS = WorkerOptions(
-    result_delay=3.0, is_only_process=False, acknowledge_delay=3.0, backlog_bytes=MAX_BACKLOG_BYTES
+    result_delay=3.0, is_only_process=False, acknowledge_delay=5.0, backlog_bytes=MAX_BACKLOG_BYTES
 )
 """Of the embedded host on Azure Tables, where each request of the store costs and other processes may run jobs."""
 FUNCTIONS_OPTIONS = WorkerOptions(

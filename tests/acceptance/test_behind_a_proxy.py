@@ -238,6 +238,16 @@ async def test_a_proxy_that_refuses_the_credentials_is_named_and_they_are_not(
     assert PASSWORD not in f"{problem}{plain}{caplog.text}"
 
 
+async def test_a_proxy_that_refuses_a_plain_request_is_named_as_the_one_that_refused() -> None:
+    async with Proxy(credentials="other:password") as proxy:
+        seen = await observe(settings_for(proxy.url), f"http://{OUTSIDE}:80/")
+    assert (seen.error, seen.message) == (
+        ErrorClass.CONNECTION_FAILED,
+        f"The proxy 127.0.0.1:{proxy.port} refused the request before it reached {OUTSIDE}:80: it answered 407, so it "
+        "requires authentication: check the settings outbound.proxy_user and outbound.proxy_password.",
+    )
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_proxy_that_is_down_is_named(way: str) -> None:
     async with bad_servers.refused_port() as nobody:

@@ -205,7 +205,7 @@ class CheckTransport(httpx.AsyncBaseTransport):
             await response.stream.aclose()
             assert options.on_peer_change is not None
             options.on_peer_change(proxy.host, proxy.port)
-            raise TunnelRefused(407, format_host_port(host, port), is_default=True)
+            raise TunnelRefused(407, format_host_port(host, port), is_default=True, is_tunnel=False)
         return response
 
     async def _connect(self, host: str, port: int, options: RequestOptions) -> TargetConnection:

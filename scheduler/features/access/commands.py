@@ -6,7 +6,7 @@ They work before the first start of the server.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -137,12 +137,12 @@ def create(
       keys create admin --role admin
       keys create deploy --role operator --tag team:payments --expires 90d --address 10.20.0.0/16
     """
-    make = parse_new_key(name, role, tags, expires, addresses)
+    new = parse_new_key(name, role, tags, expires, addresses)
 
     async def work(program: ReadOnlyProgram, caller: Caller) -> CreatedKeyModel | None:
         if only_if_none and any(each.active for each in (await program.api_keys.list_keys(caller)).keys):
             return None
-        return await program.api_keys.create(make(program.clock.now()), caller)
+        return await program.api_keys.create(new, caller)
 
     created = _run("keys create", work)
     if created is None:
@@ -216,12 +216,10 @@ def _show_created(created: CreatedKeyModel, *, as_json: bool) -> None:
         print_note(f"the old key {created.replaced.id} ends at {format_iso_instant(created.replaced.expires_at)}")
 
 
-def parse_new_key(
-    name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]
-) -> Callable[[datetime], NewKey]:
-    """Return a function that makes the key at an instant. Invalid options end the command with 2."""
+def parse_new_key(name: str, role: str, tags: Sequence[str], expires: str | None, addresses: Sequence[str]) -> NewKey:
+    """Return the key to create. Invalid options end the command with 2."""
     from jobs.problems import Problem, describe_wrong_choice
-    from scheduler.cli.times import parse_duration_option
+    from scheduler.cli.times import end_after, parse_duration_option
     from scheduler.features.access.service import NewKey
     from scheduler.identity.principal import Role, parse_tag_limits
 
@@ -233,14 +231,8 @@ def parse_new_key(
     except ValueError as error:
         fail(f"--tag: {error}")
     seconds = parse_duration_option("--expires", expires)
-    return lambda now: NewKey(name, Role(role), limits, _end_after(now, seconds), tuple(addresses))
-
-
-def _end_after(now: datetime, seconds: float | None) -> datetime | None:
-    try:
-        return None if seconds is None else now + timedelta(seconds=seconds)
-    except OverflowError:
-        fail("--expires: the end would be after the year 9999")
+    end = None if seconds is None else end_after(seconds, "--expires")
+    return NewKey(name, Role(role), limits, end, tuple(addresses))
 
 
 ABOUT_SESSIONS = """Sessions of browsers, which have signed in to the dashboard.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,9 +84,10 @@ def _describe_rule(rule: ExplainedRuleModel) -> list[str]:
 
 
 def _parse_instant(text: str | None) -> datetime | None:
-    from scheduler.features.statistics.periods import InvalidTimeRange, parse_time_range
+    from scheduler.cli.times import parse_range
+    from scheduler.features.statistics.periods import InvalidTimeRange
 
     try:
-        return parse_time_range(None, text, datetime.now(UTC)).until
+        return parse_range(None, text).until
     except InvalidTimeRange as error:
         fail(f"--at: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -198,7 +198,7 @@ def _override(
     hold: Callable[[CircuitControl, datetime | None, Caller], Awaitable[CircuitModel]],
 ) -> None:
     from scheduler.cli.context import run_operation
-    from scheduler.cli.times import parse_duration_option, parse_instant_option
+    from scheduler.cli.times import end_after, parse_duration_option, parse_instant_option
     from scheduler.identity.principal import command_caller
 
     if length is not None and until is not None:
@@ -206,16 +206,9 @@ def _override(
     seconds, given_end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: expected a duration longer than 0, such as 30m or 2h")
+    end = given_end if seconds is None else end_after(seconds)
 
     async def work(program: Program) -> CircuitModel:
-        end = given_end if seconds is None else _end_after(program.clock.now(), seconds)
         return await hold(program.operations.circuits, end, command_caller())
 
     _show_circuit(run_operation(f"circuits {how}", work, listing_hint=_LISTED_BY), as_json)
-
-
-def _end_after(now: datetime, seconds: float) -> datetime:
-    try:
-        return now + timedelta(seconds=seconds)
-    except OverflowError:
-        fail("--for: the end would be after the year 9999")

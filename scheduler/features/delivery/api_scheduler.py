@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
@@ -127,12 +126,8 @@ class ApiScheduler:
         return AlertReplay(frozenset(chosen), since, sent, would_be, messages, notes)
 
     async def read_now(self) -> datetime:
-        """Return the instant of the header Date, in whole seconds; without one that of this machine."""
-        text = await self._api.read_date("/api/health/live")
-        try:
-            return parsedate_to_datetime(text).astimezone(UTC)
-        except ValueError:
-            return self._clock.now()
+        """Return the time of the scheduler; that of this machine if it does not send it."""
+        return await self._api.read_now() or self._clock.now()
 
     async def mark(self, text: str, tags: Mapping[str, str], at: datetime) -> None:
         await self._api.post("/api/markers", {"text": text, "tags": dict(tags), "at": at.isoformat()})

@@ -9,6 +9,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -124,9 +126,13 @@ class RemoteApi:
         options: dict[str, Any] = {"params": params, "sent_headers": headers, "timeout_s": timeout_s}
         return await self._send(method, path, **options, **({} if body is None else {"json": body}))
 
-    async def read_date(self, path: str) -> str:
-        """Return the header Date of a response: the time of the server; empty without one."""
-        return str((await self._send("GET", path)).headers.get("Date", ""))
+    async def read_now(self) -> datetime | None:
+        """Return the time of the server, in whole seconds, by the header Date; None without one."""
+        text = str((await self._send("GET", "/api/health/live")).headers.get("Date", ""))
+        try:
+            return parsedate_to_datetime(text).astimezone(UTC)
+        except ValueError:
+            return None
 
     async def get_lines(self, path: str, params: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """Return the rows of an export. Its last line reports whether it is complete."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,33 +59,30 @@ def pause(
       pause --tag team=payments --for 2h
       pause 'checkout-*' --state enabled --dry-run
     """
-    from scheduler.cli.times import parse_duration_option, parse_instant_option
+    from scheduler.cli.times import end_after, parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")
-    seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
+    seconds, given_end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: expected a duration longer than 0, such as 30m or 2h")
 
     options = SelectionOptions.from_arguments(jobs, tags, kinds, states, every, dry_run)
-
-    def find_end(now: datetime) -> datetime | None:
-        return end if seconds is None else _end_after(now, seconds)
-
+    end = given_end if seconds is None else end_after(seconds)
     if options.single_name is not None:
-        _pause_job(options.single_name, find_end, reason.strip(), as_json)
+        _pause_job(options.single_name, end, reason.strip(), as_json)
     else:
-        _pause_selection(options, find_end, reason.strip(), as_json)
+        _pause_selection(options, end, reason.strip(), as_json)
 
 
-def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool) -> None:
+def _pause_job(job: str, until: datetime | None, reason: str, as_json: bool) -> None:
     from scheduler.cli.context import run_operation
     from scheduler.features.jobs.views import summarize_job
     from scheduler.identity.principal import command_caller
 
     async def work(program: Any) -> tuple[JobSummary, datetime]:
         now: datetime = program.clock.now()
-        pauses, until = program.operations.pauses, find_end(now)
+        pauses = program.operations.pauses
         if find_connection() is not None:
             return await pauses.pause(job, until=until, reason=reason), now
         await pauses.pause(job, until=until, reason=reason, caller=command_caller())
@@ -102,26 +98,16 @@ def _pause_job(job: str, find_end: Callable[[datetime], datetime | None], reason
         print_note(f"{job} is disabled: it does not run on its schedule, paused or not")
 
 
-def _pause_selection(
-    options: SelectionOptions, find_end: Callable[[datetime], datetime | None], reason: str, as_json: bool
-) -> None:
+def _pause_selection(options: SelectionOptions, until: datetime | None, reason: str, as_json: bool) -> None:
     from scheduler.cli.selection import act_on_selection
     from scheduler.identity.principal import command_caller
 
-    until = find_end(datetime.now(UTC))
     act_on_selection(
         "pause",
         options,
         as_json,
         lambda actions, page: actions.pause(page, until=until, reason=reason, caller=command_caller()),
     )
-
-
-def _end_after(now: datetime, seconds: float) -> datetime:
-    try:
-        return now + timedelta(seconds=seconds)
-    except OverflowError:
-        fail("--for: the end would be after the year 9999")
 
 
 def resume(

@@ -73,6 +73,8 @@ def validate(
         print_note(
             "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
         )
+    elif way_out := _describe_outbound(settings):
+        print_note(way_out)
     if fails:
         print_error("--strict treats warnings as problems")
         raise typer.Exit(EXIT_BAD_INPUT)
@@ -133,10 +135,28 @@ def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool)
             *_denied_targets(job_set, settings),
             *warnings_of_denied_credentials(job_set, build_bindings(settings)),
             *warnings_of_missing_links(job_set, settings),
+            *_outbound_warnings(job_set, settings),
         ]
         if with_secrets:
             warnings += warnings_of_unusable_secrets(job_set, settings, os.environ)
     return tuple(sorted(warnings, key=lambda one: (one.file or "", one.line or 0)))
+
+
+def _describe_outbound(settings: Settings) -> str:
+    from config.outbound import describe_outbound
+
+    return describe_outbound(settings)
+
+
+def _outbound_warnings(job_set: JobSet, settings: Settings) -> Iterator[Problem]:
+    from config.errors import ConfigurationError
+    from config.outbound import build_outbound
+    from config.warnings import warnings_of_options_without_effect
+
+    try:
+        yield from warnings_of_options_without_effect(job_set, build_outbound(settings))
+    except ConfigurationError as error:  # its CA file
+        yield from error.problems
 
 
 def _crowded_instants(job_set: JobSet) -> Iterator[Problem]:

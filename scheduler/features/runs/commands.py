@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.cli.progress import RemoteRunProgress
     from scheduler.features.statistics.periods import TimeRange
     from scheduler.stores.runs.repository import RunRecord
 
@@ -75,7 +78,8 @@ def _run_job(job: str, as_json: bool) -> None:
 
     configuration = load_for_command("run")
     if find_connection() is not None:
-        record = run_operation("run", lambda program: _run_remotely(program, job))
+        with _show_remote_progress(job, as_json) as progress:
+            record = run_operation("run", lambda program: _run_remotely(program, job, progress))
     elif is_terminal() and not as_json:
         record = _run_with_progress(configuration, require_job(configuration, job))
     else:
@@ -91,12 +95,29 @@ def _run_job(job: str, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _run_remotely(program: Any, job: str) -> RunRecord | None:
+@contextmanager
+def _show_remote_progress(job: str, as_json: bool) -> Iterator[RemoteRunProgress | None]:
+    from scheduler.cli.output import create_console
+    from scheduler.cli.progress import RemoteRunProgress
+
+    if as_json or not is_terminal():
+        yield None
+        return
+    with RemoteRunProgress(job, create_console()) as progress:
+        yield progress
+
+
+async def _run_remotely(program: Any, job: str, progress: RemoteRunProgress | None) -> RunRecord | None:
     """Let a running scheduler perform the run."""
     from scheduler.cli.context import wait_for_runs
 
-    record: RunRecord = await program.queries.start(job)
-    found = [record] if record.run is not None else await wait_for_runs(program, [record.ticket.id])
+    if progress is None:
+        record: RunRecord = await program.queries.start(job)
+        found = [record] if record.run is not None else await wait_for_runs(program, [record.ticket.id])
+    else:
+        record = await program.queries.start(job, wait_s=1)
+        progress.show(record)
+        found = await wait_for_runs(program, [record.ticket.id], on_read=progress.show)
     return found[0] if found else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Final
 
@@ -29,6 +29,11 @@ MAX_WAIT: Final = 60
 """Seconds that one request waits for the end of a run: proxies end longer ones."""
 _POLL_INTERVAL: Final = 1.0
 _RESPONSE_MARGIN: Final = 30.0
+OnRead = Callable[[RunRecord], None]
+
+
+def _ignore(record: RunRecord) -> None:
+    """Read it for the result alone."""
 
 
 class RemoteRunQueries(RemoteRoom):
@@ -61,19 +66,21 @@ class RemoteRunQueries(RemoteRoom):
         )
         return RunPage(tuple(map(read_run, page.runs)), page.continuation)
 
-    async def start(self, job: str) -> RunRecord:
-        """Queue a run, and wait until it has finished, at most MAX_WAIT seconds."""
-        words, wait = ("jobs", job, "run"), f"{MAX_WAIT}s"
-        response = await self.send("POST", words, wait=wait, timeout_s=MAX_WAIT + _RESPONSE_MARGIN)
+    async def start(self, job: str, wait_s: int = MAX_WAIT) -> RunRecord:
+        """Queue a run, and wait until it has finished, at most `wait_s` seconds."""
+        words, wait = ("jobs", job, "run"), f"{wait_s}s"
+        response = await self.send("POST", words, wait=wait, timeout_s=wait_s + _RESPONSE_MARGIN)
         return read_run(self.parse(RunModel, response))
 
-    async def wait_for_ends(self, run_ids: Sequence[str]) -> list[RunRecord]:
-        """Return the runs once all have finished."""
-        return [record for run_id in run_ids if (record := await self._wait_for_end(run_id)) is not None]
+    async def wait_for_ends(self, run_ids: Sequence[str], on_read: OnRead = _ignore) -> list[RunRecord]:
+        """Return the runs once all have finished. `on_read` is called with a run at each read."""
+        return [record for run_id in run_ids if (record := await self._wait_for_end(run_id, on_read)) is not None]
 
-    async def _wait_for_end(self, run_id: str) -> RunRecord | None:
+    async def _wait_for_end(self, run_id: str, on_read: OnRead) -> RunRecord | None:
         while True:
             record = await self.find_run(run_id)
+            if record is not None:
+                on_read(record)
             if record is None or record.run is not None:
                 return record
             await asyncio.sleep(_POLL_INTERVAL)

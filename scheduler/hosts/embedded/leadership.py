@@ -22,7 +22,9 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.hosts.embedded.leadership")
 
 RENEW_INTERVAL = 1.5
-"""Seconds between two renewals, or between two reads of the row."""
+"""Seconds from the begin of a renewal to that of the next one, whatever it takes."""
+WATCH_INTERVAL = 2.5
+"""Seconds between two reads of the row by a process that stands by; less while the row is unchanged."""
 VALID_FOR = 4.0
 """Seconds after the start of the last renewal for which the leader relies on it."""
 TAKEOVER_AFTER = 5.0
@@ -49,6 +51,8 @@ class Leadership:
         self._stopped: dict[str, float] = {}
         """The leaders that stopped without resigning, each until when that is relied on."""
         self._error: StoreError | None = None
+        self.term = 0
+        """How often this process took the lead. After a lapse without another leader the term continues."""
 
     @property
     def is_shared(self) -> bool:
@@ -71,15 +75,22 @@ class Leadership:
     async def run(self) -> None:
         """Lead, or watch the leader, until cancelled."""
         while self._row is not None:
+            began = self._clock.monotonic()
             await self.tick()
-            await self._clock.sleep(RENEW_INTERVAL if self._is_fresh() else RENEW_INTERVAL / 4)
+            if not self._is_fresh():
+                await self._clock.sleep(RENEW_INTERVAL / 4)
+            elif self.is_leading:
+                await self._clock.sleep(max(0.0, began + RENEW_INTERVAL - self._clock.monotonic()))
+            else:
+                await self._clock.sleep(WATCH_INTERVAL)
 
     async def tick(self) -> None:
         """Renew the row, or read it and replace it if its owner has stopped. Logs errors of the store."""
         if self._row is None:
             return
         try:
-            await self._renew(self._row) if self.is_leading else await self._watch(self._row)
+            # A leader that was late renews as well: with a slow store, reading first would take longer than it leads.
+            await self._renew(self._row) if self._leader == self._owner else await self._watch(self._row)
             self._error = None
         except StoreError as error:
             if self._error is None:
@@ -125,7 +136,7 @@ class Leadership:
         return self._clock.monotonic() - self._seen_at < TAKEOVER_AFTER / 2
 
     async def _renew(self, row: LeaderRow) -> None:
-        began = self._clock.monotonic()
+        began, was_leading = self._clock.monotonic(), self.is_leading
         etag = await row.write(self._owner, self._etag)
         if etag is None:
             self._valid_until, self._leader = float("-inf"), ""
@@ -133,6 +144,8 @@ class Leadership:
             await self._watch(row)
         else:
             self._etag, self._seen_at, self._valid_until = etag, self._clock.monotonic(), began + VALID_FOR
+            if not was_leading:
+                _log.warning("this process leads again: it could not renew the leader's row for %g s", VALID_FOR)
 
     async def _watch(self, row: LeaderRow) -> None:
         began = self._clock.monotonic()
@@ -142,11 +155,14 @@ class Leadership:
             self._leader, self._etag, self._seen_at = leader, etag, self._clock.monotonic()
         if leader not in ("", self._owner) and began - self._seen_at < TAKEOVER_AFTER:
             return
+        wrote_at = self._clock.monotonic()
         etag = await row.write(self._owner, self._etag)
         if etag is None:
             return
+        if leader != self._owner:
+            self.term += 1
         if leader not in ("", self._owner):
             self._stopped = {leader: began + STOPPED_FOR}
         self._etag, self._seen_at, self._leader = etag, self._clock.monotonic(), self._owner
-        self._valid_until = began + VALID_FOR
+        self._valid_until = wrote_at + VALID_FOR
         _log.info("this process leads from now on%s", f": {leader} stopped" if leader else "")

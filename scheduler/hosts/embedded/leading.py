@@ -69,6 +69,8 @@ class LeadingWork:
         row = LeaderRow(program.store) if program.has_replicas else None
         self.leadership = Leadership(row, program.owner, program.clock)
         self.ticker: Ticker | None = None
+        self._planned: tuple[int, Ticker] | None = None
+        """The ticker of a term, which continues where it stopped if no other process led meanwhile."""
         self._recovery = _create_recovery(program, self.leadership)
         self._renewing: asyncio.Task[None] | None = None
 
@@ -83,6 +85,7 @@ class LeadingWork:
         self._renewing = asyncio.create_task(restart_on_failure(self.leadership.run))
         if self.leadership.is_leading:
             self.ticker = await create_ticker(program, lambda: self.leadership.is_leading)
+            self._planned = self.leadership.term, self.ticker
         else:
             program.worker.mark_ready()
             await program.pauses.list_active(program.clock.now())
@@ -92,7 +95,7 @@ class LeadingWork:
         while True:
             await self.leadership.wait_until(leading=True)
             try:
-                ticker = self.ticker or await self._take_over()
+                ticker = await self._find_ticker()
             except StoreError as error:
                 _log.warning("could not read the tick cursor: %s; retrying in %g s", error, LEAD_RETRY_DELAY)
                 await self._program.clock.sleep(LEAD_RETRY_DELAY)
@@ -105,6 +108,13 @@ class LeadingWork:
             async with background_tasks(*self._work(ticker)):
                 await self.leadership.wait_until(leading=False)
             self.ticker = None
+
+    async def _find_ticker(self) -> Ticker:
+        """Return the ticker of this term. Raises StoreError."""
+        term = self.leadership.term
+        if self._planned is None or self._planned[0] != term:
+            self._planned = term, await self._take_over()
+        return self._planned[1]
 
     async def _take_over(self) -> Ticker:
         """Recover the runs of the former leader before the next runs of their jobs are due, but not at their cost.

@@ -101,6 +101,8 @@ _log = logging.getLogger("scheduler.hosts.embedded.program")
 
 RETENTION_INTERVAL = 30.0
 """Seconds between two deletions of old rows: short, so that each deletes few."""
+REPLICA_RETENTION_INTERVAL = 120.0
+"""The same where each request of the store costs: one deletion makes about 30."""
 AUDIT_INTERVAL = 60.0
 """Seconds between two ticks of scheduler.audit.stored_trail."""
 STATE_INTERVAL = 10.0
@@ -202,6 +204,7 @@ async def record_states(program: Program) -> None:
 
 async def prune_periodically(program: Program) -> None:
     retention = program.settings.retention
+    interval = REPLICA_RETENTION_INTERVAL if program.has_replicas else RETENTION_INTERVAL
     while True:
         try:
             runs = await program.runs.prune(
@@ -211,8 +214,8 @@ async def prune_periodically(program: Program) -> None:
             await program.prune_other_rows(program.clock.now())
             await program.stored_job_parts.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
         except StoreError as error:
-            _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
+            _log.warning("could not delete old runs: %s; retrying in %g s", error, interval)
         else:
             if runs or letters:
                 _log.info("deleted %d old runs and %d old dead letters", runs, letters)
-        await program.clock.sleep(RETENTION_INTERVAL)
+        await program.clock.sleep(interval)

@@ -39,7 +39,7 @@ SWEEP_INTERVAL = 30.0
 """Seconds between two sweeps."""
 SWEEP_RETRY_INTERVAL = 5.0
 """Seconds after which the first sweep is tried again, if the store was unavailable."""
-UNPUBLISHED_AFTER = timedelta(seconds=10)
+UNPUBLISHED_AFTER = timedelta(seconds=20)
 """No other process publishes a finished run that is unpublished for so long."""
 _GRACES: Final = {"queued_grace": ABANDONED_QUEUED_AFTER, "unpublished_grace": UNPUBLISHED_AFTER}
 """Of sweeps while other processes may queue runs, or publish them."""

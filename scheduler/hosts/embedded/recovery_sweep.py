@@ -213,7 +213,8 @@ class RecoverySweep:
         """Recover a batch, in the order of the list. Raises StoreError after all runs were tried."""
         parts = self._dependencies
         unacknowledged, unfinished = _read(rows)
-        finished = await parts.runs.read_finished(unacknowledged)
+        # Only those that were due before can have finished before: the others are not read.
+        finished = await parts.runs.read_finished([key for key in unacknowledged if key.due_at <= self._finished_until])
         unpublished = [run for run in finished if run.finished_at <= self._finished_until]
         for end in unpublished:
             await parts.worker.discard_stale_letter(end)

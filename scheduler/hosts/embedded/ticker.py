@@ -80,7 +80,7 @@ class PlanningPace:
 
 
 ALONE = PlanningPace()
-AMONG_REPLICAS = PlanningPace(timedelta(seconds=4), 2.0, 200, timedelta(seconds=30), 5.0)
+AMONG_REPLICAS = PlanningPace(timedelta(seconds=8), 5.0, 200, timedelta(seconds=30), 5.0)
 """Each request of Azure Tables costs, so more is claimed together. Until another process leads, and by a clock that
 differs, an instant may be 20 s late."""
 MAX_CHANGES_PER_TICK = 100
@@ -248,7 +248,7 @@ class Ticker:
 CLOCK_SETBACK_TOLERANCE = timedelta(minutes=1)
 """A cursor that is ahead by more than this was written by a wrong clock; the next start would plan only from there."""
 MAX_TICK_GAP = 5 * MAX_TICK_INTERVAL
-"""Seconds without a tick after which health is down."""
+"""Seconds without a tick after which health is down; longer by the interval of the pace."""
 
 
 def pace_of(program: Program) -> PlanningPace:
@@ -321,7 +321,7 @@ def ticker_probe(program: Program, find_ticker: Callable[[], Ticker | None]) -> 
         if ticker is None:
             return (PartHealth("ticker", HealthStatus.OK, "this process stands by"),)
         gap = (program.clock.now() - ticker.last_tick).total_seconds()
-        if gap > MAX_TICK_GAP:
+        if gap > MAX_TICK_GAP + pace_of(program).interval:
             return (
                 PartHealth(
                     "ticker", HealthStatus.DOWN, f"no tick for {gap:.0f} s, so no job starts: restart the scheduler"

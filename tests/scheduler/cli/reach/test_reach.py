@@ -227,3 +227,39 @@ def test_a_command_for_the_store_imports_no_client(job_folder: Path) -> None:
 def test_the_tables_name_commands_that_exist() -> None:
     names = {f"{name} {inner}" for name, entry in COMMANDS.items() for inner in entry.subcommands} | {*COMMANDS}
     assert {*STORE_ONLY, *LOCAL_ONLY} <= names
+
+
+@pytest.mark.parametrize(
+    ("words", "member"),
+    [
+        (("circuits", "open", "checkout", "--for", "1h"), "until"),
+        (("pause", "checkout", "--for", "1h"), "until"),
+        (("pause", "--all", "--for", "1h"), "until"),
+        (("keys", "create", "a-key", "--role", "viewer", "--expires", "1h"), "expires_at"),
+    ],
+)
+def test_a_duration_ends_by_the_clock_of_the_scheduler(
+    server: type[_Answers], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], member: str
+) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    def post(self: _Answers) -> None:
+        bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.do_GET()
+
+    monkeypatch.setattr(server, "do_POST", post)
+    monkeypatch.setattr(server, "date_time_string", lambda *_: "Sat, 02 Nov 2030 10:00:00 GMT")
+    monkeypatch.setattr(server, "answers", [(200, {}, {})])
+    invoke(*words, "--url", os.environ["SERVER"])
+
+    assert [body[member] for body in bodies] == ["2030-11-02T11:00:00Z"]
+
+
+def test_a_time_ago_counts_by_the_clock_of_the_scheduler(
+    server: type[_Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "date_time_string", lambda *_: "Sat, 02 Nov 2030 10:00:00 GMT")
+    monkeypatch.setattr(server, "answers", [(200, {}, {"runs": [], "continuation": None})])
+    invoke("history", "--from", "1h", "--url", os.environ["SERVER"])
+
+    assert "from=2030-11-02T09%3A00%3A00Z" in server.seen[1][0]

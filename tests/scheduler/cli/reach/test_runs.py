@@ -126,6 +126,21 @@ async def test_a_run_is_performed_by_the_scheduler(tmp_path: Path, monkeypatch: 
         await ways.refused("cancel", run_id, role="viewer", needs="operator")
 
 
+async def test_a_run_in_the_scheduler_shows_on_a_terminal_how_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with HttpTarget() as target:
+        target.on("/slow", delay=3.0)
+        jobs = {"slow": job(f"{target.url}/slow", timeout={"attempt": "20s", "run": "20s"})}
+        async with two_ways(tmp_path, monkeypatch, jobs) as ways:
+            alone = await ways.remote("run", "slow", role="operator", terminal=True)
+            many = await ways.remote("run", "--all", role="operator", terminal=True)
+
+    shown = alone.stdout + alone.stderr
+    assert (alone.code, "slow is running in the scheduler" in shown) == (0, True), shown
+    assert (many.code, "1 over: 1 succeeded" in many.stdout + many.stderr) == (0, True), many.stderr
+
+
 @given(
     st.sampled_from(Outcome),
     st.sampled_from([None, DETAILS, Details(tls=TlsDetail("TLSv1.2"))]),

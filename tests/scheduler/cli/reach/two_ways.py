@@ -21,7 +21,7 @@ from scheduler.stores.port import Store
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.api_keys import create_key
 from tests.parts.host import Host, embedded
-from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently
+from tests.scheduler.cli.invocation import CommandResult, invoke_in_thread
 
 ROLES = ("viewer", "operator", "admin")
 UNREACHED = "sqlite:////proc/nowhere/state.db"
@@ -40,14 +40,14 @@ class TwoWays:
         """Run the command with the store of the server."""
         self._monkeypatch.setenv("SCHEDULER_STORE", f"sqlite:///{self.folder / 'state.db'}")
         self._monkeypatch.setenv("SCHEDULER_JOBS", str(self.folder / "jobs"))
-        return await invoke_concurrently(*words, terminal=terminal)
+        return await invoke_in_thread(*words, terminal=terminal)
 
     async def remote(self, *words: str, role: str = "admin", terminal: bool = False) -> CommandResult:
         """Run the command by the API, where the settings of this machine name no store and no jobs that exist."""
         self._monkeypatch.setenv("SCHEDULER_STORE", UNREACHED)
         self._monkeypatch.setenv("SCHEDULER_JOBS", "/proc/nowhere/jobs")
         options = ("--url", self.url, "--key-variable", role.upper())
-        return await invoke_concurrently(*words, *options, terminal=terminal)
+        return await invoke_in_thread(*words, *options, terminal=terminal)
 
     async def same(self, *words: str, role: str = "viewer", terminal: bool = False) -> CommandResult:
         """Run the command both ways, and check that it prints the same and ends the same."""

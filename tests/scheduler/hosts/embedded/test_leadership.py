@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +19,8 @@ from scheduler.hosts.embedded.leadership import (
     Leadership,
 )
 from scheduler.stores.leases import LeaderRow
+from scheduler.stores.port import Change, Etags, Row, StoreUnavailable
+from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
@@ -134,3 +138,71 @@ def test_never_two_processes_lead(steps: Sequence[Sequence[int]]) -> None:
                 assert sum(peers.leading) <= 1
 
     asyncio.run(play())
+
+
+@dataclass
+class Fault:
+    """`delay`: seconds of a request of the store, None if it fails, by who makes it and when.
+
+    `led`: the share of the time in which a process leads at least; `terms`: how often one took the lead at most.
+    """
+
+    delay: Callable[[int, float], float | None]
+    led: float
+    terms: int = 1
+
+
+FAULTS = {
+    "a quick store": Fault(lambda place, at: 0.05, 0.99),
+    "a slow store": Fault(lambda place, at: 1.9, 0.98),
+    "a very slow store": Fault(lambda place, at: 2.5, 0.5),
+    "a store that is slow for one second in ten": Fault(lambda place, at: 3.0 if at % 10 < 1 else 0.1, 0.9),
+    "a store that hardly answers": Fault(lambda place, at: 3.5, 0.1),
+    "each third request fails": Fault(lambda place, at: None if round(at * 10) % 3 == 0 else 0.1, 0.98),
+    "an outage of 30 seconds for all": Fault(lambda place, at: None if 60 <= at < 90 else 0.1, 0.8),
+    "the leader alone has no store": Fault(lambda place, at: None if place == 0 and 60 <= at < 200 else 0.1, 0.95, 2),
+}
+
+
+@dataclass
+class FaultyStore(MemoryStore):
+    fault: Fault
+    place: int
+    data: MemoryData
+
+    def __post_init__(self) -> None:
+        super().__init__(self.data)
+
+    async def apply(self, *changes: Change) -> Etags:
+        await self._pass()
+        return await super().apply(*changes)
+
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None:
+        await self._pass()
+        return await super().get_row(table, partition, key)
+
+    async def _pass(self) -> None:
+        delay = self.fault.delay(self.place, asyncio.get_running_loop().time())
+        await asyncio.sleep(0.05 if delay is None else delay)
+        if delay is None:
+            raise StoreUnavailable("no answer")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@virtual_time
+async def test_the_lead_survives_what_a_loaded_machine_does_to_the_store(name: str) -> None:
+    fault, data, clock = FAULTS[name], MemoryData(), LoopClock()
+    peers = [Leadership(LeaderRow(FaultyStore(fault, place, data)), f"process-{place}", clock) for place in range(2)]
+    tasks = [asyncio.create_task(each.run()) for each in peers]
+    led = 0
+    for _ in range(3000):
+        await asyncio.sleep(0.1)
+        leading = sum(each.is_leading for each in peers)
+        assert leading <= 1
+        led += leading
+    for task in tasks:
+        task.cancel()
+    assert (led / 3000 >= fault.led, sum(each.term for each in peers) <= fault.terms) == (True, True), (
+        led / 3000,
+        [each.term for each in peers],
+    )
