@@ -131,17 +131,20 @@ async def read_storage(settings: Settings, url: str) -> str:
     return ""
 
 
-async def observe(settings: Settings, url: str, **more: Any) -> Observation:
+async def observe(settings: Settings, url: str, *, times: int = 1, **more: Any) -> Observation:
+    """Return the last observation."""
     async with AsyncExitStack() as stack:
         identity = AppIdentity(settings)
         stack.push_async_callback(identity.aclose)
         parts = open_checks(settings, (), identity, Redactor(), SystemClock(), stack)
         target = HttpCheckTarget.model_validate({"url": url, **more})
-        call = AttemptContext("run", 1, PhaseClock())
-        try:
-            return await parts.checks["http"].observe(target, call)
-        finally:
-            call.values.close()
+        for _ in range(times):
+            call = AttemptContext("run", 1, PhaseClock())
+            try:
+                seen = await parts.checks["http"].observe(target, call)
+            finally:
+                call.values.close()
+        return seen
 
 
 async def check(settings: Settings, url: str) -> str:
@@ -259,6 +262,12 @@ async def test_a_proxy_that_is_down_is_named(way: str) -> None:
 async def test_a_job_may_refuse_the_proxy() -> None:
     async with HttpTarget() as service, Proxy() as proxy:
         seen = await observe(settings_for(proxy.url), f"http://{OUTSIDE}:{service.port}/", proxy="none")
+    assert (seen.error, proxy.requests) == (ErrorClass.DNS_FAILURE, [])
+
+
+async def test_a_job_that_refuses_the_proxy_never_uses_it_for_the_requests_after_the_first() -> None:
+    async with HttpTarget() as service, Proxy() as proxy:
+        seen = await observe(settings_for(proxy.url), f"http://{OUTSIDE}:{service.port}/", proxy="none", times=3)
     assert (seen.error, proxy.requests) == (ErrorClass.DNS_FAILURE, [])
 
 

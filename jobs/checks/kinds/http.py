@@ -108,6 +108,8 @@ class HttpCheck:
         call.clock.route_note = exchange.route.describe
         try:
             cached = self._request_cache.find(target) if cookies is None else None
+            if cached is not None and target.proxy is not None:
+                exchange.proxy = NO_PROXY  # a request with another proxy is not cached
             if self._traces:
                 exchange.trace_parent = self._trace_parent(target, call, cached)
             first = cached or await self._build_request(target, call, exchange, keep=cookies is None)
