@@ -88,6 +88,8 @@ def share_page(page: _Page) -> _Page:
 
     @wraps(page)
     async def respond_once(request: Request, services: Services, **values: Any) -> Response:
+        if values.get("csv") is not None:
+            return await page(request, services, **values)  # not a page
         reader = readers_of(request, services).overview
         try:
             overview, job = await reader.read_overview(), values.get("name")

@@ -302,6 +302,7 @@ async def test_each_value_of_a_certificate_stands_next_to_its_name(browser: Brow
         await shown.desk.store_finished(due, replace(run, attempts=(replace(attempt, details=details),)))
         page = await shown.open(f"/api/dashboard/runs/{due.id}", viewport={"width": 390, "height": 800})
 
+        await page.evaluate("for (const row of document.querySelectorAll('details')) row.open = true")
         top = "name => name.getBoundingClientRect().top - name.nextElementSibling.getBoundingClientRect().top"
         for name in ("version", "certificate", "subject", "issuer", "names", "days left"):
             row = page.locator("dl.values > dt").get_by_text(name, exact=True)

@@ -197,7 +197,7 @@ async def _change_as_people_do(client: ApiClient, texts: Texts) -> dict[str, str
     made = {
         "pause": await client.post_json("/api/jobs/search/pause", {"reason": texts.person}),
         "circuit": await client.post_json("/api/circuits/gateway/open", {"reason": texts.person}),
-        "marker": await client.post_json("/api/markers", {"text": texts.person}),
+        "marker": await client.post_json("/api/markers", {"text": texts.person[:200]}),
         "note": await client.post_json(f"{incident}/notes", {"note": texts.person}),
         "silence": await client.post_json("/api/silences", silence),
         "window": await client.post_json("/api/windows", window),
