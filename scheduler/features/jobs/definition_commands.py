@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from jobs.schedules import Schedule
 
 
+_UNCHECKED = "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
+
+
 def validate(
     path: Annotated[
         Path | None,
@@ -70,9 +73,7 @@ def validate(
     fails = strict and bool(warnings)
     _show_jobs(job_set, warnings, as_json, valid=not fails)
     if settings is None:
-        print_note(
-            "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
-        )
+        print_note(_UNCHECKED)
     elif way_out := _describe_outbound(settings):
         print_note(way_out)
     if fails:

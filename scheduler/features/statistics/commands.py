@@ -64,6 +64,22 @@ class Question(NamedTuple):
     slowest: str | None
 
 
+_SlowestOption = Annotated[
+    str | None,
+    typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
+]
+_CompareOption = Annotated[
+    Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
+]
+_OtherOption = Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")]
+_JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print JSON, as GET /api/stats, /api/jobs/JOB/stats, /api/stats/slowest or /comparison."
+    ),
+]
+
+
 def stats(
     job: Annotated[str | None, typer.Argument(metavar="JOB", help="Job name. (default: all jobs)")] = None,
     window: WindowOption = None,
@@ -73,20 +89,10 @@ def stats(
     timezone: ZoneOption = None,
     names: NamesOption = None,
     tags: TagsOption = None,
-    slowest: Annotated[
-        str | None,
-        typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
-    ] = None,
-    compare: Annotated[
-        Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
-    ] = None,
-    other_job: Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print JSON, as GET /api/stats, /api/jobs/JOB/stats, /api/stats/slowest or /comparison."
-        ),
-    ] = False,
+    slowest: _SlowestOption = None,
+    compare: _CompareOption = None,
+    other_job: _OtherOption = None,
+    as_json: _JsonOption = False,
 ) -> None:
     """Show counts, success rate, uptime and durations of the runs of a period, also of deleted runs.
 
@@ -102,15 +108,12 @@ def stats(
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.cli.selection import require_job
-    from scheduler.features.statistics.models import ComparisonModel, JobStatsModel, SlowestModel
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)
     configuration = load_for_command("stats")
-    if job is not None:
-        require_job(configuration, job)
-    if other_job is not None:
-        require_job(configuration, other_job)
+    for name in filter(None, (job, other_job)):
+        require_job(configuration, name)
     question = Question(
         options, selection, job, other_job, None if compare is None else compare.value, _check_by(slowest)
     )
@@ -118,7 +121,15 @@ def stats(
     shown = run_in_store(configuration, lambda program: read(program, question))
     if as_json:
         show_model(shown)
-    elif isinstance(shown, SlowestModel):
+    else:
+        _show_found(shown)
+    exit_if_incomplete(configuration)
+
+
+def _show_found(shown: ComparisonModel | JobStatsModel | SelectionStatsModel | SlowestModel) -> None:
+    from scheduler.features.statistics.models import ComparisonModel, JobStatsModel, SlowestModel
+
+    if isinstance(shown, SlowestModel):
         show_items(shown.rows, list(_list_slow_fields()))
         print_note(f"the first {len(shown.rows)} of {shown.groups}: {_describe_period(shown)}")
     elif isinstance(shown, ComparisonModel):
@@ -130,7 +141,6 @@ def stats(
     else:
         groups = [(group.value, group.jobs, group.stats) for group in shown.by_value]
         _show([*groups, ("all", shown.jobs, shown.stats)])
-    exit_if_incomplete(configuration)
 
 
 def _check_by(by: str | None) -> str | None:

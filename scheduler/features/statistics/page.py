@@ -5,9 +5,9 @@ or two jobs side by side. The address has all that each shows, and the parameter
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Final
 
 from fastapi import Query, Request
@@ -27,7 +27,7 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.comparison import ComparisonRequest, describe_difference, format_figure
 from scheduler.features.statistics.models import ComparisonModel
-from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, parse_period
+from scheduler.features.statistics.periods import ANY_TIME, InvalidTimeRange, Period, TimeRange, parse_period
 from scheduler.features.statistics.slowest import BY_PATTERN, MAX_JOBS_OF_HOURS, SORTS
 from scheduler.services import Services
 
@@ -116,21 +116,16 @@ async def show_comparison(
     error, comparison = period.error or other.error, None
     if (job or tag) and not error:
         try:
-            selection = parse_job_filters([], [], [tag.strip()] if tag.strip() else [], [], [])
-            within = period.period
-            if within.until is not None:  # a full hour ends the period, and the next one is not part of it
-                within = replace(within, until=within.until - timedelta(milliseconds=1))
-            length = None if within.is_bounded else window or None
-            chosen = parse_period(length, within, now, services.stats.oldest)
+            chosen = _choose_period(period.period, window, now, services.stats.oldest)
             begin = None if other.period.since is None else other.period.since.isoformat()
-            question = ComparisonRequest(
-                job.strip() or None, other_job.strip() or None, preset or None, chosen, begin, zone
-            )
+            names = job.strip() or None, other_job.strip() or None
+            question = ComparisonRequest(*names, preset or None, chosen, begin, zone)
+            selection = parse_job_filters([], [], [tag.strip()] if tag.strip() else [], [], [])
             comparison = await _compare(services, question, selection)
         except (InvalidTimeRange, UnknownJob) as problem:
             error = str(problem)
-    shown_length = re.sub(r"(\D)", r" \1", window or "24h")
-    sides = _name_sides(comparison, preset, other_job, is_range=period.period.is_bounded or bool(other.since))
+    is_range = period.period.is_bounded or bool(other.since)
+    sides = _name_sides(comparison, preset, other_job, is_range=is_range)
     return await respond(
         request,
         services,
@@ -143,17 +138,26 @@ async def show_comparison(
         error=error[:1].upper() + error[1:],
         comparison=comparison,
         names=sides,
-        charts=[]
-        if comparison is None
-        else _draw(comparison, sides, TimeAxis(comparison.this.since, comparison.this.until, zone)),
+        charts=_draw(comparison, sides, zone),
         jobs=offer_jobs(services.queries),
         titles=_TITLES,
-        presets={key: title.format(window=shown_length) for key, (title, *_) in _SIDES.items()},
-        preset=preset or ("" if other_job or period.period.is_bounded or other.since else "previous"),
+        presets=_list_presets(window),
+        preset=preset or ("" if other_job or is_range else "previous"),
         windows=_WINDOWS,
         describe_difference=describe_difference,
         format_figure=format_figure,
     )
+
+
+def _list_presets(window: str) -> Mapping[str, str]:
+    length = re.sub(r"(\D)", r" \1", window or "24h")
+    return {key: title.format(window=length) for key, (title, *_) in _SIDES.items()}
+
+
+def _choose_period(within: TimeRange, window: str, now: datetime, oldest: datetime) -> Period:
+    if within.until is not None:  # a full hour ends the period, and the next one is not part of it
+        within = replace(within, until=within.until - timedelta(milliseconds=1))
+    return parse_period(None if within.is_bounded else window or None, within, now, oldest)
 
 
 async def _compare(services: Services, question: ComparisonRequest, selection: JobSelection) -> ComparisonModel:
@@ -167,10 +171,10 @@ def _name_sides(comparison: ComparisonModel | None, preset: str, other_job: str,
     return ("first", "other") if is_range else _SIDES[preset or "previous"][1:]
 
 
-def _draw(comparison: ComparisonModel, names: tuple[str, str], axis: TimeAxis) -> Sequence[Chart]:
-    points = comparison.points
-    if not points:
+def _draw(comparison: ComparisonModel | None, names: tuple[str, str], zone: tzinfo) -> Sequence[Chart]:
+    if comparison is None or not comparison.points:
         return []
+    points, axis = comparison.points, TimeAxis(comparison.this.since, comparison.this.until, zone)
     span = points[1].at - points[0].at if len(points) > 1 else timedelta(hours=1)
 
     def lines(fields: tuple[str, str]) -> list[ChartLine]:

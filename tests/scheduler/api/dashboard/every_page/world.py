@@ -91,7 +91,7 @@ def alerting_of(texts: Texts) -> AlertingDefinitions:
     weekly = {"from": "SUN 10:00", "to": "SUN 14:00"}
     keys = {"name": "patching", "weekly": weekly, "select": {"tags": {"team": "operations"}}, "reason": texts.defined}
     window = MaintenanceWindow.model_validate(keys)
-    described = {"description": texts.defined, "owner": texts.person}
+    described = {"description": texts.defined, "owner": texts.person[:200]}
     shop = SelectedObjective.model_validate({"select": {"tags": {"team": "payments"}}, "target": 90, **described})
     return define_alerting(
         {
