@@ -44,10 +44,10 @@ _SIDES: Final = {
 """The title of each preset, and the names of its sides."""
 _TITLES: Final = {
     "success_rate": "Success",
-    "response_time_p50": "Median",
+    "response_time_p50": "p50",
     "response_time_p95": "p95",
     "response_time_p99": "p99",
-    "lateness_p95": "Late, p95",
+    "lateness_p95": "Lateness p95",
     "phase_dns": "DNS, mean",
     "phase_connect": "Connect, mean",
     "phase_tls": "TLS, mean",
