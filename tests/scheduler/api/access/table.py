@@ -69,6 +69,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/jobs/{name}/health-entries": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/heartbeat": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/stats": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/trend": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/downtime": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/uptime": _OBJECT_OF_OTHERS,
     "GET /api/objectives/{name}": _OBJECT_OF_OTHERS,
