@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -170,3 +171,34 @@ def test_a_second_rule_with_further_channels_sends_them_the_opening() -> None:
     world.fail_rule("checkout", "slow")
     world.wait(20 * SECOND)
     assert [(each.channel, str(each.kind)) for each in world.sent] == [("mail", "opened"), ("performance", "opened")]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_lead_severity_reason_and_since_come_from_one_member_that_a_reference_finds(seed: int) -> None:
+    random = Random(seed)
+    members = [
+        member(
+            f"job-{number}",
+            random.choice(["down", "degraded"]),
+            random.randrange(2, 9999) * SECOND,
+            parent=random.choice(["", "", "", "router"]),
+            ended=random.choice([None, None, SECOND]),
+        )
+        for number in range(random.randrange(1, 12))
+    ]
+    open_ones = [each for each in members if each.resolved_at is None]
+    if not open_ones:
+        members[0] = replace(members[0], resolved_at=None)
+        open_ones = members[:1]
+    candidates = [each for each in open_ones if not each.parent] or open_ones
+    worst = max(each.rank for each in candidates)
+    begins = min(each.failing_since for each in candidates if each.rank == worst)
+    expected = [each for each in candidates if (each.rank, each.failing_since) == (worst, begins)]
+
+    found = incident_of(*members)
+    assert found.leading in expected
+    lead = found.leading
+    assert (found.severity, found.failing_since) == (lead.severity, lead.failing_since)
+    title = title_of(found)
+    assert title.startswith(f"STILL {lead.severity.upper()} {lead.key.subject}")
+    assert f"({lead.evidence})" in title
