@@ -13,10 +13,13 @@ shortened to its first letter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.definition import JobDefinition
+from jobs.formats import describe_span, format_count
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import BoundedSchedule, JitteredSchedule, Ncrontab, Schedule, UnionSchedule, ZonedSchedule
 from jobs.schedules.cron_fields import CronField
@@ -206,11 +209,35 @@ WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 _REFUSALS: tuple[WarningRule, ...] = (find_secrets_without_tls,)
 """Each finding is a problem: the job is refused."""
 
+_DAY_MS, _MONDAY_MS = 86_400_000, 1_767_571_200_000
+_HOURS_OF_DAY = 24
+
+
+def find_too_few_compared_runs(job: JobDefinition) -> Iterator[Finding]:
+    """Warn of a rule about usual response times whose window never has enough runs of the schedule."""
+    for number, rule in enumerate(job.alerts or ()):
+        condition = rule.when
+        if job.schedule is None or not isinstance(condition, SlowerThanUsualCondition):
+            continue
+        required = math.ceil(condition.minimum_runs * _HOURS_OF_DAY / condition.need.hours)
+        runs, at = 0, _MONDAY_MS
+        while runs < required and (due := job.schedule.next_after_ms(at)) is not None and due <= _MONDAY_MS + _DAY_MS:
+            runs, at = runs + 1, due
+        if runs < required:
+            yield Finding(
+                ("alerts", number, "when", "minimum_runs"),
+                f"the job has {format_count(runs, 'run')} a day, so {describe_span(condition.window)} have fewer than "
+                f"{condition.minimum_runs} on average: the rule is rarely or never known",
+                "compare longer, such as window: 6h, or set a smaller minimum_runs",
+            )
+
+
 _WARNINGS: tuple[WarningRule, ...] = (
     find_odd_fields,
     find_unknown_placeholders,
     find_literal_credentials,
     find_proxy_password_without_tls,
+    find_too_few_compared_runs,
 )
 """Each finding is a warning: the job is used, but `validate --strict` fails."""
 
