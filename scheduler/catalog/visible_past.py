@@ -87,6 +87,13 @@ class VisibleRuns(Runs):
             return parts
         return [*await self._count_hour(job, begin, first), *(part for part in parts if part.start > first)]
 
+    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Sequence[int]]:
+        """Return the response times of each full hour since it became visible."""
+        begin = self._catalog.begin_of(job)
+        if begin is not None and begin > since:
+            since = begin.replace(minute=0, second=0, microsecond=0) + HOUR
+        return await super().read_response_hours(job, since, until) if since < until else {}
+
     async def iterate_rollups(
         self, jobs: Sequence[str], since: datetime, until: datetime
     ) -> AsyncIterator[Iterator[JobPart]]:

@@ -66,6 +66,7 @@ from scheduler.features.suppressions.models import (
     WindowListModel,
     WindowModel,
 )
+from scheduler.features.trends.models import LevelTrendModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -89,6 +90,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/stats/slowest"): SlowestModel,
     ("get", "/api/stats/comparison"): ComparisonModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
+    ("get", "/api/jobs/{name}/trend"): LevelTrendModel,
     ("get", "/api/jobs/{name}/downtime"): DowntimeModel,
     ("get", "/api/objectives"): ObjectiveList,
     ("get", "/api/objectives/{name}"): ObjectiveModel,

@@ -45,7 +45,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?", 400),
         (
             "/api/runs?since=today",
-            "query.since: unknown parameter; known parameters: job, name, outcome, from, to, limit",
+            "query.since: unknown parameter; known parameters: job, name, tag, outcome, from, to, limit",
             400,
         ),
         ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter", 400),

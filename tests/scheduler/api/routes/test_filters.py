@@ -171,5 +171,5 @@ async def test_the_filters_are_described() -> None:
     assert of_jobs.keys() == {"name", "kind", "tag", "state", "outcome", "view", "limit", "continuation"}
     assert of_jobs["kind"]["schema"]["items"]["enum"] == ["http", "steps", "tcp", "dns", "tls", "heartbeat"]
     assert of_jobs["state"]["schema"]["items"]["enum"] == ["enabled", "paused", "disabled"]
-    assert of_runs.keys() == {"job", "name", "outcome", "from", "to", "limit", "continuation"}
+    assert of_runs.keys() == {"job", "name", "tag", "outcome", "from", "to", "limit", "continuation"}
     assert all(each["description"] for each in (*of_jobs.values(), *of_runs.values()))
