@@ -150,7 +150,8 @@ class Outcomes:
         with open(self._path, "rb") as file:
             file.seek(self._read)
             for line in file:
-                if line.endswith(b"\n"):
-                    self._read += len(line)
-                    with suppress(ValueError):  # cut by a full disk
-                        yield json.loads(line)
+                if not line.endswith(b"\n"):
+                    break  # it is being written: what is read next would be its end
+                self._read += len(line)
+                with suppress(ValueError):  # cut by a full disk
+                    yield json.loads(line)
