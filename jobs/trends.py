@@ -19,7 +19,6 @@ from typing import NamedTuple
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.histogram import GROWTH, Histogram
 
-HOUR = timedelta(hours=1)
 MIN_CHANGE = 0.12
 """Of the logarithm: 13 % longer."""
 MINIMUM_RUNS = 5

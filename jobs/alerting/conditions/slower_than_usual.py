@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Wit
 
 from jobs.alerting.alert import Verdict
 from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
-from jobs.alerting.conditions.base import AlertCondition
+from jobs.alerting.conditions.base import AlertCondition, format_share
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats import describe_milliseconds, describe_span, format_count
 from jobs.model_base import Duration
@@ -37,10 +37,6 @@ def _read_ratio(value: object) -> float:
     return ratio
 
 
-def _write_ratio(ratio: float) -> str:
-    return f"{ratio * 100:.2f}".rstrip("0").rstrip(".") + "%"
-
-
 def _check_zone(name: str) -> str:
     return load_time_zone(name).name
 
@@ -48,7 +44,7 @@ def _check_zone(name: str) -> str:
 RatioField = Annotated[
     float,
     PlainValidator(_read_ratio),
-    PlainSerializer(_write_ratio, return_type=str),
+    PlainSerializer(format_share, return_type=str),
     WithJsonSchema({"type": "string", "pattern": rf"^{_RATIO.pattern}$", "examples": ["50%"]}),
 ]
 

@@ -179,7 +179,7 @@ async def _list_windows(services: Services, job: str, axis: TimeAxis) -> Sequenc
 
 
 def export_chart(job: str, key: str, charts: Sequence[Chart]) -> Response:
-    """Return the numbers of a chart as CSV. Raises InvalidRequest: there is no such chart."""
+    """Return the numbers of a chart as CSV. Raises InvalidRequest: no chart has this key."""
     found = next((each for each in charts if each.spec.key == key), None)
     if found is None:
         message, hint = describe_wrong_choice(key, tuple(each.spec.key for each in charts))

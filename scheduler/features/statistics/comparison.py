@@ -24,7 +24,7 @@ from scheduler.features.statistics.downtime import DowntimeReader
 from scheduler.features.statistics.models import ComparedModel, ComparedPointModel, ComparisonModel, FigureModel, Unit
 from scheduler.features.statistics.periods import HOUR, InvalidTimeRange, Period, hour_of, parse_time_range
 from scheduler.features.statistics.queries import JOBS_AT_ONCE, StatsReader
-from scheduler.features.statistics.sums import SeriesPoint, StatsSums, quantiles
+from scheduler.features.statistics.sums import PHASES, SeriesPoint, StatsSums, quantiles
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.tally import Tally
 
@@ -33,7 +33,6 @@ PRESETS: Final = ("previous", "week", "weekday", "deployment")
 MAX_PHASE_RUNS: Final = 200
 """The newest runs of a side whose phases count."""
 _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
-_PHASES: Final = ("dns", "connect", "tls", "first_byte", "body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class ComparisonReader(Query):
             figures=[_compare(*figure, this, other) for figure in _FIGURES]
             + [
                 _figure(f"phase_{name}", "ms", "higher", this.phases[number], other.phases[number])
-                for number, name in enumerate(_PHASES)
+                for number, name in enumerate(PHASES)
                 if this.phases[number] is not None or other.phases[number] is not None
             ],
             points=[
@@ -210,11 +209,11 @@ def _merge(points: Sequence[SeriesPoint]) -> SeriesPoint:
 def _average_phases(runs: Sequence[Run]) -> Sequence[float | None]:
     split = [_split(run.attempts[-1].phases) for run in runs if run.attempts and not run.starved]
     columns = [[value for value in column if value is not None] for column in zip(*split, strict=True)]
-    return [fmean(column) if column else None for column in columns] or [None] * len(_PHASES)
+    return [fmean(column) if column else None for column in columns] or [None] * len(PHASES)
 
 
 def _split(phases: Phases) -> Sequence[float | None]:
-    """Return the milliseconds of each of _PHASES; the rest after the first byte is the body."""
+    """Return the milliseconds of each of PHASES; the rest after the first byte is the body."""
     known = [phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms]
     body = max(phases.total_ms - sum(filter(None, known)), 0.0) if phases.first_byte_ms is not None else None
     return [*known, body]

@@ -48,7 +48,7 @@ class ChartKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChartLine:
-    """`style`: the class of its path. `values`: None where there is no data. `total`: of the whole period.
+    """`style`: the class of its path. `values`: None without data. `total`: of the whole period.
 
     A line of the style GHOST is about another period: the numbers of the chart are without it.
     """
@@ -127,7 +127,7 @@ class PlacedText:
 
 @dataclass(frozen=True, slots=True)
 class ChartRow:
-    """The numbers of one span, None where there is no data."""
+    """The numbers of one span, None without data."""
 
     start: datetime
     end: datetime
@@ -162,7 +162,7 @@ class Chart:
 
 
 def draw_chart(spec: ChartSpec) -> Chart:
-    """Return the chart. A point is in the middle of its span; a line is interrupted where there is no data."""
+    """Return the chart. A point is in the middle of its span; a line is interrupted without data."""
     own = [line for line in spec.lines if line.style != GHOST]
     drawn = _draw_columns(spec) if spec.kind in (ChartKind.COLUMNS, ChartKind.SHARE) else _draw_lines(spec)
     rows = [
