@@ -111,7 +111,7 @@ class HeatScale:
 class HeatMap:
     """`rows`: hours, each with a cell or None for each of `columns`. `legend`: the values of each level from 1 on.
 
-    `is_rare`: without frequent jobs. `alike`: what each cell has of all jobs, if no cell differs; else empty.
+    `is_rare`: without frequent jobs. `alike`: what each cell has of all jobs, with its unit, if no cell differs; else empty.
     """
 
     columns: Sequence[HeatLine]
@@ -136,7 +136,8 @@ def create_heat_map(forecast: Forecast, load: CellLoad | None, *, only_rare: boo
     """
     grid, counts = forecast.grid, forecast.counts
     scale, values = _measure_cells(forecast, load, only_rare=False)
-    alike = scale.describe_all() if scale.is_alike else ""
+    unit = "in flight" if scale.is_time else "runs"
+    alike = f"{scale.describe_all()} {unit}" if scale.is_alike else ""
     is_rare = bool(alike and any(counts.rare.runs)) if only_rare is None else only_rare
     if is_rare:
         scale, values = _measure_cells(forecast, load, only_rare=True)
@@ -257,6 +258,8 @@ def _summarize_runs(grid: ForecastGrid, runs: Sequence[int]) -> str:
         return f"{text}, {time}"
     if HeatScale.of_values(runs, is_time=False).is_alike:
         return f"{text}, equally many in each cell"
+    if list(runs).count(runs[busiest]) > 1:
+        return f"{text}, at most {runs[busiest]:,} in a cell, first {time}"
     return f"{text}, most of them {time}: {runs[busiest]:,}"
 
 
