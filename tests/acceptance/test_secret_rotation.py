@@ -90,6 +90,7 @@ async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, targe
             "SSL_CERT_FILE": ca_file(),
         }
         async with embedded(tmp_path, jobs, **env) as host:
+            await wait_until(lambda: vault.calls("checkout-token") == 1)
             await asyncio.sleep(2.0)
             rotate("second-token")
             await asyncio.sleep(3.5)

@@ -248,7 +248,7 @@ def test_three_lanes_more_than_cores_run_beside_each_other(
     monkeypatch.setattr(lanes, "cores", lambda: 1)
     running = tmp_path / "running"
     running.mkdir()
-    body = f"touch {running}/$$; ls {running} | wc -l >> {tmp_path}/counts; sleep 0.3; rm {running}/$$"
+    body = f"touch {running}/$$; ls {running} | wc -l >> {tmp_path}/counts; sleep 1; rm {running}/$$"
     program = python(tmp_path, body)
     lanes.run([Lane(str(number), program, ()) for number in range(7)], ROOT, reports)
 

@@ -111,7 +111,8 @@ class HeatScale:
 class HeatMap:
     """`rows`: hours, each with a cell or None for each of `columns`. `legend`: the values of each level from 1 on.
 
-    `is_rare`: without frequent jobs. `alike`: what each cell has of all jobs, with its unit, if no cell differs; else empty.
+    `is_rare`: without frequent jobs. `alike`: what each cell has of all jobs, with its unit, if no cell differs; else
+    empty.
     """
 
     columns: Sequence[HeatLine]

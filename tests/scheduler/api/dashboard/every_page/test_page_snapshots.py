@@ -23,8 +23,9 @@ _VARIES = re.compile(
 
 async def test_the_html_of_every_page(text_snapshot: SnapshotAssertion) -> None:
     async with ApiClient(jobs=jobs_of(PLAIN)) as client:
-        # What the schedule shows depends on measured durations.
-        addresses = [each for each in list_addresses(await fill(client)) if not each.endswith("/schedule")]
+        # What these show depends on measured durations.
+        measured = ("/schedule", "/slowest")
+        addresses = [each for each in list_addresses(await fill(client)) if not each.endswith(measured)]
         key = (await client.get("/api/keys")).json()["keys"][0]["id"]
         texts = [(await client.request("GET", address, headers=HTML)).text for address in addresses]
 
