@@ -104,9 +104,7 @@ class ResponseHours:
 
     def measure(self, period: HourSpan, share: float, minimum_runs: int) -> float | None:
         """Return the percentile of a period in milliseconds; None with fewer runs."""
-        begin, end = period
-        stored = self.hours.get(begin, ()) if end - begin == HOUR else self._sum(period).encode()
-        return quantile_of(stored, share) if sum(stored[1:]) >= minimum_runs else None
+        return quantile_of(self._sum(period).encode(), share, minimum_runs)
 
     def sum_period(self, period: HourSpan, *, is_earlier: bool) -> Histogram | None:
         """Return the response times of a period; None if a part of it does not count."""

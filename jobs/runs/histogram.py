@@ -118,12 +118,12 @@ class Histogram:
         return Histogram(pack(stored))
 
 
-def quantile_of(stored: Sequence[int], share: float) -> float | None:
-    """Return the quantile of an encoded histogram without decoding it."""
-    if not stored:
-        return None
+def quantile_of(stored: Sequence[int], share: float, minimum: int = 1) -> float | None:
+    """Return the quantile of an encoded histogram without decoding it; None with fewer than `minimum` durations."""
     reached = [*accumulate(stored[1:])]
-    return _middle(stored[0] + bisect_left(reached, max(1, ceil(share * reached[-1]))))
+    if not reached or reached[-1] < minimum:
+        return None
+    return _MIDDLES[stored[0] + bisect_left(reached, max(1, ceil(share * reached[-1])))]
 
 
 def bucket_of(milliseconds: float) -> int:

@@ -20,7 +20,7 @@ from jobs.alerting.conditions.base import AlertCondition, format_share
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
 from jobs.formats import describe_milliseconds, describe_span, format_count
 from jobs.model_base import Duration
-from jobs.runs.histogram import Histogram
+from jobs.runs.histogram import Histogram, quantile_of
 from jobs.schedules.time_zones import load_time_zone
 
 _RATIO = re.compile(r"\s*(\d{1,4}(?:\.\d{1,2})?) ?%\s*")
@@ -114,12 +114,14 @@ class SlowerThanUsualCondition(AlertCondition):
         """Yield those of these ends of hours at which the verdict may differ from that of the hour before."""
         need, values = self.need, _Percentiles(self, hours)
         is_excluded = bool(hours.uncounted or hours.incidents)
-        was_met = False
+        was_met, lowest_limit = False, self.find_limit(values.lowest)
         for end in ends:
+            value = values[end]
+            if value is None or (not was_met and value <= lowest_limit):
+                continue  # not known, which leaves the alert unchanged, or as before
             latest, *earlier = need.list_periods(end)
-            value = values[end] if hours.counts(latest, is_earlier=False) else None
-            if value is None:
-                continue  # not known: the alert is unchanged
+            if is_excluded and not hours.counts(latest, is_earlier=False):
+                continue
             usable = [
                 each
                 for period in earlier
@@ -152,12 +154,21 @@ class SlowerThanUsualCondition(AlertCondition):
 
 
 class _Percentiles(dict[datetime, float | None]):
-    """The percentile of a period by its end, computed when it is first read; None with too few runs."""
+    """The percentile of a period by its end, computed when it is first read; None with too few runs.
+
+    `lowest`: no period has a lower one, as that of a sum is at least the lowest of its parts.
+    """
 
     def __init__(self, condition: SlowerThanUsualCondition, hours: ResponseHours) -> None:
         self._hours = hours
         self._length = condition.need.hours * HOUR
-        self._limits = condition.percentile / 100, condition.minimum_runs
+        self._limits = share, minimum = condition.percentile / 100, condition.minimum_runs
+        is_single = self._length == HOUR
+        least = minimum if is_single else 1
+        found = {begin + HOUR: quantile_of(times, share, least) for begin, times in hours.hours.items()}
+        self.lowest = min((each for each in found.values() if each is not None), default=0.0)
+        if is_single:
+            self.update(found)
 
     def __missing__(self, end: datetime) -> float | None:
         found = self[end] = self._hours.measure(HourSpan(end - self._length, end), *self._limits)

@@ -96,7 +96,9 @@ def test_few_runs_are_not_judged() -> None:
 def test_without_a_history_of_all_weeks_nothing_is_usual() -> None:
     hours = weeks(1000, 500, 500, 500)
     assert judge(hours, first=min(hours)).is_met is None
-    assert judge(hours, first=END - 4 * WEEK - HOUR).is_met is True
+    oldest = END - 4 * WEEK
+    assert judge(hours, first=oldest).is_met is None
+    assert judge(hours, first=oldest - HOUR).is_met is True
 
 
 def test_hours_of_incidents_and_windows_do_not_count() -> None:
@@ -238,10 +240,12 @@ def response_hours(samples: dict[int, list[float]], uncounted: Spans, incidents:
     return ResponseHours(encoded(hours), min(hours), spans_of(uncounted), spans_of(incidents))
 
 
-@given(st.integers(0, 2**32))
-def test_a_replay_judges_only_some_hours_and_finds_what_an_evaluation_after_each_hour_finds(seed: int) -> None:
+@given(st.integers(0, 2**32), st.sampled_from(["1h", "3h"]))
+def test_a_replay_judges_only_some_hours_and_finds_what_an_evaluation_after_each_hour_finds(
+    seed: int, window: str
+) -> None:
     samples, uncounted, incidents = random_history(seed)
-    rule, hours = rule_of(**SETTINGS), response_hours(samples, uncounted, incidents)
+    rule, hours = rule_of(**SETTINGS, window=window), response_hours(samples, uncounted, incidents)
     alert, expected = Alert("checkout", rule.name), []
     for hour in range(170, 240):
         now = BEGIN + hour * HOUR + SETTLE
@@ -253,7 +257,7 @@ def test_a_replay_judges_only_some_hours_and_finds_what_an_evaluation_after_each
             [(now, alert.status, alert.evidence)] if alert is not before and alert.status != before.status else []
         )
 
-    condition = condition_of(**SETTINGS)
+    condition = condition_of(**SETTINGS, window=window)
     judged = condition.list_judged_hours(hours, [BEGIN + hour * HOUR for hour in range(170, 240)])
     compared = {end: {condition.need: hours.compare(condition.need, end)} for end in judged}
     replayed = JobAlerts("checkout", CompiledRules([rule]), compared=compared)

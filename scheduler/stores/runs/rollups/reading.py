@@ -161,11 +161,13 @@ class RollupReads:
         The hours of a day are one row, so this reads a row a day. Runs of older versions that are not counted yet are
         not contained.
         """
-        days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY))
+        days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY - HOUR))
         recent = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
         hours: dict[datetime, Sequence[int]] = {}
         for found in await convert_each(_response_times_of_day, days):
-            hours |= {start: times for start, times in found if since <= start < until}
+            hours.update(found)
+        if since.hour or until.hour:
+            hours = {start: times for start, times in hours.items() if since <= start < until}
         for row in recent:
             times, start = HourCounts.decode(row.body).tally.response_time, parse_hour(hour_of(row.key))
             times.merge(Histogram.decode(hours.get(start, ())))
@@ -264,11 +266,13 @@ def _decode_hours_of_days(since: datetime, until: datetime, rows: Sequence[Row])
                 yield RollupPart(start, HOUR, Rollup.decode(body))
 
 
-def _response_times_of_day(row: Row) -> list[tuple[datetime, Sequence[int]]]:
-    day = parse_hour(hour_of(row.key))
-    hours = ((day + int(hour) * HOUR, parts[RESPONSE_TIME_PART]) for hour, parts in decode_hours(row.body).items())
-    # Earlier versions stored counts by bucket.
-    return [(hour, Histogram.decode(times).encode() if isinstance(times, dict) else times) for hour, times in hours]
+def _response_times_of_day(row: Row) -> dict[datetime, Sequence[int]]:
+    day, found = parse_hour(hour_of(row.key)), dict[datetime, Sequence[int]]()
+    for hour, parts in decode_hours(row.body).items():
+        times = parts[RESPONSE_TIME_PART]
+        # Earlier versions stored counts by bucket.
+        found[day + int(hour) * HOUR] = Histogram.decode(times).encode() if type(times) is dict else times
+    return found
 
 
 def _day_part(row: Row) -> RollupPart:
