@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from jobs.expectations.entry import Feature
 from jobs.formats import format_host_port
@@ -22,6 +22,14 @@ MAX_STATEMENT = 4000
 """Characters."""
 _READING = re.compile(r"\s*(?:select|with|show|values|table|explain|describe)\b", re.IGNORECASE)
 _WRITING = re.compile(r"\binto\s+(?:outfile|dumpfile)\b|\bfor\s+(?:update|share)\b", re.IGNORECASE)
+
+
+_T_SQL_WRITING = re.compile(
+    r"\b(?:alter|backup|begin|bulk|commit|create|dbcc|delete|deny|drop|exec|execute|grant|insert|into|kill|merge|"
+    r"openquery|openrowset|reconfigure|restore|revoke|rollback|set|shutdown|truncate|update|use|waitfor)\b",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"")
 
 
 def _check_statement(statement: str) -> str:
@@ -151,9 +159,33 @@ class SqlServerTarget(SqlTarget):
     kind: Literal["sqlserver"]
     port: Port = 1433
 
+    @field_validator("statement")
+    @classmethod
+    def _refuse_second_statement(cls, statement: str | None) -> str | None:
+        # T-SQL needs no semicolon between two statements, and has no transaction that only reads.
+        found = None if statement is None else _T_SQL_WRITING.search(_QUOTED.sub("''", statement))
+        if found is not None:
+            raise ValueError(f"must be one statement that only reads, without {found[0].upper()}")
+        return statement
+
 
 _READING_COMMANDS = frozenset(
-    "EXISTS GET HEXISTS HGET HLEN LLEN PING SCARD STRLEN TTL XLEN ZCARD ZSCORE DBSIZE".split()
+    [
+        "EXISTS",
+        "GET",
+        "HEXISTS",
+        "HGET",
+        "HLEN",
+        "LLEN",
+        "PING",
+        "SCARD",
+        "STRLEN",
+        "TTL",
+        "XLEN",
+        "ZCARD",
+        "ZSCORE",
+        "DBSIZE",
+    ]
 )
 
 

@@ -140,7 +140,12 @@ def running_mariadb(folder: Path) -> Iterator[DatabaseServer]:
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = _write_certificate(folder)
     _own(folder, user)
-    install = [_find("mariadb-install-db"), f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db"]
+    install = [
+        _find("mariadb-install-db"),
+        f"--datadir={data}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+    ]
     _call([*install, *([f"--user={user}"] if user else [])])
     begin = f"CREATE USER monitor@'%' IDENTIFIED BY '{PASSWORD}'; GRANT SELECT, SLAVE MONITOR ON *.* TO monitor@'%';"
     _own(folder, user)

@@ -22,11 +22,11 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from jobs.checks.binding.rules import Bindings, deliveries_of_database
+from jobs.checks.binding.rules import deliveries_of_database
 from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
-from jobs.checks.errors import DriverMissing, ProtocolViolation
+from jobs.checks.errors import DriverMissing, ProtocolViolation, TargetDenied
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.http.credentials import make_refresh
 from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
@@ -89,6 +89,14 @@ class BoundedTlsSocket(ssl.SSLSocket):
         return content
 
 
+class Redirected(Exception):
+    """The server sends the sign-in to another host."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.host, self.port = host, port
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Of one sign-in. `password`: a token if the target has `entra`."""
@@ -110,10 +118,12 @@ class ServerState:
     tls: Mapping[str, Any] = field(default_factory=dict)
     """Version and cipher."""
     certificates: tuple[bytes, ...] = ()
+    redirected_to: str | None = None
+    """The host to which the server has sent the sign-in."""
 
     def note_tls(self, sock: object) -> None:
         """Take the session of a socket, if it has one."""
-        if isinstance(sock, ssl.SSLSocket):
+        if isinstance(sock, (ssl.SSLSocket, ssl.SSLObject)):
             cipher = sock.cipher()
             self.tls = {"tls_version": sock.version(), "cipher": cipher[0] if cipher else None}
             shown = sock.getpeercert(binary_form=True)
@@ -182,8 +192,8 @@ class DatabaseCheck(Generic[T]):
         facts |= state.list_facts()
         if target.role is not None and state.role and state.role != target.role:
             message = f"{peer} is a {state.role}, expected the {target.role}: check where its name leads."
-            error = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
-            return Observation(call.clock.stop(), error=error, message=message, facts=facts)
+            error_class = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
+            return Observation(call.clock.stop(), error=error_class, message=message, facts=facts)
         body = json.dumps({"rows": [{name: _to_json(value) for name, value in row.items()} for row in state.rows]})
         return Observation(call.clock.stop(), body=body.encode(), facts=facts, certificates=state.certificates)
 
@@ -199,28 +209,52 @@ class DatabaseCheck(Generic[T]):
         """Nothing stays open between two observations."""
 
     async def _converse(self, target: T, call: AttemptContext, state: ServerState, facts: dict[str, Any]) -> None:
-        driver, clock, dependencies = self._get_driver(), call.clock, self._dependencies
+        driver, dependencies = self._get_driver(), self._dependencies
         credentials = await self._resolve_credentials(target, call)
         tls = None
         if target.tls_options is not None:
             tls = await dependencies.contexts.get_context(target.tls_options, alpn=())
             tls.sslsocket_class = BoundedTlsSocket
-        sock, facts["remote_address"] = await dependencies.network.open_socket(
-            BoundedSocket, target.host, target.port, clock, ip_version=target.ip_version
+        try:
+            await self._converse_at(driver, tls, target.host, target.port, target, credentials, call, state, facts)
+        except Redirected as redirected:
+            state.redirected_to = _check_redirect(target, redirected)
+            host, port = redirected.host, redirected.port
+            await self._converse_at(driver, tls, host, port, target, credentials, call, state, facts)
+
+    async def _converse_at(
+        self,
+        driver: Driver[T],
+        tls: ssl.SSLContext | None,
+        host: str,
+        port: int,
+        target: T,
+        credentials: Credentials,
+        call: AttemptContext,
+        state: ServerState,
+        facts: dict[str, Any],
+    ) -> None:
+        clock, loop = call.clock, asyncio.get_running_loop()
+        sock, facts["remote_address"] = await self._dependencies.network.open_socket(
+            BoundedSocket, host, port, clock, ip_version=target.ip_version
         )
-        loop = asyncio.get_running_loop()
-
-        def enter(phase: Phase) -> None:
-            loop.call_soon_threadsafe(clock.enter, phase)
-
-        clock.enter("first_byte")
-        clock.permission.confirm_request()
-        clock.judge_incomplete = lambda limit: _judge_deadline(target, state, limit)
         # Of the same connection: a driver replaces the socket by one with TLS.
         handle = sock.dup()
         try:
+            clock.enter("first_byte")
+            clock.permission.confirm_request()
+            clock.judge_incomplete = lambda limit: _judge_deadline(target, state, limit)
             async with self._threads:
-                await run_in_daemon_thread(_converse, driver, sock, tls, target, credentials, state, enter)
+                await run_in_daemon_thread(
+                    _converse,
+                    driver,
+                    sock,
+                    tls,
+                    target,
+                    credentials,
+                    state,
+                    lambda phase: loop.call_soon_threadsafe(clock.enter, phase),
+                )
         finally:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
@@ -297,6 +331,15 @@ def _converse(
                 closed.close()
 
 
+def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
+    """Return the host of a redirect. Raises TargetDenied: it would get the credentials, and is of another domain."""
+    domain = target.host.lower().rstrip(".").partition(".")[2]
+    if "." not in domain or not redirected.host.lower().rstrip(".").endswith(f".{domain}"):
+        where = make_printable(redirected.host, MAX_NAME)
+        raise TargetDenied(f"{target.host} redirects the sign-in to {where}, which is not of its domain.")
+    return redirected.host
+
+
 def _judge_deadline(target: DatabaseTarget, state: ServerState, limit: str) -> tuple[ErrorClass, str] | None:
     peer = Peer(target.host, target.port)
     if state.sign_in_ms:
@@ -312,7 +355,7 @@ def describe_answer(text: object) -> str:
 def name_columns(names: Iterable[object], rows: Iterable[Sequence[Any]], most: int) -> list[Mapping[str, Any]]:
     """Return rows by the names of their columns. Raises ServerSentTooMuch: there are more than `most`."""
     columns = [str(name)[:MAX_NAME] for name in names]
-    found = [dict(zip(columns, row, strict=True)) for row in islice(rows, most + 1)]
+    found: list[Mapping[str, Any]] = [dict(zip(columns, row, strict=True)) for row in islice(rows, most + 1)]
     if len(found) > most:
         raise ServerSentTooMuch(f"returned more than {most} rows (max_rows): let the statement read fewer")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from jobs.checks.databases.session import Credentials, DatabaseCheck, ServerState, describe_answer, name_columns
@@ -38,9 +39,7 @@ class MysqlDriver:
     PROTOCOL_NAME = "the protocol of MySQL"
 
     def __init__(self) -> None:
-        import pymysql.cursors
-
-        self._library = pymysql
+        self._library = import_module("pymysql")
 
     def sign_in(
         self,
@@ -79,10 +78,12 @@ class MysqlDriver:
         version, is_read_only = cursor.fetchone()
         is_mariadb, limit = "mariadb" in str(version).lower(), target.statement_timeout
         state.version = str(version)[:60]
-        cursor.execute(f"SET max_statement_time={limit:g}" if is_mariadb else f"SET max_execution_time={limit * 1000:.0f}")
+        cursor.execute(
+            f"SET max_statement_time={limit:g}" if is_mariadb else f"SET max_execution_time={limit * 1000:.0f}"
+        )
         replica = self._read_replica(connection)
         state.role = "replica" if replica is not None or str(is_read_only) not in ("0", "OFF") else "primary"
-        lag = next((replica[name] for name in replica or () if name.startswith("Seconds_Behind_")), None)
+        lag = next((value for name, value in (replica or {}).items() if name.startswith("Seconds_Behind_")), None)
         state.lag_s = None if lag is None else float(lag)
 
     def _read_replica(self, connection: Any) -> Mapping[str, Any] | None:

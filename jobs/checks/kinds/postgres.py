@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from jobs.checks.databases.session import Credentials, DatabaseCheck, ServerState, describe_answer, name_columns
@@ -41,9 +42,7 @@ class PostgresDriver:
     PROTOCOL_NAME = "the protocol of PostgreSQL"
 
     def __init__(self) -> None:
-        import pg8000.native
-
-        self._library = pg8000.native
+        self._library = import_module("pg8000.native")
 
     def sign_in(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from jobs.checks.databases.session import Credentials, DatabaseCheck, ServerState, describe_answer
 from jobs.checks.dependencies import CheckDependencies
@@ -27,13 +28,11 @@ class RedisDriver:
     PROTOCOL_NAME = "the protocol of Redis"
 
     def __init__(self) -> None:
-        import redis.backoff
-        import redis.connection
-        import redis.retry
+        self._library = import_module("redis")
 
-        self._library = redis
+        base: Any = self._library.Connection
 
-        class GivenConnection(redis.connection.Connection):
+        class GivenConnection(base):  # type: ignore[misc]  # the library is loaded here
             """A connection over a socket that is connected already."""
 
             def __init__(self, sock: socket.socket, **arguments: Any) -> None:
@@ -42,6 +41,9 @@ class RedisDriver:
 
             def _connect(self) -> socket.socket:
                 return self._given
+
+            def close(self) -> None:
+                self.disconnect()
 
         self._connection = GivenConnection
 
@@ -62,10 +64,9 @@ class RedisDriver:
             username=login.user or None,
             password=login.password or None,
             protocol=2,
-            retry=self._library.retry.Retry(self._library.backoff.NoBackoff(), 0),
+            retry=import_module("redis.retry").Retry(import_module("redis.backoff").NoBackoff(), 0),
         )
         connection.connect()
-        connection.close = connection.disconnect
         return connection
 
     def read_state(self, connection: Any, target: RedisTarget, state: ServerState) -> None:

@@ -6,8 +6,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
-
 from jobs.runs import ErrorClass
 from tests.jobs.checks.databases.driver import observe, observe_for
 from tests.parts.databases import PASSWORD, DatabaseServer, running_postgres
