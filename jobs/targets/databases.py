@@ -54,19 +54,12 @@ class DatabaseTarget(FrozenModel):
     """
 
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=10.0, run=30.0)
-    FEATURES: ClassVar = frozenset(
-        {
-            Feature.FACTS,
-            Feature.DURATION,
-            Feature.BODY,
-            Feature.CONNECTION,
-            Feature.OPTIONAL_TLS,
-            Feature.CERTIFICATE,
-        }
-    )
+    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.JSON, Feature.CERTIFICATE})
     ENTRA_SCOPE: ClassVar[str]
     NAME: ClassVar[str]
     """Of the product, for people."""
+    DRIVER: ClassVar[str]
+    """The module of its driver."""
 
     kind: str
     host: Host
@@ -132,6 +125,7 @@ class PostgresTarget(SqlTarget):
 
     ENTRA_SCOPE: ClassVar = "https://ossrdbms-aad.database.windows.net/.default"
     NAME: ClassVar = "PostgreSQL"
+    DRIVER: ClassVar = "pg8000"
 
     kind: Literal["postgres"]
     port: Port = 5432
@@ -142,6 +136,7 @@ class MysqlTarget(SqlTarget):
 
     ENTRA_SCOPE: ClassVar = "https://ossrdbms-aad.database.windows.net/.default"
     NAME: ClassVar = "MySQL"
+    DRIVER: ClassVar = "pymysql"
 
     kind: Literal["mysql"]
     port: Port = 3306
@@ -155,6 +150,7 @@ class SqlServerTarget(SqlTarget):
 
     ENTRA_SCOPE: ClassVar = "https://database.windows.net/.default"
     NAME: ClassVar = "SQL Server"
+    DRIVER: ClassVar = "pytds"
 
     kind: Literal["sqlserver"]
     port: Port = 1433
@@ -170,22 +166,7 @@ class SqlServerTarget(SqlTarget):
 
 
 _READING_COMMANDS = frozenset(
-    [
-        "EXISTS",
-        "GET",
-        "HEXISTS",
-        "HGET",
-        "HLEN",
-        "LLEN",
-        "PING",
-        "SCARD",
-        "STRLEN",
-        "TTL",
-        "XLEN",
-        "ZCARD",
-        "ZSCORE",
-        "DBSIZE",
-    ]
+    ("DBSIZE", "EXISTS", "GET", "HEXISTS", "HGET", "HLEN", "LLEN", "PING", "SCARD", "STRLEN", "TTL", "XLEN", "ZCARD")
 )
 
 
@@ -204,6 +185,7 @@ class RedisTarget(DatabaseTarget):
 
     ENTRA_SCOPE: ClassVar = "https://redis.azure.com/.default"
     NAME: ClassVar = "Redis"
+    DRIVER: ClassVar = "redis"
 
     kind: Literal["redis"]
     port: Port = 6380

@@ -3,7 +3,7 @@
     with running_postgres(folder) as server:
         server.run("CREATE TABLE ...")
 
-Each has a user `monitor` with the password PASSWORD, who may read. Calls `missing` without the program.
+Each has a user `monitor` with the password PASSWORD, which can read. Calls `missing` without the program.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ def _user_of(name: str) -> str | None:
     """Return the account that a server runs as: these servers refuse to run as root."""
     if os.geteuid() != 0:
         return None
-    with suppress(KeyError):
+    try:
         return pwd.getpwnam(name).pw_name
-    missing(f"there is no user {name}")
+    except KeyError:
+        missing(f"there is no user {name}")
 
 
 def _own(folder: Path, user: str | None) -> None:
@@ -140,13 +141,8 @@ def running_mariadb(folder: Path) -> Iterator[DatabaseServer]:
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = _write_certificate(folder)
     _own(folder, user)
-    install = [
-        _find("mariadb-install-db"),
-        f"--datadir={data}",
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-    ]
-    _call([*install, *([f"--user={user}"] if user else [])])
+    options = ["--auth-root-authentication-method=normal", "--skip-test-db", *([f"--user={user}"] if user else [])]
+    _call([_find("mariadb-install-db"), f"--datadir={data}", *options])
     begin = f"CREATE USER monitor@'%' IDENTIFIED BY '{PASSWORD}'; GRANT SELECT, SLAVE MONITOR ON *.* TO monitor@'%';"
     _own(folder, user)
     sock = folder / "db.sock"
@@ -174,7 +170,8 @@ def running_valkey(
     certificate, key = _write_certificate(folder)
     shared = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", ca_file()]
     command = [
-        _find("valkey-server"), "--port", "0" if tls else str(port), "--tls-port", str(port) if tls else "0", "--bind", "127.0.0.1", "--dir", str(folder),
+        _find("valkey-server"), "--port", "0" if tls else str(port), "--tls-port", str(port) if tls else "0",
+        "--bind", "127.0.0.1", "--dir", str(folder),
         "--save", "", "--maxclients", "5", "--tls-auth-clients", "no", *(shared if tls else ()),
         "--user", "monitor", "on", f">{PASSWORD}", "~*", "+@read", "+info", "+ping", "+select", "+client",
     ]  # fmt: skip

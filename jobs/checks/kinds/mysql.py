@@ -78,16 +78,15 @@ class MysqlDriver:
         version, is_read_only = cursor.fetchone()
         is_mariadb, limit = "mariadb" in str(version).lower(), target.statement_timeout
         state.version = str(version)[:60]
-        cursor.execute(
-            f"SET max_statement_time={limit:g}" if is_mariadb else f"SET max_execution_time={limit * 1000:.0f}"
-        )
+        variable = f"max_statement_time={limit:g}" if is_mariadb else f"max_execution_time={limit * 1000:.0f}"
+        cursor.execute(f"SET {variable}")
         replica = self._read_replica(connection)
         state.role = "replica" if replica is not None or str(is_read_only) not in ("0", "OFF") else "primary"
         lag = next((value for name, value in (replica or {}).items() if name.startswith("Seconds_Behind_")), None)
         state.lag_s = None if lag is None else float(lag)
 
     def _read_replica(self, connection: Any) -> Mapping[str, Any] | None:
-        """Return the state of the replication; None on a primary, and if the user may not read it."""
+        """Return the state of the replication; None on a primary, and if the user must not read it."""
         cursor = connection.cursor(self._library.cursors.DictCursor)
         try:
             cursor.execute("SHOW REPLICA STATUS")

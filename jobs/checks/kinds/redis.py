@@ -73,7 +73,7 @@ class RedisDriver:
         try:
             text = _ask(connection, "INFO")
         except self._library.exceptions.NoPermissionError:
-            return  # the user may not read it
+            return  # the user must not read it
         lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
         info = {name: value for name, _, value in lines}
         state.version = info.get("valkey_version") or info.get("redis_version", "")

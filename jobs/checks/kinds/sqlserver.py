@@ -1,6 +1,6 @@
 """The check of SQL Server and Azure SQL, by python-tds.
 
-TDS 7 exchanges the TLS handshake in packets of its own, and the library does that with pyOpenSSL, without the rules of
+TDS 7 exchanges the TLS handshake in its packets, and the library does that with pyOpenSSL, without the rules of
 our contexts for authorities and names: its function is replaced by one on the standard library. A gateway of Azure SQL
 may redirect to the node of the database: only to a host of the same domain, through the guard, and once.
 """

@@ -17,7 +17,7 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import Target
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
-from tests.parts.databases import PASSWORD
+from tests.parts.databases import PASSWORD, DatabaseServer
 from tests.parts.tls import ca_file
 
 _TARGETS: TypeAdapter[Any] = TypeAdapter(Target)
@@ -66,3 +66,12 @@ async def observe_for(seconds: float, kind: str, port: int, **fields: Any) -> tu
     observed = task.result()
     assert observed.error is not None
     return observed.error, observed.message
+
+
+async def wait_until_shown(server: DatabaseServer, statement: str, text: str) -> None:
+    """Wait until the server's answer to a statement of the administrator has this text."""
+    for _ in range(1000):
+        if text in server.run(statement):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{statement!r} never showed {text!r}")

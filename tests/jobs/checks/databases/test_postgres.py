@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from jobs.runs import ErrorClass
-from tests.jobs.checks.databases.driver import observe, observe_for
+from tests.jobs.checks.databases.driver import observe, observe_for, wait_until_shown
 from tests.parts.databases import PASSWORD, DatabaseServer, running_postgres
 
 
@@ -19,15 +19,18 @@ async def test_a_primary_tells_its_role_version_and_phases(postgres: DatabaseSer
     assert seen.facts["server_version"][0].isdigit()
     assert seen.facts["tls_version"] == "TLSv1.3"
     assert seen.facts["row_count"] == 1
-    assert seen.facts["sign_in_ms"] > 0 and seen.facts["statement_ms"] > 0
+    assert seen.facts["sign_in_ms"] > 0
+    assert seen.facts["statement_ms"] > 0
     assert seen.certificates
-    assert seen.phases.connect_ms is not None and seen.phases.first_byte_ms is not None
+    assert seen.phases.connect_ms is not None
+    assert seen.phases.first_byte_ms is not None
 
 
 async def test_a_wrong_password_is_an_auth_failure_without_the_password(postgres: DatabaseServer) -> None:
     seen = await observe("postgres", postgres.port, secret="canary-wrong")
     assert seen.error is ErrorClass.AUTH_FAILED
-    assert "monitor" in seen.message and "canary" not in seen.message
+    assert "monitor" in seen.message
+    assert "canary" not in seen.message
 
 
 async def test_a_replica_is_read_only_where_the_primary_is_expected(postgres: DatabaseServer, tmp_path: Path) -> None:
@@ -104,8 +107,7 @@ async def test_a_token_of_the_identity_takes_the_place_of_the_password(postgres:
 async def test_a_server_that_is_killed_in_the_middle_resets(tmp_path: Path) -> None:
     with running_postgres(tmp_path / "server") as server:
         task = asyncio.ensure_future(observe("postgres", server.port, statement="SELECT pg_sleep(20)"))
-        while "pg_sleep" not in server.run("SELECT query FROM pg_stat_activity WHERE usename = 'monitor'"):
-            await asyncio.sleep(0.02)
+        await wait_until_shown(server, "SELECT query FROM pg_stat_activity WHERE usename = 'monitor'", "pg_sleep")
         server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'monitor'")
         seen = await task
         down = server.port

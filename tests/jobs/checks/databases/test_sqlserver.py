@@ -34,7 +34,8 @@ async def test_a_wrong_password_is_an_auth_failure() -> None:
     async with TdsServer([PASSWORD]) as server:
         seen = await observe("sqlserver", server.port, secret="canary-wrong")
     assert seen.error is ErrorClass.AUTH_FAILED
-    assert "monitor" in seen.message and "canary" not in seen.message
+    assert "monitor" in seen.message
+    assert "canary" not in seen.message
 
 
 @pytest.mark.parametrize(
