@@ -156,15 +156,15 @@ def warnings_of_options_without_effect(jobs: JobSet, outbound: Outbound) -> Iter
 
 def warnings_of_missing_drivers(jobs: JobSet) -> Iterator[Problem]:
     """Yield a warning for each kind of database whose driver is not installed, at the first job of the kind."""
-    first: dict[str, JobDefinition] = {}
+    first: dict[str, tuple[str, str]] = {}
     for job in jobs:
         if job.enabled and isinstance(job.check, DatabaseTarget):
-            first.setdefault(job.check.kind, job)
-    for kind, job in first.items():
-        if find_spec(job.check.DRIVER) is None:
-            file, _, line = jobs.origins.get(job.name, "").rpartition(":")
+            first.setdefault(job.check.kind, (job.name, job.check.DRIVER))
+    for kind, (name, driver) in first.items():
+        if find_spec(driver) is None:
+            file, _, line = jobs.origins.get(name, "").rpartition(":")
             message = f"checks of kind {kind} fail here: {DATABASE_DRIVERS}"
-            yield Problem(f"jobs.{job.name}.check", message, "", file or None, int(line) if line else None)
+            yield Problem(f"jobs.{name}.check", message, "", file or None, int(line) if line else None)
 
 
 _PROXIED_OPTIONS: Mapping[str, Callable[[HttpTarget], bool]] = {

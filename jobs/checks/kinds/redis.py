@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases.session import Credentials, DatabaseCheck, ServerState, describe_answer
+from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass

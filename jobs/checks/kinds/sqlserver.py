@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases.session import (
+from jobs.checks.databases import (
     Credentials,
     DatabaseCheck,
     Redirected,
