@@ -18,7 +18,8 @@ FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS python
 
 FROM python AS embedded-build
 WORKDIR /build
-COPY requirements.txt ./
+ARG REQUIREMENTS=requirements.txt
+COPY ${REQUIREMENTS} requirements.txt
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
       --require-hashes --requirement requirements.txt --target packages
 COPY jobs program/jobs/

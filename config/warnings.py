@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.settings.model import Settings
 from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
+from jobs.checks.error_mapping import DATABASE_DRIVERS
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.files import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
@@ -35,6 +37,7 @@ from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget, HttpTarget
+from jobs.targets.databases import DatabaseTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
@@ -149,6 +152,19 @@ def warnings_of_options_without_effect(jobs: JobSet, outbound: Outbound) -> Iter
         message = f"has no effect{more}: the check leaves by the proxy {outbound.proxy}, the setting outbound.proxy"
         hint = "write proxy: none to connect directly, or remove it"
         yield Problem(f"jobs.{names[0]}.check.{name}", message, hint, file or None, int(line) if line else None)
+
+
+def warnings_of_missing_drivers(jobs: JobSet) -> Iterator[Problem]:
+    """Yield a warning for each kind of database whose driver is not installed, at the first job of the kind."""
+    first: dict[str, tuple[str, str]] = {}
+    for job in jobs:
+        if job.enabled and isinstance(job.check, DatabaseTarget):
+            first.setdefault(job.check.kind, (job.name, job.check.DRIVER))
+    for kind, (name, driver) in first.items():
+        if find_spec(driver) is None:
+            file, _, line = jobs.origins.get(name, "").rpartition(":")
+            message = f"checks of kind {kind} fail here: {DATABASE_DRIVERS}"
+            yield Problem(f"jobs.{name}.check", message, "", file or None, int(line) if line else None)
 
 
 _PROXIED_OPTIONS: Mapping[str, Callable[[HttpTarget], bool]] = {

@@ -30,6 +30,7 @@ USERS = {
     "tests.parts.alertmanager.program": "alertmanager",
     "tests.parts.prometheus": "prometheus",
     "tests.parts.blackbox_exporter": "blackbox",
+    "tests.parts.databases": "databases",
     "tests.infra.programs": "infra",
     "tools.infra.kubernetes_schemas": "kubernetes_schemas",
     "tools.infra.helm": "helm",

@@ -58,7 +58,7 @@ Phase = Literal["secrets", "token", "dns", "connect", "tls", "first_byte", "body
 """In the first two, the attempt does not wait for the target; they are reported, and not stored."""
 
 
-def _no_verdict(_: str) -> None:
+def judge_nothing(_: str) -> None:
     """No response has started."""
 
 
@@ -88,7 +88,7 @@ class PhaseClock:
         """Returns the facts so far, for an observation that is made at the deadline."""
         self.verdict: tuple[ErrorClass, str] | None = None
         """The result so far, while the check tries to find out more about it."""
-        self.judge_incomplete: Callable[[str], tuple[ErrorClass, str] | None] = _no_verdict
+        self.judge_incomplete: Callable[[str], tuple[ErrorClass, str] | None] = judge_nothing
         """Judges an incomplete response at the deadline, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:

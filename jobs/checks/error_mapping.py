@@ -21,6 +21,7 @@ from jobs.checks.clock import Peer, Phase
 from jobs.checks.errors import (
     BodyMemoryExhausted,
     CaFileUnusable,
+    DriverMissing,
     NoAddressOfVersion,
     NoResponse,
     PeerError,
@@ -165,6 +166,16 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
     return f"{peer.host} has no IPv{error} address: check ip_version."
 
 
+DATABASE_DRIVERS = (
+    "the drivers of databases are not installed: use the image whose tag ends in -databases, or install "
+    "requirements-databases.txt"
+)
+
+
+def _no_driver(error: DriverMissing, peer: Peer) -> str:
+    return f"{peer} was not checked, as {DATABASE_DRIVERS} (there is no module {error})."
+
+
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
     reason = _TUNNELS.get(error.status, "")
     if error.is_default:
@@ -198,6 +209,7 @@ _MAPPINGS: tuple[_Row, ...] = (
     (None, TargetDenied, ErrorClass.TARGET_DENIED, _error_text),
     (None, BodyMemoryExhausted, ErrorClass.INTERNAL_ERROR, _error_text),
     (None, CaFileUnusable, ErrorClass.INTERNAL_ERROR, _error_text),
+    (None, DriverMissing, ErrorClass.INTERNAL_ERROR, _no_driver),
     (None, httpx.InvalidURL, ErrorClass.DNS_FAILURE, _NO_NAME),
     (None, NoAddressOfVersion, ErrorClass.DNS_FAILURE, _other_version),
     ("dns", socket.gaierror, ErrorClass.DNS_FAILURE, describe_dns_failure),

@@ -4,6 +4,7 @@ CheckError                        base; a JobsError
  ├─ TargetDenied                  the guard does not allow a connection; the message is a sentence
  │   └─ CredentialDenied          a secret or token must not be sent to a host
  ├─ BodyMemoryExhausted, CaFileUnusable, NoNameServer     the message is a sentence
+ ├─ DriverMissing                 of a database; the message is the name of a module
  ├─ ClientCertificateUnusable, NoAddressOfVersion, TunnelRefused, InvalidDnsName, IncompleteDnsAnswer
  ├─ FileError                     the message is a clause about the file
  │   └─ NotRegularFile, FileTooLarge, InvalidCaFile
@@ -119,6 +120,10 @@ class TokenResponseError(CheckError):
     def __init__(self, reason: str, *, is_client_rejected: bool = False) -> None:
         super().__init__(reason)
         self.is_client_rejected = is_client_rejected
+
+
+class DriverMissing(CheckError):
+    """The driver of a database is not installed; the message is the name of its module."""
 
 
 class ClientRejected(TokenUnavailable):

@@ -28,8 +28,8 @@ MAX_CREDENTIAL_REFRESH = 5.0
 
 
 def has_rejected_credentials(attempt: Attempt) -> bool:
-    """Whether the attempt failed with a status that rejects its credentials."""
-    return attempt.error is not None and attempt.status in _REFUSED
+    """Whether the attempt failed with a status, or a sign-in, that rejects its credentials."""
+    return attempt.error is ErrorClass.AUTH_FAILED or (attempt.error is not None and attempt.status in _REFUSED)
 
 
 async def refresh_credentials(
@@ -88,7 +88,7 @@ def _conditions(error: ErrorClass, status: int | None) -> set[str]:
         return {"expectation"}
     if error.is_timeout:
         return {"timeout"}
-    return {"connection"} if error.is_connection else set()
+    return {"connection"} if error.is_connection or error is ErrorClass.TOO_MANY_CONNECTIONS else set()
 
 
 def next_wait(

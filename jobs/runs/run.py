@@ -48,6 +48,8 @@ class Observation:
     message: str = ""
     pending: str = ""
     """Why the target cannot be judged yet, a sentence: unless an expectation fails, the run is skipped."""
+    unknown: str = ""
+    """Why the state of the target could not be found out, a sentence. The run is skipped."""
     retry_after_s: float | None = None
     """Seconds that the target requested with Retry-After (429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)

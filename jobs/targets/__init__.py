@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Discriminator, Tag
 
 from jobs.problems import make_printable
+from jobs.targets.databases import MysqlTarget, PostgresTarget, RedisTarget, SqlServerTarget
 from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
 from jobs.targets.http import (
@@ -47,7 +48,11 @@ Target = Annotated[
     | Annotated[TcpTarget, Tag("tcp")]
     | Annotated[DnsTarget, Tag("dns")]
     | Annotated[TlsTarget, Tag("tls")]
-    | Annotated[HeartbeatTarget, Tag("heartbeat")],
+    | Annotated[HeartbeatTarget, Tag("heartbeat")]
+    | Annotated[PostgresTarget, Tag("postgres")]
+    | Annotated[MysqlTarget, Tag("mysql")]
+    | Annotated[SqlServerTarget, Tag("sqlserver")]
+    | Annotated[RedisTarget, Tag("redis")],
     Discriminator(target_kind),
 ]
 """Every kind of target, discriminated by `kind`."""

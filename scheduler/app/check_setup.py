@@ -20,6 +20,7 @@ from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from config.warnings import (
     warnings_of_denied_credentials,
+    warnings_of_missing_drivers,
     warnings_of_options_without_effect,
     warnings_of_unusable_files,
 )
@@ -153,6 +154,7 @@ class CheckSetup:
                 *warnings_of_unusable_files(jobs, self.ca_files),
                 *warnings_of_denied_credentials(jobs, self.bindings),
                 *warnings_of_options_without_effect(jobs, self.outbound),
+                *warnings_of_missing_drivers(jobs),
             ]
 
         with suppress(TimeoutError):

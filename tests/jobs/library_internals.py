@@ -72,4 +72,8 @@ LIBRARY_INTERNALS = (
         "scheduler/connections/protocol.py",
         "the limits of a connection need its protocol",
     ),
+    LibraryInternal("pytds.tls.establish_channel", "jobs/checks/kinds/sqlserver.py", "it would need pyOpenSSL"),
+    LibraryInternal("pytds.tds_base._TdsLogin", "jobs/checks/kinds/sqlserver.py", "`connect` follows any redirect"),
+    LibraryInternal("pytds.tds_socket._TdsSocket", "jobs/checks/kinds/sqlserver.py", "`connect` follows any redirect"),
+    LibraryInternal("redis.Connection._connect", "jobs/checks/kinds/redis.py", "it takes no connected socket"),
 )

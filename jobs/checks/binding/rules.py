@@ -29,6 +29,7 @@ from jobs.formats import effective_port, host_and_port, matches_wildcard
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
+from jobs.targets.databases import DatabaseTarget
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
 
@@ -239,6 +240,8 @@ def find_deliveries(target: Target) -> Iterator[CredentialDelivery]:
                 yield from _deliveries_to_url(step, last_url)
         case TcpTarget():
             yield from deliveries_of_dialogue(target)
+        case DatabaseTarget():
+            yield from deliveries_of_database(target)
 
 
 def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:
@@ -249,6 +252,17 @@ def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:
     for line in target.dialogue:
         if isinstance(line, SendLine) and isinstance(line.send, SecretRef):
             yield CredentialDelivery(Credential("secret", line.send.secret), tuple(places))
+
+
+def deliveries_of_database(target: DatabaseTarget) -> Iterator[CredentialDelivery]:
+    """Yield what a sign-in to a database sends."""
+    names = filter(None, (target.host, target.server_name))
+    places = tuple(_tcp_recipient(name, target.port) for name in names)
+    for value in (target.user, target.password):
+        if isinstance(value, SecretRef):
+            yield CredentialDelivery(Credential("secret", value.secret), places)
+    if target.entra:
+        yield CredentialDelivery(Credential("scope", target.ENTRA_SCOPE), places)
 
 
 def deliveries_of_request(request: HttpTarget, scheme: str, at: Recipient) -> Iterator[CredentialDelivery]:

@@ -38,7 +38,7 @@ from jobs.checks.http.responses import (
 from jobs.checks.http_transport.messages import MAX_HEADER_LINES, RequestOptions, TargetResponse
 from jobs.checks.http_transport.transport import CheckTransport, Http1Exchange
 from jobs.checks.net.network import Network
-from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
+from jobs.checks.net.tls_contexts import HTTP1, HTTP2, TlsContexts, client_certificate_error
 from jobs.checks.outbound import DIRECT, Outbound, ProxyEndpoint
 from jobs.checks.port import AttemptContext
 from jobs.formats import effective_port
@@ -222,7 +222,9 @@ class HttpExchange:
     async def _tls_context(self) -> ssl.SSLContext:
         target, shown = self._target, self.client_certificate
         try:
-            return await self._contexts.get_context(target.tls, http2=target.http2, client_certificate=shown)
+            return await self._contexts.get_context(
+                target.tls, alpn=HTTP2 if target.http2 else HTTP1, client_certificate=shown
+            )
         except ClientCertificateUnusable:
             raise client_certificate_error(target.tls) from None
 

@@ -31,7 +31,7 @@ from jobs.checks.http.requests import (
 )
 from jobs.checks.http.responses import CookieJar, ResponseBody
 from jobs.checks.http_transport.messages import TargetResponse
-from jobs.checks.net.tls_contexts import TlsContexts
+from jobs.checks.net.tls_contexts import HTTP1, HTTP2, TlsContexts
 from jobs.checks.outbound import DIRECT, NO_PROXY, Outbound
 from jobs.checks.port import AttemptContext, Check, preload_http2, preload_idna, preload_tls
 from jobs.ports import Clock, Secrets, Tokens
@@ -168,7 +168,7 @@ class HttpCheck:
         if target.url.startswith("https:"):
             preload_tls()
             if target.tls.client_certificate is None:
-                self._contexts.prepare(target.tls, http2=target.http2)
+                self._contexts.prepare(target.tls, alpn=HTTP2 if target.http2 else HTTP1)
 
     async def aclose(self) -> None:
         await self._oauth.aclose()

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
 from jobs.checks.clock import PhaseClock
@@ -46,6 +46,8 @@ class ResolvedAddress:
     host: str
     port: int
 
+
+S = TypeVar("S", bound=socket.socket)
 
 _Key = tuple[str, int]
 _Job = tuple[_Key, asyncio.AbstractEventLoop, "asyncio.Future[list[ResolvedAddress]]"]
@@ -180,6 +182,27 @@ class Network:
             await connection.start_tls(tls, (server_name or host).rstrip("."))
         return connection
 
+    async def open_socket(
+        self, kind: type[S], host: str, port: int, clock: PhaseClock, *, ip_version: int | None = None
+    ) -> tuple[S, str]:
+        """Return a connected blocking socket for a driver that needs one, and the address of the peer.
+
+        The caller enters the next phase. Raises as `connect` without TLS.
+        """
+        addresses = self._check_numeric(host, port, only_live=False)
+        if addresses is None:
+            addresses = await self._resolve_allowed(host, port, clock, only_live=False)
+        if ip_version is not None:
+            addresses = _filter_version(addresses, ip_version)
+        clock.enter("connect")
+        if len(addresses) == 1:
+            return await _open_socket(kind, addresses[0], clock), addresses[0].host
+        for address in addresses[:-1]:
+            with contextlib.suppress(OSError):  # includes TimeoutError
+                async with asyncio.timeout(CONNECT_TIMEOUT_PER_ADDRESS):
+                    return await _open_socket(kind, address, clock), address.host
+        return await _open_socket(kind, addresses[-1], clock), addresses[-1].host
+
     async def resolve_allowed(self, host: str, port: int) -> list[ResolvedAddress]:
         """Return the allowed addresses of a host, for connections that are not those of a check.
 
@@ -273,6 +296,21 @@ async def _connect_to_any(addresses: list[ResolvedAddress], clock: PhaseClock) -
     except OSError as error:
         # A refusal is more useful than a missing route of an address family that this network lacks.
         raise refusal or error from None
+
+
+async def _open_socket(kind: type[S], address: ResolvedAddress, clock: PhaseClock) -> S:
+    clock.permission.confirm()
+    sock = kind(address.family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+        clock.mark_arrival()
+        sock.setblocking(True)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def _connect_to(address: ResolvedAddress, clock: PhaseClock) -> TargetConnection:

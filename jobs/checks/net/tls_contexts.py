@@ -287,7 +287,9 @@ MAX_CACHED_CONTEXTS = 1000
 """Contexts; each takes some 100 KiB. Those of rotated certificates are evicted."""
 
 
-_Key = tuple[bool, bytes, bool, bytes]
+HTTP1, HTTP2 = ("http/1.1",), ("h2", "http/1.1")
+"""Protocols that a handshake offers (ALPN)."""
+_Key = tuple[bool, bytes, tuple[str, ...], bytes]
 
 
 def client_certificate_error(tls: TlsOptions) -> SecretUnavailable:
@@ -311,7 +313,7 @@ class TlsContexts:
         self._making = asyncio.Lock()
 
     async def get_context(
-        self, tls: TlsOptions, *, http2: bool = False, client_certificate: str = ""
+        self, tls: TlsOptions, *, alpn: tuple[str, ...] = HTTP1, client_certificate: str = ""
     ) -> ssl.SSLContext:
         """Return the context for this target. `client_certificate`: its own one, with its key, PEM.
 
@@ -320,7 +322,7 @@ class TlsContexts:
         """
         shown = hashlib.sha256(client_certificate.encode()).digest() if client_certificate else b""
         trusted = None if tls.ca_file is None else await self._ca_files.load(tls.ca_file)
-        key = (tls.verify, b"" if trusted is None else trusted.digest, http2, shown)
+        key = (tls.verify, b"" if trusted is None else trusted.digest, alpn, shown)
         context = self._made.get(key)
         if context is None:
             async with self._making:
@@ -329,25 +331,25 @@ class TlsContexts:
                     if len(self._made) >= MAX_CACHED_CONTEXTS:
                         self._made.popitem(last=False)
                     made = await asyncio.to_thread(
-                        _make_context, tls, self._authorities, http2, client_certificate, trusted
+                        _make_context, tls, self._authorities, alpn, client_certificate, trusted
                     )
                     context = self._made[key] = made
         return context
 
-    def prepare(self, tls: TlsOptions, *, http2: bool = False) -> None:
+    def prepare(self, tls: TlsOptions, *, alpn: tuple[str, ...] = HTTP1) -> None:
         """Make the context for a target without a client certificate.
 
         One with a CA file is left to `get_context`: it is made quickly, and its file may be on a hanging share.
         """
-        key = (tls.verify, b"", http2, b"")
+        key = (tls.verify, b"", alpn, b"")
         if tls.ca_file is None and key not in self._made and len(self._made) < MAX_CACHED_CONTEXTS:
-            self._made[key] = _make_context(tls, self._authorities, http2)
+            self._made[key] = _make_context(tls, self._authorities, alpn)
 
 
 def _make_context(
     tls: TlsOptions,
     authorities: Sequence[str],
-    http2: bool = False,
+    alpn: tuple[str, ...] = HTTP1,
     client_certificate: str = "",
     trusted: CaFile | None = None,
 ) -> ssl.SSLContext:
@@ -362,7 +364,8 @@ def _make_context(
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # see create_trusting_context
     context.sslobject_class = CountingTlsObject
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+    if alpn:
+        context.set_alpn_protocols(alpn)
     if client_certificate:
         _load_client_certificate(context, client_certificate)
     if not tls.verify:

@@ -36,6 +36,10 @@ CHECKS: dict[str, dict[str, Any]] = {
     "dns": {"kind": "dns", "name": "a", "type": "MX"},
     "tls": {"kind": "tls", "host": "a"},
     "heartbeat": {"kind": "heartbeat", "token": SECRET, "period": "1d"},
+    "postgres": {"kind": "postgres", "host": "a", "user": "a", "password": SECRET, "statement": "SELECT 1"},
+    "mysql": {"kind": "mysql", "host": "a", "user": "a", "role": "replica"},
+    "sqlserver": {"kind": "sqlserver", "host": "a", "user": "a", "entra": True},
+    "redis": {"kind": "redis", "host": "a", "password": SECRET, "command": ["LLEN", "a"]},
 }
 JOB: dict[str, Any] = {
     "description": "Can customers pay?",

@@ -34,6 +34,15 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
         {"kind": "heartbeat", "token": {"secret": "ping"}, "period": "24h"},
         "ping every 1d, at most 1h late",
     ),
+    **{
+        kind: ({"kind": kind, "host": "db.internal", "port": 1, "user": CANARY}, f"{name} db.internal:1")
+        for kind, name in (
+            ("postgres", "PostgreSQL"),
+            ("mysql", "MySQL"),
+            ("sqlserver", "SQL Server"),
+            ("redis", "Redis"),
+        )
+    },
 }
 
 

@@ -1,0 +1,372 @@
+"""What all database checks share: the guarded socket, the thread of the driver, and the bounds of both.
+
+The drivers are pure Python over a blocking socket. The event loop resolves and connects, so that the guard checks each
+address; a thread then signs in, reads the role and the statement. The socket bounds what it reads, and closing it ends
+the thread: the deadline of the attempt does that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from datetime import time as day_time
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
+
+from jobs.checks.binding.rules import deliveries_of_database
+from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
+from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.error_mapping import classify_error
+from jobs.checks.errors import DriverMissing, ProtocolViolation, TargetDenied
+from jobs.checks.files import run_in_daemon_thread
+from jobs.checks.http.credentials import make_refresh
+from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
+from jobs.model_base import SecretRef
+from jobs.problems import make_printable
+from jobs.runs import ErrorClass, Observation
+from jobs.targets.databases import DatabaseTarget
+
+MAX_RECEIVED = 4 * 1024 * 1024
+"""Bytes that a server may send in one attempt."""
+MAX_TEXT = 4096
+"""Characters of a value of a row."""
+MAX_THREADS = 32
+"""Attempts of a process at a time; others wait for a thread within their deadline."""
+MAX_MESSAGE = 200
+"""Characters of a text of the server."""
+MAX_NAME = 128
+"""Characters of a column's name."""
+
+T = TypeVar("T", bound=DatabaseTarget)
+T_contra = TypeVar("T_contra", bound=DatabaseTarget, contravariant=True)
+
+
+class ServerSentTooMuch(ProtocolViolation):
+    """The server sent more than a bound; the message names it."""
+
+
+def _count(received: int) -> None:
+    if received > MAX_RECEIVED:
+        raise ServerSentTooMuch(f"sent more than {MAX_RECEIVED // 1024 // 1024} MiB: let the statement read less")
+
+
+class BoundedSocket(socket.socket):
+    """Limits what is received."""
+
+    received = 0
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        content = super().recv(bufsize, flags)
+        self.received += len(content)
+        _count(self.received)
+        return content
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0, /) -> int:
+        count = super().recv_into(buffer, nbytes, flags)
+        self.received += count
+        _count(self.received)
+        return count
+
+
+class BoundedTlsSocket(ssl.SSLSocket):
+    """Limits what is received. Contexts create it through `sslsocket_class`."""
+
+    received = 0
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        content = super().read(len, buffer)
+        self.received += content if isinstance(content, int) else content.__len__()
+        _count(self.received)
+        return content
+
+
+class Redirected(Exception):
+    """The server sends the sign-in to another host."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.host, self.port = host, port
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Of one sign-in. `password`: a token if the target has `entra`."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class ServerState:
+    """What a session has found out. `lag_s`: of a replica, where it tells."""
+
+    version: str = ""
+    role: str = ""
+    lag_s: float | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
+    sign_in_ms: float = 0.0
+    statement_ms: float | None = None
+    tls: Mapping[str, Any] = field(default_factory=dict)
+    """Version and cipher."""
+    certificates: tuple[bytes, ...] = ()
+    redirected_to: str | None = None
+    """The host to which the server has sent the sign-in."""
+
+    def note_tls(self, sock: object) -> None:
+        """Take the session of a socket, if it has one."""
+        if isinstance(sock, (ssl.SSLSocket, ssl.SSLObject)):
+            cipher = sock.cipher()
+            self.tls = {"tls_version": sock.version(), "cipher": cipher[0] if cipher else None}
+            shown = sock.getpeercert(binary_form=True)
+            self.certificates = (shown,) if shown else ()
+
+    def list_facts(self) -> dict[str, Any]:
+        """Return what is known, for expectations."""
+        facts = {
+            "server_version": self.version,
+            "role": self.role,
+            "replication_lag": self.lag_s,
+            "sign_in_ms": round(self.sign_in_ms, 3) or None,
+            "statement_ms": None if self.statement_ms is None else round(self.statement_ms, 3),
+            "row_count": len(self.rows),
+        }
+        return {**self.tls, **{name: value for name, value in facts.items() if value not in (None, "")}}
+
+
+class Driver(Protocol[T_contra]):
+    """One product. The methods but `explain` block, in a thread."""
+
+    PROTOCOL_NAME: str
+
+    def sign_in(
+        self, sock: socket.socket, tls: ssl.SSLContext | None, target: T_contra, login: Credentials, state: ServerState
+    ) -> Any:
+        """Return the driver's connection."""
+        ...
+
+    def read_state(self, connection: Any, target: T_contra, state: ServerState) -> None:
+        """Set version, role and lag."""
+        ...
+
+    def read_rows(self, connection: Any, target: T_contra) -> Sequence[Mapping[str, Any]] | None:
+        """Return the rows of the statement; None without one."""
+        ...
+
+    def explain(self, error: Exception, target: T_contra) -> tuple[ErrorClass, str] | None:
+        """Return the class of an answer of the server and a predicate about the server; None for any other error."""
+        ...
+
+
+class DatabaseCheck(Generic[T]):
+    """Observes servers of one product, for one event loop."""
+
+    def __init__(self, dependencies: CheckDependencies, load: Callable[[], Driver[T]]) -> None:
+        """`load`: imports the driver. Raises ModuleNotFoundError without it."""
+        self._dependencies = dependencies
+        self._load = load
+        self._driver: Driver[T] | None = None
+        self._threads = asyncio.Semaphore(MAX_THREADS)
+
+    async def observe(self, target: T, call: AttemptContext) -> Observation:
+        """Sign in, read the role, run the statement."""
+        peer, state, facts = Peer(target.host, target.port, target.server_name or ""), ServerState(), dict[str, Any]()
+        try:
+            await self._converse(target, call, state, facts)
+        except Exception as error:
+            error_class, message = self._explain(error, target, peer, call.clock)
+            message = self._dependencies.redactor.redact(message)
+            return Observation(
+                call.clock.stop(), error=error_class, message=message, facts={**facts, **state.list_facts()}
+            )
+        finally:
+            call.clock.judge_incomplete = judge_nothing
+        facts |= state.list_facts()
+        if target.role is not None and state.role and state.role != target.role:
+            message = f"{peer} is a {state.role}, expected the {target.role}: check where its name leads."
+            error_class = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
+            return Observation(call.clock.stop(), error=error_class, message=message, facts=facts)
+        body = json.dumps({"rows": [{name: _to_json(value) for name, value in row.items()} for row in state.rows]})
+        return Observation(call.clock.stop(), body=body.encode(), facts=facts, certificates=state.certificates)
+
+    def prepare(self, target: T) -> None:
+        preload_idna()
+        if (tls := target.tls_options) is not None:
+            preload_tls()
+            self._dependencies.contexts.prepare(tls, alpn=())
+        with suppress(ModuleNotFoundError):
+            self._driver = self._driver or self._load()
+
+    async def aclose(self) -> None:
+        """Nothing stays open between two observations."""
+
+    async def _converse(self, target: T, call: AttemptContext, state: ServerState, facts: dict[str, Any]) -> None:
+        driver, dependencies = self._get_driver(), self._dependencies
+        credentials = await self._resolve_credentials(target, call)
+        tls = None
+        if target.tls_options is not None:
+            tls = await dependencies.contexts.get_context(target.tls_options, alpn=())
+            tls.sslsocket_class = BoundedTlsSocket
+        try:
+            await self._converse_at(driver, tls, target.host, target.port, target, credentials, call, state, facts)
+        except Redirected as redirected:
+            state.redirected_to = _check_redirect(target, redirected)
+            host, port = redirected.host, redirected.port
+            await self._converse_at(driver, tls, host, port, target, credentials, call, state, facts)
+
+    async def _converse_at(
+        self,
+        driver: Driver[T],
+        tls: ssl.SSLContext | None,
+        host: str,
+        port: int,
+        target: T,
+        credentials: Credentials,
+        call: AttemptContext,
+        state: ServerState,
+        facts: dict[str, Any],
+    ) -> None:
+        clock, loop = call.clock, asyncio.get_running_loop()
+        sock, facts["remote_address"] = await self._dependencies.network.open_socket(
+            BoundedSocket, host, port, clock, ip_version=target.ip_version
+        )
+        # Of the same connection: a driver replaces the socket by one with TLS.
+        handle = sock.dup()
+        try:
+            clock.enter("first_byte")
+            clock.permission.confirm_request()
+            clock.judge_incomplete = lambda limit: _judge_deadline(target, state, limit)
+            async with self._threads:
+                await run_in_daemon_thread(
+                    _converse,
+                    driver,
+                    sock,
+                    tls,
+                    target,
+                    credentials,
+                    state,
+                    lambda phase: loop.call_soon_threadsafe(clock.enter, phase),
+                )
+        finally:
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
+            handle.close()
+
+    def _get_driver(self) -> Driver[T]:
+        if self._driver is None:
+            try:
+                self._driver = self._load()
+            except ModuleNotFoundError as error:
+                raise DriverMissing(str(error.name)) from None
+        return self._driver
+
+    async def _resolve_credentials(self, target: T, call: AttemptContext) -> Credentials:
+        """Raises CredentialDenied, SecretUnavailable, TokenUnavailable."""
+        dependencies = self._dependencies
+        for delivery in deliveries_of_database(target):
+            dependencies.bindings.check(delivery.credential, delivery.recipients, call.tags)
+        texts: list[str] = []
+        for value in (target.user, target.password):
+            if isinstance(value, SecretRef):
+                call.clock.enter("secrets")
+                text = await dependencies.secrets.get_secret(value.secret)
+                call.credential_refreshes.append(make_refresh(dependencies.secrets, value.secret, text))
+                await register_value(text, call, dependencies.redactor)
+                texts.append(text)
+            else:
+                texts.append(value or "")
+        if target.entra:
+            call.clock.enter("token")
+            texts[1] = await dependencies.tokens.get_token(target.ENTRA_SCOPE)
+            call.credential_refreshes.append(make_refresh(dependencies.tokens, target.ENTRA_SCOPE, texts[1]))
+            await register_value(texts[1], call, dependencies.redactor)
+        return Credentials(*texts)
+
+    def _explain(self, error: Exception, target: T, peer: Peer, clock: PhaseClock) -> tuple[ErrorClass, str]:
+        answered = None if self._driver is None else self._driver.explain(error, target)
+        if answered is not None:
+            return answered[0], f"{peer} {answered[1]}."
+        explained = classify_error(error, clock.current, peer)
+        if explained is not None:
+            return explained
+        if self._driver is None or clock.current not in ("first_byte", "body"):
+            raise error
+        # Drivers fail in many ways on bytes that are not of their protocol.
+        name = self._driver.PROTOCOL_NAME
+        return ErrorClass.PROTOCOL_ERROR, f"{peer} answered with something that is not {name} ({type(error).__name__})."
+
+
+def _converse(
+    driver: Driver[Any],
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    target: Any,
+    credentials: Credentials,
+    state: ServerState,
+    enter: Callable[[Phase], None],
+) -> None:
+    """Sign in and read, in a thread."""
+    connection = None
+    try:
+        began = time.perf_counter()
+        connection = driver.sign_in(sock, tls, target, credentials, state)
+        state.sign_in_ms = (time.perf_counter() - began) * 1000
+        driver.read_state(connection, target, state)
+        enter("body")
+        began = time.perf_counter()
+        rows = driver.read_rows(connection, target)
+        if rows is not None:
+            state.rows, state.statement_ms = rows, (time.perf_counter() - began) * 1000
+    finally:
+        for closed in filter(None, (connection, sock)):
+            with suppress(Exception):  # the result is known
+                closed.close()
+
+
+def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
+    """Return the host of a redirect. Raises TargetDenied: it would get the credentials, and is of another domain."""
+    domain = target.host.lower().rstrip(".").partition(".")[2]
+    if "." not in domain or not redirected.host.lower().rstrip(".").endswith(f".{domain}"):
+        where = make_printable(redirected.host, MAX_NAME)
+        raise TargetDenied(f"{target.host} redirects the sign-in to {where}, which is not of its domain.")
+    return redirected.host
+
+
+def _judge_deadline(target: DatabaseTarget, state: ServerState, limit: str) -> tuple[ErrorClass, str] | None:
+    peer = Peer(target.host, target.port)
+    if state.sign_in_ms:
+        return ErrorClass.RESPONSE_TIMEOUT, f"The statement on {peer} did not end within {limit}."
+    return ErrorClass.RESPONSE_TIMEOUT, f"No sign-in at {peer} within {limit}: it accepted the connection only."
+
+
+def describe_answer(text: object) -> str:
+    """Return a text of the server as the end of a clause: one line, bounded."""
+    return make_printable(" ".join(str(text).split()), MAX_MESSAGE).rstrip(".")
+
+
+def name_columns(names: Iterable[object], rows: Iterable[Sequence[Any]], most: int) -> list[Mapping[str, Any]]:
+    """Return rows by the names of their columns. Raises ServerSentTooMuch: there are more than `most`."""
+    columns = [str(name)[:MAX_NAME] for name in names]
+    found: list[Mapping[str, Any]] = [dict(zip(columns, row, strict=True)) for row in islice(rows, most + 1)]
+    if len(found) > most:
+        raise ServerSentTooMuch(f"returned more than {most} rows (max_rows): let the statement read fewer")
+    return found
+
+
+def _to_json(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, (float, Decimal)):
+        number = float(value)
+        return number if math.isfinite(number) else str(value)
+    if isinstance(value, (datetime, date, day_time)):
+        return value.isoformat()
+    return (value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value))[:MAX_TEXT]

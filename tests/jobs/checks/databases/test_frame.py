@@ -1,0 +1,150 @@
+"""What holds for the checks of all databases: the guard, bounds, servers that are something else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.kinds.sqlserver import SqlServerDriver
+from jobs.checks.net import network
+from jobs.checks.net.network import ResolvedAddress
+from jobs.running.attempts import has_rejected_credentials
+from jobs.runs import Attempt, ErrorClass, Phases
+from tests.jobs.checks.databases.driver import make_target, observe, observe_for
+from tests.parts.databases import PASSWORD
+from tests.parts.tds_server import TdsServer
+
+KINDS = ("postgres", "mysql", "sqlserver", "redis")
+
+
+@contextmanager
+def sending(data: bytes) -> Iterator[int]:
+    """A server that sends the same bytes to whoever connects, and then stays silent."""
+
+    def serve() -> None:
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(peer,), daemon=True).start()
+
+    def answer(peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            peer.sendall(data)
+            while peer.recv(4096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_server_without_an_answer_is_named_at_the_deadline(kind: str) -> None:
+    with sending(b"") as port:
+        error, message = await observe_for(0.3, kind, port)
+    assert error is ErrorClass.RESPONSE_TIMEOUT
+    assert message.startswith("No sign-in at localhost:")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_deadline_ends_the_thread(kind: str) -> None:
+    with sending(b"") as port:
+        await observe_for(0.2, kind, port)
+        for _ in range(500):
+            if not any("_converse" in thread.name for thread in threading.enumerate()):
+                return
+            await asyncio.sleep(0.01)
+    raise AssertionError("the thread of the driver still waits")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_the_settings_deny_is_not_connected_to(kind: str) -> None:
+    seen = await observe(kind, 5432, host="169.254.169.254", guard=Guard(TargetRules()))
+    assert seen.error is ErrorClass.TARGET_DENIED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_web_server_is_something_else(kind: str) -> None:
+    page = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n" * 40
+    with sending(page) as port:
+        error, _ = await observe_for(0.5, kind, port, tls="none")
+    waits = ErrorClass.RESPONSE_TIMEOUT  # for what its first bytes announce
+    assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, ErrorClass.STATEMENT_FAILED, waits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(min_size=1, max_size=200))
+def test_any_bytes_are_an_error_of_a_known_class(kind: str, data: bytes) -> None:
+    async def ask() -> ErrorClass | None:
+        with sending(data) as port:
+            try:
+                async with asyncio.timeout(0.05):
+                    return (await observe(kind, port, tls="none")).error
+            except TimeoutError:
+                return ErrorClass.RESPONSE_TIMEOUT  # it waits for more
+
+    assert asyncio.run(ask()) in ErrorClass
+
+
+async def test_a_redirect_within_the_domain_is_followed_through_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_look_up", lambda _, port: [ResolvedAddress(socket.AF_INET, "127.0.0.1", port)])
+    fields: dict[str, Any] = {"host": "shop.db.invalid", "tls": {"verify": False}}
+    async with (
+        TdsServer([PASSWORD], rows={"Updateability": [["16.0", "READ_WRITE"]]}) as node,
+        TdsServer([PASSWORD], route=("n1.worker.db.invalid", node.port)) as gateway,
+    ):
+        seen = await observe("sqlserver", gateway.port, **fields)
+        only_gateway = Guard(TargetRules(networks=(ip_network("127.0.0.0/8"),), ports=((gateway.port, gateway.port),)))
+        denied = await observe("sqlserver", gateway.port, guard=only_gateway, **fields)
+    assert (seen.error, seen.message) == (None, "")
+    assert node.batches
+    assert denied.error is ErrorClass.TARGET_DENIED
+
+
+async def test_without_its_driver_a_run_says_how_to_get_it() -> None:
+    with mock.patch.object(SqlServerDriver, "__init__", side_effect=ModuleNotFoundError(name="pytds")):
+        seen = await observe("sqlserver", 1433)
+    assert seen.error is ErrorClass.INTERNAL_ERROR
+    assert "requirements-databases.txt" in seen.message
+
+
+def test_a_refused_sign_in_looks_for_a_newer_secret() -> None:
+    attempt = Attempt(1, datetime(2026, 12, 1, tzinfo=UTC), Phases(), error=ErrorClass.AUTH_FAILED)
+    assert has_rejected_credentials(attempt)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"entra": True}, "entra and password cannot be combined"),
+        ({"entra": True, "password": None, "tls": "none"}, "a token must not be readable"),
+        ({"statement": "DELETE FROM orders"}, "a statement that only reads"),
+        ({"statement": "SELECT 1; DROP TABLE x"}, "one statement without a semicolon"),
+        ({"statement": "SELECT 1 INTO OUTFILE '/x'"}, "a statement that only reads"),
+        ({"tls": {"client_certificate": {"secret": "c"}}}, "not supported for databases"),
+    ],
+)
+def test_a_definition_that_cannot_work_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_target("postgres", 5432, **fields)
+
+
+def test_a_command_that_writes_is_refused() -> None:
+    with pytest.raises(ValueError, match="only reads one value"):
+        make_target("redis", 6380, command=["FLUSHALL"])
