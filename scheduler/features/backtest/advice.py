@@ -1,9 +1,7 @@
-"""Proposes thresholds for a job: those with the fewest notifications that detect its outages in time, and for response
-times the smallest ratio to what is usual that seldom notifies.
+"""Proposes thresholds for a job: those with the fewest notifications that detect its outages in time.
 
 advisor = Advisor(backtester)
 advice = await advisor.advise("checkout", since, until, snapshot, timedelta(minutes=10))
-advice = await advisor.advise_usual("checkout", since, until, snapshot, at_most=1)
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 
-from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.facts import Threshold
 from jobs.alerting.rule import AlertRule
 from jobs.fast_frozen import fast_frozen
@@ -95,44 +92,6 @@ class Advice:
         return next((each for each in self.alternatives if each.candidate.is_current), None)
 
 
-_RATIOS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
-_PERCENTILES = (95.0, 50.0)
-_MINIMUM_RUNS = (30, 20, 10, 5)
-
-
-@fast_frozen(frozen=True, slots=True)
-class UsualAlternative:
-    """`incidents`: that the rule would have opened. `hours`: how long they would have been open, in all."""
-
-    condition: SlowerThanUsualCondition
-    incidents: int
-    hours: float
-
-    @property
-    def fields(self) -> dict[str, object]:
-        """The keys of `when`."""
-        fields: dict[str, object] = self.condition.model_dump(mode="json", exclude_defaults=True)
-        return fields
-
-
-@dataclass(frozen=True, slots=True)
-class UsualAdvice:
-    """`alternatives`: by percentile, the smallest ratio first. `best`: the first of them with at most `at_most`
-    incidents; None without one. `unknown`: why nothing can be proposed, a sentence; empty if it can.
-    """
-
-    job: str
-    since: datetime
-    until: datetime
-    at_most: int
-    alternatives: tuple[UsualAlternative, ...] = ()
-    unknown: str = ""
-
-    @property
-    def best(self) -> UsualAlternative | None:
-        return next((each for each in self.alternatives if each.incidents <= self.at_most), None)
-
-
 class Advisor:
     """All methods raise StoreError."""
 
@@ -158,47 +117,6 @@ class Advisor:
         blips = len(failures) - len(outages)
         notes = tuple(prepared.notes())
         return Advice(job, since, until, len(outages), blips, tuple(ranked), notes, detect_within)
-
-    async def advise_usual(
-        self, job: str, since: datetime, until: datetime, snapshot: JobSnapshot, at_most: int
-    ) -> UsualAdvice:
-        """Return the alternatives for the rule `slower_than_usual`. `at_most`: incidents that it may open in this time.
-
-        Raises UnknownJob.
-        """
-        entry = snapshot.get_job(job)
-        reach = SlowerThanUsualCondition(slower_than_usual=_RATIOS[0]).need.reach
-        hours = await self._backtester.read_response_hours(job, since - reach, until)
-        first = min(hours, default=None)
-        if first is None or first > until - reach:
-            begins = "no responses are stored" if first is None else f"responses are stored since {first:%Y-%m-%d} only"
-            unknown = f"what is usual is not known yet: {begins}, and four weeks before the compared time are needed"
-            return UsualAdvice(job, since, until, at_most, unknown=unknown)
-        minimum = _find_minimum_runs([sum(stored[1:]) for stored in hours.values()])
-        if minimum is None:
-            unknown = f"the job has fewer than {_MINIMUM_RUNS[-1]} responses in most hours: use a longer window"
-            return UsualAdvice(job, since, until, at_most, unknown=unknown)
-        request, found = BacktestRequest(since, until, frozenset({job})), []
-        for percentile, ratio in product(_PERCENTILES, _RATIOS):
-            condition = SlowerThanUsualCondition(slower_than_usual=ratio, percentile=percentile, minimum_runs=minimum)
-            found.append(await self._judge_usual(condition, entry, request, snapshot))
-        return UsualAdvice(job, since, until, at_most, tuple(found))
-
-    async def _judge_usual(
-        self, condition: SlowerThanUsualCondition, entry: CatalogJob, request: BacktestRequest, snapshot: JobSnapshot
-    ) -> UsualAlternative:
-        edited = _with_rule(snapshot, entry, AlertRule.model_validate({"when": condition}))
-        prepared = await self._backtester.prepare(request, snapshot, edited)
-        definitions = replace(prepared.definitions, suppressions=SuppressionSet())
-        histories = await asyncio.to_thread(prepared.replay, definitions)
-        opened = [each.incident for each in histories]
-        lengths = ((each.resolved_at or request.until) - max(each.opened_at, request.since) for each in opened)
-        return UsualAlternative(condition, len(opened), sum(lengths, timedelta()) / timedelta(hours=1))
-
-
-def _find_minimum_runs(totals: Sequence[int]) -> int | None:
-    """Return the largest number of runs that at least half of these hours have; None if they have too few."""
-    return next((each for each in _MINIMUM_RUNS if 2 * sum(total >= each for total in totals) >= len(totals)), None)
 
 
 def _rank(alternative: Alternative) -> tuple[float, ...]:

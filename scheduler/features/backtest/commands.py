@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from config.loading import Configuration
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.catalog import JobSnapshot
-    from scheduler.features.backtest.advice import Advice, Alternative, UsualAdvice, UsualAlternative
+    from scheduler.features.backtest.advice import Advice, Alternative
     from scheduler.features.backtest.service import BacktestReport, BacktestRequest
     from scheduler.features.jobs.selection import JobSelection
     from scheduler.features.statistics.periods import TimeRange
@@ -98,56 +98,13 @@ def _fields(alternative: Alternative) -> dict[str, Any]:
     }
 
 
-def show_usual_advice(advice: UsualAdvice) -> None:
-    """Show how often each ratio would have opened an incident, and the rule to copy."""
-    if advice.unknown:
-        print_note(f"{advice.job}: {advice.unknown}")
-        return
-    rows = [
-        (
-            str(each.fields["slower_than_usual"]),
-            f"p{each.condition.percentile:g}",
-            str(each.incidents),
-            f"{each.hours:.0f}",
-        )
-        for each in advice.alternatives
-    ]
-    names = ("slower_than_usual", "percentile", "incidents", "hours open")
-    if is_terminal():
-        show_table(tuple(map(Column, names)), rows)
-    else:
-        show_tabs(names, rows)
-    if advice.best is None:
-        print_note(f"each ratio would have opened more than {advice.at_most}: allow more, or use a fixed limit")
-    else:
-        fields = ", ".join(f"{key}: {value}" for key, value in advice.best.fields.items())
-        print(f"alerts:\n  - {{when: {{{fields}}}}}")
-
-
-def usual_advice_to_json(advice: UsualAdvice) -> str:
-    def describe(each: UsualAlternative) -> dict[str, Any]:
-        return {"when": each.fields, "incidents": each.incidents, "hours_open": round(each.hours, 1)}
-
-    document = {
-        "job": advice.job,
-        "since": advice.since.isoformat(),
-        "until": advice.until.isoformat(),
-        "at_most": advice.at_most,
-        "best": None if advice.best is None else describe(advice.best),
-        "alternatives": [describe(each) for each in advice.alternatives],
-        "unknown": advice.unknown,
-    }
-    return json.dumps(document, indent=2)
-
-
 ABOUT = """Alert rules against what happened: replays stored runs through the rules.
 
 \b
 Examples:
   alerts backtest --since 30d
   alerts backtest --since 7d --rules jobs/alerting.yaml
-  alerts advise checkout-api --detect-within 10m
-  alerts advise checkout-api --slower-than-usual"""
+  alerts advise checkout-api --detect-within 10m"""
 
 alerts = typer.Typer(help=ABOUT, no_args_is_help=True)
 
@@ -213,48 +170,38 @@ def advise(
     ] = "10m",
     since: SinceOption = _DEFAULT_SINCE,
     until: UntilOption = None,
-    usual: Annotated[
-        bool, typer.Option("--slower-than-usual", help="Propose a rule about response times instead.")
-    ] = False,
-    at_most: Annotated[
-        int, typer.Option("--at-most", min=0, metavar="N", help="Incidents that this rule may open in the time.")
-    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Propose thresholds for failed runs: the fewest notifications that detect outages in time.
 
-    Each combination of open_after, close_after and for is replayed over the stored history of the job. With
-    --slower-than-usual: the smallest ratio to the usual response times that seldom opens an incident.
+    Each combination of open_after, close_after and for is replayed over the stored history of the job.
 
     \b
     Examples:
       alerts advise checkout-api
       alerts advise checkout-api --detect-within 5m --since 90d
-      alerts advise checkout-api --slower-than-usual --at-most 2
     """
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection import require_job
     from scheduler.cli.times import parse_duration_option
-    from scheduler.features.backtest.advice import Advice, Advisor
+    from scheduler.features.backtest.advice import Advisor
 
     within = _parse_range(since, until)
     length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)
     configuration = load_for_command("alerts advise")
     require_job(configuration, job)
 
-    async def work(program: ReadOnlyProgram) -> Advice | UsualAdvice:
-        begin, end = within.since, within.until or datetime.now(UTC)
+    async def work(program: ReadOnlyProgram) -> Advice:
+        begin, end = within.since, within.until
         assert begin is not None
         advisor = Advisor(program.backtester)
-        if usual:
-            return await advisor.advise_usual(job, begin, end, program.snapshot, at_most)
-        return await advisor.advise(job, begin, end, program.snapshot, length)
+        return await advisor.advise(job, begin, end or datetime.now(UTC), program.snapshot, length)
 
     advice = run_in_store(configuration, work)
-    if isinstance(advice, Advice):
-        show_json(advice_to_json(advice)) if as_json else show_advice(advice)
+    if as_json:
+        show_json(advice_to_json(advice))
     else:
-        show_json(usual_advice_to_json(advice)) if as_json else show_usual_advice(advice)
+        show_advice(advice)
 
 
 def _parse_range(since: str, until: str | None) -> TimeRange:

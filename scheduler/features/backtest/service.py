@@ -200,10 +200,6 @@ class Backtester:
         definitions = ReplayDefinitions(books[0], suppressions, routing, self._group_wait)
         return PreparedBacktest(request, definitions, books[-1], history, stored, notes)
 
-    async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Sequence[int]]:
-        """Return the response times of each hour with runs, as encoded histograms."""
-        return await self._runs.read_response_hours(job, since, until)
-
     async def _read_incidents(self, request: BacktestRequest, history: ReadHistory) -> list[IncidentHistory]:
         if request.jobs is None:
             return await read_incidents(self._log, history.begin, request.until)
