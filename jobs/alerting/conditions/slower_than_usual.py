@@ -18,7 +18,7 @@ from jobs.alerting.alert import Verdict
 from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
 from jobs.alerting.conditions.base import AlertCondition, format_share
 from jobs.alerting.facts import AlertNeeds, SampleHistory, SubjectFacts, Thresholds
-from jobs.formats import describe_milliseconds, describe_span, format_count
+from jobs.formats import describe_milliseconds, format_count
 from jobs.model_base import Duration
 from jobs.runs.histogram import Histogram, quantile_of
 from jobs.schedules.time_zones import load_time_zone
@@ -147,9 +147,10 @@ class SlowerThanUsualCondition(AlertCondition):
             whole.merge(each)
         than = f"{'more than' if value > limit else 'at most'} {describe_milliseconds(limit)}"
         return (
-            f"{self.percentile:g} % of {latest.total} responses {within} took up to {describe_milliseconds(value)}, "
-            f"usually {describe_milliseconds(usual)}: {than} (p50, p95, p99 {_describe_times(latest)}; "
-            f"usually {_describe_times(whole)}, of {len(usable)} times {describe_span(self.window)})"
+            # A title has the first 160 characters of it.
+            f"p{self.percentile:g} {describe_milliseconds(value)}, usually {describe_milliseconds(usual)}: "
+            f"{than} {within} (p50, p95, p99 of {latest.total} responses {_describe_times(latest)}; "
+            f"usually {_describe_times(whole)})"
         )
 
 

@@ -22,6 +22,7 @@ from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.features.backtest.messages import IncidentHistory
 from scheduler.features.backtest.run_ranges import DueTimeRange
 from scheduler.features.backtest.service import Backtester, BacktestRequest, PreparedBacktest
+from scheduler.features.backtest.usual_advice import DEFAULT_MAX_OPENINGS, UsualAdvice, advise_usual, list_hour_ends
 
 _OPENINGS: tuple[int | str, ...] = (1, 2, 3, 4, 5, "2 of 3", "2 of 5", "3 of 5", "3 of 10", "4 of 10", "5 of 10")
 _CLOSINGS = (None, 2, 3, 5)
@@ -29,6 +30,8 @@ _DURATIONS = (0.0, 120.0, 300.0)
 _WIDEST = AlertRule.model_validate({"open_after": "5 of 10", "close_after": 5})
 """Its needs are those of all candidates: it decides which runs are read."""
 _NOTIFYING = frozenset({"opened", "reopened", "resolved", "flapping"})
+COMPARED = timedelta(weeks=5) + timedelta(days=2)
+"""Before the history: of the four weeks that are compared, and one that shows that the job ran before them."""
 MERGED_WITHIN = timedelta(minutes=5)
 """Failures with less good time between them are one outage."""
 
@@ -81,6 +84,7 @@ class Advice:
     alternatives: tuple[Alternative, ...]
     notes: tuple[str, ...]
     detect_within: timedelta
+    usual: UsualAdvice
 
     @property
     def best(self) -> Alternative | None:
@@ -99,9 +103,18 @@ class Advisor:
         self._backtester = backtester
 
     async def advise(
-        self, job: str, since: datetime, until: datetime, snapshot: JobSnapshot, detect_within: timedelta
+        self,
+        job: str,
+        since: datetime,
+        until: datetime,
+        snapshot: JobSnapshot,
+        detect_within: timedelta,
+        max_openings: int = DEFAULT_MAX_OPENINGS,
     ) -> Advice:
-        """Return the alternatives for the rule about failed runs. Raises UnknownJob."""
+        """Return the alternatives for the rule about failed runs, and a rule about usual response times.
+
+        `max_openings`: of the latter, in this time. Raises UnknownJob.
+        """
         entry = snapshot.get_job(job)
         request = BacktestRequest(since, until, frozenset({job}))
         prepared = await self._backtester.prepare(request, snapshot, _with_rule(snapshot, entry, _WIDEST))
@@ -116,7 +129,9 @@ class Advisor:
         ranked = sorted(judged, key=_rank)
         blips = len(failures) - len(outages)
         notes = tuple(prepared.notes())
-        return Advice(job, since, until, len(outages), blips, tuple(ranked), notes, detect_within)
+        hours = await self._backtester.read_hours(entry.job, since - COMPARED, until, snapshot)
+        usual = await asyncio.to_thread(advise_usual, hours, list_hour_ends(since, until), max_openings)
+        return Advice(job, since, until, len(outages), blips, tuple(ranked), notes, detect_within, usual)
 
 
 def _rank(alternative: Alternative) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +27,7 @@ _SHOWN = 12
 
 
 def show_advice(advice: Advice) -> None:
-    """Show the best alternatives, and the rule to copy."""
+    """Show the best alternatives, and the rules to copy."""
     shown = list(advice.alternatives[:_SHOWN])
     if advice.current is not None and advice.current not in shown:
         shown.append(advice.current)
@@ -39,19 +40,22 @@ def show_advice(advice: Advice) -> None:
     print_note(f"{advice.job}: {advice.outages} outages of at least {within}, {advice.blips} shorter failures")
     for note in advice.notes:
         print_note(f"note: {note}")
-    best = advice.best
+    print_note(advice.usual.summary)
+    best, rules = advice.best, list[str]()
     if best is None:
         print_note(f"no combination notifies of every outage within {within}: shorten the schedule, or allow more time")
     elif best.candidate.is_current:
         print_note("the rule in force is the best of these")
     else:
-        print(format_rule(best))
+        rules.append(_write(best.candidate.fields))
+    if advice.usual.fields is not None:
+        rules.append(f"{{when: {_write(advice.usual.fields)}}}")
+    if rules:
+        print("\n  - ".join(("alerts:", *rules)))
 
 
-def format_rule(alternative: Alternative) -> str:
-    """Return the rule as a member of `alerts`."""
-    fields = ", ".join(f"{key}: {value}" for key, value in alternative.candidate.fields.items())
-    return f"alerts:\n  - {{{fields}}}"
+def _write(members: Mapping[str, object]) -> str:
+    return f"{{{', '.join(f'{key}: {value}' for key, value in members.items())}}}"
 
 
 def _row(alternative: Alternative) -> tuple[str, ...]:
@@ -82,6 +86,12 @@ def advice_to_json(advice: Advice) -> str:
         "shorter_failures": advice.blips,
         "best": None if advice.best is None else _fields(advice.best),
         "alternatives": [_fields(each) for each in advice.alternatives],
+        "slower_than_usual": {
+            "when": advice.usual.fields,
+            "openings": advice.usual.openings,
+            "judged": advice.usual.judged,
+            "summary": advice.usual.summary,
+        },
         "notes": list(advice.notes),
     }
     return json.dumps(document, indent=2)
@@ -170,11 +180,16 @@ def advise(
     ] = "10m",
     since: SinceOption = _DEFAULT_SINCE,
     until: UntilOption = None,
+    openings: Annotated[
+        int,
+        typer.Option("--openings", min=0, help="Of slower_than_usual in this time, at most."),
+    ] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Propose thresholds for failed runs: the fewest notifications that detect outages in time.
 
-    Each combination of open_after, close_after and for is replayed over the stored history of the job.
+    Each combination of open_after, close_after and for is replayed over the stored history of the job. So are numbers
+    for slower_than_usual, over the statistics of its hours.
 
     \b
     Examples:
@@ -195,7 +210,7 @@ def advise(
         begin, end = within.since, within.until
         assert begin is not None
         advisor = Advisor(program.backtester)
-        return await advisor.advise(job, begin, end or datetime.now(UTC), program.snapshot, length)
+        return await advisor.advise(job, begin, end or datetime.now(UTC), program.snapshot, length, openings)
 
     advice = run_in_store(configuration, work)
     if as_json:

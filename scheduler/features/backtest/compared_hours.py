@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from jobs.alerting.comparison import HOUR, ComparedHours, HoursNeed, HourSpan, ResponseHours
+from jobs.alerting.comparison import ComparedHours, HoursNeed, HourSpan, ResponseHours
 from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
@@ -19,6 +19,7 @@ from jobs.incidents.suppression.finding import SuppressionSet, list_window_times
 from jobs.incidents.suppression.windows import AlertSubject
 from scheduler.alerting.evaluation.compared_hours import HISTORY, list_incident_spans
 from scheduler.features.backtest.messages import read_incidents
+from scheduler.features.backtest.usual_advice import list_hour_ends
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.runs.reading import RunReads
 
@@ -45,28 +46,45 @@ async def read_compared_hours(
     first = period.begin.replace(minute=0, second=0, microsecond=0)
     reach = max(need.reach for _, rules in compared for need in rules.needs.compared)
     begin = first - reach - HISTORY
-    blind = [
-        HourSpan(time.begin, time.end)
-        for history in await read_incidents(log, begin - HISTORY, end, SCHEDULER)
-        for time in list_blind_times(history.incident, history.transitions, end)
-    ]
-    ends = [first + number * HOUR for number in range(1, (end - first) // HOUR + 1)]
+    blind = await read_blind_times(log, HourSpan(begin, end))
+    ends = list_hour_ends(first, end)
     found: dict[str, Mapping[datetime, Mapping[HoursNeed, ComparedHours]]] = {}
     waiting = iter(jobs.values())
 
     async def read_some() -> None:
         for job, conditions in waiting:
-            hours = await runs.read_response_hours(job.name, begin, end)
-            page = await log.list_page(subject=job.name, since=begin - HISTORY, until=end, limit=_INCIDENTS)
-            subject = AlertSubject(job.name, str(job.check.kind), "", job.tags)
-            windows = list_window_times(subject, suppressions, begin, end, pauses=False)
-            uncounted = (*blind, *(HourSpan(span.begin, span.end) for _, span in windows))
-            incidents = tuple(list_incident_spans(page.incidents, end))
-            response = ResponseHours(hours, min(hours, default=None), uncounted, incidents)
-            found[job.name] = _compare(response, conditions, ends)
+            within = HourSpan(begin, end)
+            found[job.name] = _compare(await read_hours(runs, log, suppressions, job, within, blind), conditions, ends)
 
     await asyncio.gather(*(read_some() for _ in range(_AT_ONCE)))
     return found
+
+
+async def read_blind_times(log: IncidentLog, within: HourSpan) -> Sequence[HourSpan]:
+    """Return when the scheduler was blind. Raises StoreError."""
+    return [
+        HourSpan(time.begin, time.end)
+        for history in await read_incidents(log, within.begin - HISTORY, within.end, SCHEDULER)
+        for time in list_blind_times(history.incident, history.transitions, within.end)
+    ]
+
+
+async def read_hours(
+    runs: RunReads,
+    log: IncidentLog,
+    suppressions: SuppressionSet,
+    job: JobDefinition,
+    within: HourSpan,
+    blind: Sequence[HourSpan],
+) -> ResponseHours:
+    """Return the hours of a job, and which of them do not count. Raises StoreError. `within`: full hours."""
+    begin, end = within
+    hours = await runs.read_response_hours(job.name, begin, end)
+    page = await log.list_page(subject=job.name, since=begin - HISTORY, until=end, limit=_INCIDENTS)
+    subject = AlertSubject(job.name, str(job.check.kind), "", job.tags)
+    windows = list_window_times(subject, suppressions, begin, end, pauses=False)
+    uncounted = (*blind, *(HourSpan(span.begin, span.end) for _, span in windows))
+    return ResponseHours(hours, min(hours, default=None), uncounted, tuple(list_incident_spans(page.incidents, end)))
 
 
 def _compare(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from jobs.alerting.comparison import HourSpan
+from jobs.alerting.comparison import HourSpan, ResponseHours
 from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
@@ -30,7 +30,7 @@ from scheduler.alerting.replay.history import ReplayDefinitions, ReplayInput
 from scheduler.alerting.replay.replaying import replay
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.features.backtest.compared_hours import read_compared_hours
+from scheduler.features.backtest.compared_hours import read_blind_times, read_compared_hours, read_hours
 from scheduler.features.backtest.comparison import MessageComparison, compare
 from scheduler.features.backtest.history import HistoryReader, ReadHistory
 from scheduler.features.backtest.messages import (
@@ -199,6 +199,15 @@ class Backtester:
         routing = RoutingTable(snapshot.alerting.routes, rotas)
         definitions = ReplayDefinitions(books[0], suppressions, routing, self._group_wait)
         return PreparedBacktest(request, definitions, books[-1], history, stored, notes)
+
+    async def read_hours(self, job: JobDefinition, since: datetime, until: datetime, of: JobSnapshot) -> ResponseHours:
+        """Return the response times of a job's full hours, and which of them do not count."""
+        begin, end = (each.replace(minute=0, second=0, microsecond=0) for each in (since, until))
+        windows, silences = await _read_all(self._windows), await _read_all(self._silences)
+        suppressions = SuppressionSet(of.alerting.windows, windows, silences)
+        within = HourSpan(begin, end)
+        blind = await read_blind_times(self._log, within)
+        return await read_hours(self._runs, self._log, suppressions, job, within, blind)
 
     async def _read_incidents(self, request: BacktestRequest, history: ReadHistory) -> list[IncidentHistory]:
         if request.jobs is None:
