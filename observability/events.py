@@ -170,7 +170,7 @@ class JobPerformance(LogEvent):
     def __str__(self) -> str:
         run = self.run
         if run.outcome is Outcome.SKIPPED:
-            return f"{run.job} skipped: {run.message}"
+            return f"{run.job} {'unknown' if run.is_unknown else 'skipped'}: {run.message}"
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
         degraded = f". {run.message}" if run.degraded else ""

@@ -5,7 +5,7 @@ fact, the verdict of a condition about it is not known.
 
 A sample takes one place in the window of a rule. A rejected run is bad, because an open circuit must not hide an
 outage. Skipped, cancelled and replayed runs, and those of a target that the settings deny, are not samples. Which
-triggers count is a matter of the rule.
+triggers count is a matter of the rule, and an unknown run is a sample only for the condition about such runs.
 
 A series is a value: adding a sample returns another one. A sample that is not newer than the newest one, such as that
 of a redelivered run, changes nothing.
@@ -47,6 +47,8 @@ class Sample:
     lateness_ms: float = 0.0
     waits: tuple[StartWait, ...] = ()
     certificate_expires_at: datetime | None = None
+    is_unknown: bool = False
+    """Neither good nor bad: it does not show its target."""
 
     @property
     def position(self) -> tuple[datetime, str]:
@@ -61,6 +63,9 @@ def sample_of_run(run: Run) -> Sample | None:
     """Return what the run counts as; None if it takes no place."""
     if run.trigger is Trigger.REPLAY or run.error is ErrorClass.TARGET_DENIED:
         return None
+    if run.is_unknown:
+        message, trigger = run.message, run.trigger
+        return Sample(run.due_at, run.id, run.finished_at, False, trigger=trigger, message=message, is_unknown=True)
     if run.outcome is not Outcome.SUCCEEDED and not run.outcome.down:
         return None
     return Sample(
@@ -95,13 +100,15 @@ class SampleHistory:
     samples: tuple[Sample, ...] = ()
     counts_from: datetime | None = None
 
-    def select_counted(self, triggers: Collection[Trigger]) -> SampleHistory:
-        """Return the history as a rule with these triggers counts it."""
+    def select_counted(self, triggers: Collection[Trigger], *, with_unknown: bool = False) -> SampleHistory:
+        """Return the history as a rule with these triggers counts it. `with_unknown`: unknown runs count."""
         start = self.counts_from
         counted = tuple(
             sample
             for sample in self.samples
-            if sample.trigger in triggers and (start is None or sample.due_at >= start)
+            if sample.trigger in triggers
+            and (with_unknown or not sample.is_unknown)
+            and (start is None or sample.due_at >= start)
         )
         return SampleHistory(counted, start)
 
@@ -173,6 +180,8 @@ class AlertNeeds:
     """Hours of response times that are compared with earlier ones, after each hour."""
     met_within: timedelta = timedelta()
     """After a bad run, of conditions that read counts: later, without another one, they are not met."""
+    has_unknown: bool = False
+    """Runs that are unknown."""
     is_timed: bool = False
     """The verdict can change without a run, so the tick judges it too."""
 
@@ -193,6 +202,7 @@ class AlertNeeds:
             self.counts_within | other.counts_within,
             self.compared | other.compared,
             max(self.met_within, other.met_within),
+            self.has_unknown or other.has_unknown,
             self.is_timed or other.is_timed,
         )
 

@@ -106,6 +106,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 _NAME_DESCRIPTION = "letters, digits, dot, - and _, at most 100, the first a letter or a digit"
 MAX_RULES = 20
 """Of one job or selector."""
+MAX_CHANNELS = 20
+"""Of one rule, or of a step of its escalation."""
 MAX_ALERT_TIME = 30 * 86400.0
 _DEFAULT_TRIGGERS = (Trigger.SCHEDULE, Trigger.DEPENDENCY)
 assert frozenset(_DEFAULT_TRIGGERS) == COUNTED_TRIGGERS
@@ -126,7 +128,7 @@ ChannelName = Annotated[str, Field(pattern=NAME_PATTERN, description=_NAME_DESCR
 ChannelNames = Annotated[
     tuple[ChannelName, ...],
     BeforeValidator(_as_list, json_schema_input_type=ChannelName | tuple[ChannelName, ...]),
-    Field(max_length=20),
+    Field(max_length=MAX_CHANNELS),
     AfterValidator(_each_once),
 ]
 AlertTrigger = Literal["schedule", "dependency", "manual", "backfill"]
@@ -241,6 +243,17 @@ class AlertRule(FrozenModel):
         """Return what the evaluation reads. The tick evaluates a rule with `for` as well while its alert is pending."""
         return self.when.find_needs(self.thresholds)
 
+    def counts(self, sample: Sample) -> bool:
+        """Return whether the sample takes a place, apart from when it was due."""
+        return sample.trigger in self.triggers and (self.when.COUNTS_UNKNOWN or not sample.is_unknown)
+
+    def select_counted(self, history: SampleHistory) -> SampleHistory:
+        """Return the history as the rule counts it."""
+        return history.select_counted(
+            self.triggers,  # type: ignore[arg-type]
+            with_unknown=self.when.COUNTS_UNKNOWN,
+        )
+
     @property
     def channels(self) -> frozenset[str]:
         """Return all channels that it names."""
@@ -274,8 +287,7 @@ _MASK = (1 << MAX_WINDOW) - 1
 
 def judge_rule(rule: AlertRule, alert: Alert, history: SampleHistory, facts: SubjectFacts, now: datetime) -> Verdict:
     """Return the verdict of the condition on what the rule counts, before the minimum duration."""
-    counted = history.select_counted(rule.triggers)  # type: ignore[arg-type]
-    return rule.when.judge(counted, facts, now, alert.is_firing, rule.thresholds)
+    return rule.when.judge(rule.select_counted(history), facts, now, alert.is_firing, rule.thresholds)
 
 
 def evaluate(rule: AlertRule, alert: Alert, history: SampleHistory, facts: SubjectFacts, now: datetime) -> Alert:
@@ -331,10 +343,14 @@ class CompiledRules:
         return Activity(bits, activity.until) if bits or sample.finished_at <= activity.until else None
 
 
-def _list_sample_needs(rules: Iterable[AlertRule]) -> Sequence[tuple[frozenset[Trigger], int]]:
-    """Return how many samples rules need of each set of triggers that they count."""
-    found: dict[frozenset[Trigger], int] = {}
+CountedRuns = tuple[frozenset[Trigger], bool]
+"""The triggers of the runs that a rule counts, and whether unknown ones count."""
+
+
+def _list_sample_needs(rules: Iterable[AlertRule]) -> Sequence[tuple[CountedRuns, int]]:
+    """Return how many samples rules need of the runs that they count."""
+    found: dict[CountedRuns, int] = {}
     for rule in rules:
-        triggers = frozenset(map(Trigger, rule.triggers))
-        found[triggers] = max(found.get(triggers, 0), rule.needs.samples)
-    return tuple((triggers, samples) for triggers, samples in found.items() if samples)
+        counted = frozenset(map(Trigger, rule.triggers)), rule.when.COUNTS_UNKNOWN
+        found[counted] = max(found.get(counted, 0), rule.needs.samples)
+    return tuple((counted, samples) for counted, samples in found.items() if samples)

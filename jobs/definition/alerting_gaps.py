@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting_section import AlertingDefinitions
-from jobs.definition.job_alerts import OBJECTIVES_PART, add_burn_rules, list_burn_rules
+from jobs.definition.job_alerts import OBJECTIVES_PART, add_implied_rules, list_burn_rules
 from jobs.formats import format_count, format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
 from jobs.incidents.routes import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
@@ -196,7 +196,7 @@ class _GapFinder:
             burn_rules = list_burn_rules(job.slo)
             if rules is None and not burn_rules and not is_member(subject):
                 self._without_rules.append(job.name)
-            self._add(subject, add_burn_rules(rules or (), job))
+            self._add(subject, add_implied_rules(rules or (), job))
         for name, group in self.alerting.groups.items():
             self._add(AlertSubject(name, "group", "", group.tags), group.alerts)
         for name, objective in self.alerting.alerted_objectives.items():

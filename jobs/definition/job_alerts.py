@@ -1,6 +1,7 @@
 """Which alert rules and which objectives a job has: the only place that decides it. Pure.
 
-An objective with `alerts` means one rule for each pair of windows. The objectives of a section have names; they are
+An objective with `alerts` means one rule for each pair of windows. A job with rules whose check can be unknown has a
+rule about that, so that users do not rely on alerts that cannot fire. The objectives of a section have names; they are
 joined with the entries of the section `alerting`, under the key OBJECTIVES_PART.
 """
 
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from jobs.alerting.conditions.burn_rate import BurnRateCondition
-from jobs.alerting.rule import AlertRule
+from jobs.alerting.conditions.unknown import UnknownCondition
+from jobs.alerting.rule import MAX_CHANNELS, AlertRule
 from jobs.definition.alerting_section import AlertingDefinitions, SectionPart
 from jobs.definition.job import BurnAlerts, JobDefinition, JobObjective, SelectedObjective
 from jobs.formats import format_duration
 from jobs.objectives import BurnPair, list_possible_pairs
+from jobs.targets import can_be_unknown
 
 _PAGE_SEVERITY, _TICKET_SEVERITY = "down", "degraded"
 
@@ -65,18 +68,26 @@ def _create_rules(target: float, is_degraded_bad: bool, alerts: BurnAlerts) -> t
 def rules_of(job: JobDefinition, alerting: AlertingDefinitions) -> tuple[AlertRule, ...]:
     """Return the job's own `alerts`; without them, those of the first entry of `alerting.rules` that selects it.
 
-    Those of its objective are added. A rule with the name of one of them replaces it.
+    Those of its objective, and one about unknown runs, are added. A rule with the name of one of them replaces it.
     """
-    return add_burn_rules(_find_defined(job, alerting), job)
+    return add_implied_rules(_find_defined(job, alerting), job)
 
 
-def add_burn_rules(rules: tuple[AlertRule, ...], job: JobDefinition) -> tuple[AlertRule, ...]:
-    """Return rules with those of the job's objective; the same value without any."""
-    burn_rules = list_burn_rules(job.slo)
-    if not burn_rules:
+def add_implied_rules(rules: tuple[AlertRule, ...], job: JobDefinition) -> tuple[AlertRule, ...]:
+    """Return rules with those that follow from the job's objective and its target; the same value without any."""
+    implied = list_burn_rules(job.slo)
+    if (rules or implied) and can_be_unknown(job.check) and not any(rule.when.COUNTS_UNKNOWN for rule in rules):
+        named = dict.fromkeys(channel for rule in (*rules, *implied) for channel in rule.notify)
+        implied = (*implied, _create_unknown_rule(tuple(named)[:MAX_CHANNELS]))
+    if not implied:
         return rules
     names = {rule.name for rule in rules}
-    return (*rules, *(rule for rule in burn_rules if rule.name not in names))
+    return (*rules, *(rule for rule in implied if rule.name not in names))
+
+
+@lru_cache(maxsize=1000)
+def _create_unknown_rule(channels: tuple[str, ...]) -> AlertRule:
+    return AlertRule(when=UnknownCondition(unknown=True), notify=channels)
 
 
 def _find_defined(job: JobDefinition, alerting: AlertingDefinitions) -> tuple[AlertRule, ...]:

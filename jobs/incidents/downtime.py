@@ -29,6 +29,8 @@ class ExclusionReason(StrEnum):
     """A window with `counts: false`."""
     DISABLED = "disabled"
     """The job was disabled or removed."""
+    UNKNOWN = "unknown"
+    """Its runs could not tell the state of the target."""
     NOT_OBSERVED = "not_observed"
     """Before the first run."""
 
@@ -158,18 +160,20 @@ _EXCLUDED_STATES = {
     JobStatus.PAUSED: ExclusionReason.PAUSED,
     JobStatus.DISABLED: ExclusionReason.DISABLED,
     JobStatus.REMOVED: ExclusionReason.DISABLED,
+    JobStatus.UNKNOWN: ExclusionReason.UNKNOWN,
 }
 
 
 def list_suspended_times(changes: Sequence[StateChange], since: datetime, now: datetime) -> Iterator[ExcludedTime]:
-    """Yield when a job did not run by its schedule.
+    """Yield when a job did not run by its schedule, or its runs were unknown.
 
     `changes`: of the job, newest first, at least those after `since`; without one, the latest before.
     """
     end = now
     for change in changes:
         reason = _EXCLUDED_STATES.get(change.state)
-        if reason is not None and change.at < end:
+        has_no_run = reason is ExclusionReason.UNKNOWN and not change.is_unknown
+        if reason is not None and not has_no_run and change.at < end:
             yield ExcludedTime(reason, change.at, end, text=change.cause.message)
         end = change.at
     oldest = changes[-1] if changes else None

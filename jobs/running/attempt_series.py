@@ -40,6 +40,7 @@ from jobs.running.retry_budget import describe_no_time_left, host_with_port
 from jobs.running.run_factories import DEFAULT_EXCERPT_BYTES, build_attempt, is_about_time, mark_starved
 from jobs.running.starvation import StarvationMeter
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
+from jobs.targets import can_be_unknown
 
 _log = logging.getLogger("jobs.running")
 
@@ -63,6 +64,8 @@ class SeriesResult:
     """Why no further attempt was made."""
     pending: str = ""
     """Why the last attempt, which did not fail, cannot judge the target yet."""
+    is_unknown: bool = False
+    """Whether the last attempt could not tell the state of the target; its message is why."""
     lost_s: float = 0.0
     """Seconds of the last attempt for which the process did not run."""
     lack_s: float = 0.0
@@ -169,6 +172,7 @@ class AttemptSeries:
         self._has_second_look = False
         self._note = ""
         self._pending = ""
+        self._is_unknown = False
         self._traceback = ""
         self._credentials_refreshed = False
         self._values = RunSecrets()
@@ -191,6 +195,7 @@ class AttemptSeries:
             last is None,
             self._note,
             self._pending,
+            self._is_unknown,
             self._lost_s,
             self._lack_s,
             self._traceback,
@@ -261,6 +266,7 @@ class AttemptSeries:
         self._pending = (
             self._parts.redactor.redact(observation.pending) if observation.pending and attempt.succeeded else ""
         )
+        self._is_unknown = bool(observation.unknown)
         self.attempts.append(attempt)
         return AttemptResult(attempt, observation.retry_after_s)
 
@@ -318,6 +324,8 @@ class AttemptSeries:
         def on_timeout() -> Observation:
             error, message = describe_deadline(stopwatch, job.check.endpoint, limit_s)
             text, facts = f"{stopwatch.step_prefix}{message}", stopwatch.facts()
+            if can_be_unknown(job.check):
+                return Observation(stopwatch.stop(), unknown=text, facts=facts)
             return Observation(stopwatch.stop(), error=error, message=text, facts=facts)
 
         observation: Observation | None = None
@@ -326,6 +334,8 @@ class AttemptSeries:
             lost_time = self._parts.lost_time.total
             work = check.observe(job.check, call)
             observation = await run_with_deadline(work, limit_s, on_timeout, lost_time=lost_time)
+            if observation.unknown:
+                return replace(observation, error=None), ()
             if observation.error is not None and not is_expected_error(observation.error, job.expect):
                 return observation, ()
             verdict = await self._judge(observation)

@@ -228,6 +228,9 @@ def build_attempt(
     `excerpt_bytes`: maximum bytes of the body that are stored if the answer failed the attempt.
     """
     details = build_details(seen, redactor.redact)
+    if seen.unknown:
+        message = redactor.redact(seen.unknown)
+        return Attempt(number, started_at, seen.phases, seen.status, message=message, details=details)
     if seen.error is not None:
         error: ErrorClass = seen.error
         message = redactor.redact(seen.message)
@@ -286,6 +289,14 @@ def blind_run(run: Run, cause: str) -> Run:
     """Return a failed run as one that does not describe its target. `cause`: what the scheduler could not do."""
     message = f"Not judged: {cause}. The last attempt: {run.message}"
     return replace(run, outcome=Outcome.SKIPPED, message=message, reason=ReasonCode.BLIND)
+
+
+def unknown_run(
+    job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt]
+) -> Run:
+    """Build a run that does not show the state of its target. It is not executed again, whatever its effect."""
+    message, reason = attempts[-1].message, ReasonCode.UNKNOWN
+    return _run(job, ticket, Outcome.SKIPPED, started_at, now, attempts, message=message, reason=reason)
 
 
 def overdue_run(

@@ -39,6 +39,7 @@ from jobs.running.run_factories import (
     overdue_run,
     rejected_run,
     skipped_run,
+    unknown_run,
 )
 from jobs.running.self_checks import LACKED_CPU
 from jobs.running.starvation import CpuFiles, StarvationMeter, StarvationReading
@@ -110,6 +111,8 @@ class RunExecution:
 
     async def _skip_if_blind(self, run: Run, result: SeriesResult) -> Run:
         """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
+        if result.is_unknown:
+            return run  # another service than the target has answered, which proves nothing about the network
         if self._is_excused(run, result):
             lost = format_duration(round(result.lost_s or result.lack_s, 1))
             what = "the scheduler itself did not run" if result.lost_s else LACKED_CPU
@@ -171,6 +174,8 @@ class RunExecution:
             reason = Reason(ReasonCode.PENDING, result.pending)
             return skipped_run(self._job, self._ticket, self._dependencies.clock, reason)
         build = (self._job, self._ticket, self._started_at, result.finished_at, result.attempts)
+        if result.is_unknown:
+            return unknown_run(*build)
         return overdue_run(*build) if result.is_overdue else finished_run(*build, result.note)
 
 

@@ -145,6 +145,8 @@ class ReasonCode(StrEnum):
     """The scheduler could not reach anything, so the failure does not describe the target."""
     PENDING = "pending"
     """The target cannot be judged yet."""
+    UNKNOWN = "unknown"
+    """The service that was to report the state of the target, such as a control plane, could not."""
     STORE_UNAVAILABLE = "store_unavailable"
     """It could not be claimed."""
     IN_PROGRESS = "in_progress"

@@ -49,7 +49,7 @@ class Observation:
     pending: str = ""
     """Why the target cannot be judged yet, a sentence: unless an expectation fails, the run is skipped."""
     unknown: str = ""
-    """Why the state of the target could not be found out, a sentence. The run is skipped."""
+    """Why the service that was to report the state of the target could not, a sentence. The run is skipped."""
     retry_after_s: float | None = None
     """Seconds that the target requested with Retry-After (429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
@@ -162,8 +162,15 @@ class Run:
 
     @property
     def reliable_response_ms(self) -> float | None:
-        """The response time for statistics and rules; None without an attempt, and of a starved run."""
-        return self.attempts[-1].phases.total_ms if self.attempts and not self.attempts[-1].starved else None
+        """The response time for statistics and rules; None without an attempt, and of a starved or unknown run."""
+        if not self.attempts or self.is_unknown or self.attempts[-1].starved:
+            return None
+        return self.attempts[-1].phases.total_ms
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it does not show the state of the target."""
+        return self.reason is ReasonCode.UNKNOWN
 
     @property
     def degraded(self) -> bool:

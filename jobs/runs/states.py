@@ -29,7 +29,7 @@ class JobStatus(StrEnum):
     """The values are stored: add, never rename."""
 
     UNKNOWN = "unknown"
-    """Resumed, enabled or added again; no run has finished since."""
+    """Resumed, enabled or added again, and no run has finished since; or its newest run is unknown."""
     UP = "up"
     DEGRADED = "degraded"
     DOWN = "down"
@@ -75,6 +75,15 @@ class StateChange:
     latest_run: str = ""
     """Due instant and id of the newest considered run; the instant of an operation."""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a run could not tell the state. `previous` is what was known before."""
+        return self.state is JobStatus.UNKNOWN and self.cause.code == ReasonCode.UNKNOWN
+
+    def shows(self, state: JobStatus) -> bool:
+        """Return whether a run that shows this state changes nothing."""
+        return self.state is state and (state is not JobStatus.UNKNOWN or self.is_unknown)
+
     def precedes(self, run: Run) -> bool:
         """Return whether the run is newer than all considered runs."""
         return self.latest_due is None or (self.latest_due, self.latest_run) < (run.due_at, run.id)
@@ -106,10 +115,12 @@ class StateChange:
 
 def state_of_run(run: Run) -> JobStatus | None:
     """Return the state that a run shows; None for cancelled runs, backfills, and runs that were skipped for another
-    reason than a dependency.
+    reason than a dependency, or than that they are unknown.
     """
     if run.outcome is Outcome.SKIPPED and run.reason is ReasonCode.DEPENDENCY:
         return JobStatus.WAITING
+    if run.is_unknown and run.trigger is not Trigger.BACKFILL:
+        return JobStatus.UNKNOWN
     if not run.counts_for_availability:
         return None
     if run.outcome is Outcome.SUCCEEDED:
@@ -137,7 +148,7 @@ def enter_state(
     at = at.replace(microsecond=at.microsecond // 1000 * 1000)
     if current is None:
         return StateChange(job, 1, state, at, cause, latest_due=at)
-    if current.state is state:
+    if current.state is state and (current.is_unknown or cause.code != ReasonCode.UNKNOWN):
         return None
     # Changes of a job are in order, also of one that finished late or was recorded by a clock that is behind.
     at = max(at, current.at)

@@ -4,7 +4,8 @@ A new kind: its model in a file here and in `Target`, its check in jobs/checks/k
 Every target has `kind`, `endpoint` (its name in logs and history, without secrets), `label` (its name for people,
 without secrets) and `idempotent` (whether a retry after a failure is harmless); `destinations()` yields what it
 connects to. Its class has `FEATURES`, what its observations have for expectations, `TIMEOUTS`, the default deadlines of
-its jobs, and can have `SCHEDULE`, their default schedule.
+its jobs, and can have `SCHEDULE`, their default schedule, and `CAN_BE_UNKNOWN`: its check requests the state of the
+target from another service, so an observation, or the end of its time, can be unknown.
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ Target = Annotated[
 
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by kind."""
+
+
+def can_be_unknown(target: Any) -> bool:
+    """Return whether a run of this target can be unknown."""
+    return getattr(target, "CAN_BE_UNKNOWN", False)
+
 
 MAX_TARGET_NAME = 300
 """Characters."""

@@ -41,6 +41,7 @@ def _slo_series(name: str, description: str, kind: Literal["gauge", "counter"] =
 UP: Final = _job_gauge("up", "1 if the target is up or degraded, 0 if it is down; absent while that is unknown.")
 DEGRADED: Final = _job_gauge("degraded", "1 if the target is up, but an expectation of severity degraded fails.")
 BLIND: Final = _job_gauge("blind", "1 if the last run was skipped because the scheduler could not reach anything.")
+UNKNOWN: Final = _job_gauge("unknown", "1 if the last run could not tell the state of the target.")
 PAUSED: Final = _job_gauge("paused", "1 if the job is paused or disabled.")
 INCIDENT_OPEN: Final = _job_gauge("incident_open", "1 if an alert of the job fires in an open incident.")
 CIRCUIT_OPEN_OF_JOB: Final = _job_gauge(
@@ -110,6 +111,7 @@ SERIES: Final = (
     UP,
     DEGRADED,
     BLIND,
+    UNKNOWN,
     PAUSED,
     INCIDENT_OPEN,
     CIRCUIT_OPEN_OF_JOB,

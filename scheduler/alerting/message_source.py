@@ -84,9 +84,8 @@ class DefinitionMessageSource:
                     "the decisions", lambda: self._read_held_back(incident, transition, zone), ""
                 )
                 if transition.kind is not TransitionKind.RESOLVED and subject.entry is not None:
-                    is_degraded_bad = subject.is_about_degraded_runs
                     history = await _degrading(
-                        "the runs", lambda: read_failure_history(self._runs, incident, is_degraded_bad), history
+                        "the runs", lambda: read_failure_history(self._runs, incident, subject), history
                     )
                     changes = await self._read_changes(incident, transition, subject.entry, history, zone)
         except TimeoutError:
@@ -106,6 +105,8 @@ class DefinitionMessageSource:
             zone=zone,
             held_back=held_back,
             is_downtime=_is_downtime(self._catalog.snapshot, incident),
+            is_unknown=subject.is_about_unknown_runs,
+            unconfirmed=history.unconfirmed,
         )
 
     def find_templates(self, channel: str) -> MessageTemplates:

@@ -62,7 +62,7 @@ class StateTracker:
         stored, state = self._states.get(run.job), state_of_run(run)
         if state is None:
             return True
-        if stored is None or stored.change.state is not state or run.job in self._changed_elsewhere or self._is_stale():
+        if stored is None or not stored.change.shows(state) or run.job in self._changed_elsewhere or self._is_stale():
             return False
         self._states[run.job] = StoredState(stored.change.considering(run), stored.etag)
         return True

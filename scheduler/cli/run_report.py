@@ -39,6 +39,8 @@ def outcome_text(record: RunRecord) -> str:
 def outcome_cell(record: RunRecord) -> tuple[str, str]:
     """Return the outcome with its colour, and whether it is degraded."""
     word = outcome_text(record)
+    if record.run is not None and record.run.is_unknown:
+        return "unknown", "yellow"
     if record.run is not None and record.run.degraded:
         return f"{word}, degraded", "yellow"
     return word, outcome_style(word)

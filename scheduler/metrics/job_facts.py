@@ -45,6 +45,7 @@ class LastRun(NamedTuple):
     finished_at: float
     duration: float
     is_blind: bool
+    is_unknown: bool
     certificate_expiry: float | None
     last_success: float | None
 
@@ -133,6 +134,7 @@ def _describe_run(run: Run, last_success: float | None) -> LastRun:
         finished_at=run.finished_at.timestamp(),
         duration=run.duration_ms / 1000,
         is_blind=run.reason is ReasonCode.BLIND,
+        is_unknown=run.is_unknown,
         certificate_expiry=certificates[0].expires_at.timestamp() if certificates else None,
         last_success=last_success,
     )

@@ -32,6 +32,7 @@ STATE_SERIES: Final = (
 )
 RUN_SERIES: Final = (
     series.BLIND,
+    series.UNKNOWN,
     series.LAST_RUN,
     series.LAST_SUCCESS,
     series.LAST_DURATION,
@@ -89,6 +90,7 @@ def write_runs(job: str, facts: RunFacts) -> list[str]:
     last, counts = facts.last, facts.counts or Tally()
     return [
         _write_line(series.BLIND, job, None if last is None else last.is_blind),
+        _write_line(series.UNKNOWN, job, None if last is None else last.is_unknown),
         _write_line(series.LAST_RUN, job, None if last is None else last.finished_at),
         _write_line(series.LAST_SUCCESS, job, None if last is None else last.last_success),
         _write_line(series.LAST_DURATION, job, None if last is None else last.duration),

@@ -143,7 +143,7 @@ def encode_result(result: SeriesResult) -> dict[str, Any]:
     body: dict[str, Any] = {"end": to_microseconds(result.finished_at)}
     if result.attempts:
         body["attempts"] = encode_attempts(result.attempts)
-    for name in ("is_overdue", "note", "pending", "lost_s", "lack_s", "traceback"):
+    for name in ("is_overdue", "note", "pending", "is_unknown", "lost_s", "lack_s", "traceback"):
         if value := getattr(result, name):
             body[name] = value
     return body
@@ -157,6 +157,7 @@ def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
         body.get("is_overdue", False),
         redact(body.get("note", "")),
         redact(body.get("pending", "")),
+        body.get("is_unknown", False),
         body.get("lost_s", 0.0),
         body.get("lack_s", 0.0),
         redact(body.get("traceback", "")),

@@ -50,6 +50,8 @@ class AlertCondition(FrozenModel):
     """A valid form, for messages."""
     COUNTS_SAMPLES: ClassVar[bool] = False
     """Whether `open_after` and `close_after` apply."""
+    COUNTS_UNKNOWN: ClassVar[bool] = False
+    """Whether runs that are unknown count. For all other conditions they take no place."""
     DEFAULT_OPEN_AFTER: ClassVar[Threshold] = Threshold(1, 1)
     DEFAULT_SEVERITY: ClassVar[str] = "down"
 
@@ -99,7 +101,8 @@ class SampleCondition(AlertCondition):
         return bad[-1]
 
     def find_needs(self, thresholds: Thresholds) -> AlertNeeds:
-        return AlertNeeds(samples=max(thresholds.open_after.window, thresholds.close_after or 0))
+        samples = max(thresholds.open_after.window, thresholds.close_after or 0)
+        return AlertNeeds(samples=samples, has_unknown=self.COUNTS_UNKNOWN)
 
     def judge(
         self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds

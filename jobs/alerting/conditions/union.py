@@ -23,12 +23,14 @@ from jobs.alerting.conditions.secret_days import SecretDaysCondition
 from jobs.alerting.conditions.silent import SilentCondition
 from jobs.alerting.conditions.slower_than_usual import SlowerThanUsualCondition
 from jobs.alerting.conditions.success_rate import SuccessRateCondition
+from jobs.alerting.conditions.unknown import UnknownCondition
 from jobs.model_base import discriminate_by_key
 from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 CONDITIONS: tuple[type[AlertCondition], ...] = (
     FailedCondition,
     DegradedCondition,
+    UnknownCondition,
     SuccessRateCondition,
     ErrorShareCondition,
     ResponseTimeCondition,

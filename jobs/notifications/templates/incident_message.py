@@ -22,7 +22,7 @@ from jobs.incidents.headline import (
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, Notification, Transition, TransitionKind
 from jobs.notifications.port import Message
 from jobs.notifications.templates.sandbox import TagValues, render_template
-from jobs.notifications.templates.titles import describe_length, describe_state, format_clock, make_title
+from jobs.notifications.templates.titles import UNKNOWN, describe_length, format_clock, make_title
 from jobs.problems import make_printable
 
 
@@ -34,6 +34,8 @@ class MessageDetails:
     `zone`: of the times that the message contains. `earlier`: why earlier messages of the incident were not delivered,
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
     such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
+    `is_unknown`: whether the leading alert reports that its target cannot be checked. `unconfirmed`: why the newest run
+    cannot confirm any other alert.
     `target`: as its definition names it, without secrets; `description`: of the job; `answer`: how the answer of that
     run began, a text of the target. `expected`, `observed` and `answer` are empty in a resolution. `covers`: the
     transitions that one message is about, in order; empty: its own alone.
@@ -54,6 +56,8 @@ class MessageDetails:
     earlier: str = ""
     held_back: str = ""
     is_downtime: bool = True
+    is_unknown: bool = False
+    unconfirmed: str = ""
     covers: tuple[TransitionKind, ...] = ()
 
 
@@ -76,9 +80,9 @@ def make_message(
     `incident`: its state after the transition. Templates can use the names of `incident_values`. Raises
     TemplateProblem if one cannot be rendered; without templates the message can always be made.
     """
-    zone, is_downtime, first = details.zone, details.is_downtime, notification.first
+    zone, first, state = details.zone, notification.first, _describe_state(incident, details)
     shown = replace(transition, at=_sent_at(transition, notification))
-    title = make_title(incident, shown, notification.kind, zone, details.earlier, is_downtime=is_downtime, first=first)
+    title = make_title(incident, shown, notification.kind, zone, details.earlier, state=state, first=first)
     text = _make_text(incident, transition, details, first)
     values = incident_values(incident, transition, notification, details, title=title, text=text)
     if title_template is not None:
@@ -181,6 +185,10 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
         and incident.is_open
     ):
         lines.append("It is flapping: no further messages until it is stable.")
+    if details.unconfirmed:
+        lines.append(f"This cannot be confirmed now, because the newest run is unknown: {details.unconfirmed}")
+    if details.is_unknown and transition.kind is not TransitionKind.RESOLVED:
+        lines.append("Whether the target is up or down is unknown until it can be checked again.")
     if details.held_back:
         lines.append(f"This message was held back {details.held_back}.")
     if details.earlier:
@@ -188,13 +196,20 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
     return "\n".join(line for line in lines if line)
 
 
+def _describe_state(incident: Incident, details: MessageDetails) -> str:
+    """Return the severity; `unknown`, or `failing` in place of `down` if the time does not count as downtime."""
+    if details.is_unknown:
+        return UNKNOWN
+    return "failing" if incident.severity == "down" and not details.is_downtime else incident.severity
+
+
 def _facts(incident: Incident, transition: Transition, details: MessageDetails) -> Iterator[tuple[str, str]]:
-    state = describe_state(incident, details.is_downtime)
+    state = _describe_state(incident, details)
     length = describe_length(incident, transition.at)
     facts = {
         "Target": details.target,
         "Job description": details.description,
-        "Failing since": _format_exact(incident, details),
+        "Unknown since" if details.is_unknown else "Failing since": _format_exact(incident, details),
         f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": length,
         "Likely cause": incident.cause,
         "Affected": _list_subjects(incident),

@@ -22,6 +22,7 @@ from jobs.problems import make_printable
 
 _MAX_EVIDENCE = 160
 _MAX_NOTE = 120
+UNKNOWN = "unknown"
 _MAX_NAMED = 3
 """Alerts that joined, in a title. The text has more."""
 
@@ -33,22 +34,22 @@ def make_title(
     zone: tzinfo,
     earlier: str = "",
     *,
-    is_downtime: bool = True,
+    state: str,
     first: int = 0,
 ) -> str:
     """Return one line. `kind`: of the message, which can announce an earlier opening with a later transition.
-
-    `first`: the number of the first transition that a message about several alerts that joined is about.
+    `state`: the severity, or what replaces it, such as UNKNOWN: a target that cannot be checked is never called down.
+    `first`: the number of the first transition of a message about several alerts that joined.
     """
-    name = name_subjects(incident)
-    state = incident.severity.upper()
+    name, was = name_subjects(incident), state
+    state = "CANNOT CHECK" if was == UNKNOWN else incident.severity.upper()
     why = _evidence(incident) + _others(incident, transition)
     since = format_clock(incident.failing_since, transition.at, zone)
     length = describe_length(incident, transition.at)
     by = f" by {make_printable(transition.actor, 60)}" if transition.actor else ""
     match kind:
         case TransitionKind.RESOLVED:
-            return _resolved_title(incident, transition, zone, earlier, describe_state(incident, is_downtime))
+            return _resolved_title(incident, transition, zone, earlier, was)
         case TransitionKind.REOPENED:
             return f"{state} AGAIN {name} since {since}{why}"
         case TransitionKind.REMINDED:
@@ -71,11 +72,6 @@ def make_title(
             return f"FLAPPING {name}: no further messages until it is stable{_evidence(incident)}"
         case TransitionKind.OPENED:
             return f"{state} {name} since {since}{why}"
-
-
-def describe_state(incident: Incident, is_downtime: bool) -> str:
-    """Return the severity; `failing` in place of `down` if the time does not count as downtime."""
-    return "failing" if incident.severity == "down" and not is_downtime else incident.severity
 
 
 def format_clock(instant: datetime, now: datetime, zone: tzinfo) -> str:

@@ -252,13 +252,15 @@ class AlertEvaluator:
             return run.reason is ReasonCode.BLIND
         rules = watch.rules
         sample = self._samples.sample_of(run)
-        if sample is None:
+        if sample is None or (sample.is_unknown and not rules.needs.has_unknown):
             if run.reason in _SUSPENDED:
                 self._suspend(run.job)
             # A run that takes no place ends silence nevertheless.
             return run.reason is ReasonCode.BLIND or (rules.needs.has_schedule and self._alerts.has_any(run.job))
         is_group_affected = watch.in_group and self._groups.add(run.job, sample)
-        is_objective_affected = watch.in_objective and self._objectives.add(book, run.job, sample)
+        is_objective_affected = (
+            watch.in_objective and not sample.is_unknown and self._objectives.add(book, run.job, sample)
+        )
         return self._observer.observe(run.job, rules, sample) or is_group_affected or is_objective_affected
 
     async def judge(self, run: Run) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobs.alerting.facts import (
+    MAX_WINDOW,
     AlertNeeds,
     CircuitFact,
     Sample,
@@ -63,6 +64,8 @@ class CountedRuns:
 PAGE_SIZE = 50
 MAX_RUNS = 5000
 """Of one job. A longer window is judged by its newest runs."""
+MAX_UNKNOWN = 2 * MAX_WINDOW
+"""Unknown runs. What was before more of them does not count, so that a target that stays unknown costs little."""
 _WINDOW_MARGIN = timedelta(minutes=10)
 """A run that was due before the window may have ended in it."""
 _SUSPENDED = frozenset({ReasonCode.JOB_PAUSED, ReasonCode.JOB_DISABLED})
@@ -165,16 +168,20 @@ class _MissingSamples:
         window = rules.needs.window
         self._since = now - window - _WINDOW_MARGIN if window else None
         self._missing = dict(rules.sample_needs)
+        self._unknown = 0
 
     def is_complete(self, due_at: datetime) -> bool:
         """Return whether neither a run that was due at this instant nor earlier ones are needed."""
         return not self._missing and (self._since is None or due_at < self._since)
 
     def count(self, sample: Sample) -> None:
-        for triggers in [each for each in self._missing if sample.trigger in each]:
-            self._missing[triggers] -= 1
-            if not self._missing[triggers]:
-                del self._missing[triggers]
+        self._unknown += sample.is_unknown
+        for counted in [*self._missing]:
+            triggers, with_unknown = counted
+            if sample.trigger in triggers and (with_unknown or not sample.is_unknown):
+                self._missing[counted] -= 1
+            if not self._missing[counted] or self._unknown > MAX_UNKNOWN:
+                del self._missing[counted]
 
 
 MAX_LETTERS = 1000

@@ -152,7 +152,7 @@ class _ReadSamples:
 
 def find_newest_bad(rule: AlertRule, history: SampleHistory) -> Sample | None:
     """Return the newest sample that counts towards the rule."""
-    counted = history.select_counted(rule.triggers).samples  # type: ignore[arg-type]
+    counted = rule.select_counted(history).samples
     return next((sample for sample in reversed(counted) if rule.when.is_bad(sample)), None)
 
 
@@ -180,6 +180,8 @@ class GroupEvaluator:
 
     def add(self, job: str, sample: Sample) -> bool:
         """Record the sample of a member. Return whether its groups must be judged."""
+        if sample.is_unknown:
+            return False
         latest = self._latest.setdefault(job, {})
         known = latest.get(sample.trigger)
         if known is not None and sample.position <= known.position:
@@ -263,7 +265,7 @@ class GroupEvaluator:
             return
         rules = [rule for name in book.groups_by_job.get(job, ()) for rule in book.groups[name].group.alerts]
         sample = self._samples.sample_of(run)
-        if sample is not None and all(sample.trigger in rule.triggers for rule in rules):
+        if sample is not None and not sample.is_unknown and all(sample.trigger in rule.triggers for rule in rules):
             self.add(job, sample)
         else:
             # The newest run takes no place: an earlier one decides.

@@ -158,7 +158,7 @@ class JobAlerts:
             return self._samples
         in_a_row = (~series.bits & (series.bits + 1)).bit_length() - 1
         count = max(rule.opening.window, rule.close_after or 0, in_a_row + 1)
-        counted = [sample for sample in self._samples if sample.trigger in rule.triggers]
+        counted = [sample for sample in self._samples if rule.counts(sample)]
         return counted[-count:]
 
     def _can_change(self, rule: AlertRule, alert: Alert, sample: Sample | None) -> bool:
@@ -180,15 +180,13 @@ class JobAlerts:
 
     def _count(self, rule: AlertRule, condition: SampleCondition, sample: Sample) -> bool:
         """Add a sample to the series of a rule. Return whether the rule counts it."""
-        if sample.trigger not in rule.triggers:
+        if not rule.counts(sample):
             return False
         if self._counts_from is not None and sample.due_at < self._counts_from:
             return False
         series = self._series.get(rule.name, Series())
         if series.newest is not None and sample.position <= series.newest:
-            counted = SampleHistory(tuple(self._samples), self._counts_from).select_counted(
-                rule.triggers  # type: ignore[arg-type]
-            )
+            counted = rule.select_counted(SampleHistory(tuple(self._samples), self._counts_from))
             series = series_of([(each, condition.is_bad(each)) for each in counted.samples], MAX_WINDOW)
         else:
             series = series.add(sample, condition.is_bad(sample), MAX_WINDOW)
@@ -229,7 +227,7 @@ class GroupAlerts:
     def add(self, job: str, sample: Sample) -> list[AlertChange]:
         """Judge the rules after a run of a job. One from before the end of a pause does not count."""
         since = self._counts_from.get(job)
-        if job in self._paused or (since is not None and sample.due_at < since):
+        if sample.is_unknown or job in self._paused or (since is not None and sample.due_at < since):
             return []
         latest = self._latest.setdefault(job, {})
         known = latest.get(sample.trigger)

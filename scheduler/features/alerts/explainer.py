@@ -94,7 +94,7 @@ def describe_missing(rule: AlertRule, alert: Alert, verdict: Verdict, history: S
     if not rule.when.COUNTS_SAMPLES or verdict.is_met:
         return ""
     threshold = rule.opening
-    counted = history.select_counted(rule.triggers).samples[-threshold.window :]  # type: ignore[arg-type]
+    counted = rule.select_counted(history).samples[-threshold.window :]
     bad = sum(map(rule.when.is_bad, counted))
     if threshold.is_consecutive:
         bad = next((at for at, one in enumerate(reversed(counted)) if not rule.when.is_bad(one)), len(counted))

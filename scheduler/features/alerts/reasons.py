@@ -229,7 +229,10 @@ def _reasons_of_runs(case: Circumstances) -> Iterator[str]:
         yield "the job has no run that is stored from before this instant"
         return
     newest = case.runs[0]
-    if newest.outcome is Outcome.SKIPPED:
+    if newest.is_unknown:
+        at, why = f"{newest.due_at:%H:%M:%S}", newest.message.rstrip(".")
+        yield f"the newest run ({at}) is unknown, so it opens and closes only alerts about that: {why}"
+    elif newest.outcome is Outcome.SKIPPED:
         yield f"the newest run ({newest.due_at:%H:%M:%S}) was skipped and does not count: {newest.message.rstrip('.')}"
     elif newest.outcome is Outcome.CANCELLED:
         yield f"the newest run ({newest.due_at:%H:%M:%S}) was cancelled and does not count"

@@ -71,7 +71,7 @@ def to_replay_run(job: JobDefinition, run: Run) -> ReplayRun | None:
     if run.trigger is Trigger.REPLAY:
         return None
     sample = sample_of_run(run)
-    is_bad = sample is not None and not sample.is_good
+    is_bad = sample is not None and (sample.is_unknown or not sample.is_good)
     return ReplayRun(run.due_at, run.finished_at, sample, find_causes(job, sample) if is_bad else ())
 
 

@@ -16,12 +16,12 @@ from jobs.alerting.conditions.error_share import ErrorShareCondition
 from jobs.alerting.facts import Sample
 from jobs.alerting.rule import CompiledRules
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.outcomes import ErrorClass
+from jobs.runs.outcomes import ErrorClass, ReasonCode
 from jobs.runs.states import JobStatus, StateChange
 from jobs.schedules import Schedule
 from scheduler.alerting.replay.history import ReplayRun
 
-BAD_STATES = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED})
+BAD_STATES = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED, JobStatus.UNKNOWN})
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -41,6 +41,16 @@ class StatePhase:
     @property
     def is_bad(self) -> bool:
         return self.state in BAD_STATES
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether its runs are samples."""
+        return self.state in _WITH_RUNS or self.is_unknown
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether its runs are unknown: a job without runs has this state as well."""
+        return self.state is JobStatus.UNKNOWN and self.code == ReasonCode.UNKNOWN
 
 
 def list_phases(changes: Sequence[StateChange], current: StateChange | None, end: datetime) -> list[StatePhase]:
@@ -144,7 +154,7 @@ def estimate_runs(
 ) -> Iterator[ReplayRun]:
     """Yield the runs of a range, the oldest first. Without a schedule, only those that changed the state."""
     for phase, following in zip(phases, (*phases[1:], None), strict=True):
-        if phase.state not in _WITH_RUNS:
+        if not phase.has_runs:
             continue
         end = within.end if following is None else min(within.end, following.first_due - timedelta(milliseconds=1))
         for due in _list_due(phase, schedule, max(within.begin, phase.first_due), end):
@@ -177,6 +187,7 @@ def _estimate(job: str, phase: StatePhase, due: datetime) -> ReplayRun:
         is_degraded=phase.state is JobStatus.DEGRADED,
         error=_read_error(phase.code) if is_failed else None,
         message=phase.message,
+        is_unknown=phase.is_unknown,
     )
     return ReplayRun(due, finished_at, sample)
 

@@ -22,8 +22,9 @@ class ChangeCauseModel(ResponseModel):
 
 class ChangeModel(ResponseModel):
     """A job entered a state. `number`: 1 for the first change of the job. `unknown`: no run has finished since it was
-    resumed, enabled or added again. `silent`: a heartbeat without pings. `waiting`: its newest run was skipped, because
-    a job that it depends on has not run as required.
+    resumed, enabled or added again, or its newest run could not tell the state: the code of its cause is `unknown`.
+    `silent`: a heartbeat without pings. `waiting`: its newest run was skipped, because a job that it depends on has not
+    run as required.
 
     `run_id` is null if no run caused the change, `previous` on the first one. `previous_seconds`: how long it lasted.
     """

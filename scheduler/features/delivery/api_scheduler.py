@@ -151,7 +151,7 @@ class ApiScheduler:
             for name in names:
                 rows += await self._api.get_lines("/api/exports/runs", {**params, "job": name})
         return [
-            ListedRun(row["job"], row["trigger"], row["outcome"], row["duration_ms"])
+            ListedRun(row["job"], row["trigger"], row["outcome"], row["duration_ms"], row["reason"] or "")
             for row in rows
             if row["job"] in chosen
         ]

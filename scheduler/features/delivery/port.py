@@ -51,12 +51,13 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """`outcome`: or its state, if it has not finished."""
+    """`outcome`: or its state, if it has not finished. `reason`: why it was skipped, see ReasonCode."""
 
     job: str
     trigger: str
     outcome: str
     duration_ms: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

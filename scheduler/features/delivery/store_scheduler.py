@@ -132,7 +132,8 @@ class StoreScheduler:
                 for record in page.records:
                     run = record.run
                     outcome, duration_ms = (record.state, None) if run is None else (run.outcome, run.duration_ms)
-                    runs.append(ListedRun(name, str(record.ticket.trigger), str(outcome), duration_ms))
+                    reason = "" if run is None else str(run.reason or "")
+                    runs.append(ListedRun(name, str(record.ticket.trigger), str(outcome), duration_ms, reason))
                 continuation = page.continuation
                 if continuation is None:
                     break

@@ -57,12 +57,15 @@ class RunSample:
 
 @dataclass(frozen=True, slots=True)
 class JobEvidence:
-    """Runs of a job before and after the deployment. `must_run`: without a run after it, the job is not proven."""
+    """Runs of a job before and after the deployment. `must_run`: without a run after it, the job is not proven.
+    `unknown`: runs after it that could not tell the state of the target, and so verify nothing.
+    """
 
     name: str
     before: Sequence[RunSample]
     after: Sequence[RunSample]
     must_run: bool = True
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,11 @@ def _judge_job(job: JobEvidence, risk: float, policy: GatePolicy) -> Iterator[Ga
     failed, number = sum(not run.succeeded for run in job.after), len(job.after)
     if not number:
         if job.must_run:
-            yield GateFinding(FindingKind.NO_RUN, job.name, "no run has finished after the deployment")
+            message = "no run has finished after the deployment"
+            if job.unknown:
+                were = format_count(job.unknown, "run was", "runs were")
+                message = f"it is not verified: {were} unknown, no other finished"
+            yield GateFinding(FindingKind.NO_RUN, job.name, message)
         return
     failed_before = sum(not run.succeeded for run in job.before)
     chance = find_binomial_tail(failed, number, expect_failures(job.before))

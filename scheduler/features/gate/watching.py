@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from jobs.formats import format_count
 from jobs.ports import Clock
+from jobs.runs.outcomes import ReasonCode
 from jobs.schedules import to_milliseconds
 from jobs.targets import HeartbeatTarget
 from scheduler.dispatch.port import DispatchError
@@ -58,11 +59,12 @@ UNAVAILABLE: Final = (RemoteError, StoreError, DispatchError, OperationError)
 
 @dataclass(frozen=True, slots=True)
 class ObservedRun:
-    """A run. `sample` None: it is not counted. `is_open`: it has not finished."""
+    """A run. `sample` None: it is not counted. `is_open`: it has not finished. `is_unknown`: it verifies nothing."""
 
     job: str
     sample: RunSample | None
     is_open: bool = False
+    is_unknown: bool = False
 
 
 def observe_run(run: ListedRun) -> ObservedRun | None:
@@ -71,7 +73,7 @@ def observe_run(run: ListedRun) -> ObservedRun | None:
         return None
     succeeded = COUNTED_OUTCOMES.get(run.outcome)
     sample = None if succeeded is None else RunSample(succeeded, run.duration_ms or 0.0)
-    return ObservedRun(run.job, sample, run.outcome in OPEN_STATES)
+    return ObservedRun(run.job, sample, run.outcome in OPEN_STATES, run.reason == ReasonCode.UNKNOWN)
 
 
 class GateScheduler(Protocol):
@@ -187,6 +189,7 @@ class _Observed:
     before: Mapping[str, Sequence[RunSample]]
     after: Mapping[str, Sequence[RunSample]] = field(default_factory=dict)
     open_runs: Mapping[str, int] = field(default_factory=dict)
+    unknown_runs: Mapping[str, int] = field(default_factory=dict)
     unavailable: str = ""
 
 
@@ -242,6 +245,7 @@ class GateWatch:
             return
         observed.unavailable, observed.after = "", _group(runs)
         observed.open_runs = Counter(run.job for run in runs if run.is_open)
+        observed.unknown_runs = Counter(run.job for run in runs if run.is_unknown)
         samples = [run.sample for run in runs if run.sample is not None]
         self._on_round(GateRound(len(samples), sum(not sample.succeeded for sample in samples), max(0.0, seconds_left)))
 
@@ -308,6 +312,12 @@ def _group(runs: Sequence[ObservedRun]) -> Mapping[str, Sequence[RunSample]]:
 
 def _join(request: GateRequest, observed: _Observed) -> Sequence[JobEvidence]:
     return [
-        JobEvidence(job.name, observed.before.get(job.name, ()), observed.after.get(job.name, ()), job.is_started)
+        JobEvidence(
+            job.name,
+            observed.before.get(job.name, ()),
+            observed.after.get(job.name, ()),
+            job.is_started,
+            observed.unknown_runs.get(job.name, 0),
+        )
         for job in request.jobs
     ]

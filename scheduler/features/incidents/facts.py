@@ -56,6 +56,11 @@ class DefinedSubject:
         """Return whether a degraded run counts as failed for the alert."""
         return self.rule is not None and self.rule.when.condition_key() == "degraded"
 
+    @property
+    def is_about_unknown_runs(self) -> bool:
+        """Return whether the alert reports that the target cannot be checked."""
+        return self.rule is not None and self.rule.when.COUNTS_UNKNOWN
+
 
 def find_subject(snapshot: JobSnapshot, key: AlertKey) -> DefinedSubject:
     """Return what is known; nothing about a subject that does not exist any more."""
@@ -96,8 +101,8 @@ class ShownFailure(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class FailureHistory:
     """`expected`, `observed`, `answer`, `step`: of the latest failed run, see ShownFailure. `is_redefined`: its job had
-    another definition when it last succeeded. `tags`: of the run, for a job that was removed. `failed_run`,
-    `last_good_run`: ids.
+    another definition when it last succeeded. `unconfirmed`: the message of the newest run if it is unknown. `tags`: of
+    the run, for a job that was removed. `failed_run`, `last_good_run`: ids.
     """
 
     expected: str = ""
@@ -108,19 +113,21 @@ class FailureHistory:
     last_good_run: str = ""
     last_good_at: datetime | None = None
     is_redefined: bool = False
+    unconfirmed: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_bad: bool) -> FailureHistory:
-    """Read at most three pages, of the member that leads. `is_degraded_bad`: whether a degraded run counts as failed.
-    Raises StoreError.
+async def read_failure_history(runs: RunReads, incident: Incident, subject: DefinedSubject) -> FailureHistory:
+    """Read at most three pages, of the member that leads, which is about the subject. Raises StoreError.
 
     Runs that are due after the end of its failure do not count.
     """
     job, since = incident.leading.key.subject, incident.leading.failing_since
+    is_degraded_bad = subject.is_about_degraded_runs
     page = await runs.list_page(job, limit=_PAGE, until=incident.leading.resolved_at)
     newest = _finished(page.records)
-    failed = find_failed(newest, since, is_degraded_bad)
+    failed = find_failed(newest, since, subject)
+    is_unconfirmed = bool(newest) and newest[0].is_unknown and incident.is_open and not subject.is_about_unknown_runs
     good = _find_good(newest, since, is_degraded_bad)
     if good is None and page.continuation is not None:
         before = await runs.list_page(job, limit=_PAGE, until=since)
@@ -134,6 +141,7 @@ async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_b
         "" if good is None else good.id,
         None if good is None else good.finished_at,
         good is not None and failed is not None and bool(good.generation) and good.generation != failed.generation,
+        make_printable(newest[0].message, _MAX_FAILURE) if is_unconfirmed else "",
         {} if failed is None else failed.tags,
     )
 
@@ -142,18 +150,20 @@ def _finished(records: Iterable[RunRecord]) -> list[Run]:
     return [record.run for record in records if record.run is not None]
 
 
-def find_failed(runs: Sequence[Run], since: datetime, is_degraded_bad: bool) -> Run | None:
+def find_failed(runs: Sequence[Run], since: datetime, subject: DefinedSubject) -> Run | None:
     """Return the newest failed run since an instant, of runs from newest to oldest.
 
     One that the circuit rejected does not show the target, so it counts only without others.
     """
-    failed = [run for run in runs if run.finished_at >= since and is_failed(run, is_degraded_bad)]
+    failed = [run for run in runs if run.finished_at >= since and is_failed(run, subject)]
     return next((run for run in failed if run.outcome is not Outcome.REJECTED), failed[0] if failed else None)
 
 
-def is_failed(run: Run, is_degraded_bad: bool) -> bool:
-    """Whether a run failed. `is_degraded_bad`: whether a degraded run counts as failed."""
-    return run.outcome.down or (is_degraded_bad and run.degraded)
+def is_failed(run: Run, subject: DefinedSubject) -> bool:
+    """Whether a run failed, or was what the alert is about: degraded or unknown."""
+    if subject.is_about_unknown_runs:
+        return run.is_unknown
+    return run.outcome.down or (subject.is_about_degraded_runs and run.degraded)
 
 
 def _find_good(runs: Sequence[Run], since: datetime, is_degraded_bad: bool) -> Run | None:
@@ -257,7 +267,7 @@ class MemberFactsReader(Query):
     async def _find_failed(self, member: Member, subject: DefinedSubject) -> Run | None:
         page = await self._runs.list_page(member.key.subject, limit=_RUNS_READ, until=member.resolved_at)
         runs = [record.run for record in page.records if record.run is not None]
-        return find_failed(runs, member.failing_since, subject.is_about_degraded_runs)
+        return find_failed(runs, member.failing_since, subject)
 
 
 def _explains(run: Run, member: Member, subject: DefinedSubject) -> bool:
@@ -265,7 +275,7 @@ def _explains(run: Run, member: Member, subject: DefinedSubject) -> bool:
     is_within = run.finished_at >= member.failing_since and (
         member.resolved_at is None or run.due_at <= member.resolved_at
     )
-    return is_within and run.outcome is not Outcome.REJECTED and is_failed(run, subject.is_about_degraded_runs)
+    return is_within and run.outcome is not Outcome.REJECTED and is_failed(run, subject)
 
 
 ENTRIES_READ = 500

@@ -230,13 +230,14 @@ class IncidentReportReader(Query):
     async def _read_history(self, incident: Incident, subject: DefinedSubject) -> FailureHistory:
         if subject.entry is None:
             return FailureHistory()
-        history = await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
+        history = await read_failure_history(self._runs, incident, subject)
         visibility = SubjectVisibility(self._catalog)
         return replace(
             history,
             expected=visibility.hide(history.expected),
             observed=visibility.hide(history.observed),
             answer=visibility.hide(history.answer),
+            unconfirmed=visibility.hide(history.unconfirmed),
         )
 
     async def _read_changes(

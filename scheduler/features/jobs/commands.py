@@ -130,6 +130,7 @@ class _ShownJob(NamedTuple):
     status: str
     wait: str
     reason: str
+    last_known: str
 
     @classmethod
     def from_view(cls, view: JobView) -> _ShownJob:
@@ -153,6 +154,7 @@ class _ShownJob(NamedTuple):
             status=view.status.value,
             wait=view.wait,
             reason=view.reason,
+            last_known=view.last_known or "",
         )
 
     @classmethod
@@ -178,6 +180,7 @@ class _ShownJob(NamedTuple):
             status=job.status.value,
             wait=job.wait,
             reason=job.reason,
+            last_known=job.last_known or "",
         )
 
 
@@ -274,7 +277,8 @@ def _reason(row: _ShownJob) -> str:
     """Return why a job is not well as one short line."""
     from jobs.problems import make_printable
 
-    return make_printable(row.wait or row.reason, _MAX_REASON)
+    known = f"unknown, was {row.last_known}: " if row.last_known else ""
+    return make_printable(row.wait or known + row.reason, _MAX_REASON)
 
 
 def _next(row: _ShownJob, now: datetime) -> Cell:

@@ -45,8 +45,8 @@ class JobSummary(ResponseModel):
     it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
     none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it. `status`: as in
     GET /api/changes; `state_since` null: no change is recorded. `target`: what the check contacts, for people, without
-    secrets. `wait`: for which job it waits, such as `waiting for database`. `reason`: why it is down, silent, degraded
-    or waiting. Both are empty otherwise.
+    secrets. `wait`: for which job it waits, such as `waiting for database`. `reason`: why it is down, silent, degraded,
+    waiting, or unknown because of its runs. Both are empty otherwise. `last_known`: the state before such runs.
     """
 
     model_config = example_values(
@@ -57,6 +57,7 @@ class JobSummary(ResponseModel):
         pause=None,
         wait="",
         reason="",
+        last_known=None,
     )
 
     name: str
@@ -75,6 +76,7 @@ class JobSummary(ResponseModel):
     status: JobStatus
     wait: str
     reason: str
+    last_known: JobStatus | None = None
     state_since: datetime | None
     source: str
     tags: dict[str, str]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jobs.schedules import Schedule
 
 _WITH_REASON = frozenset({JobStatus.DOWN, JobStatus.SILENT, JobStatus.DEGRADED, JobStatus.WAITING})
+"""In addition to a job that is unknown because of its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,17 @@ class JobView:
         return describe_wait(self.entry.job.depends_on, self.state.cause.message)
 
     @property
+    def last_known(self) -> JobStatus | None:
+        """The state of a job before its runs became unknown; None of any other job."""
+        is_known = self.state is not None and self.state.is_unknown and self.state.previous is not JobStatus.UNKNOWN
+        return self.state.previous if is_known and self.state is not None else None
+
+    @property
     def reason(self) -> str:
-        """Why the job is down, degraded or waits: the message of its newest run that shows it, or of the run that began
-        this state if the circuit rejected the newest one; empty otherwise.
+        """Why the job is down, degraded, unknown or waits: the message of its newest run that shows it, or of the run
+        that began this state if the circuit rejected the newest one; empty otherwise.
         """
-        if self.state is None or self.status not in _WITH_REASON:
+        if self.state is None or not (self.status in _WITH_REASON or self.state.is_unknown):
             return ""
         run = None if self.latest is None else self.latest.run
         is_known = run is not None and run.outcome is not Outcome.REJECTED and state_of_run(run) is self.status

@@ -49,6 +49,7 @@ def summarize_job(view: JobView) -> JobSummary:
         status=view.status,
         wait=view.wait,
         reason=view.reason,
+        last_known=view.last_known,
         state_since=None if view.state is None else view.state.at,
         source=view.entry.origin,
         tags=job.tags,

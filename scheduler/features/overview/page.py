@@ -152,7 +152,7 @@ def _list_overview_values(
         "choices": reader.list_choices(overview),
         "down": len(broken),
         "down_since": min((job.since for job in broken if job.since is not None), default=None),
-        "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
+        "has_run": any(standing not in (Standing.NO_RUN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
         "incidents": overview.incidents[:MAX_SHOWN_INCIDENTS],
         "standings": tuple(Standing),
         "orders": tuple(SortOrder),
@@ -201,7 +201,7 @@ async def _show_last_known_wall(
 def _list_wall_values(services: Services, overview: Overview, view: OverviewView) -> dict[str, Any]:
     selection = select_page(overview.summaries, view, services.clock.now(), size=MAX_TILES)
     jobs = [job for group in selection.groups for job in group.jobs]
-    ill = [job for job in jobs if job.standing.is_broken or job.standing is Standing.UNSTABLE]
+    ill = [job for job in jobs if job.standing.is_broken or job.standing in (Standing.UNSTABLE, Standing.UNKNOWN)]
     counts = count_standings(jobs) if selection.shown == selection.total else selection.counts
     broken = [job for job in ill if job.standing.is_broken]
     return {
@@ -215,7 +215,7 @@ def _list_wall_values(services: Services, overview: Overview, view: OverviewView
         "has_names": len(jobs) <= MAX_NAMED_TILES and len(ill) <= SOME_TILES,
         "down": sum(counts.get(standing, 0) for standing in (Standing.DOWN, Standing.SILENT)),
         "down_since": min((job.since for job in broken if job.since is not None), default=None),
-        "has_run": any(standing not in (Standing.UNKNOWN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
+        "has_run": any(standing not in (Standing.NO_RUN, Standing.DISABLED, Standing.PAUSED) for standing in counts),
     }
 
 

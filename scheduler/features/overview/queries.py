@@ -122,13 +122,14 @@ class OverviewQueries(Query):
         return tuple(page.views)
 
     async def _count_changes(self) -> Mapping[str, int]:
-        """Return the number of changes of the state of each job within a day, without those to wait and back."""
+        """Return the number of changes of the state of each job within a day, without those to wait or
+        to be unknown, and back."""
         if self._clock.monotonic() >= self._changes_until or self._changes_of is not self._catalog:
             page = await self._changes.list_page(since=self._clock.now() - _DAY, limit=MAX_PAGE)
             self._changes_by_job = Counter(
                 change.job
                 for change in page.changes
-                if not _is_about_waiting(change) and self._catalog.is_visible(change.job, change.at)
+                if not _is_unrelated(change) and self._catalog.is_visible(change.job, change.at)
             )
             self._changes_of = self._catalog
             self._changes_until = self._clock.monotonic() + _CHANGES_CACHED_SECONDS
@@ -154,5 +155,6 @@ async def _create_overview(facts: OverviewFacts, states: Mapping[str, StateChang
     return Overview(facts, summaries, sort_open(facts.incidents), states, next(_revisions), broken)
 
 
-def _is_about_waiting(change: StateChange) -> bool:
-    return JobStatus.WAITING in (change.state, change.previous)
+def _is_unrelated(change: StateChange) -> bool:
+    """Return whether a change does not show how stable the target is."""
+    return not {JobStatus.WAITING, JobStatus.UNKNOWN}.isdisjoint((change.state, change.previous))

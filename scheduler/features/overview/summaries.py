@@ -32,10 +32,12 @@ class Standing(StrEnum):
     SILENT = "silent"
     UNSTABLE = "unstable"
     """Degraded, up with an open incident, or up after several changes in a day."""
+    UNKNOWN = "unknown"
+    """Its newest run could not tell its state."""
     UP = "up"
     WAITING = "waiting"
     """Its newest run was skipped because a job that it depends on has not run as required."""
-    UNKNOWN = "unknown"
+    NO_RUN = "no_run"
     """No run has finished since it was added, enabled or resumed."""
     PAUSED = "paused"
     DISABLED = "disabled"
@@ -50,7 +52,7 @@ class Standing(StrEnum):
         return _RANKS.get(self, len(_RANKS))
 
 
-_RANKS: Final = {Standing.DOWN: 0, Standing.SILENT: 1, Standing.UNSTABLE: 2}
+_RANKS: Final = {Standing.DOWN: 0, Standing.SILENT: 1, Standing.UNSTABLE: 2, Standing.UNKNOWN: 3}
 _BY_STATUS: Final = {
     JobStatus.DOWN: Standing.DOWN,
     JobStatus.SILENT: Standing.SILENT,
@@ -64,7 +66,8 @@ _BY_STATUS: Final = {
 class OverviewJob:
     """`since`: when this state began, None if that is unknown. `cause`: a sentence, empty for a job that is up.
 
-    `wait`: of a job that waits, such as `waiting for database`; empty otherwise.
+    `wait`: of a job that waits, such as `waiting for database`; `last_known`: of one that is unknown, its state before.
+    Both are empty otherwise.
 
     `last_outage`: when it went down, or came up again; None if the latest changes have no outage. `changes`: of the
     state within a day. `incident`: an open one.
@@ -80,6 +83,7 @@ class OverviewJob:
     incident: IncidentView | None
     changes: int
     wait: str = ""
+    last_known: str = ""
 
     @property
     def name(self) -> str:
@@ -93,11 +97,15 @@ def summarize(
     standing = _find_standing(entry, state, pause, incident, changes)
     is_degraded = state is not None and state.state is JobStatus.DEGRADED and standing is Standing.UNSTABLE
     known = state if state is not None and _is_of(state, standing) else None
-    cause = _describe_cause(known) if known is not None and (standing.is_broken or is_degraded) else ""
+    is_unknown = standing is Standing.UNKNOWN
+    has_cause = standing.is_broken or is_degraded or is_unknown
+    cause = _describe_cause(known) if known is not None and has_cause else ""
     since = pause.since if standing is Standing.PAUSED and pause is not None else known.at if known else None
     is_waiting = known is not None and standing is Standing.WAITING
     wait = describe_wait(entry.job.depends_on, known.cause.message) if is_waiting and known is not None else ""
-    return OverviewJob(entry, standing, is_degraded, since, cause, _find_outage(state), pause, incident, changes, wait)
+    last_known = str(known.previous or "") if is_unknown and known is not None else ""
+    outage = _find_outage(state)
+    return OverviewJob(entry, standing, is_degraded, since, cause, outage, pause, incident, changes, wait, last_known)
 
 
 def count_standings(summaries: Sequence[OverviewJob]) -> Mapping[Standing, int]:
@@ -113,7 +121,9 @@ def _find_standing(
         return Standing.DISABLED
     if pause is not None:
         return Standing.PAUSED
-    found = Standing.UNKNOWN if state is None else _BY_STATUS.get(state.state, Standing.UNKNOWN)
+    found = Standing.NO_RUN if state is None else _BY_STATUS.get(state.state, Standing.NO_RUN)
+    if state is not None and state.is_unknown:
+        found = Standing.UNKNOWN
     is_shaky = incident is not None or changes >= MIN_UNSTABLE_CHANGES
     return Standing.UNSTABLE if found is Standing.UP and is_shaky else found
 
@@ -122,6 +132,8 @@ def _is_of(state: StateChange, standing: Standing) -> bool:
     """Whether a recorded state is the one that is shown."""
     if standing is Standing.UNSTABLE:
         return True
+    if standing is Standing.NO_RUN:
+        return state.state is JobStatus.UNKNOWN
     return standing.value == state.state.value
 
 

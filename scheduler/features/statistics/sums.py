@@ -207,7 +207,7 @@ MIN_USUAL = 20
 def _add_run(tally: Tally, run: Run) -> None:
     """Count a run as the rollups do."""
     tally.outcomes[PLACES[run.outcome]] += 1
-    if not run.attempts:
+    if not run.attempts or run.is_unknown:
         return
     tally.attempts += len(run.attempts)
     tally.retried += run.retried

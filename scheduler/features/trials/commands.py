@@ -166,12 +166,16 @@ def summarize(results: Sequence[TrialResult]) -> str:
     """`3 jobs: 1 succeeded, 1 failed, 1 skipped`."""
     ran = [result for result in results if result.run is not None]
     succeeded = sum(result.has_succeeded for result in ran)
-    counts = ((succeeded, "succeeded"), (len(ran) - succeeded, "failed"), (len(results) - len(ran), "skipped"))
+    unknown = sum(result.run is not None and result.run.is_unknown for result in ran)
+    failed, skipped = len(ran) - succeeded - unknown, len(results) - len(ran)
+    counts = ((succeeded, "succeeded"), (failed, "failed"), (unknown, "unknown"), (skipped, "skipped"))
     total = format_count(len(results), "job")
     return f"{total}: {', '.join(f'{count} {word}' for count, word in counts if count)}"
 
 
 def _outcome(result: TrialResult) -> str:
+    if result.run is not None and result.run.is_unknown:
+        return "unknown"
     return "skipped" if result.run is None else str(result.run.outcome)
 
 

@@ -27,12 +27,13 @@ def sample(minute: float, is_failed: bool = False, **more: Any) -> Sample:
 
 
 def samples(letters: str, **more: Any) -> list[Sample]:
-    """`F` failed, `D` degraded, `S` succeeded; one a minute."""
+    """`F` failed, `D` degraded, `S` succeeded, `U` unknown; one a minute."""
     return [
         sample(
             minute,
             letter == "F",
             is_degraded=letter == "D",
+            is_unknown=letter == "U",
             message="connection refused" if letter == "F" else "",
             **more,
         )

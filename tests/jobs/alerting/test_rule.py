@@ -38,6 +38,7 @@ def test_name_and_severity_come_from_the_condition() -> None:
 WHEN: list[Any] = [
     "failed",
     "degraded",
+    "unknown",
     {"success_rate_below": "95%", "window": "1h", "minimum_runs": 10},
     {"error_share_above": "10%", "errors": ["timeout"], "window": "30m"},
     {"response_time_above": "800ms", "percentile": 95, "window": "30m"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -237,6 +237,15 @@ def change(number: int, minute: float, state: JobStatus, before: StateChange | N
 def suspended(*changes: StateChange) -> list[tuple[str, float, float]]:
     times = list_suspended_times(changes[::-1], at(0), at(PERIOD))
     return [(each.reason, (each.begin - START) / MINUTE, (each.end - START) / MINUTE) for each in times]
+
+
+def test_the_time_in_which_runs_are_unknown_is_excluded() -> None:
+    first = change(1, 10, JobStatus.DOWN)
+    lost = replace(change(2, 20, JobStatus.UNKNOWN, first), cause=Cause("unknown", "403: grant Reader."))
+    found = change(3, 50, JobStatus.UP, lost)
+    assert suspended(first, lost) == [("unknown", 20, PERIOD), ("not_observed", 0, 10)]
+    assert suspended(lost, found) == [("unknown", 20, 50)]
+    assert suspended(found) == [("unknown", 20, 50)], "the state before the period"
 
 
 def test_pauses_and_the_time_before_the_first_run_are_excluded() -> None:

@@ -49,6 +49,8 @@ OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT
         (run(0, Outcome.SKIPPED), None),
         (run(0, Outcome.SKIPPED, reason=ReasonCode.OVERLAP), None),
         (run(0, Outcome.SKIPPED, reason=ReasonCode.DEPENDENCY), JobStatus.WAITING),
+        (run(0, Outcome.SKIPPED, reason=ReasonCode.UNKNOWN), JobStatus.UNKNOWN),
+        (run(0, Outcome.SKIPPED, Trigger.BACKFILL, reason=ReasonCode.UNKNOWN), None),
         (run(0, Outcome.CANCELLED), None),
         (run(0, Outcome.FAILED, Trigger.BACKFILL), None),
         (run(0, Outcome.SUCCEEDED, Trigger.MANUAL), JobStatus.UP),
@@ -69,6 +71,36 @@ def test_a_change_has_its_cause_its_run_and_the_state_before() -> None:
     assert (down.number, down.state, down.run) == (2, JobStatus.DOWN, "checkout@120100")
     assert (down.previous, down.previous_since) == (JobStatus.UP, up.at)
     assert down.cause == Cause("unexpected_status", "Got 503.")
+
+
+UNKNOWN = {"outcome": Outcome.SKIPPED, "reason": ReasonCode.UNKNOWN, "message": "403: grant Reader."}
+
+
+def test_a_job_enters_and_leaves_unknown_with_what_was_known_before() -> None:
+    down = change_by_run(None, run(0, Outcome.FAILED))
+    lost = change_by_run(down, run(1, **UNKNOWN))  # type: ignore[arg-type]
+    assert lost is not None
+    assert (lost.state, lost.is_unknown, lost.previous, lost.cause) == (
+        JobStatus.UNKNOWN,
+        True,
+        JobStatus.DOWN,
+        Cause("unknown", "403: grant Reader."),
+    )
+    assert change_by_run(lost, run(2, **UNKNOWN)) is None  # type: ignore[arg-type]
+    found = change_by_run(lost, run(3))
+    assert found is not None
+    assert (found.state, found.previous, found.previous_since) == (JobStatus.UP, JobStatus.UNKNOWN, lost.at)
+
+
+def test_a_job_without_a_run_becomes_unknown_because_of_a_run() -> None:
+    resumed = enter_state(None, "checkout", JobStatus.UNKNOWN, NOON, Cause("job_resumed"))
+    assert resumed is not None
+    assert not resumed.is_unknown
+    assert not resumed.shows(JobStatus.UNKNOWN)
+    lost = change_by_run(resumed, run(1, **UNKNOWN))  # type: ignore[arg-type]
+    assert lost is not None
+    assert lost.is_unknown
+    assert lost.shows(JobStatus.UNKNOWN)
 
 
 def test_a_reason_precedes_the_error_class() -> None:

@@ -15,15 +15,19 @@ from jobs.expectations import Expectation, judge
 from jobs.incidents.values import (
     Announcement,
     Incident,
+    Notification,
     Suppression,
     SuppressionKind,
     Transition,
+    TransitionKind,
 )
 from jobs.model_base import FILE_CONTEXT
 from jobs.notifications.templates.definition import TemplatesSection
+from jobs.notifications.templates.incident_message import make_message
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, Observation, Outcome, Phases, Run, Ticket
 from jobs.runs.details import Details, StepDetail, StepOutcome
+from jobs.runs.outcomes import ReasonCode
 from jobs.runs.run import Failure
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.audit.stored_trail import StoredAuditTrail
@@ -75,6 +79,7 @@ class Desk:
         generation: str = "abc",
         message: str = "",
         outcome: Outcome | None = None,
+        reason: ReasonCode | None = None,
         **attempted: Any,
     ) -> None:
         """Store a run that was due so long before now. `attempted`: of its attempt; a rejected run has none."""
@@ -92,6 +97,7 @@ class Desk:
             due_at + SECOND,
             () if outcome is Outcome.REJECTED else (attempt,),
             message=message,
+            reason=reason,
             generation=generation,
         )
         await self.runs.insert_finished(ticket, run)
@@ -275,6 +281,36 @@ async def test_templates_of_a_channel_precede_the_default() -> None:
     assert (mail.title, mail.text, chat.title, chat.text) == ("C", "B", "A", "B")
     details = await desk.source.read_details(*await desk.open(), "mail")
     assert str(details.zone) == "Europe/Berlin"
+
+
+UNKNOWN = {"outcome": Outcome.SKIPPED, "reason": ReasonCode.UNKNOWN, "message": "403: grant Reader on /queues."}
+
+
+async def test_an_alert_about_unknown_runs_says_how_to_mend_it_and_never_down() -> None:
+    desk = Desk(alerts=[{"when": "unknown", "name": "failed", "severity": "down"}])
+    await desk.run(5 * MINUTE)
+    await desk.run(30 * SECOND, **UNKNOWN)  # type: ignore[arg-type]
+    incident, transition = await desk.open()
+    details = await desk.source.read_details(incident, transition, "mail")
+    assert (details.is_unknown, details.observed, details.unconfirmed) == (True, UNKNOWN["message"], "")
+    note = Notification(incident.id, transition.number, TransitionKind.OPENED, "mail", transition.at)
+    message = make_message(incident, transition, note, details)
+    assert message.title.startswith("CANNOT CHECK checkout since ")
+    assert "Observed: 403: grant Reader on /queues." in message.text
+    assert "Whether the target is up or down is unknown until it can be checked again." in message.text
+    assert [label for label, _ in message.facts if label.startswith("Unknown")] == ["Unknown since", "Unknown for"]
+
+
+async def test_an_alert_about_failures_cannot_be_confirmed_while_runs_are_unknown() -> None:
+    desk = Desk()
+    await desk.run(30 * SECOND, STATUS)
+    await desk.run(1 * SECOND, **UNKNOWN)  # type: ignore[arg-type]
+    incident, transition = await desk.open()
+    details = await desk.source.read_details(incident, transition, "mail")
+    assert (details.observed, details.unconfirmed) == ("503", UNKNOWN["message"])
+    note = Notification(incident.id, transition.number, TransitionKind.REMINDED, "mail", transition.at)
+    text = make_message(incident, transition, note, details).text
+    assert "This cannot be confirmed now, because the newest run is unknown: 403: grant Reader on /queues." in text
 
 
 @pytest.mark.parametrize("counts", [False, True])

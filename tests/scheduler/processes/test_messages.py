@@ -103,9 +103,9 @@ def results(draw: st.DrawFn) -> SeriesResult:
     drawn = draw(st.lists(ATTEMPTS, max_size=3))
     attempts = [_numbered(attempt, number) for number, attempt in enumerate(drawn, start=1)]
     texts = draw(st.tuples(TEXT, TEXT)), draw(TEXT)
-    return SeriesResult(
-        tuple(attempts), draw(INSTANTS), draw(st.booleans()), *texts[0], draw(LACKS), draw(LACKS), texts[1]
-    )
+    is_overdue, is_unknown = draw(st.tuples(st.booleans(), st.booleans()))
+    lacks = draw(LACKS), draw(LACKS)
+    return SeriesResult(tuple(attempts), draw(INSTANTS), is_overdue, *texts[0], is_unknown, *lacks, texts[1])
 
 
 def _numbered(attempt: Attempt, number: int) -> Attempt:

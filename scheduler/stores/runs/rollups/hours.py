@@ -47,7 +47,7 @@ class HourCounts:
         self.outcomes[PLACES[run.outcome]] += 1
         self._add_sample(run)
         attempts = run.attempts
-        if not attempts:
+        if not attempts or run.is_unknown:  # whose times are not those of the target
             return
         self.attempts += len(attempts)
         self.retried += len(attempts) > 1

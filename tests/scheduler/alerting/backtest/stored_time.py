@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
+from jobs.runs.outcomes import ReasonCode
 from jobs.runs.states import StateChange, change_by_run
 from scheduler.alerting.replay.history import JobHistory, ReplayDefinitions, ReplayRun
 from scheduler.features.backtest.service import Backtester
@@ -62,7 +63,10 @@ async def store_runs(store: Store, histories: Sequence[JobHistory], forgets_unti
 def to_run(job: str, each: ReplayRun) -> Run:
     ticket = Ticket.scheduled(job, each.due_at, "abc")
     sample = each.sample
-    outcome = Outcome.SKIPPED if sample is None else Outcome.FAILED if sample.is_failed else Outcome.SUCCEEDED
+    is_unknown = sample is not None and sample.is_unknown
+    outcome = (
+        Outcome.SKIPPED if sample is None or is_unknown else Outcome.FAILED if sample.is_failed else Outcome.SUCCEEDED
+    )
     attempt = Attempt(1, each.due_at, Phases(None, None, None, None, 100.0), 503 if outcome.down else 200)
     return Run(
         id=ticket.id,
@@ -75,4 +79,5 @@ def to_run(job: str, each: ReplayRun) -> Run:
         attempts=() if sample is None else (attempt,),
         error=ErrorClass.CONNECTION_REFUSED if outcome.down else None,
         message="" if sample is None else sample.message,
+        reason=ReasonCode.UNKNOWN if is_unknown else None,
     )

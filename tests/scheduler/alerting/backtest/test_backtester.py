@@ -29,8 +29,10 @@ def lines(report: BacktestReport) -> list[str]:
 @pytest.mark.parametrize("seed", range(2))
 async def test_with_unchanged_rules_everything_is_the_same(seed: int) -> None:
     random = Random(seed)
-    letters = {name: "SSSSSS" + "".join(random.choices("SSSSSFFD-", k=26)) for name in "abc"}
-    jobs = {name: {"alerts": RULES[random.choice(["in a row", "of five", "for", "rate"])]} for name in letters}
+    letters = {name: "SSSSSS" + "".join(random.choices("SSSSSFFDUU-", k=26)) for name in "abc"}
+    jobs = {
+        name: {"alerts": RULES[random.choice(["in a row", "of five", "for", "rate", "unknown"])]} for name in letters
+    }
     jobs["b"]["alert_parent"] = "a"  # type: ignore[assignment]
     groups = {"all": {"jobs": {"all": True}, "down_when": {"at_least": 2}}}
     time = StoredTime(

@@ -46,6 +46,11 @@ from tests.scheduler.stores.memory import MemoryData
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 NOTHING_DEFINED = define_alerting({})
+_MESSAGES = {
+    "F": "Expected status 200, got 503.",
+    "B": "Not judged: the resolver does not answer.",
+    "U": "403 for /queues/orders: grant Reader.",
+}
 _SLOW = (Failure("response_time", "Expected at most 1 s.", Severity.DEGRADED),)
 _OUTCOMES = {
     "S": Outcome.SUCCEEDED,
@@ -55,12 +60,13 @@ _OUTCOMES = {
     "-": Outcome.SKIPPED,
     "P": Outcome.SKIPPED,
     "B": Outcome.SKIPPED,
+    "U": Outcome.SKIPPED,
 }
-_REASONS = {"-": ReasonCode.OVERLAP, "P": ReasonCode.JOB_PAUSED, "B": ReasonCode.BLIND}
+_REASONS = {"-": ReasonCode.OVERLAP, "P": ReasonCode.JOB_PAUSED, "B": ReasonCode.BLIND, "U": ReasonCode.UNKNOWN}
 
 
 def run_of(job: str, minute: float, letter: str, **more: Any) -> Run:
-    """`F` failed, `D` degraded, `S` succeeded, `R` rejected, `-` skipped, `P` paused, `B` blind."""
+    """`F` failed, `D` degraded, `S` succeeded, `R` rejected, `-` skipped, `P` paused, `B` blind, `U` unknown."""
     due = START + minute * MINUTE
     end: datetime = more.pop("finished_at", due + timedelta(seconds=1))
     response: float = more.pop("response_ms", 100.0)
@@ -74,11 +80,9 @@ def run_of(job: str, minute: float, letter: str, **more: Any) -> Run:
         "due_at": due,
         "started_at": due,
         "finished_at": end,
-        "attempts": (attempt,) if letter in "SDF" else (),
+        "attempts": (attempt,) if letter in "SDFU" else (),
         "error": ErrorClass.UNEXPECTED_STATUS if letter == "F" else None,
-        "message": {"F": "Expected status 200, got 503.", "B": "Not judged: the resolver does not answer."}.get(
-            letter, ""
-        ),
+        "message": _MESSAGES.get(letter, ""),
         "reason": _REASONS.get(letter),
     }
     return Run(**run | more)

@@ -11,6 +11,7 @@ import pytest
 from jobs.alerting.alert import AlertStatus
 from jobs.runs import Trigger
 from jobs.runs.outcomes import ReasonCode
+from scheduler.alerting.evaluation.history import MAX_UNKNOWN
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.gates import Pause
 from scheduler.stores.port import StoreUnavailable
@@ -71,12 +72,34 @@ async def test_close_after_requires_good_runs_in_a_row() -> None:
     assert not world.alert("checkout").is_active
 
 
-@pytest.mark.parametrize("letter", ["-", "B"])
+@pytest.mark.parametrize("letter", ["-", "B", "U"])
 async def test_runs_that_take_no_place_do_not_close_an_alert(letter: str) -> None:
     world = EvaluatorWorld(job_of({"open_after": 2}))
     await world.run("checkout", f"F{letter}F{letter * 3}")
 
     assert world.alert("checkout").is_firing
+
+
+async def test_an_unknown_run_is_counted_by_its_own_rule_only() -> None:
+    world = EvaluatorWorld(job_of({"open_after": 2}, {"when": "unknown", "open_after": 2}))
+    await world.run("checkout", "FUFU")
+    assert world.alert("checkout").is_firing
+    assert not world.alert("checkout", "unknown").is_active
+
+    await world.run("checkout", "U" * 250)
+    assert world.alert("checkout").is_firing
+    assert world.alert("checkout", "unknown").evidence.endswith("were unknown: 403 for /queues/orders: grant Reader")
+
+    await world.run("checkout", "S")
+    assert not any(alert.is_active for alert in world.alerts.values())
+
+
+async def test_a_target_that_stays_unknown_costs_few_reads() -> None:
+    world = EvaluatorWorld(job_of({"open_after": 3}, {"when": "unknown"}), processes=2)
+    await world.run("checkout", "U" * 600)
+    world.runs.reads = 0
+    await world.run("checkout", "U")
+    assert world.runs.reads <= 2 * (MAX_UNKNOWN // 50 + 2)
 
 
 async def test_a_rejected_run_counts_as_failed() -> None:

@@ -91,7 +91,7 @@ async def test_a_paused_member_does_not_count_during_and_after_the_pause() -> No
     assert world.alert("shop").is_firing
 
 
-@pytest.mark.parametrize("later", ["-", "B", "manual"])
+@pytest.mark.parametrize("later", ["-", "B", "U", "manual"])
 async def test_after_a_restart_the_newest_run_that_counts_decides(later: str) -> None:
     world = EvaluatorWorld(*MEMBERS, alerting=group_of())
     await world.tick()

@@ -52,12 +52,14 @@ def definitions_of(
 
 
 def run_of(job: str, minute: int, letter: str, second: int = 3) -> ReplayRun:
-    """`F` failed, `D` degraded, `S` succeeded, `-` skipped."""
+    """`F` failed, `D` degraded, `S` succeeded, `U` unknown, `-` skipped."""
     due = START + minute * MINUTE
     end = due + second * SECOND
     if letter == "-":
         return ReplayRun(due, end)
     sample = Sample(due, f"{job}@{minute}", end, letter == "F", is_degraded=letter == "D", response_ms=100.0)
+    if letter == "U":
+        return ReplayRun(due, end, replace(sample, is_unknown=True, response_ms=None, message="forbidden"))
     return ReplayRun(due, end, replace(sample, message="connection refused" if letter == "F" else ""))
 
 
@@ -125,7 +127,7 @@ class LiveAlerting:
                     await self._write(after, stored.etag)
 
     def _latest(self, job: str, triggers: Sequence[str]) -> Sample | None:
-        samples = [run.sample for run in self._finished[job] if run.sample is not None]
+        samples = [run.sample for run in self._finished[job] if run.sample is not None and not run.sample.is_unknown]
         return max((each for each in samples if each.trigger in triggers), key=lambda each: each.position, default=None)
 
     async def _write(self, alert: Alert, etag: str) -> None:

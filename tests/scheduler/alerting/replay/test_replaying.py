@@ -38,6 +38,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
     "of five": [{"open_after": "2 of 5", "close_after": 2, "remind_every": "4m", "reopen_within": "2m"}],
     "for": [{"open_after": 1, "for": "90s", "escalate": [{"after": "3m", "notify": ["chef"]}]}],
     "rate": [{"when": {"success_rate_below": "60%", "window": "5m", "minimum_runs": 3}, "flapping": False}],
+    "unknown": [{"when": "unknown", "open_after": 2}, {"open_after": 2}],
     "two": [
         {"when": "degraded", "open_after": 1},
         {"open_after": "3 of 4", "flapping": {"changes": 3, "within": "9m"}},
@@ -62,8 +63,9 @@ def sent(incidents: Sequence[ReplayedIncident]) -> list[tuple[str, str, str]]:
 @settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 @example(["SDFFDF-D-FS-DF", "F--DF-DSF--SF-", "--F-F-DSFSFFD-"], ["rate", "rate", "of five"], True, 0)
 @example(["SDSFF-S--F-F-F", "DFS-SFSF-FSSSF", "FSFF--D-SFFDFF"], ["of five", "rate", "rate"], False, 7)
+@example(["SUUSFFUUUUSUUS", "FUFUSUFUFUUUUS", "SSUUUFFUUSSUUU"], ["unknown", "for", "unknown"], False, 0)
 @given(
-    letters=st.lists(st.text("FSSD-", min_size=14, max_size=14), min_size=3, max_size=3),
+    letters=st.lists(st.text("FSSDU-", min_size=14, max_size=14), min_size=3, max_size=3),
     rules=st.lists(st.sampled_from(sorted(RULES)), min_size=3, max_size=3),
     parented=st.booleans(),
     silenced=st.integers(0, 12),

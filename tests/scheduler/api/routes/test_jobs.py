@@ -38,6 +38,7 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "status": "up",
         "wait": "",
         "reason": "",
+        "last_known": None,
         "state_since": "2026-03-01T12:00:00Z",
         "source": "jobs.yaml:1",
         "tags": {"team": "payments"},

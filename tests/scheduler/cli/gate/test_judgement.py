@@ -78,6 +78,11 @@ def test_a_case(before: list[RunSample], after: list[RunSample], expected: list[
     assert [finding.kind for finding in judge([JobEvidence("a", before, after)], POLICY)] == expected
 
 
+def test_a_job_whose_runs_are_all_unknown_is_not_verified() -> None:
+    (finding,) = judge([JobEvidence("a", runs(360), [], unknown=4)], POLICY)
+    assert (finding.kind, finding.message) == (K.NO_RUN, "it is not verified: 4 runs were unknown, no other finished")
+
+
 def test_many_jobs_with_a_few_failures_each_are_a_finding_together() -> None:
     evidence = [JobEvidence(f"j{number}", runs(360), runs(38, 2)) for number in range(20)]
 

@@ -233,6 +233,11 @@ def test_which_runs_count(trigger: str, outcome: str, expected: ObservedRun | No
     assert observe_run(ListedRun("a", trigger, outcome, 100.0)) == expected
 
 
+def test_an_unknown_run_verifies_nothing() -> None:
+    observed = observe_run(ListedRun("a", "schedule", "skipped", 100.0, "unknown"))
+    assert observed == ObservedRun("a", None, is_unknown=True)
+
+
 def test_the_jobs_of_a_gate() -> None:
     def job(name: str, **more: Any) -> RunningJob:
         fields = {"schedule": None, "check": {"url": "https://x.example/"}, "tags": {"team": "payments"}, **more}

@@ -46,14 +46,14 @@ def job(status: JobStatus | None, name: str = "checkout", minutes: int = 0, **de
 @pytest.mark.parametrize(
     ("status", "standing"),
     [
-        (None, Standing.UNKNOWN),
-        (JobStatus.UNKNOWN, Standing.UNKNOWN),
+        (None, Standing.NO_RUN),
+        (JobStatus.UNKNOWN, Standing.NO_RUN),
         (JobStatus.UP, Standing.UP),
         (JobStatus.DEGRADED, Standing.UNSTABLE),
         (JobStatus.DOWN, Standing.DOWN),
         (JobStatus.SILENT, Standing.SILENT),
         (JobStatus.WAITING, Standing.WAITING),
-        (JobStatus.PAUSED, Standing.UNKNOWN),
+        (JobStatus.PAUSED, Standing.NO_RUN),
     ],
 )
 def test_the_recorded_state_is_shown(status: JobStatus | None, standing: Standing) -> None:
@@ -79,6 +79,14 @@ def test_the_cause_is_told_in_words() -> None:
     assert summarize(entry(), state(JobStatus.DOWN, "Refused."), None, None, 0).cause == "Refused."
     assert summarize(entry(), state(JobStatus.DOWN), None, None, 0).cause == "failed"
     assert summarize(entry(), state(JobStatus.UP, "Answered 200."), None, None, 0).cause == ""
+
+
+def test_a_job_whose_runs_are_unknown_says_why_and_what_was_known() -> None:
+    lost = replace(state(JobStatus.UNKNOWN, previous=JobStatus.DOWN), cause=Cause("unknown", "403: grant Reader."))
+    summary = summarize(entry(), lost, None, None, 0)
+    assert (summary.standing, summary.since) == (Standing.UNKNOWN, START)
+    assert (summary.cause, summary.last_known) == ("403: grant Reader.", "down")
+    assert not summary.standing.is_broken
 
 
 def test_a_job_that_waits_says_for_which_job() -> None:

@@ -34,7 +34,7 @@ def rows(page: str) -> list[str]:
         ("?sort=name", ["api", "batch", "crawler", "disabled"]),
         ("?state=down", ["crawler"]),
         ("?state=up", ["api"]),
-        ("?state=unknown", ["batch"]),
+        ("?state=no_run", ["batch"]),
         ("?q=cards", ["api"]),
         ("?q=CRAWL", ["crawler"]),
         ("?q=PAYMENTS", ["api", "batch"]),
@@ -91,7 +91,7 @@ async def test_the_id_of_a_run_or_an_incident_leads_to_its_page() -> None:
 async def test_counts_lead_to_the_jobs_of_a_state_and_keep_the_other_filters() -> None:
     async with ApiClient(answer(500), jobs=JOBS) as client:
         await client.perform("api")
-        page = await get_page(client, "/api/dashboard?tag=team%3Dpayments&state=unknown")
+        page = await get_page(client, "/api/dashboard?tag=team%3Dpayments&state=no_run")
 
     assert "2 all 1 down 1 no run yet" in visible_text(page)
     assert "/api/dashboard?state=down&tag=team%3Dpayments" in find_links(page)
