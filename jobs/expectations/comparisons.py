@@ -28,7 +28,14 @@ from pydantic_core import CoreSchema
 
 from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, JsonField, JudgedAnswer, SparseModel, is_json_equal, to_json_text
-from jobs.formats import format_duration, matches_wildcard
+from jobs.formats import (
+    DURATION_PATTERN,
+    MAX_DURATION,
+    describe_span,
+    format_duration,
+    matches_wildcard,
+    parse_duration,
+)
 from jobs.model_base import Duration, FrozenModel
 
 
@@ -110,28 +117,38 @@ def _read(text: str) -> int | float | None:
         return number if math.isfinite(number) else None
 
 
-def _number(value: Any) -> int | float:
+def _number_or_duration(value: Any) -> int | float | str:
+    """Return a number, or the text of a duration unchanged."""
     number = read_number(value)
+    if number is None and _read_duration(value) is not None:
+        return str(value)
     if number is None or number != number:
-        raise ValueError(f"{str(value)[:40]!r} is not a number")
+        raise ValueError(f"{str(value)[:40]!r} is neither a number nor a duration such as 15m")
     if abs(number) > _MAX_NUMBER:  # also infinity, and integers beyond the range of a float
         raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_MAX_NUMBER:g}")
     return number
 
 
+def _read_duration(value: Any) -> float | None:
+    try:
+        return parse_duration(value) if isinstance(value, str) and len(value) <= _MAX_NUMBER_LENGTH else None
+    except ValueError:
+        return None
+
+
 NumberField = Annotated[
     Any,
-    BeforeValidator(_number),
+    BeforeValidator(_number_or_duration),
     WithJsonSchema(
         {
             "type": ["number", "string"],
             "maxLength": _MAX_NUMBER_LENGTH,
             "pattern": r"^\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-            r"|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)\s*$",
+            rf"|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)\s*$|{DURATION_PATTERN}",
         }
     ),
 ]
-"""A field of a number, or of a text that is one."""
+"""A field of a number, of a text that is one, or of a duration, which compares with a number of seconds."""
 
 
 _MAX_INSTANT = 64
@@ -143,11 +160,11 @@ _MILLISECONDS = 1e11
 
 def age_seconds(value: Any) -> float | None:
     """Return the seconds since an instant, negative for the future; None: not an instant."""
-    instant = _read_instant(value)
+    instant = read_instant(value)
     return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
 
 
-def _read_instant(value: Any) -> datetime | None:
+def read_instant(value: Any) -> datetime | None:
     """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
     text = value.strip() if isinstance(value, str) else ""
     if len(text) > _MAX_INSTANT:
@@ -159,6 +176,45 @@ def _read_instant(value: Any) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class ExpiryBounds(FrozenModel):
+    """How far in the future an instant is: `{at_least: 30d}`, `{at_least: 30d, at_most: 365d}`."""
+
+    at_least: Annotated[Duration, Field(gt=0)] | None = None
+    at_most: Annotated[Duration, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("has no bound: write {at_least: 30d}, with at_most or without")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: bound for name, bound in write(self).items() if bound is not None}
+
+    def holds(self, value: Any) -> bool:
+        age = age_seconds(value)
+        if age is None or (self.at_least is not None and -age < self.at_least):
+            return False
+        return self.at_most is None or -age <= self.at_most
+
+    def __str__(self) -> str:
+        return ", ".join(
+            phrase.format(describe_span(bound))
+            for phrase, bound in (("at least {}", self.at_least), ("at most {}", self.at_most))
+            if bound is not None
+        )
+
+
+def describe_expiry(value: Any) -> str:
+    """Return `expires in 12 d (2026-12-15 10:00 UTC)`; empty for a value that is not an instant."""
+    instant, age = read_instant(value), age_seconds(value)
+    if instant is None or age is None:
+        return ""
+    span = f"expires in {describe_span(-age)}" if age < 0 else f"expired {describe_span(age)} ago"
+    return f"{span} ({instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
 
 
 Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]
@@ -189,6 +245,7 @@ class Comparison(SparseModel):
     at_most: NumberField = None
     length: CountBounds | None = None
     age_below: Annotated[Duration, Field(gt=0)] | None = None
+    expires_in: ExpiryBounds | None = None
     exists: bool = True
 
     _name: str = PrivateAttr("")
@@ -206,6 +263,8 @@ class Comparison(SparseModel):
         operand = getattr(self, name)
         if operand is None and (self.compares_texts or name not in _NULLABLE_COMPARISONS):
             raise ValueError(f"{name} has no value")
+        if name in BOUND_PHRASES and isinstance(operand, str):
+            operand = _read_duration(operand)
         self._name, self._operand = name, _as_texts(name, operand) if self.compares_texts else operand
         return self
 
@@ -233,6 +292,31 @@ class Comparison(SparseModel):
         phrase = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
         return phrase if name == self._name else f"not {phrase}"
 
+    def describe_observed(self, value: Any, answer: JudgedAnswer) -> str:
+        """Write a compared value for a failure."""
+        if self._name == "expires_in":
+            return describe_expiry(value) or ("no expiry" if value is None else answer.format_json(value))
+        if self._is_span and (number := read_number(value)) is not None and abs(number) <= MAX_DURATION:
+            return describe_span(number)
+        return answer.format_json(value)
+
+    def describe_bound(self, answer: JudgedAnswer) -> str:
+        """Describe the expected value behind an observed one: `below 1`, `at least 30 d`, `expected "ok"`."""
+        if self._name in BOUND_PHRASES:
+            return f"{self._name.replace('_', ' ')} {self._describe_operand(self._name, answer)}"
+        return str(self._operand) if self._name == "expires_in" else f"expected {self.describe_expected(answer)}"
+
+    def measure_excess(self, value: Any) -> float:
+        """Return how far a value is from its bound, to find the worst of several; 0 without a measure."""
+        if self._name == "expires_in":
+            return age_seconds(value) or 0.0
+        number = read_number(value) if self._name in BOUND_PHRASES else None
+        return 0.0 if number is None else float(min(abs(number - self._operand), _MAX_NUMBER))
+
+    @property
+    def _is_span(self) -> bool:
+        return self._name in BOUND_PHRASES and isinstance(getattr(self, self._name), str)
+
     def format_operand(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
         return answer.quote_text(value) if self.compares_texts else answer.format_json(value)
@@ -244,6 +328,8 @@ class Comparison(SparseModel):
             return self.format_operand(self._operand, answer)
         if name == "age_below":
             return format_duration(self._operand)
+        if self._is_span:
+            return describe_span(self._operand)
         return answer.quote_text(self._operand) if isinstance(self._operand, str) else str(self._operand)
 
     def _omitted_keys(self) -> set[str]:
@@ -262,6 +348,10 @@ class OptionalValueEntry(Comparison, ExpectationEntry):
         if not values and self.missing == "ok" and not self.is_existence_check:
             return True
         return super().holds_for_all(values)
+
+    def holds(self, value: Any) -> bool:
+        is_without_expiry = value is None and self.missing == "ok" and self.expires_in is not None
+        return is_without_expiry or super().holds(value)
 
 
 COMPARISONS = tuple(Comparison.model_fields)
@@ -282,6 +372,7 @@ _PHRASES = {
     **BOUND_PHRASES,
     "length": "a length of {}",
     "age_below": "an instant less than {} ago",
+    "expires_in": "an expiry in {}",
 }
 
 
@@ -334,4 +425,5 @@ _PREDICATES: dict[str, Callable[[Any, Any], bool]] = {
     "at_most": _by_number(le),
     "length": lambda value, operand: operand.holds(measure_length(value)),
     "age_below": _is_newer,
+    "expires_in": lambda value, operand: operand.holds(value),
 }

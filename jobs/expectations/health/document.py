@@ -166,8 +166,8 @@ def _number(value: Any) -> float | None:
     return float(value) if 0 <= value <= _MAX_MS and math.isfinite(value) else None
 
 
-HEALTH_KEY = "health"
-"""The key of the failure whose observed value is the whole verdict."""
+HEALTH_KEY, ROWS_KEY = "health", "entries"
+"""The keys of the failures whose observed value is the whole verdict."""
 MAX_NAMED_ENTRIES = 5
 """Entries that a message names."""
 _SHOWN_DURATION_MS = 1000.0
@@ -234,10 +234,7 @@ def judge_document(document: HealthDocument, rules: EntryRules) -> HealthVerdict
 
 def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Callable[[str], str]) -> str:
     """Return `Unhealthy because of cosmosdb (timeout, 23.1 s)`. `show`: redacts and shortens a text of the target."""
-    word = show(document.word)
-    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
-    more = len(verdict.reasons) - len(named)
-    listed = ", ".join([*named, *([f"and {more} more"] if more else [])])
+    word, listed = show(document.word), list_reasons(verdict, show)
     if document.status is EntryStatus.UP:
         return f"{word}, but {listed}"
     if verdict.is_explained:
@@ -246,6 +243,13 @@ def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Cal
     if not document.entries and not document.text:
         own = f"{word}, the document has no entries"
     return f"{own}; also {listed}" if listed else own
+
+
+def list_reasons(verdict: HealthVerdict, show: Callable[[str], str]) -> str:
+    """Return `cosmosdb (timeout, 23.1 s), redis (Degraded)`, the worst entries first."""
+    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
+    more = len(verdict.reasons) - len(named)
+    return ", ".join([*named, *([f"and {more} more"] if more else [])])
 
 
 def _own_effect(document: HealthDocument) -> EntryEffect:
