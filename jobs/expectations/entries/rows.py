@@ -43,7 +43,6 @@ from jobs.expectations.health.document import (
     MAX_TEXT,
     ROWS_KEY,
     EntryRules,
-    HealthDocument,
     HealthVerdict,
     judge_document,
     list_reasons,
