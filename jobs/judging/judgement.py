@@ -1,7 +1,7 @@
 """The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure.
 
-A health document leaves the judging process as JSON. Of an entry that is up, like most, only its name does, if that says
-all.
+A health document leaves the judging process as JSON. Of an entry that is up, as most are, only its name does, if that
+is all.
 """
 
 from __future__ import annotations

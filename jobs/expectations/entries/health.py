@@ -44,6 +44,10 @@ class HealthDocumentEntry(ExpectationEntry):
     )
     max_duration: Annotated[Duration, Field(gt=0)] | None = None
 
+    @property
+    def reports_entries(self) -> bool:
+        return True
+
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         status = answer.observation.status
         try:

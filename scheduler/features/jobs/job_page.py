@@ -16,7 +16,9 @@ from fastapi.responses import Response
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
+from jobs.runs.health_history import HealthHistory
 from scheduler.api.dashboard.chart_reading import JobCharts, export_chart, read_job_charts
+from scheduler.api.dashboard.job_entries import NOT_UP, list_entries
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -106,6 +108,9 @@ _From = Annotated[str | None, Query(alias="from", max_length=40)]
 _To = Annotated[str | None, Query(alias="to", max_length=40)]
 _ChartKey = Annotated[str | None, Query(max_length=20)]
 _IncidentId = Annotated[str | None, Query(max_length=60)]
+_EntrySearch = Annotated[str, Query(max_length=100)]
+_EntryFilter = Annotated[str, Query(max_length=20)]
+_EntryPage = Annotated[int, Query(ge=1, le=1000)]
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
@@ -123,8 +128,15 @@ async def show_job(
     trigger: TriggerFilter = None,
     continuation: Continuation = None,
     csv: _ChartKey = None,
+    entry: _EntrySearch = "",
+    entries: _EntryFilter = "",
+    entry_page: _EntryPage = 1,
 ) -> Response:
-    """Show the page; with a continuation it lists older runs. `csv`: the chart whose numbers are returned instead."""
+    """Show the page; with a continuation it lists older runs. `csv`: the chart whose numbers are returned instead.
+
+    `entry`, `entries`, `entry_page`: the text that names of entries contain, whether only those that are not up, and
+    the page of them.
+    """
     view = await services.queries.view_job(name)
     uptime = await readers_of(request, services).availability.read_uptime(name)
     default = find_default_window(uptime.since, services.clock.now())
@@ -139,6 +151,11 @@ async def show_job(
         services.alerts.list_alerts(AlertFilter(subject=name), limit=MAX_ALERTS),
         _read_objective(services, name),
     )
+    read = dict(zip(_READ, values, strict=True))
+    history = values[_READ.index("health")]
+    if isinstance(history, HealthHistory):
+        only = NOT_UP if entries == NOT_UP else ""
+        read["health"] = list_entries(history, entry.strip(), only, entry_page, services.clock.now())
     return await respond_job(
         request,
         services,
@@ -150,7 +167,7 @@ async def show_job(
         default_window=default,
         uptime=uptime,
         period_problem=problem,
-        **dict(zip(_READ, values, strict=True)),
+        **read,
         **_choices(request, services),
     )
 
