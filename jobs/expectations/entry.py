@@ -281,7 +281,7 @@ class ExpectationEntry(SparseModel):
 
     @property
     def reports_entries(self) -> bool:
-        """Whether it reads entries, which have states of their own."""
+        """Whether it reads entries, each of which has a state."""
         return False
 
     @property

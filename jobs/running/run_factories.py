@@ -138,24 +138,24 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
 
 def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
     first, rest = split_entries(health.entries)
-    taken: set[str] = set()
-    entries = tuple(_entries(first, texts, taken))
+    used: set[str] = set()
+    entries = tuple(_entries(first, texts, used))
     return HealthDetail(
-        texts.short(health.word), health.status, entries, health.entry_count, tuple(_entries(rest, texts, taken))
+        texts.short(health.word), health.status, entries, health.entry_count, tuple(_entries(rest, texts, used))
     )
 
 
-def _entries(entries: Iterable[ReportedEntry], texts: _Texts, taken: set[str]) -> Iterator[ReportedEntry]:
-    """Yield the entries as they are recorded. `taken`: names, which can be equal once they are shortened."""
+def _entries(entries: Iterable[ReportedEntry], texts: _Texts, used: set[str]) -> Iterator[ReportedEntry]:
+    """Yield the entries as they are recorded. `used`: names, which can be equal once they are shortened."""
     characters_left = MAX_HEALTH_TEXTS
     words: dict[str, str] = {}
     for entry in entries:
         own, text = texts.short(entry.name), texts.short(entry.text, MAX_HEALTH_TEXT) if entry.text else ""
         name, number = own, 1
-        while name in taken:
+        while name in used:
             number += 1
             name = f"{own[: MAX_DETAIL_NAME - 8]} ({number})"
-        taken.add(name)
+        used.add(name)
         if entry.status is EntryStatus.UP or len(text) > characters_left:
             text = ""
         characters_left -= len(text)

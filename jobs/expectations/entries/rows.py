@@ -59,7 +59,7 @@ _MAX_OVERRIDES = 50
 _MAX_NUMBER_KEY = 40
 """Characters."""
 _LISTS = ("value", "rows")
-"""Keys of a body that can have the list, if `of` does not say where it is."""
+"""Keys of a body that can have the list, without `of`."""
 _RESOURCE = re.compile(r"/subscriptions/[^/]+/resourceGroups/(?=.)", re.IGNORECASE)
 """The beginning of the id of an Azure resource, which its siblings have, too."""
 _LAST_NAME = re.compile(r"([A-Za-z_][\w-]*)['\"]?\]?$")
@@ -109,7 +109,7 @@ class RowJson(JsonEntry):
 
 
 class RowCel(CelEntry):
-    """The expression is true of a row. `label`: what the message says if it is not."""
+    """The expression is true of a row. `label`: the text of the message if it is not."""
 
     label: _Label | None = None
 
@@ -259,7 +259,8 @@ class RowsEntry(ExpectationEntry):
         name = _read_key(self.rows.key, row)
         if not name:
             return _JudgedRow(make_entry(f"row {number}", "down", observed=f"no text at {self.rows.key}"), 0.0)
-        status, clauses, excess = EntryStatus.UP, [], 0.0
+        status, excess = EntryStatus.UP, 0.0
+        clauses: list[str] = []
         for expectation in self._expectations_of(name):
             found = expectation.find_clause(answer)
             if found is None:

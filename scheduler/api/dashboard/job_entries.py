@@ -54,8 +54,8 @@ def list_entries(history: HealthHistory, search: str, only: str, page: int, now:
     """Return a page of the entries whose names contain `search`. `page`: from 1 on; the last one if it is beyond."""
     entries = sorted(history.entries, key=lambda each: _ORDER.index(each.present.status))
     not_up = [each for each in entries if each.present.status is not EntryStatus.UP]
-    wanted = search.casefold()
-    matching = [each for each in (not_up if only == NOT_UP else entries) if wanted in each.entry.name.casefold()]
+    part_of_name = search.casefold()
+    matching = [each for each in (not_up if only == NOT_UP else entries) if part_of_name in each.entry.name.casefold()]
     page_count = max(-(-len(matching) // ENTRIES_PER_PAGE), 1)
     page = min(max(page, 1), page_count)
     shown = matching[(page - 1) * ENTRIES_PER_PAGE : page * ENTRIES_PER_PAGE]
@@ -65,7 +65,7 @@ def list_entries(history: HealthHistory, search: str, only: str, page: int, now:
 
 
 def _draw_bar(history: EntryHistory, now: datetime) -> Iterator[BarPart]:
-    """Yield the states of the last days in the order of time; before the first known one there is none."""
+    """Yield the states of the last days in the order of time; from the first known one on."""
     begin, end = now - RECENT, now
     parts = []
     for change in history.changes:

@@ -151,9 +151,8 @@ async def show_job(
         services.alerts.list_alerts(AlertFilter(subject=name), limit=MAX_ALERTS),
         _read_objective(services, name),
     )
-    read = dict(zip(_READ, values, strict=True))
-    history = values[_READ.index("health")]
-    if isinstance(history, HealthHistory):
+    read: dict[str, object] = dict(zip(_READ, values, strict=True))
+    if isinstance(history := read["health"], HealthHistory):
         only = NOT_UP if entries == NOT_UP else ""
         read["health"] = list_entries(history, entry.strip(), only, entry_page, services.clock.now())
     return await respond_job(
