@@ -170,7 +170,8 @@ def describe_unmet(observation: Observation, failures: Sequence[Failure]) -> tup
 def _describe_health(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
     """Describe an answer by its health document, which is the first failure: its entries say more than its status."""
     said = _join_failures(failures)
-    if observation.status is None or 200 <= observation.status <= 299:
+    is_about_status = failures[0].expectation == HEALTH_KEY
+    if observation.status is None or 200 <= observation.status <= 299 or not is_about_status:
         return ErrorClass.EXPECTATION_FAILED, f"{said}."
     return ErrorClass.UNEXPECTED_STATUS, f"{_describe_status(observation)}: {said}."
 

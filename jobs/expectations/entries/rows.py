@@ -44,12 +44,12 @@ from jobs.expectations.health.document import (
     ROWS_KEY,
     EntryRules,
     HealthVerdict,
+    is_named,
     judge_document,
     list_reasons,
     make_document,
     make_entry,
 )
-from jobs.formats import matches_wildcard
 from jobs.model_base import DisplayText, FrozenModel, discriminate_by_key
 from jobs.runs import Failure, Severity
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
@@ -247,8 +247,9 @@ class RowsEntry(ExpectationEntry):
 
     def _judge_rows(self, rows: list[tuple[int, Any]], answer: _RowAnswer) -> HealthVerdict:
         judged = [self._judge_row(number, row, answer) for number, row in rows]
-        judged.sort(key=lambda row: -row.excess)
         document = make_document("", (row.entry for row in judged))
+        worst = sorted(zip(document.entries, judged, strict=True), key=lambda pair: -pair[1].excess)
+        document = replace(document, entries=tuple(entry for entry, _ in worst))
         rules = EntryRules(self.rows.ignore, self.rows.require)
         # The message names the status of an entry only if it is not the worst.
         first = judge_document(document, rules)
@@ -273,7 +274,7 @@ class RowsEntry(ExpectationEntry):
         return _JudgedRow(make_entry(name, status.value, observed="; ".join(clauses)[:MAX_TEXT]), excess)
 
     def _expectations_of(self, name: str) -> tuple[RowJson | RowCel, ...]:
-        own = (override.expect for override in self.rows.overrides if matches_wildcard(name, override.match))
+        own = (override.expect for override in self.rows.overrides if is_named(name, override.match))
         return next(own, self.rows.expect)
 
 

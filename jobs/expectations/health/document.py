@@ -220,7 +220,7 @@ def judge_document(document: HealthDocument, rules: EntryRules) -> HealthVerdict
         if effect is not EntryEffect.NONE:
             reasons.append(EntryReason(entry.name, texts, effect))
     for name in rules.require:
-        if not any(_is_named(entry.name, name) for entry in document.entries):
+        if not any(is_named(entry.name, name) for entry in document.entries):
             effect = rules.effects.get(name, EntryEffect.DOWN)
             reasons.append(EntryReason(name, ("required, but not in the document",), effect))
     reasons.sort(key=lambda reason: -_RANK[reason.effect])
@@ -259,9 +259,9 @@ def _own_effect(document: HealthDocument) -> EntryEffect:
 
 
 def _judge_entry(entry: ReportedEntry, rules: EntryRules, word: str) -> tuple[EntryEffect, tuple[str, ...]]:
-    if any(_is_named(entry.name, name) for name in rules.ignore):
+    if any(is_named(entry.name, name) for name in rules.ignore):
         return EntryEffect.NONE, ()
-    given = next((effect for name, effect in rules.effects.items() if _is_named(entry.name, name)), None)
+    given = next((effect for name, effect in rules.effects.items() if is_named(entry.name, name)), None)
     took, limit = entry.duration_ms, rules.max_duration_s
     texts = [text for text in (entry.text, *([] if entry.text or entry.word == word else [entry.word])) if text]
     if entry.observed and entry.status is not EntryStatus.UP:
@@ -278,7 +278,8 @@ def _judge_entry(entry: ReportedEntry, rules: EntryRules, word: str) -> tuple[En
     return effect, tuple(texts)
 
 
-def _is_named(name: str, pattern: str) -> bool:
+def is_named(name: str, pattern: str) -> bool:
+    """Return whether the name, or a part of its path from the beginning on, matches the pattern."""
     return matches_wildcard(name, pattern) or matches_wildcard(name, f"{pattern}/*")
 
 

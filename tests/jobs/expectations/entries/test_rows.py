@@ -17,7 +17,7 @@ from jobs.judging.judgement import Judgement, pack_health, unpack_health
 from jobs.problems import validation_problems
 from jobs.redaction import Redactor
 from jobs.running.run_factories import build_details
-from jobs.runs import Observation, Severity
+from jobs.runs import ErrorClass, Observation, Phases, Severity
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 from tests.jobs.expectations.helpers import ENTRIES, answer, entries, failure, failures
 
@@ -150,9 +150,18 @@ def test_a_key_of_several_values_is_a_path() -> None:
     assert message(body, expect=[DEAD], key="$['topic','sub']").startswith("1 of 1 rows: orders/7 (")
 
 
-def test_rows_with_one_name_stay_apart() -> None:
+def test_rows_with_one_name_stay_apart_in_the_order_of_the_list() -> None:
     body = answer('[{"name": "a", "dead": 0}, {"name": "a", "dead": 2}]')
-    assert sorted(statuses(body, **QUEUES)) == ["a", "a (2)"]
+    assert {name: status for name, (status, _) in statuses(body, **QUEUES).items()} == {
+        "a": EntryStatus.UP,
+        "a (2)": EntryStatus.DOWN,
+    }
+
+
+def test_another_status_that_is_expected_is_not_the_error() -> None:
+    observed = Observation(Phases(), 404, body=b'[{"name": "a", "dead": 2}]')
+    error, message = describe_unmet(observed, failures(observed, {"status": 404}, {"rows": QUEUES}))
+    assert (error, message) == (ErrorClass.EXPECTATION_FAILED, "1 of 1 queues: a (dead letters 2, below 1).")
 
 
 def test_the_id_of_a_resource_begins_behind_its_subscription() -> None:

@@ -310,3 +310,14 @@ async def test_the_page_of_a_job_with_a_thousand_rows_is_fast() -> None:
         await get_page(client, PAGE)
         with computes_below(0.15):
             await get_page(client, PAGE, entries="not_up")
+
+
+@virtual_time
+async def test_filters_of_entries_are_escaped_and_limited() -> None:
+    async with ApiClient(queues(), jobs=[entry(expect=ROWS, **ONCE)]) as client:
+        await client.perform()
+        page = await get_page(client, PAGE, entry='"><script>alert(1)</script>', entry_page="999")
+        assert not has_inline_code(page)
+        assert "<script>alert" not in page
+        assert (await client.get(PAGE, entry="x" * 101)).status_code == 400
+        assert (await client.get(PAGE, entry_page="0")).status_code == 400
