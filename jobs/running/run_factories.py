@@ -180,9 +180,6 @@ def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
 
 DEFAULT_EXCERPT_BYTES = 2048
 """Bytes, for kinds of targets without a setting."""
-
-"""Characters beyond the limit that are searched for secrets: redaction shortens the text."""
-
 _MAX_CHARACTER = 4
 """Bytes."""
 _AS_THEY_ARE = "\n\t"

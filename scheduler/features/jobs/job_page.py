@@ -11,14 +11,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
-from jobs.runs.health_history import HealthHistory
 from scheduler.api.dashboard.chart_reading import JobCharts, export_chart, read_job_charts
-from scheduler.api.dashboard.job_entries import NOT_UP, list_entries
+from scheduler.api.dashboard.job_entries import NOT_UP, EntryList, list_entries
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -108,9 +107,18 @@ _From = Annotated[str | None, Query(alias="from", max_length=40)]
 _To = Annotated[str | None, Query(alias="to", max_length=40)]
 _ChartKey = Annotated[str | None, Query(max_length=20)]
 _IncidentId = Annotated[str | None, Query(max_length=60)]
-_EntrySearch = Annotated[str, Query(max_length=100)]
-_EntryFilter = Annotated[str, Query(max_length=20)]
-_EntryPage = Annotated[int, Query(ge=1, le=1000)]
+
+
+async def _read_shown_entries(
+    entry: Annotated[str, Query(max_length=100)] = "",
+    entries: Annotated[str, Query(max_length=20)] = "",
+    entry_page: Annotated[int, Query(ge=1, le=1000)] = 1,
+) -> tuple[str, str, int]:
+    """Return the text that names of entries contain, NOT_UP for those that are not up alone, and the page of them."""
+    return entry.strip(), NOT_UP if entries == NOT_UP else "", entry_page
+
+
+_ShownEntriesDep = Annotated[tuple[str, str, int], Depends(_read_shown_entries)]
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
@@ -120,6 +128,7 @@ async def show_job(
     services: ServicesDep,
     caller: CallerDep,
     name: JobName,
+    shown_entries: _ShownEntriesDep,
     period: _PeriodName = None,
     begin: _From = None,
     end: _To = None,
@@ -128,15 +137,8 @@ async def show_job(
     trigger: TriggerFilter = None,
     continuation: Continuation = None,
     csv: _ChartKey = None,
-    entry: _EntrySearch = "",
-    entries: _EntryFilter = "",
-    entry_page: _EntryPage = 1,
 ) -> Response:
-    """Show the page; with a continuation it lists older runs. `csv`: the chart whose numbers are returned instead.
-
-    `entry`, `entries`, `entry_page`: the text that names of entries contain, whether only those that are not up, and
-    the page of them.
-    """
+    """Show the page; with a continuation it lists older runs. `csv`: the chart whose numbers are returned instead."""
     view = await services.queries.view_job(name)
     uptime = await readers_of(request, services).availability.read_uptime(name)
     default = find_default_window(uptime.since, services.clock.now())
@@ -147,14 +149,10 @@ async def show_job(
         read_run_list(services.queries, name, chosen, (outcome, trigger), continuation),
         _read_charts(request, services, caller, name, chosen),
         _find_heartbeat(services, view),
-        services.changes.read_health_history(caller.principal, name),
+        _read_entries(services, caller, name, shown_entries),
         services.alerts.list_alerts(AlertFilter(subject=name), limit=MAX_ALERTS),
         _read_objective(services, name),
     )
-    read: dict[str, object] = dict(zip(_READ, values, strict=True))
-    if isinstance(history := read["health"], HealthHistory):
-        only = NOT_UP if entries == NOT_UP else ""
-        read["health"] = list_entries(history, entry.strip(), only, entry_page, services.clock.now())
     return await respond_job(
         request,
         services,
@@ -166,12 +164,17 @@ async def show_job(
         default_window=default,
         uptime=uptime,
         period_problem=problem,
-        **read,
+        **dict(zip(_READ, values, strict=True)),
         **_choices(request, services),
     )
 
 
 _READ: Final = ("runs", "charts", "heartbeat", "health", "alerts", "objective")
+
+
+async def _read_entries(services: Services, caller: Caller, name: str, shown: tuple[str, str, int]) -> EntryList | None:
+    history = await services.changes.read_health_history(caller.principal, name)
+    return None if history is None else list_entries(history, *shown, services.clock.now())
 
 
 async def _read_objective(services: Services, name: str) -> ObjectiveModel | None:
