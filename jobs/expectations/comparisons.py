@@ -1,26 +1,20 @@
 """The comparisons of entries about values: exactly one next to the key, `{json: $.status, equals: ok}`.
 
-A value is a JSON value (json, fact, answers) or a text (body, header). `_PREDICATES` defines each comparison. The types
-of the compared values are numbers, instants and their age, and counts.
+A value is a JSON value (json, fact, answers) or a text (body, header). `_PREDICATES` defines each comparison. Numbers
+and instants are read by measures.py.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from operator import eq, ge, gt, le, lt
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     GetJsonSchemaHandler,
     PrivateAttr,
     SerializerFunctionWrapHandler,
-    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -28,7 +22,21 @@ from pydantic_core import CoreSchema
 
 from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, JsonField, JudgedAnswer, SparseModel, is_json_equal, to_json_text
-from jobs.formats import format_duration, matches_wildcard
+from jobs.expectations.measures import (
+    MAX_NUMBER,
+    ExpiryBounds,
+    NumberField,
+    age_seconds,
+    describe_expiry,
+    read_duration,
+    read_number,
+)
+from jobs.formats import (
+    MAX_DURATION,
+    describe_span,
+    format_duration,
+    matches_wildcard,
+)
 from jobs.model_base import Duration, FrozenModel
 
 
@@ -81,86 +89,6 @@ BOUND_PHRASES = {
 """How a failure describes a bound."""
 
 
-_MAX_NUMBER_LENGTH = 100
-"""Characters of a number; Python is slow with thousands of digits."""
-_MAX_NUMBER = 1e300
-
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
-
-
-def read_number(value: Any) -> int | float | None:
-    """Return a number, or the number in a text: `12`, `-0.5`, `1e3`, `0x1f`. None: not a number."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        return value
-    return _read(value.strip()) if isinstance(value, str) and len(value) <= _MAX_NUMBER_LENGTH else None
-
-
-def _read(text: str) -> int | float | None:
-    if _WITH_BASE.fullmatch(text):
-        return int(text, 0)
-    if not _DECIMAL.fullmatch(text):
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        return number if math.isfinite(number) else None
-
-
-def _number(value: Any) -> int | float:
-    number = read_number(value)
-    if number is None or number != number:
-        raise ValueError(f"{str(value)[:40]!r} is not a number")
-    if abs(number) > _MAX_NUMBER:  # also infinity, and integers beyond the range of a float
-        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_MAX_NUMBER:g}")
-    return number
-
-
-NumberField = Annotated[
-    Any,
-    BeforeValidator(_number),
-    WithJsonSchema(
-        {
-            "type": ["number", "string"],
-            "maxLength": _MAX_NUMBER_LENGTH,
-            "pattern": r"^\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-            r"|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)\s*$",
-        }
-    ),
-]
-"""A field of a number, or of a text that is one."""
-
-
-_MAX_INSTANT = 64
-"""Characters of an instant."""
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}.*)?", re.ASCII)
-_MILLISECONDS = 1e11
-"""Numbers from here on are milliseconds: as seconds they would be after the year 5138."""
-
-
-def age_seconds(value: Any) -> float | None:
-    """Return the seconds since an instant, negative for the future; None: not an instant."""
-    instant = _read_instant(value)
-    return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
-
-
-def _read_instant(value: Any) -> datetime | None:
-    """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
-    text = value.strip() if isinstance(value, str) else ""
-    if len(text) > _MAX_INSTANT:
-        return None
-    try:
-        if (number := read_number(value)) is not None:
-            return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS else number, UTC)
-        instant = datetime.fromisoformat(text.upper()) if _ISO.fullmatch(text) else parsedate_to_datetime(text)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
 Like = Annotated[str, Field(max_length=1000, description="a text in which * matches any text")]
 
 
@@ -189,6 +117,7 @@ class Comparison(SparseModel):
     at_most: NumberField = None
     length: CountBounds | None = None
     age_below: Annotated[Duration, Field(gt=0)] | None = None
+    expires_in: ExpiryBounds | None = None
     exists: bool = True
 
     _name: str = PrivateAttr("")
@@ -206,6 +135,8 @@ class Comparison(SparseModel):
         operand = getattr(self, name)
         if operand is None and (self.compares_texts or name not in _NULLABLE_COMPARISONS):
             raise ValueError(f"{name} has no value")
+        if name in BOUND_PHRASES and isinstance(operand, str):
+            operand = read_duration(operand)
         self._name, self._operand = name, _as_texts(name, operand) if self.compares_texts else operand
         return self
 
@@ -233,6 +164,31 @@ class Comparison(SparseModel):
         phrase = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
         return phrase if name == self._name else f"not {phrase}"
 
+    def describe_observed(self, value: Any, answer: JudgedAnswer) -> str:
+        """Write a compared value for a failure."""
+        if self._name == "expires_in":
+            return describe_expiry(value) or ("no expiry" if value is None else answer.format_json(value))
+        if self._is_span and (number := read_number(value)) is not None and abs(number) <= MAX_DURATION:
+            return describe_span(number)
+        return answer.format_json(value)
+
+    def describe_bound(self, answer: JudgedAnswer) -> str:
+        """Describe the expected value behind an observed one: `below 1`, `at least 30 d`, `expected "ok"`."""
+        if self._name in BOUND_PHRASES:
+            return f"{self._name.replace('_', ' ')} {self._describe_operand(self._name, answer)}"
+        return str(self._operand) if self._name == "expires_in" else f"expected {self.describe_expected(answer)}"
+
+    def measure_excess(self, value: Any) -> float:
+        """Return how far a value is from its bound, to find the worst of several; 0 without a measure."""
+        if self._name == "expires_in":
+            return age_seconds(value) or 0.0
+        number = read_number(value) if self._name in BOUND_PHRASES else None
+        return 0.0 if number is None else float(min(abs(number - self._operand), MAX_NUMBER))
+
+    @property
+    def _is_span(self) -> bool:
+        return self._name in BOUND_PHRASES and isinstance(getattr(self, self._name), str)
+
     def format_operand(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
         return answer.quote_text(value) if self.compares_texts else answer.format_json(value)
@@ -244,6 +200,8 @@ class Comparison(SparseModel):
             return self.format_operand(self._operand, answer)
         if name == "age_below":
             return format_duration(self._operand)
+        if self._is_span:
+            return describe_span(self._operand)
         return answer.quote_text(self._operand) if isinstance(self._operand, str) else str(self._operand)
 
     def _omitted_keys(self) -> set[str]:
@@ -262,6 +220,10 @@ class OptionalValueEntry(Comparison, ExpectationEntry):
         if not values and self.missing == "ok" and not self.is_existence_check:
             return True
         return super().holds_for_all(values)
+
+    def holds(self, value: Any) -> bool:
+        is_without_expiry = value is None and self.missing == "ok" and self.expires_in is not None
+        return is_without_expiry or super().holds(value)
 
 
 COMPARISONS = tuple(Comparison.model_fields)
@@ -282,6 +244,7 @@ _PHRASES = {
     **BOUND_PHRASES,
     "length": "a length of {}",
     "age_below": "an instant less than {} ago",
+    "expires_in": "an expiry in {}",
 }
 
 
@@ -334,4 +297,5 @@ _PREDICATES: dict[str, Callable[[Any, Any], bool]] = {
     "at_most": _by_number(le),
     "length": lambda value, operand: operand.holds(measure_length(value)),
     "age_below": _is_newer,
+    "expires_in": lambda value, operand: operand.holds(value),
 }

@@ -281,6 +281,11 @@ class ExpectationEntry(SparseModel):
         return self.BRIEF_BYTES
 
     @property
+    def reports_entries(self) -> bool:
+        """Whether it reads entries, each of which has a state."""
+        return False
+
+    @property
     def replaces(self) -> str:
         """The implicit expectation that it replaces: `status`, `rcode` or none."""
         return self.REPLACES
@@ -311,9 +316,13 @@ def check_applicable(
     entries: Iterable[ExpectationEntry], kind: str, features: Collection[Feature], url: str = ""
 ) -> None:
     """Raise ValueError for an entry that needs another feature. `features`: of the kind; `url`: of an HTTP check."""
+    reporting = ""
     for number, entry in enumerate(entries, 1):
         head = f"{entry.entry_key()} (entry {number})"
         if entry.needs not in features:
             raise ValueError(f"{head} does not fit a check of kind {kind}: it needs {entry.needs.value}")
         if entry.needs is Feature.CERTIFICATE and url.startswith("http://"):
             raise ValueError(f"{head} needs a certificate, but an http:// URL has none: use https://")
+        if entry.reports_entries and reporting:
+            raise ValueError(f"{head} has entries, as {reporting} has: an answer has those of one; split the job")
+        reporting = head if entry.reports_entries else reporting

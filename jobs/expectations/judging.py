@@ -15,7 +15,7 @@ from jobs.expectations.entries.body import BodyEntry
 from jobs.expectations.entries.dns import default_rcode_failure
 from jobs.expectations.entries.status import default_status_failure
 from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry, JudgedAnswer, SparseModel
-from jobs.expectations.health.document import HEALTH_KEY
+from jobs.expectations.health.document import HEALTH_KEY, ROWS_KEY
 from jobs.formats import describe_seconds, format_count
 from jobs.problems import make_printable
 from jobs.redaction import Redact
@@ -142,6 +142,9 @@ _DECODED_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 """Content encodings that checks decode."""
 
 
+_VERDICTS = (HEALTH_KEY, ROWS_KEY)
+"""Failures whose observed value is a whole clause: it names the entries."""
+
 MAX_LISTED_FAILURES = 50
 """Failures that a message lists, and that history stores of an attempt."""
 
@@ -152,7 +155,7 @@ def describe_unmet(observation: Observation, failures: Sequence[Failure]) -> tup
     failures = sorted(failures, key=_rank_of_failure)
     decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
     status = next((failure for failure in decisive if failure.expectation in _STATUS_ENTRIES), None)
-    if status is None and failures[0].expectation == HEALTH_KEY:
+    if status is None and failures[0].expectation in _VERDICTS:
         return _describe_health(observation, failures)
     if status is None or observation.status is None:
         of_dns = any(failure.expectation == "rcode" and failure.severity is Severity.FAIL for failure in failures)
@@ -167,7 +170,8 @@ def describe_unmet(observation: Observation, failures: Sequence[Failure]) -> tup
 def _describe_health(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
     """Describe an answer by its health document, which is the first failure: its entries say more than its status."""
     said = _join_failures(failures)
-    if observation.status is None or 200 <= observation.status <= 299:
+    is_about_status = failures[0].expectation == HEALTH_KEY
+    if observation.status is None or 200 <= observation.status <= 299 or not is_about_status:
         return ErrorClass.EXPECTATION_FAILED, f"{said}."
     return ErrorClass.UNEXPECTED_STATUS, f"{_describe_status(observation)}: {said}."
 
@@ -192,17 +196,17 @@ def _explain_encoding(observation: Observation, failures: Sequence[Failure]) -> 
 
 def describe_degraded(failures: Sequence[Failure]) -> str:
     """Return the message of an answer whose failures only degrade it."""
-    if failures[0].expectation == HEALTH_KEY:
+    if failures[0].expectation in _VERDICTS:
         return f"{_join_failures(failures)}."
     return f"Degraded: {_join_failures(failures)}."
 
 
 def _rank_of_failure(failure: Failure) -> tuple[bool, bool]:
-    return failure.severity is Severity.DEGRADED, failure.expectation != HEALTH_KEY
+    return failure.severity is Severity.DEGRADED, failure.expectation not in _VERDICTS
 
 
 def _describe_failure(failure: Failure) -> str:
-    return failure.observed if failure.expectation == HEALTH_KEY else str(failure)
+    return failure.observed if failure.expectation in _VERDICTS else str(failure)
 
 
 def _join_failures(failures: Sequence[Failure]) -> str:

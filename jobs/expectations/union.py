@@ -24,6 +24,7 @@ from jobs.expectations.entries.header import HeaderEntry
 from jobs.expectations.entries.health import HealthDocumentEntry
 from jobs.expectations.entries.json_body import JsonEntry
 from jobs.expectations.entries.limits import MaxBodyEntry, MinBodyEntry, RedirectsEntry, ResponseTimeBelowEntry
+from jobs.expectations.entries.rows import RowsEntry
 from jobs.expectations.entries.status import StatusEntry, StatusNotEntry
 from jobs.expectations.entries.tls import CertificateValidForEntry, HttpVersionEntry, TlsEntry, TlsVersionEntry
 from jobs.expectations.entry import ExpectationEntry
@@ -41,6 +42,7 @@ ENTRIES: tuple[type[ExpectationEntry], ...] = (
     BodyHashEntry,
     JsonEntry,
     HealthDocumentEntry,
+    RowsEntry,
     HeaderEntry,
     MaxBodyEntry,
     MinBodyEntry,

@@ -1,7 +1,7 @@
 """The task of judging one answer by the entries of an `expect`. Made by jobs.running and jobs.checks. Pure.
 
-A health document leaves the judging process as JSON. The entries that are stored anyway suffice (MAX_HEALTH_ENTRIES),
-those that count first.
+A health document leaves the judging process as JSON. Of an entry that is up, as most are, only its name does, if that
+is all.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from jobs.expectations.judging import is_brief, undecided_failure
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
-from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry, first_entries
+from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 
 
 def pack_health(health: HealthDetail) -> Any:
     """Return a JSON value."""
     entries = [
-        [entry.name, entry.status.value, entry.word, entry.text, entry.duration_ms, entry.observed, entry.effect.value]
-        for entry in first_entries(health.entries)
+        entry.name
+        if entry == ReportedEntry(entry.name, EntryStatus.UP, health.word)
+        else [entry.name, entry.status, entry.word, entry.text, entry.duration_ms, entry.observed, entry.effect]
+        for entry in health.entries
     ]
     return [health.word, health.status.value, entries, health.entry_count]
 
@@ -30,15 +32,14 @@ def pack_health(health: HealthDetail) -> Any:
 def unpack_health(packed: Any) -> HealthDetail:
     """Return the document of such a value."""
     word, status, entries, count = packed
-    return HealthDetail(
-        word,
-        EntryStatus(status),
-        tuple(
-            ReportedEntry(name, EntryStatus(own), shown, text, took, observed, EntryEffect(effect))
-            for name, own, shown, text, took, observed, effect in entries
-        ),
-        count,
-    )
+    return HealthDetail(word, EntryStatus(status), tuple(_unpack_entry(entry, word) for entry in entries), count)
+
+
+def _unpack_entry(packed: Any, word: str) -> ReportedEntry:
+    if isinstance(packed, str):
+        return ReportedEntry(packed, EntryStatus.UP, word)
+    name, status, own, text, took, observed, effect = packed
+    return ReportedEntry(name, EntryStatus(status), own, text, took, observed, EntryEffect(effect))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ more than about 1,000 bytes in a separate page (4,096 bytes). Only long checks w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -24,10 +24,11 @@ from jobs.runs.details import (
     DnsDetail,
     EntryStatus,
     HealthDetail,
+    ReportedEntry,
     StepDetail,
     StepOutcome,
     TlsDetail,
-    first_entries,
+    split_entries,
 )
 from jobs.runs.outcomes import Reason, ReasonCode
 
@@ -136,17 +137,34 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
 
 
 def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
+    first, rest = split_entries(health.entries)
+    used: set[str] = set()
+    entries = tuple(_entries(first, texts, used))
+    return HealthDetail(
+        texts.short(health.word), health.status, entries, health.entry_count, tuple(_entries(rest, texts, used))
+    )
+
+
+def _entries(entries: Iterable[ReportedEntry], texts: _Texts, used: set[str]) -> Iterator[ReportedEntry]:
+    """Yield the entries as they are recorded. `used`: names, which can be equal once they are shortened."""
     characters_left = MAX_HEALTH_TEXTS
-    entries = []
-    for entry in first_entries(health.entries):
-        name, text = texts.short(entry.name), texts.short(entry.text, MAX_HEALTH_TEXT) if entry.text else ""
+    words: dict[str, str] = {}
+    for entry in entries:
+        own, text = texts.short(entry.name), texts.short(entry.text, MAX_HEALTH_TEXT) if entry.text else ""
+        name, number = own, 1
+        while name in used:
+            number += 1
+            name = f"{own[: MAX_DETAIL_NAME - 8]} ({number})"
+        used.add(name)
         if entry.status is EntryStatus.UP or len(text) > characters_left:
             text = ""
         characters_left -= len(text)
         # Words and units of the frameworks are short; others can contain anything.
-        word, observed = texts.short(entry.word), texts.short(entry.observed) if entry.observed else ""
-        entries.append(replace(entry, name=name, word=word, text=text, observed=observed))
-    return replace(health, word=texts.short(health.word), entries=tuple(entries))
+        word = words.get(entry.word)
+        if word is None:
+            word = words[entry.word] = texts.short(entry.word)
+        observed = texts.short(entry.observed) if entry.observed else ""
+        yield ReportedEntry(name, entry.status, word, text, entry.duration_ms, observed, entry.effect)
 
 
 def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
@@ -162,9 +180,6 @@ def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
 
 DEFAULT_EXCERPT_BYTES = 2048
 """Bytes, for kinds of targets without a setting."""
-
-"""Characters beyond the limit that are searched for secrets: redaction shortens the text."""
-
 _MAX_CHARACTER = 4
 """Bytes."""
 _AS_THEY_ARE = "\n\t"

@@ -7,6 +7,7 @@ jobs.runs.health_history compares their entries from run to run.
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
@@ -49,28 +50,39 @@ class ReportedEntry:
 
 @fast_frozen(frozen=True, slots=True)
 class HealthDetail:
-    """A health document. `word` and `status`: of the whole. `entries` may be shortened; `entry_count` is the number."""
+    """A health document, or a list whose rows are entries. `word` and `status`: of the whole.
+
+    `entries` may be shortened; `entry_count` is the number.
+    """
 
     word: str
     status: EntryStatus
     entries: tuple[ReportedEntry, ...]
     entry_count: int
+    rest: tuple[ReportedEntry, ...] = field(default=(), compare=False)
+    """The other entries, for their states: not stored with the run."""
 
 
 MAX_HEALTH_ENTRIES = 50
-"""Entries that history stores of a document."""
+"""Entries that the row of a run has of a document."""
 
 _RANK = {EntryEffect.DOWN: 0, EntryEffect.DEGRADED: 1, EntryEffect.NONE: 2}
 
 
-def first_entries(entries: tuple[ReportedEntry, ...]) -> tuple[ReportedEntry, ...]:
-    """Return the entries that history stores, in order: those that count, then those that are not up."""
+def split_entries(
+    entries: tuple[ReportedEntry, ...],
+) -> tuple[tuple[ReportedEntry, ...], tuple[ReportedEntry, ...]]:
+    """Return the entries that the row of a run has, in order, and the others.
+
+    Those that count are first, then those that are not up.
+    """
     if len(entries) <= MAX_HEALTH_ENTRIES:
-        return entries
+        return entries, ()
     ranked = sorted(
         range(len(entries)), key=lambda at: (_RANK[entries[at].effect], entries[at].status is EntryStatus.UP)
     )
-    return tuple(entries[at] for at in sorted(ranked[:MAX_HEALTH_ENTRIES]))
+    first, rest = sorted(ranked[:MAX_HEALTH_ENTRIES]), sorted(ranked[MAX_HEALTH_ENTRIES:])
+    return tuple(entries[at] for at in first), tuple(entries[at] for at in rest)
 
 
 _DAY = 86_400

@@ -1,4 +1,4 @@
-"""The state of each entry of a job's health documents, and its last changes. Pure.
+"""The state of each entry of a job's health documents or rows, and its last changes. Pure.
 
     history = update_history(stored, run)     # None: nothing has changed
 
@@ -8,7 +8,7 @@ a run that precedes the newest considered one changes nothing, so a repetition i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,10 +16,12 @@ from jobs.fast_frozen import fast_frozen
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.run import Run
 
-MAX_TRACKED_ENTRIES = 100
+MAX_TRACKED_ENTRIES = 1000
 """Of a job, those that its documents do not have any more included."""
 MAX_ENTRY_CHANGES = 20
 """The last changes of an entry, its present state included."""
+MAX_CHANGES = 4000
+"""Of all entries together: their row is bounded. With more, each has fewer."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -68,6 +70,11 @@ class HealthHistory:
     latest_due: datetime
     latest_run: str
 
+    @property
+    def present_count(self) -> int:
+        """The number of entries that are not missing."""
+        return sum(each.present.status is not None for each in self.entries)
+
     def precedes(self, run: Run) -> bool:
         """Return whether the run is newer than all considered runs."""
         return (self.latest_due, self.latest_run) < (run.due_at, run.id)
@@ -89,19 +96,37 @@ def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | N
     health = health_of_run(run)
     if health is None or (history is not None and not history.precedes(run)):
         return None
-    entries_by_name = {} if history is None else {each.entry.name: each for each in history.entries}
-    at = run.finished_at.replace(microsecond=run.finished_at.microsecond // 1000 * 1000)
+    reported = (*health.entries, *health.rest)
     # A document that was shortened does not show which entries are missing.
-    is_complete = health.entry_count <= len(health.entries)
-    seen = {entry.name: _seen(entries_by_name.get(entry.name), entry, run.id, at) for entry in health.entries}
+    is_complete = health.entry_count <= len(reported)
+    entries_by_name = {} if history is None else {each.entry.name: each for each in history.entries}
+    is_none_missing = history is not None and (len(reported) == history.present_count or not is_complete)
+    if is_none_missing and all(_is_as(entries_by_name, one) for one in reported):
+        return None
+    at = run.finished_at.replace(microsecond=run.finished_at.microsecond // 1000 * 1000)
+    seen = {entry.name: _seen(entries_by_name.get(entry.name), entry, run.id, at) for entry in reported}
     missing = [
         _missing(each, at) if is_complete else each for name, each in entries_by_name.items() if name not in seen
     ]
     missing.sort(key=lambda each: each.present.at, reverse=True)
-    entries = tuple([*seen.values(), *missing][:MAX_TRACKED_ENTRIES])
+    entries = _limit_changes(tuple([*seen.values(), *missing][:MAX_TRACKED_ENTRIES]))
     if history is not None and _states(entries) == _states(history.entries):
         return None
     return HealthHistory(run.job, entries, run.due_at, run.id)
+
+
+def _is_as(entries_by_name: Mapping[str, EntryHistory], entry: ReportedEntry) -> bool:
+    """Whether the entry is as it was: so are nearly all of a long document."""
+    tracked = entries_by_name.get(entry.name)
+    return tracked is not None and tracked.present.status is entry.status and tracked.entry.effect is entry.effect
+
+
+def _limit_changes(entries: tuple[EntryHistory, ...]) -> tuple[EntryHistory, ...]:
+    count = sum(len(each.changes) for each in entries)
+    if count <= MAX_CHANGES:
+        return entries
+    most = max(MAX_CHANGES // len(entries), 1)
+    return tuple(each if len(each.changes) <= most else replace(each, changes=each.changes[:most]) for each in entries)
 
 
 def _states(entries: Iterable[EntryHistory]) -> set[tuple[str, EntryChange, EntryEffect]]:

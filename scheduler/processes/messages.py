@@ -14,7 +14,7 @@ import json
 import logging
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, cast
 
@@ -26,7 +26,15 @@ from jobs.definition import JobDefinition
 from jobs.redaction import Redact
 from jobs.running.attempt_series import SeriesResult
 from jobs.runs import Attempt
-from scheduler.stores.runs.attempt_codec import decode_attempt, encode_attempt, from_microseconds, to_microseconds
+from jobs.runs.details import ReportedEntry
+from scheduler.stores.runs.attempt_codec import (
+    decode_attempt,
+    decode_health,
+    encode_attempt,
+    encode_health,
+    from_microseconds,
+    to_microseconds,
+)
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Bytes of a message; a longer one ends the channel."""
@@ -143,6 +151,9 @@ def encode_result(result: SeriesResult) -> dict[str, Any]:
     body: dict[str, Any] = {"end": to_microseconds(result.finished_at)}
     if result.attempts:
         body["attempts"] = encode_attempts(result.attempts)
+        details = result.attempts[-1].details
+        if details is not None and details.health is not None and details.health.rest:
+            body["rest"] = encode_health(replace(details.health, entries=details.health.rest))
     for name in ("is_overdue", "note", "pending", "is_unknown", "lost_s", "lack_s", "traceback"):
         if value := getattr(result, name):
             body[name] = value
@@ -151,8 +162,14 @@ def encode_result(result: SeriesResult) -> dict[str, Any]:
 
 def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
     """Build the result. `redact` knows the secrets of all jobs, its process only those that it has requested."""
+    attempts = decode_attempts(body.get("attempts", ()), redact)
+    if "rest" in body:
+        attempts = (
+            *attempts[:-1],
+            _with_rest(attempts[-1], decode_health(_redact_texts(body["rest"], redact)).entries),
+        )
     return SeriesResult(
-        decode_attempts(body.get("attempts", ()), redact),
+        attempts,
         from_microseconds(body["end"]),
         body.get("is_overdue", False),
         redact(body.get("note", "")),
@@ -162,6 +179,14 @@ def decode_result(body: dict[str, Any], redact: Redact) -> SeriesResult:
         body.get("lack_s", 0.0),
         redact(body.get("traceback", "")),
     )
+
+
+def _with_rest(attempt: Attempt, rest: tuple[ReportedEntry, ...]) -> Attempt:
+    """Add the entries that are not stored with a run."""
+    details = attempt.details
+    if details is None or details.health is None:
+        return attempt
+    return replace(attempt, details=replace(details, health=replace(details.health, rest=rest)))
 
 
 def encode_attempts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:

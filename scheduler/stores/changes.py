@@ -13,14 +13,15 @@ ascending keys give the newest first. One partition: a change is one transaction
 A change replaces the row of the state, fenced by its etag, in the same transaction that adds the change. Of several
 processes one therefore writes it. A row of entries has at most MAX_TRACKED_ENTRIES of them with MAX_ENTRY_CHANGES
 changes each. It is written only if an entry changes, fenced by its etag, and deleted with the last change of a job that
-was removed.
+was removed. The first 100 are below `entries`, all that older programs read; the others below `more`, where one that is
+up and never changed is its name and the number of its group, which is in `groups`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -268,14 +269,44 @@ class HealthHistories:
         return StoredHealthHistory(history, await self._rows.write(health_key(history.job), history, etag))
 
 
+_FIRST_ENTRIES = 100
+_MAX_LONG_HISTORY = 500_000
+"""Characters. A longer one, of texts that a target chose, is stored without them and with two changes an entry."""
+_Group = tuple[str, str, int]
+"""The word, the run and the instant in milliseconds of entries that are up and have never changed."""
+
+
 def _encode_history(history: HealthHistory) -> str:
-    return encode_json(
-        {
-            "due": history.latest_due.isoformat(),
-            "run": history.latest_run,
-            "entries": [*map(_encode_entry, history.entries)],
-        }
+    text = _write_history(history)
+    if len(text) <= _MAX_LONG_HISTORY:
+        return text
+    entries = (
+        replace(each, entry=replace(each.entry, text="", observed=""), changes=each.changes[:2])
+        for each in history.entries
     )
+    return _write_history(replace(history, entries=tuple(entries)))
+
+
+def _write_history(history: HealthHistory) -> str:
+    first, more = history.entries[:_FIRST_ENTRIES], history.entries[_FIRST_ENTRIES:]
+    body = {
+        "due": history.latest_due.isoformat(),
+        "run": history.latest_run,
+        "entries": [*map(_encode_entry, first)],
+    }
+    if more:
+        groups: dict[_Group, int] = {}
+        body["more"] = [_encode_further(each, groups) for each in more]
+        body["groups"] = list(groups)
+    return encode_json(body)
+
+
+def _encode_further(history: EntryHistory, groups: dict[_Group, int]) -> list[Any]:
+    entry, change = history.entry, history.present
+    if len(history.changes) > 1 or entry != ReportedEntry(entry.name, EntryStatus.UP, entry.word):
+        return _encode_entry(history)
+    group = (entry.word, history.run, (change.at - _EPOCH) // _MILLISECOND)
+    return [entry.name, groups.setdefault(group, len(groups))]
 
 
 def _encode_entry(history: EntryHistory) -> list[Any]:
@@ -286,8 +317,18 @@ def _encode_entry(history: EntryHistory) -> list[Any]:
 
 def _decode_history(row: Row) -> HealthHistory:
     body = decode_json(row.body)
-    entries = tuple(map(_decode_entry, body["entries"]))
-    return HealthHistory(row.key[len(HEALTH_PREFIX) :], entries, parse_instant(body["due"]), body["run"])
+    groups = [
+        (word, run, (EntryChange(_EPOCH + at * _MILLISECOND, EntryStatus.UP),))
+        for word, run, at in body.get("groups", ())
+    ]
+    entries = [*map(_decode_entry, body["entries"])]
+    for parts in body.get("more", ()):
+        if len(parts) > 2:
+            entries.append(_decode_entry(parts))
+            continue
+        word, run, changes = groups[parts[1]]
+        entries.append(EntryHistory(ReportedEntry(parts[0], EntryStatus.UP, word), run, changes))
+    return HealthHistory(row.key[len(HEALTH_PREFIX) :], tuple(entries), parse_instant(body["due"]), body["run"])
 
 
 def _decode_entry(parts: Sequence[Any]) -> EntryHistory:

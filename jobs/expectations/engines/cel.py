@@ -168,6 +168,7 @@ CEL_VARIABLES = {
     "response_time": "INT",
     "facts": "DYN",
     "certificate": "DYN",
+    "now": "TIMESTAMP",
 }
 """The variables of an expression with their types; `headers`, `facts` and `certificate` are maps of that type."""
 _MAPS = ("headers", "facts", "certificate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from jobs.certificates import UnreadableCertificate, read_certificate
@@ -13,6 +14,8 @@ from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, Expecta
 from jobs.runs import Severity
 
 _NAME_PATTERN = re.compile(r"[A-Za-z_]\w*")
+_MAX_CACHED_NAMES = 1024
+"""Expressions."""
 
 
 class CelEntry(ExpectationEntry):
@@ -37,15 +40,26 @@ class CelEntry(ExpectationEntry):
         return answer.quote_text(self.cel)
 
     def find_mismatch(self, answer: JudgedAnswer) -> str | None:
-        variables = _CelVariables(answer, frozenset(_NAME_PATTERN.findall(self.cel)))
+        try:
+            return None if self.is_true(answer) else "false"
+        except LimitExceeded as error:
+            return answer.shorten(str(error))
+
+    def is_true(self, answer: JudgedAnswer) -> bool:
+        """Return whether the expression is true. Raises LimitExceeded: it has no value, or not such a one."""
+        variables = _CelVariables(answer, _find_names(self.cel))
         try:
             result = evaluate_expression(self.cel, variables.collect())
         except (ExpressionError, LimitExceeded) as error:
-            return answer.shorten(variables.problem or str(error))
-        if result is True:
-            return None
-        observed = "false" if result is False else f"{answer.format_json(result)}, not true or false"
-        return answer.shorten(observed)
+            raise LimitExceeded(variables.problem or str(error)) from None
+        if not isinstance(result, bool):
+            raise LimitExceeded(f"{answer.format_json(result)}, not true or false")
+        return result
+
+
+@lru_cache(_MAX_CACHED_NAMES)
+def _find_names(expression: str) -> frozenset[str]:
+    return frozenset(_NAME_PATTERN.findall(expression))
 
 
 class _CelVariables:
@@ -61,11 +75,13 @@ class _CelVariables:
         seen = self._answer.observation
         values: dict[str, Any] = {
             "response_time": int(seen.phases.total_ms),
-            "headers": dict(seen.headers),
+            "headers": dict(seen.headers) if "headers" in self._named else {},
             "facts": dict(seen.facts) if "facts" in self._named else {},
         }
         if seen.status is not None:
             values["status"] = seen.status
+        if "now" in self._named:
+            values["now"] = self._answer.now
         if "body" in self._named:
             values["body"] = self._answer.text
         if "certificate" in self._named:

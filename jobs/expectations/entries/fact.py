@@ -28,4 +28,4 @@ class FactEntry(OptionalValueEntry):
             value = value.get(name, _NOTHING) if hasattr(value, "get") else _NOTHING
         if self.holds_for_all([] if value is _NOTHING else [value]):
             return None
-        return "no value" if value is _NOTHING else answer.format_json(value)
+        return "no value" if value is _NOTHING else self.describe_observed(value, answer)

@@ -23,7 +23,7 @@ from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 
 _MAX_NAMES = 50
 _EntryName = Annotated[DisplayText, StringConstraints(min_length=1, max_length=200)]
-_EntryNames = Annotated[tuple[_EntryName, ...], Field(max_length=_MAX_NAMES)]
+EntryNames = Annotated[tuple[_EntryName, ...], Field(max_length=_MAX_NAMES)]
 
 
 class HealthDocumentEntry(ExpectationEntry):
@@ -37,12 +37,16 @@ class HealthDocumentEntry(ExpectationEntry):
     BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     health: HealthFormat
-    ignore: _EntryNames = ()
-    require: _EntryNames = ()
+    ignore: EntryNames = ()
+    require: EntryNames = ()
     severities: Annotated[dict[_EntryName, Literal["degraded", "down"]], Field(max_length=_MAX_NAMES)] = Field(
         default_factory=dict, description="what an entry counts whenever it is not up, by name"
     )
     max_duration: Annotated[Duration, Field(gt=0)] | None = None
+
+    @property
+    def reports_entries(self) -> bool:
+        return True
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         status = answer.observation.status

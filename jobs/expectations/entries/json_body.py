@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -27,11 +27,23 @@ class JsonEntry(OptionalValueEntry):
         return f"json {self.json_}"
 
     def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        found = self.find_wrong_value(answer)
+        if found is None:
+            return None
+        wrong, count = found
+        if not count:
+            return "no value"
+        return self.describe_observed(wrong, answer) + (f" (one of {count} values)" if count > 1 else "")
+
+    def find_wrong_value(self, answer: JudgedAnswer) -> tuple[Any, int] | None:
+        """Return a value that is not as expected, and how many were selected; None if the entry holds.
+
+        Raises NotJson, LimitExceeded.
+        """
         values = select_values(self.json_, answer.parse_json())
         if self.holds_for_all(values):
             return None
-        if not values:
-            return "no value"
-        wrong = values[0] if self.is_existence_check else next(one for one in values if not self.holds(one))
-        among = f" (one of {len(values)} values)" if len(values) > 1 else ""
-        return answer.format_json(wrong) + among
+        if not values or self.is_existence_check:
+            return (values or [None])[0], len(values)
+        # By now an instant can hold.
+        return next((one for one in values if not self.holds(one)), values[0]), len(values)

@@ -166,8 +166,8 @@ def _number(value: Any) -> float | None:
     return float(value) if 0 <= value <= _MAX_MS and math.isfinite(value) else None
 
 
-HEALTH_KEY = "health"
-"""The key of the failure whose observed value is the whole verdict."""
+HEALTH_KEY, ROWS_KEY = "health", "entries"
+"""The keys of the failures whose observed value is the whole verdict."""
 MAX_NAMED_ENTRIES = 5
 """Entries that a message names."""
 _SHOWN_DURATION_MS = 1000.0
@@ -220,7 +220,7 @@ def judge_document(document: HealthDocument, rules: EntryRules) -> HealthVerdict
         if effect is not EntryEffect.NONE:
             reasons.append(EntryReason(entry.name, texts, effect))
     for name in rules.require:
-        if not any(_is_named(entry.name, name) for entry in document.entries):
+        if not any(is_named(entry.name, name) for entry in document.entries):
             effect = rules.effects.get(name, EntryEffect.DOWN)
             reasons.append(EntryReason(name, ("required, but not in the document",), effect))
     reasons.sort(key=lambda reason: -_RANK[reason.effect])
@@ -234,10 +234,7 @@ def judge_document(document: HealthDocument, rules: EntryRules) -> HealthVerdict
 
 def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Callable[[str], str]) -> str:
     """Return `Unhealthy because of cosmosdb (timeout, 23.1 s)`. `show`: redacts and shortens a text of the target."""
-    word = show(document.word)
-    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
-    more = len(verdict.reasons) - len(named)
-    listed = ", ".join([*named, *([f"and {more} more"] if more else [])])
+    word, listed = show(document.word), list_reasons(verdict, show)
     if document.status is EntryStatus.UP:
         return f"{word}, but {listed}"
     if verdict.is_explained:
@@ -248,6 +245,13 @@ def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Cal
     return f"{own}; also {listed}" if listed else own
 
 
+def list_reasons(verdict: HealthVerdict, show: Callable[[str], str]) -> str:
+    """Return `cosmosdb (timeout, 23.1 s), redis (Degraded)`, the worst entries first."""
+    named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
+    more = len(verdict.reasons) - len(named)
+    return ", ".join([*named, *([f"and {more} more"] if more else [])])
+
+
 def _own_effect(document: HealthDocument) -> EntryEffect:
     if document.status is EntryStatus.UNKNOWN:
         return EntryEffect.DEGRADED
@@ -255,9 +259,9 @@ def _own_effect(document: HealthDocument) -> EntryEffect:
 
 
 def _judge_entry(entry: ReportedEntry, rules: EntryRules, word: str) -> tuple[EntryEffect, tuple[str, ...]]:
-    if any(_is_named(entry.name, name) for name in rules.ignore):
+    if any(is_named(entry.name, name) for name in rules.ignore):
         return EntryEffect.NONE, ()
-    given = next((effect for name, effect in rules.effects.items() if _is_named(entry.name, name)), None)
+    given = next((effect for name, effect in rules.effects.items() if is_named(entry.name, name)), None)
     took, limit = entry.duration_ms, rules.max_duration_s
     texts = [text for text in (entry.text, *([] if entry.text or entry.word == word else [entry.word])) if text]
     if entry.observed and entry.status is not EntryStatus.UP:
@@ -274,7 +278,8 @@ def _judge_entry(entry: ReportedEntry, rules: EntryRules, word: str) -> tuple[En
     return effect, tuple(texts)
 
 
-def _is_named(name: str, pattern: str) -> bool:
+def is_named(name: str, pattern: str) -> bool:
+    """Return whether the name, or a part of its path from the beginning on, matches the pattern."""
     return matches_wildcard(name, pattern) or matches_wildcard(name, f"{pattern}/*")
 
 

@@ -123,9 +123,10 @@ def health_entries(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Job name, also of a removed job.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/health-entries.")] = False,
 ) -> None:
-    """List what each entry of the health documents of a job reports, since when, and how often it failed in seven days.
+    """List what each entry of the health documents or rows of a job reports, since when, and how often it failed in
+    seven days.
 
-    The job needs the expectation `health`.
+    The job needs the expectation `health`, or `rows` with `expect`.
 
     \b
     Examples:
@@ -138,7 +139,7 @@ def health_entries(
     listed, is_known = run_without_jobs("health-entries", lambda program: _read_entries(program, job))
     if not is_known:
         require_job(load_for_command("health-entries"), job)
-    empty = "no run has read a health document: the job needs the expectation health, and a run"
+    empty = "no run has read entries: the job needs the expectation health, or rows with expect, and a run"
     show_list(listed, _ENTRY_FIELDS, as_json=as_json, empty=empty)
 
 

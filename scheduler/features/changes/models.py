@@ -69,8 +69,8 @@ class EntryChangeModel(ResponseModel):
 
 
 class HealthEntryModel(ResponseModel):
-    """An entry of the health documents of a job, and its present status. `missing`: the documents do not have it any
-    more; the other fields are then those of the last one that had it.
+    """An entry of the health documents or rows of a job, and its present status. `missing`: the answers do not have it
+    any more; the other fields are then those of the last one that had it.
 
     `reported_status`: as the target wrote it. `effect`: what the entry counts for the job: none, degraded or down.
     `text` and `run_id`: of the run at `since`. `recent_failures`: how often it became degraded or down in the last
@@ -108,9 +108,10 @@ class HealthEntryModel(ResponseModel):
 
 
 class HealthEntryListModel(ListModel[HealthEntryModel]):
-    """The entries of the health documents of a job: those of the last one in its order, then missing ones.
+    """The entries of the health documents or rows of a job: those of the last answer that changed one, then missing
+    ones.
 
-    Empty if no expectation `health` has read a document so far.
+    Empty if no expectation `health` or `rows` has read entries so far.
     """
 
     entries: list[HealthEntryModel]

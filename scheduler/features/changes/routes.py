@@ -74,7 +74,7 @@ async def list_changes_of_job(
 
 @router.read("/api/jobs/{name}/health-entries")
 async def list_health_entries(services: ServicesDep, caller: CallerDep, name: JobName) -> HealthEntryListModel:
-    """List the entries of the health documents of a job: what each reports, since when, and how often it failed."""
+    """List the entries of the health documents or rows of a job: what each reports, since when, how often it failed."""
     return await services.changes.list_health_entries(caller.principal, name, services.clock.now())
 
 

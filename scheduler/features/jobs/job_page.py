@@ -11,12 +11,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from jobs.problems import describe_wrong_choice, make_printable
 from jobs.runs import Trigger
 from scheduler.api.dashboard.chart_reading import JobCharts, export_chart, read_job_charts
+from scheduler.api.dashboard.job_entries import NOT_UP, EntryList, list_entries
 from scheduler.api.dashboard.job_frame import (
     WINDOWS,
     ChartPeriod,
@@ -108,6 +109,18 @@ _ChartKey = Annotated[str | None, Query(max_length=20)]
 _IncidentId = Annotated[str | None, Query(max_length=60)]
 
 
+async def _read_shown_entries(
+    entry: Annotated[str, Query(max_length=100)] = "",
+    entries: Annotated[str, Query(max_length=20)] = "",
+    entry_page: Annotated[int, Query(ge=1, le=1000)] = 1,
+) -> tuple[str, str, int]:
+    """Return the text that names of entries contain, NOT_UP for those that are not up alone, and the page of them."""
+    return entry.strip(), NOT_UP if entries == NOT_UP else "", entry_page
+
+
+_ShownEntriesDep = Annotated[tuple[str, str, int], Depends(_read_shown_entries)]
+
+
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
 @share_page
 async def show_job(
@@ -115,6 +128,7 @@ async def show_job(
     services: ServicesDep,
     caller: CallerDep,
     name: JobName,
+    shown_entries: _ShownEntriesDep,
     period: _PeriodName = None,
     begin: _From = None,
     end: _To = None,
@@ -135,7 +149,7 @@ async def show_job(
         read_run_list(services.queries, name, chosen, (outcome, trigger), continuation),
         _read_charts(request, services, caller, name, chosen),
         _find_heartbeat(services, view),
-        services.changes.read_health_history(caller.principal, name),
+        _read_entries(services, caller, name, shown_entries),
         services.alerts.list_alerts(AlertFilter(subject=name), limit=MAX_ALERTS),
         _read_objective(services, name),
     )
@@ -156,6 +170,11 @@ async def show_job(
 
 
 _READ: Final = ("runs", "charts", "heartbeat", "health", "alerts", "objective")
+
+
+async def _read_entries(services: Services, caller: Caller, name: str, shown: tuple[str, str, int]) -> EntryList | None:
+    history = await services.changes.read_health_history(caller.principal, name)
+    return None if history is None else list_entries(history, *shown, services.clock.now())
 
 
 async def _read_objective(services: Services, name: str) -> ObjectiveModel | None:

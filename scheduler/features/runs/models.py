@@ -91,8 +91,8 @@ class ReportedEntryModel(ResponseModel):
 
 
 class HealthDocumentModel(ResponseModel):
-    """The health document that an expectation has read. `status`: of the whole. `entries`: at most 50 of `entry_count`,
-    those that count first."""
+    """The health document or the rows that an expectation has read. `status`: of the whole. `entries`: at most 50 of
+    `entry_count`, those that count first."""
 
     status: EntryStatus
     reported_status: str

@@ -59,3 +59,9 @@ def test_an_entry_that_fits_is_accepted() -> None:
     expect = [{"certificate_valid_for": "14d", "severity": "degraded"}]
     job = JobDefinition.model_validate({"name": "checkout", "check": HTTPS, "expect": expect})
     assert [entry.severity for entry in job.expect] == ["degraded"]
+
+
+def test_two_expectations_about_entries_are_refused() -> None:
+    rows = {"rows": {"expect": [{"json": "$.a", "below": 1}]}}
+    assert "rows (entry 2) has entries, as health (entry 1) has" in problem(HTTP, {"health": "auto"}, rows)
+    JobDefinition.model_validate({"name": "a", "check": HTTP, "expect": [{"rows": 1}, {"rows": {"below": 9}}, rows]})

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.expectations.comparisons import read_number
+from jobs.expectations.measures import read_number
 from jobs.formats import matches_wildcard
 from tests.jobs.expectations.helpers import answer, entries, failure, failures
 

@@ -52,7 +52,7 @@ def test_entries_that_are_models_already_are_read_as_they_are() -> None:
     ("entry", "message"),
     [
         ({"json": "$.a"}, "add one of equals, not_equals, contains,"),
-        ({"header": "etag"}, "at_most, length, age_below, exists"),
+        ({"header": "etag"}, "at_most, length, age_below, expires_in, exists"),
         ({"json": "$.a", "equals": 1, "exists": True}, "has equals and exists in one entry: write one entry for each"),
         ({"json": "$[", "exists": True}, "is not a JSONPath"),
         ({"json": "$[?@.a < 1e400]", "exists": True}, "a number in it is too large"),

@@ -44,3 +44,15 @@ def test_all_texts_together_are_short() -> None:
     found = stored(*(down(f"e{number}", "x" * 150) for number in range(40)))
     assert sum(len(entry.text) for entry in found.entries) <= MAX_HEALTH_TEXTS
     assert found.entries[0].text
+
+
+def test_the_other_entries_are_not_lost_until_the_run_is_stored() -> None:
+    found = stored(*(down(f"e{number}") for number in range(1000)))
+    assert len({entry.name for entry in (*found.entries, *found.rest)}) == 1000
+
+
+def test_names_that_are_equal_once_they_are_short_stay_apart() -> None:
+    found = stored(*(down("x" * 150 + str(number)) for number in range(300)))
+    names = [entry.name for entry in (*found.entries, *found.rest)]
+    assert len(set(names)) == 300
+    assert max(map(len, names)) <= 100

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.runs import Attempt, Outcome, Phases, Run, Ticket, Trigger
-from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
-from jobs.runs.health_history import MAX_ENTRY_CHANGES, MAX_TRACKED_ENTRIES, HealthHistory, update_history
+from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry, split_entries
+from jobs.runs.health_history import (
+    MAX_CHANGES,
+    MAX_ENTRY_CHANGES,
+    MAX_TRACKED_ENTRIES,
+    HealthHistory,
+    health_of_run,
+    update_history,
+)
 
 NOON = datetime(2031, 1, 1, 12, tzinfo=UTC)
 UP, DEGRADED, DOWN = EntryStatus.UP, EntryStatus.DEGRADED, EntryStatus.DOWN
@@ -119,7 +126,25 @@ def test_the_history_equals_that_of_all_documents(documents: list[dict[str, Entr
 
 
 def test_a_row_stays_small() -> None:
-    many = after(*(ended(minute, **{f"e{minute}-{number}": UP for number in range(50)}) for minute in range(4)))
+    many = after(*(ended(minute, **{f"e{minute}-{number}": UP for number in range(500)}) for minute in range(3)))
     assert len(many.entries) == MAX_TRACKED_ENTRIES
     (flapping,) = after(*(ended(minute, db=[UP, DOWN][minute % 2]) for minute in range(50))).entries
     assert len(flapping.changes) == MAX_ENTRY_CHANGES
+
+
+def test_the_changes_of_many_entries_together_are_limited() -> None:
+    names = [f"e{number}" for number in range(MAX_TRACKED_ENTRIES)]
+    history = after(*(ended(minute, **dict.fromkeys(names, [UP, DOWN][minute % 2])) for minute in range(10)))
+    assert sum(len(each.changes) for each in history.entries) <= MAX_CHANGES
+    assert {each.present.at for each in history.entries} == {NOON + timedelta(minutes=9)}
+
+
+def test_entries_beyond_those_of_the_row_of_a_run_have_a_state() -> None:
+    run = ended(1, **{f"e{number}": UP for number in range(200)})
+    health = health_of_run(run)
+    assert health is not None
+    first, rest = split_entries(health.entries)
+    split = replace(run.attempts[0], details=Details(health=replace(health, entries=first, rest=rest)))
+    history = after(replace(run, attempts=(split,)))
+    assert len(history.entries) == 200
+    assert present(after(run)) == present(history)

@@ -46,6 +46,7 @@ from tests.scheduler.processes.pool_parts import job
 
 TEXT = st.text(max_size=12)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
+NOW = datetime(2026, 12, 3, tzinfo=UTC)
 INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(2286, 1, 1), timezones=st.just(UTC))
 SECONDS = INSTANTS.map(lambda instant: instant.replace(microsecond=0))
 MILLISECONDS = st.floats(0, 1e7).map(lambda value: round(value, 3))
@@ -204,3 +205,15 @@ async def open_channel(
         yield channel, theirs
         channel.close()
         await asyncio.sleep(0)
+
+
+def test_entries_that_are_not_stored_arrive_without_secrets() -> None:
+    redactor = Redactor()
+    redactor.add_permanent("hunter2!")
+    rest = tuple(ReportedEntry(f"q{number} hunter2!", EntryStatus.UP, "up") for number in range(3))
+    health = HealthDetail("up", EntryStatus.UP, (), 3, rest)
+    attempt = Attempt(1, NOW, Phases(), details=Details(health=health))
+    (decoded,) = decode_result(sent(encode_result(SeriesResult((attempt,), NOW))), redactor.redact).attempts
+    assert decoded.details is not None
+    assert decoded.details.health is not None
+    assert [entry.name for entry in decoded.details.health.rest] == ["q0 ***", "q1 ***", "q2 ***"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.runs import Run
-from jobs.runs.details import EntryStatus
-from jobs.runs.health_history import HealthHistory
+from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.health_history import HealthHistory, update_history
 from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.changes.tracking import REREAD_INTERVAL, HealthTracker
 from scheduler.stores.changes import HealthHistories, StateChanges
 from scheduler.stores.port import RowChanged, RowExists, Store
+from scheduler.stores.rows import decode_json
 from tests.jobs.runs.test_health_history import DOWN, NOON, UP, after, ended
 from tests.scheduler.fakes import VirtualClock
 
@@ -85,3 +88,56 @@ async def test_the_row_is_deleted_with_the_last_change_of_a_removed_job(store: S
     await changes.write(removed, "")
     await changes.prune(NOON.replace(year=2032), 86400.0)
     assert await histories.read("checkout") is None
+
+
+async def test_a_thousand_entries_have_their_states_after_a_restart(store: Store) -> None:
+    histories, clock = HealthHistories(store), VirtualClock(NOON)
+    names = [f"queue-{number}" for number in range(1000)]
+    tracker = HealthTracker(histories, clock)
+    await tracker.record_run(ended(0, **dict.fromkeys(names, UP)))
+    await tracker.record_run(ended(1, **{**dict.fromkeys(names, UP), "queue-900": DOWN}))
+    restarted = HealthTracker(histories, clock)
+    await restarted.record_run(ended(2, **{**dict.fromkeys(names[:-1], UP), "queue-900": DOWN}))
+    stored = await histories.read("checkout")
+    assert stored is not None
+    found = {each.entry.name: each for each in stored.history.entries}
+    assert len(found) == 1000
+    assert (found["queue-900"].present.status, len(found["queue-900"].changes)) == (DOWN, 2)
+    assert found["queue-999"].present.status is None
+    assert found["queue-500"].present.at == NOON
+
+
+async def test_an_older_program_finds_the_first_entries_in_their_old_form(store: Store) -> None:
+    await HealthHistories(store).write(after(ended(0, **{f"e{number}": UP for number in range(150)})), "")
+    row = await store.get_row("changes", "all", "h~checkout")
+    assert row is not None
+    assert {len(parts) for parts in decode_json(row.body)["entries"]} == {8}
+    assert len(decode_json(row.body)["entries"]) == 100
+
+
+async def test_a_thousand_hostile_entries_fit_into_a_row(store: Store) -> None:
+    def hostile(number: int) -> ReportedEntry:
+        text = '"' * 100
+        name = f"{number:04}" + chr(0x1F600 + number % 50) * 90
+        return ReportedEntry(name, DOWN, text, text * 2, observed=text, effect=EntryEffect.DOWN)
+
+    histories, run = HealthHistories(store), ended(0, db=UP)
+    entries = tuple(map(hostile, range(1000)))
+    details = Details(health=HealthDetail("down", DOWN, entries[:50], 1000, entries[50:]))
+    history = update_history(None, replace(run, attempts=(replace(run.attempts[0], details=details),)))
+    assert history is not None
+    await histories.write(history, "")
+    stored = await histories.read("checkout")
+    assert stored is not None
+    assert [each.entry.name for each in stored.history.entries] == [each.name for each in entries]
+
+
+async def test_a_long_document_that_changes_nothing_writes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = {f"queue-{number}": UP for number in range(1000)}
+    tracker = HealthTracker(HealthHistories(store), VirtualClock(NOON))
+    await tracker.record_run(ended(0, **statuses))
+    monkeypatch.delattr(HealthHistories, "write")
+    for minute in range(1, 5):
+        await tracker.record_run(ended(minute, **statuses))

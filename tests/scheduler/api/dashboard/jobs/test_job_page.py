@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jobs.runs import Trigger
+from jobs.runs import Observation, Trigger
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
@@ -254,3 +256,68 @@ async def test_a_job_of_ten_thousand_runs_is_quick_to_check_again() -> None:
 
         with computes_below(0.5):
             await get_page(client, PAGE)
+
+
+def queues(down: Sequence[int] = (), gone: Sequence[int] = ()) -> Observation:
+    rows = [
+        {"name": f"queue-{number:03}", "dead": 41 if number in down else 0}
+        for number in range(1000)
+        if number not in gone
+    ]
+    return replace(answer(), body=json.dumps({"value": rows}).encode())
+
+
+ROWS = [{"rows": {"label": "queues", "expect": [{"json": "$.dead", "below": 1, "label": "dead letters"}]}}]
+
+
+@virtual_time
+async def test_of_a_thousand_rows_the_worst_are_first_with_state_and_pages() -> None:
+    async with ApiClient(queues(), queues([7, 901], [3]), jobs=[entry(expect=ROWS, **ONCE)]) as client:
+        for _ in range(2):
+            await client.perform()
+            await client.shop.clock.sleep(60)
+        page = await get_page(client, PAGE)
+        last = await get_page(client, PAGE, entry_page="20")
+        not_up = visible_text(await get_page(client, PAGE, entries="not_up"))
+        found = await get_page(client, PAGE, entry="QUEUE-90", entries="not_up")
+        none = visible_text(await get_page(client, PAGE, entry="nosuch"))
+        listed = (await client.get("/api/jobs/checkout/health-entries")).json()["entries"]
+        run = (await client.get("/api/runs", job="checkout")).json()["runs"][0]
+
+    text = visible_text(page)
+    assert "1,000 entries, 3 not up" in text
+    assert text.index("queue-007") < text.index("queue-901") < text.index("queue-003") < text.index("queue-000")
+    assert "dead letters 41, below 1" in text
+    assert "not reported for 1 min" in text
+    assert page.count('<svg class="entry-bar"') == 50
+    assert "Page 1 of 20" in text
+    assert "queue-999" in visible_text(last)
+    assert "queue-000" not in not_up
+    assert [name in found for name in ("<bdi>queue-901</bdi>", "<bdi>queue-007</bdi>")] == [True, False]
+    assert "No entry matches the filters." in none
+    assert len(listed) == 1000
+    assert run["message"] == (
+        "2 of 999 queues: queue-007 (dead letters 41, below 1), queue-901 (dead letters 41, below 1)."
+    )
+
+
+@virtual_time
+async def test_the_page_of_a_job_with_a_thousand_rows_is_fast() -> None:
+    async with ApiClient(queues(), queues(range(500)), jobs=[entry(expect=ROWS, **ONCE)]) as client:
+        for _ in range(2):
+            await client.perform()
+            await client.shop.clock.sleep(60)
+        await get_page(client, PAGE)
+        with computes_below(0.15):
+            await get_page(client, PAGE, entries="not_up")
+
+
+@virtual_time
+async def test_filters_of_entries_are_escaped_and_limited() -> None:
+    async with ApiClient(queues(), jobs=[entry(expect=ROWS, **ONCE)]) as client:
+        await client.perform()
+        page = await get_page(client, PAGE, entry='"><script>alert(1)</script>', entry_page="999")
+        assert not has_inline_code(page)
+        assert "<script>alert" not in page
+        assert (await client.get(PAGE, entry="x" * 101)).status_code == 400
+        assert (await client.get(PAGE, entry_page="0")).status_code == 400
