@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from jobs.formats import describe_milliseconds, describe_span
 from jobs.ports import Clock
 from jobs.runs.histogram import Histogram
-from jobs.trends import MINIMUM_RUNS, LevelChange, find_level_changes
+from jobs.trends import MIN_HOURS, MINIMUM_RUNS, LevelChange, find_level_changes
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.changes.job_markers import JobMarker, JobMarkerReader
 from scheduler.features.trends.models import LevelChangeModel, LevelModel, LevelTrendModel, NearbyEventModel
@@ -43,6 +43,8 @@ class TrendReader(Query):
 
         async def find() -> Sequence[LevelChange]:
             hours = await self._runs.read_response_hours(job, until - timedelta(days=DEFAULT_DAYS), until)
+            if len(hours) < 2 * MIN_HOURS:
+                return []  # without a thread: of most new jobs
             return await asyncio.to_thread(find_level_changes, hours, zone)
 
         changes = await self._cache.get((job, until, zone), _CACHED_SECONDS, find)
