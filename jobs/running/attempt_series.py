@@ -256,6 +256,9 @@ class AttemptSeries:
         failures = tuple(each for each in failures if each not in unjudged) if unjudged else failures
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(call.attempt, started_at, observation, failures, self._parts.redactor, excerpt_bytes)
+        address = call.clock.address or observation.facts.get("remote_address") or ""
+        if address and address not in self._job.check.endpoint:
+            attempt = replace(attempt, address=address)
         if is_starved:
             attempt = mark_starved(attempt, unjudged)
         self._pending = (
