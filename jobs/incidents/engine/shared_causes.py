@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.incidents.engine.facts import AlertFacts, IncidentStep
 from jobs.incidents.engine.joining import Candidate
@@ -23,10 +23,12 @@ STRONG_KINDS = frozenset({"parent", "host", "circuit"})
 """The kinds of causes that join alerts whatever else is fine."""
 MAX_SHOWN = 4
 """Causes that an incident shows."""
+_STEP = 10
+"""Seconds."""
 
 
 class SharedCauses:
-    """Of the alerts that have no incident yet. Each cause is looked up once a pass."""
+    """Of the alerts that have no incident yet. Nothing is looked up twice in a pass."""
 
     def __init__(self, candidates: Sequence[Candidate], facts: AlertFacts) -> None:
         self._facts = facts
@@ -37,7 +39,7 @@ class SharedCauses:
             begin = each.alert.failing_since or each.fired_at
             for cause in self._causes[each.key]:
                 self._since[cause] = min(begin, self._since.get(cause, begin))
-        self._found: dict[str, SharedCause] = {}
+        self._found: dict[tuple[str, datetime], SharedCause] = {}
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self._causes.get(key, ())
@@ -47,12 +49,6 @@ class SharedCauses:
         for each in candidates:
             self._counts.subtract(self._causes.pop(each.key, ()))
 
-    def find(self, cause: str, since: datetime) -> SharedCause:
-        """Return what is known of the jobs that share a cause. `since`: of a member, if no alert of the pass has it."""
-        if cause not in self._found:
-            self._found[cause] = self._facts.find_shared(cause, self._since.get(cause, since))
-        return self._found[cause]
-
     def rank(self, candidate: Candidate) -> list[str]:
         """Return the causes that the alert shares with others of the pass and that may lead, the best one first."""
         ranked: list[tuple[int, int, int, str]] = []
@@ -61,7 +57,7 @@ class SharedCauses:
             count = self._counts[cause]
             if count < 2:
                 continue
-            found = self.find(cause, candidate.fired_at)
+            found = self._find(cause, self._since[cause])
             if found.fine < count:
                 ranked.append((found.fine - count, max(found.sharing, count), position, cause))
             elif is_strong(cause):
@@ -72,19 +68,31 @@ class SharedCauses:
         """Return whether a cause that the lead of an incident has explains its members and the alerts of this pass
         better than what its members share now.
         """
-        since, members = incident.failing_since, len(incident.open_members)
-        support = self._counts[cause] + members - self.find(cause, since).fine
+        since, members = _round_up(incident.failing_since), len(incident.open_members)
+        support = self._counts[cause] + members - self._find(cause, since).fine
         if not incident.cause:
             return support > 0 or is_strong(cause)
-        return not is_strong(cause) and support > members - self.find(incident.cause, since).fine
+        return not is_strong(cause) and support > members - self._find(incident.cause, since).fine
 
     def show(self, step: IncidentStep) -> None:
         """Let an incident that alerts have joined in this pass show what its lead shares, and which jobs are fine."""
         incident = step.incident
         if step.transitions and incident.is_open:
-            since = incident.lead_member.failing_since
-            found = [self.find(cause, since) for cause in list_causes(incident, self._facts)]
+            since = _round_up(incident.failing_since)
+            found = [self._find(cause, since) for cause in list_causes(incident, self._facts)]
             step.set(shared=tuple(each for each in found if each.sharing > 1)[:MAX_SHOWN])
+
+    def _find(self, cause: str, since: datetime) -> SharedCause:
+        found = self._found.get((cause, since))
+        if found is None:
+            found = self._found[cause, since] = self._facts.find_shared(cause, since)
+        return found
+
+
+def _round_up(instant: datetime) -> datetime:
+    """Return an instant that incidents of one storm have in common, so that a cause is looked up once for all."""
+    seconds = -instant.timestamp() % _STEP
+    return instant + timedelta(seconds=seconds)
 
 
 class CandidateGroups:

@@ -19,6 +19,7 @@ from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.engine.facts import MAX_PARENT_WAIT
 from jobs.incidents.suppression.finding import counts_as_sample
 from jobs.incidents.values import AlertKey, Member, Suppression
+from jobs.runs import Trigger
 from scheduler.alerting.causes import SeenCauses, find_causes
 from scheduler.alerting.engine_runner import IDLE_INTERVAL
 from scheduler.alerting.facts import DefinedFacts
@@ -124,6 +125,8 @@ class ReplayedSubjects:
 
     def _observe(self, job: str, run: ReplayRun) -> None:
         newest, sample = self._newest.get(job), run.sample
+        if sample is not None and sample.trigger in (Trigger.BACKFILL, Trigger.REPLAY):
+            return
         if newest is None or run.due_at > newest.due_at:
             self._newest[job] = run
             if sample is not None:
