@@ -152,10 +152,9 @@ def classify_error(error: Exception, phase: Phase | None, peer: Peer) -> tuple[E
     return None
 
 
-def shown_before(error: Exception) -> dict[str, Any]:
-    """Return facts and certificates of an observation that ended with an error: what a rejected target has shown."""
-    rejected = getattr(error, "certificates", ())
-    return {"facts": {"tls_version": error.tls_version}, "certificates": rejected} if rejected else {}  # type: ignore[attr-defined]
+def shown_certificates_of(error: Exception) -> tuple[bytes, ...]:
+    """Return the certificates that were not accepted, DER, the target's own first; empty for any other error."""
+    return getattr(error, "certificates", ())
 
 
 def _predicate(error: PeerError, peer: Peer) -> str:

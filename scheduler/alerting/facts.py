@@ -361,7 +361,7 @@ class DefinedFactsSource:
         return {job for subject in subjects for job in self._jobs_of(subject)}
 
     def _list_siblings(self, alerts: Iterable[Alert], state: EngineState) -> set[str]:
-        """Return jobs that share causes with alerts that have no incident yet: a few of each cause, over all of them."""
+        """Return some jobs that share causes with alerts that have no incident yet, spread over those of each cause."""
         members = {member.key for incident in state.open for member in incident.open_members}
         causes = dict.fromkeys(
             cause

@@ -287,11 +287,11 @@ class CountingTlsObject(ssl.SSLObject):
     _bytes = 0
 
     def do_handshake(self) -> None:
-        """Like ssl.SSLObject. The error of a certificate that is not accepted has `certificates` and `tls_version`."""
+        """Like ssl.SSLObject. The error of a certificate that is not accepted has `certificates`."""
         try:
             super().do_handshake()
         except ssl.SSLCertVerificationError as error:
-            error.certificates, error.tls_version = peer_certificates(self), self.version()  # type: ignore[attr-defined]
+            error.certificates = peer_certificates(self)  # type: ignore[attr-defined]
             raise
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:

@@ -23,6 +23,7 @@ STRONG_KINDS = frozenset({"parent", "host", "circuit"})
 """The kinds of causes that join alerts whatever else is fine."""
 MAX_SHOWN = 4
 """Causes that an incident shows."""
+_WAY_WEIGHT = 4
 _STEP = 10
 """Seconds."""
 
@@ -58,8 +59,8 @@ class SharedCauses:
             if count < 2:
                 continue
             found = self._find(cause, self._since[cause])
-            if found.fine < count:
-                ranked.append((found.fine - count, max(found.sharing, count), position, cause))
+            if (against := _weigh(found)) < count:
+                ranked.append((against - count, max(found.sharing, count), position, cause))
             elif is_strong(cause):
                 refuted.append(cause)
         return [*(cause for *_, cause in sorted(ranked)), *refuted]
@@ -69,10 +70,10 @@ class SharedCauses:
         better than what its members share now.
         """
         since, members = _round_up(incident.failing_since), len(incident.open_members)
-        support = self._counts[cause] + members - self._find(cause, since).fine
+        support = self._counts[cause] + members - _weigh(self._find(cause, since))
         if not incident.cause:
             return support > 0 or is_strong(cause)
-        return not is_strong(cause) and support > members - self._find(incident.cause, since).fine
+        return not is_strong(cause) and support > members - _weigh(self._find(incident.cause, since))
 
     def show(self, step: IncidentStep) -> None:
         """Let an incident that alerts have joined in this pass show what its lead shares, and which jobs are fine."""
@@ -87,6 +88,11 @@ class SharedCauses:
         if found is None:
             found = self._found[cause, since] = self._facts.find_shared(cause, since)
         return found
+
+
+def _weigh(found: SharedCause) -> int:
+    """Return how many alerts the fine jobs outweigh. That one gets through says much about the way of all."""
+    return found.fine * (_WAY_WEIGHT if found.cause.startswith("error ") else 1)
 
 
 def _round_up(instant: datetime) -> datetime:

@@ -216,7 +216,9 @@ class IncidentDetail(IncidentSummary):
     /api/incidents/{id}/transitions; null if these are all.
 
     `shared`: what the lead shares with other jobs, with the counter-evidence; empty for callers that are limited to
-    tags, as it counts jobs of others. `affected`: how many subjects each severity has, `open_because_of`: the only rule that keeps it open after its first
+    tags, as it counts jobs of others.
+
+    `affected`: how many subjects each severity has, `open_because_of`: the only rule that keeps it open after its first
     alert has ended. Both are texts, empty if nothing applies.
     """
 

@@ -1,5 +1,5 @@
-"""Storms with one planted cause through the whole program in virtual time: one incident, led by that cause, with the jobs
-that share it and are fine; and each resolution arrives.
+"""Storms with one planted cause through the whole program in virtual time: one incident, led by that cause, with the
+jobs that share it and are fine; and each resolution arrives.
 """
 
 from __future__ import annotations
