@@ -104,7 +104,7 @@ class Siblings(Protocol):
 
 
 MAX_SIBLINGS = 2000
-"""Jobs that share a cause and are looked at."""
+"""Jobs that share a cause and are read."""
 SIBLINGS_READ, MAX_SIBLINGS_READ = 8, 64
 """Of a cause, and of a pass: jobs whose newest run is read where other processes execute runs."""
 _SHOWN_SIBLINGS = 5

@@ -91,7 +91,7 @@ class SharedCauses:
 
 
 def _weigh(found: SharedCause) -> int:
-    """Return how many alerts the fine jobs outweigh. That one gets through says much about the way of all."""
+    """Return how many alerts the fine jobs outweigh. If one gets through, the way is hardly the cause."""
     return found.fine * (_WAY_WEIGHT if found.cause.startswith("error ") else 1)
 
 

@@ -16,6 +16,8 @@ import trustme
 
 from jobs.incidents.values import Incident
 from jobs.runs import ErrorClass
+from scheduler.alerting.evaluation.silent_jobs import DueTimes
+from scheduler.alerting.facts import SIBLINGS_READ
 from tests.parts.alerting_program import Scene, alerting_program
 
 SLICES = 6
@@ -197,3 +199,17 @@ async def test_two_hosts_with_one_job_each_are_not_joined_by_their_error_alone(t
         assert [each.cause for each in incidents] == ["", ""]
         text = [each.cause for each in incidents[0].shared]
         assert text == ["error connect_timeout"]
+
+
+async def test_where_other_processes_execute_runs_some_of_the_jobs_that_share_a_cause_are_read(tmp_path: Path) -> None:
+    async with open_scene(tmp_path, jobs_on("one", 4), jobs_on("two", 60), shared=True) as scene:
+        scene.program.alerting.evaluator._due_times = DueTimes(scene.program.runs)  # the pass is of another process
+        scene.network.down("one", error=ErrorClass.CONNECT_TIMEOUT)
+        await scene.run(*scene.program.catalog.names())
+        await scene.wait(30)
+        await scene.run(*scene.program.catalog.names())
+        await scene.wait(60)
+        (incident,) = await scene.incidents()
+        shown = {each.cause: each for each in incident.shared}
+        assert incident.cause == "host one.one-shop.example"
+        assert 0 < shown["error connect_timeout"].fine <= SIBLINGS_READ
