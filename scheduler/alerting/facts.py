@@ -104,7 +104,7 @@ class Siblings(Protocol):
 
 
 MAX_SIBLINGS = 2000
-"""Jobs that share a cause and are read."""
+"""Jobs that share a cause and are compared with its alerts."""
 SIBLINGS_READ, MAX_SIBLINGS_READ = 8, 64
 """Of a cause, and of a pass: jobs whose newest run is read where other processes execute runs."""
 _SHOWN_SIBLINGS = 5
@@ -182,13 +182,14 @@ class DefinedFacts:
         if siblings is None:
             return SharedCause(cause)
         jobs = self._book.causes.list_jobs(cause) or siblings.list_seen(cause)
-        failing, fine = 0, []
-        for job in jobs[:MAX_SIBLINGS]:
-            if job in self._failing:
-                failing += 1
-            elif job not in self._pauses and siblings.is_good_since(job, since) and job in self._book.snapshot:
-                fine.append(job)
-        return SharedCause(cause, failing, len(jobs), len(fine), tuple(sorted(fine)[:_SHOWN_SIBLINGS]))
+        failing = sum(job in self._failing for job in jobs)
+        fine = sorted(job for job in jobs[:MAX_SIBLINGS] if self._is_fine(job, since, siblings))
+        return SharedCause(cause, failing, len(jobs), len(fine), tuple(fine[:_SHOWN_SIBLINGS]))
+
+    def _is_fine(self, job: str, since: datetime, siblings: Siblings) -> bool:
+        if job in self._failing or job in self._pauses:
+            return False
+        return siblings.is_good_since(job, since) and job in self._book.snapshot
 
     @cached_property
     def _failing(self) -> frozenset[str]:

@@ -24,7 +24,7 @@ STRONG_KINDS = frozenset({"parent", "host", "circuit"})
 MAX_SHOWN = 4
 """Causes that an incident shows."""
 _WAY_WEIGHT = 4
-_STEP = 10
+_LOOKUP_STEP = 10
 """Seconds."""
 
 
@@ -97,7 +97,7 @@ def _weigh(found: SharedCause) -> int:
 
 def _round_up(instant: datetime) -> datetime:
     """Return an instant that incidents of one storm have in common, so that a cause is looked up once for all."""
-    seconds = -instant.timestamp() % _STEP
+    seconds = -instant.timestamp() % _LOOKUP_STEP
     return instant + timedelta(seconds=seconds)
 
 
