@@ -41,6 +41,7 @@ class SharedCauses:
             for cause in self._causes[each.key]:
                 self._since[cause] = min(begin, self._since.get(cause, begin))
         self._found: dict[tuple[str, datetime], SharedCause] = {}
+        self._common: dict[tuple[str, str, int], bool] = {}
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self._causes.get(key, ())
@@ -66,14 +67,23 @@ class SharedCauses:
         return [*(cause for *_, cause in sorted(ranked)), *refuted]
 
     def explains_more(self, cause: str, incident: Incident) -> bool:
-        """Return whether a cause that the lead of an incident has explains its members and the alerts of this pass
-        better than what its members share now.
+        """Return whether all members of an incident have a cause that explains them and the alerts of this pass better
+        than what they share now.
         """
+        if not self._is_common(cause, incident):
+            return False
         since, members = _round_up(incident.failing_since), len(incident.open_members)
         support = self._counts[cause] + members - _weigh(self._find(cause, since))
         if not incident.cause:
             return support > 0 or is_strong(cause)
         return not is_strong(cause) and support > members - _weigh(self._find(incident.cause, since))
+
+    def _is_common(self, cause: str, incident: Incident) -> bool:
+        key = cause, incident.id, incident.number
+        if key not in self._common:
+            members = [each.key for each in incident.open_members if not each.parent]
+            self._common[key] = all(cause in self._facts.causes_of(each) for each in members)
+        return self._common[key]
 
     def show(self, step: IncidentStep) -> None:
         """Let an incident that alerts have joined in this pass show what its lead shares, and which jobs are fine."""
