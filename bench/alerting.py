@@ -7,6 +7,8 @@
 - `silent_minute_tick_ms`: the same with a tick each minute, as in the Functions host: all deadlines at once.
 - `all_silent_tick_ms`: a tick each second when no job runs any more.
 - `storm_pass_ms`: a pass of the engine with 500 firing alerts behind one parent.
+- `one_host_pass_ms`, `no_cause_pass_ms`: a pass that groups 500 alerts of 5,000 jobs by what they share: all on one
+  host, or each on its own, with an address and an error in common that the other 4,500 jobs refute.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,11 @@ from bench._hosts import embedded
 from bench._lateness import Load
 from bench._parts import cpu_seconds, finish, get_json, on_core, show, target
 from jobs.alerting.alert import Alert, AlertStatus
+from jobs.alerting.facts import Sample
 from jobs.definition import JobDefinition
 from jobs.incidents.engine.passing import run_pass
+from jobs.runs import ErrorClass
+from scheduler.alerting.causes import find_causes
 from scheduler.alerting.evaluation.silent_jobs import SilentJobs
 from scheduler.alerting.facts import DefinedFacts
 from scheduler.alerting.rule_book import RuleBook
@@ -32,6 +38,7 @@ from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+_FAILED = Sample(START, "", START, True, error=ErrorClass.CONNECT_TIMEOUT, address="10.0.0.7")
 WARM_ROUNDS = 3
 """Of all jobs, before the CPU is measured: the first run of each is judged by the history of before."""
 RULES = [
@@ -92,6 +99,10 @@ def _measure_ticks() -> dict[str, float]:
         "silent_minute_tick_ms": _time_silent_ticks(book, jobs, are_running=True, seconds=60),
         "all_silent_tick_ms": _time_silent_ticks(book, jobs, are_running=False),
         "storm_pass_ms": _time_storm(),
+        "one_host_pass_ms": _time_shared_causes(
+            lambda number: "storm.example" if number < 500 else f"{number}.example"
+        ),
+        "no_cause_pass_ms": _time_shared_causes(lambda number: f"{number}.example"),
     }
     show(("tick", "ms"), list(figures.items()))
     return figures
@@ -134,6 +145,37 @@ def _time_storm() -> float:
         took.append(time.process_time() - began)
         assert len(result.steps) == 1
         assert len(result.steps[0].incident.members) == 501
+    return statistics.median(took) * 1000
+
+
+class _AllGood:
+    """Implements Siblings: each job whose alert does not fire is fine, and all have one address."""
+
+    def __init__(self, jobs: list[JobDefinition]) -> None:
+        self._names = tuple(job.name for job in jobs)
+
+    def list_seen(self, cause: str) -> tuple[str, ...]:
+        return self._names
+
+    def is_good_since(self, job: str, since: datetime) -> bool:
+        return True
+
+
+def _time_shared_causes(host_of: Callable[[int], str]) -> float:
+    """Return the time of the pass that groups 500 alerts of 5,000 jobs by what they share and others refute."""
+    jobs = [_job(number, check={"url": f"http://{host_of(number)}/"}) for number in range(5000)]
+    book = RuleBook(JobSnapshot(CatalogJob(job, "bench") for job in jobs))
+    siblings, fired_at, took = _AllGood(jobs), START + MINUTE, []
+    alerts = [
+        Alert(job.name, "failed", AlertStatus.FIRING, 1, fired_at, fired_at, START, "failed", find_causes(job, _FAILED))
+        for job in jobs[:500]
+    ]
+    assert book.causes
+    for _ in range(5):
+        began = time.process_time()
+        facts = DefinedFacts(book, fired_at + 30 * SECOND, alerts=alerts, siblings=siblings)
+        run_pass([], alerts, facts)
+        took.append(time.process_time() - began)
     return statistics.median(took) * 1000
 
 

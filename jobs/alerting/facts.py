@@ -23,6 +23,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from jobs.alerting.comparison import ComparedHours, HoursNeed
 from jobs.fast_frozen import fast_frozen
 from jobs.objectives import SliCounts
+from jobs.runs.details import CertificateDetail
 from jobs.runs.outcomes import ErrorClass, Outcome, Trigger
 from jobs.runs.run import Run
 from jobs.runs.waits import StartWait
@@ -49,6 +50,9 @@ class Sample:
     certificate_expires_at: datetime | None = None
     is_unknown: bool = False
     """Neither good nor bad: it does not show its target."""
+    certificate: CertificateDetail | None = None
+    address: str = ""
+    """The address that was connected to, if the target does not name it."""
 
     @property
     def position(self) -> tuple[datetime, str]:
@@ -68,6 +72,7 @@ def sample_of_run(run: Run) -> Sample | None:
         return Sample(run.due_at, run.id, run.finished_at, False, trigger=trigger, message=message, is_unknown=True)
     if run.outcome is not Outcome.SUCCEEDED and not run.outcome.down:
         return None
+    certificate = certificate_of(run)
     return Sample(
         due_at=run.due_at,
         run=run.id,
@@ -80,14 +85,16 @@ def sample_of_run(run: Run) -> Sample | None:
         response_ms=run.reliable_response_ms,
         lateness_ms=run.lateness_ms,
         waits=run.waits,
-        certificate_expires_at=_certificate_expiry(run),
+        certificate_expires_at=None if certificate is None else certificate.expires_at,
+        certificate=certificate,
+        address=run.attempts[-1].address if run.attempts else "",
     )
 
 
-def _certificate_expiry(run: Run) -> datetime | None:
+def certificate_of(run: Run) -> CertificateDetail | None:
+    """Return the certificate that the target has shown in the last attempt."""
     details = run.attempts[-1].details if run.attempts else None
-    certificate = None if details is None or details.tls is None else details.tls.certificate
-    return None if certificate is None else certificate.expires_at
+    return None if details is None or details.tls is None else details.tls.certificate
 
 
 @fast_frozen(frozen=True, slots=True)

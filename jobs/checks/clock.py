@@ -80,6 +80,8 @@ class PhaseClock:
         """The running phase; None before the first."""
         self.current_peer: Peer | None = None
         """Who the phase is about, if not the job's endpoint: the host of a redirect, a proxy, a step."""
+        self.address = ""
+        """Of the latest connection that was tried; empty while a connection of before is used."""
         self.route_note: Callable[[], str] = str
         """Returns a note about the route to that peer: a sentence, or nothing."""
         self.step_prefix = ""

@@ -153,6 +153,11 @@ def classify_error(error: Exception, phase: Phase | None, peer: Peer) -> tuple[E
     return None
 
 
+def shown_certificates_of(error: Exception) -> tuple[bytes, ...]:
+    """Return the certificates that were not accepted, DER, the target's own first; empty for any other error."""
+    return getattr(error, "certificates", ())
+
+
 def _predicate(error: PeerError, peer: Peer) -> str:
     return f"{peer} {error}."
 

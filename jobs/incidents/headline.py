@@ -13,13 +13,25 @@ from datetime import datetime
 from jobs.fast_frozen import fast_frozen
 from jobs.formats import describe_span
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.values import Incident, Member, Transition
+from jobs.incidents.values import Incident, Member, SharedCause, Transition
 from jobs.problems import make_printable
 
 _MAX_SUBJECT = 120
 _MAX_CAUSE = 80
-_CAUSES = {"host": "on", "parent": "behind", "circuit": "with the circuit"}
+_MAX_FINE = 400
+_CAUSES = {
+    "host": "on",
+    "parent": "behind",
+    "circuit": "with the circuit",
+    "certificate": "with the certificate",
+    "nameserver": "with the name server",
+    "zone": "in the zone",
+    "address": "at the address",
+    "resource": "of the Azure resource",
+}
 """Words before a cause that titles name; others are long, and among the facts of a message."""
+_USERS_OF_THE_NETWORK = " that connect to something"
+"""Those that share an error of the way."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -112,10 +124,24 @@ def count_by_severity(incident: Incident) -> str:
 
 def describe_cause(incident: Incident) -> str:
     """Return what several subjects share in words of a title, ` on api.example.com`; empty if titles do not name it."""
-    kind, _, name = incident.cause.partition(" ")
-    if kind not in _CAUSES or not name or len(list_shown_subjects(incident)) == 1:
-        return ""
-    return f" {_CAUSES[kind]} {make_printable(name, _MAX_CAUSE)}"
+    return "" if len(list_shown_subjects(incident)) == 1 else _describe_name(incident.cause)
+
+
+def _describe_name(cause: str) -> str:
+    kind, _, name = cause.partition(" ")
+    return f" {_CAUSES[kind]} {make_printable(name, _MAX_CAUSE)}" if kind in _CAUSES and name else ""
+
+
+def describe_shared(shared: SharedCause) -> str:
+    """Return the counter-evidence: `96 of 100 jobs on api.example.com fail, fine: a, b, c`."""
+    where = _describe_name(shared.cause) or _USERS_OF_THE_NETWORK
+    verb = "fails" if shared.failing == 1 else "fail"
+    unknown = shared.sharing - shared.failing - shared.fine
+    more = f", {unknown} not checked since" if unknown > 0 else ""
+    shown = list(shared.fine_jobs)
+    names = ", ".join(shown) + (f" and {shared.fine - len(shown)} more" if shared.fine > len(shown) else "")
+    fine = f", fine: {make_printable(names, _MAX_FINE)}" if shown else ""
+    return f"{shared.failing} of {shared.sharing} jobs{where} {verb}{more}{fine}"
 
 
 def find_keeping_open(incident: Incident) -> Member | None:

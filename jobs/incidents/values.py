@@ -123,6 +123,20 @@ class Announcement:
     due_at: datetime | None = None
 
 
+@fast_frozen(frozen=True, slots=True)
+class SharedCause:
+    """What an alert may share with others, and the jobs that speak against it. `failing`, `sharing`, `fine`: jobs.
+
+    `fine_jobs`: the first ones. The other jobs that share it have not run since the trouble began.
+    """
+
+    cause: str
+    failing: int = 0
+    sharing: int = 0
+    fine: int = 0
+    fine_jobs: tuple[str, ...] = ()
+
+
 @fast_frozen(frozen=True, slots=False)  # the cached properties are read dozens of times for a message
 class Incident:
     """`number`: of its latest transition, 1 for the opening. `lead`: the alert that opened it; see `leading`."""
@@ -158,6 +172,8 @@ class Incident:
     """When the message about the alerts that joined is due; None without any."""
     joins_from: int = 0
     """The number of the transition with which the first of them joined."""
+    shared: tuple[SharedCause, ...] = ()
+    """What its lead shares with other jobs, `cause` first, as it was when the latest alert joined."""
 
     @property
     def is_open(self) -> bool:

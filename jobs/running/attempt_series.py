@@ -20,7 +20,7 @@ from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
 from jobs.errors import LeaseEnded
 from jobs.expectations import is_expected_error, judge
-from jobs.fast_frozen import fast_frozen
+from jobs.fast_frozen import copy_with, fast_frozen
 from jobs.judging import ExpectationVerdict, Judge, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
@@ -261,6 +261,9 @@ class AttemptSeries:
         failures = tuple(each for each in failures if each not in unjudged) if unjudged else failures
         excerpt_bytes = getattr(self._job.check, "keep_body", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(call.attempt, started_at, observation, failures, self._parts.redactor, excerpt_bytes)
+        address = call.clock.address or observation.facts.get("remote_address") or ""
+        if address and address not in self._job.check.endpoint:
+            attempt = copy_with(attempt, address=address)
         if is_starved:
             attempt = mark_starved(attempt, unjudged)
         self._pending = (

@@ -64,7 +64,8 @@ _REDACTED_AHEAD = 4096
 def build_details(seen: Observation, redact: Redact) -> Details | None:
     """Return the details of an observation, printable and redacted; None if it has none."""
     facts = seen.facts
-    steps, has_tls, has_answer = facts.get("steps", ()), bool(facts.get("tls_version")), "rcode" in facts
+    steps, has_answer = facts.get("steps", ()), "rcode" in facts
+    has_tls = bool(facts.get("tls_version") or seen.certificates)
     if not (steps or has_tls or has_answer or seen.health is not None):
         return None
     texts = _Texts(redact)
@@ -100,7 +101,7 @@ def _step(step: Mapping[str, Any], texts: _Texts) -> StepDetail:
 
 
 def _tls(seen: Observation, texts: _Texts) -> TlsDetail:
-    version = str(seen.facts["tls_version"])
+    version = str(seen.facts.get("tls_version") or "")  # not agreed on if the certificate was not accepted
     certificate = _parsed(seen.certificates[0]) if seen.certificates else None
     return TlsDetail(version, None if certificate is None else _certificate(certificate, texts))
 

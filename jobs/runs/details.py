@@ -128,7 +128,7 @@ class CertificateDetail:
 
 @fast_frozen(frozen=True, slots=True)
 class TlsDetail:
-    """The TLS session of the last connection. `version`: for example TLSv1.3."""
+    """The TLS session of the last connection. `version`: for example TLSv1.3; empty if it was not agreed on."""
 
     version: str
     certificate: CertificateDetail | None = None

@@ -106,6 +106,9 @@ class Attempt:
     """Steps, TLS session or DNS records; None for other checks, and in rows of older versions."""
     starved: bool = False
     """Whether the scheduler lacked CPU meanwhile: the times are not those of the target."""
+    address: str = ""
+    """The address that was connected to, or that the last connection was tried to; empty if the target names it, for
+    other checks, and in rows of older versions."""
 
     @property
     def succeeded(self) -> bool:

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel, ancestors_of, first_runs_end
@@ -22,7 +24,7 @@ from jobs.incidents.rotas import Rota
 from jobs.incidents.routes import RoutingResult, RoutingTable, channels_of
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.windows import AlertSubject, RequestedWindow, Silence
-from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
+from jobs.incidents.values import AlertKey, Incident, SharedCause, Suppression, SuppressionKind
 from scheduler.alerting.evaluation.silent_jobs import DueTimes, longest_run
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
@@ -89,6 +91,23 @@ class FirstRuns:
         return end if now < end else None
 
 
+class Siblings(Protocol):
+    """What is known of jobs that share a cause, without delay."""
+
+    def list_seen(self, cause: str) -> Sequence[str]:
+        """Return the jobs whose newest runs show a cause that definitions do not."""
+        ...
+
+    def is_good_since(self, job: str, since: datetime) -> bool:
+        """Return whether the newest run of a job was due at or after an instant, and is good."""
+        ...
+
+
+MAX_SIBLINGS = 2000
+"""Jobs that share a cause and are compared with its alerts."""
+SIBLINGS_READ, MAX_SIBLINGS_READ = 8, 64
+"""Of a cause, and of a pass: jobs whose newest run is read where other processes execute runs."""
+_SHOWN_SIBLINGS = 5
 LastDue = Callable[[str], datetime | None]
 """Returns the due instant of the newest finished run of a job that is known."""
 
@@ -108,8 +127,10 @@ class DefinedFacts:
         last_due: LastDue = lambda job: None,
         first_runs: FirstRuns | None = None,
         group_wait: timedelta = GROUP_WAIT,
+        siblings: Siblings | None = None,
     ) -> None:
         self._book = book
+        self._siblings = siblings
         self._now = now
         self._group_wait = group_wait
         self._alerts = {AlertKey(alert.subject, alert.rule): alert for alert in alerts}
@@ -154,6 +175,25 @@ class DefinedFacts:
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         alert = self._alerts.get(key)
         return () if alert is None else alert.causes
+
+    def find_shared(self, cause: str, since: datetime) -> SharedCause:
+        """A job that is paused or does not exist any more is neither failing nor fine."""
+        siblings = self._siblings
+        if siblings is None:
+            return SharedCause(cause)
+        jobs = self._book.causes.list_jobs(cause) or siblings.list_seen(cause)
+        failing = sum(job in self._failing for job in jobs)
+        fine = sorted(job for job in jobs[:MAX_SIBLINGS] if self._is_fine(job, since, siblings))
+        return SharedCause(cause, failing, len(jobs), len(fine), tuple(fine[:_SHOWN_SIBLINGS]))
+
+    def _is_fine(self, job: str, since: datetime, siblings: Siblings) -> bool:
+        if job in self._failing or job in self._pauses:
+            return False
+        return siblings.is_good_since(job, since) and job in self._book.snapshot
+
+    @cached_property
+    def _failing(self) -> frozenset[str]:
+        return frozenset(alert.subject for alert in self._alerts.values() if alert.is_firing)
 
     def suppression_of(self, key: AlertKey) -> Suppression | None:
         if key not in self._found:
@@ -267,7 +307,10 @@ class DefinedFactsSource:
             last_due=self._due_times.find,
             first_runs=self._first_runs,
             group_wait=self._group_wait,
+            siblings=self._due_times,
         )
+        if any(alert.is_firing for alert in alerts):
+            await run_sized(len(book.snapshot), lambda: book.causes)
         await self._read_runs(alerts, state, facts)
         if self._first_runs is not None and state.open:
             subjects = {member.key.subject for incident in state.open for member in incident.open_members}
@@ -303,6 +346,8 @@ class DefinedFactsSource:
         """
         alerts = list(alerts)
         jobs = await run_sized(len(alerts), self._list_read, alerts, state, facts)
+        if self._shares_runs:
+            jobs |= self._list_siblings(alerts, state)
         await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
 
     def _list_read(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> set[str]:
@@ -315,6 +360,21 @@ class DefinedFactsSource:
             if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in fired_members:
                 subjects.update(ancestors_of(alert.subject, facts))
         return {job for subject in subjects for job in self._jobs_of(subject)}
+
+    def _list_siblings(self, alerts: Iterable[Alert], state: EngineState) -> set[str]:
+        """Return some jobs that share causes with alerts that have no incident yet, spread over those of each cause."""
+        members = {member.key for incident in state.open for member in incident.open_members}
+        causes = dict.fromkeys(
+            cause
+            for alert in alerts
+            if alert.is_firing and AlertKey(alert.subject, alert.rule) not in members
+            for cause in alert.causes
+        )
+        found: set[str] = set()
+        for cause in list(causes)[:MAX_SIBLINGS_READ]:
+            jobs = self._book().causes.list_jobs(cause)
+            found.update(jobs[:: 1 + len(jobs) // SIBLINGS_READ])
+        return set(sorted(found)[:MAX_SIBLINGS_READ])
 
     def _jobs_of(self, subject: str) -> tuple[str, ...]:
         book = self._book()

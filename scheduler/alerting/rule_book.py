@@ -31,6 +31,7 @@ from jobs.incidents.engine.facts import (
 )
 from jobs.incidents.suppression.windows import AlertSubject
 from jobs.incidents.values import AlertKey
+from scheduler.alerting.causes import CauseIndex
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:  # loads pydantic models
@@ -163,6 +164,11 @@ class RuleBook:
     def objectives_by_job(self) -> Mapping[str, tuple[str, ...]]:
         """The names of these objectives of each job that has one."""
         return _names_by_job(self.objectives)
+
+    @cached_property
+    def causes(self) -> CauseIndex:
+        """What jobs share by their definitions. With thousands of jobs, call it first in a thread."""
+        return CauseIndex(entry.job for entry in self.snapshot)
 
     def groups_of(self, jobs: Iterable[str]) -> set[str]:
         """Return the names of the groups to which these jobs belong."""

@@ -170,7 +170,8 @@ def _lines(attempt: Attempt, *, exact: bool = False) -> Iterator[tuple[str, str]
 
 
 def _tls_lines(tls: TlsDetail, at: datetime, *, exact: bool) -> Iterator[tuple[str, str]]:
-    yield "tls", tls.version
+    if tls.version:
+        yield "tls", tls.version
     if tls.certificate is not None:
         yield "certificate", _certificate(tls.certificate, at, exact=exact)
 

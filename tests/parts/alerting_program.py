@@ -77,6 +77,12 @@ class Network:
         self._clock = clock
         self._errors: dict[str, ErrorClass | int] = {}
         self.outage: ErrorClass | None = None
+        self.addresses: dict[str, str] = {}
+        """Of hosts, by their first label."""
+        self.certificates: dict[str, bytes] = {}
+        """DER, that hosts show if they are requested with https, by their first label."""
+        self.dead_servers: set[str] = set()
+        """Name servers that do not answer queries."""
         self.requested: list[str] = []
 
     def down(self, *hosts: str, error: ErrorClass | int = 503) -> None:
@@ -90,11 +96,21 @@ class Network:
     async def observe(self, target: Target, call: AttemptContext) -> Observation:
         host = urlsplit(target.endpoint).hostname or target.endpoint
         self.requested.append(host)
-        found: ErrorClass | int = self.outage or self._errors.get(host.partition(".")[0], 200)
+        label = host.partition(".")[0]
+        found: ErrorClass | int = self.outage or self._errors.get(label, 200)
+        if target.kind == "dns":
+            found = ErrorClass.DNS_TIMEOUT if target.server in self.dead_servers else 200
+        is_secure = target.endpoint.startswith("https:")
+        if found is ErrorClass.TLS_CERTIFICATE and not is_secure:
+            found = 200
+        shown: dict[str, Any] = {"facts": {"remote_address": self.addresses[label]} if label in self.addresses else {}}
+        if is_secure and label in self.certificates:
+            shown["facts"]["tls_version"] = "TLSv1.3"
+            shown["certificates"] = (self.certificates[label],)
         if isinstance(found, ErrorClass):
-            return Observation(Phases(total_ms=5.0), error=found, message=f"{host}: {found}.")
+            return Observation(Phases(total_ms=5.0), error=found, message=f"{host}: {found}.", **shown)
         headers = {"date": format_datetime(self._clock.true_now, usegmt=True)}
-        return Observation(Phases(total_ms=5.0), status=found, headers=headers)
+        return Observation(Phases(total_ms=5.0), status=found, headers=headers, **shown)
 
     def prepare(self, target: Target) -> None:
         """Nothing to load."""
@@ -235,7 +251,7 @@ async def alerting_program(
     profile = SharedProfile() if shared else EmbeddedProfile()
     async with open_program(configuration, profile, clock=clock) as program:
         network = Network(clock)
-        for kind in ("http", "tcp"):
+        for kind in ("http", "tcp", "dns"):
             program.check_setup.checks[kind] = network
         tools = program.alerting.delivery._tools
         channels = ScriptedChannels(clock, tools.channels)  # type: ignore[arg-type]

@@ -36,7 +36,8 @@ from jobs.checks.http_transport.messages import (
 )
 from jobs.checks.http_transport.pool import ConnectionPool, PoolKey
 from jobs.checks.net.connection import TargetConnection
-from jobs.checks.net.network import Network, peer_certificates
+from jobs.checks.net.network import Network
+from jobs.checks.net.tls_contexts import peer_certificates
 from jobs.checks.outbound import ProxyEndpoint
 from jobs.checks.port import HTTP2_MODULE
 from jobs.formats import effective_port, format_host_port

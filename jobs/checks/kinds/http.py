@@ -14,7 +14,7 @@ import httpx
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.error_mapping import classify_error
+from jobs.checks.error_mapping import classify_error, shown_certificates_of
 from jobs.checks.errors import TunnelRefused
 from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.http.credentials import CredentialSources, resolve_credentials
@@ -121,7 +121,10 @@ class HttpCheck:
             error_class, message = explained
             route_note = "" if isinstance(error, TunnelRefused) else exchange.route.describe()
             message = self._redactor.redact(f"{message} {route_note}".rstrip())
-            return Observation(call.clock.stop(), exchange.status, error=error_class, message=message)
+            shown = shown_certificates_of(error)
+            return Observation(
+                call.clock.stop(), exchange.status, error=error_class, message=message, certificates=shown
+            )
         facts = _facts(last.shown_url, response, exchange.redirects)
         return _observation(response, body, facts, call.clock.stop())
 

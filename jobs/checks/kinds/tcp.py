@@ -11,7 +11,7 @@ from typing import Any
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings, deliveries_of_dialogue
 from jobs.checks.clock import Peer, PhaseClock
 from jobs.checks.dependencies import CheckDependencies
-from jobs.checks.error_mapping import classify_error
+from jobs.checks.error_mapping import classify_error, shown_certificates_of
 from jobs.checks.errors import ExpectedDataMissing
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, session_facts, shown_certificates
@@ -295,7 +295,8 @@ class TcpCheck:
         if explained is None:
             raise error
         error_class, message = explained
-        return Observation(call.clock.stop(), error=error_class, message=self._redactor.redact(message))
+        message, shown = self._redactor.redact(message), shown_certificates_of(error)
+        return Observation(call.clock.stop(), error=error_class, message=message, certificates=shown)
 
 
 def _has_tls(target: TcpTarget) -> bool:

@@ -28,6 +28,7 @@ from jobs.checks.errors import NoAddressOfVersion
 from jobs.checks.files import check_descriptors
 from jobs.checks.guard import LOCAL_GUARD, Guard
 from jobs.checks.net.connection import TargetConnection
+from jobs.checks.net.tls_contexts import peer_certificates
 
 MAX_RESOLVER_THREADS = 256
 """Names that may be silent at a time before others wait, and seem silent, too: all of a zone that is down. A thread is
@@ -131,9 +132,6 @@ def _set_outcome(future: asyncio.Future[list[ResolvedAddress]], outcome: list[Re
 
 CONNECT_TIMEOUT_PER_ADDRESS = 2.0
 """Seconds for one of several addresses: a dead one must not use up the time of the others."""
-
-_DER = 2
-"""As the ssl module's private part numbers it."""
 
 
 class Network:
@@ -239,14 +237,6 @@ class Network:
         return [ResolvedAddress(family, host, port)]
 
 
-def peer_certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
-    """Return the certificates that the peer has shown, DER, its own first; also when they are not verified."""
-    if hasattr(session, "get_unverified_chain"):  # Python 3.13
-        return tuple(session.get_unverified_chain())
-    chain = session._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
-    return tuple(each.public_bytes(_DER) for each in chain or ())
-
-
 def _filter_version(addresses: list[ResolvedAddress], version: int) -> list[ResolvedAddress]:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     found = [address for address in addresses if address.family == family]
@@ -316,6 +306,7 @@ async def _open_socket(kind: type[S], address: ResolvedAddress, clock: PhaseCloc
 async def _connect_to(address: ResolvedAddress, clock: PhaseClock) -> TargetConnection:
     connection = TargetConnection(clock)
     clock.permission.confirm()
+    clock.address = address.host
     await asyncio.get_running_loop().create_connection(
         lambda: connection, address.host, address.port, family=address.family
     )

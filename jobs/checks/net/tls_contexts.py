@@ -267,11 +267,32 @@ SMALL_TLS_RECORD = 64
 """Bytes."""
 
 
+_DER = 2
+"""As the ssl module's private part numbers it."""
+
+
+def peer_certificates(session: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return the certificates that the peer has shown, DER, its own first; also when they are not verified."""
+    if hasattr(session, "get_unverified_chain"):  # Python 3.13
+        return tuple(session.get_unverified_chain())
+    chain = session._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+    return tuple(each.public_bytes(_DER) for each in chain or ())
+
+
 class CountingTlsObject(ssl.SSLObject):
-    """A session that limits its records. Contexts create it through `sslobject_class`."""
+    """A session that limits its records, and shows a certificate that was not accepted. Contexts create it through
+    `sslobject_class`."""
 
     _records = 0
     _bytes = 0
+
+    def do_handshake(self) -> None:
+        """Like ssl.SSLObject. The error of a certificate that is not accepted has `certificates`."""
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            error.certificates = peer_certificates(self)  # type: ignore[attr-defined]
+            raise
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """Read like ssl.SSLObject, the content of one record at most. Raises TooManyTlsRecords."""

@@ -20,6 +20,7 @@ from jobs.incidents.values import (
     Incident,
     Member,
     Notification,
+    SharedCause,
     Suppression,
     Transition,
     TransitionKind,
@@ -123,6 +124,12 @@ class AlertFacts(Protocol):
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         """Return what the alert may share with others, the likeliest cause first: `host api.example.com`."""
+        ...
+
+    def find_shared(self, cause: str, since: datetime) -> SharedCause:
+        """Return the jobs that share a cause: those with a firing alert, and those whose newest run is good and was due
+        at or after an instant. None of them are known for a cause that only failures show.
+        """
         ...
 
     def suppression_of(self, key: AlertKey) -> Suppression | None:

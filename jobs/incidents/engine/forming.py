@@ -21,7 +21,8 @@ from jobs.incidents.engine.facts import (
     is_unconfirmed,
     list_unchecked_ancestors,
 )
-from jobs.incidents.engine.joining import Candidate, CandidateGroups, collect_joined, hold_back_joined, record_change
+from jobs.incidents.engine.joining import Candidate, collect_joined, hold_back_joined, record_change
+from jobs.incidents.engine.shared_causes import CandidateGroups, SharedCauses
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 
 
@@ -124,24 +125,33 @@ def form_incidents(
 
     What shares a cause with an open incident joins it at once; what shares one with a ready candidate is ready, too.
     """
-    forming = _Forming(steps, resolved, facts)
-    waiting = forming.join_open([each for each in candidates if not each.ancestor])
+    alone = [each for each in candidates if not each.ancestor]
+    shared = SharedCauses(alone, facts)
+    forming = _Forming(steps, resolved, shared, facts)
+    waiting = forming.join_open(alone)
     waiting = forming.join_open(forming.open_groups(waiting))
     behind = [each for each in candidates if each.ancestor]
-    return [*waiting, *_join_ancestors(behind, steps, facts)]
+    waiting += _join_ancestors(behind, steps, facts)
+    for step in steps:
+        shared.show(step)
+    return waiting
 
 
 class _Forming:
     """Finds the incident of a group, or opens one. Each lookup is by index."""
 
-    def __init__(self, steps: list[IncidentStep], resolved: Sequence[Incident], facts: AlertFacts) -> None:
+    def __init__(
+        self, steps: list[IncidentStep], resolved: Sequence[Incident], shared: SharedCauses, facts: AlertFacts
+    ) -> None:
         self._steps = steps
+        self._shared = shared
         self._facts = facts
         self._resolved = {incident.lead: incident for incident in reversed(resolved)}
         self._members = {
             member.key: step for step in steps if step.incident.is_open for member in step.incident.members
         }
-        self._causes: dict[str, IncidentStep] = {}
+        self._by_cause: dict[str, IncidentStep] = {}
+        self._by_cause_of_lead: dict[str, IncidentStep] = {}
         for step in steps:
             self._index(step)
 
@@ -161,13 +171,14 @@ class _Forming:
                 unjoined.append(candidate)
         for step in self._steps:
             self._join_same_cause(step, joining.get(step.incident.id, ()))
+        self._shared.remove(each for group in joining.values() for each in group)
         return unjoined
 
     def open_groups(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Open an incident for each ready candidate with those that share its cause. Return those that wait."""
         # What has failed before in an open incident waits until it is ready itself, and joins that.
         again = {each.key: each for each in candidates if each.key in self._members and not each.is_released}
-        groups = CandidateGroups([each for each in candidates if each.key not in again], self._facts)
+        groups = CandidateGroups([each for each in candidates if each.key not in again], self._shared, self._facts)
         for each in candidates:
             if each.key in groups.left and each.is_ready(self._facts):
                 self._add_group(*groups.take(each))
@@ -176,6 +187,7 @@ class _Forming:
     def _add_group(self, group: Sequence[Candidate], cause: str) -> None:
         first = group[0]
         step = self._find_same_cause(first)
+        self._shared.remove(group)
         if step is None:
             step = self._reopen(first, cause) or self._open(first, cause)
             group = group[1:]
@@ -189,16 +201,31 @@ class _Forming:
     def _index(self, step: IncidentStep) -> None:
         incident = step.incident
         if incident.is_open and self._facts.now - incident.opened_at <= GROUP_WINDOW:
-            for cause in [incident.cause] if incident.cause else self._facts.causes_of(incident.lead):
-                self._causes.setdefault(cause, step)
+            if incident.cause:
+                self._by_cause.setdefault(incident.cause, step)
+            for cause in self._facts.causes_of(incident.lead):
+                self._by_cause_of_lead.setdefault(cause, step)
 
     def _find_same_cause(self, candidate: Candidate) -> IncidentStep | None:
-        for cause in () if candidate.is_released else self._facts.causes_of(candidate.key):
-            step = self._causes.get(cause)
-            if step is not None and step.incident.cause in ("", cause) and self._can_join(candidate, step):
-                step.set(cause=cause)
+        for cause in self._shared.causes_of(candidate.key):
+            step = self._by_cause.get(cause)
+            if step is not None and self._can_join(candidate, step):
+                return step
+            step = self._by_cause_of_lead.get(cause)
+            if step is not None and self._explains_more(cause, step) and self._can_join(candidate, step):
+                self._set_cause(step, cause)
                 return step
         return None
+
+    def _explains_more(self, cause: str, step: IncidentStep) -> bool:
+        return step.incident.is_open and self._shared.explains_more(cause, step.incident)
+
+    def _set_cause(self, step: IncidentStep, cause: str) -> None:
+        if step.incident.cause:
+            text = f"{cause} explains more alerts than {step.incident.cause}, and is the cause from now on"
+            step.decide("cause_widened", self._facts.now, text, cause=cause, before=step.incident.cause)
+        step.set(cause=cause)
+        self._by_cause.setdefault(cause, step)
 
     def _can_join(self, candidate: Candidate, step: IncidentStep) -> bool:
         """Return whether a candidate waits for no parent, or only for those that the lead has waited for, too."""

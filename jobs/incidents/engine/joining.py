@@ -1,4 +1,4 @@
-"""Firing alerts that become an incident or join one: when, which share a cause, and which message reports them.
+"""Firing alerts that become an incident or join one: when, and which message reports them.
 
 Self-checks fire an alert of subject SCHEDULER and severity BLIND: the scheduler itself cannot reach anything, so alerts
 that fire meanwhile do not describe their targets and are members behind its incident. After it, each leaves when a run
@@ -14,7 +14,6 @@ open until it is stable, with one notification.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,6 +49,7 @@ from jobs.incidents.values import (
     Announcement,
     Incident,
     Member,
+    SharedCause,
     Suppression,
     SuppressionKind,
     Transition,
@@ -305,38 +305,6 @@ def list_ended(incident: Incident) -> list[Firing]:
     return [(each.key, each.fired, each.fired_at) for each in members]
 
 
-class CandidateGroups:
-    """Finds the candidates that share a cause. The causes of an alert are ordered by likelihood."""
-
-    def __init__(self, candidates: Sequence[Candidate], facts: AlertFacts) -> None:
-        self._facts = facts
-        self.left = {each.key: each for each in candidates}
-        self._causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in candidates}
-        self._by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
-        for each in candidates:
-            for cause in self._causes[each.key]:
-                self._by_cause[cause].append(each)
-
-    def take(self, ready: Candidate) -> tuple[list[Candidate], str]:
-        """Remove and return a ready candidate and those that share its likeliest cause, with the cause.
-
-        A candidate that still waits for parents, other than those of the ready one, is not among them.
-        """
-        group, shared = [ready], ""
-        for cause in self._causes[ready.key]:
-            ready_group = [
-                each
-                for each in self._by_cause[cause]
-                if each.key in self.left and (each.unchecked <= ready.unchecked or each.is_ready(self._facts))
-            ]
-            if len(ready_group) > 1:
-                group, shared = ready_group, cause
-                break
-        for each in group:
-            del self.left[each.key]
-        return group, shared
-
-
 class FactsWithParents:
     """Implements AlertFacts. `failing`: the subjects with a firing alert."""
 
@@ -370,6 +338,9 @@ class FactsWithParents:
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self._facts.causes_of(key)
+
+    def find_shared(self, cause: str, since: datetime) -> SharedCause:
+        return self._facts.find_shared(cause, since)
 
     def suppression_of(self, key: AlertKey) -> Suppression | None:
         suppression = self._facts.suppression_of(key)

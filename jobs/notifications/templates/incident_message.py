@@ -13,6 +13,7 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats import format_iso_instant
 from jobs.incidents.headline import (
     count_by_severity,
+    describe_shared,
     find_keeping_open,
     list_joined_subjects,
     list_still_failing,
@@ -212,6 +213,7 @@ def _facts(incident: Incident, transition: Transition, details: MessageDetails) 
         "Unknown since" if details.is_unknown else "Failing since": _format_exact(incident, details),
         f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": length,
         "Likely cause": incident.cause,
+        "Shared with": "; ".join(map(describe_shared, incident.shared)) if incident.is_open else "",
         "Affected": _list_subjects(incident),
         "Last good run": _format_last_good(details),
         "Changed since then": "; ".join(details.changes),

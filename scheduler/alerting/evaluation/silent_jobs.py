@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from jobs.alerting.conditions.silent import SilentCondition
-from jobs.alerting.facts import SubjectFacts
+from jobs.alerting.facts import SubjectFacts, certificate_of
 from jobs.alerting.rule import CompiledRules
 from jobs.definition import JobDefinition
 from jobs.fast_frozen import fast_frozen
-from jobs.runs import Run, Trigger
+from jobs.runs import Outcome, Run, Trigger
 from jobs.schedules import Schedule
+from scheduler.alerting.causes import SeenCauses
 from scheduler.stores.runs.codec import RunRecord
 
 MAX_CONCURRENT_READS = 16
@@ -35,11 +36,15 @@ class LatestRuns(Protocol):
 
 
 class DueTimes:
-    """The newest due instant of each job that has a finished run, as far as this process knows."""
+    """The newest due instant of each job that has a finished run, as far as this process knows; which of these runs are
+    good, and what they show that jobs share.
+    """
 
     def __init__(self, runs: LatestRuns) -> None:
         self._runs = runs
         self._newest: dict[str, datetime] = {}
+        self._not_good: set[str] = set()
+        self._seen = SeenCauses()
 
     def add(self, run: Run) -> None:
         """Record a finished run of this process, whatever its outcome."""
@@ -47,6 +52,24 @@ class DueTimes:
             known = self._newest.get(run.job)
             if known is None or known < run.due_at:
                 self._newest[run.job] = run.due_at
+                self._observe(run)
+
+    def is_good_since(self, job: str, since: datetime) -> bool:
+        """Return whether the newest run of a job was due at or after an instant, and is good."""
+        newest = self._newest.get(job)
+        return newest is not None and newest >= since and job not in self._not_good
+
+    def list_seen(self, cause: str) -> Sequence[str]:
+        """Return the jobs whose newest runs show an address or a certificate."""
+        return self._seen.list_jobs(cause)
+
+    def _observe(self, run: Run) -> None:
+        if run.outcome is not Outcome.SUCCEEDED or run.degraded:
+            self._not_good.add(run.job)
+        elif self._not_good:
+            self._not_good.discard(run.job)
+        if run.attempts:
+            self._seen.add(run.job, run.attempts[-1].address, certificate_of(run))
 
     def find(self, job: str) -> datetime | None:
         return self._newest.get(job)

@@ -10,7 +10,7 @@ a pass of the engine is due. After an alert has changed, a pass runs, at most on
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -19,7 +19,8 @@ from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.engine.facts import MAX_PARENT_WAIT
 from jobs.incidents.suppression.finding import counts_as_sample
 from jobs.incidents.values import AlertKey, Member, Suppression
-from scheduler.alerting.causes import find_causes
+from jobs.runs import Trigger
+from scheduler.alerting.causes import SeenCauses, find_causes
 from scheduler.alerting.engine_runner import IDLE_INTERVAL
 from scheduler.alerting.facts import DefinedFacts
 from scheduler.alerting.replay.alerts import AlertChange, GroupAlerts, JobAlerts
@@ -47,11 +48,15 @@ class ReplayedSubjects:
         self._groups = {name: GroupAlerts(name, rules) for name, rules in self._book.groups.items()}
         self._compared = {each.job: each.compared for each in given.histories if each.compared}
         self._touched: set[str] = {*self._compared}
+        self._newest: dict[str, ReplayRun] = {}
+        self._seen = SeenCauses()
+        self.now = given.begin
         self.pauses: dict[str, Suppression] = {}
         windows = (*definitions.suppressions.windows, *(each.window for each in definitions.suppressions.requested))
         self._has_excluded_time = any(not window.counts for window in windows)
 
     def add_run(self, job: str, run: ReplayRun) -> list[AlertChange]:
+        self._observe(job, run)
         counts = run.sample is None or self._counts(job, run)
         changes = self._job(job).add(run, counts=counts)
         if run.sample is not None and counts:
@@ -105,6 +110,28 @@ class ReplayedSubjects:
         found = self._jobs.get(job)
         return None if found is None else found.last_due
 
+    def list_seen(self, cause: str) -> Sequence[str]:
+        """Implements Siblings."""
+        return self._seen.list_jobs(cause)
+
+    def is_good_since(self, job: str, since: datetime) -> bool:
+        """Runs that could not change an alert may be missing: a job whose newest run is good was good since."""
+        run = self._newest.get(job)
+        if run is None or run.sample is None or not run.sample.is_good:
+            return False
+        schedule = self._book.snapshot.schedule(job)
+        due = run.due_at if run.due_at >= since or schedule is None else schedule.next_after(since - _MICROSECOND)
+        return due is not None and due >= since and due + (run.finished_at - run.due_at) <= self.now
+
+    def _observe(self, job: str, run: ReplayRun) -> None:
+        newest, sample = self._newest.get(job), run.sample
+        if sample is not None and sample.trigger in (Trigger.BACKFILL, Trigger.REPLAY):
+            return
+        if newest is None or run.due_at > newest.due_at:
+            self._newest[job] = run
+            if sample is not None:
+                self._seen.add(job, sample.address, sample.certificate)
+
     def causes_of(self, subject: str) -> tuple[str, ...]:
         entry = self._book.snapshot.find_job(subject)
         return () if entry is None else find_causes(entry.job, None)
@@ -124,6 +151,7 @@ class ReplayedSubjects:
         return counts_as_sample(self._book.describe(job), suppressions, run.due_at)
 
 
+_MICROSECOND = timedelta(microseconds=1)
 PASS_INTERVAL = timedelta(seconds=1)
 _IDLE_INTERVAL = timedelta(seconds=IDLE_INTERVAL)
 _Payload = ReplayRun | PauseSpan | KnownCertificate | RecordedFiring | RecordedAction
@@ -248,6 +276,7 @@ class _Replay:
 
     def _run_pass(self) -> None:
         now, subjects = self._now, self._subjects
+        subjects.now = now
         facts = DefinedFacts(
             self._definitions.book,
             now,
@@ -257,6 +286,7 @@ class _Replay:
             pauses=subjects.pauses,
             last_due=subjects.last_due,
             group_wait=self._definitions.group_wait,
+            siblings=subjects,
         )
         result = self._incidents.run_pass(self._alerts.values(), facts)
         for key in result.settled:

@@ -18,7 +18,7 @@ from jobs.incidents.values import Suppression, SuppressionKind
 from jobs.runs import Run, Trigger
 from jobs.runs.histogram import Histogram, bucket_of
 from jobs.runs.states import JobStatus, StateChange
-from scheduler.alerting.causes import find_causes
+from scheduler.alerting.causes import find_causes, is_about_certificate
 from scheduler.alerting.replay.history import JobHistory, KnownCertificate, PauseSpan, ReplayRun
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.features.backtest.run_ranges import (
@@ -71,8 +71,8 @@ def to_replay_run(job: JobDefinition, run: Run) -> ReplayRun | None:
     if run.trigger is Trigger.REPLAY:
         return None
     sample = sample_of_run(run)
-    is_bad = sample is not None and (sample.is_unknown or not sample.is_good)
-    return ReplayRun(run.due_at, run.finished_at, sample, find_causes(job, sample) if is_bad else ())
+    has_causes = sample is not None and (sample.is_unknown or not sample.is_good or is_about_certificate(sample))
+    return ReplayRun(run.due_at, run.finished_at, sample, find_causes(job, sample) if has_causes else ())
 
 
 async def _read_range(reads: RunReads, job: JobDefinition, range_: DueTimeRange, budget: int) -> list[ReplayRun]:

@@ -332,6 +332,7 @@ def _describe(detail: IncidentDetail, leading: IncidentMemberModel) -> list[tupl
         ("open because of", detail.open_because_of),
         ("affected", detail.affected),
         ("cause", detail.cause),
+        *(("shared", each.text) for each in detail.shared),
         ("failing since", format_iso_instant(detail.failing_since)),
         ("opened", format_iso_instant(detail.opened_at)),
         ("reopened", _format(detail.reopened_at)),

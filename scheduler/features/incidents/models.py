@@ -134,6 +134,30 @@ class IncidentMemberModel(ResponseModel):
     answer: str = ""
 
 
+class SharedCauseModel(ResponseModel):
+    """What the lead of an incident shares with other jobs, and which of these are fine: they speak against the cause.
+    `failing`, `sharing`, `fine_count`: jobs; those that are neither have not run since. `fine`: the first five.
+
+    As it was when the latest alert joined. The first one leads the incident if `cause` of the incident names it.
+    """
+
+    model_config = example_values(
+        cause="host api.example.com",
+        failing=96,
+        sharing=100,
+        fine_count=2,
+        fine=["cart-api", "search-api"],
+        text="96 of 100 jobs on api.example.com fail, 2 not checked since, fine: cart-api, search-api",
+    )
+
+    cause: str
+    failing: int
+    sharing: int
+    fine_count: int
+    fine: list[str]
+    text: str
+
+
 _INCIDENT_EXAMPLE: Final[dict[str, JsonValue]] = {
     "id": INCIDENT_ID,
     "subject": "checkout-api",
@@ -191,6 +215,9 @@ class IncidentDetail(IncidentSummary):
     """An incident with its alerts, the worst first, and its first transitions. `transitions_continuation`: for GET
     /api/incidents/{id}/transitions; null if these are all.
 
+    `shared`: what the lead shares with other jobs, with the counter-evidence; empty for callers that are limited to
+    tags, as it counts jobs of others.
+
     `affected`: how many subjects each severity has, `open_because_of`: the only rule that keeps it open after its first
     alert has ended. Both are texts, empty if nothing applies.
     """
@@ -202,6 +229,7 @@ class IncidentDetail(IncidentSummary):
     members: list[IncidentMemberModel]
     transitions: list[TransitionModel]
     transitions_continuation: str | None
+    shared: list[SharedCauseModel] = []
     affected: str = ""
     open_because_of: str = ""
     flapping_since: datetime | None = None

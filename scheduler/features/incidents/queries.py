@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from jobs.formats import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
-from jobs.incidents.headline import count_by_severity, find_keeping_open, sort_members
-from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
+from jobs.incidents.headline import count_by_severity, describe_shared, find_keeping_open, sort_members
+from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, SharedCause, Transition
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, Query
 from scheduler.errors import NotFound
@@ -25,6 +25,7 @@ from scheduler.features.incidents.models import (
     IncidentListModel,
     IncidentMemberModel,
     IncidentSummary,
+    SharedCauseModel,
     SuppressionModel,
     TransitionListModel,
     TransitionModel,
@@ -139,6 +140,7 @@ class IncidentQueries(Query):
             members=members,
             transitions=page.transitions,
             transitions_continuation=page.continuation,
+            shared=[_view_shared(each) for each in view.incident.shared],
             affected=count_by_severity(view.incident),
             open_because_of="" if last is None else f"only the rule {last.key.rule} of {last.key.subject}",
         )
@@ -251,6 +253,12 @@ def _summarize(model: type[ModelT], view: IncidentView, **others: object) -> Mod
 
 def _view_member(member: Member, facts: MemberFacts) -> IncidentMemberModel:
     return IncidentMemberModel.from_object(member, subject=member.key.subject, rule=member.key.rule, **asdict(facts))
+
+
+def _view_shared(shared: SharedCause) -> SharedCauseModel:
+    return SharedCauseModel.from_object(
+        shared, fine_count=shared.fine, fine=list(shared.fine_jobs), text=describe_shared(shared)
+    )
 
 
 def _view_transition(transition: Transition) -> TransitionModel:

@@ -78,6 +78,7 @@ class SubjectVisibility(Query):
             incident,
             members=members,
             cause=self.hide(incident.cause, hidden),
+            shared=(),  # it counts jobs that the caller does not see
             suppression=self._show_suppression(incident.suppression, hidden),
         )
 

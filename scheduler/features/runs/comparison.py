@@ -77,7 +77,7 @@ def _compare_details(run: Run, good: Run) -> Iterator[RunDifference]:
 def _tls_values(details: Details) -> Mapping[str, str]:
     if details.tls is None:
         return {}
-    found = {"TLS version": details.tls.version}
+    found = {"TLS version": details.tls.version} if details.tls.version else {}
     if (certificate := details.tls.certificate) is not None:
         found |= {
             "Certificate": certificate.subject,

@@ -53,7 +53,8 @@ class CertificateModel(ResponseModel):
 
 
 class TlsModel(ResponseModel):
-    """The TLS session of the attempt's last connection. `version`: for example TLSv1.3.
+    """The TLS session of the attempt's last connection. `version`: for example TLSv1.3; empty if the
+    certificate was not accepted.
 
     `certificate` is null if the target sent none that can be parsed.
     """

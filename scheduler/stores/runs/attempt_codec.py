@@ -224,6 +224,8 @@ def encode_attempt(attempt: Attempt, last: Attempt, message: str) -> dict[str, A
         body |= encode_details(attempt.details)
     if attempt.starved:
         body["starved"] = 1
+    if attempt.address:
+        body["ip"] = attempt.address
     return body
 
 
@@ -256,4 +258,5 @@ def decode_attempt(number: int, body: Mapping[str, Any], last: Mapping[str, Any]
         body=failed.get("body", ""),
         details=decode_details(body),
         starved=bool(body.get("starved")),
+        address=body.get("ip", ""),
     )

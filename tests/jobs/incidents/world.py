@@ -11,7 +11,7 @@ from jobs.incidents.engine.facts import AlertPolicy, DueChannel, IncidentStep
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.suppression.finding import SuppressionSet, list_pauses
 from jobs.incidents.suppression.windows import AlertSubject
-from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
+from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, SharedCause, Suppression, Transition
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -62,6 +62,13 @@ class World:
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self.causes.get(key.subject, ())
+
+    def find_shared(self, cause: str, since: datetime) -> SharedCause:
+        """Each job that is not failing and was checked since is fine."""
+        sharing = sorted({subject for subject, causes in self.causes.items() if cause in causes})
+        failing = {key.subject for key, alert in self.alerts.items() if alert.is_firing}
+        fine = [each for each in sharing if each not in failing and self.is_checked_since(each, since)]
+        return SharedCause(cause, len(failing & set(sharing)), len(sharing), len(fine), tuple(fine[:5]))
 
     def suppression_of(self, key: AlertKey) -> Suppression | None:
         return self.suppressions.get(key.subject)

@@ -218,6 +218,7 @@ def get_templates() -> Environment:
         count_severities=headline.count_severities,
         dashboard=DASHBOARD_PATH,
         describe_cause=headline.describe_cause,
+        describe_shared=headline.describe_shared,
         describe_others=headline.describe_others,
         describe_target=describe_target,
         explains_others=headline.explains_others,

@@ -6,11 +6,14 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from jobs.certificates import read_certificate
 from jobs.checks.error_mapping import Peer, classify_error
+from jobs.running.run_factories import build_details
 from jobs.runs import ErrorClass
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts import bad_servers as bad
@@ -71,6 +74,14 @@ async def test_a_certificate_that_is_not_accepted_is_reported_with_the_reason(
     assert observed.message.startswith(f"The certificate of 127.0.0.1:{server.port} ")
     assert expected in observed.message
     assert server.requests == []
+
+
+async def test_a_certificate_that_is_not_accepted_is_shown(run_check: HttpCheckDriver) -> None:
+    async with HttpTarget(tls="expired") as server:
+        observed = await run_check(server.url, tls={"ca_file": server.ca_file})
+    certificate = read_certificate(observed.certificates[0])
+    assert certificate.not_after < datetime.now(UTC)
+    assert build_details(observed, lambda text, *, cut=False: text).tls.certificate.expires_at < datetime.now(UTC)  # type: ignore[union-attr]
 
 
 async def test_a_wrong_name_is_reported_for_names_too(run_check: HttpCheckDriver) -> None:

@@ -107,7 +107,15 @@ class LiveAlerting:
             routing=self._definitions.routing,
             last_due=lambda job: max((run.due_at for run in self._finished.get(job, ())), default=None),
             group_wait=self._definitions.group_wait,
+            siblings=self,
         )
+
+    def list_seen(self, cause: str) -> Sequence[str]:
+        return ()
+
+    def is_good_since(self, job: str, since: datetime) -> bool:
+        newest = max(self._finished.get(job, ()), key=lambda run: run.due_at, default=None)
+        return newest is not None and newest.due_at >= since and newest.sample is not None and newest.sample.is_good
 
     async def _evaluate(self, now: datetime) -> None:
         for job, rules in self._book.jobs_with_rules():

@@ -24,6 +24,7 @@ from scheduler.alerting.replay.history import (
     ReplayInput,
 )
 from scheduler.alerting.replay.replaying import replay
+from scheduler.stores.alerting.engine import EngineRows
 from tests.scheduler.alerting.replay.live import (
     MINUTE,
     SECOND,
@@ -95,6 +96,27 @@ async def test_a_replay_sends_what_the_program_sends(
     assert [each[:3] for each in got] == [each[:3] for each in expected]
     lags = [abs(one[3] - other[3]) for one, other in zip(got, expected, strict=True)]
     assert max(lags, default=timedelta()) <= 11 * SECOND  # an idle pass is 10 s after the last one
+
+
+@settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
+@example(["SSFFFF", "SSFFFF", "SSSSSS", "SSSSSS", "SSFFFF", "SSSSSS"])
+@example(["SSFFFF", "SSFFFF", "SSFFFF", "SSFFFF", "SSSFFF", "SSSFFF"])
+@given(letters=st.lists(st.text("FSS", min_size=6, max_size=6), min_size=6, max_size=6))
+async def test_a_replay_finds_the_causes_and_the_fine_jobs_of_the_program(letters: list[str]) -> None:
+    hosts = {name: "xxyyzz"[at] for at, name in enumerate("abcdef")}
+    jobs = {
+        name: {"alerts": RULES["in a row"], "check": {"url": f"http://{host}.shop.example/{name}"}}
+        for name, host in hosts.items()
+    }
+    definitions = definitions_of(jobs)
+    histories = [history_of_letters(name, text, 3) for name, text in zip("abcdef", letters, strict=True)]
+    live, end = LiveAlerting(definitions, histories), START + 8 * MINUTE
+    await live.run(end)
+    found = replay(definitions, ReplayInput(START, end, tuple(histories))).incidents
+    stored = {each.id: each for each in (await EngineRows(live.store).read()).incidents}
+    assert {each.id[14:]: (each.cause, each.shared) for each in stored.values()} == {
+        key[14:]: (each.incident.cause, each.incident.shared) for key, each in found.items()
+    }
 
 
 def test_a_silence_holds_back_nothing_before_it_was_created() -> None:

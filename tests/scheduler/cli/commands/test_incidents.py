@@ -19,6 +19,7 @@ from jobs.incidents.values import (
     IncidentStatus,
     Member,
     Notification,
+    SharedCause,
     TransitionKind,
 )
 from jobs.notifications.port import OutboxChanges, UndeliveredNotification
@@ -61,7 +62,7 @@ def _incident(job_folder: Path) -> None:
             Member(AlertKey("search", "failed"), 1, "down", 20, AT, AT, "2 of 3 runs failed", parent="checkout-api"),
         )
         incident = Incident(INCIDENT, 0, IncidentStatus.OPEN, AT, members, lead, announced=(Announcement("mail", 1),))
-        step = IncidentStep(None, incident)
+        step = IncidentStep(None, replace(incident, shared=(SharedCause("host 127.0.0.1", 2, 4, 1, ("cart",)),)))
         step.add_transition(TransitionKind.OPENED, AT, "checkout-api: 3 of 3 runs failed", key=lead)
         step.decide("announced", AT, "nothing holds it back", key=lead)
         rows = Repositories(store).engine_rows
@@ -93,6 +94,7 @@ def test_an_incident_is_shown_with_its_alerts_history_and_decisions() -> None:
         "rule: failed",
         "what: 3 of 3 runs failed",
         "target: GET http://127.0.0.1:9/",
+        "shared: 2 of 4 jobs on 127.0.0.1 fail, 1 not checked since, fine: cart",
         "failing since: 2026-03-01T03:00:00Z",
         "opened: 2026-03-01T03:00:00Z",
         "notified: mail",

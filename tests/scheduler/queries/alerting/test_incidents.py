@@ -134,6 +134,23 @@ async def test_a_limited_caller_learns_no_name_of_the_members_that_it_does_not_s
     assert details.transitions[-1].text == whole.transitions[-1].text == "ours"
 
 
+async def test_an_incident_shows_what_it_shares_to_callers_without_a_limit_alone(desk: IncidentDesk) -> None:
+    desk.world.causes = {key: ["host api"] for key in ("search", "checkout", "router")}
+    desk.world.checked["router"] = desk.world.now
+    desk.world.fail("checkout")
+    incident = await desk.fail("search")
+    (shared,) = (await desk.queries().find(incident.id)).shared
+    assert shared.model_dump() == {
+        "cause": "host api",
+        "failing": 2,
+        "sharing": 3,
+        "fine_count": 1,
+        "fine": ["router"],
+        "text": "2 of 3 jobs on api fail, fine: router",
+    }
+    assert (await desk.queries(WEB).find(incident.id)).shared == []
+
+
 async def test_a_limited_caller_sees_why_notifications_are_held_back_without_the_name_of_a_parent(
     desk: IncidentDesk,
 ) -> None:

@@ -65,6 +65,7 @@ ATTEMPTS = st.lists(
         body=TEXT,
         details=st.none() | st.sampled_from(DETAILS),
         starved=st.booleans(),
+        address=st.sampled_from(["", "10.0.0.7", "2001:db8::7"]),
     ),
     max_size=3,
 )
@@ -173,6 +174,7 @@ def described_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
         "body": attempt.body if attempt.body and not (failures and is_like_last) else None,
         **({} if attempt.details is None else encode_details(attempt.details)),
         "starved": 1 if attempt.starved else None,
+        "ip": attempt.address or None,
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -211,7 +213,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
             "id job trigger outcome due_at started_at finished_at attempts error message reason endpoint "
             "generation correlation_id tags waits",
         ),
-        (Attempt, "number started_at phases status error message failures wait_ms body details starved"),
+        (Attempt, "number started_at phases status error message failures wait_ms body details starved address"),
         (Details, "steps tls dns health"),
         (StepDetail, "name status took_ms outcome error cleanup"),
         (TlsDetail, "version certificate"),
