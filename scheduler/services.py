@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.dead_letters.queries import DeadLetterQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.incidents.queries import IncidentQueries
     from scheduler.features.incidents.report import IncidentReportReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
@@ -125,6 +126,10 @@ class Services:
 
     async def refresh_jobs(self) -> None:
         """Put changes of the stored jobs by other processes in force."""
+
+    def redact(self, text: str) -> str:
+        """Return a text without the values of secrets that this process knows."""
+        return text
 
     def make_rotas(self) -> RotaReader:
         """Return the reader of the calendars of rotas."""
@@ -291,6 +296,14 @@ class Services:
         stored = self.repositories
         changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered
         return IncidentReportReader(self.catalog, self.incidents, self.runs, changes, undelivered, self.clock)
+
+    @cached_property
+    def incident_bundles(self) -> IncidentBundleReader:
+        from scheduler.features.incidents.bundle import IncidentBundleReader
+
+        return IncidentBundleReader(
+            self.catalog, self.incident_reports, self.trends, self.runs, self.clock, self.redact
+        )
 
     @cached_property
     def alerts(self) -> AlertQueries:

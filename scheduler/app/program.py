@@ -266,6 +266,10 @@ class Program(Services):
         rules = RateLimitRules(**self.settings.rate_limits.model_dump())
         return RateLimits(rules, self.clock, self.store if self.settings.uses_azure_storage else None)
 
+    def redact(self, text: str) -> str:
+        """Return a text without the values of secrets that this process knows."""
+        return self.redactor.redact(text)
+
     @cached_property
     def audit(self) -> AuditTrail:
         return self.audit_trail

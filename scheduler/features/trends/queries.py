@@ -38,7 +38,7 @@ class TrendReader(Query):
         until = self._clock.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         since = until - timedelta(days=days)
         hours = await self._runs.read_response_hours(job, since, until)
-        changes = await asyncio.to_thread(find_level_changes, hours, zone)
+        changes = await asyncio.to_thread(find_level_changes, hours, zone) if hours else ()
         found = [await self._describe(principal, job, change) for change in changes]
         enough = sum(sum(stored[1:]) >= MINIMUM_RUNS for stored in hours.values())
         return LevelTrendModel(
