@@ -170,7 +170,9 @@ class IncidentBundleReader(Query):
                 for each in findings
             ],
             changes=[
-                BundleChange(at=each.at, action=each.action, person_text=self._redact(each.text))
+                BundleChange(
+                    at=each.at, action=each.action, person_text=self._redact(each.text), person_keys=list(each.keys)
+                )
                 for each in report.changes
             ],
             failing_run="" if failing is None else failing.id,
@@ -265,9 +267,13 @@ def _list_findings(report: IncidentReport, failing: Run | None, good: Run | None
     if incident.leading.key.subject == SCHEDULER:
         yield BundleFinding(kind="scheduler", text=f"the scheduler itself, not a target: {incident.leading.key.rule}")
     elif any(each.parent == SCHEDULER for each in incident.members):
-        yield BundleFinding(kind="scheduler", text="the scheduler could not reach anything: alerts say nothing of targets")
+        yield BundleFinding(
+            kind="scheduler", text="the scheduler could not reach anything: alerts say nothing of targets"
+        )
     if failing is not None and failing.starved:
-        yield BundleFinding(kind="scheduler", text="the scheduler lacked CPU in the first failing run: times are its own")
+        yield BundleFinding(
+            kind="scheduler", text="the scheduler lacked CPU in the first failing run: times are its own"
+        )
     if incident.cause:
         yield BundleFinding(kind="cause", text="shared by the alerts", target_text=incident.cause)
     if failing is not None and failing.error is not None:
@@ -317,5 +323,3 @@ def _list_shared(incident: Incident, visibility: SubjectVisibility) -> Sequence[
 
 def _view_shared(shared: Any) -> BundleShared:
     return BundleShared.from_object(shared, target_cause=shared.cause, fine_jobs=list(shared.fine_jobs))
-
-

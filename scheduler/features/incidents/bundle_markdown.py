@@ -34,6 +34,11 @@ def _finding(each: Any) -> str:
     return ": ".join([each.text, *(_quote(text) for text in (each.target_text, each.person_text) if text)])
 
 
+def _change(each: Any) -> str:
+    keys = f" ({', '.join(map(code, each.person_keys))})" if each.person_keys else ""
+    return f"{_at(each.at)} {each.action}: {_quote(each.person_text)}{keys}"
+
+
 def _shared(each: Any) -> str:
     fine = f" ({', '.join(map(code, each.fine_jobs))})" if each.fine_jobs else ""
     return f"{_quote(each.target_cause)}: {each.failing} of {each.sharing} jobs fail, {each.fine} are fine{fine}"
@@ -47,7 +52,9 @@ def _member(each: Any) -> str:
 def _delivery(each: Any) -> str:
     first = "" if each.first_at is None else f" since {_at(each.first_at)}, {format_count(each.count, 'message')}"
     due = "" if each.due_at is None else f", due {_at(each.due_at)}"
-    return f"{code(each.channel)}: {each.state}{first}{due}" + (f": {_quote(each.target_text)}" if each.target_text else "")
+    return f"{code(each.channel)}: {each.state}{first}{due}" + (
+        f": {_quote(each.target_text)}" if each.target_text else ""
+    )
 
 
 def _held_back(each: Any) -> str:
@@ -98,13 +105,7 @@ def _keep_telling(entries: Sequence[Any]) -> Sequence[int]:
 
 _SECTIONS: Final = (
     _Section("findings", "Probable cause", 4000, _finding),
-    _Section(
-        "changes",
-        "What changed before",
-        2500,
-        lambda each: f"{_at(each.at)} {each.action}: {_quote(each.person_text)}",
-        _keep_newest,
-    ),
+    _Section("changes", "What changed before", 2500, _change, _keep_newest),
     _Section(
         "differences",
         "First failing run and last good run",
@@ -191,7 +192,7 @@ def _render_entries(bundle: IncidentBundle, section: _Section, entries: Sequence
         yield from table(["", "first failing run", "last good run", ""], map(_difference_cells, entries))
         return
     if section.field == "members":
-        text = f" ({bundle.affected_text})" if bundle.affected_text else ""
+        text = f" ({code(bundle.affected_text)})" if bundle.affected_text else ""
         yield f"{format_count(bundle.affected, 'job or group', 'jobs and groups')}{text}, the worst first:"
         yield ""
     for each in entries:

@@ -55,13 +55,18 @@ class BundleShared(ResponseModel):
 
 
 class BundleChange(ResponseModel):
-    """A change of the leading job since its last good run. `action`: of the audit trail."""
+    """A change of the leading job since its last good run. `action`: of the audit trail. `person_keys`: the first ones
+    that differ in its definition, if they are known.
+    """
 
-    model_config = example_values(action="marker.create", person_text="a deployment was marked: 4ebecbce")
+    model_config = example_values(
+        action="job.patch", person_text="job checkout-api was patched by api_key:ci", person_keys=["retry.attempts"]
+    )
 
     at: datetime
     action: Name
     person_text: Text
+    person_keys: list[Name] = []
 
 
 class BundleDifference(ResponseModel):
@@ -94,7 +99,9 @@ class BundleMember(ResponseModel):
 class BundleDelivery(ResponseModel):
     """What became of the notifications of a channel. `count`: of those that were delivered."""
 
-    model_config = example_values(channel="team-teams", state="delivered", count=1, target_text="delivered to team-teams")
+    model_config = example_values(
+        channel="team-teams", state="delivered", count=1, target_text="delivered to team-teams"
+    )
 
     channel: Name
     state: Name
@@ -179,7 +186,11 @@ class IncidentBundle(ResponseModel):
     """
 
     model_config = example_values(
-        id=INCIDENT_ID, hint=HINT, headline="DOWN checkout-api", since="2026-11-28T09:00:00.120Z", target_evidence=EVIDENCE
+        id=INCIDENT_ID,
+        hint=HINT,
+        headline="DOWN checkout-api",
+        since="2026-11-28T09:00:00.120Z",
+        target_evidence=EVIDENCE,
     )
 
     id: Name

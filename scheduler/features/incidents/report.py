@@ -248,7 +248,7 @@ class IncidentReportReader(Query):
         until = max(incident.opened_at, incident.failing_since)
         found = await self._changes.list_between({job}, max(since, self._catalog.begin_of(job) or since), until)
         visibility = SubjectVisibility(self._catalog)
-        return tuple(RecentChange(each.at, each.action, visibility.hide(each.text)) for each in found)
+        return tuple(replace(each, text=visibility.hide(each.text)) for each in found)
 
     async def _view_members(self, members: Sequence[Member]) -> tuple[MemberView, ...]:
         names = [name for name in dict.fromkeys(member.key.subject for member in members) if name in self._catalog]

@@ -110,9 +110,7 @@ class BundleDesk:
         lead = Member(key, 1, "down", 20, now, self.since, evidence)
         members = (lead, *(replace(lead, key=AlertKey(each, "failed"), parent=parent) for each in others))
         announced = (Announcement("mail", 1),)
-        empty = Incident(
-            ID, 0, IncidentStatus.OPEN, now, members, key, cause=cause, announced=announced, **values
-        )
+        empty = Incident(ID, 0, IncidentStatus.OPEN, now, members, key, cause=cause, announced=announced, **values)
         step = IncidentStep(None, empty)
         step.add_transition(TransitionKind.OPENED, now, f"{key.subject}: {evidence}", key=key)
         for member in members[1:]:

@@ -1,0 +1,204 @@
+"""Whatever targets and people write, a bundle stays within its bound, and its Markdown has their words in code only."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from jobs.runs import ErrorClass, Outcome, Phases
+from jobs.runs.details import DnsDetail, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.details import Details as RunDetails
+from jobs.runs.run import Failure
+from scheduler.features.incidents.bundle_markdown import fit_bundle, render_markdown
+from scheduler.features.incidents.bundle_models import (
+    MAX_BUNDLE,
+    BundleChange,
+    BundleDecision,
+    BundleDelivery,
+    BundleDifference,
+    BundleEntry,
+    BundleFinding,
+    BundleHeldBack,
+    BundleMember,
+    BundleNote,
+    BundleRunbook,
+    BundleShared,
+    IncidentBundle,
+)
+from tests.scheduler.fakes import START, entry
+from tests.scheduler.queries.alerting.bundle_desk import ID, BundleDesk
+
+LONG = 5000
+HOSTILE = {
+    "backticks": "`" * LONG,
+    "blocks": "\n# x\n\n- [a](https://evil.example)\n```\n<script>\n" * 200,
+    "wide": "\U0001f4a5" * LONG,
+    "escaped": '\\"' * LONG,
+    "controls": "\x00\x1b[2J\u2028\u202e" * LONG,
+    "pipes": "|" * LONG,
+    "half": "\ud800" * LONG,
+}
+
+
+def fill(text: str, count: int = 1) -> IncidentBundle:
+    """Return a bundle whose every text is this one, with so many entries in each list."""
+    values: dict[str, Any] = {}
+    lists: dict[str, Any] = {
+        "findings": BundleFinding(kind="cause", text="shared", target_text=text, person_text=text),
+        "changes": BundleChange(at=START, action="job.patch", person_text=text),
+        "differences": BundleDifference(
+            target_name=text, target_failing=text, target_good=text, is_different=True, note=""
+        ),
+        "shared": BundleShared(target_cause=text, failing=1, sharing=2, fine=1, fine_jobs=[text] * 5),
+        "members": BundleMember(
+            subject=text, rule=text, severity=text, failing_since=START, resolved_at=START, target_evidence=text
+        ),
+        "notified": BundleDelivery(
+            channel=text, state="delivered", count=1, first_at=START, due_at=START, target_text=text
+        ),
+        "held_back": BundleHeldBack(code="held_back_window", count=1, last_at=START, target_text=text),
+        "notes": BundleNote(at=START, person=text, person_text=text),
+        "runbooks": BundleRunbook(subject=text, person_link=text),
+        "timeline": BundleEntry(at=START, kind="opened", person=text, target_text=text),
+        "decisions": BundleDecision(
+            at=START, code="announced", subject=text, target_text=text, target_inputs={text: text}
+        ),
+    }
+    for name, field in IncidentBundle.model_fields.items():
+        values[name] = [lists[name]] * count if name in lists else text if "str" in repr(field.annotation) else None
+    values |= {"as_of": START, "since": START, "opened_at": START, "status": "open", "is_flapping": True}
+    return IncidentBundle(
+        **values | {"reopened_at": START, "affected": 500, "omitted": [], "url": f"/api/incidents/{ID}"}
+    )
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("count", [1, 2000])
+def test_hostile_texts_of_any_length_stay_within_the_bound(kind: str, count: int) -> None:
+    bundle = fit_bundle(fill(HOSTILE[kind], count))
+
+    for text in (bundle.model_dump_json(), bundle.model_dump_json(indent=2), render_markdown(bundle)):
+        assert len(text.encode()) <= MAX_BUNDLE
+    assert IncidentBundle.model_validate_json(bundle.model_dump_json()) == bundle
+    # The answer remains, and what was shortened is named.
+    assert bundle.findings
+    assert {each.section for each in bundle.omitted} >= ({"decisions", "timeline", "members"} if count > 1 else set())
+
+
+async def test_an_incident_of_500_jobs_stays_within_the_bound_and_says_what_is_missing() -> None:
+    names = [f"job-{number:03}" for number in range(500)]
+    hostile = HOSTILE["blocks"][:400]
+    details = RunDetails(
+        dns=DnsDetail("NOERROR", (hostile,) * 20, 20, 60, "10.0.0.4"),
+        health=HealthDetail(
+            hostile,
+            EntryStatus.DOWN,
+            tuple(
+                ReportedEntry(f"{at}{hostile}", EntryStatus.DOWN, "x", hostile, effect=EntryEffect.DOWN)
+                for at in range(50)
+            ),
+            50,
+        ),
+    )
+    async with BundleDesk(entry(), *(entry(name) for name in names)) as desk:
+        await desk.run_with(-60, Outcome.SUCCEEDED, details)
+        failures = (Failure("json $.a", hostile, hostile),)
+        await desk.run(
+            0,
+            Outcome.FAILED,
+            ErrorClass.EXPECTATION_FAILED,
+            hostile,
+            failures=failures,
+            body=hostile,
+            details=details,
+            phases=Phases(1.0, 2.0, 3.0, 4.0, 50.0),
+        )
+        decisions = [
+            (code, f"{number} {hostile}") for number in range(500) for code in ("held_back_parent", "delivered")
+        ]
+        await desk.open_incident(*names, evidence=hostile, notes=[hostile] * 20, decisions=decisions)
+        bundle = await desk.read()
+
+    text = render_markdown(bundle)
+    assert bundle.affected == 501
+    assert "501 jobs and groups, the worst first:" in text
+    assert bundle.members[0].subject == "checkout"
+    assert bundle.timeline[0].kind == "opened"
+    omitted = {each.section: each for each in bundle.omitted}
+    assert omitted["decisions"].count + len(bundle.decisions) == 1000
+    assert omitted["decisions"].url == f"/api/incidents/{ID}/decisions"
+    assert omitted["members"].is_least
+    assert f"- {omitted['decisions'].count} more of decisions: GET `/api/incidents/{ID}/decisions`" in text
+
+
+def test_the_least_important_is_shortened_first() -> None:
+    bundle = fit_bundle(fill("a text " * 15, 12))
+    whole = {each.section for each in bundle.omitted}
+    assert "findings" not in whole
+    assert "decisions" in whole
+
+
+def test_the_newest_entries_and_the_opening_are_kept_in_their_order() -> None:
+    kinds = ["opened", *(["joined"] * 300), "acknowledged"]
+    entries = [
+        BundleEntry(at=START + timedelta(seconds=at), kind=kind, person="", target_text=f"{at} " * 50)
+        for at, kind in enumerate(kinds)
+    ]
+    bundle = fit_bundle(fill("x", 0).model_copy(update={"timeline": entries}))
+    found = [each.kind for each in bundle.timeline]
+    assert (found[0], found[-1]) == ("opened", "acknowledged")
+    assert 2 < len(found) < 302
+    assert [each.at for each in bundle.timeline] == sorted(each.at for each in bundle.timeline)
+
+
+def list_tokens(text: str) -> list[Token]:
+    found = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    return [*found, *(child for token in found for child in token.children or ())]
+
+
+def shape(text: str) -> list[tuple[str, str]]:
+    """Return the kinds of tokens, and what is not in code."""
+    return [
+        (token.type, "" if token.type in ("code_inline", "inline") else token.content) for token in list_tokens(text)
+    ]
+
+
+PLAIN = shape(render_markdown(fit_bundle(fill("plain"))))
+
+
+@given(st.text(min_size=1, max_size=400) | st.text("`|\\<>[]()!*_#-\n \r~&;:", min_size=1, max_size=60))
+@example("`` `x` ``")
+@example("<https://evil.example>")
+@example("a\\")
+@example("|`|")
+@example("\u2028# x")
+@example(" ")
+def test_no_text_of_others_is_markup_or_outside_of_code(text: str) -> None:
+    bundle = fit_bundle(fill(text))
+    shown = render_markdown(bundle)
+
+    assert len(shown.encode()) <= MAX_BUNDLE
+    if not text.strip():
+        return
+    assert shape(shown) == PLAIN
+    json.loads(bundle.model_dump_json())
+
+
+def test_a_runbook_is_a_link_unless_it_has_markup() -> None:
+    bundle = fill("x").model_copy(
+        update={
+            "runbooks": [
+                BundleRunbook(subject="a", person_link="https://wiki.example.com/a?b=c#d"),
+                BundleRunbook(subject="b", person_link="https://wiki.example.com/><b>"),
+            ]
+        }
+    )
+    links = [token.attrs["href"] for token in list_tokens(render_markdown(bundle)) if token.type == "link_open"]
+    assert links == ["https://wiki.example.com/a?b=c#d"]
