@@ -30,6 +30,7 @@ from scheduler.features.incidents.bundle_models import (
     BundleNote,
     BundleRunbook,
     BundleShared,
+    FindingKind,
     IncidentBundle,
 )
 from scheduler.features.incidents.facts import find_subject, is_failed
@@ -48,9 +49,9 @@ _RUNS_READ: Final = 100
 _MARGIN: Final = timedelta(minutes=10)
 """A run that fails first can have been due so long before its failure, and this long after the begin of an alert."""
 _TREND_BEFORE: Final = timedelta(days=7)
-_TOLD_CHANGES: Final = 3
+_NAMED_CHANGES: Final = 3
 _UNSENT: Final = ("held_back", "moot", "no_channel", "given_up", "discarded", "resolved_unannounced")
-_TOLD: Final = {
+_KINDS: Final[Mapping[str, FindingKind]] = {
     "Certificate": "certificate",
     "Certificate from": "certificate",
     "Certificate valid until": "certificate",
@@ -128,9 +129,9 @@ class IncidentBundleReader(Query):
     def _compare(self, failing: Run | None, good: Run | None) -> Sequence[RunDifference]:
         if failing is None or good is None:
             return ()
-        answers = [format_answer(run.attempts[-1].body) if run.attempts else "" for run in (failing, good)]
-        answer = RunDifference("Answer", *answers, is_different=answers[0] != answers[1])
-        return [*compare_runs(failing, good), *([answer] if any(answers) else ())]
+        this, other = (format_answer(run.attempts[-1].body) if run.attempts else "" for run in (failing, good))
+        answer = RunDifference("Answer", this, other, this != other)
+        return [*compare_runs(failing, good), *([answer] if this or other else ())]
 
     def _build(
         self,
@@ -142,7 +143,7 @@ class IncidentBundleReader(Query):
     ) -> IncidentBundle:
         incident, facts, visibility = report.view.incident, report.lead_facts, SubjectVisibility(self._catalog)
         lead = incident.leading
-        findings = [*_list_findings(report, failing, good), *_list_told(differences), *_describe_trend(trend)]
+        findings = [*_list_findings(report, failing, good), *_list_differing(differences), *_describe_trend(trend)]
         return IncidentBundle.from_object(
             incident,
             url=f"/api/incidents/{incident.id}",
@@ -294,7 +295,7 @@ def _find_expiry(failing: Run | None, good: Run | None) -> datetime | None:
 
 def _list_changes(report: IncidentReport) -> Iterator[BundleFinding]:
     since = report.view.incident.failing_since
-    for each in report.changes[: -_TOLD_CHANGES - 1 : -1]:
+    for each in report.changes[: -_NAMED_CHANGES - 1 : -1]:
         span = describe_span(abs((since - each.at).total_seconds()))
         text = f"{span} {'before the failure' if each.at <= since else 'after it began'}"
         yield BundleFinding(kind="change", text=text, person_text=each.text)
@@ -302,12 +303,11 @@ def _list_changes(report: IncidentReport) -> Iterator[BundleFinding]:
         yield BundleFinding(kind="definition", text="the definition of the job is not that of its last good run")
 
 
-def _list_told(differences: Sequence[RunDifference]) -> Iterator[BundleFinding]:
+def _list_differing(differences: Sequence[RunDifference]) -> Iterator[BundleFinding]:
     for each in differences:
-        if each.is_different and (kind := _TOLD.get(each.name)) is not None:
+        if each.is_different and (kind := _KINDS.get(each.name)) is not None:
             text = f"{each.name} differs from that of the last good run"
-            told: Any = kind
-            yield BundleFinding(kind=told, text=text, target_text=f"{each.other or '-'} became {each.this or '-'}")
+            yield BundleFinding(kind=kind, text=text, target_text=f"{each.other or '-'} became {each.this or '-'}")
 
 
 def _describe_trend(change: LevelChangeModel | None) -> Iterator[BundleFinding]:

@@ -17,7 +17,7 @@ from scheduler.features.incidents.bundle_models import MAX_BUNDLE, MAX_TEXT, Bun
 from scheduler.model_base import ResponseModel
 
 _FRAME: Final = 3000
-"""Bytes of the titles of all sections, and of what is said about those that were shortened."""
+"""Bytes of the titles of all sections, and of the list of those that were shortened."""
 _LINK: Final = re.compile(r"https?://[A-Za-z0-9.:/?#@&=%+,;~_-]+")
 """Characters that mean nothing in Markdown within angle brackets."""
 
@@ -46,7 +46,8 @@ def _shared(each: Any) -> str:
 
 def _member(each: Any) -> str:
     end = "" if each.resolved_at is None else f", recovered {_at(each.resolved_at)}"
-    return f"{code(each.subject)} {code(each.severity)} since {_at(each.failing_since)}{end}: {_quote(each.target_evidence)}"
+    since = f"{code(each.severity)} since {_at(each.failing_since)}{end}"
+    return f"{code(each.subject)} {since}: {_quote(each.target_evidence)}"
 
 
 def _delivery(each: Any) -> str:
@@ -98,7 +99,7 @@ def _keep_newest(entries: Sequence[Any]) -> Sequence[int]:
     return range(len(entries))[::-1]
 
 
-def _keep_telling(entries: Sequence[Any]) -> Sequence[int]:
+def _keep_important(entries: Sequence[Any]) -> Sequence[int]:
     """The opening, then the newest first; that alerts joined is among the affected jobs."""
     return sorted(_keep_newest(entries), key=lambda at: (entries[at].kind != "opened", entries[at].kind == "joined"))
 
@@ -124,7 +125,7 @@ _SECTIONS: Final = (
         _keep_newest,
     ),
     _Section("runbooks", "Runbooks", 1500, _runbook),
-    _Section("timeline", "Timeline", 9000, _entry, _keep_telling),
+    _Section("timeline", "Timeline", 9000, _entry, _keep_important),
     _Section("decisions", "Decisions", MAX_BUNDLE, _decision, _keep_newest),
 )
 """In the order in which people read them. The last ones are shortened first."""
@@ -136,7 +137,7 @@ def fit_bundle(bundle: IncidentBundle, at_least: frozenset[str] = frozenset()) -
     empty = bundle.model_copy(update={name: [] for name in everything})
     head = max(len(text.encode()) for text in (empty.model_dump_json(indent=2), render_markdown(empty)))
     left = MAX_BUNDLE - _FRAME - head
-    kept: dict[str, list[Any]] = {}
+    fitting: dict[str, list[Any]] = {}
     omitted: list[BundleOmission] = list(bundle.omitted)
     for section in _SECTIONS:
         entries = everything[section.field]
@@ -148,11 +149,11 @@ def fit_bundle(bundle: IncidentBundle, at_least: frozenset[str] = frozenset()) -
             places.append(at)
             used += cost
         left -= used
-        kept[section.field] = [entries[at] for at in sorted(places)]
+        fitting[section.field] = [entries[at] for at in sorted(places)]
         missing, is_least = len(entries) - len(places), section.field in at_least
         if missing or is_least:
             omitted.append(_omit(bundle, section.field, missing, is_least))
-    return bundle.model_copy(update={**kept, "omitted": omitted})
+    return bundle.model_copy(update={**fitting, "omitted": omitted})
 
 
 def _omit(bundle: IncidentBundle, section: str, count: int, is_least: bool) -> BundleOmission:

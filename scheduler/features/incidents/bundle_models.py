@@ -178,7 +178,7 @@ class BundleOmission(ResponseModel):
 
 
 class IncidentBundle(ResponseModel):
-    """An incident for whoever continues: the answer first, then the evidence. At most 40,000 bytes.
+    """An incident to hand over: the answer first, then the evidence. At most 40,000 bytes.
 
     `target_*` can contain words of a target or another server, `person_*` words of people. `since`: the leading job
     fails. `affected`: jobs and groups. `comparison`: the first failing run and the last good one of the leading job.

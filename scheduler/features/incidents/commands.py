@@ -282,7 +282,7 @@ def write_bundle(
         Path | None, typer.Option("--out", metavar="FILE", dir_okay=False, help="Write this file instead.")
     ] = None,
 ) -> None:
-    """Write an incident for whoever continues, in at most 40,000 bytes: answer, cause, changes, then the evidence.
+    """Write an incident to hand over, in at most 40,000 bytes: answer, cause, changes, then the evidence.
 
     Texts of targets and of people are marked: as code in Markdown, as fields target_* and person_* in JSON.
 

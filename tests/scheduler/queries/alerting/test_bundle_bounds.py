@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from jobs.runs import ErrorClass, Outcome, Phases
-from jobs.runs.details import DnsDetail, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.details import Details as RunDetails
+from jobs.runs.details import DnsDetail, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.run import Failure
 from scheduler.features.incidents.bundle_markdown import fit_bundle, render_markdown
 from scheduler.features.incidents.bundle_models import (
