@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
     from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.incidents.queries import IncidentQueries
-    from scheduler.features.incidents.report import IncidentReportReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.jobs.queries import JobAndRunQueries
     from scheduler.features.objectives.queries import ObjectiveReader
@@ -126,10 +125,6 @@ class Services:
 
     async def refresh_jobs(self) -> None:
         """Put changes of the stored jobs by other processes in force."""
-
-    def redact(self, text: str) -> str:
-        """Return a text without the values of secrets that this process knows."""
-        return text
 
     def make_rotas(self) -> RotaReader:
         """Return the reader of the calendars of rotas."""
@@ -289,21 +284,14 @@ class Services:
         return IncidentQueries(self.catalog, self.repositories.incident_log, self.runs, self.clock)
 
     @cached_property
-    def incident_reports(self) -> IncidentReportReader:
+    def incident_reports(self) -> IncidentBundleReader:
+        from scheduler.features.incidents.bundle import IncidentBundleReader
         from scheduler.features.incidents.facts import RecentChanges
-        from scheduler.features.incidents.report import IncidentReportReader
 
         stored = self.repositories
         changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered
-        return IncidentReportReader(self.catalog, self.incidents, self.runs, changes, undelivered, self.clock)
-
-    @cached_property
-    def incident_bundles(self) -> IncidentBundleReader:
-        from scheduler.features.incidents.bundle import IncidentBundleReader
-
-        return IncidentBundleReader(
-            self.catalog, self.incident_reports, self.trends, self.runs, self.clock, self.redact
-        )
+        parts = self.catalog, self.incidents, self.runs, changes, undelivered, self.clock
+        return IncidentBundleReader(*parts, trends=self.trends)
 
     @cached_property
     def alerts(self) -> AlertQueries:

@@ -296,8 +296,8 @@ def write_bundle(
 
     if format not in ("markdown", "json"):
         fail(f"--format: expected markdown or json, got {format!r}")
-    bundle = _query("incidents bundle", lambda program: program.incident_bundles.read_bundle(LOCAL_PRINCIPAL, incident))
-    text = render_markdown(bundle) if format == "markdown" else bundle.model_dump_json(indent=2) + "\n"
+    bundle = _query("incidents bundle", lambda program: program.incident_reports.read_bundle(LOCAL_PRINCIPAL, incident))
+    text = render_markdown(bundle) if format == "markdown" else bundle.model_dump_json() + "\n"
     if out is None:
         sys.stdout.write(text)
         return

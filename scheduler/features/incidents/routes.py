@@ -125,7 +125,7 @@ async def get_incident_bundle(
     format: _BundleFormat = None,
 ) -> Response:
     """Return an incident to hand over, in at most 40,000 bytes: answer, cause, changes, then the evidence."""
-    bundle = await services.incident_bundles.read_bundle(caller.principal, incident_id)
+    bundle = await services.incident_reports.read_bundle(caller.principal, incident_id)
     accept = request.headers.get("accept", "")
     is_preferred = find_best(accept, ("text/markdown",)) > find_best(accept, ("application/json",))
     if format == "markdown" or (format is None and is_preferred):

@@ -124,8 +124,8 @@ class BundleDesk:
 
     async def read(self) -> IncidentBundle:
         """Return the bundle, whose two forms are within their bound."""
-        bundle = await self.client.services.incident_bundles.read_bundle(self.principal, ID)
-        for text in (bundle.model_dump_json(indent=2), render_markdown(bundle)):
+        bundle = await self.client.services.incident_reports.read_bundle(self.principal, ID)
+        for text in (bundle.model_dump_json(), render_markdown(bundle)):
             assert len(text.encode()) <= MAX_BUNDLE
         return bundle
 

@@ -10,13 +10,12 @@ from types import SimpleNamespace
 import pytest
 
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.values import AlertKey
+from jobs.incidents.values import AlertKey, Incident
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Outcome, Phases
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, TlsDetail
 from jobs.runs.run import Failure
 from scheduler.errors import NotFound
-from scheduler.features.incidents import bundle as reading
 from scheduler.features.incidents.bundle_markdown import render_markdown
 from scheduler.stores.markers import DeploymentMarker
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS
@@ -112,7 +111,7 @@ PLANTED: dict[str, tuple[Callable[[BundleDesk], Awaitable[None]], str]] = {
     "redefinition": (redefine, "the definition of the job is not that of its last good run"),
     "slower than usual": (get_slower, "UTC, 369 ms since: `shop 4ebecbce`"),
     "starved run": (starve, "the scheduler lacked CPU in the first failing run"),
-    "starved": (lack_cpu, "the scheduler itself, not a target: starved"),
+    "starved": (lack_cpu, "the scheduler itself, not a target: `starved`"),
     "blind": (be_blind, "the scheduler could not reach anything"),
 }
 
@@ -138,7 +137,8 @@ async def test_the_first_failing_run_is_beside_the_last_good_one() -> None:
         await desk.open_incident()
         bundle = await desk.read()
 
-    assert (bundle.good_run, bundle.failing_run) == (good, first)
+    runs = {each.kind: each.subject for each in bundle.summary}
+    assert (runs["last_good_run"], runs["first_failing_run"]) == (f"/api/runs/{good}", f"/api/runs/{first}")
     rows = {each.target_name: (each.target_failing, each.target_good, each.note) for each in bundle.differences}
     assert rows["Status"] == ("503", "200", "")
     assert rows["Failed expectations"] == ("status: expected 200, observed 503", "", "")
@@ -162,14 +162,15 @@ async def test_it_has_who_was_notified_who_was_not_and_why_and_what_people_wrote
             acknowledged_at=desk.since,
         )
         bundle = await desk.read()
-    assert [(each.channel, each.state, each.count) for each in bundle.notified] == [("mail", "delivered", 1)]
+    assert [(each.subject, each.kind, each.text) for each in bundle.notified] == [("mail", "delivered", "1 message")]
     (held,) = bundle.held_back
-    assert (held.code, held.count) == ("held_back_silence", 2)
+    assert (held.kind, held.text) == ("held_back_silence", "2 times")
     assert held.target_text.endswith("night shift")
-    assert bundle.person_handling.startswith("acknowledged by entra:ada at")
-    assert [(each.person, each.person_text) for each in bundle.notes] == [("entra:ada", "the provider confirms")]
-    assert [each.person_link for each in bundle.runbooks] == ["https://wiki.example.com/checkout"]
-    assert bundle.decisions[0].target_inputs == {"channel": "mail", "number": "1"}
+    (handling,) = [each.person_text for each in bundle.summary if each.kind == "handling"]
+    assert handling.startswith("acknowledged by entra:ada at")
+    assert [(each.subject, each.person_text) for each in bundle.notes] == [("entra:ada", "the provider confirms")]
+    assert [each.person_text for each in bundle.runbooks] == ["https://wiki.example.com/checkout"]
+    assert bundle.decisions[0].target_values == {"channel": "mail", "number": "1"}
 
 
 async def test_a_change_of_the_definition_names_the_keys_and_no_values() -> None:
@@ -184,8 +185,8 @@ async def test_a_change_of_the_definition_names_the_keys_and_no_values() -> None
         await desk.run(0, BAD, ErrorClass.UNEXPECTED_STATUS, "got 503")
         await desk.open_incident()
         text = render_markdown(await desk.read())
-    assert "job.patch: `job checkout was patched by local:loopback` (`retry.attempts`, `url`)" in text
-    assert "set.apply: `the set shop was applied by local:loopback` (`check.url`)" in text
+    assert "`job.patch`: `job checkout was patched by local:loopback: retry.attempts, url`" in text
+    assert "`set.apply`: `the set shop was applied by local:loopback: check.url`" in text
     assert CANARY not in text
 
 
@@ -197,7 +198,7 @@ async def test_the_answer_is_before_the_evidence() -> None:
     parts = [
         "# `DOWN checkout`",
         "Since ",
-        "- What: ",
+        "- `evidence`: ",
         "## Probable cause",
         "## What changed before",
         "## First failing",
@@ -208,11 +209,11 @@ async def test_the_answer_is_before_the_evidence() -> None:
 
 async def test_what_the_causes_are_shared_by_is_read_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SimpleNamespace(cause="host a`b", failing=2, sharing=3, fine=1, fine_jobs=("search",))
-    monkeypatch.setattr(reading, "_list_shared", lambda incident, visibility: [shared])
+    monkeypatch.setattr(Incident, "shared", (shared,), raising=False)
     async with BundleDesk() as desk:
         await desk.open_incident()
-        text = render_markdown(await desk.read())
-    assert "- ``host a`b``: 2 of 3 jobs fail, 1 are fine (`search`)" in text
+        told = tell(await desk.read())
+    assert told == ["`shared` 2 of 3 jobs that share it fail, fine: 1: ``host a`b``: `search`"]
 
 
 async def test_a_caller_that_is_limited_to_tags_reads_no_names_of_others() -> None:
@@ -240,12 +241,12 @@ async def test_an_unknown_incident_is_not_found() -> None:
 CANARY = "c4nary-Pl4nted-Secret"
 
 
-async def test_no_secret_is_in_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_secret_is_in_a_bundle() -> None:
     redactor = Redactor()
     redactor.hold(CANARY)
     check = {"url": f"https://shop.internal/pay?key={CANARY}", "headers": {"X-Token": CANARY}}
     async with BundleDesk(entry(alerts=RULES, check=check)) as desk:
-        monkeypatch.setattr(desk.client.services, "redact", redactor.redact)
+        desk.client.services.incident_reports.redact = redactor.redact
         await desk.run(-60, GOOD)
         # History has answers and messages without secrets.
         await desk.run(0, BAD, ErrorClass.UNEXPECTED_STATUS, "got 503", body=redactor.redact(f"token {CANARY}"))
