@@ -79,9 +79,9 @@ class IncidentBundleReader(IncidentReportReader):
         page = await self._runs.list_page(member.key.subject, limit=_RUNS_READ, since=begin - _MARGIN, until=until)
         for record in reversed(page.records):
             run = record.run
-            if run is not None and run.finished_at >= member.failing_since:
-                if is_failed(run, subject.is_about_degraded_runs):
-                    return run
+            is_within = run is not None and run.finished_at >= member.failing_since
+            if run is not None and is_within and is_failed(run, subject.is_about_degraded_runs):
+                return run
         return await self._find_run(report.history.failed_run)
 
     async def _find_trend(self, principal: Principal, report: IncidentReport) -> LevelChangeModel | None:

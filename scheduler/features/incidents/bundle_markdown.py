@@ -22,12 +22,12 @@ _LINK: Final = re.compile(r"https?://[A-Za-z0-9.:/?#@&=%+,;~_-]+")
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """`share`: the most bytes of it. `rank`: sorts its entries, those that stay first first; None: in their order."""
+    """`share`: the most bytes of it. `rank`: of an entry and its place; the lowest ones stay."""
 
     field: str
     title: str
     share: int
-    rank: Callable[[int, Any], Any] | None = None
+    rank: Callable[[int, Any], Any] = lambda at, entry: at
 
 
 def _newest(at: int, entry: Any) -> Any:
@@ -68,11 +68,8 @@ def fit_bundle(bundle: IncidentBundle, at_least: frozenset[str] = frozenset()) -
     fitting: dict[str, list[Any]] = {"omitted": []}
     for section in _SECTIONS:
         entries = getattr(bundle, section.field)
-        rank, places, used = section.rank, [], 0
-        order = (
-            range(len(entries)) if rank is None else sorted(range(len(entries)), key=lambda at: rank(at, entries[at]))
-        )
-        for at in order:
+        places, used = list[int](), 0
+        for _, at in sorted((section.rank(at, entry), at) for at, entry in enumerate(entries)):
             cost = _measure(entries[at])
             if used + cost > min(section.share, left):
                 break
