@@ -22,7 +22,7 @@ _LINK: Final = re.compile(r"https?://[A-Za-z0-9.:/?#@&=%+,;~_-]+")
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """`share`: the most bytes of it. `rank`: of an entry and its place; the lowest ones stay."""
+    """`share`: bytes that those before it leave to it. `rank`: of an entry and its place; the lowest ones stay."""
 
     field: str
     title: str
@@ -49,8 +49,8 @@ _SECTIONS: Final = (
     _Section("held_back", "Not notified, and why", 2000, _newest),
     _Section("notes", "Notes of people", 3000, _newest),
     _Section("runbooks", "Runbooks", 1500),
-    _Section("timeline", "Timeline", 9000, _important),
-    _Section("decisions", "Decisions", MAX_BUNDLE, _newest),
+    _Section("timeline", "Timeline", 5000, _important),
+    _Section("decisions", "Decisions", 4000, _newest),
 )
 """In the order in which people read them. The last ones are shortened first."""
 _PATHS: Final = {
@@ -65,16 +65,18 @@ def fit_bundle(bundle: IncidentBundle, at_least: frozenset[str] = frozenset()) -
     """Return the bundle with what fits. `at_least`: sections that have more entries than the bundle."""
     empty = bundle.model_copy(update={each.field: [] for each in _SECTIONS})
     left = MAX_BUNDLE - _FRAME - max(len(text.encode()) for text in (empty.model_dump_json(), render_markdown(empty)))
+    costs = {each.field: list(map(_measure, getattr(bundle, each.field))) for each in _SECTIONS}
+    reserved = {each.field: min(each.share, sum(costs[each.field])) for each in _SECTIONS}
     fitting: dict[str, list[Any]] = {"omitted": []}
     for section in _SECTIONS:
         entries = getattr(bundle, section.field)
         places, used = list[int](), 0
+        limit = max(min(reserved.pop(section.field), left), left - sum(reserved.values()))
         for _, at in sorted((section.rank(at, entry), at) for at, entry in enumerate(entries)):
-            cost = _measure(entries[at])
-            if used + cost > min(section.share, left):
+            if used + costs[section.field][at] > limit:
                 break
             places.append(at)
-            used += cost
+            used += costs[section.field][at]
         left -= used
         fitting[section.field] = [entries[at] for at in sorted(places)]
         missing, is_least = len(entries) - len(places), section.field in at_least
