@@ -251,11 +251,30 @@ def _list_differing(line: MakeLine, differences: Sequence[RunDifference]) -> Ite
 
 
 def _list_evidence(line: MakeLine, report: IncidentReport) -> Mapping[str, Sequence[BundleLine]]:
+    entries, decisions = report.timeline[::-1], report.decisions[::-1]
+    return _list_people_and_jobs(line, report) | {
+        "notes": [
+            line(each.kind, at=each.at, subject=each.actor, person=each.text)
+            for each in entries
+            if each.kind == "note_added"
+        ],
+        "timeline": [
+            line(each.kind, at=each.at, subject=each.actor, target=each.text)
+            for each in entries
+            if each.kind != "note_added"
+        ],
+        "decisions": [
+            line(each.code, at=each.at, subject=each.subject or "", target=each.text, values=each.inputs)
+            for each in decisions
+        ],
+    }
+
+
+def _list_people_and_jobs(line: MakeLine, report: IncidentReport) -> dict[str, Sequence[BundleLine]]:
     unsent: dict[str, list[Any]] = {}
     for decision in report.decisions:
         if decision.code.startswith(_UNSENT):
             unsent.setdefault(decision.code, []).append(decision)
-    entries, decisions = report.timeline[::-1], report.decisions[::-1]
     return {
         "changes": [
             line(each.action, at=each.at, person=": ".join([each.text, *([", ".join(each.keys)] if each.keys else [])]))
@@ -284,19 +303,5 @@ def _list_evidence(line: MakeLine, report: IncidentReport) -> Mapping[str, Seque
         "held_back": [
             line(code, format_count(len(own), "time"), at=own[0].at, target=own[0].text)
             for code, own in reversed(unsent.items())
-        ],
-        "notes": [
-            line(each.kind, at=each.at, subject=each.actor, person=each.text)
-            for each in entries
-            if each.kind == "note_added"
-        ],
-        "timeline": [
-            line(each.kind, at=each.at, subject=each.actor, target=each.text)
-            for each in entries
-            if each.kind != "note_added"
-        ],
-        "decisions": [
-            line(each.code, at=each.at, subject=each.subject or "", target=each.text, values=each.inputs)
-            for each in decisions
         ],
     }
