@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from scheduler.features.circuits.queries import CircuitQueries
     from scheduler.features.dead_letters.queries import DeadLetterQueries
     from scheduler.features.heartbeats.queries import HeartbeatQueries, HeartbeatReader
+    from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.incidents.queries import IncidentQueries
-    from scheduler.features.incidents.report import IncidentReportReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.jobs.queries import JobAndRunQueries
     from scheduler.features.objectives.queries import ObjectiveReader
@@ -284,13 +284,14 @@ class Services:
         return IncidentQueries(self.catalog, self.repositories.incident_log, self.runs, self.clock)
 
     @cached_property
-    def incident_reports(self) -> IncidentReportReader:
+    def incident_reports(self) -> IncidentBundleReader:
+        from scheduler.features.incidents.bundle import IncidentBundleReader
         from scheduler.features.incidents.facts import RecentChanges
-        from scheduler.features.incidents.report import IncidentReportReader
 
         stored = self.repositories
         changes, undelivered = RecentChanges(stored.audit_log), stored.undelivered
-        return IncidentReportReader(self.catalog, self.incidents, self.runs, changes, undelivered, self.clock)
+        parts = self.catalog, self.incidents, self.runs, changes, undelivered, self.clock
+        return IncidentBundleReader(*parts, trends=self.trends)
 
     @cached_property
     def alerts(self) -> AlertQueries:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from scheduler.changes.tracking import StateUpkeep
     from scheduler.dependencies import FollowUp
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
+    from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
     from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.stored_jobs.queries import StoredJobQueries
@@ -265,6 +266,12 @@ class Program(Services):
 
         rules = RateLimitRules(**self.settings.rate_limits.model_dump())
         return RateLimits(rules, self.clock, self.store if self.settings.uses_azure_storage else None)
+
+    @cached_property
+    def incident_reports(self) -> IncidentBundleReader:
+        reports = super().incident_reports
+        reports.redact = self.redactor.redact
+        return reports
 
     @cached_property
     def audit(self) -> AuditTrail:

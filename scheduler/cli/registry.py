@@ -110,6 +110,7 @@ COMMANDS = {
         {
             "list": Needs.USABLE,
             "show": Needs.USABLE,
+            "bundle": Needs.USABLE,
             "decisions": Needs.USABLE,
             "acknowledge": Needs.USABLE,
             "snooze": Needs.USABLE,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PARTS: Final = {
     "incidents": "scheduler.features.incidents.remote:RemoteIncidents",
+    "incident_reports": "scheduler.features.incidents.remote:RemoteIncidentBundles",
     "queries": "scheduler.features.jobs.remote:RemoteJobQueries",
     "changes": "scheduler.features.changes.remote:RemoteChanges",
     "selected_jobs": "scheduler.features.jobs.remote:RemoteSelectedJobActions",

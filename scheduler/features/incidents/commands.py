@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -270,6 +272,40 @@ def list_decisions(incident: IncidentId, as_json: AsJson = False) -> None:
         ),
     )
     show_list(decisions, _DECISION_FIELDS, as_json=as_json, empty="", header=True)
+
+
+@incidents.command("bundle")
+def write_bundle(
+    incident: IncidentId,
+    format: Annotated[str, typer.Option("--format", help="markdown or json.")] = "markdown",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", dir_okay=False, help="Write this file instead.")
+    ] = None,
+) -> None:
+    """Write an incident to hand over, in at most 40,000 bytes: answer, cause, changes, then the evidence.
+
+    Texts of targets and of people are marked: as code in Markdown, as fields target_* and person_* in JSON.
+
+    \b
+    Examples:
+      incidents bundle 1795856400000-5f2c1d9b
+      incidents bundle 1795856400000-5f2c1d9b --format json --out incident.json
+    """
+    from scheduler.features.incidents.bundle_markdown import render_markdown
+    from scheduler.identity.principal import LOCAL_PRINCIPAL
+
+    if format not in ("markdown", "json"):
+        fail(f"--format: expected markdown or json, got {format!r}")
+    bundle = _query("incidents bundle", lambda program: program.incident_reports.read_bundle(LOCAL_PRINCIPAL, incident))
+    text = render_markdown(bundle) if format == "markdown" else bundle.model_dump_json() + "\n"
+    if out is None:
+        sys.stdout.write(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"--out: could not write {str(out)!r}: {error.strerror}; name a file that can be written", EXIT_FAILED)
+    print_note(f"wrote {out}")
 
 
 def _parse_status(text: str | None) -> IncidentStatus | None:

@@ -21,6 +21,7 @@ from jobs.runs.details import StepOutcome
 from jobs.targets import describe_target
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot, Query
 from scheduler.features.incidents.visibility import SubjectVisibility
+from scheduler.features.stored_jobs.queries import compare_definitions
 from scheduler.identity.principal import PrincipalKind
 from scheduler.stores.audit import AuditLog, EntryDamaged, parse_entry
 from scheduler.stores.runs.codec import RunRecord
@@ -282,6 +283,7 @@ ENTRIES_READ = 500
 """The newest entries of the trail. Older ones are not considered."""
 MAX_LISTED = 5
 _MAX_CHANGE = 200
+_MAX_KEYS = 10
 
 DEFINITION_ACTIONS = frozenset({"job.create", "job.replace", "job.patch", "job.restore", "set.apply", "jobs.reload"})
 _ACTIONS = DEFINITION_ACTIONS | {
@@ -298,11 +300,14 @@ _ACTIONS = DEFINITION_ACTIONS | {
 
 @dataclass(frozen=True, slots=True)
 class RecentChange:
-    """`text`: a clause for people, such as `job checkout was patched by api_key:ci`."""
+    """`text`: a clause for people, such as `job checkout was patched by api_key:ci`. `keys`: the first ones that differ
+    in the definition, if the trail has them; not their values, which not every caller may see.
+    """
 
     at: datetime
     action: str
     text: str
+    keys: tuple[str, ...] = ()
 
     @property
     def is_definition(self) -> bool:
@@ -329,7 +334,7 @@ class RecentChanges(Query):
             if at is None or not since <= at <= until or not jobs & set(fields.get("jobs", ())):
                 continue
             if fields.get("kind") == "change" and fields.get("action") in _ACTIONS:
-                changes.append(RecentChange(at, fields["action"], _describe(fields)))
+                changes.append(RecentChange(at, fields["action"], _describe(fields), _list_keys(fields, jobs)))
         return changes[-MAX_LISTED:]
 
     async def _read_end(self) -> Sequence[Mapping[str, Any]]:
@@ -351,6 +356,23 @@ def _read_instant(fields: Mapping[str, Any]) -> datetime | None:
         return datetime.fromisoformat(fields["at"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _list_keys(fields: Mapping[str, Any], jobs: Set[str]) -> tuple[str, ...]:
+    before, after = (_mapping(fields.get(name)) for name in ("before", "after"))
+    if fields["action"] == "set.apply":
+        differences = _mapping(after.get("differences"))
+        paths = [str(_mapping(each).get("path", "")) for job in sorted(jobs) for each in differences.get(job, ())]
+    elif "definition" in before and "definition" in after:
+        compared = compare_definitions(_mapping(before["definition"]), _mapping(after["definition"]))
+        paths = [each.path for each in compared]
+    else:
+        return ()
+    return tuple(make_printable(path) for path in paths[:_MAX_KEYS])
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _describe(fields: Mapping[str, Any]) -> str:

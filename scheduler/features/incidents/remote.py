@@ -6,6 +6,7 @@ from datetime import datetime
 
 from jobs.formats import format_duration
 from scheduler.features.delivery.room import RemoteRoom
+from scheduler.features.incidents.bundle_models import IncidentBundle
 from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
@@ -13,7 +14,7 @@ from scheduler.features.incidents.models import (
     IncidentSummary,
 )
 from scheduler.features.incidents.queries import IncidentFilter
-from scheduler.identity.principal import Caller
+from scheduler.identity.principal import Caller, Principal
 
 
 class RemoteIncidents(RemoteRoom):
@@ -38,6 +39,13 @@ class RemoteIncidents(RemoteRoom):
 
     async def list_decisions(self, incident: str, *, limit: int, after: str = "") -> DecisionListModel:
         return await self.read(DecisionListModel, ("incidents", incident, "decisions"), limit=limit, after=after)
+
+
+class RemoteIncidentBundles(RemoteRoom):
+    """See IncidentBundleReader. The running scheduler knows the principal."""
+
+    async def read_bundle(self, principal: Principal, incident: str) -> IncidentBundle:
+        return await self.read(IncidentBundle, ("incidents", incident, "bundle"))
 
 
 class RemoteIncidentManager(RemoteRoom):

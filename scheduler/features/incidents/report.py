@@ -197,8 +197,8 @@ class IncidentReportReader(Query):
         """Return the channels that could not deliver something about an incident, by the incident's id."""
         return await self._undelivered.list_channels_by_incident()
 
-    async def read_report(self, incident_id: str) -> IncidentReport:
-        """Return the report. Raises NotFound."""
+    async def read_report(self, incident_id: str, most: int = MAX_ENTRIES_SHOWN) -> IncidentReport:
+        """Return the report. `most`: transitions, and decisions, the newest ones. Raises NotFound."""
         view = await self._incidents.find_view(incident_id)
         incident = view.incident
         subject = find_subject(self._catalog.snapshot, incident.leading.key)
@@ -222,9 +222,9 @@ class IncidentReportReader(Query):
             changes,
             members,
             summarize_deliveries(incident, decisions, self._clock.now()),
-            timeline[:MAX_ENTRIES_SHOWN],
-            tuple(reversed(decisions[-MAX_ENTRIES_SHOWN:])),
-            all_transitions and all_decisions and max(len(timeline), len(decisions)) <= MAX_ENTRIES_SHOWN,
+            timeline[:most],
+            tuple(reversed(decisions[-most:])),
+            all_transitions and all_decisions and max(len(timeline), len(decisions)) <= most,
         )
 
     async def _read_history(self, incident: Incident, subject: DefinedSubject) -> FailureHistory:
@@ -249,7 +249,7 @@ class IncidentReportReader(Query):
         until = max(incident.opened_at, incident.failing_since)
         found = await self._changes.list_between({job}, max(since, self._catalog.begin_of(job) or since), until)
         visibility = SubjectVisibility(self._catalog)
-        return tuple(RecentChange(each.at, each.action, visibility.hide(each.text)) for each in found)
+        return tuple(replace(each, text=visibility.hide(each.text)) for each in found)
 
     async def _view_members(self, members: Sequence[Member]) -> tuple[MemberView, ...]:
         names = [name for name in dict.fromkeys(member.key.subject for member in members) if name in self._catalog]

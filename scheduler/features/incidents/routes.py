@@ -5,13 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from pydantic import Field
+from starlette.responses import Response
 
 from jobs.incidents.engine.announcing import MAX_NOTE
 from jobs.incidents.values import IncidentStatus
+from scheduler.api.negotiation import find_best
 from scheduler.api.parameters import TagsParameter, parse_due_range, parse_job_filters, parse_length
 from scheduler.api.routing import ApiRouter, CallerDep, Continuation, JobParameter, Limit, ServicesDep
+from scheduler.features.incidents.bundle_markdown import render_markdown
+from scheduler.features.incidents.bundle_models import IncidentBundle
 from scheduler.features.incidents.models import (
     INCIDENT_ID,
     DecisionListModel,
@@ -49,6 +53,12 @@ Severities = Annotated[
     Query(max_length=20, description="Severity of the incident, such as down. Repeatable: any of them"),
 ]
 Note = Annotated[str, Field(max_length=MAX_NOTE)]
+
+_BundleFormat = Annotated[
+    str | None,
+    Query(pattern="^(json|markdown)$", description="`json`, or `markdown`; by default what Accept prefers, else JSON"),
+]
+_BUNDLE = {200: {"model": IncidentBundle, "content": {"text/markdown": {}}, "description": "The bundle"}}
 
 
 class NoteRequest(RequestModel):
@@ -104,6 +114,24 @@ async def list_incidents(
 async def get_incident(services: ServicesDep, incident_id: IncidentId) -> IncidentDetail:
     """Return an incident with its alerts, its first 50 transitions, and the channels that were notified."""
     return await services.incidents.find(incident_id)
+
+
+@router.read("/api/incidents/{incident_id}/bundle", response_class=Response, responses=_BUNDLE)
+async def get_incident_bundle(
+    request: Request,
+    services: ServicesDep,
+    caller: CallerDep,
+    incident_id: IncidentId,
+    format: _BundleFormat = None,
+) -> Response:
+    """Return an incident to hand over, in at most 40,000 bytes: answer, cause, changes, then the evidence."""
+    bundle = await services.incident_reports.read_bundle(caller.principal, incident_id)
+    accept = request.headers.get("accept", "")
+    is_preferred = find_best(accept, ("text/markdown",)) > find_best(accept, ("application/json",))
+    if format == "markdown" or (format is None and is_preferred):
+        headers = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="incident-{bundle.id}.md"'}
+        return Response(render_markdown(bundle), media_type="text/markdown; charset=utf-8", headers=headers)
+    return Response(bundle.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
 
 
 @router.read("/api/incidents/{incident_id}/transitions")

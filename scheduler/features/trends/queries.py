@@ -58,7 +58,7 @@ class TrendReader(Query):
         until = self._find_end()
         since = until - timedelta(days=days)
         hours = await self._runs.read_response_hours(job, since, until)
-        changes = await asyncio.to_thread(find_level_changes, hours, zone)
+        changes = await asyncio.to_thread(find_level_changes, hours, zone) if hours else ()
         found = [await self._describe(principal, job, change) for change in changes]
         enough = sum(sum(stored[1:]) >= MINIMUM_RUNS for stored in hours.values())
         return LevelTrendModel(

@@ -29,6 +29,7 @@ from scheduler.features.circuits.models import CircuitList, CircuitModel
 from scheduler.features.dead_letters.models import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.features.health.routes import WatchdogModel
 from scheduler.features.heartbeats.models import HeartbeatModel
+from scheduler.features.incidents.bundle_models import IncidentBundle
 from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
@@ -104,6 +105,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("delete", "/api/channels/{channel}/undelivered/{letter_id}"): None,
     ("get", "/api/incidents"): IncidentListModel,
     ("get", "/api/incidents/{incident_id}"): IncidentDetail,
+    ("get", "/api/incidents/{incident_id}/bundle"): IncidentBundle,
     ("get", "/api/incidents/{incident_id}/decisions"): DecisionListModel,
     ("get", "/api/incidents/{incident_id}/transitions"): TransitionListModel,
     ("post", "/api/incidents/{incident_id}/acknowledge"): IncidentSummary,

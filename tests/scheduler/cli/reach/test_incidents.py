@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.parts.host import Host, job
-from tests.scheduler.cli.reach.two_ways import two_ways
+from tests.scheduler.cli.reach.two_ways import TwoWays, two_ways
 
 JOBS = {
     "checkout": job("http://127.0.0.1:9/", "every 1s", tags={"team": "payments"}, alerts=[{"open_after": 1}]),
@@ -36,6 +37,24 @@ async def wait_for_incident(host: Host, suppression: str) -> dict[str, Any]:
             await asyncio.sleep(0.1)
 
 
+async def check_bundles(ways: TwoWays, incident: str) -> None:
+    """Compare the bundles, but for the time at which they were read."""
+    for form in ("markdown", "json"):
+        words = ("incidents", "bundle", incident, "--format", form)
+        here, there = await ways.local(*words), await ways.remote(*words, role="viewer")
+        assert (here.code, there.code) == (0, 0), there.stderr
+        shown = [re.sub(r'(as of |"as_of": ")[0-9T:Z-]+', "", each.stdout) for each in (here, there)]
+        assert shown[0] == shown[1]
+        assert "127.0.0.1:9 refused the connection" in there.stdout
+    out = ways.folder / "bundle.md"
+    written = await ways.remote("incidents", "bundle", incident, "--out", str(out), role="viewer")
+    assert (written.code, written.stdout, written.stderr) == (0, "", f"wrote {out}\n")
+    assert out.read_text(encoding="utf-8").startswith("# `DOWN checkout`\n")
+    await ways.same("incidents", "bundle", "unknown")
+    await ways.same("incidents", "bundle", incident, "--format", "html")
+    await ways.same("incidents", "bundle", incident, "--out", str(ways.folder / "no" / "x.md"))
+
+
 async def test_incidents_are_shown_and_handled_as_with_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +76,7 @@ async def test_incidents_are_shown_and_handled_as_with_the_store(
             ("incidents", "snooze", incident, "--for", "400d"),
         ):
             await ways.same(*words, role="operator")
+        await check_bundles(ways, incident)
         await ways.same("incidents", "list", terminal=True)
         await ways.same("incidents", "show", incident, terminal=True)
         for words in (("acknowledge", incident), ("note", incident, "seen"), ("resolve", incident)):

@@ -49,6 +49,23 @@ async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> Non
         await expect(page.locator("details.menu[open]")).to_have_count(0)
 
 
+async def test_the_bundle_is_copied_or_downloaded(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        await store_incident(site.desk, OURS, "checkout")
+        page = await site.open(PATH)
+        await page.evaluate("void (navigator.clipboard.writeText = async (text) => { window.copied = text; })")
+        button = page.get_by_role("button", name="Copy bundle")
+        await button.click()
+        await expect(page.get_by_text("Copied.")).to_be_visible()
+        assert (await page.evaluate("window.copied")).startswith("# `DOWN checkout`\n")
+
+        await page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('denied')))")
+        async with page.expect_download() as download:
+            await button.click()
+        assert (await download.value).suggested_filename == f"incident-{OURS}.md"
+        await expect(page.get_by_text("The browser does not allow a copy: the text is downloaded.")).to_be_visible()
+
+
 @pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
 async def test_undo_and_close_are_side_by_side_in_a_message(browser: Browser, options: dict[str, Any]) -> None:
     async with open_site(browser, ApiClient(jobs=JOBS)) as site:
