@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Discriminator, Tag
 
 from jobs.problems import make_printable
+from jobs.targets.azure import AzureMetricTarget, AzureQueryTarget, AzureResourceTarget, AzureTarget
 from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
 from jobs.targets.http import (
@@ -47,6 +48,9 @@ Target = Annotated[
     | Annotated[TcpTarget, Tag("tcp")]
     | Annotated[DnsTarget, Tag("dns")]
     | Annotated[TlsTarget, Tag("tls")]
+    | Annotated[AzureResourceTarget, Tag("azure_resource")]
+    | Annotated[AzureQueryTarget, Tag("azure_query")]
+    | Annotated[AzureMetricTarget, Tag("azure_metric")]
     | Annotated[HeartbeatTarget, Tag("heartbeat")],
     Discriminator(target_kind),
 ]
@@ -76,6 +80,10 @@ KEYS_OF_OTHER_KINDS = (
 __all__ = [
     "IDEMPOTENT_METHODS",
     "TARGETS_BY_KIND",
+    "AzureMetricTarget",
+    "AzureQueryTarget",
+    "AzureResourceTarget",
+    "AzureTarget",
     "DnsTarget",
     "FormBody",
     "HeartbeatTarget",

@@ -1,0 +1,80 @@
+"""The check of a metric of Azure Monitor: the newest complete bucket of each series. No data is no row, not 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from jobs.checks.azure.client import AzureClient, AzureRequest, build_url
+from jobs.checks.azure.rows import UnexpectedShape, age_of, metric_rows, observe_rows
+from jobs.checks.azure.verdicts import refuse_stale, unknown
+from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.port import AttemptContext, Check
+from jobs.formats import format_iso_instant, parse_instant
+from jobs.runs import Observation
+from jobs.targets import AzureMetricTarget
+from jobs.targets.azure import METRIC_INTERVALS
+
+_VERSION = "2018-01-01"
+MAX_SERIES = 1000
+"""Values of dimensions: Azure returns no more than are requested."""
+_SHORTEST_WINDOW = 900.0
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> AzureMetricCheck:
+    """Build the check. Called by jobs.checks."""
+    return AzureMetricCheck(dependencies.make_azure_client(checks))
+
+
+class AzureMetricCheck:
+    """Observes metrics; the body is `{"rows": [{"resource": ..., "value": 12.0, "at": ...}]}`."""
+
+    def __init__(self, client: AzureClient) -> None:
+        self._client = client
+
+    async def observe(self, target: AzureMetricTarget, call: AttemptContext) -> Observation:
+        """Read the metric once."""
+        return await self._client.observe(partial(self._observe, target, call))
+
+    async def _observe(self, target: AzureMetricTarget, call: AttemptContext) -> Observation:
+        now = self._client.now()
+        page = await self._client.send(target, _build_request(target, now), call)
+        bucket_s = METRIC_INTERVALS[target.interval].seconds
+        try:
+            rows = metric_rows(page.document, target.resource, target.aggregation, bucket_s, now)
+        except UnexpectedShape as error:
+            raise unknown(page.seen, f"{target.host} answered with an unexpected document: {error}.") from None
+        if len(rows) >= MAX_SERIES:
+            raise unknown(page.seen, f"The metric has {MAX_SERIES:,} series or more: narrow filter.")
+        ends = [parse_instant(row["at"]) + timedelta(seconds=bucket_s) for row in rows]
+        age = age_of(max(ends, default=None), now)
+        refuse_stale(page.seen, age, target.max_data_age)
+        return observe_rows(page.seen, rows, "rows", {"pages": 1, "data_age": age})
+
+    def prepare(self, target: AzureMetricTarget) -> None:
+        self._client.prepare(target)
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+def _build_request(target: AzureMetricTarget, now: datetime) -> AzureRequest:
+    interval = METRIC_INTERVALS[target.interval]
+    window = target.window or max(_SHORTEST_WINDOW, 2 * interval.seconds)
+    # Buckets start at multiples of their length; the one that is still filled is not of interest.
+    end = int(now.timestamp() // interval.seconds * interval.seconds)
+    start = end - window // interval.seconds * interval.seconds
+    span = "/".join(format_iso_instant(datetime.fromtimestamp(at, UTC)) for at in (start, end))
+    query = {
+        "api-version": _VERSION,
+        "metricnames": target.metric,
+        "aggregation": target.aggregation,
+        "timespan": span,
+        "interval": interval.iso,
+    }
+    if target.namespace:
+        query["metricnamespace"] = target.namespace
+    if target.filter:
+        query |= {"$filter": target.filter, "top": str(MAX_SERIES)}
+    return AzureRequest(build_url(target, query))

@@ -1,0 +1,111 @@
+"""The APIs of Azure that checks ask: their hosts in each cloud, how many requests they admit, and how often to ask.
+
+Published limits, which Azure may change; jobs.checks.azure.budget corrects them by what the responses say. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+CloudName = Literal["public", "usgovernment", "china"]
+
+
+class CloudHosts(NamedTuple):
+    """The hosts of Azure Resource Manager, Microsoft Graph, Log Analytics and Application Insights."""
+
+    arm: str
+    graph: str
+    logs: str
+    insights: str
+
+
+API_HOSTS: dict[str, CloudHosts] = {
+    "public": CloudHosts(
+        "management.azure.com", "graph.microsoft.com", "api.loganalytics.azure.com", "api.applicationinsights.io"
+    ),
+    "usgovernment": CloudHosts(
+        "management.usgovcloudapi.net", "graph.microsoft.us", "api.loganalytics.us", "api.applicationinsights.us"
+    ),
+    "china": CloudHosts(
+        "management.chinacloudapi.cn",
+        "microsoftgraph.chinacloudapi.cn",
+        "api.loganalytics.azure.cn",
+        "api.applicationinsights.azure.cn",
+    ),
+}
+"""By the name of the cloud."""
+
+
+class RateLimit(NamedTuple):
+    """A token bucket: `size` requests at once, and `refill` more each second."""
+
+    size: float
+    refill: float
+
+
+SUBSCRIPTION_READS = RateLimit(250, 25)
+"""Of Azure Resource Manager, for each subscription and identity; the same for reads of the tenant."""
+SUBSCRIPTION_WRITES = RateLimit(200, 10)
+"""The same of POST."""
+RESOURCE_GRAPH = RateLimit(15, 3)
+"""Queries of an identity: 15 in 5 seconds."""
+LOG_QUERIES = RateLimit(200, 200 / 30)
+"""Queries of an identity, of Log Analytics and of Application Insights: 200 in 30 seconds."""
+GRAPH_READS = RateLimit(150, 2.5)
+"""Of a tenant: 150 a minute, where keyCredentials are selected; other reads have more."""
+COST_QUERIES = RateLimit(4, 4 / 60)
+"""Of a scope: 4 a minute."""
+
+
+class LeastInterval(NamedTuple):
+    """`api`: its name in messages. `seconds`: between two runs of a job. `reason`: a clause."""
+
+    api: str
+    seconds: float
+    reason: str
+
+
+_HOUR = 3600.0
+_LEAST_INTERVALS: tuple[tuple[re.Pattern[str], LeastInterval], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), LeastInterval(api, seconds, reason))
+    for pattern, api, seconds, reason in (
+        (
+            r"/providers/microsoft\.(consumption|costmanagement)/",
+            "Cost Management",
+            6 * _HOUR,
+            "its numbers are 8 to 24 hours old, and it admits few requests a minute",
+        ),
+        (
+            r"/providers/microsoft\.keyvault/vaults/[^/]+/(secrets|keys)\b",
+            "Key Vault",
+            _HOUR,
+            "the limit of the vault is shared with those who use it",
+        ),
+        (
+            r"/(v1\.0|beta)/(applications|serviceprincipals)\b",
+            "Microsoft Graph applications",
+            _HOUR,
+            "the limit is that of the whole tenant",
+        ),
+        (
+            r"/providers/microsoft\.servicebus/namespaces/[^/]+/(queues|topics)\b",
+            "Service Bus counters",
+            60.0,
+            "counting is expensive for the broker",
+        ),
+        (r"/usages$|/providers/microsoft\.quota/", "quotas", 5 * 60.0, "quotas change slowly"),
+        (r"/providers/microsoft\.resourcehealth/", "Resource Health", 60.0, "it is minutes late anyway"),
+    )
+)
+_ANY = LeastInterval("Azure", 30.0, "all checks share the limits of Azure")
+_QUERIES = LeastInterval("queries", 60.0, "data arrives minutes late anyway")
+
+
+def find_least_interval(host: str, path: str) -> LeastInterval:
+    """Return the shortest interval for requests of this path."""
+    for pattern, least in _LEAST_INTERVALS:
+        if pattern.search(path):
+            return least
+    is_query = path.endswith(("/query", "/metrics", "/Microsoft.ResourceGraph/resources"))
+    return _QUERIES if is_query else _ANY
