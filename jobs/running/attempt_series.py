@@ -318,8 +318,6 @@ class AttemptSeries:
         def on_timeout() -> Observation:
             error, message = describe_deadline(stopwatch, job.check.endpoint, limit_s)
             text, facts = f"{stopwatch.step_prefix}{message}", stopwatch.facts()
-            if getattr(job.check, "IS_CONTROL_PLANE", False):
-                return Observation(stopwatch.stop(), unknown=text, facts=facts)
             return Observation(stopwatch.stop(), error=error, message=text, facts=facts)
 
         observation: Observation | None = None

@@ -69,7 +69,7 @@ class AzureTarget(FrozenModel):
     `cloud`: the Azure cloud of the resource.
     """
 
-    IS_CONTROL_PLANE: ClassVar[bool] = True
+    CAN_BE_UNKNOWN: ClassVar[bool] = True
     """A timeout is that of an API about the target, whose state it leaves unknown."""
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=45.0, run=60.0)
     FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.BODY})
@@ -85,6 +85,11 @@ class AzureTarget(FrozenModel):
     @property
     def path(self) -> str:
         """The path of the request, without its query."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """The target as messages and pages name it."""
         raise NotImplementedError
 
     @property
@@ -181,7 +186,7 @@ class AzureResourceTarget(AzureTarget):
 
     @property
     def label(self) -> str:
-        """The target as messages and pages name it: `Azure Microsoft.ServiceBus/namespaces/shop/queues`."""
+        """Such as `Azure Microsoft.ServiceBus/namespaces/shop/queues`."""
         return f"Azure {shorten_path(self.path)}"
 
 
@@ -227,7 +232,7 @@ class AzureQueryTarget(AzureTarget):
 
     @property
     def label(self) -> str:
-        """The target as messages and pages name it: `KQL of workspace 63613592-b6f7-4c3d-a390-22ba13102111`."""
+        """Such as `KQL of workspace 63613592-b6f7-4c3d-a390-22ba13102111`."""
         if self.subscriptions:
             return "KQL of Resource Graph"
         return f"KQL of workspace {self.workspace}" if self.workspace else f"KQL of application {self.application}"
@@ -292,7 +297,7 @@ class AzureMetricTarget(AzureTarget):
 
     @property
     def label(self) -> str:
-        """The target as messages and pages name it: `metric ActiveMessages of Microsoft.ServiceBus/namespaces/shop`."""
+        """Such as `metric ActiveMessages of Microsoft.ServiceBus/namespaces/shop`."""
         return f"metric {self.metric} of {shorten_path(self.resource)}"
 
 

@@ -3,8 +3,8 @@
 Called by config.job_files.definitions for every job. A rule gets a definition and yields findings with paths of the
 full form. Rules that need files, secrets or the network are in config.warnings.
 
-A new rule: a function here, in credentials.py or azure.py, and its line in `_WARNINGS` or `_REFUSALS`. Here are those about
-schedules, and about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`. In
+A new rule: a function here, in credentials.py or azure.py, and its line in `_WARNINGS` or `_REFUSALS`. Here are those
+about schedules, and about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`. In
 steps, `${name}` is a saved value, which jobs.targets.steps validates.
 
 Odd fields of NCRONTAB: a range can be reversed (`22-2` is 2 to 22), a step below one counts as one, a name can be

@@ -48,8 +48,8 @@ def find_causes(job: JobDefinition, sample: Sample | None) -> tuple[str, ...]:
 def _causes_of_job(job: JobDefinition) -> Iterator[str]:
     for parent in job.parents:
         yield f"parent {parent}"
-    is_control_plane = getattr(job.check, "IS_CONTROL_PLANE", False)  # its host is not what the job is about
-    for destination in () if is_control_plane else job.check.destinations():
+    names_api = getattr(job.check, "CAN_BE_UNKNOWN", False)  # its host is not what the job is about
+    for destination in () if names_api else job.check.destinations():
         host = urlsplit(destination).hostname if isinstance(destination, str) else destination.host
         if host:
             yield f"host {host.lower()}"
