@@ -228,6 +228,7 @@ class Feature(StrEnum):
     DURATION = "a duration"
     HTTP_RESPONSE = "an HTTP response"
     BODY = "a body"
+    JSON = "a JSON body"
     CONNECTION = "a connection"
     OPTIONAL_TLS = "a connection with optional TLS"
     CERTIFICATE = "a certificate"

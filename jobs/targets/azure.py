@@ -72,7 +72,7 @@ class AzureTarget(FrozenModel):
     CAN_BE_UNKNOWN: ClassVar[bool] = True
     """A timeout is that of an API about the target, whose state it leaves unknown."""
     TIMEOUTS: ClassVar[Timeouts] = Timeouts(attempt=45.0, run=60.0)
-    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.BODY})
+    FEATURES: ClassVar = frozenset({Feature.FACTS, Feature.DURATION, Feature.JSON})
 
     role: RoleName = "Reader"
     cloud: CloudName = "public"

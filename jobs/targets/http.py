@@ -221,6 +221,7 @@ class HttpTarget(FrozenModel):
             Feature.DURATION,
             Feature.HTTP_RESPONSE,
             Feature.BODY,
+            Feature.JSON,
             Feature.CONNECTION,
             Feature.OPTIONAL_TLS,
             Feature.CERTIFICATE,

@@ -18,7 +18,7 @@ class JsonEntry(OptionalValueEntry):
     as JSON text. `exists: false` holds when no value is selected.
     """
 
-    needs: ClassVar = Feature.HTTP_RESPONSE
+    needs: ClassVar = Feature.JSON
     BRIEF_BYTES: ClassVar = BRIEF_SEARCH_BYTES
 
     json_: JsonPathField = Field(alias="json")

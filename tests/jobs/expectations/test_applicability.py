@@ -33,7 +33,7 @@ def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
         (
             DNS,
             {"json": "$", "exists": True},
-            "json (entry 2) does not fit a check of kind dns: it needs an HTTP response",
+            "json (entry 2) does not fit a check of kind dns: it needs a JSON body",
         ),
         (DNS, {"error": "dns_failure"}, "error (entry 2) does not fit a check of kind dns: it needs a connection"),
         (HTTP, {"error": "secret_unavailable"}, "dns_failure"),
