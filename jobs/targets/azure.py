@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -62,6 +63,11 @@ ResourceId = Annotated[
 ]
 
 
+@cache
+def _token_for(host: str) -> ManagedIdentityAuth:
+    return ManagedIdentityAuth(kind="managed_identity", scope=f"https://{host}/.default")
+
+
 class AzureTarget(FrozenModel):
     """What the three kinds share.
 
@@ -100,7 +106,7 @@ class AzureTarget(FrozenModel):
     @property
     def auth(self) -> ManagedIdentityAuth:
         """The token that is sent: of the app's identity, for this API alone."""
-        return ManagedIdentityAuth(kind="managed_identity", scope=f"https://{self.host}/.default")
+        return _token_for(self.host)
 
     @property
     def azure_resource(self) -> str:

@@ -5,8 +5,8 @@
         observed = await azure.observe({"kind": "azure_resource", ...})
         azure.requests                              # every Request, in order of arrival
 
-Their names lead to one TLS server; the checks, their transport and their identity are the real ones. Answers are written
-from tests/data/azure/api_answers.json.
+Their names lead to one TLS server; the checks and their transport are the real ones. Answers are written from
+tests/data/azure/api_answers.json.
 """
 
 from __future__ import annotations

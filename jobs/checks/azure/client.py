@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import ByteSize
 
-from jobs.checks.azure.budget import AzureBudget, BudgetExhausted, find_limits
+from jobs.checks.azure.budget import AzureBudget, BudgetExhausted, Limits, find_limits
 from jobs.checks.azure.verdicts import MAX_PAGE_BYTES, Concluded, Verdicts, unknown
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.errors import BodyMemoryExhausted
@@ -114,12 +114,14 @@ class AzureClient:
 
     async def send(self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1) -> Page:
         """Send a request in its turn. Raises Concluded."""
-        seen = await self._send_in_turn(target, request, call, page)
+        limits, sent = find_limits(request.method, request.url), _to_http(target, request)
+        await self._wait_for_turn(target, limits, call)
+        seen = await self._http.observe(sent, call)
         if seen.status in _REFUSED and await _refresh_token(call):
-            seen = await self._send_in_turn(target, request, call, page)
-        limits = find_limits(request.method, request.url)
+            await self._wait_for_turn(target, limits, call)
+            seen = await self._http.observe(sent, call)
         throttled_s = self._budget.record(limits, seen.status, seen.headers, seen.retry_after_s)
-        document = Verdicts(target, self.now()).read_page(seen, page, throttled_s)
+        document = Verdicts(target, self.now).read_page(seen, page, throttled_s)
         return Page(seen, document, _next_request(request, seen, document))
 
     async def iter_pages(
@@ -149,26 +151,22 @@ class AzureClient:
         except BodyMemoryExhausted as error:
             raise unknown(seen, str(error)) from None
 
-    async def _send_in_turn(
-        self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int
-    ) -> Observation:
-        limits, verdicts = find_limits(request.method, request.url), Verdicts(target, self.now())
+    async def _wait_for_turn(self, target: AzureTarget, limits: Limits, call: AttemptContext) -> None:
+        """Wait until a request of these limits may be sent. Raises Concluded."""
+        call.credential_refreshes.clear()  # of the previous request
         try:
-            if wait := self._budget.reserve(limits):
-                key = ", ".join(map(str, limits))
-                # If the attempt's deadline passes first:
-                call.clock.verdict = (
-                    ErrorClass.RESPONSE_TIMEOUT,
-                    verdicts.describe_budget(key, wait, is_blocked=False),
-                )
-                await (asyncio.sleep(wait) if self._clock is None else self._clock.sleep(wait))
-                call.clock.verdict = None
-                self._budget.check_blocked(limits)
+            wait = self._budget.reserve(limits)
+            if not wait:
+                return
+            text = Verdicts(target, self.now).describe_budget(next(iter(limits)), wait, is_blocked=False)
+            call.clock.verdict = ErrorClass.RESPONSE_TIMEOUT, text  # if the attempt's deadline passes first
+            await (asyncio.sleep(wait) if self._clock is None else self._clock.sleep(wait))
+            call.clock.verdict = None
+            self._budget.check_blocked(limits)
         except BudgetExhausted as error:
-            sentence = verdicts.describe_budget(str(error.key), error.seconds, is_blocked=error.is_blocked)
-            raise unknown(Observation(call.clock.snapshot()), sentence) from None
-        call.credential_refreshes.clear()  # of the previous page
-        return await self._http.observe(_to_http(target, request), call)
+            verdicts = Verdicts(target, self.now)
+            text = verdicts.describe_budget(error.key, error.seconds, is_blocked=error.is_blocked)
+            raise unknown(Observation(call.clock.snapshot()), text) from None
 
 
 def _to_http(target: AzureTarget, request: AzureRequest) -> HttpTarget:

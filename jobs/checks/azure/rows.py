@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.fast_frozen import copy_with
 from jobs.formats import format_iso_instant, parse_instant
 from jobs.runs import Observation
 
@@ -113,9 +113,9 @@ def age_of(newest: datetime | None, now: datetime) -> float | None:
 def observe_rows(seen: Observation, rows: Sequence[Any], key: str, facts: Mapping[str, Any]) -> Observation:
     """Return the observation whose body is `{key: rows}`. `facts`: further ones; those that are None are absent."""
     body = json.dumps({key: rows}, ensure_ascii=False, separators=(",", ":"), default=str).encode()
-    return with_facts(replace(seen, body=body), row_count=len(rows), **facts)
+    return with_facts(copy_with(seen, body=body), row_count=len(rows), **facts)
 
 
 def with_facts(seen: Observation, **facts: Any) -> Observation:
     """Return the observation with further facts; those that are None are absent."""
-    return replace(seen, facts={**seen.facts, **{name: value for name, value in facts.items() if value is not None}})
+    return copy_with(seen, facts={**seen.facts, **{name: value for name, value in facts.items() if value is not None}})

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.checks.azure.budget import LimitKey
 from jobs.expectations.entry import has_more_values
 from jobs.formats import describe_seconds, format_instant
 from jobs.problems import make_printable
@@ -56,9 +57,9 @@ def refuse_stale(seen: Observation, age_s: float | None, most_s: float | None) -
 
 
 class Verdicts:
-    """Judges responses for one target. `now`: of the check."""
+    """Judges responses for one target. `now`: returns the current instant."""
 
-    def __init__(self, target: AzureTarget, now: datetime) -> None:
+    def __init__(self, target: AzureTarget, now: Callable[[], datetime]) -> None:
         self._target = target
         self._now = now
         self._host = target.host
@@ -129,9 +130,9 @@ class Verdicts:
         )
 
     def _in(self, seconds: float) -> str:
-        return format_instant(self._now + timedelta(seconds=seconds))
+        return format_instant(self._now() + timedelta(seconds=seconds))
 
-    def describe_budget(self, key: str, seconds: float, *, is_blocked: bool) -> str:
+    def describe_budget(self, key: LimitKey, seconds: float, *, is_blocked: bool) -> str:
         """Return why nothing was sent, a sentence."""
         if is_blocked:
             return f"Nothing was sent: Azure throttles {key}, no requests until {self._in(seconds)}."
