@@ -1,6 +1,6 @@
 """The targets of the Azure kinds: what Azure's management and monitoring APIs tell about a resource.
 
-A check of these kinds asks a control plane, which is not the target: one that is silent, refuses or throttles leaves
+A check of these kinds queries a control plane, which is not the target: one that is silent, refuses or throttles leaves
 the state of the target unknown (`Observation.unknown`). A job names a resource, never a host: tokens of the app's
 identity go to the API hosts of one cloud alone.
 """

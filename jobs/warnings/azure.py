@@ -29,7 +29,7 @@ def find_short_azure_intervals(job: JobDefinition) -> Iterator[Finding]:
     if shortest is not None and shortest < least.seconds * 1000:
         yield Finding(
             ("schedule",),
-            f"asks {least.api} every {describe_span(shortest / 1000)}; the shortest interval is "
+            f"requests {least.api} every {describe_span(shortest / 1000)}; the shortest interval is "
             f"{describe_span(least.seconds)}: {least.reason}",
             f"write a longer one, such as every: {format_duration(least.seconds)}",
         )

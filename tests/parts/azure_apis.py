@@ -1,7 +1,7 @@
 """Azure's APIs on loopback: Resource Manager, Microsoft Graph, Log Analytics, Application Insights, Resource Graph.
 
     async with AzureApis.open() as azure:
-        azure.script = [Answer.of_json({...}), azure.refusal(403, "AuthorizationFailed")]   # the last one for ever
+        azure.script = [Answer.of_json({...}), azure.refusal(403, "AuthorizationFailed")]   # the last one repeats
         observed = await azure.observe({"kind": "azure_resource", ...})
         azure.requests                              # every Request, in order of arrival
 

@@ -69,7 +69,7 @@ class LimitKey(NamedTuple):
 
 
 class BudgetExhausted(Exception):
-    """There is no request left for a limit. `seconds`: until there is. `is_blocked`: Azure itself has said so."""
+    """There is no request left for a limit. `seconds`: until there is. `is_blocked`: by a response of Azure."""
 
     def __init__(self, key: LimitKey, seconds: float, *, is_blocked: bool) -> None:
         super().__init__(str(key))
@@ -190,8 +190,8 @@ class AzureBudget:
                 continue
             remaining = int(text[:9])
             bucket = self._bucket(key, limits[key], now)
-            kept = limits[key].size * (1 - USED_SHARE)
-            bucket.level = min(bucket.level, max(remaining - kept, 0.0))
+            reserved = limits[key].size * (1 - USED_SHARE)
+            bucket.level = min(bucket.level, max(remaining - reserved, 0.0))
             if remaining == 0:
                 is_drained = True
                 if name == "x-ms-user-quota-remaining":
@@ -208,7 +208,7 @@ class AzureBudget:
 
 
 def find_wait(headers: Mapping[str, str], retry_after_s: float | None) -> float:
-    """Return the seconds that a 429 asks to wait."""
+    """Return the seconds to wait after a 429."""
     named = [float(headers[name][:9]) for name in _WAITS if headers.get(name, "").isdecimal()]
     waits = [*named, *([] if retry_after_s is None else [retry_after_s])]
     return max(waits) if waits else _parse_clock(headers.get(_RESETS_AFTER, "")) or _DEFAULT_BLOCK

@@ -145,7 +145,7 @@ class AzureClient:
         raise unknown(page.seen, f"There are more than {max_pages} pages: raise max_pages, or filter the list.")
 
     async def _reserve(self, seen: Observation, size: int, call: AttemptContext) -> None:
-        """Hold the memory of all pages so far. Raises Concluded: there is none."""
+        """Hold the memory of all pages so far. Raises Concluded if it is used up."""
         try:
             await call.body_reservation.reserve(size)
         except BodyMemoryExhausted as error:

@@ -111,11 +111,11 @@ def age_of(newest: datetime | None, now: datetime) -> float | None:
 
 
 def observe_rows(seen: Observation, rows: Sequence[Any], key: str, facts: Mapping[str, Any]) -> Observation:
-    """Return the observation whose body is `{key: rows}`. `facts`: further ones; those that are None are absent."""
+    """Return the observation whose body is `{key: rows}`. `facts`: further ones; None: absent."""
     body = json.dumps({key: rows}, ensure_ascii=False, separators=(",", ":"), default=str).encode()
     return with_facts(copy_with(seen, body=body), row_count=len(rows), **facts)
 
 
 def with_facts(seen: Observation, **facts: Any) -> Observation:
-    """Return the observation with further facts; those that are None are absent."""
+    """Return the observation with further facts. None: absent."""
     return copy_with(seen, facts={**seen.facts, **{name: value for name, value in facts.items() if value is not None}})

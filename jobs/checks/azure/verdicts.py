@@ -1,7 +1,7 @@
-"""What a response of an Azure API says about the target: nothing, if the API itself failed.
+"""What a response of an Azure API shows about the target: nothing, if the API itself failed.
 
 A resource that does not exist is a fault of the target. Everything else that is not a complete answer leaves its state
-unknown, and the sentence says what to do: which role lacks where, until when Azure wants no requests.
+unknown, and the sentence names the remedy: the missing role and its scope, or the time until which Azure throttles.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ class Verdicts:
             wait = f"; it wants none until {self._in(seen.retry_after_s)}" if seen.retry_after_s else ""
             text = f"{self._host} failed ({named}){wait}. This is not the target's fault."
         else:
-            told = f" {make_printable(message, _MAX_MESSAGE)}" if message else ""
-            text = f"{self._host} did not accept the request ({named}):{told or ' it gave no reason.'}"
+            cause = make_printable(message, _MAX_MESSAGE) if message else "it gave no reason."
+            text = f"{self._host} did not accept the request ({named}): {cause}"
         return unknown(seen, self._place(text, page))
 
     def _missing_role(self, message: str) -> str:

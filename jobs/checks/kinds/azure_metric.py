@@ -1,4 +1,4 @@
-"""The check of a metric of Azure Monitor: the newest complete bucket of each series. No data is no row, not 0."""
+"""The check of a metric of Azure Monitor: the newest complete bucket of each series. No row means no data, not 0."""
 
 from __future__ import annotations
 

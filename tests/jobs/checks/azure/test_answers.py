@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobs.checks.azure.budget import find_limits
 from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.runs import ErrorClass, Observation
 from tests.parts.azure_apis import APIS, TARGET, AzureApis, entries_of, page_of
@@ -394,3 +395,50 @@ async def test_rules_of_the_settings_decide_which_host_gets_a_token() -> None:
         assert observed.error is ErrorClass.TARGET_DENIED
         assert "identity.allow" in observed.message
         assert not azure.requests
+
+
+async def test_after_a_429_nothing_is_sent_until_azure_allows_it() -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(429, "TooManyRequests", retry_after="120")]
+        first = await azure.observe(target_of("service bus queues"))
+        assert "management.azure.com throttles (429 TooManyRequests): no requests until 20" in first.unknown
+        second = await azure.observe(target_of("service bus queues"))
+        assert second.unknown.startswith("Nothing was sent: Azure throttles requests to Microsoft.ServiceBus of ")
+        assert "no requests until 20" in second.unknown
+        assert len(azure.requests) == 1
+
+
+async def test_a_check_without_budget_ends_as_unknown_and_sends_nothing() -> None:
+    async with AzureApis.open() as azure:
+        target = target_of("budgets")
+        limits = find_limits("GET", TARGET.validate_python(target).endpoint)
+        for _ in range(4):
+            azure.dependencies.azure_budget.reserve(limits)
+        observed = await azure.observe(target)
+        assert observed.unknown.startswith(
+            "Nothing was sent: budget. The checks of this process use up the requests to Microsoft.Consumption of "
+            "subscription 00000000-0000-4000-8000-000000000001, the next turn is in "
+        )
+        assert not azure.requests
+
+
+async def test_a_check_that_waits_for_its_turn_reports_that_at_the_deadline() -> None:
+    async with AzureApis.open() as azure:
+        limits = find_limits("POST", "https://management.azure.com/providers/Microsoft.ResourceGraph/resources")
+        for _ in range(40):
+            azure.dependencies.azure_budget.reserve(limits)
+        clock = PhaseClock()
+        waiting = asyncio.create_task(azure.observe(target_of("resource graph"), clock))
+        await asyncio.sleep(0.05)
+        _, message = describe_deadline(clock, "https://management.azure.com/x", 5.0)
+        assert message.startswith("Nothing was sent: budget. The checks of this process use up the queries of Resource")
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_message_of_azure_contains_no_secret_of_the_run() -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(400, "BadRequest", "unexpected token-for-management.azure.com in the request")]
+        observed = await azure.observe(target_of("usages"))
+        assert "unexpected *** in the request" in observed.unknown
