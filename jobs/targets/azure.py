@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from jobs.expectations.entry import Feature, JsonField
+from jobs.formats import parse_duration
 from jobs.model_base import DisplayText, Duration, FrozenModel
 from jobs.policies import Timeouts
 from jobs.targets.azure_apis import API_HOSTS, CloudName, LeastInterval, find_least_interval
@@ -244,27 +245,8 @@ class AzureQueryTarget(AzureTarget):
         return f"KQL of workspace {self.workspace}" if self.workspace else f"KQL of application {self.application}"
 
 
-class MetricInterval(NamedTuple):
-    """The length of a bucket."""
-
-    seconds: float
-    iso: str
-
-
-METRIC_INTERVALS = {
-    name: MetricInterval(seconds, iso)
-    for name, seconds, iso in (
-        ("1m", 60, "PT1M"),
-        ("5m", 300, "PT5M"),
-        ("15m", 900, "PT15M"),
-        ("30m", 1800, "PT30M"),
-        ("1h", 3600, "PT1H"),
-        ("6h", 21600, "PT6H"),
-        ("12h", 43200, "PT12H"),
-        ("1d", 86400, "P1D"),
-    )
-}
-"""The lengths of buckets that Azure Monitor has."""
+METRIC_INTERVALS = {name: parse_duration(name) for name in ("1m", "5m", "15m", "30m", "1h", "6h", "12h", "1d")}
+"""The lengths of buckets that Azure Monitor has, in seconds."""
 
 
 class AzureMetricTarget(AzureTarget):
@@ -289,7 +271,7 @@ class AzureMetricTarget(AzureTarget):
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:
-        if self.window is not None and self.window < METRIC_INTERVALS[self.interval].seconds:
+        if self.window is not None and self.window < METRIC_INTERVALS[self.interval]:
             raise ValueError("window is shorter than interval: a bucket must fit in it")
         return self
 
@@ -324,6 +306,3 @@ def find_resource_id(path: str) -> str:
     scope, names = parts[0], parts[1].strip("/").split("/")
     whole = 2 + (len(names) - 2) // 2 * 2
     return f"{scope}/{'/'.join(names[:whole])}" if whole > 2 else scope
-
-
-AZURE_TARGETS: tuple[Any, ...] = (AzureResourceTarget, AzureQueryTarget, AzureMetricTarget)

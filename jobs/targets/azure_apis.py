@@ -21,18 +21,24 @@ class CloudHosts(NamedTuple):
 
 
 API_HOSTS: dict[str, CloudHosts] = {
-    "public": CloudHosts(
-        "management.azure.com", "graph.microsoft.com", "api.loganalytics.azure.com", "api.applicationinsights.io"
-    ),
-    "usgovernment": CloudHosts(
-        "management.usgovcloudapi.net", "graph.microsoft.us", "api.loganalytics.us", "api.applicationinsights.us"
-    ),
-    "china": CloudHosts(
-        "management.chinacloudapi.cn",
-        "microsoftgraph.chinacloudapi.cn",
-        "api.loganalytics.azure.cn",
-        "api.applicationinsights.azure.cn",
-    ),
+    cloud: CloudHosts(arm, graph, f"api.{logs}", f"api.{insights}")
+    for cloud, arm, graph, logs, insights in (
+        ("public", "management.azure.com", "graph.microsoft.com", "loganalytics.azure.com", "applicationinsights.io"),
+        (
+            "usgovernment",
+            "management.usgovcloudapi.net",
+            "graph.microsoft.us",
+            "loganalytics.us",
+            "applicationinsights.us",
+        ),
+        (
+            "china",
+            "management.chinacloudapi.cn",
+            "microsoftgraph.chinacloudapi.cn",
+            "loganalytics.azure.cn",
+            "applicationinsights.azure.cn",
+        ),
+    )
 }
 """By the name of the cloud."""
 

@@ -100,16 +100,13 @@ def _find_limits_of_path(method: str, url: str) -> Limits:
     found, provider = _SUBSCRIPTION.match(path), _PROVIDER.match(path)
     owner = f"subscription {found[1].lower()}" if found else "the tenant"
     is_write = method not in ("GET", "HEAD")
-    limits = {LimitKey("writes of" if is_write else "reads of", owner): _arm_limit(is_write=is_write)}
+    key = LimitKey("writes of" if is_write else "reads of", owner)
+    limits = {key: SUBSCRIPTION_WRITES if is_write else SUBSCRIPTION_READS}
     if provider is not None:
         name = provider[1]
         is_cost = name.lower() in ("microsoft.consumption", "microsoft.costmanagement")
         limits[LimitKey(f"requests to {name} of", owner)] = COST_QUERIES if is_cost else _UNLIMITED
     return limits
-
-
-def _arm_limit(*, is_write: bool) -> RateLimit:
-    return SUBSCRIPTION_WRITES if is_write else SUBSCRIPTION_READS
 
 
 @dataclass(slots=True)

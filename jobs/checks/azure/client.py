@@ -7,7 +7,7 @@ limit, or breaks between two pages, leaves the state unknown.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -66,10 +66,6 @@ class Page:
     following: AzureRequest | None = None
     """That of the next page."""
 
-    @property
-    def is_last(self) -> bool:
-        return self.following is None
-
 
 @lru_cache(64)
 def _template(host: str, method: str, scope: str) -> HttpTarget:
@@ -93,7 +89,7 @@ class AzureClient:
         """`clock`: replaced by tests, with that of the budget."""
         self._http = http
         self._budget = budget
-        self._redactor = redactor
+        self.redactor = redactor
         self._clock = clock
 
     def now(self) -> datetime:
@@ -103,14 +99,6 @@ class AzureClient:
     def prepare(self, target: AzureTarget) -> None:
         """Load what a request needs."""
         self._http.prepare(_template(target.host, "GET", target.auth.scope))
-
-    async def observe(self, read: Callable[[], Awaitable[Observation]]) -> Observation:
-        """Return what `read()` returns, or the observation with which it was concluded."""
-        try:
-            return await read()
-        except Concluded as concluded:
-            seen, redact = concluded.observation, self._redactor.redact
-            return replace(seen, unknown=redact(seen.unknown), message=redact(seen.message))
 
     async def send(self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1) -> Page:
         """Send a request in its turn. Raises Concluded."""
@@ -167,6 +155,31 @@ class AzureClient:
             verdicts = Verdicts(target, self.now)
             text = verdicts.describe_budget(error.key, error.seconds, is_blocked=error.is_blocked)
             raise unknown(Observation(call.clock.snapshot()), text) from None
+
+
+class AzureCheck:
+    """What the checks of the Azure kinds share, for one event loop."""
+
+    def __init__(self, client: AzureClient) -> None:
+        self.client = client
+
+    async def observe(self, target: Any, call: AttemptContext) -> Observation:
+        """Observe the target once."""
+        try:
+            return await self.read(target, call)
+        except Concluded as concluded:
+            seen, redact = concluded.observation, self.client.redactor.redact
+            return replace(seen, unknown=redact(seen.unknown), message=redact(seen.message))
+
+    async def read(self, target: Any, call: AttemptContext) -> Observation:
+        """Return the rows of a target. Raises Concluded."""
+        raise NotImplementedError
+
+    def prepare(self, target: AzureTarget) -> None:
+        self.client.prepare(target)
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
 
 
 def _to_http(target: AzureTarget, request: AzureRequest) -> HttpTarget:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-from jobs.checks.azure.client import AzureClient, AzureRequest, build_url
+from jobs.checks.azure.client import AzureCheck, AzureRequest, build_url
 from jobs.checks.azure.rows import UnexpectedShape, age_of, metric_rows, observe_rows
 from jobs.checks.azure.verdicts import refuse_stale, unknown
 from jobs.checks.dependencies import CheckDependencies
@@ -27,20 +26,14 @@ def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> Azure
     return AzureMetricCheck(dependencies.make_azure_client(checks))
 
 
-class AzureMetricCheck:
+class AzureMetricCheck(AzureCheck):
     """Observes metrics; the body is `{"rows": [{"resource": ..., "value": 12.0, "at": ...}]}`."""
 
-    def __init__(self, client: AzureClient) -> None:
-        self._client = client
-
-    async def observe(self, target: AzureMetricTarget, call: AttemptContext) -> Observation:
-        """Read the metric once."""
-        return await self._client.observe(partial(self._observe, target, call))
-
-    async def _observe(self, target: AzureMetricTarget, call: AttemptContext) -> Observation:
-        now = self._client.now()
-        page = await self._client.send(target, _build_request(target, now), call)
-        bucket_s = METRIC_INTERVALS[target.interval].seconds
+    async def read(self, target: AzureMetricTarget, call: AttemptContext) -> Observation:
+        """Request the metric once. Raises Concluded."""
+        now = self.client.now()
+        page = await self.client.send(target, _build_request(target, now), call)
+        bucket_s = METRIC_INTERVALS[target.interval]
         try:
             rows = metric_rows(page.document, target.resource, target.aggregation, bucket_s, now)
         except UnexpectedShape as error:
@@ -52,26 +45,20 @@ class AzureMetricCheck:
         refuse_stale(page.seen, age, target.max_data_age)
         return observe_rows(page.seen, rows, "rows", {"pages": 1, "data_age": age})
 
-    def prepare(self, target: AzureMetricTarget) -> None:
-        self._client.prepare(target)
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
-
 
 def _build_request(target: AzureMetricTarget, now: datetime) -> AzureRequest:
-    interval = METRIC_INTERVALS[target.interval]
-    window = target.window or max(_SHORTEST_WINDOW, 2 * interval.seconds)
+    bucket_s = METRIC_INTERVALS[target.interval]
+    window = target.window or max(_SHORTEST_WINDOW, 2 * bucket_s)
     # Buckets start at multiples of their length; the one that is still filled is not of interest.
-    end = int(now.timestamp() // interval.seconds * interval.seconds)
-    start = end - window // interval.seconds * interval.seconds
+    end = int(now.timestamp() // bucket_s * bucket_s)
+    start = end - window // bucket_s * bucket_s
     span = "/".join(format_iso_instant(datetime.fromtimestamp(at, UTC)) for at in (start, end))
     query = {
         "api-version": _VERSION,
         "metricnames": target.metric,
         "aggregation": target.aggregation,
         "timespan": span,
-        "interval": interval.iso,
+        "interval": "P1D" if target.interval == "1d" else f"PT{target.interval.upper()}",
     }
     if target.namespace:
         query["metricnamespace"] = target.namespace

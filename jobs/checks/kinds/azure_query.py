@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from jobs.checks.azure.client import MAX_ROWS, AzureClient, AzureRequest, Page, build_url
+from jobs.checks.azure.client import MAX_ROWS, AzureCheck, AzureRequest, Page, build_url
 from jobs.checks.azure.rows import UnexpectedShape, age_of, find_newest, observe_rows, table_rows
 from jobs.checks.azure.verdicts import read_error, refuse_stale, unknown
 from jobs.checks.dependencies import CheckDependencies
@@ -26,21 +25,15 @@ def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> Azure
     return AzureQueryCheck(dependencies.make_azure_client(checks))
 
 
-class AzureQueryCheck:
+class AzureQueryCheck(AzureCheck):
     """Observes the rows of a query; the body is `{"rows": [{column: value}, ...]}`."""
 
-    def __init__(self, client: AzureClient) -> None:
-        self._client = client
-
-    async def observe(self, target: AzureQueryTarget, call: AttemptContext) -> Observation:
-        """Run the query once."""
-        return await self._client.observe(partial(self._observe, target, call))
-
-    async def _observe(self, target: AzureQueryTarget, call: AttemptContext) -> Observation:
+    async def read(self, target: AzureQueryTarget, call: AttemptContext) -> Observation:
+        """Run the query once. Raises Concluded."""
         rows: list[dict[str, Any]] = []
         pages, is_partial = 0, False
         request = _build_request(target)
-        async for page in self._client.iter_pages(target, request, call, target.max_pages):
+        async for page in self.client.iter_pages(target, request, call, target.max_pages):
             pages += 1
             try:
                 rows += _graph_rows(page) if target.subscriptions else table_rows(_first_table(page))
@@ -54,15 +47,9 @@ class AzureQueryCheck:
             code, _ = read_error(seen.body)
             note = f" ({code})" if code else ""
             raise unknown(seen, f"Rows of the query are missing{note}: simplify it, or set allow_partial: true.")
-        age = age_of(find_newest(rows), self._client.now())
+        age = age_of(find_newest(rows), self.client.now())
         refuse_stale(seen, age, target.max_data_age)
         return observe_rows(seen, rows, "rows", {"pages": pages, "is_partial": is_partial, "data_age": age})
-
-    def prepare(self, target: AzureQueryTarget) -> None:
-        self._client.prepare(target)
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
 
 def _build_request(target: AzureQueryTarget) -> AzureRequest:
