@@ -127,7 +127,7 @@ class AzureTarget(FrozenModel):
     @property
     def least_interval(self) -> LeastInterval:
         """The shortest time between two runs that the API is meant for."""
-        return find_least_interval(self.host, self.path)
+        return find_least_interval(self.path)
 
     def destinations(self) -> Iterator[Destination]:
         """Yield what a check connects to."""

@@ -76,42 +76,23 @@ _HOUR = 3600.0
 _LEAST_INTERVALS: tuple[tuple[re.Pattern[str], LeastInterval], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), LeastInterval(api, seconds, reason))
     for pattern, api, seconds, reason in (
+        (r"/microsoft\.(consumption|costmanagement)/", "Cost Management", 6 * _HOUR, "its numbers are hours old"),
         (
-            r"/providers/microsoft\.(consumption|costmanagement)/",
-            "Cost Management",
-            6 * _HOUR,
-            "its numbers are 8 to 24 hours old, and it admits few requests a minute",
-        ),
-        (
-            r"/providers/microsoft\.keyvault/vaults/[^/]+/(secrets|keys)\b",
+            r"/microsoft\.keyvault/vaults/[^/]+/(secrets|keys)\b",
             "Key Vault",
             _HOUR,
-            "the limit of the vault is shared with those who use it",
+            "the vault has a limit for all users",
         ),
-        (
-            r"/(v1\.0|beta)/(applications|serviceprincipals)\b",
-            "Microsoft Graph applications",
-            _HOUR,
-            "the limit is that of the whole tenant",
-        ),
-        (
-            r"/providers/microsoft\.servicebus/namespaces/[^/]+/(queues|topics)\b",
-            "Service Bus counters",
-            60.0,
-            "counting is expensive for the broker",
-        ),
-        (r"/usages$|/providers/microsoft\.quota/", "quotas", 5 * 60.0, "quotas change slowly"),
+        (r"/(v1\.0|beta)/(applications|serviceprincipals)\b", "Microsoft Graph", _HOUR, "the tenant has one limit"),
+        (r"/microsoft\.servicebus/.*/(queues|topics)\b", "Service Bus counters", 60.0, "counting is expensive there"),
+        (r"/usages$|/providers/microsoft\.quota/", "quotas", 300.0, "quotas change slowly"),
         (r"/providers/microsoft\.resourcehealth/", "Resource Health", 60.0, "it is minutes late anyway"),
+        (r"/(query|metrics|microsoft\.resourcegraph/resources)$", "queries", 60.0, "data arrives minutes late anyway"),
     )
 )
 _ANY = LeastInterval("Azure", 30.0, "all checks share the limits of Azure")
-_QUERIES = LeastInterval("queries", 60.0, "data arrives minutes late anyway")
 
 
-def find_least_interval(host: str, path: str) -> LeastInterval:
+def find_least_interval(path: str) -> LeastInterval:
     """Return the shortest interval for requests of this path."""
-    for pattern, least in _LEAST_INTERVALS:
-        if pattern.search(path):
-            return least
-    is_query = path.endswith(("/query", "/metrics", "/Microsoft.ResourceGraph/resources"))
-    return _QUERIES if is_query else _ANY
+    return next((least for pattern, least in _LEAST_INTERVALS if pattern.search(path)), _ANY)

@@ -68,14 +68,13 @@ class LimitKey(NamedTuple):
         return f"{self.kind} {self.owner}"
 
 
+@dataclass
 class BudgetExhausted(Exception):
     """There is no request left for a limit. `seconds`: until there is. `is_blocked`: by a response of Azure."""
 
-    def __init__(self, key: LimitKey, seconds: float, *, is_blocked: bool) -> None:
-        super().__init__(str(key))
-        self.key = key
-        self.seconds = seconds
-        self.is_blocked = is_blocked
+    key: LimitKey
+    seconds: float
+    is_blocked: bool
 
 
 Limits = Mapping[LimitKey, RateLimit]

@@ -95,12 +95,9 @@ class Verdicts:
         self, seen: Observation, status: int, code: str, message: str, page: int, throttled_s: float | None
     ) -> Concluded:
         target, named = self._target, f"{status} {code}".strip()
-        if status == 404 and page == 1 and target.azure_resource and code.lower() not in _NOT_OF_TARGET:
-            text = (
-                f"{target.azure_resource} does not exist ({named}): it was deleted or moved, or its id is misspelt."
-                if target.path.lower().startswith(target.azure_resource.lower())
-                else f"{target.path} does not exist ({named})."
-            )
+        subject = target.path if _is_graph(target) else target.azure_resource
+        if status == 404 and page == 1 and subject and code.lower() not in _NOT_OF_TARGET:
+            text = f"{subject} does not exist ({named}): it was deleted or moved, or its id is misspelt."
             return Concluded(replace(seen, error=ErrorClass.UNEXPECTED_STATUS, message=text))
         if status == 401:
             text = f"{self._host} did not accept the token of the app's identity ({named}): check its tenant."
@@ -118,7 +115,7 @@ class Verdicts:
 
     def _missing_role(self, message: str) -> str:
         target, role, scope = self._target, self._target.role, self._target.role_scope
-        if isinstance(target, AzureResourceTarget) and target.is_graph:
+        if _is_graph(target):
             named = role if "role" in target.model_fields_set else f"to read {target.path}"
             return f"the app's identity lacks the permission {named}; an administrator of the tenant grants it."
         if not scope:
@@ -140,6 +137,10 @@ class Verdicts:
             f"Nothing was sent: budget. The checks of this process use up the {key}, the next turn is in "
             f"{describe_seconds(round(seconds))}: check less often, or spread the jobs by jitter."
         )
+
+
+def _is_graph(target: AzureTarget) -> bool:
+    return isinstance(target, AzureResourceTarget) and target.is_graph
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -159,6 +159,14 @@ async def test_a_resource_that_does_not_exist_is_down() -> None:
             assert not observed.unknown
 
 
+async def test_an_application_that_does_not_exist_is_down() -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(404, "Request_ResourceNotFound")]
+        observed = await azure.observe(target_of("applications of graph"))
+        assert observed.error is ErrorClass.UNEXPECTED_STATUS
+        assert observed.message.startswith("/v1.0/applications does not exist (404 Request_ResourceNotFound)")
+
+
 @pytest.mark.parametrize(("api", "code"), [("usages", "SubscriptionNotFound"), ("log analytics", "PathNotFoundError")])
 async def test_a_404_that_is_not_about_the_target_leaves_its_state_unknown(api: str, code: str) -> None:
     async with AzureApis.open() as azure:
