@@ -12,9 +12,10 @@ def test_the_host_of_an_azure_api_is_no_cause() -> None:
         "resource": "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups",
         "api_version": "2024-08-01",
     }
-    assert find_causes(JobDefinition.model_validate({"name": "a", "check": check}), None) == ()
+    causes = find_causes(JobDefinition.model_validate({"name": "a", "check": check}), None)
+    assert not any("management.azure.com" in cause for cause in causes)
 
 
 def test_the_host_of_a_target_is_a_cause() -> None:
     job = JobDefinition.model_validate({"name": "a", "check": {"url": "https://shop.internal/"}})
-    assert find_causes(job, None) == ("host shop.internal",)
+    assert "host shop.internal" in find_causes(job, None)
