@@ -109,7 +109,7 @@ def _find_limits_of_path(method: str, url: str) -> Limits:
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _LimitBucket:
     """`level`: requests left at `at`; negative while requests wait for their turn."""
 
     size: float
@@ -129,7 +129,7 @@ class AzureBudget:
 
     def __init__(self, read: Callable[[], float]) -> None:
         self._read = read
-        self._buckets: dict[LimitKey, _Bucket] = {}
+        self._buckets: dict[LimitKey, _LimitBucket] = {}
 
     def reserve(self, limits: Limits) -> float:
         """Take one request of each limit; return the seconds to wait before it is sent. In order of the calls.
@@ -194,11 +194,11 @@ class AzureBudget:
                     bucket.blocked_until = max(bucket.blocked_until, now + _parse_clock(headers.get(_RESETS_AFTER, "")))
         return is_drained
 
-    def _bucket(self, key: LimitKey, limit: RateLimit, now: float) -> _Bucket:
+    def _bucket(self, key: LimitKey, limit: RateLimit, now: float) -> _LimitBucket:
         bucket = self._buckets.get(key)
         if bucket is None:
             size = max(math.floor(limit.size * USED_SHARE), 1) if limit.size < math.inf else math.inf
-            bucket = self._buckets[key] = _Bucket(size, limit.refill * USED_SHARE, size, now)
+            bucket = self._buckets[key] = _LimitBucket(size, limit.refill * USED_SHARE, size, now)
         bucket.move_to(now)
         return bucket
 

@@ -15,7 +15,7 @@ from jobs.targets import AzureQueryTarget
 
 _GRAPH_VERSION = "2022-10-01"
 _GRAPH_PAGE = 1000
-_WAIT = 40
+_QUERY_WAIT = 40
 """Seconds that a query of logs may take: less than the usual attempt."""
 _DEFAULT_TIMESPAN = 86_400.0
 
@@ -62,7 +62,7 @@ def _build_request(target: AzureQueryTarget) -> AzureRequest:
         return AzureRequest(build_url(target, {"api-version": _GRAPH_VERSION}), body)
     span = f"PT{round(target.timespan or _DEFAULT_TIMESPAN)}S"
     body = {"query": target.query, "timespan": span}
-    return AzureRequest(build_url(target, {}), body, {"Prefer": f"wait={_WAIT}"})
+    return AzureRequest(build_url(target, {}), body, {"Prefer": f"wait={_QUERY_WAIT}"})
 
 
 def _first_table(page: Page) -> Any:
