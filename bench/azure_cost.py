@@ -39,7 +39,7 @@ def main() -> None:
 
 
 async def _measure(runs: int, rounds: int) -> list[tuple[float, ...]]:
-    found = []
+    found: list[tuple[float, ...]] = []
     async with AzureApis.open() as azure:
         target = APIS[API]["target"]
         auth = {"kind": "managed_identity", "scope": "https://management.azure.com/.default"}

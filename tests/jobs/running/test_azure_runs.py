@@ -21,7 +21,7 @@ from tests.parts.http_server import Answer
 
 DEAD_LETTERS = {"json": "$.value[*].properties.countDetails.deadLetterMessageCount", "below": 1}
 
-needs_unknown = pytest.mark.skipif(not hasattr(ReasonCode, "UNKNOWN"), reason="the runner has no unknown runs yet")
+needs_unknown = pytest.mark.skipif("unknown" not in set(ReasonCode), reason="the runner has no unknown runs yet")
 
 
 async def run(azure: AzureApis, expect: list[Any], api: str = "service bus queues", **more: Any) -> Run:
@@ -60,7 +60,7 @@ async def test_a_refusal_of_azure_is_an_unknown_run(status: int) -> None:
             azure.dependencies.azure_budget._buckets.clear()  # after a 429
             azure.script = [azure.refusal(status, "No")]
             finished = await run(azure, [], api)
-            assert (finished.outcome, finished.reason) == (Outcome.SKIPPED, ReasonCode.UNKNOWN), api
+            assert (finished.outcome, finished.reason) == (Outcome.SKIPPED, "unknown"), api
             assert f"({status} No)" in finished.message, api
             assert len(finished.attempts) == 1, api
 
@@ -71,5 +71,5 @@ async def test_silence_of_azure_is_an_unknown_run() -> None:
         azure.script = [Answer(gate=asyncio.Event())]
         for api in APIS:
             finished = await run(azure, [], api, timeout={"attempt": "300ms"})
-            assert (finished.outcome, finished.reason) == (Outcome.SKIPPED, ReasonCode.UNKNOWN), api
+            assert (finished.outcome, finished.reason) == (Outcome.SKIPPED, "unknown"), api
             assert "within 300 ms" in finished.message, api
