@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from jobs.checks.azure.budget import LimitKey
 from jobs.expectations.entry import has_more_values
@@ -81,7 +81,7 @@ class Verdicts:
             most = f"{MAX_PAGE_BYTES // 1024**2} MiB or {MAX_PAGE_VALUES:,} values"
             raise unknown(seen, self._place(f"The page has more than {most}: request less, such as by $select.", page))
         try:
-            document = json.loads(seen.body)
+            document = json.loads(seen.body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
@@ -137,6 +137,10 @@ class Verdicts:
             f"Nothing was sent: budget. The checks of this process use up the {key}, the next turn is in "
             f"{describe_seconds(round(seconds))}: check less often, or spread the jobs by jitter."
         )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _is_graph(target: AzureTarget) -> bool:

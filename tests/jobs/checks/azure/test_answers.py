@@ -68,6 +68,8 @@ async def test_a_target_never_counts_as_down_because_azure_refuses_or_fails() ->
         (Answer(302, {"location": "https://elsewhere.example/"}), "did not accept the request (302)"),
         (Answer(200, body=b"<html>Service unavailable</html>"), "sent no JSON object"),
         (Answer(200, body=b"[1]"), "sent no JSON object"),
+        (Answer(200, body=b'{"value": [NaN]}'), "sent no JSON object"),
+        (Answer(200, body=b"[" * 100_000), "sent no JSON object"),
         (Answer(204), "sent no JSON object"),
         (Answer(reset=True), "reset the connection"),
     ]
