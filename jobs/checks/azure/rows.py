@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,18 +48,12 @@ def _convert(value: Any, kind: str) -> Any:
     return value.lower() == "true" if kind == "bool" and value.lower() in ("true", "false") else value
 
 
-def find_newest(rows: Iterable[Mapping[str, Any]]) -> datetime | None:
+def find_newest(rows: Sequence[Mapping[str, Any]]) -> datetime | None:
     """Return the newest instant in the columns with the time of data; None without one."""
-    newest: datetime | None = None
-    columns: Sequence[str] | None = None
-    for row in rows:
-        if columns is None:
-            columns = [name for name in row if name.lower().removeprefix("max_") in _TIME_COLUMNS]
-        for name in columns:
-            instant = _read_instant(row.get(name))
-            if instant is not None and (newest is None or instant > newest):
-                newest = instant
-    return newest
+    names = rows[0] if rows else ()
+    columns = [name for name in names if name.lower().removeprefix("max_") in _TIME_COLUMNS]
+    instants = (_read_instant(row.get(name)) for row in rows for name in columns)
+    return max((instant for instant in instants if instant is not None), default=None)
 
 
 def _read_instant(value: Any) -> datetime | None:
