@@ -49,7 +49,7 @@ class Observation:
     pending: str = ""
     """Why the target cannot be judged yet, a sentence: unless an expectation fails, the run is skipped."""
     unknown: str = ""
-    """Why a service that was queried about the target could not tell its state, a sentence. The run is skipped."""
+    """Why the service that was to report the state of the target could not, a sentence. The run is skipped."""
     retry_after_s: float | None = None
     """Seconds that the target requested with Retry-After (429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
