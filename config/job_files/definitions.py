@@ -19,7 +19,7 @@ from jobs.flat import convert_flat_job, is_flat_job
 from jobs.model_base import SecretRef
 from jobs.problems import Finding, KeyPath
 from jobs.schedules import DefaultSchedule, Schedule
-from jobs.targets import TlsOptions
+from jobs.targets import AzureTarget, TlsOptions
 from jobs.targets.http import ManagedIdentityAuth
 from jobs.warnings import find_refusals, find_warnings
 
@@ -83,6 +83,8 @@ def _find_uses_in(value: object, path: KeyPath) -> Iterator[ExternalUse]:
             yield ExternalUse("ca_file", value.ca_file, (*path, "ca_file"))
         if isinstance(value, ManagedIdentityAuth):
             yield ExternalUse("scope", value.scope, (*path, "scope"))
+        if isinstance(value, AzureTarget):
+            yield ExternalUse("scope", value.auth.scope, (*path, "kind"))
         # What was not given has its default, and none of these names anything.
         for key in value.model_fields_set:
             if type(part := getattr(value, key)) not in _PLAIN_TYPES:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, cast
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.checks.guard import Guard
 from jobs.checks.outbound import DIRECT, Outbound
 
 if TYPE_CHECKING:
+    from jobs.checks.azure.budget import AzureBudget
+    from jobs.checks.azure.client import AzureClient, HttpObserver
     from jobs.checks.net.network import Network
     from jobs.checks.net.tls_contexts import CaFiles, TlsContexts
+    from jobs.checks.port import Check
     from jobs.judging import Judge
     from jobs.ports import Clock, HeartbeatSource, Secrets, Tokens
     from jobs.redaction import Redactor
@@ -53,6 +58,20 @@ class CheckDependencies:
         from jobs.checks.net.tls_contexts import TlsContexts
 
         return TlsContexts(self.ca_files, self.outbound.authorities)
+
+    @cached_property
+    def azure_budget(self) -> AzureBudget:
+        """Shared by all checks that ask Azure's APIs."""
+        from jobs.checks.azure.budget import AzureBudget
+
+        return AzureBudget(monotonic if self.clock is None else self.clock.monotonic)
+
+    def make_azure_client(self, checks: Mapping[str, Check]) -> AzureClient:
+        """Return a client over the HTTP check."""
+        from jobs.checks.azure.client import AzureClient
+
+        http = cast("HttpObserver", checks["http"])
+        return AzureClient(http, self.azure_budget, self.redactor, self.clock)
 
     def close(self) -> None:
         """Close what the checks share."""

@@ -86,8 +86,10 @@ class Outbound:
 
     def uses_proxy(self, target: Target) -> bool:
         """Return whether the check of this target uses the proxy of the settings."""
-        from jobs.targets import HttpTarget  # with all models of targets, which settings do without
+        from jobs.targets import AzureTarget, HttpTarget  # with all models of targets, which settings do without
 
+        if isinstance(target, AzureTarget):
+            return self.find_proxy(target.host, 443) is not None
         if not isinstance(target, HttpTarget) or target.proxy is not None:
             return False
         try:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Discriminator, Tag
 
 from jobs.problems import make_printable
+from jobs.targets.azure import AzureMetricTarget, AzureQueryTarget, AzureResourceTarget, AzureTarget
 from jobs.targets.databases import MysqlTarget, PostgresTarget, RedisTarget, SqlServerTarget
 from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
@@ -49,6 +50,9 @@ Target = Annotated[
     | Annotated[TcpTarget, Tag("tcp")]
     | Annotated[DnsTarget, Tag("dns")]
     | Annotated[TlsTarget, Tag("tls")]
+    | Annotated[AzureResourceTarget, Tag("azure_resource")]
+    | Annotated[AzureQueryTarget, Tag("azure_query")]
+    | Annotated[AzureMetricTarget, Tag("azure_metric")]
     | Annotated[HeartbeatTarget, Tag("heartbeat")]
     | Annotated[PostgresTarget, Tag("postgres")]
     | Annotated[MysqlTarget, Tag("mysql")]
@@ -88,6 +92,10 @@ KEYS_OF_OTHER_KINDS = (
 __all__ = [
     "IDEMPOTENT_METHODS",
     "TARGETS_BY_KIND",
+    "AzureMetricTarget",
+    "AzureQueryTarget",
+    "AzureResourceTarget",
+    "AzureTarget",
     "DnsTarget",
     "FormBody",
     "HeartbeatTarget",

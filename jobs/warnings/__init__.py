@@ -3,8 +3,8 @@
 Called by config.job_files.definitions for every job. A rule gets a definition and yields findings with paths of the
 full form. Rules that need files, secrets or the network are in config.warnings.
 
-A new rule: a function here or in credentials.py, and its line in `_WARNINGS` or `_REFUSALS`. Here are those about
-schedules, and about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`. In
+A new rule: a function here, in credentials.py or azure.py, and its line in `_WARNINGS` or `_REFUSALS`. Here are those
+about schedules, and about placeholders of other programs, which are not replaced: `${HOST}`, `%HOST%`, `{{ host }}`. In
 steps, `${name}` is a saved value, which jobs.targets.steps validates.
 
 Odd fields of NCRONTAB: a range can be reversed (`22-2` is 2 to 22), a step below one counts as one, a name can be
@@ -27,6 +27,7 @@ from jobs.schedules.ncrontab import CRON_FIELDS
 from jobs.targets import FormBody, HeartbeatTarget, HttpTarget, JsonBody, TextBody
 from jobs.targets.endpoints import find_placeholder_in_text, find_placeholder_in_url
 from jobs.targets.steps import Step
+from jobs.warnings.azure import find_short_azure_intervals
 from jobs.warnings.credentials import (
     find_literal_credentials,
     find_proxy_password_without_tls,
@@ -206,7 +207,7 @@ def _other_names(place: CronField, text: str) -> str:
 
 WarningRule = Callable[[JobDefinition], Iterator[Finding]]
 
-_REFUSALS: tuple[WarningRule, ...] = (find_secrets_without_tls,)
+_REFUSALS: tuple[WarningRule, ...] = (find_secrets_without_tls, find_short_azure_intervals)
 """Each finding is a problem: the job is refused."""
 
 _DAY_MS, _MONDAY_MS = 86_400_000, 1_767_571_200_000

@@ -25,6 +25,7 @@ from jobs.definition import JobDefinition
 from jobs.formats import format_instant
 from jobs.runs.details import CertificateDetail
 from jobs.runs.outcomes import ErrorClass
+from jobs.targets import can_be_unknown
 
 RESOURCE_TAG = "azure_resource"
 """The tag, or the attribute of a target, that names the id of the Azure resource that a job checks."""
@@ -77,8 +78,10 @@ def _parents(job: JobDefinition) -> Iterable[str]:
 
 
 def _hosts(job: JobDefinition) -> Iterator[str]:
-    """Yield the first host that the check connects to. That of a query of DNS is its name server."""
-    if job.check.kind == "dns":
+    """Yield the first host that the check connects to. That of a query of DNS is its name server, and that of a check
+    which asks an API about its target is the API's.
+    """
+    if job.check.kind == "dns" or can_be_unknown(job.check):
         return
     for destination in job.check.destinations():
         host = urlsplit(destination).hostname if isinstance(destination, str) else destination.host

@@ -33,8 +33,8 @@ from scheduler.processes.process import AttemptProcess, RemoteAttempts, Sources
 
 _log = logging.getLogger("scheduler.processes")
 
-LOCAL_KINDS: Final = frozenset({"heartbeat"})
-"""Checks that read the store, and cost little."""
+LOCAL_KINDS: Final = frozenset({"heartbeat", "azure_resource", "azure_query", "azure_metric"})
+"""Checks that read the store, and cost little; and those that share the limits of Azure."""
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of leases, signs of life and load."""
 READY_TIMEOUT = 30.0
@@ -105,7 +105,7 @@ class ProcessPool:
     def start(
         self, job: JobDefinition, run_id: str, permission: SendPermission, supervisor: RetrySupervisor
     ) -> AttemptExecution:
-        """Return the attempts of a run: in another process, unless no other one runs, or the check reads the store."""
+        """Return the attempts of a run: in another process, unless no other one runs, or the kind is local."""
         if not self._processes or job.check.kind in LOCAL_KINDS:
             return self.local.start(job, run_id, permission, supervisor)
         return RemoteAttempts((job, run_id, permission, supervisor), self.local, self.choose_process)

@@ -6,7 +6,7 @@
 
 Kinds: good; expired (since an hour); not_yet_valid; wrong_name (signed by us, for other.example only); untrusted
 (signed by an untrusted authority); self_signed (signed by itself); nameless (the same, with a subject alone); outside
-(as good, for OUTSIDE alone).
+(as good, for OUTSIDE alone); azure (as good, for the hosts of Azure's APIs).
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-TlsKind = Literal["good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed", "nameless", "outside"]
+from jobs.targets.azure_apis import API_HOSTS
+
+TlsKind = Literal[
+    "good", "expired", "not_yet_valid", "wrong_name", "untrusted", "self_signed", "nameless", "outside", "azure"
+]
 
 NAMES = ("127.0.0.1", "::1", "localhost")
+AZURE = tuple(sorted({host for hosts in API_HOSTS.values() for host in hosts}))
 OUTSIDE = "outside.invalid"
 """A name that only proxy.Proxy resolves."""
 
@@ -72,7 +77,7 @@ def server_context(kind: TlsKind = "good", *, valid_for: timedelta = timedelta(d
 
 def _issue(kind: TlsKind, valid_for: timedelta) -> trustme.LeafCert:
     now = datetime.now(UTC)
-    names = {"wrong_name": ("other.example",), "outside": (OUTSIDE,)}.get(kind, NAMES)
+    names = {"wrong_name": ("other.example",), "outside": (OUTSIDE,), "azure": AZURE}.get(kind, NAMES)
     start, end = now - timedelta(days=1), now + valid_for
     if kind == "expired":
         end = now - timedelta(hours=1)

@@ -28,7 +28,7 @@ from jobs.checks.port import Credential
 from jobs.formats import effective_port, host_and_port, matches_wildcard
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable
-from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
+from jobs.targets import AzureTarget, FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
 from jobs.targets.databases import DatabaseTarget
 from jobs.targets.http import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
@@ -242,6 +242,9 @@ def find_deliveries(target: Target) -> Iterator[CredentialDelivery]:
             yield from deliveries_of_dialogue(target)
         case DatabaseTarget():
             yield from deliveries_of_database(target)
+        case AzureTarget():
+            token = Credential("scope", target.auth.scope)
+            yield CredentialDelivery(token, (Recipient.from_host(target.host, 443),))
 
 
 def deliveries_of_dialogue(target: TcpTarget) -> Iterator[CredentialDelivery]:

@@ -21,6 +21,7 @@ from tests.parts.job_file_verdicts import file_schema, list_problems
 URL = "https://checkout.example.com/health"
 HTTP = {"url": URL, "method": "GET"}
 SECRET = {"secret": "checkout-token"}
+GUID = "00000000-0000-4000-8000-000000000001"
 CHECKS: dict[str, dict[str, Any]] = {
     "http": {
         "kind": "http",
@@ -40,6 +41,13 @@ CHECKS: dict[str, dict[str, Any]] = {
     "mysql": {"kind": "mysql", "host": "a", "user": "a", "role": "replica"},
     "sqlserver": {"kind": "sqlserver", "host": "a", "user": "a", "entra": True},
     "redis": {"kind": "redis", "host": "a", "password": SECRET, "command": ["LLEN", "a"]},
+    "azure_resource": {"kind": "azure_resource", "resource": f"/subscriptions/{GUID}", "api_version": "2024-08-01"},
+    "azure_query": {"kind": "azure_query", "workspace": GUID, "query": "Usage"},
+    "azure_metric": {
+        "kind": "azure_metric",
+        "resource": f"/subscriptions/{GUID}/resourceGroups/a",
+        "metric": "Requests",
+    },
 }
 JOB: dict[str, Any] = {
     "description": "Can customers pay?",

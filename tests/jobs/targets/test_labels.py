@@ -12,6 +12,7 @@ from jobs.definition import JobDefinition
 from jobs.targets import TARGETS_BY_KIND, describe_target
 
 CANARY = "c4nary-5ecret"
+GUID = "00000000-0000-4000-8000-000000000001"
 STEPS = {
     "kind": "steps",
     "steps": [
@@ -30,6 +31,27 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
     "tcp": ({"kind": "tcp", "host": "::1", "port": 5432, "dialogue": [{"send": CANARY}]}, "TCP [::1]:5432"),
     "tls": ({"kind": "tls", "host": "shop.internal"}, "TLS shop.internal:443"),
     "dns": ({"kind": "dns", "name": "shop.internal", "server": "10.0.0.4"}, "DNS A shop.internal at 10.0.0.4:53"),
+    "azure_resource": (
+        {
+            "kind": "azure_resource",
+            "resource": "https://graph.microsoft.com/v1.0/applications",
+            "query": {"$filter": CANARY},
+        },
+        "Azure v1.0/applications",
+    ),
+    "azure_query": (
+        {"kind": "azure_query", "workspace": GUID, "query": CANARY},
+        f"KQL of workspace {GUID}",
+    ),
+    "azure_metric": (
+        {
+            "kind": "azure_metric",
+            "resource": f"/subscriptions/{GUID}/resourceGroups/a/providers/Microsoft.Web/sites/shop",
+            "metric": "Requests",
+            "filter": CANARY,
+        },
+        "metric Requests of Microsoft.Web/sites/shop",
+    ),
     "heartbeat": (
         {"kind": "heartbeat", "token": {"secret": "ping"}, "period": "24h"},
         "ping every 1d, at most 1h late",

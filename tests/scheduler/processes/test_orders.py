@@ -280,6 +280,15 @@ async def test_signals_of_a_terminal_do_not_end_a_run() -> None:
         assert (await running).attempts[0].status == 200
 
 
+async def test_checks_of_azure_share_the_budget_of_one_process() -> None:
+    path = "/subscriptions/00000000-0000-4000-8000-000000000001"
+    async with open_pool() as desk:
+        definition = job("", check={"kind": "azure_resource", "resource": path, "api_version": "2024-08-01"})
+        execution = desk.pool.start(definition, "checkout@1", SendPermission(), Supervisor())
+
+    assert isinstance(execution, AttemptSeries)
+
+
 async def test_a_heartbeat_is_read_where_its_store_is() -> None:
     async with open_pool() as desk:
         definition = job("", check={"kind": "heartbeat", "token": {"secret": "ping"}, "period": "1h"})
