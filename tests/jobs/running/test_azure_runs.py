@@ -22,7 +22,6 @@ from tests.parts.http_server import Answer
 DEAD_LETTERS = {"json": "$.value[*].properties.countDetails.deadLetterMessageCount", "below": 1}
 
 
-
 async def run(azure: AzureApis, expect: list[Any], api: str = "service bus queues", **more: Any) -> Run:
     job = JobDefinition.model_validate({"name": "checkout", "check": APIS[api]["target"], "expect": expect, **more})
     circuits = CircuitBreakers(MemoryStates())
