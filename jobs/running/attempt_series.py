@@ -26,6 +26,7 @@ from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
+from jobs.running.attempt_details import DEFAULT_EXCERPT_BYTES
 from jobs.running.attempts import (
     SHORTEST_ATTEMPT,
     AttemptResult,
@@ -37,7 +38,7 @@ from jobs.running.attempts import (
 )
 from jobs.running.clocks import LostTime, run_with_deadline
 from jobs.running.retry_budget import describe_no_time_left, host_with_port
-from jobs.running.run_factories import DEFAULT_EXCERPT_BYTES, build_attempt, is_about_time, mark_starved
+from jobs.running.run_factories import build_attempt, is_about_time, mark_starved
 from jobs.running.starvation import StarvationMeter
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases
 from jobs.targets import can_be_unknown

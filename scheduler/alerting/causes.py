@@ -78,8 +78,8 @@ def _parents(job: JobDefinition) -> Iterable[str]:
 
 
 def _hosts(job: JobDefinition) -> Iterator[str]:
-    """Yield the first host that the check connects to. That of a query of DNS is its name server, and that of a check
-    which asks an API about its target is the API's.
+    """Yield the first host that the check connects to. That of a query of DNS is its name server, and a check that
+    can be unknown connects to an API, which is not what the job is about.
     """
     if job.check.kind == "dns" or can_be_unknown(job.check):
         return

@@ -80,7 +80,7 @@ class IncidentBundleReader(IncidentReportReader):
         for record in reversed(page.records):
             run = record.run
             is_within = run is not None and run.finished_at >= member.failing_since
-            if run is not None and is_within and is_failed(run, subject.is_about_degraded_runs):
+            if run is not None and is_within and is_failed(run, subject):
                 return run
         return await self._find_run(report.history.failed_run)
 

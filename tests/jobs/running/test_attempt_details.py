@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.running.run_factories import (
+from jobs.running.attempt_details import (
     MAX_CERTIFICATE_NAMES,
     MAX_DETAIL_NAME,
     MAX_DNS_RECORD,
     MAX_DNS_RECORDS,
     MAX_DNS_RECORDS_LENGTH,
     MAX_STEP_DETAILS,
-    build_attempt,
     build_details,
 )
+from jobs.running.run_factories import build_attempt
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from tests.jobs.running.seen_certificates import NOON, certificate

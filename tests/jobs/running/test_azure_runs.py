@@ -12,7 +12,6 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Outcome, Run
-from jobs.runs.outcomes import ReasonCode
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, Heard
 from tests.jobs.running.virtual_time import LoopClock

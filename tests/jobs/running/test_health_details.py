@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.redaction import Redactor
-from jobs.running.run_factories import MAX_HEALTH_TEXT, MAX_HEALTH_TEXTS, build_details
+from jobs.running.attempt_details import MAX_HEALTH_TEXT, MAX_HEALTH_TEXTS, build_details
 from jobs.runs import Observation, Phases
 from jobs.runs.details import MAX_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.redaction import Redactor
-from jobs.running.run_factories import build_attempt, extract_excerpt
+from jobs.running.attempt_details import extract_excerpt
+from jobs.running.run_factories import build_attempt
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Phases, Severity
 
 NOON = datetime(2031, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.certificates import read_certificate
 from jobs.checks.error_mapping import Peer, classify_error
-from jobs.running.run_factories import build_details
+from jobs.running.attempt_details import build_details
 from jobs.runs import ErrorClass
 from tests.jobs.checks.http_check import HttpCheckDriver, open_http_check
 from tests.parts import bad_servers as bad

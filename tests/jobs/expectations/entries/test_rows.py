@@ -16,7 +16,7 @@ from jobs.expectations.judging import describe_degraded, describe_unmet
 from jobs.judging.judgement import Judgement, pack_health, unpack_health
 from jobs.problems import validation_problems
 from jobs.redaction import Redactor
-from jobs.running.run_factories import build_details
+from jobs.running.attempt_details import build_details
 from jobs.runs import ErrorClass, Observation, Phases, Severity
 from jobs.runs.details import EntryEffect, EntryStatus, HealthDetail
 from tests.jobs.expectations.helpers import ENTRIES, answer, entries, failure, failures
