@@ -39,7 +39,7 @@ LIBRARY_INTERNALS = (
     ),
     LibraryInternal(
         "ssl.SSLObject._sslobj",
-        "jobs/checks/net/network.py",
+        "jobs/checks/net/tls_contexts.py",
         "before Python 3.13 there is no public chain of certificates that were not verified",
     ),
     LibraryInternal("anyio._backends._asyncio", "jobs/checks/port.py", "imported before an attempt is measured"),
