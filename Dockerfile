@@ -19,9 +19,9 @@ FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS python
 FROM python AS embedded-build
 WORKDIR /build
 ARG REQUIREMENTS=requirements.txt
-COPY ${REQUIREMENTS} requirements.txt
+COPY requirements.txt requirements-databases.txt ./
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
-      --require-hashes --requirement requirements.txt --target packages
+      --require-hashes --requirement "${REQUIREMENTS}" --target packages
 COPY jobs program/jobs/
 COPY config program/config/
 COPY importers program/importers/

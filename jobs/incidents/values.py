@@ -104,7 +104,7 @@ class Member:
     """The subject whose failure explains this one; it is not announced by itself then."""
     resolved_at: datetime | None = None
     has_replaced: bool = False
-    """Whether the alert has fired before in this incident: the transitions have the members that were replaced."""
+    """Whether the alert can have fired before in this incident: the transitions have the members that were replaced."""
     is_held_back: bool = False
     """Whether it joined an announced incident inside of a silence or window."""
     joined_number: int = 0

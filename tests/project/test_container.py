@@ -168,7 +168,7 @@ def test_the_image_knows_the_commit_it_was_built_from(final_stage: str) -> None:
 
 def test_the_whole_program_is_copied_and_let_through_the_ignore_file(dockerfile: str) -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    files = {"function_app.py", "host.json", "requirements.txt", "tools/image/"}
+    files = {"function_app.py", "host.json", "requirements.txt", "requirements-databases.txt", "tools/image/"}
     assert allowed == files | {f"{package}/" for package in PACKAGES}
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M)
     assert {word for line in copied for word in line.split()} == {name.rstrip("/") for name in allowed}

@@ -341,9 +341,18 @@ def _join_silently(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> None
 
 
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:
-    """A member replaces that of an earlier firing of its alert. Return the ranks."""
-    known = {member.key for member in step.incident.members}
-    members = [replace(create_member(each.alert, facts, parent), has_replaced=each.key in known) for each in group]
+    """A member replaces that of an earlier firing of its alert. Return the ranks.
+
+    One that left an incident is no member any more, but its earlier firings can be among the transitions.
+    """
+    known, is_new = {member.key for member in step.incident.members}, step.before is None
+    members = [
+        replace(
+            create_member(each.alert, facts, parent),
+            has_replaced=each.key in known or (each.alert.number > 1 and not is_new),
+        )
+        for each in group
+    ]
     keys = {member.key for member in members}
     step.set(members=(*(each for each in step.incident.members if each.key not in keys), *members))
     return [member.rank for member in members]

@@ -30,7 +30,7 @@ from scheduler.stores.alerting.engine import run_sized
 MAX_ENTRIES: Final = 2000
 _MAX_VALUES: Final = 20
 _RUNS_READ: Final = 100
-_MARGIN: Final = timedelta(minutes=10)
+_SEARCH_MARGIN: Final = timedelta(minutes=10)
 """A run that fails first can have been due so long before its failure, and this long after the begin of an alert."""
 _TREND_BEFORE: Final = timedelta(days=7)
 _NAMED_CHANGES: Final = 3
@@ -75,8 +75,10 @@ class IncidentBundleReader(IncidentReportReader):
         member, subject = report.view.incident.leading, report.subject
         if subject.entry is None:
             return None
-        begin, until = report.history.last_good_at or member.failing_since, member.failing_since + _MARGIN
-        page = await self._runs.list_page(member.key.subject, limit=_RUNS_READ, since=begin - _MARGIN, until=until)
+        begin, until = report.history.last_good_at or member.failing_since, member.failing_since + _SEARCH_MARGIN
+        page = await self._runs.list_page(
+            member.key.subject, limit=_RUNS_READ, since=begin - _SEARCH_MARGIN, until=until
+        )
         for record in reversed(page.records):
             run = record.run
             is_within = run is not None and run.finished_at >= member.failing_since
@@ -209,7 +211,7 @@ def _list_findings(
         yield line("scheduler", "the scheduler lacked CPU in the first failing run: its times are not the target's")
     if incident.cause:
         yield line("cause", "shared by the alerts", target=incident.cause)
-    for shared in getattr(incident, "shared", ()):
+    for shared in incident.shared:
         text = f"{shared.failing} of {shared.sharing} jobs that share it fail, fine: {shared.fine}"
         yield line("shared", text, target=shared.cause, person=", ".join(shared.fine_jobs))
     if failing is not None and failing.error is not None:

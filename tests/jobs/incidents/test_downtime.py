@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.alerting.alert import Alert, Verdict, advance
@@ -202,7 +202,15 @@ def test_a_second_outage_in_a_reopened_incident_counts_in_addition_to_the_first(
 events = st.lists(st.tuples(st.sampled_from(["router", "checkout"]), st.integers(1, 15)), min_size=1, max_size=12)
 
 
+_REJOINED = [
+    ("router", 1), ("router", 1), ("router", 1), ("checkout", 1), ("checkout", 1), ("checkout", 1), ("router", 1),
+    ("router", 1), ("checkout", 1), ("checkout", 1),
+]  # fmt: skip
+"""An alert that was replaced in an incident leaves it, and joins it again later."""
+
+
 @given(events=events)
+@example(events=_REJOINED)
 @settings(max_examples=30, deadline=None)
 def test_incidents_have_all_times_in_which_alerts_fired_however_they_joined_left_and_reopened(
     events: list[tuple[str, int]],

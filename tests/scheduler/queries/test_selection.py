@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs import Outcome
+from jobs.targets import TARGETS_BY_KIND
 from scheduler.features.jobs.selection import (
     InvalidFilter,
     JobSelection,
@@ -90,15 +91,18 @@ def test_jobs_are_chosen_by_their_latest_outcome_or_by_having_none() -> None:
     assert parse_selection().matches_latest(None)
 
 
+KINDS = ", ".join(TARGETS_BY_KIND)
+
+
 @pytest.mark.parametrize(
     ("filters", "filter", "message"),
     [
         (
             {"kinds": ["htp"]},
             "kind",
-            "'htp' is not allowed, did you mean http?; allowed: http, steps, tcp, dns, tls, heartbeat",
+            f"'htp' is not allowed, did you mean http?; allowed: {KINDS}",
         ),
-        ({"kinds": [""]}, "kind", "'' is not allowed; allowed: http, steps, tcp, dns, tls, heartbeat"),
+        ({"kinds": [""]}, "kind", f"'' is not allowed; allowed: {KINDS}"),
         (
             {"states": ["pause"]},
             "state",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.values import AlertKey, Incident
+from jobs.incidents.values import AlertKey, SharedCause
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Outcome, Phases
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, TlsDetail
@@ -207,13 +206,12 @@ async def test_the_answer_is_before_the_evidence() -> None:
     assert places == sorted(places)
 
 
-async def test_what_the_causes_are_shared_by_is_read_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = SimpleNamespace(cause="host a`b", failing=2, sharing=3, fine=1, fine_jobs=("search",))
-    monkeypatch.setattr(Incident, "shared", (shared,), raising=False)
+async def test_what_the_causes_are_shared_by_is_shown() -> None:
+    shared = SharedCause("host a`b", failing=2, sharing=3, fine=1, fine_jobs=("search",))
     async with BundleDesk() as desk:
-        await desk.open_incident()
+        await desk.open_incident(shared=(shared,))
         told = tell(await desk.read())
-    assert told == ["`shared` 2 of 3 jobs that share it fail, fine: 1: ``host a`b``: `search`"]
+    assert "`shared` 2 of 3 jobs that share it fail, fine: 1: ``host a`b``: `search`" in told
 
 
 async def test_a_caller_that_is_limited_to_tags_reads_no_names_of_others() -> None:
