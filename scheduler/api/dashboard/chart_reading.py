@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice, takewhile
 from typing import Final
 from urllib.parse import quote
@@ -44,6 +44,8 @@ from scheduler.features.incidents.queries import IncidentFilter
 from scheduler.features.statistics.exports import csv_line
 from scheduler.features.statistics.periods import TimeRange
 from scheduler.features.statistics.sums import MAX_IN_HOURS
+from scheduler.features.trends.models import LevelChangeModel
+from scheduler.features.trends.queries import describe_mark, describe_newest
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
 
@@ -63,7 +65,9 @@ class PlacedMarker:
 
 @dataclass(frozen=True, slots=True)
 class JobCharts:
-    """`rows`: the numbers of each span that has runs, newest first, with its text."""
+    """`rows`: the numbers of each span that has runs, newest first, with its text. `level`: of the newest change of the
+    level of response times, for people; empty without one.
+    """
 
     strip: StateStrip
     history: StateHistory
@@ -73,21 +77,24 @@ class JobCharts:
     numbers: PeriodNumbers
     rows: Sequence[tuple[str, PeriodNumbers]]
     span: timedelta
+    level: str
 
 
 async def read_job_charts(
     services: Services, readers: Readers, principal: Principal, job: str, period: ChartPeriod, now: datetime
 ) -> JobCharts:
     """Return the charts. `now`: in the zone in which times are shown. Raises UnknownJob, StoreError."""
-    since, until = period.since, period.until
-    axis = TimeAxis(since, until, now.tzinfo or UTC)
-    series, history, markers, bands, context = await asyncio.gather(
+    since, until, zone = period.since, period.until, now.tzinfo or UTC
+    axis = TimeAxis(since, until, zone)
+    series, history, markers, bands, context, levels = await asyncio.gather(
         services.stats.read_series(job, since, until),
         read_state_history(services.changes, principal, job, since, min(until, now)),
         readers.markers.list_markers(principal, job, since, until),
         read_bands(services, job, axis, now),
         read_context(services, job, since, until),
+        services.trends.read_recent(principal, job, zone),
     )
+    markers = sorted([*markers, *_mark_levels(levels, period, zone)], key=lambda one: one.at)
     placed = [PlacedMarker(axis.place(one.at), number, one) for number, one in enumerate(markers, 1)]
     rows = [(axis.format(point.start), sum_up(point.tally)) for point in reversed(series.points) if point.tally.runs]
     return JobCharts(
@@ -99,7 +106,13 @@ async def read_job_charts(
         sum_up(series.total),
         rows,
         series.span,
+        describe_newest(levels[-1], zone) if levels else "",
     )
+
+
+def _mark_levels(levels: Sequence[LevelChangeModel], period: ChartPeriod, zone: tzinfo) -> Sequence[JobMarker]:
+    inside = [each for each in levels if period.since <= each.at < period.until]
+    return [JobMarker(each.at, "level", describe_mark(each, zone), "") for each in inside]
 
 
 async def read_context(services: Services, job: str, since: datetime, until: datetime) -> ChartContext:

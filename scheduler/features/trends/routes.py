@@ -10,7 +10,7 @@ from fastapi import Query
 from scheduler.api.parameters import ZoneParameter, parse_zone_parameter
 from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.features.trends.models import LevelTrendModel
-from scheduler.features.trends.queries import MAX_DAYS, MIN_DAYS
+from scheduler.features.trends.queries import DEFAULT_DAYS, MAX_DAYS, MIN_DAYS
 
 router = ApiRouter("stats", by_tag=True)
 
@@ -19,7 +19,7 @@ _Days = Annotated[int, Query(ge=MIN_DAYS, le=MAX_DAYS, description="Days until n
 
 @router.read("/api/jobs/{name}/trend", problems=(HTTPStatus.UNPROCESSABLE_ENTITY,))
 async def get_trend(
-    services: ServicesDep, caller: CallerDep, name: JobName, days: _Days = 28, timezone: ZoneParameter = None
+    services: ServicesDep, caller: CallerDep, name: JobName, days: _Days = DEFAULT_DAYS, timezone: ZoneParameter = None
 ) -> LevelTrendModel:
     """Return when the level of the response times of a job changed, and what was deployed or changed near that.
 
