@@ -17,7 +17,7 @@ from jobs.runs.histogram import Histogram
 from scheduler.catalog.catalog import Catalog, CatalogJob, Query
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.models import SlowestModel, SlowRowModel
-from scheduler.features.statistics.periods import Period
+from scheduler.features.statistics.periods import Period, hour_of
 from scheduler.features.statistics.queries import CACHE_FACTOR, MAX_CACHED_SECONDS, StatsReader
 from scheduler.features.statistics.sums import MIN_USUAL, quantiles
 from scheduler.stores.runs.repository import Runs
@@ -34,6 +34,9 @@ DAY: Final = timedelta(days=1)
 _CACHED_SECONDS: Final = 60.0
 _MAX_CACHED: Final = 4
 """Each takes up to 10 MB at 5,000 jobs."""
+_SLOWER_SECONDS: Final = 3600.0
+_MAX_SLOWER: Final = 20
+"""One for all callers that see the same jobs."""
 
 _Times = Mapping[str, Histogram]
 
@@ -55,7 +58,9 @@ class SlowestReader(Query):
         self._catalog = catalog
         self._runs = runs
         self._stats = stats
+        self._clock = clock
         self._cache = TimedCache[tuple[_Times, _Times]](clock, CACHE_FACTOR, MAX_CACHED_SECONDS, _MAX_CACHED)
+        self._slower = TimedCache[Mapping[str, float]](clock, 0.0, _SLOWER_SECONDS, _MAX_SLOWER)
 
     async def read(
         self, selection: JobSelection, period: Period, *, by: str = "job", sort: str = "p95", limit: int = 50
@@ -90,6 +95,19 @@ class SlowestReader(Query):
             slower=sum(row.slower for row in rows),
             rows=rows[:limit],
         )
+
+    async def find_slower(self) -> Mapping[str, float]:
+        """Return the jobs that got slower in the last 24 complete hours, each with its ratio; found once an hour.
+
+        Of more than MAX_JOBS_OF_HOURS jobs yesterday is compared with the day before. Raises StoreError.
+        """
+        names, end = tuple(self._catalog.snapshot.names()), hour_of(self._clock.now())
+
+        async def find() -> Mapping[str, float]:
+            found = await self.read(JobSelection(), Period(end - DAY, end), sort="slower", limit=len(names))
+            return {row.value: row.p95_change_ratio or 0.0 for row in found.rows[: found.slower]}
+
+        return await self._slower.get((names, self._runs.list_begins(names), end), _SLOWER_SECONDS, find)
 
     async def _read(self, names: Sequence[str], period: Period) -> tuple[_Times, _Times]:
         earlier = period.before
