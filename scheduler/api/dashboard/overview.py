@@ -174,7 +174,8 @@ class ShownGroup:
 class OverviewSelection:
     """`total`: jobs of all pages; `before`: of earlier ones. `counts`: by state of those that the other filters select.
 
-    `is_sorted`: False if there are too many jobs for the order by latency. `slower`: in that order, the share of jobs.
+    `is_sorted`: False if there are too many jobs for the order by latency, or what got slower is not known yet.
+    `slower`: in that order, the share of each job.
     """
 
     groups: Sequence[ShownGroup]
@@ -306,6 +307,8 @@ class OverviewReader:
         if cached is not None and (cached.revision, cached.minute) == (overview.revision, minute):
             return cached.selection
         selection = await self._select(overview, view, now)
+        if view.criteria.order is SortOrder.SLOWER and not selection.is_sorted:
+            return selection
         self._selections.pop(view, None)
         self._selections[view] = _CachedSelection(overview.revision, minute, selection)
         while len(self._selections) > MAX_CACHED_SELECTIONS:
@@ -315,7 +318,8 @@ class OverviewReader:
     async def _select(self, overview: Overview, view: OverviewView, now: datetime) -> OverviewSelection:
         if view.criteria.order is SortOrder.SLOWER:
             slower = await self._slowest.find_slower()
-            return replace(select_page(overview.summaries, view, now, slower), slower=slower)
+            page = select_page(overview.summaries, view, now, slower)
+            return replace(page, is_sorted=slower is not None, slower=slower or {})
         if view.criteria.order is not SortOrder.LATENCY:
             return select_page(overview.summaries, view, now)
         names = [each.name for each in select_summaries(overview.summaries, view.criteria, now)]

@@ -34,6 +34,7 @@ DAY: Final = timedelta(days=1)
 _CACHED_SECONDS: Final = 60.0
 _MAX_CACHED: Final = 4
 """Each takes up to 10 MB at 5,000 jobs."""
+MAX_WAIT_SECONDS: Final = 1.0
 _SLOWER_SECONDS: Final = 3600.0
 _MAX_SLOWER: Final = 20
 """One for all callers that see the same jobs."""
@@ -96,10 +97,11 @@ class SlowestReader(Query):
             rows=rows[:limit],
         )
 
-    async def find_slower(self) -> Mapping[str, float]:
+    async def find_slower(self) -> Mapping[str, float] | None:
         """Return the jobs that got slower in the last 24 complete hours, each with its ratio; found once an hour.
 
-        Of more than MAX_JOBS_OF_HOURS jobs yesterday is compared with the day before. Raises StoreError.
+        Of more than MAX_JOBS_OF_HOURS jobs yesterday is compared with the day before. None while that takes longer than
+        MAX_WAIT_SECONDS: it continues in the background. Raises StoreError.
         """
         names, end = tuple(self._catalog.snapshot.names()), hour_of(self._clock.now())
 
@@ -107,7 +109,11 @@ class SlowestReader(Query):
             found = await self.read(JobSelection(), Period(end - DAY, end), sort="slower", limit=len(names))
             return {row.value: row.p95_change_ratio or 0.0 for row in found.rows[: found.slower]}
 
-        return await self._slower.get((names, self._runs.list_begins(names), end), _SLOWER_SECONDS, find)
+        found = self._slower.get((names, self._runs.list_begins(names), end), _SLOWER_SECONDS, find)
+        try:
+            return await asyncio.wait_for(found, MAX_WAIT_SECONDS)
+        except TimeoutError:
+            return None
 
     async def _read(self, names: Sequence[str], period: Period) -> tuple[_Times, _Times]:
         earlier = period.before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -145,6 +146,27 @@ async def test_jobs_that_got_slower_are_first_with_their_share(monkeypatch: pyte
     assert rows(page) == ["most", "more", "even", "never"]
     assert visible_text(page).count("p95 +") == 2
     assert [*again] == ["most", "more"]
+
+
+async def test_what_got_slower_is_found_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slowest, "MAX_WAIT_SECONDS", 0.01)
+    known, read, reads = asyncio.Event(), slowest.SlowestReader.read, list[object]()
+
+    async def read_later(*arguments: object, **more: object) -> object:
+        reads.append(more)
+        await known.wait()
+        return await read(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(slowest.SlowestReader, "read", read_later)
+    async with ApiClient(jobs=JOBS) as client:
+        early = visible_text(await get_page(client, "/api/dashboard?sort=slower"))
+        known.set()
+        monkeypatch.setattr(slowest, "MAX_WAIT_SECONDS", 60.0)
+        late = visible_text(await get_page(client, "/api/dashboard?sort=slower&state="))
+
+    assert "What got slower is being read; this page shows it when it is known. They are sorted by state." in early
+    assert "They are sorted" not in late
+    assert len(reads) == 1
 
 
 async def test_too_many_jobs_to_sort_by_latency_are_sorted_by_state() -> None:
