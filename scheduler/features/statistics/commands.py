@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -15,14 +14,21 @@ from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, pri
 from scheduler.cli.reach import find_connection
 from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
+    CompareOption,
     FromOption,
     MonthOption,
     NamesOption,
+    OtherOption,
     PeriodOptions,
+    SlowestOption,
+    SortOption,
     TagsOption,
     ToOption,
+    TrendOption,
     WindowOption,
     ZoneOption,
+    choose_order,
+    choose_preset,
     parse_selection_options,
 )
 
@@ -47,23 +53,6 @@ if TYPE_CHECKING:
     Shown = JobStatsModel | SelectionStatsModel | SlowestModel | ComparisonModel
 
 
-class Preset(StrEnum):
-    PREVIOUS = "previous"
-    WEEK = "week"
-    WEEKDAY = "weekday"
-    DEPLOYMENT = "deployment"
-
-
-class SlowestOrder(StrEnum):
-    P95 = "p95"
-    CHANGE = "change"
-    SLOWER = "slower"
-    P50 = "p50"
-    P99 = "p99"
-    RUNS = "runs"
-    NAME = "name"
-
-
 class Question(NamedTuple):
     """What `stats` shows. `slowest`: by what, in the order `sort`; `compare`, `other_job`: with what."""
 
@@ -76,23 +65,6 @@ class Question(NamedTuple):
     sort: str
 
 
-_SlowestOption = Annotated[
-    str | None,
-    typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
-]
-_SortOption = Annotated[
-    SlowestOrder | None,
-    typer.Option(
-        "--sort", help="Order of --slowest; slower: what got slower first. (default: p95)", show_default=False
-    ),
-]
-_CompareOption = Annotated[
-    Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
-]
-_OtherOption = Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")]
-_TrendOption = Annotated[
-    bool, typer.Option("--trend", help="Compare with the period before and the same weekdays of the 4 weeks before.")
-]
 _JsonOption = Annotated[
     bool,
     typer.Option(
@@ -110,11 +82,11 @@ def stats(
     timezone: ZoneOption = None,
     names: NamesOption = None,
     tags: TagsOption = None,
-    slowest: _SlowestOption = None,
-    sort: _SortOption = None,
-    compare: _CompareOption = None,
-    other_job: _OtherOption = None,
-    trend: _TrendOption = False,
+    slowest: SlowestOption = None,
+    sort: SortOption = None,
+    compare: CompareOption = None,
+    other_job: OtherOption = None,
+    trend: TrendOption = False,
     as_json: _JsonOption = False,
 ) -> None:
     """Show counts, success rate, uptime and durations of the runs of a period, also of deleted runs.
@@ -126,7 +98,6 @@ def stats(
       stats checkout-api --window 7d
       stats --tag team --month 2026-11 --timezone Europe/Berlin
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
-      stats --slowest tag:team --window 7d
       stats --slowest job --sort slower --tag team=payments
       stats checkout-api --compare deployment
       stats checkout-api --trend --timezone Europe/Berlin
@@ -139,25 +110,20 @@ def stats(
     configuration = load_for_command("stats")
     for name in filter(None, (job, other_job)):
         require_job(configuration, name)
-    if trend and compare is not None:
-        fail("--trend: expected without --compare, choose one of both")
-    if sort is not None and slowest is None:
-        fail("--sort: expected with --slowest")
-    preset = "trend" if trend else None if compare is None else compare.value
-    question = Question(options, selection, job, other_job, preset, _check_by(slowest), sort or SlowestOrder.P95)
+    preset, order = choose_preset(compare, trend=trend), choose_order(slowest, sort)
+    question = Question(options, selection, job, other_job, preset, slowest, order)
     read = _read if find_connection() is None else _read_remotely
     shown = run_in_store(configuration, lambda program: read(program, question))
-    if as_json:
-        show_model(shown)
-    else:
-        _show_found(shown)
+    _show_found(shown, as_json=as_json)
     exit_if_incomplete(configuration)
 
 
-def _show_found(shown: ComparisonModel | JobStatsModel | SelectionStatsModel | SlowestModel) -> None:
+def _show_found(shown: Shown, *, as_json: bool) -> None:
     from scheduler.features.statistics.models import ComparisonModel, JobStatsModel, SlowestModel
 
-    if isinstance(shown, SlowestModel):
+    if as_json:
+        show_model(shown)
+    elif isinstance(shown, SlowestModel):
         show_items(shown.rows, list(_list_slow_fields()))
         counts = f"the first {len(shown.rows)} of {shown.groups}, {shown.slower} got slower"
         print_note(f"{counts}: {_describe_period(shown)}")
@@ -172,15 +138,6 @@ def _show_found(shown: ComparisonModel | JobStatsModel | SelectionStatsModel | S
     else:
         groups = [(group.value, group.jobs, group.stats) for group in shown.by_value]
         _show([*groups, ("all", shown.jobs, shown.stats)])
-
-
-def _check_by(by: str | None) -> str | None:
-    if by is not None:
-        from scheduler.features.statistics.slowest import BY_PATTERN
-
-        if re.fullmatch(BY_PATTERN, by) is None:
-            fail(f"--slowest: expected job, host or tag:KEY, got {by!r}")
-    return by
 
 
 async def _read(program: ReadOnlyProgram, question: Question) -> Shown:

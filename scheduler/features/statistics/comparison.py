@@ -72,13 +72,13 @@ class ComparedPeriods:
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class _SideFigures:
     sums: StatsSums
     down_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Side(_Measured):
+class _Side(_SideFigures):
     phases: Sequence[float | None]
     points: Sequence[SeriesPoint]
     model: ComparedModel
@@ -228,7 +228,7 @@ class ComparisonReader(Query):
 
     async def _read_weekdays(
         self, job: str | None, selection: JobSelection, periods: Sequence[Period] | None
-    ) -> tuple[Sequence[_Measured], WeekdaysModel | None]:
+    ) -> tuple[Sequence[_SideFigures], WeekdaysModel | None]:
         """Return what was measured in each period, nothing if that is not known."""
         if periods is None:
             return (), None
@@ -240,7 +240,7 @@ class ComparisonReader(Query):
             summary = f"not known: {missing} of the {WEEKS} weeks before have no runs, or not all are counted"
             return (), WeekdaysModel(known=False, summary=summary)
         summary = f"the median of the same weekdays of the {WEEKS} weeks before"
-        return [_Measured(sums) for sums, _ in found], WeekdaysModel(known=True, summary=summary)
+        return [_SideFigures(sums) for sums, _ in found], WeekdaysModel(known=True, summary=summary)
 
     async def _list_runs(self, job: str, period: Period) -> Sequence[Run]:
         last = period.until - timedelta(milliseconds=1)
@@ -293,7 +293,7 @@ def describe_difference(unit: str, change: FigureModel | DifferenceModel) -> str
     return f"{sign}{format_figure(unit, abs(difference))}{share}"
 
 
-_Find = Callable[[_Measured], float | None]
+_Find = Callable[[_SideFigures], float | None]
 _FIGURES: Final[Sequence[tuple[str, Unit, str, _Find]]] = (
     ("runs", "runs", "", lambda side: side.sums.tally.runs),
     ("success_rate", "ratio", "lower", lambda side: side.sums.success_rate),
@@ -311,7 +311,7 @@ _FIGURES: Final[Sequence[tuple[str, Unit, str, _Find]]] = (
 
 
 def _compare(
-    name: str, unit: Unit, worse: str, find: _Find, this: _Side, other: _Side, weeks: Sequence[_Measured]
+    name: str, unit: Unit, worse: str, find: _Find, this: _Side, other: _Side, weeks: Sequence[_SideFigures]
 ) -> FigureModel:
     found = [value for value in map(find, weeks) if value is not None]
     is_known = bool(found) and len(found) == len(weeks)
