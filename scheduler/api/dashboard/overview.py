@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
@@ -174,7 +174,8 @@ class ShownGroup:
 class OverviewSelection:
     """`total`: jobs of all pages; `before`: of earlier ones. `counts`: by state of those that the other filters select.
 
-    `is_sorted`: False if there are too many jobs for the order by latency.
+    `is_sorted`: False if there are too many jobs for the order by latency, or what got slower is not known yet.
+    `slower`: in that order, the share of each job.
     """
 
     groups: Sequence[ShownGroup]
@@ -182,6 +183,7 @@ class OverviewSelection:
     before: int
     counts: Mapping[Standing, int]
     is_sorted: bool = True
+    slower: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -215,7 +217,7 @@ def select_page(
     latencies: Mapping[str, float] | None = None,
     size: int = JOBS_PER_PAGE,
 ) -> OverviewSelection:
-    """Return the page of a view. `latencies`: by job; None if they are unknown."""
+    """Return the page of a view. `latencies`: see sort_summaries; None if they are unknown."""
     matching = select_summaries(summaries, view.criteria, now, any_standing=True)
     standing = view.criteria.standing
     selected = [each for each in matching if standing is None or each.standing is standing]
@@ -268,6 +270,7 @@ class OverviewReader:
     def __init__(self, services: Services) -> None:
         self._overviews, self._timelines = services.overview, services.timelines
         self._queries, self._heartbeats, self._circuits = services.queries, services.heartbeats, services.circuits
+        self._slowest = services.slowest
         self._health, self._clock = services.health, services.clock
         self.is_limited = services.is_limited
         self.pages = SharedPages(services.clock)
@@ -304,6 +307,8 @@ class OverviewReader:
         if cached is not None and (cached.revision, cached.minute) == (overview.revision, minute):
             return cached.selection
         selection = await self._select(overview, view, now)
+        if view.criteria.order is SortOrder.SLOWER and not selection.is_sorted:
+            return selection
         self._selections.pop(view, None)
         self._selections[view] = _CachedSelection(overview.revision, minute, selection)
         while len(self._selections) > MAX_CACHED_SELECTIONS:
@@ -311,6 +316,10 @@ class OverviewReader:
         return selection
 
     async def _select(self, overview: Overview, view: OverviewView, now: datetime) -> OverviewSelection:
+        if view.criteria.order is SortOrder.SLOWER:
+            slower = await self._slowest.find_slower()
+            page = select_page(overview.summaries, view, now, slower)
+            return replace(page, is_sorted=slower is not None, slower=slower or {})
         if view.criteria.order is not SortOrder.LATENCY:
             return select_page(overview.summaries, view, now)
         names = [each.name for each in select_summaries(overview.summaries, view.criteria, now)]

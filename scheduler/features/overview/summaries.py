@@ -155,6 +155,8 @@ class SortOrder(StrEnum):
     """The latest outage first."""
     LATENCY = "latency"
     """The slowest first."""
+    SLOWER = "slower"
+    """What got slower most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +201,17 @@ def select_summaries(
 def sort_summaries(
     summaries: Iterable[OverviewJob], order: SortOrder, latencies: Mapping[str, float] | None = None
 ) -> list[OverviewJob]:
-    """Sort by the order; those that are equal by state, then by name. `latencies`: milliseconds by job."""
+    """Sort by the order; those that are equal by state, then by name.
+
+    `latencies`: milliseconds by job; in the order `slower`, by which share a job got slower.
+    """
     ordered = sorted(summaries, key=lambda each: each.name)
     if order is SortOrder.NAME:
         return ordered
     ordered.sort(key=lambda each: each.standing.rank)
     if order is SortOrder.FAILURE:
         ordered.sort(key=lambda each: each.last_outage.timestamp() if each.last_outage else 0.0, reverse=True)
-    elif order is SortOrder.LATENCY and latencies is not None:
+    elif order in (SortOrder.LATENCY, SortOrder.SLOWER) and latencies is not None:
         ordered.sort(key=lambda each: latencies.get(each.name, -1.0), reverse=True)
     return ordered
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -15,14 +14,21 @@ from scheduler.cli.output import EXIT_FAILED, Column, escape_controls, fail, pri
 from scheduler.cli.reach import find_connection
 from scheduler.cli.times import format_milliseconds
 from scheduler.features.statistics.period_options import (
+    CompareOption,
     FromOption,
     MonthOption,
     NamesOption,
+    OtherOption,
     PeriodOptions,
+    SlowestOption,
+    SortOption,
     TagsOption,
     ToOption,
+    TrendOption,
     WindowOption,
     ZoneOption,
+    choose_order,
+    choose_preset,
     parse_selection_options,
 )
 
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from scheduler.features.statistics.exports import ExportFormat
     from scheduler.features.statistics.models import (
         ComparisonModel,
+        DifferenceModel,
         FigureModel,
         JobStatsModel,
         SelectionStatsModel,
@@ -46,15 +53,8 @@ if TYPE_CHECKING:
     Shown = JobStatsModel | SelectionStatsModel | SlowestModel | ComparisonModel
 
 
-class Preset(StrEnum):
-    PREVIOUS = "previous"
-    WEEK = "week"
-    WEEKDAY = "weekday"
-    DEPLOYMENT = "deployment"
-
-
 class Question(NamedTuple):
-    """What `stats` shows. `slowest`: by what; `compare`, `other_job`: with what."""
+    """What `stats` shows. `slowest`: by what, in the order `sort`; `compare`, `other_job`: with what."""
 
     options: PeriodOptions
     selection: JobSelection
@@ -62,16 +62,9 @@ class Question(NamedTuple):
     other_job: str | None
     compare: str | None
     slowest: str | None
+    sort: str
 
 
-_SlowestOption = Annotated[
-    str | None,
-    typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
-]
-_CompareOption = Annotated[
-    Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
-]
-_OtherOption = Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")]
 _JsonOption = Annotated[
     bool,
     typer.Option(
@@ -89,9 +82,11 @@ def stats(
     timezone: ZoneOption = None,
     names: NamesOption = None,
     tags: TagsOption = None,
-    slowest: _SlowestOption = None,
-    compare: _CompareOption = None,
-    other_job: _OtherOption = None,
+    slowest: SlowestOption = None,
+    sort: SortOption = None,
+    compare: CompareOption = None,
+    other_job: OtherOption = None,
+    trend: TrendOption = False,
     as_json: _JsonOption = False,
 ) -> None:
     """Show counts, success rate, uptime and durations of the runs of a period, also of deleted runs.
@@ -103,8 +98,9 @@ def stats(
       stats checkout-api --window 7d
       stats --tag team --month 2026-11 --timezone Europe/Berlin
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
-      stats --slowest tag:team --window 7d
+      stats --slowest job --sort slower --tag team=payments
       stats checkout-api --compare deployment
+      stats checkout-api --trend --timezone Europe/Berlin
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
     from scheduler.cli.selection import require_job
@@ -114,42 +110,34 @@ def stats(
     configuration = load_for_command("stats")
     for name in filter(None, (job, other_job)):
         require_job(configuration, name)
-    question = Question(
-        options, selection, job, other_job, None if compare is None else compare.value, _check_by(slowest)
-    )
+    preset, order = choose_preset(compare, trend=trend), choose_order(slowest, sort)
+    question = Question(options, selection, job, other_job, preset, slowest, order)
     read = _read if find_connection() is None else _read_remotely
     shown = run_in_store(configuration, lambda program: read(program, question))
-    if as_json:
-        show_model(shown)
-    else:
-        _show_found(shown)
+    _show_found(shown, as_json=as_json)
     exit_if_incomplete(configuration)
 
 
-def _show_found(shown: ComparisonModel | JobStatsModel | SelectionStatsModel | SlowestModel) -> None:
+def _show_found(shown: Shown, *, as_json: bool) -> None:
     from scheduler.features.statistics.models import ComparisonModel, JobStatsModel, SlowestModel
 
-    if isinstance(shown, SlowestModel):
+    if as_json:
+        show_model(shown)
+    elif isinstance(shown, SlowestModel):
         show_items(shown.rows, list(_list_slow_fields()))
-        print_note(f"the first {len(shown.rows)} of {shown.groups}: {_describe_period(shown)}")
+        counts = f"the first {len(shown.rows)} of {shown.groups}, {shown.slower} got slower"
+        print_note(f"{counts}: {_describe_period(shown)}")
     elif isinstance(shown, ComparisonModel):
-        show_items(shown.figures, list(_list_figure_fields()))
+        show_items(shown.figures, list(_list_figure_fields(has_weekdays=shown.weekdays is not None)))
         for name, side in (("this", shown.this), ("other", shown.other)):
             print_note(f"{name}: {side.of}, {_describe_period(side)}")
+        if shown.weekdays is not None:
+            print_note(f"weekdays: {shown.weekdays.summary}")
     elif isinstance(shown, JobStatsModel):
         _show([(shown.job, 1, shown.stats)])
     else:
         groups = [(group.value, group.jobs, group.stats) for group in shown.by_value]
         _show([*groups, ("all", shown.jobs, shown.stats)])
-
-
-def _check_by(by: str | None) -> str | None:
-    if by is not None:
-        from scheduler.features.statistics.slowest import BY_PATTERN
-
-        if re.fullmatch(BY_PATTERN, by) is None:
-            fail(f"--slowest: expected job, host or tag:KEY, got {by!r}")
-    return by
 
 
 async def _read(program: ReadOnlyProgram, question: Question) -> Shown:
@@ -158,10 +146,10 @@ async def _read(program: ReadOnlyProgram, question: Question) -> Shown:
     from scheduler.features.statistics.periods import InvalidTimeRange, parse_zone
     from scheduler.features.statistics.queries import view_selection, view_stats
 
-    options, selection, job, other_job, compare, slowest = question
+    options, selection, job, other_job, compare, slowest, sort = question
     period, zone = options.parse_period(program.stats.oldest), parse_zone(options.timezone)
     if slowest is not None:
-        return await program.slowest.read(selection, period, by=slowest)
+        return await program.slowest.read(selection, period, by=slowest, sort=sort)
     if compare is not None or other_job is not None:
         try:
             request = ComparisonRequest(job, other_job, compare, period, None, zone)
@@ -176,11 +164,11 @@ async def _read(program: ReadOnlyProgram, question: Question) -> Shown:
 
 
 async def _read_remotely(program: Any, question: Question) -> Shown:
-    options, selection, job, other_job, compare, slowest = question
+    options, selection, job, other_job, compare, slowest, sort = question
     period, statistics = options.as_params(), program.statistics
     found: Shown
     if slowest is not None:
-        found = await statistics.read_slowest(selection, period, slowest)
+        found = await statistics.read_slowest(selection, period, by=slowest, sort=sort)
     elif compare is not None or other_job is not None:
         found = await statistics.compare(selection, period, job=job, other_job=other_job, preset=compare)
     else:
@@ -215,28 +203,45 @@ def _slow_field(name: str) -> Field[SlowRowModel]:
     return Field(f"{name}_ms", text, Column(name.replace("_", " "), align_right=True), cell)
 
 
-def _list_figure_fields() -> Iterator[Field[FigureModel]]:
-    from scheduler.features.statistics.comparison import describe_difference, format_figure
-
-    def value(name: str) -> Field[FigureModel]:
-        def text(figure: FigureModel) -> str:
-            found = getattr(figure, name)
-            return "" if found is None else f"{found:g}"
-
-        title = Column(name, align_right=True)
-        return Field(name, text, title, lambda figure: format_figure(figure.unit, getattr(figure, name)))
-
+def _list_figure_fields(*, has_weekdays: bool) -> Iterator[Field[FigureModel]]:
     yield Field("figure", lambda figure: figure.name, Column("figure", "bold"))
     yield Field("unit", lambda figure: figure.unit)
-    yield value("this")
-    yield value("other")
-    yield Field(
-        "difference",
-        lambda figure: "" if figure.difference is None else f"{figure.difference:g}",
-        Column("difference", align_right=True),
-        describe_difference,
-    )
-    yield Field("worse", lambda figure: {True: "worse", False: "better"}.get(figure.worse, ""), Column(""))  # type: ignore[arg-type]
+    yield _value_field("this", lambda figure: figure.this)
+    yield from _list_change_fields("other", "", lambda figure: figure)
+    if has_weekdays:
+        yield from _list_change_fields("weekdays", "weekdays_", lambda figure: figure.weekdays)
+
+
+def _value_field(name: str, find: Callable[[FigureModel], float | None]) -> Field[FigureModel]:
+    from scheduler.features.statistics.comparison import format_figure
+
+    def cell(figure: FigureModel) -> str:
+        return format_figure(figure.unit, find(figure))
+
+    return Field(name, lambda figure: _format_number(find(figure)), Column(name, align_right=True), cell)
+
+
+def _format_number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _list_change_fields(
+    name: str, prefix: str, find: Callable[[FigureModel], FigureModel | DifferenceModel | None]
+) -> Iterator[Field[FigureModel]]:
+    from scheduler.features.statistics.comparison import describe_difference
+
+    def get(figure: FigureModel, field: str) -> Any:
+        return getattr(find(figure), field, None)
+
+    def cell(figure: FigureModel) -> str:
+        change = find(figure)
+        return "not known" if change is None else describe_difference(figure.unit, change)
+
+    column = Column("difference", align_right=True)
+    yield _value_field(name, lambda figure: get(figure, "other"))
+    yield Field(f"{prefix}difference", lambda figure: _format_number(get(figure, "difference")), column, cell)
+    worse = {True: "worse", False: "better"}
+    yield Field(f"{prefix}worse", lambda figure: worse.get(get(figure, "worse"), ""), Column(""))
 
 
 _Line = tuple[str, int, "StatsModel"]

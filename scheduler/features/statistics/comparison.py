@@ -1,5 +1,7 @@
 """Compares the runs of two periods of equal length, or of two jobs: figures with differences, and points over time.
 
+The trend compares with the period before and with the same weekdays of the weeks before as well.
+
 Called by scheduler.features.statistics.routes, .commands and .page.
 """
 
@@ -8,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from math import floor
-from statistics import fmean
+from statistics import fmean, median
 from typing import Final
 
 from jobs.formats import describe_milliseconds, describe_span
@@ -21,15 +23,27 @@ from scheduler.catalog.catalog import Catalog, Query
 from scheduler.features.changes.markers import DeploymentMarkerQueries
 from scheduler.features.jobs.selection import JobSelection
 from scheduler.features.statistics.downtime import DowntimeReader
-from scheduler.features.statistics.models import ComparedModel, ComparedPointModel, ComparisonModel, FigureModel, Unit
+from scheduler.features.statistics.models import (
+    ComparedModel,
+    ComparedPointModel,
+    ComparisonModel,
+    DifferenceModel,
+    FigureModel,
+    Unit,
+    WeekdaysModel,
+)
 from scheduler.features.statistics.periods import HOUR, InvalidTimeRange, Period, hour_of, parse_time_range
 from scheduler.features.statistics.queries import JOBS_AT_ONCE, StatsReader
+from scheduler.features.statistics.slowest import MAX_JOBS_OF_HOURS, cover_complete_days
 from scheduler.features.statistics.sums import PHASES, SeriesPoint, StatsSums, quantiles
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.tally import Tally
 
-PRESETS: Final = ("previous", "week", "weekday", "deployment")
-"""The time before; this week and the last one; today and the same weekday; after the last deployment and before it."""
+PRESETS: Final = ("previous", "week", "weekday", "deployment", "trend")
+"""The time before; this week and the last one; today and the same weekday; after the last deployment and before it;
+the time before and the same weekdays of the WEEKS before.
+"""
+WEEKS: Final = 4
 MAX_PHASE_RUNS: Final = 200
 """The newest runs of a side whose phases count."""
 _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
@@ -49,17 +63,22 @@ class ComparisonRequest:
 
 @dataclass(frozen=True, slots=True)
 class ComparedPeriods:
-    """`other` is as long as `period`. `text`: of the deployment between them, for people."""
+    """`other` is as long as `period`. `text`: of the deployment between them, for people. `weekdays`: as long, too."""
 
     period: Period
     other: Period
     text: str = ""
+    weekdays: Sequence[Period] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class _SideFigures:
     sums: StatsSums
-    down_seconds: float | None
+    down_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side(_SideFigures):
     phases: Sequence[float | None]
     points: Sequence[SeriesPoint]
     model: ComparedModel
@@ -78,6 +97,14 @@ def choose_periods(preset: str, now: datetime, zone: tzinfo) -> ComparedPeriods:
         begin -= timedelta(days=local.weekday())
     period = Period.covering(begin, now)
     return ComparedPeriods(period, shift_period(period, period.since - _WEEK))
+
+
+def list_same_weekdays(period: Period, zone: tzinfo) -> Sequence[Period]:
+    """Return the same hours of the WEEKS before, by the clocks of a zone; nothing for a period longer than a week."""
+    if period.until - period.since > _WEEK + HOUR:
+        return ()
+    begin = period.since.astimezone(zone)
+    return [shift_period(period, begin - number * _WEEK) for number in range(1, WEEKS + 1)]
 
 
 class ComparisonReader(Query):
@@ -106,7 +133,7 @@ class ComparisonReader(Query):
             InvalidTimeRange: no deployment is marked that concerns a job, or runs are not stored for the earlier time.
             UnknownJob: no job has that name.
         """
-        now, period = self._clock.now(), request.period
+        now, period, zone = self._clock.now(), request.period, request.zone
         if request.other_from is not None:
             begin = parse_time_range(request.other_from, None, now).since
             assert begin is not None, "a range with a beginning"
@@ -114,12 +141,15 @@ class ComparisonReader(Query):
         if request.preset == "deployment":
             return await self._find_deployment(await self._select(request.job, selection), now)
         if request.preset in ("week", "weekday"):
-            return choose_periods(request.preset, now, request.zone)
+            return choose_periods(request.preset, now, zone)
         if request.other_job is not None and request.preset is None:
             return ComparedPeriods(period, period)
+        is_trend = request.preset == "trend"
+        if is_trend and len(await self._select(request.job, selection)) > MAX_JOBS_OF_HOURS:
+            period, zone = cover_complete_days(period), UTC
         if period.before is None:
             raise InvalidTimeRange("from", "runs are not stored for the time before", "choose a later beginning")
-        return ComparedPeriods(period, period.before)
+        return ComparedPeriods(period, period.before, "", list_same_weekdays(period, zone) if is_trend else None)
 
     async def _find_deployment(self, jobs: Sequence[str], now: datetime) -> ComparedPeriods:
         """Return up to a day after the newest deployment, without its hour, and as much before it."""
@@ -139,16 +169,18 @@ class ComparisonReader(Query):
 
         Without `other_job` both sides have the same jobs.
         """
-        this, other = await asyncio.gather(
+        this, other, (weeks, weekdays) = await asyncio.gather(
             self._read_side(job, selection, periods.period),
             self._read_side(other_job or job, selection, periods.other),
+            self._read_weekdays(job, selection, periods.weekdays),
         )
         pairs = zip(this.points, other.points, strict=False)
         return ComparisonModel(
             this=this.model,
             other=other.model,
             deployment=periods.text,
-            figures=[_compare(*figure, this, other) for figure in _FIGURES]
+            weekdays=weekdays,
+            figures=[_compare(*figure, this, other, weeks) for figure in _FIGURES]
             + [
                 _figure(f"phase_{name}", "ms", "higher", this.phases[number], other.phases[number])
                 for number, name in enumerate(PHASES)
@@ -191,7 +223,24 @@ class ComparisonReader(Query):
             until=period.until,
             complete=stats.is_complete,
         )
-        return _Side(stats.sums, sum(measured) if measured else None, _average_phases(runs), points, model)
+        down_seconds = sum(measured) if measured else None
+        return _Side(stats.sums, down_seconds, phases=_average_phases(runs), points=points, model=model)
+
+    async def _read_weekdays(
+        self, job: str | None, selection: JobSelection, periods: Sequence[Period] | None
+    ) -> tuple[Sequence[_SideFigures], WeekdaysModel | None]:
+        """Return what was measured in each period, nothing if that is not known."""
+        if periods is None:
+            return (), None
+        if not periods:
+            return (), WeekdaysModel(known=False, summary="not known: the period is longer than a week")
+        names = await self._select(job, selection)
+        found = await asyncio.gather(*(self._stats.read_ended(names, period) for period in periods))
+        if missing := sum(not is_complete or not sums.tally.runs for sums, is_complete in found):
+            summary = f"not known: {missing} of the {WEEKS} weeks before have no runs, or not all are counted"
+            return (), WeekdaysModel(known=False, summary=summary)
+        summary = f"the median of the same weekdays of the {WEEKS} weeks before"
+        return [_SideFigures(sums) for sums, _ in found], WeekdaysModel(known=True, summary=summary)
 
     async def _list_runs(self, job: str, period: Period) -> Sequence[Run]:
         last = period.until - timedelta(milliseconds=1)
@@ -230,21 +279,21 @@ def format_figure(unit: str, value: float | None) -> str:
     return describe_span(value) if unit == "s" else f"{value:,.0f}"
 
 
-def describe_difference(figure: FigureModel) -> str:
+def describe_difference(unit: str, change: FigureModel | DifferenceModel) -> str:
     """Return the difference for people: `+110 ms, +55 %`; of a ratio in percentage points; a dash without one."""
-    difference, ratio = figure.difference, figure.difference_ratio
+    difference, ratio = change.difference, change.difference_ratio
     if difference is None:
         return "\N{EN DASH}"
     if not difference:
         return "the same"
     sign = "+" if difference > 0 else "\N{MINUS SIGN}"
-    if figure.unit == "ratio":
+    if unit == "ratio":
         return f"{sign}{abs(difference) * 100:.3g} points"
     share = "" if ratio is None else f", {sign}{abs(ratio) * 100:,.0f} %"
-    return f"{sign}{format_figure(figure.unit, abs(difference))}{share}"
+    return f"{sign}{format_figure(unit, abs(difference))}{share}"
 
 
-_Find = Callable[[_Side], float | None]
+_Find = Callable[[_SideFigures], float | None]
 _FIGURES: Final[Sequence[tuple[str, Unit, str, _Find]]] = (
     ("runs", "runs", "", lambda side: side.sums.tally.runs),
     ("success_rate", "ratio", "lower", lambda side: side.sums.success_rate),
@@ -254,30 +303,36 @@ _FIGURES: Final[Sequence[tuple[str, Unit, str, _Find]]] = (
     ("response_time_p50", "ms", "higher", lambda side: quantiles(side.sums.tally.response_time)[0]),
     ("response_time_p95", "ms", "higher", lambda side: quantiles(side.sums.tally.response_time)[1]),
     ("response_time_p99", "ms", "higher", lambda side: quantiles(side.sums.tally.response_time)[2]),
+    ("duration_p50", "ms", "higher", lambda side: quantiles(side.sums.tally.duration)[0]),
+    ("duration_p95", "ms", "higher", lambda side: quantiles(side.sums.tally.duration)[1]),
     ("lateness_p95", "ms", "higher", lambda side: quantiles(side.sums.tally.lateness)[1]),
 )
 """Name, unit, in which direction it is worse, and its value."""
 
 
-def _compare(name: str, unit: Unit, worse: str, find: _Find, this: _Side, other: _Side) -> FigureModel:
-    return _figure(name, unit, worse, find(this), find(other))
+def _compare(
+    name: str, unit: Unit, worse: str, find: _Find, this: _Side, other: _Side, weeks: Sequence[_SideFigures]
+) -> FigureModel:
+    found = [value for value in map(find, weeks) if value is not None]
+    is_known = bool(found) and len(found) == len(weeks)
+    weekdays = _subtract(worse, find(this), median(found)) if is_known else None
+    return _figure(name, unit, worse, find(this), find(other), weekdays)
 
 
-def _figure(name: str, unit: Unit, worse: str, this: float | None, other: float | None) -> FigureModel:
+def _figure(
+    name: str, unit: Unit, worse: str, this: float | None, other: float | None, weekdays: DifferenceModel | None = None
+) -> FigureModel:
+    change = _subtract(worse, this, other)
+    return FigureModel.from_object(change, name=name, unit=unit, this=_round(this), weekdays=weekdays)
+
+
+def _subtract(worse: str, this: float | None, other: float | None) -> DifferenceModel:
     difference = None if this is None or other is None else _round(this - other)
     is_worse = None
     if difference and worse:
         is_worse = (difference > 0) == (worse == "higher")
     ratio = difference / other if difference is not None and other else None
-    return FigureModel(
-        name=name,
-        unit=unit,
-        this=_round(this),
-        other=_round(other),
-        difference=difference,
-        difference_ratio=_round(ratio),
-        worse=is_worse,
-    )
+    return DifferenceModel(other=_round(other), difference=difference, difference_ratio=_round(ratio), worse=is_worse)
 
 
 def _success(tally: Tally) -> float | None:

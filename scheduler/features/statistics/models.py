@@ -199,7 +199,8 @@ class SlowRowModel(ResponseModel):
     """The response times of a job, a host, or a value of a tag, in milliseconds, off by at most 5 %.
 
     `p95_before`: of the period of the same length before. `p95_change`: the difference, `p95_change_ratio` as a share
-    of `p95_before`. Null without both values.
+    of `p95_before`. Null without both values. `slower`: the p95 rose by at least 20 % and 20 ms, and both periods have
+    20 runs.
     """
 
     model_config = example_values(
@@ -215,11 +216,12 @@ class SlowRowModel(ResponseModel):
     p95_before: float | None
     p95_change: float | None
     p95_change_ratio: float | None
+    slower: bool
 
 
 class SlowestModel(_SpanModel):
     """`jobs`: number of selected jobs; of more than 500, the period has complete days in UTC only. `groups`: number of
-    rows before `limit` cut them.
+    rows before `limit` cut them, `slower`: of those that got slower.
     """
 
     model_config = {**_SpanModel.model_config, **example_values(by="job", sort="p95")}
@@ -228,6 +230,7 @@ class SlowestModel(_SpanModel):
     sort: str
     jobs: int
     groups: int
+    slower: int
     rows: list[SlowRowModel]
 
 
@@ -244,10 +247,20 @@ class ComparedModel(_SpanModel):
 Unit = Literal["runs", "ratio", "ms", "s"]
 
 
+class DifferenceModel(ResponseModel):
+    """See FigureModel."""
+
+    other: float | None
+    difference: float | None
+    difference_ratio: float | None
+    worse: bool | None
+
+
 class FigureModel(ResponseModel):
     """One figure of both sides; null without a value. `difference`: `this` minus `other`.
 
-    `difference_ratio`: its share of `other`. `worse`: whether `this` is the worse side, null if neither is. The name
+    `difference_ratio`: its share of `other`. `worse`: whether `this` is the worse side, null if neither is. `weekdays`:
+    the same against the median of the same weekdays of the four weeks before; null if that is not known. The name
     `phase_*` is the mean of a phase in the newest 200 runs at most; `downtime` is that by time of at most 25 jobs.
     """
 
@@ -262,6 +275,16 @@ class FigureModel(ResponseModel):
     difference: float | None
     difference_ratio: float | None
     worse: bool | None
+    weekdays: DifferenceModel | None
+
+
+class WeekdaysModel(ResponseModel):
+    """The same hours of the same weekdays of the four weeks before. `known`: each has runs, and all are counted."""
+
+    model_config = example_values(known=True, summary="the median of the same weekdays of the 4 weeks before")
+
+    known: bool
+    summary: str
 
 
 class ComparedPointModel(ResponseModel):
@@ -278,12 +301,14 @@ class ComparedPointModel(ResponseModel):
 class ComparisonModel(ResponseModel):
     """Two periods of equal length, or two jobs. `deployment`: the text of the marker between the periods, else empty.
 
-    `points`: an hour each in periods of up to 8 days, else a day; shorter in periods of up to 6 hours with few runs;
-    none of more than 25 jobs.
+    `weekdays`: of the preset `trend`, else null; of more than 500 jobs its periods are complete days in UTC. `points`:
+    an hour each in periods of up to 8 days, else a day; shorter in periods of up to 6 hours with few runs; none of more
+    than 25 jobs.
     """
 
     this: ComparedModel
     other: ComparedModel
     deployment: str
+    weekdays: WeekdaysModel | None
     figures: list[FigureModel]
     points: list[ComparedPointModel]

@@ -40,6 +40,7 @@ _SIDES: Final = {
     "week": ("This week and last week", "this week", "last week"),
     "weekday": ("Today and a week ago", "today", "a week ago"),
     "deployment": ("After and before the last deployment", "after", "before"),
+    "trend": ("The last {window}, before, and the same weekdays", "this period", "the period before"),
 }
 """The title of each preset, and the names of its sides."""
 _TITLES: Final = {
@@ -47,6 +48,8 @@ _TITLES: Final = {
     "response_time_p50": "p50",
     "response_time_p95": "p95",
     "response_time_p99": "p99",
+    "duration_p50": "Duration p50",
+    "duration_p95": "Duration p95",
     "lateness_p95": "Lateness p95",
     "phase_dns": "DNS, mean",
     "phase_connect": "Connect, mean",

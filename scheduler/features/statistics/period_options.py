@@ -1,9 +1,14 @@
-"""The period of `stats`, `downtime` and `export` as options. One that cannot be read ends the command with 2."""
+"""The options of `stats`, and its period, which `downtime` and `export` have, too.
+
+A period that cannot be read ends the command with 2.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
 import typer
@@ -33,6 +38,42 @@ NamesOption = Annotated[
     list[str] | None, typer.Option("--name", metavar="PATTERN", help="Only jobs whose name matches: * is any text.")
 ]
 TagsOption = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")]
+
+
+class Preset(StrEnum):
+    PREVIOUS = "previous"
+    WEEK = "week"
+    WEEKDAY = "weekday"
+    DEPLOYMENT = "deployment"
+
+
+class SlowestOrder(StrEnum):
+    P95 = "p95"
+    CHANGE = "change"
+    SLOWER = "slower"
+    P50 = "p50"
+    P99 = "p99"
+    RUNS = "runs"
+    NAME = "name"
+
+
+SlowestOption = Annotated[
+    str | None,
+    typer.Option("--slowest", metavar="BY", help="List the slowest by job, host or tag:KEY, with their change."),
+]
+SortOption = Annotated[
+    SlowestOrder | None,
+    typer.Option(
+        "--sort", help="Order of --slowest; slower: what got slower first. (default: p95)", show_default=False
+    ),
+]
+CompareOption = Annotated[
+    Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
+]
+OtherOption = Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")]
+TrendOption = Annotated[
+    bool, typer.Option("--trend", help="Compare with the period before and the same weekdays of the 4 weeks before.")
+]
 
 
 class PeriodOptions(NamedTuple):
@@ -76,6 +117,24 @@ class PeriodOptions(NamedTuple):
 
         if self.window is not None and self.window not in WINDOWS:
             fail(f"--window: expected one of {', '.join(WINDOWS)}, got {self.window!r}")
+
+
+def choose_preset(compare: Preset | None, *, trend: bool) -> str | None:
+    """Return what is compared, None for nothing."""
+    if trend and compare is not None:
+        fail("--trend: expected without --compare, choose one of both")
+    return "trend" if trend else None if compare is None else compare.value
+
+
+def choose_order(slowest: str | None, sort: SlowestOrder | None) -> str:
+    """Return the order of --slowest, whose value is checked."""
+    from scheduler.features.statistics.slowest import BY_PATTERN
+
+    if slowest is not None and re.fullmatch(BY_PATTERN, slowest) is None:
+        fail(f"--slowest: expected job, host or tag:KEY, got {slowest!r}")
+    if sort is not None and slowest is None:
+        fail("--sort: expected with --slowest")
+    return (sort or SlowestOrder.P95).value
 
 
 def parse_selection_options(names: list[str] | None, tags: list[str] | None) -> JobSelection:

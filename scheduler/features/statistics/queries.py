@@ -137,6 +137,12 @@ class StatsReader(Query):
         """Return the statistics of several jobs together."""
         return (await self._read([jobs], period, zone))[0]
 
+    async def read_ended(self, jobs: Sequence[str], period: Period) -> tuple[StatsSums, bool]:
+        """Return the sums of several jobs in a period that has ended, and whether all are counted. Cached."""
+        found = await self._sum_cached([jobs], period, HoursOfDay(UTC), CLOSED_CACHED_SECONDS)
+        complete = await self._find_complete_shards([jobs], period)
+        return found[0], all(shard_of_job(job) in complete for job in jobs[:100])
+
     async def read_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
         """Return the counts of a job in equal spans of time. Raises UnknownJob."""
         self._catalog.get_job(job)

@@ -40,9 +40,10 @@ class RemoteStatistics(RemoteRoom):
         tags = [str(tag) for tag in selection.tags]
         return await self.read(SelectionStatsModel, ("stats",), name=selection.names, tag=tags, **period)
 
-    async def read_slowest(self, selection: JobSelection, period: Mapping[str, Any], by: str) -> SlowestModel:
-        tags = [str(tag) for tag in selection.tags]
-        return await self.read(SlowestModel, ("stats", "slowest"), name=selection.names, tag=tags, by=by, **period)
+    async def read_slowest(self, selection: JobSelection, period: Mapping[str, Any], **order: str) -> SlowestModel:
+        """`order`: the parameters `by` and `sort`."""
+        tags, path = [str(tag) for tag in selection.tags], ("stats", "slowest")
+        return await self.read(SlowestModel, path, name=selection.names, tag=tags, **order, **period)
 
     async def compare(
         self, selection: JobSelection, period: Mapping[str, Any], **chosen: str | None

@@ -158,7 +158,8 @@ async def get_job_stats(
 
 _By = Annotated[str, Query(pattern=BY_PATTERN, description="`job`, `host`, or `tag:KEY` for the values of a tag")]
 _Sort = Annotated[
-    Literal["p95", "change", "p50", "p99", "runs", "name"], Query(description="The largest first, or by name")
+    Literal["p95", "change", "slower", "p50", "p99", "runs", "name"],
+    Query(description="The largest first, or by name; `slower` for those that got slower first, by the share"),
 ]
 
 
@@ -194,10 +195,11 @@ _OtherFrom = Annotated[
     ),
 ]
 _Preset = Annotated[
-    Literal["previous", "week", "weekday", "deployment"] | None,
+    Literal["previous", "week", "weekday", "deployment", "trend"] | None,
     Query(
         description="Both periods: `previous` for the time before, `week` for this week and the last one, `weekday` "
-        "for today and a week ago, `deployment` for up to a day after the last deployment of the jobs, and before it"
+        "for today and a week ago, `deployment` for up to a day after the last deployment of the jobs, and before it; "
+        "`trend` for the time before, and in addition the same weekdays of the four weeks before"
     ),
 ]
 

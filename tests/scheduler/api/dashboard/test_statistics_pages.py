@@ -31,6 +31,8 @@ async def test_the_slowest_are_in_the_order_of_their_p95_and_link_to_their_compa
         await finish(client, "checkout", -60)
         html = await get_page(client, f"{PATH}/slowest?tag=team%3Dpay&by=tag:team")
         empty = visible_text(await get_page(client, f"{PATH}/slowest?tag=team%3Dnone"))
+    assert "None of 1 got slower" in visible_text(html)
+    assert "/api/dashboard/slowest?by=tag%3Ateam&amp;tag=team%3Dpay&amp;sort=slower" in html
     assert "pay 1 job" in visible_text(html)
     assert "/api/dashboard/compare?tag=team%3Dpay" in html
     assert "No job with the tag team=none has run in the last 24 h." in empty
@@ -50,6 +52,18 @@ async def test_a_comparison_names_its_sides_and_marks_the_worse_one() -> None:
     assert "checkout and search" in jobs
     assert "There is no job named 'chekout'" in unknown
     assert "No deployment is marked that concerns these jobs" in unmarked
+
+
+async def test_a_trend_has_the_same_weekdays_or_says_that_they_are_not_known() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        for days in (0, 1, 7, 14, 21, 28):
+            await finish(client, "checkout", -60 - 86400 * days, Outcome.SUCCEEDED if days else Outcome.FAILED)
+        html = await get_page(client, f"{PATH}/compare?job=checkout&preset=trend")
+        unknown = visible_text(await get_page(client, f"{PATH}/compare?job=search&preset=trend"))
+    points = "\N{MINUS SIGN}100 points"
+    assert f"Success 0 % 100 % {points} 100 % {points}" in visible_text(html)
+    assert "Same weekdays: the median of the same weekdays of the 4 weeks before." in visible_text(html)
+    assert "Same weekdays: not known: 4 of the 4 weeks before have no runs" in unknown
 
 
 async def test_a_period_in_the_address_is_compared_with_the_other_one_in_the_zone_of_the_browser() -> None:

@@ -7,12 +7,14 @@ import io
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from jobs.runs import Attempt, Outcome, Phases
 from scheduler import turns
-from scheduler.features.statistics import exports, routes
+from scheduler.features.statistics import comparison, exports, routes, slowest
+from scheduler.features.statistics.periods import Period
 from tests.parts.turns import counted_turns
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -89,6 +91,24 @@ async def test_the_slowest_jobs_hosts_and_tags_with_their_change_to_the_period_b
     assert wrong.json()["errors"][0]["location"] == "query.by"
 
 
+async def test_what_got_slower_is_first_by_its_ratio_above_a_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slowest, "MIN_USUAL", 2)
+    jobs = [entry(name, tags={"team": "pay"}) for name in ("doubled", "little", "more", "rare", "short")]
+    times = {"doubled": (100, 200), "little": (1000, 1100), "more": (100, 150), "rare": (100, 900), "short": (2, 9)}
+    async with ApiClient(jobs=[*jobs, entry("untagged")]) as client:
+        for job, of_job in times.items():
+            for ms, days in zip(of_job, (1, 0), strict=True):
+                for second in range(1 if job == "rare" else 2):
+                    attempts = (replace(ATTEMPT, phases=Phases(total_ms=ms)),)
+                    await store(client, job, -60 - second - days * 86400 * 1.1, attempts=attempts)
+        await store(client, "untagged", -60)
+        found = (await client.get("/api/stats/slowest", sort="slower", tag="team=pay")).json()
+        first = (await client.get("/api/stats/slowest", sort="slower", tag="team=pay", limit="1")).json()
+    assert [row["value"] for row in found["rows"]] == ["doubled", "more", "rare", "short", "little"]
+    assert [row["slower"] for row in found["rows"]] == [True, True, False, False, False]
+    assert (first["slower"], len(first["rows"])) == (2, 1)
+
+
 async def test_two_periods_are_as_long_as_each_other_and_their_figures_have_differences() -> None:
     async with ApiClient(jobs=JOBS) as client:
         await store(client, "checkout", -60, Outcome.FAILED)
@@ -108,6 +128,68 @@ async def test_two_periods_are_as_long_as_each_other_and_their_figures_have_diff
         lengths = {length_of(found[side]) for side in ("this", "other")}
         assert len(lengths) == 1
         assert found["points"]
+
+
+DAY = 86400
+
+
+async def store_weeks(client: ApiClient, job: str, times_ms: list[float]) -> None:
+    """Store a run now, one a day ago, and one in each week before, with these response times."""
+    for ago, ms in zip((0, 1, 7, 14, 21, 28), times_ms, strict=False):
+        attempts = (replace(ATTEMPT, phases=Phases(total_ms=ms)),)
+        await store(client, job, -60 - ago * DAY, attempts=attempts)
+
+
+async def test_a_trend_is_against_the_period_before_and_the_median_of_the_same_weekdays() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await store_weeks(client, "checkout", [300, 200, 100, 100, 5000, 100])
+        found = (await client.get("/api/stats/comparison", job="checkout", preset="trend", window="24h")).json()
+        plain = (await client.get("/api/stats/comparison", job="checkout")).json()
+    figures = {figure["name"]: figure for figure in found["figures"]}
+    p95 = figures["response_time_p95"]
+    assert found["weekdays"] == {"known": True, "summary": "the median of the same weekdays of the 4 weeks before"}
+    assert (p95["this"], p95["other"]) == (pytest.approx(300, rel=0.05), pytest.approx(200, rel=0.05))
+    assert p95["weekdays"]["other"] == pytest.approx(100, rel=0.05)
+    assert p95["weekdays"]["difference_ratio"] == pytest.approx(2, rel=0.15)
+    assert p95["weekdays"]["worse"] is True
+    assert figures["runs"]["weekdays"]["difference"] == 0
+    assert figures["success_rate"]["weekdays"]["worse"] is None
+    assert {"response_time_p50", "duration_p50", "duration_p95", "lateness_p95"} <= {*figures}
+    assert figures["downtime"]["weekdays"] is None
+    assert (plain["weekdays"], plain["figures"][0]["weekdays"]) == (None, None)
+
+
+async def test_the_same_weekdays_are_not_known_where_history_is_missing() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await store_weeks(client, "checkout", [300, 200, 100, 100])
+        short = (await client.get("/api/stats/comparison", job="checkout", preset="trend")).json()
+        long = (await client.get("/api/stats/comparison", job="checkout", preset="trend", window="30d")).json()
+        first = await client.get(
+            "/api/stats/comparison", preset="trend", **{"from": "1970-01-02T02:00", "to": "1970-01-02T02:30"}
+        )
+    assert short["weekdays"]["summary"] == ("not known: 2 of the 4 weeks before have no runs, or not all are counted")
+    assert long["weekdays"]["summary"] == "not known: the period is longer than a week"
+    assert all(figure["weekdays"] is None for figure in (*short["figures"], *long["figures"]))
+    assert (first.status_code, first.json()["weekdays"]["known"]) == (200, False)
+
+
+async def test_the_trend_of_many_jobs_is_of_complete_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MAX_JOBS_OF_HOURS", 2)
+    async with ApiClient(jobs=JOBS) as client:
+        found = (await client.get("/api/stats/comparison", preset="trend")).json()
+        few = (await client.get("/api/stats/comparison", preset="trend", tag="team")).json()
+    assert found["this"]["to"].endswith("T00:00:00Z")
+    assert found["other"]["to"] == found["this"]["from"]
+    assert length_of(found["this"]) == timedelta(days=1) < length_of(few["this"])
+
+
+def test_the_same_weekdays_have_the_same_local_hours_across_a_change_of_the_clocks() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    begin = datetime(2026, 11, 4, 9, tzinfo=zone)
+    periods = comparison.list_same_weekdays(Period.covering(begin, begin + timedelta(hours=8)), zone)
+    local = [period.since.astimezone(zone) for period in periods]
+    assert [(each.day, each.hour) for each in local] == [(28, 9), (21, 9), (14, 9), (7, 9)]
+    assert {period.until - period.since for period in periods} == {timedelta(hours=8)}
 
 
 def length_of(side: dict[str, str]) -> timedelta:

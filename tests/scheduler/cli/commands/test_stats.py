@@ -21,8 +21,9 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
         shown = await invoke_concurrently("stats", "checkout-api", "--window", "7d")
         by_team = await invoke_concurrently("stats", "--tag", "team", "--json")
         terminal = await invoke_concurrently("stats", terminal=True)
-        slowest = await invoke_concurrently("stats", "--slowest", "tag:team")
+        slowest = await invoke_concurrently("stats", "--slowest", "tag:team", "--sort", "slower")
         compared = await invoke_concurrently("stats", "checkout-api", "--with", "other")
+        trend = await invoke_concurrently("stats", "checkout-api", "--trend", terminal=True)
         runs = await invoke_concurrently("export", "runs", "--format", "csv")
         stats = await invoke_concurrently("export", "stats", "--name", "checkout-*")
 
@@ -34,8 +35,11 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
     assert "from" in answer["stats"]
     assert "100.000%" in terminal.stdout
     assert [line.split("\t")[:3] for line in slowest.lines] == [["value", "jobs", "runs"], ["pay", "1", "1"]]
+    assert "the first 1 of 1, 0 got slower: runs due from" in slowest.stderr
     assert "this: checkout-api" in compared.stderr
     assert compared.lines[1].split("\t")[:4] == ["runs", "runs", "1", "0"]
+    assert "weekdays: not known: 4 of the 4 weeks before have no runs" in trend.stderr
+    assert "not known" in trend.stdout
     assert [line.split(",")[1] for line in runs.stdout.splitlines()] == ["job", "checkout-api", "1"]
     assert [json.loads(line).get("job") for line in stats.stdout.splitlines()] == ["checkout-api", None]
 
@@ -48,6 +52,8 @@ async def test_a_run_is_counted_and_exported(job_folder: Path) -> None:
         (("stats", "--timezone", "Nowhere"), "--timezone: "),
         (("stats", "--slowest", "team"), "--slowest: expected job, host or tag:KEY, got 'team'"),
         (("stats", "checkout-api", "--compare", "deployment"), "--compare: no deployment is marked"),
+        (("stats", "--sort", "slower"), "--sort: expected with --slowest"),
+        (("stats", "--trend", "--compare", "week"), "--trend: expected without --compare"),
         (("stats", "nothing"), "there is no job named 'nothing'"),
         (("export", "runs", "--window", "7d"), "--window, --name and --tag apply to stats"),
         (("export", "stats", "--job", "a"), "--job and --outcome apply to runs"),

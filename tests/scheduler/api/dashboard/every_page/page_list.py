@@ -30,7 +30,9 @@ VIEWS = (
     "/api/dashboard/maintenance?form=recurring&select.all=on&schedule.cron=0+0+2+*+*+*&for=2h",
     "/api/dashboard/runs?job=nothing",
     "/api/dashboard/slowest?window=7d&by=tag:team&sort=change",
+    "/api/dashboard/slowest?sort=slower&tag=team%3Dpayments",
     "/api/dashboard/compare?job=checkout",
+    "/api/dashboard/compare?job=checkout&preset=trend",
     "/api/dashboard/compare?tag=team%3Dpayments&preset=deployment",
     "/api/dashboard/schedule?range=7d&jobs=rare&cell=2026-03-02T03:00Z",
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
+from jobs.runs import Attempt, Phases
+from scheduler.features.statistics import slowest
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, visible_text
 from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import run_of
 
 ONCE = {"retry": {"attempts": 1}}
 JOBS = [
@@ -123,6 +128,45 @@ async def test_pages_keep_the_filters() -> None:
     assert "Jobs 101 to 200 of 230" in visible_text(second)
     assert "/api/dashboard?q=job&page=2" in find_links(first)
     assert {"/api/dashboard?q=job&page=3", "/api/dashboard?q=job"} <= set(find_links(second))
+
+
+async def test_jobs_that_got_slower_are_first_with_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slowest, "MIN_USUAL", 1)
+    async with ApiClient(jobs=[entry("even"), entry("more"), entry("most"), entry("never")]) as client:
+        for job, now in (("even", 100), ("more", 200), ("most", 400)):
+            for days, ms in ((1, 100), (0, now)):
+                ticket = client.shop.ticket(-7200 - days * 86400, job)
+                attempts = (Attempt(1, ticket.due_at, Phases(total_ms=ms), 200),)
+                await client.store_finished(ticket, replace(run_of(ticket), attempts=attempts))
+        page = await get_page(client, "/api/dashboard?sort=slower")
+        await client.perform("even")
+        client.break_store()
+        again = await client.services.slowest.find_slower()
+
+    assert rows(page) == ["most", "more", "even", "never"]
+    assert visible_text(page).count("p95 +") == 2
+    assert [*again] == ["most", "more"]
+
+
+async def test_what_got_slower_is_found_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slowest, "MAX_WAIT_SECONDS", 0.01)
+    known, read, reads = asyncio.Event(), slowest.SlowestReader.read, list[object]()
+
+    async def read_later(*arguments: object, **more: object) -> object:
+        reads.append(more)
+        await known.wait()
+        return await read(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(slowest.SlowestReader, "read", read_later)
+    async with ApiClient(jobs=JOBS) as client:
+        early = visible_text(await get_page(client, "/api/dashboard?sort=slower"))
+        known.set()
+        monkeypatch.setattr(slowest, "MAX_WAIT_SECONDS", 60.0)
+        late = visible_text(await get_page(client, "/api/dashboard?sort=slower&state="))
+
+    assert "What got slower is being read; this page shows it when it is known. They are sorted by state." in early
+    assert "They are sorted" not in late
+    assert len(reads) == 1
 
 
 async def test_too_many_jobs_to_sort_by_latency_are_sorted_by_state() -> None:
