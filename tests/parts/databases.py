@@ -83,7 +83,7 @@ def _write_certificate(folder: Path) -> tuple[Path, Path]:
 def _running(
     make_command: Callable[[int], Sequence[str]], folder: Path, user: str | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start a server, on another port if a program has taken the first one meanwhile."""
+    """Start a server, on another port if a program uses the first one meanwhile."""
     log = folder.parent / f"{folder.name}.log"
     for _ in range(3):
         port = free_port()

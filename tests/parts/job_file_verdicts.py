@@ -17,7 +17,9 @@ from jobs.schemas import create_file_schema
 
 BEYOND_SCHEMAS = {
     "two keys of a mapping are equal": r"is a duplicate",
-    "a text is a number or a duration out of range": r"too large|is not a number|is neither a number|the window must be|must be more than",
+    "a text is a number or a duration out of range": (
+        r"too large|is (not|neither) a number|the window must be|must be more than"
+    ),
     "a text is not in NCRONTAB": r"is not a supported form|expected 5 or 6 fields|is out of range",
     "a schedule names an app setting": r"app setting",
     "a text is not an allowed URL": r"is not an http URL|placeholder .* is not replaced|over plain http",

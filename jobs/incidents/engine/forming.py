@@ -343,7 +343,7 @@ def _join_silently(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> None
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:
     """A member replaces that of an earlier firing of its alert. Return the ranks.
 
-    One that left an incident is no member any more, but its earlier firings can be among the transitions.
+    One that left the incident can have earlier firings among the transitions.
     """
     known, is_new = {member.key for member in step.incident.members}, step.before is None
     members = [
