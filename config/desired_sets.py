@@ -16,6 +16,7 @@ from config.documents.document import UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
 from config.job_files.entries import PartInterner
 from config.job_files.reader import JobFileReader, check_document
+from config.presets.library import NO_OWN_PRESETS
 from config.stored_jobs import read_written_jobs
 from jobs.problems import Problem
 from jobs.schedules import Schedule
@@ -65,6 +66,8 @@ def read_desired_set(
         except ConfigurationError as error:
             reader.problems += error.problems
             continue
+        reader.presets, problems = lister.read_presets(place)
+        reader.problems += problems
         if not files:
             reader.problems.append(Problem("", "the folder has no job file", file=str(place)))
         for file in files:
@@ -80,6 +83,7 @@ class _SetReader:
         self._default_schedule = default_schedule
         self._environ = environ
         self._interner = PartInterner()
+        self.presets = NO_OWN_PRESETS
         self.definitions: dict[str, Mapping[str, Any]] = {}
         self.origins: dict[str, tuple[str, int]] = {}
         self.problems: list[Problem] = []
@@ -91,8 +95,10 @@ class _SetReader:
         except UnreadableFile as error:
             self.problems.append(error.problem)
             return
-        checked = check_document(document, file.stem, self._interner, self._default_schedule, self._environ)
-        written = read_written_jobs(document.value, document, file.stem)
+        checked = check_document(
+            document, file.stem, self._interner, self._default_schedule, self._environ, self.presets
+        )
+        written = read_written_jobs(document.value, document, file.stem, self.presets)
         problems = dict.fromkeys((*checked.problems, *written.problems))
         self.problems += problems
         if problems:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from scheduler.features.objectives.queries import ObjectiveReader
     from scheduler.features.overview.queries import OverviewQueries
     from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.features.presets.queries import PresetQueries
     from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.statistics.comparison import ComparisonReader
     from scheduler.features.statistics.downtime import DowntimeReader
@@ -114,6 +115,9 @@ class Services:
 
         @cached_property
         def stored_jobs(self) -> StoredJobQueries: ...
+
+        @cached_property
+        def presets(self) -> PresetQueries: ...
 
     def __init__(self, options: ServiceOptions, catalog: Catalog, store: Store, clock: Clock) -> None:
         """`catalog`: the jobs that the parts know."""

@@ -6,7 +6,7 @@ Users' presets are files *.yaml, *.yml and *.json of the folder `presets` beside
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePath
@@ -17,8 +17,9 @@ from pydantic import ValidationError
 import jobs
 from config.documents.document import Document, UnreadableFile, parse_document
 from config.presets.preset import Preset
-from jobs.problems import Finding, KeyPath, Problem, did_you_mean, join_names, validation_findings
-from jobs.problems.findings import suggest_name
+from jobs.model_base import FILE_CONTEXT
+from jobs.problems import Finding, KeyPath, Problem, validation_findings
+from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 PRESETS_FOLDER = "presets"
 """Of users, beside the job files."""
@@ -47,13 +48,15 @@ class PresetLibrary:
 
     own: Mapping[str, Preset] = field(default_factory=dict)
     digest: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Displayed name of the file of each of `own`."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted({*built_in_names(), *self.own}))
 
-    def __iter__(self) -> Iterable[Preset]:
-        return iter([preset for name in self.names if (preset := self.find(name)) is not None])
+    def __iter__(self) -> Iterator[Preset]:
+        return (preset for name in self.names if (preset := self.find(name)) is not None)
 
     def find(self, name: str) -> Preset | None:
         if name in self.own:
@@ -96,7 +99,7 @@ def _validate(document: Document, name: str, is_own: bool) -> Preset | tuple[Fin
     if wrong := [key for key in ("name", "is_own") if key in value]:
         return (Finding((wrong[0],), "unknown key", "the name of a preset is that of its file"),)
     try:
-        return Preset.model_validate({**value, "name": name, "is_own": is_own})
+        return Preset.model_validate({**value, "name": name, "is_own": is_own}, context=FILE_CONTEXT)
     except ValidationError as error:
         return tuple(
             Finding((), f"{name} is not a name of a preset", "use a-z, 0-9 and -") if one.path == ("name",) else one
@@ -107,6 +110,7 @@ def _validate(document: Document, name: str, is_own: bool) -> Preset | tuple[Fin
 def read_own_presets(files: Iterable[tuple[str, bytes | Problem]]) -> tuple[PresetLibrary, tuple[Problem, ...]]:
     """Return the presets of users, and everything that is wrong with the others. `files`: displayed names, contents."""
     own: dict[str, Preset] = {}
+    shown_names: dict[str, str] = {}
     problems: list[Problem] = []
     digest = hashlib.sha256()
     for number, (shown, content) in enumerate(files):
@@ -126,4 +130,5 @@ def read_own_presets(files: Iterable[tuple[str, bytes | Problem]]) -> tuple[Pres
             problems.append(Problem("", f"the preset {read.name} is defined twice", "rename one of the files", shown))
         else:
             own[read.name] = read
-    return PresetLibrary(own, digest.hexdigest()[:12] if own or problems else ""), tuple(problems)
+            shown_names[read.name] = shown
+    return PresetLibrary(own, digest.hexdigest()[:12] if own or problems else "", shown_names), tuple(problems)

@@ -1,7 +1,8 @@
 """A preset: a job with placeholders `<<parameter>>`, its parameters, and what it needs. Filled by `Preset.fill`.
 
 Values take the place of placeholders in parsed texts, never in the text of a file, so a value cannot add keys or
-entries. A text that is one placeholder becomes the value with its type; without a value its key is left out.
+entries. A text that is one placeholder becomes the value with its type. Without a value its key is left
+out, and in a list the whole entry.
 """
 
 from __future__ import annotations
@@ -113,9 +114,9 @@ class Preset(FrozenModel):
 
     name: str = Field(pattern=PRESET_NAME)
     description: Annotated[DisplayText, Field(min_length=1, max_length=500)]
-    parameters: Annotated[
-        dict[Annotated[str, Field(pattern=rf"^{_PARAMETER}$")], Parameter], Field(max_length=50)
-    ] = Field(default_factory=dict)
+    parameters: Annotated[dict[Annotated[str, Field(pattern=rf"^{_PARAMETER}$")], Parameter], Field(max_length=50)] = (
+        Field(default_factory=dict)
+    )
     role: DisplayText = Field(default="", max_length=200)
     scope: DisplayText = Field(default="", max_length=500)
     minimum_interval: Annotated[Duration, Field(ge=0)] = 0.0
@@ -202,6 +203,11 @@ def _find_placeholders(value: Any, path: KeyPath = ()) -> Iterator[tuple[str, Ke
 _LEFT_OUT: Any = object()
 
 
+def _lacks_key(written: Any, filled: Any) -> bool:
+    """Return whether a value is missing in an entry of a list, which is then left out as a whole."""
+    return isinstance(written, dict) and len(filled) < len(written)
+
+
 def _fill(value: Any, values: Mapping[str, Any], sources: dict[KeyPath, tuple[str, ...]], path: KeyPath) -> Any:
     """Return the value with each placeholder filled; `_LEFT_OUT` for a placeholder without a value."""
     if isinstance(value, str):
@@ -218,6 +224,6 @@ def _fill(value: Any, values: Mapping[str, Any], sources: dict[KeyPath, tuple[st
         filled = {key: _fill(one, values, sources, (*path, key)) for key, one in value.items()}
         return {key: one for key, one in filled.items() if one is not _LEFT_OUT}
     if isinstance(value, list):
-        entries = (_fill(one, values, sources, (*path, index)) for index, one in enumerate(value))
-        return [one for one in entries if one is not _LEFT_OUT]
+        entries = [(one, _fill(one, values, sources, (*path, index))) for index, one in enumerate(value)]
+        return [filled for one, filled in entries if filled is not _LEFT_OUT and not _lacks_key(one, filled)]
     return value

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
+    from scheduler.features.presets.queries import PresetQueries
     from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.metrics.page import MetricsPage
@@ -241,11 +242,20 @@ class Program(Services):
         return self.stored_job_parts.queries
 
     @cached_property
+    def presets(self) -> PresetQueries:
+        from scheduler.features.presets.queries import PresetQueries
+
+        return PresetQueries(self.stored_job_parts.composer)
+
+    @cached_property
     def definition_reviewer(self) -> ProgramDefinitionReviewer:
         from scheduler.app.definition_review import ProgramDefinitionReviewer
 
         setup = self.check_setup
-        return ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, self.settings.default_schedule)
+        default_schedule = self.settings.default_schedule
+        reviewer = ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, default_schedule)
+        reviewer.find_presets = lambda: self.stored_job_parts.composer.presets
+        return reviewer
 
     @cached_property
     def definitions(self) -> DefinitionReviewer:

@@ -86,6 +86,8 @@ def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
     """Return the full form of a job without its name and without defaults. It has the same generation."""
     from jobs.definition import JobDefinition
 
+    if job.preset is not None and job.preset.overrides is not None:
+        return job.preset.as_written()
     shortest = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     for candidate in (shortest, job.model_dump(mode="json", by_alias=True, exclude_unset=True)):
         if job.schedule is None and not job.depends_on:
