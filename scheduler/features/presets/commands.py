@@ -91,7 +91,7 @@ def show_preset(
     if as_json:
         show_model(shown)
     else:
-        print(escape_controls(_describe(shown), keep_lines=True))
+        print(*map(escape_controls, _describe(shown).splitlines()), sep="\n")
 
 
 def _read_values(preset: Preset, pairs: Sequence[str]) -> dict[str, Any]:
