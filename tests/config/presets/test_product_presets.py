@@ -1,5 +1,7 @@
-"""Each preset of the product, by answers like the examples of Azure's REST specifications: what is found, and never that
-a target is down because its control plane refuses, fails or is silent."""
+"""Each preset of the product, by answers like the examples of Azure's REST specifications.
+
+What is found, and never that a target is down because its control plane refuses, fails or is silent.
+"""
 
 from __future__ import annotations
 
