@@ -116,9 +116,6 @@ class Services:
         @cached_property
         def stored_jobs(self) -> StoredJobQueries: ...
 
-        @cached_property
-        def presets(self) -> PresetQueries: ...
-
     def __init__(self, options: ServiceOptions, catalog: Catalog, store: Store, clock: Clock) -> None:
         """`catalog`: the jobs that the parts know."""
         self.options = options
@@ -145,6 +142,12 @@ class Services:
     @property
     def is_behind_proxy(self) -> bool:
         return self.options.is_behind_proxy
+
+    @cached_property
+    def presets(self) -> PresetQueries:
+        from scheduler.features.presets.queries import PresetQueries
+
+        return PresetQueries(self.stored_jobs)
 
     # --- What is stored -----------------------------------------------------------------------------------------------
 

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.features.incidents.bundle import IncidentBundleReader
     from scheduler.features.jobs.definitions import DefinitionReviewer
-    from scheduler.features.presets.queries import PresetQueries
     from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.stored_jobs.queries import StoredJobQueries
     from scheduler.metrics.page import MetricsPage
@@ -240,12 +239,6 @@ class Program(Services):
     @cached_property
     def stored_jobs(self) -> StoredJobQueries:
         return self.stored_job_parts.queries
-
-    @cached_property
-    def presets(self) -> PresetQueries:
-        from scheduler.features.presets.queries import PresetQueries
-
-        return PresetQueries(self.stored_job_parts.composer)
 
     @cached_property
     def definition_reviewer(self) -> ProgramDefinitionReviewer:

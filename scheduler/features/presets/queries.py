@@ -10,22 +10,22 @@ from scheduler.errors import NotFound
 from scheduler.features.presets.models import PresetDetail, PresetList, view_expansion, view_preset
 
 if TYPE_CHECKING:
-    from scheduler.catalog.composition import JobComposer
+    from scheduler.features.stored_jobs.queries import StoredJobQueries
 
 
 class PresetQueries(Query):
     """The presets that jobs can use now."""
 
-    def __init__(self, composer: JobComposer) -> None:
-        self._composer = composer
+    def __init__(self, stored_jobs: StoredJobQueries) -> None:
+        self._stored_jobs = stored_jobs
 
     def list_presets(self) -> PresetList:
         """Return all presets by name."""
-        return PresetList(presets=[view_preset(preset) for preset in self._composer.presets])
+        return PresetList(presets=[view_preset(preset) for preset in self._stored_jobs.presets])
 
     def read_preset(self, name: str) -> PresetDetail:
         """Return a preset with the job of its examples. Raises NotFound."""
-        library = self._composer.presets
+        library = self._stored_jobs.presets
         preset = library.find(name)
         if preset is None:
             raise NotFound(f"there is no preset {name!r}{did_you_mean(suggest_name(name, library.names))}")
