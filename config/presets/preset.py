@@ -100,6 +100,23 @@ def _find_mistake_of_duration(value: Any) -> str:
     return ""
 
 
+class PresetFit(FrozenModel):
+    """The Azure resources for which `discover azure` uses a preset.
+
+    The parameters `subscription`, `resource_group` and `resource` (the id) get the values of the resource, `parameter`
+    its name. `where`: pattern of the text at each path of the resource that must match, such as `Enabled`.
+    """
+
+    type: str = Field(pattern=r"^[a-z0-9.]+(/[a-z0-9]+)+$", max_length=200)
+    parameter: str = ""
+    where: dict[str, str] = Field(default_factory=dict, max_length=5)
+
+    def find_values(self, resource: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of parameters. `resource`: `subscription`, `resource_group`, `resource` and `name`."""
+        named = {self.parameter: resource["name"]} if self.parameter else {}
+        return {**{name: value for name, value in resource.items() if name != "name"}, **named}
+
+
 @dataclass(frozen=True, slots=True)
 class FilledPreset:
     """The job of a preset with values. `values`: those that were given. `sources`: parameters of each filled text."""
@@ -125,6 +142,7 @@ class Preset(FrozenModel):
     """What to do, in one line."""
     source: DisplayText = Field(default="", max_length=500)
     """URL of the documentation of what it calls."""
+    fits: PresetFit | None = None
     job: dict[str, Any]
     is_own: bool = False
 
@@ -146,6 +164,16 @@ class Preset(FrozenModel):
                 raise ValueError(f"{dotted_path(*path)} uses <<{name}>>: {message}{hint and f'; {hint}'}")
         if unused := self.parameters.keys() - used:
             raise ValueError(f"nothing uses the parameter {min(unused)}: write <<{min(unused)}>> where it belongs")
+        return self
+
+    @model_validator(mode="after")
+    def _fit_fills_it(self) -> Preset:
+        if self.fits is not None:
+            known = self.fits.find_values(dict.fromkeys(("subscription", "resource_group", "resource", "name"), ""))
+            if self.fits.parameter and self.fits.parameter not in self.parameters:
+                raise ValueError(f"fits: there is no parameter {self.fits.parameter}")
+            if missing := [name for name, one in self.parameters.items() if one.is_required and name not in known]:
+                raise ValueError(f"fits: a resource gives no value for the parameter {missing[0]}: add a default")
         return self
 
     @cached_property

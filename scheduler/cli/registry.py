@@ -68,6 +68,9 @@ COMMANDS = {
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
+    "discover": CommandEntry(
+        "scheduler.features.discovery.commands", "discover", Needs.NOTHING, {"azure": Needs.EVERYTHING}
+    ),
     "import": CommandEntry("scheduler.features.importing.commands", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("scheduler.features.runs.commands", "history", Needs.STORE),
     "changes": CommandEntry("scheduler.features.changes.commands", "changes", Needs.STORE),
@@ -213,6 +216,7 @@ LOCAL_ONLY: Mapping[str, str] = {
     "schema": "it describes the files of this version",
     **dict.fromkeys(("presets list", "presets show"), "they are files of this version, or beside job files"),
     **dict.fromkeys((f"generate {target}" for target in (*TARGETS, "apply", "drift")), "it reads job files"),
+    "discover azure": "it reads Azure and job files",
     "import": "it reads configuration of other tools",
     "slo recompute": "it reads a statement and exported runs",
     "test": "it runs jobs of files",

@@ -249,7 +249,7 @@ def read_account(environ: Mapping[str, str]) -> AzureAccount:
         f"/subscriptions/{parts['subscription']}/resourceGroups/{group}",
         _read_action_groups(environ),
         environ.get(LOCATION_VARIABLE, "").strip(),
-        _read_url(environ),
+        read_url(environ),
     )
 
 
@@ -264,7 +264,8 @@ def _read_action_groups(environ: Mapping[str, str]) -> tuple[str, ...]:
     return groups
 
 
-def _read_url(environ: Mapping[str, str]) -> str:
+def read_url(environ: Mapping[str, str]) -> str:
+    """Return the address of Azure Resource Manager. Raises ToolError: it is invalid."""
     url = (environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL).rstrip("/")
     parts = urlsplit(url)
     # The access token must not be sent in the clear; tests have a server on loopback.
