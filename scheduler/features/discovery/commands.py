@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -102,7 +102,7 @@ def discover_azure(
         show_model(report)
     else:
         _show(report, is_diff=diff)
-    _note(report, inventory)
+    _note(report, inventory, is_diff=diff)
     if diff and (report.missing or report.stale):
         raise typer.Exit(EXIT_CHANGES)
 
@@ -204,7 +204,7 @@ def _show(report: DiscoveryReport, *, is_diff: bool) -> None:
         print(f"{file.action}\t{file.path}")
 
 
-def _note(report: DiscoveryReport, inventory: Inventory) -> None:
+def _note(report: DiscoveryReport, inventory: Inventory, *, is_diff: bool) -> None:
     """Print on stderr what is not in the result, and the counts."""
     _warn([f"{each.resource}: no {each.check}: {each.reason}" for each in report.unfit])
     _warn([f"{file.path} was edited and is left alone; --diff shows what it lacks"
@@ -212,12 +212,10 @@ def _note(report: DiscoveryReport, inventory: Inventory) -> None:
     _warn([f"assign the role {each.role} yourself: {each.scope}" for each in report.roles_by_hand])
     if inventory.unusable:
         print_warning(f"{format_count(inventory.unusable, 'row')} of Resource Graph have no valid id")
-    counts: Mapping[str, Any] = {"without a check": len(report.missing), "without a resource": len(report.stale)}
-    print_note(
-        f"{format_count(report.resources, 'resource')}, {report.ignored} ignored; "
-        f"{format_count(report.covered, 'check')} present, "
-        + ", ".join(f"{count} {words}" for words, count in counts.items())
-    )
+    resources = f"{format_count(report.resources, 'resource')}, {report.ignored} ignored"
+    missing = f"{len(report.missing)} {'missing' if is_diff else 'as jobs here'}"
+    stale = f"{format_count(len(report.stale), 'job')} without a resource"
+    print_note(f"{resources}; {format_count(report.covered, 'check')} present, {missing}; {stale}")
 
 
 def _warn(texts: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def read_own(path: Path) -> OwnFile | None:
         return None
     comment = "//" if path.suffix == ".bicep" else "#"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except UnicodeDecodeError:
         return None
     first, _, rest = text.partition("\n")
@@ -104,7 +104,7 @@ def write_files(files: Mapping[Path, str], obsolete: Iterable[OwnFile] = ()) -> 
         own = read_own(path)
         if (path.exists() or path.is_symlink()) and (own is None or own.is_edited):
             yield FileChange(path, "edited")
-        elif own is not None and path.read_text(encoding="utf-8") == text:
+        elif own is not None and path.read_bytes() == text.encode():
             yield FileChange(path, "unchanged")
         else:
             replace_file(path, text)

@@ -130,7 +130,8 @@ def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset) -> None:
     if isinstance(path, str):
         keys += (("path", path.lower()),)
     definition = {"preset": preset.name, "with": values, **make_tags(resource)}
-    name = make_name(f"{resource.group}-{resource.name}-{preset.name}")
+    prefix = "" if resource.name.lower().startswith(resource.group.lower()) else f"{resource.group}-"
+    name = make_name(f"{prefix}{resource.name}-{preset.name}")
     role, version = preset.role, version if isinstance(version, str) else ""
     found.needs.append(Need(resource, preset.name, keys, definition, name, role, scope, version))
 

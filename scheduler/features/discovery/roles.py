@@ -117,7 +117,7 @@ resource resources{number} '{kind.type}@{version}' existing = [for name in {para
 }}]
 
 resource assignments{number} 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (name, i) in {parameter}: {{
-  name: guid(resources{number}[i].id, principalId, '{ROLES[kind.role]}')
+  name: guid(resourceGroup().id, '{kind.type}', name, principalId, '{ROLES[kind.role]}')
   scope: resources{number}[i]
   properties: {{
     principalId: principalId
