@@ -56,7 +56,7 @@ def discover_azure(
             "--out",
             metavar="FOLDER",
             file_okay=False,
-            help="Write a job file for each resource group, and roles.bicep. (default: print one job file)",
+            help="Write a job file for each resource group, and Bicep of roles. (default: print one job file)",
         ),
     ] = None,
     diff: Annotated[
@@ -77,7 +77,7 @@ def discover_azure(
     """Find the checks that the resources of Azure subscriptions need, and write them as jobs.
 
     Resource Graph is read as you: with environment variables, a managed identity, or `az login`; you need the role
-    Reader. What a job checks already is omitted. A file that somebody edited is left alone. A resource with the tag
+    Reader. What a job checks already is omitted. A file that was edited is left alone. A resource with the tag
     scheduler=ignore needs no check.
 
     \b
@@ -92,7 +92,7 @@ def discover_azure(
     jobs = _load_jobs(stored=stored)
     own = [] if out is None else _list_own(out)
     inventory = _read_inventory(jobs, tuple(subscriptions or ()), group)
-    found = _discover(inventory, jobs, own, ignore or ())
+    found = _discover(inventory, jobs, own, ignore or (), group)
     report = found.report
     if out is not None:
         report = _write(found, out, own, inventory)
@@ -164,12 +164,14 @@ def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> I
         fail(str(error), EXIT_FAILED)
 
 
-def _discover(inventory: Inventory, jobs: JobSet, own: Sequence[OwnFile], ignore: Sequence[str]) -> Discovery:
+def _discover(
+    inventory: Inventory, jobs: JobSet, own: Sequence[OwnFile], ignore: Sequence[str], group: str
+) -> Discovery:
     from scheduler.features.discovery.files import list_names
     from scheduler.features.discovery.service import discover as compare
 
     names = [list_names(one) for one in own if not one.is_edited and inventory.covers(one.group)]
-    return compare(inventory, jobs, frozenset().union(*names), ignore)
+    return compare(inventory, jobs, frozenset().union(*names), ignore, group)
 
 
 def _write(found: Discovery, folder: Path, own: Sequence[OwnFile], inventory: Inventory) -> DiscoveryReport:

@@ -17,7 +17,7 @@ from config.presets.library import PresetLibrary
 from config.whole_files import replace_file
 from jobs.formats import write_definition
 
-_WRITTEN = "Written by: python -m scheduler discover azure. It replaces this file as long as nobody edits it."
+_WRITTEN = "Written by: python -m scheduler discover azure. It replaces this file until it is edited."
 _GROUP, _DIGEST = "Resource group: ", "Digest: "
 _SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json\n"
 

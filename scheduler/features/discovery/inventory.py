@@ -33,7 +33,7 @@ Post = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class DiscoveryFailed(Exception):
-    """Nothing can be discovered. The message says what to do."""
+    """Nothing can be discovered. The message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _list(texts: Iterable[str]) -> str:
 
 
 def _check_access(containers: frozenset[str], subscriptions: Sequence[str], group: str) -> None:
-    """Resource Graph answers with an empty list where the identity may not read."""
+    """Resource Graph answers with an empty list where the identity has no right to read."""
     place = f"the resource group {group}" if group else "the subscription"
     for subscription in subscriptions:
         if not any(each.startswith(f"/subscriptions/{subscription.lower()}") for each in containers):
@@ -179,7 +179,7 @@ def _read_tags(value: Any) -> Mapping[str, str]:
 
 
 def find_texts(row: Mapping[str, Any], path: str) -> Sequence[str]:
-    """Return the texts at a path such as `properties.hostNames`; each entry of lists on the way counts."""
+    """Return the texts at a path such as `properties.hostNames`; lists in between count with each entry."""
     values: list[Any] = [row]
     for part in path.split("."):
         parents = [each for value in values for each in (value if isinstance(value, list) else [value])]

@@ -74,7 +74,6 @@ class Need:
     base_name: str
     role: str = ""
     scope: str = ""
-    api_version: str = ""
 
 
 @dataclass(slots=True)
@@ -125,15 +124,14 @@ def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset) -> None:
         return
     scope = preset.fill_scope(values)
     check = preset.fill(values).job["check"]
-    path, version = check.get("resource"), check.get("api_version")
+    path = check.get("resource")
     keys: tuple[Key, ...] = (("preset", preset.name, scope.lower()),)
     if isinstance(path, str):
         keys += (("path", path.lower()),)
     definition = {"preset": preset.name, "with": values, **make_tags(resource)}
     prefix = "" if resource.name.lower().startswith(resource.group.lower()) else f"{resource.group}-"
     name = make_name(f"{prefix}{resource.name}-{preset.name}")
-    role, version = preset.role, version if isinstance(version, str) else ""
-    found.needs.append(Need(resource, preset.name, keys, definition, name, role, scope, version))
+    found.needs.append(Need(resource, preset.name, keys, definition, name, preset.role, scope))
 
 
 def find_hosts(resource: Resource) -> Iterator[tuple[str, str]]:
@@ -174,18 +172,18 @@ def make_name(text: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:90].rstrip("-._") or "resource"
 
 
-def assign_names(needs: Sequence[Need], present: Mapping[Key, str], taken: frozenset[str]) -> Mapping[Key, str]:
+def assign_names(needs: Sequence[Need], present: Mapping[Key, str], others: frozenset[str]) -> Mapping[Key, str]:
     """Return a unique name for each need, by its first key. `present`: names that written jobs have; they are retained.
 
-    `taken`: names of other jobs. Names that are equal get a part that follows from the id alone.
+    `others`: names of other jobs. Names that are equal get a part that follows from the id alone.
     """
     names = {need.keys[0]: present[need.keys[0]] for need in needs if need.keys[0] in present}
-    used = Counter((*taken, *names.values()))
-    wanted = Counter(need.base_name for need in needs if need.keys[0] not in names)
+    used = Counter((*others, *names.values()))
+    bases = Counter(need.base_name for need in needs if need.keys[0] not in names)
     for need in needs:
         name = need.base_name
         if need.keys[0] not in names:
-            if wanted[name] > 1 or used[name]:
+            if bases[name] > 1 or used[name]:
                 name = f"{name}-{hashlib.sha256('/'.join(need.keys[0]).encode()).hexdigest()[:8]}"
             names[need.keys[0]] = name
             used[name] += 1

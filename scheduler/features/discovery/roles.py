@@ -1,16 +1,19 @@
 """Role assignments as Bicep: one for each role and resource, for the identity of the scheduler. Pure.
 
-A deployment at a subscription calls one module for each resource group, whose parameters are names of resources. The
-assignment of a role is at the resource itself, so that the identity reads nothing else.
+A deployment at a subscription calls one module for each resource group, with names of resources. A role is assigned at
+the resource itself, so that the identity reads nothing else.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scheduler.features.discovery.needs import Need
+from scheduler.features.discovery.needs import Need, make_name
+
+if TYPE_CHECKING:
+    from config.presets.preset import Preset
 
 ROLES: Mapping[str, str] = {
     "Azure Service Bus Data Receiver": "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0",
@@ -25,7 +28,7 @@ ROLES: Mapping[str, str] = {
     "Storage Queue Data Reader": "19e7f393-937e-4f77-808e-94535e297925",
 }
 """Ids of built-in roles, which are the same in each tenant."""
-MAIN_FILE, MODULE_FILE = "roles.bicep", "roles-of-group.bicep"
+MODULE_FILE = "roles-of-group.bicep"
 
 _SCOPE = re.compile(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/([A-Za-z0-9.]+/[A-Za-z0-9]+)/([^/]+)")
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
@@ -39,6 +42,11 @@ class RoleKind(NamedTuple):
     type: str
     role: str
 
+    @property
+    def parameter(self) -> str:
+        """The name of the parameter with the names of the resources."""
+        return re.sub(r"\W+", "_", f"{self.type}_{self.role}")
+
 
 class RoleFiles(NamedTuple):
     """`by_hand`: roles and scopes that are not in the files."""
@@ -47,41 +55,40 @@ class RoleFiles(NamedTuple):
     by_hand: tuple[tuple[str, str], ...]
 
 
-def write_roles(needs: Iterable[Need]) -> RoleFiles:
-    """Return the two files by their names; none if no role is needed."""
+def write_roles(needs: Iterable[Need], presets: Iterable[Preset], group: str = "") -> RoleFiles:
+    """Return the module, and a file for each subscription, by their names; none if no role is needed.
+
+    The module has a parameter for each preset, so that it fits files of other discoveries. `group`: the resource group
+    that the needs are limited to.
+    """
     groups: dict[tuple[str, str], dict[RoleKind, dict[str, str]]] = {}
-    versions: dict[RoleKind, str] = {}
+    kinds: dict[RoleKind, str] = {}
     by_hand: dict[tuple[str, str], None] = {}
+    for preset in presets:
+        if preset.fits is not None and (found := _SCOPE.fullmatch(preset.scope)) and preset.role in ROLES:
+            version = str(preset.job["check"].get("api_version", ""))
+            usable = version if _VERSION.fullmatch(version) else _ANY_VERSION
+            kinds.setdefault(RoleKind(found[3], preset.role), usable)
     for need in (need for need in needs if need.role):
         found = _SCOPE.fullmatch(need.scope)
-        if found is None or need.role not in ROLES:
+        if found is None or RoleKind(found[3], need.role) not in kinds:
             by_hand[need.role, need.scope] = None
             continue
-        subscription, group, kind, name = found.groups()
-        version = need.api_version if _VERSION.fullmatch(need.api_version) else _ANY_VERSION
-        versions.setdefault(RoleKind(kind, need.role), version)
-        names = groups.setdefault((subscription.lower(), group.lower()), {}).setdefault(RoleKind(kind, need.role), {})
-        names.setdefault(name.lower(), name)
-    if not groups:
-        return RoleFiles({}, tuple(by_hand))
-    parameters = {kind: f"names{number}" for number, kind in enumerate(sorted(versions), 1)}
-    calls = [
-        _write_call(number, *group, {parameters[kind]: list(names.values()) for kind, names in kinds.items()})
-        for number, (group, kinds) in enumerate(sorted(groups.items()), 1)
-    ]
-    parts = [_write_kind(kind, versions[kind], name) for kind, name in parameters.items()]
-    texts = {MAIN_FILE: _MAIN + "".join(calls), MODULE_FILE: _MODULE + "".join(parts)}
-    return RoleFiles(texts, tuple(by_hand))
+        place = groups.setdefault((found[1].lower(), found[2].lower()), {})
+        place.setdefault(RoleKind(found[3], need.role), {}).setdefault(found[4].lower(), found[4])
+    mains: dict[str, str] = {}
+    for number, ((subscription, name), roles) in enumerate(sorted(groups.items()), 1):
+        file = f"roles-{subscription}{f'-{make_name(group)}' if group else ''}.bicep"
+        mains[file] = mains.get(file, _MAIN) + _write_call(number, subscription, name, roles)
+    module = {MODULE_FILE: _PRINCIPAL + "".join(_write_kind(*kind) for kind in sorted(kinds.items()))}
+    return RoleFiles({**mains, **module} if mains else {}, tuple(by_hand))
 
 
 _PRINCIPAL = """
 @description('Object id of the identity of the scheduler')
 param principalId string
 """
-_MAIN = f"""
-targetScope = 'subscription'
-{_PRINCIPAL}"""
-_MODULE = _PRINCIPAL
+_MAIN = f"\ntargetScope = 'subscription'\n{_PRINCIPAL}"
 
 
 def write_text(text: str) -> str:
@@ -90,14 +97,14 @@ def write_text(text: str) -> str:
     return "'" + re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda each: f"\\u{{{ord(each[0]):x}}}", escaped) + "'"
 
 
-def _write_call(number: int, subscription: str, group: str, names: Mapping[str, list[str]]) -> str:
+def _write_call(number: int, subscription: str, group: str, roles: Mapping[RoleKind, Mapping[str, str]]) -> str:
     lists = "".join(
-        f"    {parameter}: [\n" + "".join(f"      {write_text(name)}\n" for name in found) + "    ]\n"
-        for parameter, found in sorted(names.items())
+        f"    {kind.parameter}: [\n" + "".join(f"      {write_text(name)}\n" for name in names.values()) + "    ]\n"
+        for kind, names in sorted(roles.items())
     )
     return f"""
 module group{number} '{MODULE_FILE}' = {{
-  name: 'scheduler-roles-{number}'
+  name: 'scheduler-roles'
   scope: resourceGroup({write_text(subscription)}, {write_text(group)})
   params: {{
     principalId: principalId
@@ -106,23 +113,23 @@ module group{number} '{MODULE_FILE}' = {{
 """
 
 
-def _write_kind(kind: RoleKind, version: str, parameter: str) -> str:
-    number = parameter.removeprefix("names")
+def _write_kind(kind: RoleKind, version: str) -> str:
+    names, role = kind.parameter, ROLES[kind.role]
     return f"""
 @description({write_text(f"Names of {kind.type} of which it gets the role {kind.role}")})
-param {parameter} array = []
+param {names} array = []
 
-resource resources{number} '{kind.type}@{version}' existing = [for name in {parameter}: {{
+resource of_{names} '{kind.type}@{version}' existing = [for name in {names}: {{
   name: name
 }}]
 
-resource assignments{number} 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (name, i) in {parameter}: {{
-  name: guid(resourceGroup().id, '{kind.type}', name, principalId, '{ROLES[kind.role]}')
-  scope: resources{number}[i]
+resource on_{names} 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (name, i) in {names}: {{
+  name: guid(resourceGroup().id, '{kind.type}', name, principalId, '{role}')
+  scope: of_{names}[i]
   properties: {{
     principalId: principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '{ROLES[kind.role]}')
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '{role}')
   }}
 }}]
 """

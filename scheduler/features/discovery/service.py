@@ -49,12 +49,16 @@ class Discovery:
 
 
 def discover(
-    inventory: Inventory, jobs: JobSet, own_names: frozenset[str] = frozenset(), ignore: Sequence[str] = ()
+    inventory: Inventory,
+    jobs: JobSet,
+    own_names: frozenset[str] = frozenset(),
+    ignore: Sequence[str] = (),
+    group: str = "",
 ) -> Discovery:
     """Compare what the resources need with the jobs in force.
 
     `own_names`: of jobs that an earlier discovery wrote, which are written again. `ignore`: patterns of ids, names and
-    hosts without a check.
+    hosts without a check. `group`: that the inventory is limited to.
     """
     selected = [each for each in inventory.resources if not (each.is_ignored or is_selected(each.id, "", ignore))]
     found = find_needs(selected, list(jobs.presets))
@@ -72,7 +76,7 @@ def discover(
             unfit.append(UnfitCheck(resource=need.resource.id, check=need.subject, reason=why))
         else:
             missing[name] = need
-    roles = write_roles(needs)
+    roles = write_roles(needs, jobs.presets, group)
     report = DiscoveryReport(
         resources=len(inventory.resources),
         ignored=len(inventory.resources) - len(selected),

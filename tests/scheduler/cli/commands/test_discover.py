@@ -187,7 +187,7 @@ def test_an_edited_file_is_left_alone(graph: ResourceGraph, job_folder: Path) ->
     file = next(job_folder.glob("azure-orders-*.yaml"))
     edited = file.read_text().replace("every 5m", "every 1m", 1)
     file.write_text(edited)
-    roles = job_folder / "roles.bicep"
+    roles = job_folder / f"roles-{PROD}.bicep"
     roles.write_text("// ours")
     again = discover("--out", str(job_folder))
     assert (file.read_text(), roles.read_text()) == (edited, "// ours")
@@ -208,10 +208,13 @@ def test_the_file_of_a_deleted_group_is_deleted(graph: ResourceGraph, job_folder
 
 def test_a_discovery_of_one_group_leaves_the_files_of_others(graph: ResourceGraph, job_folder: Path) -> None:
     discover("--out", str(job_folder))
-    before = {file: file.read_text() for file in job_folder.glob("azure-*.yaml")}
+    before = {file: file.read_text() for file in job_folder.iterdir()}
     one = discover("--out", str(job_folder), "--resource-group", "orders", "--subscription", PROD)
     assert one.code == 0
-    assert {file: file.read_text() for file in job_folder.glob("azure-*.yaml")} == before
+    assert {file: file.read_text() for file in before} == before
+    assert {file.name for file in job_folder.iterdir() if file not in before} == {f"roles-{PROD}-orders.bicep"}
+    limited = evaluate(BicepFile(job_folder / f"roles-{PROD}-orders.bicep"), {"principalId": "x"})
+    assert {each["scope"].split("/")[4] for each in limited.resources} == {"orders"}
     assert graph.bodies[-1]["subscriptions"] == [PROD]
 
 
@@ -243,10 +246,11 @@ def test_without_a_folder_one_valid_file_is_printed(graph: ResourceGraph, job_fo
 def test_the_roles_compile_to_one_assignment_for_each_role_and_resource(graph: ResourceGraph, job_folder: Path) -> None:
     discover("--out", str(job_folder))
     principal = "99999999-0000-4000-8000-000000000001"
-    deployment = evaluate(BicepFile(job_folder / "roles.bicep"), {"principalId": principal})
-    given = [(each["scope"], each["properties"]["roleDefinitionId"][-36:]) for each in deployment.resources]
-    assert {each["type"] for each in deployment.resources} == {"Microsoft.Authorization/roleAssignments"}
-    assert len(set(given)) == len(given) == len({each["name"] for each in deployment.resources}) == 89
+    files = [BicepFile(job_folder / f"roles-{subscription}.bicep") for subscription in (PROD, TEST)]
+    made = [each for file in files for each in evaluate(file, {"principalId": principal}).resources]
+    given = [(each["scope"], each["properties"]["roleDefinitionId"][-36:]) for each in made]
+    assert {each["type"] for each in made} == {"Microsoft.Authorization/roleAssignments"}
+    assert len(set(given)) == len(given) == len({each["name"] for each in made}) == 89
     jobs = [job for job in load_jobs() if job.preset is not None]
     assert {scope.lower() for scope, _ in given} == {job.check.azure_resource.lower() for job in jobs}  # type: ignore[union-attr]
     assert Counter(role for _, role in given) == {READER: 81, "a795c7a0-d4a2-40c1-ae25-d81f01202912": 8}

@@ -118,9 +118,9 @@ def test_names_are_the_same_in_a_deployment(tmp_path: Path) -> None:
     names = ["it's ${odd}", "a\\' b", "${'x'}", "plain", "PLAIN"]
     rows = [{"id": identifier("gr'oup ${g}", "Microsoft.Test/things", name)} for name in names]
     needs = [need for row in rows for need in needs_of(row, [wide_preset()])]
-    for file, text in write_roles([*needs, *needs]).texts.items():
+    for file, text in write_roles([*needs, *needs], [wide_preset()]).texts.items():
         (tmp_path / file).write_text(text)
-    made = evaluate(BicepFile(tmp_path / "roles.bicep"), {"principalId": "p"}).resources
+    made = evaluate(BicepFile(tmp_path / f"roles-{SUBSCRIPTION}.bicep"), {"principalId": "p"}).resources
     assert [each["scope"] for each in made] == [
         identifier("gr'oup ${g}", "Microsoft.Test/things", name) for name in names[:-1]
     ]
