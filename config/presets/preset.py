@@ -33,7 +33,7 @@ ParameterValue = str | int | float | tuple[str, ...]
 
 
 class Parameter(FrozenModel):
-    """A parameter. Without a default it is required; with the default null its place is left out."""
+    """A parameter. Without a default it is required; with the default null its place is skipped."""
 
     description: Annotated[DisplayText, Field(min_length=1, max_length=300)]
     example: ParameterValue
@@ -204,7 +204,7 @@ _LEFT_OUT: Any = object()
 
 
 def _lacks_key(written: Any, filled: Any) -> bool:
-    """Return whether a value is missing in an entry of a list, which is then left out as a whole."""
+    """Return whether a value is missing in an entry of a list, which is then skipped as a whole."""
     return isinstance(written, dict) and len(filled) < len(written)
 
 
