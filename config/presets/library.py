@@ -64,7 +64,7 @@ class PresetLibrary:
         return _read_built_in(name) if name in built_in_names() else None
 
     def find_used(self, name: Any, path: KeyPath) -> Preset | Finding:
-        """Return the preset of a job, or why there is none. `path`: of the job's key `preset`."""
+        """Return the preset of a job, or what is wrong with its name. `path`: of the job's key `preset`."""
         if not isinstance(name, str):
             return Finding(path, "is not the name of a preset", "`scheduler presets list` lists all")
         if (preset := self.find(name)) is not None:
