@@ -16,7 +16,8 @@ from config.documents.document import UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
 from config.job_files.entries import PartInterner
 from config.job_files.reader import JobFileReader, check_document
-from config.presets.library import NO_OWN_PRESETS
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
+from config.presets.preset import Preset
 from config.stored_jobs import read_written_jobs
 from jobs.problems import Problem
 from jobs.schedules import Schedule
@@ -28,6 +29,7 @@ class DesiredSet:
 
     definitions: Mapping[str, Mapping[str, Any]]
     origins: Mapping[str, tuple[str, int]]
+    presets: PresetLibrary = NO_OWN_PRESETS
 
     @property
     def document(self) -> Mapping[str, Any]:
@@ -59,6 +61,7 @@ def read_desired_set(
     Raises ConfigurationError: with every problem of every file.
     """
     reader = _SetReader(root, default_schedule, os.environ if environ is None else environ)
+    own: dict[str, Preset] = {}
     lister = JobFileReader(root)
     for place in places:
         try:
@@ -67,6 +70,7 @@ def read_desired_set(
             reader.problems += error.problems
             continue
         reader.presets, problems = lister.read_presets(place)
+        own |= reader.presets.own
         reader.problems += problems
         if not files:
             reader.problems.append(Problem("", "the folder has no job file", file=str(place)))
@@ -74,7 +78,7 @@ def read_desired_set(
             reader.add(file)
     if reader.problems:
         raise ConfigurationError(reader.problems)
-    return DesiredSet(reader.definitions, reader.origins)
+    return DesiredSet(reader.definitions, reader.origins, PresetLibrary(own))
 
 
 class _SetReader:

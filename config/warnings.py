@@ -22,7 +22,6 @@ from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.settings.model import Settings
 from jobs.checks.binding.names import Recipient, normalize_secret_name, scope_host
 from jobs.checks.binding.rules import Bindings, find_deliveries, format_rule
-from jobs.checks.error_mapping import DATABASE_DRIVERS
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.files import UnusableFile, read_file_below
 from jobs.checks.net.tls_contexts import CA_FILE_TIMEOUT, CaFiles, is_client_certificate
@@ -37,7 +36,7 @@ from jobs.problems import Problem
 from jobs.redaction import Redactor
 from jobs.running.clocks import SystemClock
 from jobs.targets import HeartbeatTarget, HttpTarget
-from jobs.targets.databases import DatabaseTarget
+from jobs.targets.databases import MISSING_DRIVERS, DatabaseTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def warnings_of_missing_drivers(jobs: JobSet) -> Iterator[Problem]:
     for kind, (name, driver) in first.items():
         if find_spec(driver) is None:
             file, _, line = jobs.origins.get(name, "").rpartition(":")
-            message = f"checks of kind {kind} fail here: {DATABASE_DRIVERS}"
+            message = f"checks of kind {kind} fail here: {MISSING_DRIVERS}"
             yield Problem(f"jobs.{name}.check", message, "", file or None, int(line) if line else None)
 
 

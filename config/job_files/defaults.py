@@ -37,7 +37,7 @@ def merge_defaults(defaults: Mapping[str, Any], job: Mapping[str, Any], path: Ke
 
 
 def remaining_defaults(defaults: Mapping[str, Any], preset: Mapping[str, Any], path: KeyPath = ()) -> dict[str, Any]:
-    """Return the defaults that a preset does not set: merged into a job, they leave its preset as it is."""
+    """Return the defaults that a preset does not set: merged into a job, they leave its preset unchanged."""
     result: dict[str, Any] = {}
     for key, value in defaults.items():
         below = (*path, key)

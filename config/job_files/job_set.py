@@ -65,7 +65,7 @@ class JobSet:
     groups: tuple[DeclaredGroup, ...] = ()
     alerting: AlertingDefinitions = NO_ALERTING
     presets: PresetLibrary = NO_OWN_PRESETS
-    """With those beside the job files."""
+    """With those next to the job files."""
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())

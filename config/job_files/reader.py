@@ -169,7 +169,7 @@ class JobFileReader:
             yield JobFile(f"{PRESETS_FOLDER}/{one.name}", one.display_name, one.content)
 
     def read_presets(self, place: Path) -> tuple[PresetLibrary, tuple[Problem, ...]]:
-        """Return the presets beside the job files of a place, and everything that is wrong with the others."""
+        """Return the presets next to the job files of a place, and everything that is wrong with the others."""
         return check_own_presets((one.display_name, one.content) for one in self._read_presets(place))
 
     def _read_file(self, file: Path) -> JobFile:
@@ -199,7 +199,7 @@ class JobFileReader:
 
 
 def find_preset_files(place: Path) -> list[Path]:
-    """Return the files of users' presets beside the job files of a folder, or beside one job file."""
+    """Return the files of users' presets next to the job files of a folder, or next to one job file."""
     folder = (place if os.path.isdir(place) else place.parent) / PRESETS_FOLDER
     try:
         return sorted(file for file in folder.iterdir() if is_job_file(file.name) and not file.is_dir())

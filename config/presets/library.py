@@ -1,6 +1,6 @@
 """Reads preset files: those of the product, one by one at their first use, and those of users with their job files.
 
-Users' presets are files *.yaml, *.yml and *.json of the folder `presets` beside the job files.
+Users' presets are files *.yaml, *.yml and *.json of the folder `presets` next to the job files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jobs.problems import Finding, KeyPath, Problem, validation_findings
 from jobs.problems.findings import did_you_mean, join_names, suggest_name
 
 PRESETS_FOLDER = "presets"
-"""Of users, beside the job files."""
+"""Of users, next to the job files."""
 MAX_PRESET_BYTES = 200_000
 MAX_OWN_PRESETS = 500
 _BUILT_IN = Path(jobs.__path__[0]) / "presets"
@@ -64,7 +64,7 @@ class PresetLibrary:
         return _read_built_in(name) if name in built_in_names() else None
 
     def find_used(self, name: Any, path: KeyPath) -> Preset | Finding:
-        """Return the preset of a job, or why there is none. `path`: of the job's key `preset`."""
+        """Return the preset of a job, or what is wrong with its name. `path`: of the job's key `preset`."""
         if not isinstance(name, str):
             return Finding(path, "is not the name of a preset", "`scheduler presets list` lists all")
         if (preset := self.find(name)) is not None:

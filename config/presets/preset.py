@@ -1,8 +1,8 @@
 """A preset: a job with placeholders `<<parameter>>`, its parameters, and what it needs. Filled by `Preset.fill`.
 
 Values take the place of placeholders in parsed texts, never in the text of a file, so a value cannot add keys or
-entries. A text that is one placeholder becomes the value with its type. Without a value its key is left
-out, and in a list the whole entry.
+entries. A text that is one placeholder becomes the value with its type. Without a value its key is
+skipped, and in a list the whole entry.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ParameterValue = str | int | float | tuple[str, ...]
 
 
 class Parameter(FrozenModel):
-    """A parameter. Without a default it is required; with the default null its place is left out."""
+    """A parameter. Without a default it is required; with the default null its place is skipped."""
 
     description: Annotated[DisplayText, Field(min_length=1, max_length=300)]
     example: ParameterValue
@@ -206,7 +206,7 @@ class Preset(FrozenModel):
         return FilledPreset(_fill(self.job, every, sources, ()), dict(values), sources)
 
     def fill_scope(self, values: Mapping[str, Any]) -> str:
-        """Return the scope with these values; a parameter without a value stays as it is written."""
+        """Return the scope with these values; a parameter without a value stays a placeholder."""
         every = {name: one.default for name, one in self.parameters.items()} | dict(values)
         return _PLACEHOLDER.sub(
             lambda found: found[0] if every.get(found[1]) is None else str(every[found[1]]), self.scope
@@ -232,7 +232,7 @@ _LEFT_OUT: Any = object()
 
 
 def _lacks_key(written: Any, filled: Any) -> bool:
-    """Return whether a value is missing in an entry of a list, which is then left out as a whole."""
+    """Return whether a value is missing in an entry of a list, which is then skipped as a whole."""
     return isinstance(written, dict) and len(filled) < len(written)
 
 

@@ -59,7 +59,24 @@ def _count(received: int) -> None:
         raise ServerSentTooMuch(f"sent more than {MAX_RECEIVED // 1024 // 1024} MiB: let the statement read less")
 
 
-class BoundedSocket(socket.socket):
+class _Closing:
+    """Closes the files that a driver has made of the socket, too: they would hold it open until they are collected."""
+
+    _files: tuple[Any, ...] = ()
+
+    def makefile(self, *arguments: Any, **options: Any) -> Any:
+        file = super().makefile(*arguments, **options)  # type: ignore[misc]  # of the class beside it
+        self._files = (*self._files, file)
+        return file
+
+    def close(self) -> None:
+        for file in self._files:
+            with suppress(Exception):  # it flushes
+                file.close()
+        super().close()  # type: ignore[misc]  # of the class beside it
+
+
+class BoundedSocket(_Closing, socket.socket):
     """Limits what is received."""
 
     received = 0
@@ -77,7 +94,7 @@ class BoundedSocket(socket.socket):
         return count
 
 
-class BoundedTlsSocket(ssl.SSLSocket):
+class BoundedTlsSocket(_Closing, ssl.SSLSocket):
     """Limits what is received. Contexts create it through `sslsocket_class`."""
 
     received = 0

@@ -33,6 +33,7 @@ from jobs.checks.errors import (
 from jobs.errors import SecretUnavailable, TokenUnavailable
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass
+from jobs.targets.databases import MISSING_DRIVERS
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """Errors that are not the target's."""
@@ -171,14 +172,8 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
     return f"{peer.host} has no IPv{error} address: check ip_version."
 
 
-DATABASE_DRIVERS = (
-    "the drivers of databases are not installed: use the image whose tag ends in -databases, or install "
-    "requirements-databases.txt"
-)
-
-
 def _no_driver(error: DriverMissing, peer: Peer) -> str:
-    return f"{peer} was not checked, as {DATABASE_DRIVERS} (there is no module {error})."
+    return f"{peer} was not checked, as {MISSING_DRIVERS} (there is no module {error})."
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:

@@ -214,8 +214,11 @@ class PresetUse(FrozenModel):
 
 
 _PRESET_SCHEMA: dict[str, Any] = {
-    "type": "string",
-    "pattern": "^[a-z][a-z0-9-]{0,63}$",
+    "anyOf": [
+        {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,63}$"},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        {"type": "null"},
+    ],
     "description": "The preset that the job is made of; other keys of the job override it. `presets list` lists all",
 }
 
@@ -270,7 +273,9 @@ class JobDefinition(FrozenModel):
     """Its objective. Objectives of several jobs are in the section `objectives` of job files."""
     alert_parent: AlertParents = ()
     """Jobs or groups whose failure explains that of this job. Empty: the jobs that it depends on."""
-    preset: Annotated[PresetUse | None, WithJsonSchema(_PRESET_SCHEMA)] = None
+    preset: Annotated[PresetUse | None, WithJsonSchema(_PRESET_SCHEMA)] = Field(
+        default=None, exclude_if=lambda preset: preset is None
+    )
     """What the job is made of. A file has its name, and the key `with`: see config.job_files.preset_jobs."""
 
     @model_validator(mode="before")

@@ -18,6 +18,11 @@ from jobs.policies import Timeouts
 from jobs.targets.endpoints import Destination, Host, HostPort, IpVersion, Port
 from jobs.targets.http import TlsOptions
 
+MISSING_DRIVERS = (
+    "the drivers of databases are not installed: use the image whose tag ends in -databases, or install "
+    "requirements-databases.txt"
+)
+"""A clause, for jobs that need one."""
 MAX_STATEMENT = 4000
 """Characters."""
 _READING = re.compile(r"\s*(?:select|with|show|values|table|explain|describe)\b", re.IGNORECASE)

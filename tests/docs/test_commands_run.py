@@ -70,7 +70,7 @@ EXIT_CODES = (
     (r"\./dev cli run failing-api", 1),
     (r"python -m scheduler cancel ", 1),  # its run ended long ago
     (
-        r"python -m scheduler incidents (show|decisions|acknowledge|snooze|unacknowledge|note|resolve) ",
+        r"python -m scheduler incidents (show|decisions|bundle|acknowledge|snooze|unacknowledge|note|resolve) ",
         1,
     ),  # of another time
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),

@@ -80,22 +80,32 @@ def _write_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def _running(command: Sequence[str], port: int, folder: Path, user: str | None) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    make_command: Callable[[int], Sequence[str]], folder: Path, user: str | None
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a server, on another port if a program has taken the first one meanwhile."""
     log = folder.parent / f"{folder.name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, user=user, cwd=folder)
-    try:
-        until = time.monotonic() + _START_SECONDS
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{command[0]} did not start: {log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.02)
-        yield process
-    finally:
-        process.kill()
-        process.wait(30)
+    for _ in range(3):
+        port = free_port()
+        with log.open("wb") as output:
+            process = subprocess.Popen(make_command(port), stdout=output, stderr=output, user=user, cwd=folder)
+        try:
+            if _accepts(port, process):
+                yield process, port
+                return
+        finally:
+            process.kill()
+            process.wait(30)
+    raise RuntimeError(f"{process.args!r} did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+    until = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _call(command: Sequence[str], text: str = "", user: str | None = None) -> str:
@@ -108,7 +118,7 @@ def _call(command: Sequence[str], text: str = "", user: str | None = None) -> st
 @contextmanager
 def running_postgres(folder: Path, *, replica_of: DatabaseServer | None = None) -> Iterator[DatabaseServer]:
     """Start a primary, or a replica of one. At most 8 connections."""
-    user, port, data = _user_of("postgres"), free_port(), folder / "data"
+    user, data = _user_of("postgres"), folder / "data"
     _own(folder, user)
     certificate, key = _write_certificate(folder)
     _own(folder, user)
@@ -120,13 +130,14 @@ def running_postgres(folder: Path, *, replica_of: DatabaseServer | None = None) 
         source = f"host=127.0.0.1 port={replica_of.port} user=admin"
         _call([_find("pg_basebackup"), "-D", str(data), "-R", "-c", "fast", "-d", source], user=user)
     options = {
-        "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+        "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
         "max_connections": 8, "superuser_reserved_connections": 2, "ssl": "on",
         "ssl_cert_file": certificate, "ssl_key_file": key,
     }  # fmt: skip
     settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    client = [_find("psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "admin", "-d", "postgres", "-qAt", "-f", "-"]
-    with _running([_find("postgres"), "-D", str(data), *settings], port, folder, user) as process:
+    command = [_find("postgres"), "-D", str(data), *settings]
+    with _running(lambda port: [*command, "-c", f"port={port}"], folder, user) as (process, port):
+        client = [_find("psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "admin", "-d", "postgres", "-qAt", "-f", "-"]
         server = DatabaseServer(port, process, lambda text: _call(client, text))
         _wait_for(server, "SELECT 1")
         if replica_of is None:
@@ -137,7 +148,7 @@ def running_postgres(folder: Path, *, replica_of: DatabaseServer | None = None) 
 @contextmanager
 def running_mariadb(folder: Path) -> Iterator[DatabaseServer]:
     """Start a server with at most 6 connections."""
-    user, port, data = _user_of("mysql"), free_port(), folder / "data"
+    user, data = _user_of("mysql"), folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = _write_certificate(folder)
     _own(folder, user)
@@ -147,13 +158,13 @@ def running_mariadb(folder: Path) -> Iterator[DatabaseServer]:
     _own(folder, user)
     sock = folder / "db.sock"
     command = [
-        _find("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+        _find("mariadbd"), "--no-defaults", f"--datadir={data}", "--bind-address=127.0.0.1",
         f"--socket={sock}", "--max-connections=10", "--innodb-flush-log-at-trx-commit=0",
         "--innodb-buffer-pool-size=16M", f"--ssl-cert={certificate}", f"--ssl-key={key}",
         f"--pid-file={folder / 'pid'}",
     ]  # fmt: skip
     client = [_find("mariadb"), "--no-defaults", f"--socket={sock}", "--skip-ssl", "-u", "root", "-N"]
-    with _running(command, port, folder, user) as process:
+    with _running(lambda port: [*command, f"--port={port}"], folder, user) as (process, port):
         server = DatabaseServer(port, process, lambda text: _call(client, text))
         _wait_for(server, "SELECT 1")
         server.run(begin + "CREATE DATABASE shop;")
@@ -165,21 +176,20 @@ def running_valkey(
     folder: Path, *, replica_of: DatabaseServer | None = None, tls: bool = True
 ) -> Iterator[DatabaseServer]:
     """Start a primary, or a replica of one, with at most 5 clients. `monitor` may read."""
-    port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = _write_certificate(folder)
     shared = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-ca-cert-file", ca_file()]
     command = [
-        _find("valkey-server"), "--port", "0" if tls else str(port), "--tls-port", str(port) if tls else "0",
-        "--bind", "127.0.0.1", "--dir", str(folder),
+        _find("valkey-server"), "--bind", "127.0.0.1", "--dir", str(folder),
         "--save", "", "--maxclients", "5", "--tls-auth-clients", "no", *(shared if tls else ()),
         "--user", "monitor", "on", f">{PASSWORD}", "~*", "+@read", "+info", "+ping", "+select", "+client",
     ]  # fmt: skip
     if replica_of is not None:
         command += ["--tls-replication", "yes", "--replicaof", "127.0.0.1", str(replica_of.port)]
     secure = ["--tls", "--cacert", ca_file()] if tls else []
-    client = [_find("valkey-cli"), *secure, "-h", "localhost", "-p", str(port)]
-    with _running(command, port, folder, None) as process:
+    ports = ("--port", "0", "--tls-port") if tls else ("--tls-port", "0", "--port")
+    with _running(lambda port: [*command, *ports, str(port)], folder, None) as (process, port):
+        client = [_find("valkey-cli"), *secure, "-h", "localhost", "-p", str(port)]
         server = DatabaseServer(port, process, lambda text: _call([*client, *text.split()]))
         _wait_for(server, "PING")
         yield server

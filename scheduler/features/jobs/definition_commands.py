@@ -122,6 +122,7 @@ def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool)
     from config.settings.model import Settings
     from config.warnings import (
         warnings_of_denied_credentials,
+        warnings_of_missing_drivers,
         warnings_of_missing_links,
         warnings_of_unusable_files,
         warnings_of_unusable_rotas,
@@ -130,7 +131,7 @@ def _warnings(job_set: JobSet, settings: Settings | None, *, with_secrets: bool)
 
     warnings = [*job_set.warnings, *warnings_of_unusable_files(job_set, build_ca_files(settings or Settings()))]
     warnings += warnings_of_unusable_rotas(job_set, datetime.now(UTC))
-    warnings += _crowded_instants(job_set)
+    warnings += [*_crowded_instants(job_set), *warnings_of_missing_drivers(job_set)]
     if settings is not None:
         warnings += [
             *_denied_targets(job_set, settings),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from config.presets.preset import Preset
     from scheduler.features.presets.models import PresetDetail, PresetModel, PresetParameterModel
 
-ABOUT = """Presets: checks of Azure that a job uses by name. Those of the product, and those beside the job files.
+ABOUT = """Presets: checks of Azure that a job uses by name. Those of the product, and those next to the job files.
 
 \b
 Examples:

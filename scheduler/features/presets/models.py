@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PresetParameterModel(ResponseModel):
-    """A parameter. `type`: text, number, duration or texts. `default`: null if its place is left out."""
+    """A parameter. `type`: text, number, duration or texts. `default`: null if its place is skipped."""
 
     model_config = example_values(
         name="namespace", description="Name of the namespace", type="text", example="orders", default=None

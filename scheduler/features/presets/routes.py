@@ -17,7 +17,7 @@ PresetName = Annotated[str, Path(max_length=64, description="The preset's name",
 
 @router.read("/api/presets")
 async def list_presets(services: ServicesDep) -> PresetList:
-    """List the presets that jobs can be made of: those of the product, and those beside the job files."""
+    """List the presets that jobs can be made of: those of the product, and those next to the job files."""
     return await asyncio.to_thread(services.presets.list_presets)
 
 

@@ -12,7 +12,7 @@ from config.job_files.job_set import JobSet
 from config.job_files.reader import JobFileReader
 from config.stored_jobs import LocatedStoredJob, StoredJobDefiner, read_written_jobs
 from jobs.definition import JobDefinition
-from scheduler.features.jobs.definitions import minimal_definition
+from scheduler.features.jobs.definitions import written_definition
 
 SITE = """\
 description: The start page of a site
@@ -146,7 +146,7 @@ def test_a_stored_job_is_made_of_the_presets_beside_the_job_files(load: Load) ->
 
 def test_an_export_is_what_the_user_wrote(load: Load) -> None:
     job = load("jobs: {web: {preset: site, with: {host: a.example.com}, tags: {team: a}}}").jobs["web"]
-    assert minimal_definition(job) == {"preset": "site", "with": {"host": "a.example.com"}, "tags": {"team": "a"}}
+    assert written_definition(job) == {"preset": "site", "with": {"host": "a.example.com"}, "tags": {"team": "a"}}
 
 
 def test_an_expanded_definition_of_the_api_reads_as_the_same_job(load: Load) -> None:

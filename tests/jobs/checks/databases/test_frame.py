@@ -56,7 +56,7 @@ def sending(data: bytes) -> Iterator[int]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_without_an_answer_is_named_at_the_deadline(kind: str) -> None:
     with sending(b"") as port:
-        error, message = await observe_for(0.3, kind, port)
+        error, message = await observe_for(2.0, kind, port)
     assert error is ErrorClass.RESPONSE_TIMEOUT
     assert message.startswith("No sign-in at localhost:")
 
@@ -64,7 +64,7 @@ async def test_a_server_without_an_answer_is_named_at_the_deadline(kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_deadline_ends_the_thread(kind: str) -> None:
     with sending(b"") as port:
-        await observe_for(0.2, kind, port)
+        await observe_for(1.0, kind, port)
         for _ in range(500):
             if not any("_converse" in thread.name for thread in threading.enumerate()):
                 return
@@ -82,7 +82,7 @@ async def test_what_the_settings_deny_is_not_connected_to(kind: str) -> None:
 async def test_a_web_server_is_something_else(kind: str) -> None:
     page = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n" * 40
     with sending(page) as port:
-        error, _ = await observe_for(0.5, kind, port, tls="none")
+        error, _ = await observe_for(2.0, kind, port, tls="none")
     waits = ErrorClass.RESPONSE_TIMEOUT  # for what its first bytes announce
     assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, ErrorClass.STATEMENT_FAILED, waits)
 

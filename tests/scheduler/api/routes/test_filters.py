@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import Ticket
+from jobs.targets import TARGETS_BY_KIND
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.features.jobs import queries
 from scheduler.stores.gates import Pause
@@ -169,7 +170,7 @@ async def test_the_filters_are_described() -> None:
     of_runs = {each["name"]: each for each in paths["/api/runs"]["get"]["parameters"]}
 
     assert of_jobs.keys() == {"name", "kind", "tag", "state", "outcome", "view", "limit", "continuation"}
-    assert of_jobs["kind"]["schema"]["items"]["enum"] == ["http", "steps", "tcp", "dns", "tls", "heartbeat"]
+    assert of_jobs["kind"]["schema"]["items"]["enum"] == [*TARGETS_BY_KIND]
     assert of_jobs["state"]["schema"]["items"]["enum"] == ["enabled", "paused", "disabled"]
     assert of_runs.keys() == {"job", "name", "tag", "outcome", "from", "to", "limit", "continuation"}
     assert all(each["description"] for each in (*of_jobs.values(), *of_runs.values()))

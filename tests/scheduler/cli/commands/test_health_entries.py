@@ -34,5 +34,5 @@ async def test_entries_are_listed_with_their_status_and_text(job_folder: Path) -
 def test_a_job_without_a_document_and_an_unknown_job_are_reported(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
 
-    assert "no run has read a health document" in invoke("health-entries", "checkout-api").stderr
+    assert "no run has read entries" in invoke("health-entries", "checkout-api").stderr
     assert "checkout-api" in invoke("health-entries", "chekout-api").stderr

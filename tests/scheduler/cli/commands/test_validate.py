@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.targets.databases import PostgresTarget
 from tests.scheduler.cli.invocation import invoke
 
 GOOD = """
@@ -270,3 +271,11 @@ def test_more_runs_in_one_second_than_a_process_can_start_are_one_warning(tmp_pa
     assert (output.code, len(warnings)) == (0, 1)
     assert "1200 runs are due in the second of " in warnings[0]["message"]
     assert "jitter: 4s" in warnings[0]["hint"]
+
+
+def test_a_database_without_its_driver_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PostgresTarget, "DRIVER", "no_such_driver")
+    file = tmp_path / "jobs.yaml"
+    file.write_text("jobs: {a: {schedule: null, check: {kind: postgres, host: db.internal, user: monitor}}}")
+    result = invoke("validate", str(file))
+    assert "requirements-databases.txt" in result.stderr
