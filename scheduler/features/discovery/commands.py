@@ -22,10 +22,8 @@ from scheduler.cli.output import (
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
-    from scheduler.features.discovery.files import OwnFile
     from scheduler.features.discovery.inventory import Inventory, Post
     from scheduler.features.discovery.models import DiscoveryReport
-    from scheduler.features.discovery.service import Discovery
 
 ABOUT = """Discovery: jobs for what exists, and what exists without a job.
 
@@ -87,27 +85,35 @@ def discover_azure(
       discover azure --diff --ignore "*-sandbox" --json
     """
     from scheduler.cli.listing import show_model
+    from scheduler.features.discovery.files import list_names, list_own, write_files, write_jobs
+    from scheduler.features.discovery.service import discover as compare
 
-    _check_options(subscriptions or (), group, out, diff=diff, as_json=as_json)
+    _check_options(subscriptions or (), group, out, diff=diff)
     jobs = _load_jobs(stored=stored)
-    own = [] if out is None else _list_own(out)
     inventory = _read_inventory(jobs, tuple(subscriptions or ()), group)
-    found = _discover(inventory, jobs, own, ignore or (), group)
-    report = found.report
-    if out is not None:
-        report = _write(found, out, own, inventory)
-    elif not diff and not as_json:
-        _print_jobs(found)
+    try:
+        own = [] if out is None else list_own(out)
+        names = [list_names(one) for one in own if not one.is_edited and inventory.covers(one.group)]
+        found = compare(inventory, jobs, frozenset().union(*names), ignore or (), group)
+        report = found.report
+        if out is not None:
+            files = found.plan_files(out, own)
+            obsolete = [one for one in own if one.path not in files and one.group and inventory.covers(one.group)]
+            report = report.model_copy(update={"files": list(write_files(files, obsolete))})
+    except OSError as error:
+        fail(f"could not write the files in {out}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
     if as_json:
         show_model(report)
-    else:
+    elif diff or out is not None:
         _show(report, is_diff=diff)
+    else:
+        print(write_jobs(found.list_jobs()), end="")
     _note(report, inventory, is_diff=diff)
     if diff and (report.missing or report.stale):
         raise typer.Exit(EXIT_CHANGES)
 
 
-def _check_options(subscriptions: Sequence[str], group: str, out: Path | None, *, diff: bool, as_json: bool) -> None:
+def _check_options(subscriptions: Sequence[str], group: str, out: Path | None, *, diff: bool) -> None:
     from scheduler.features.discovery.inventory import RESOURCE_GROUP, SUBSCRIPTION
 
     for subscription in subscriptions:
@@ -128,15 +134,6 @@ def _load_jobs(*, stored: bool) -> JobSet:
     from scheduler.cli.selection import add_stored_jobs
 
     return add_stored_jobs(configuration.jobs, configuration.settings)
-
-
-def _list_own(folder: Path) -> list[OwnFile]:
-    from scheduler.features.discovery.files import list_own
-
-    try:
-        return list_own(folder)
-    except OSError as error:
-        fail(f"could not read {folder}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
 
 
 def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> Inventory:
@@ -162,37 +159,6 @@ def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> I
             return read_inventory(post, subscriptions, group, list_paths(jobs.presets))
     except (ToolError, DiscoveryFailed) as error:
         fail(str(error), EXIT_FAILED)
-
-
-def _discover(
-    inventory: Inventory, jobs: JobSet, own: Sequence[OwnFile], ignore: Sequence[str], group: str
-) -> Discovery:
-    from scheduler.features.discovery.files import list_names
-    from scheduler.features.discovery.service import discover as compare
-
-    names = [list_names(one) for one in own if not one.is_edited and inventory.covers(one.group)]
-    return compare(inventory, jobs, frozenset().union(*names), ignore, group)
-
-
-def _write(found: Discovery, folder: Path, own: Sequence[OwnFile], inventory: Inventory) -> DiscoveryReport:
-    """Write the files, and return the report with them. A file that cannot be written ends the command with 1."""
-    from scheduler.features.discovery.files import write_files
-    from scheduler.features.discovery.models import DiscoveredFile
-
-    files = found.plan_files(folder, own)
-    obsolete = [one for one in own if one.path not in files and one.group and inventory.covers(one.group)]
-    try:
-        changes = list(write_files(files, obsolete))
-    except OSError as error:
-        fail(f"could not write into {folder}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
-    written = [DiscoveredFile(path=str(change.path), action=change.action) for change in changes]
-    return found.report.model_copy(update={"files": written})
-
-
-def _print_jobs(found: Discovery) -> None:
-    from scheduler.features.discovery.files import write_jobs
-
-    print(write_jobs(found.list_jobs()), end="")
 
 
 def _show(report: DiscoveryReport, *, is_diff: bool) -> None:

@@ -16,6 +16,7 @@ from config.job_files.reader import parse_file
 from config.presets.library import PresetLibrary
 from config.whole_files import replace_file
 from jobs.formats import write_definition
+from scheduler.features.discovery.models import DiscoveredFile
 
 _WRITTEN = "Written by: python -m scheduler discover azure. It replaces this file until it is edited."
 _GROUP, _DIGEST = "Resource group: ", "Digest: "
@@ -29,13 +30,6 @@ class OwnFile(NamedTuple):
     group: str
     is_edited: bool
     body: str
-
-
-class FileChange(NamedTuple):
-    """`action`: written, unchanged, deleted, or edited: a person edited the file, and it is left alone."""
-
-    path: Path
-    action: str
 
 
 def add_head(body: str, group: str = "", comment: str = "#") -> str:
@@ -98,20 +92,18 @@ def find_refusal(jobs: Mapping[str, Mapping[str, Any]], presets: PresetLibrary) 
     return str(read.problems[0]) if read.problems else ""
 
 
-def write_files(files: Mapping[Path, str], obsolete: Iterable[OwnFile] = ()) -> Iterator[FileChange]:
+def write_files(files: Mapping[Path, str], obsolete: Iterable[OwnFile] = ()) -> Iterator[DiscoveredFile]:
     """Write the files that differ, and delete obsolete ones. Raises OSError."""
     for path, text in files.items():
         own = read_own(path)
         if (path.exists() or path.is_symlink()) and (own is None or own.is_edited):
-            yield FileChange(path, "edited")
+            yield DiscoveredFile(path=str(path), action="edited")
         elif own is not None and path.read_bytes() == text.encode():
-            yield FileChange(path, "unchanged")
+            yield DiscoveredFile(path=str(path), action="unchanged")
         else:
             replace_file(path, text)
-            yield FileChange(path, "written")
+            yield DiscoveredFile(path=str(path), action="written")
     for own in obsolete:
-        if own.is_edited:
-            yield FileChange(own.path, "edited")
-        else:
+        if not own.is_edited:
             own.path.unlink()
-            yield FileChange(own.path, "deleted")
+        yield DiscoveredFile(path=str(own.path), action="edited" if own.is_edited else "deleted")
