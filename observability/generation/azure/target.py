@@ -203,7 +203,6 @@ RESOURCE_GROUP_VARIABLE: Final = "AZURE_RESOURCE_GROUP"
 LOCATION_VARIABLE: Final = "AZURE_LOCATION"
 URL_VARIABLE: Final = "AZURE_RESOURCE_MANAGER_URL"
 CLIENT_VARIABLE: Final = "AZURE_CLIENT_ID"
-
 DEFAULT_URL = "https://management.azure.com"
 _COMPONENT = re.compile(
     r"/subscriptions/(?P<subscription>[0-9a-f-]{36})/resourceGroups/(?P<group>[^/]{1,90})"

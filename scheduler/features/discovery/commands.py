@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import format_count
-from scheduler.cli.output import (
-    EXIT_CHANGES,
-    EXIT_FAILED,
-    fail,
-    print_note,
-    print_warning,
-    show_tabs,
-)
+from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail, print_note, print_warning, show_tabs
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from scheduler.features.discovery.inventory import Inventory, Post
     from scheduler.features.discovery.models import DiscoveryReport
+    from scheduler.features.discovery.service import Discovery
 
 ABOUT = """Discovery: jobs for what exists, and what exists without a job.
 
@@ -36,6 +30,29 @@ discover = typer.Typer(help=ABOUT, no_args_is_help=True)
 _MAX_NOTES = 10
 
 
+SubscriptionOption = Annotated[
+    list[str] | None,
+    typer.Option("--subscription", metavar="ID", help="Subscription. Repeatable. (default: all that you can read)"),
+]
+GroupOption = Annotated[str, typer.Option("--resource-group", metavar="NAME", help="Only this resource group.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help="Write a job file for each resource group, and Bicep of roles. (default: print one job file)",
+        file_okay=False,
+    ),
+]
+DiffOption = Annotated[
+    bool, typer.Option("--diff", help="Write nothing; show what differs from the jobs. Exit code 3 if something does.")
+]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="PATTERN", help="Id, name or host that needs no check. Repeatable."),
+]
+
+
 @discover.callback()
 def _group() -> None:
     """Make `azure` a subcommand, although it is the only one."""
@@ -43,32 +60,11 @@ def _group() -> None:
 
 @discover.command("azure")
 def discover_azure(
-    subscriptions: Annotated[
-        list[str] | None,
-        typer.Option("--subscription", metavar="ID", help="Subscription. Repeatable. (default: all that you can read)"),
-    ] = None,
-    group: Annotated[str, typer.Option("--resource-group", metavar="NAME", help="Only this resource group.")] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FOLDER",
-            file_okay=False,
-            help="Write a job file for each resource group, and Bicep of roles. (default: print one job file)",
-        ),
-    ] = None,
-    diff: Annotated[
-        bool,
-        typer.Option(
-            "--diff", help="Write nothing; show what differs from the job files. Exit code 3 if something does."
-        ),
-    ] = False,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore", metavar="PATTERN", help="Id or name of resources, or host, without a check. Repeatable."
-        ),
-    ] = None,
+    subscriptions: SubscriptionOption = None,
+    group: GroupOption = "",
+    out: OutOption = None,
+    diff: DiffOption = False,
+    ignore: IgnoreOption = None,
     stored: Annotated[bool, typer.Option("--stored", help="Add the stored jobs, which need the store.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -85,23 +81,13 @@ def discover_azure(
       discover azure --diff --ignore "*-sandbox" --json
     """
     from scheduler.cli.listing import show_model
-    from scheduler.features.discovery.files import list_names, list_own, write_files, write_jobs
-    from scheduler.features.discovery.service import discover as compare
+    from scheduler.features.discovery.files import write_jobs
 
     _check_options(subscriptions or (), group, out, diff=diff)
     jobs = _load_jobs(stored=stored)
     inventory = _read_inventory(jobs, tuple(subscriptions or ()), group)
-    try:
-        own = [] if out is None else list_own(out)
-        names = [list_names(one) for one in own if not one.is_edited and inventory.covers(one.group)]
-        found = compare(inventory, jobs, frozenset().union(*names), ignore or (), group)
-        report = found.report
-        if out is not None:
-            files = found.plan_files(out, own)
-            obsolete = [one for one in own if one.path not in files and one.group and inventory.covers(one.group)]
-            report = report.model_copy(update={"files": list(write_files(files, obsolete))})
-    except OSError as error:
-        fail(f"could not write the files in {out}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
+    found = _compare(inventory, jobs, out, ignore or (), group)
+    report = found.report
     if as_json:
         show_model(report)
     elif diff or out is not None:
@@ -111,6 +97,24 @@ def discover_azure(
     _note(report, inventory, is_diff=diff)
     if diff and (report.missing or report.stale):
         raise typer.Exit(EXIT_CHANGES)
+
+
+def _compare(inventory: Inventory, jobs: JobSet, out: Path | None, ignore: Sequence[str], group: str) -> Discovery:
+    """Compare, and write the files. A file that cannot be read or written ends the command with 1."""
+    from scheduler.features.discovery.files import list_names, list_own, write_files
+    from scheduler.features.discovery.service import discover as compare
+
+    try:
+        own = [] if out is None else list_own(out)
+        names = [list_names(one) for one in own if not one.is_edited and inventory.covers(one.group)]
+        found = compare(inventory, jobs, frozenset().union(*names), ignore, group)
+        if out is not None:
+            files = found.plan_files(out, own)
+            obsolete = [one for one in own if one.path not in files and one.group and inventory.covers(one.group)]
+            found.report.files = list(write_files(files, obsolete))
+    except OSError as error:
+        fail(f"could not write the files in {out}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)
+    return found
 
 
 def _check_options(subscriptions: Sequence[str], group: str, out: Path | None, *, diff: bool) -> None:
