@@ -16,6 +16,8 @@ from config.documents.document import UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
 from config.job_files.entries import PartInterner
 from config.job_files.reader import JobFileReader, check_document
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
+from config.presets.preset import Preset
 from config.stored_jobs import read_written_jobs
 from jobs.problems import Problem
 from jobs.schedules import Schedule
@@ -27,6 +29,7 @@ class DesiredSet:
 
     definitions: Mapping[str, Mapping[str, Any]]
     origins: Mapping[str, tuple[str, int]]
+    presets: PresetLibrary = NO_OWN_PRESETS
 
     @property
     def document(self) -> Mapping[str, Any]:
@@ -58,6 +61,7 @@ def read_desired_set(
     Raises ConfigurationError: with every problem of every file.
     """
     reader = _SetReader(root, default_schedule, os.environ if environ is None else environ)
+    own: dict[str, Preset] = {}
     lister = JobFileReader(root)
     for place in places:
         try:
@@ -65,13 +69,16 @@ def read_desired_set(
         except ConfigurationError as error:
             reader.problems += error.problems
             continue
+        reader.presets, problems = lister.read_presets(place)
+        own |= reader.presets.own
+        reader.problems += problems
         if not files:
             reader.problems.append(Problem("", "the folder has no job file", file=str(place)))
         for file in files:
             reader.add(file)
     if reader.problems:
         raise ConfigurationError(reader.problems)
-    return DesiredSet(reader.definitions, reader.origins)
+    return DesiredSet(reader.definitions, reader.origins, PresetLibrary(own))
 
 
 class _SetReader:
@@ -80,6 +87,7 @@ class _SetReader:
         self._default_schedule = default_schedule
         self._environ = environ
         self._interner = PartInterner()
+        self.presets = NO_OWN_PRESETS
         self.definitions: dict[str, Mapping[str, Any]] = {}
         self.origins: dict[str, tuple[str, int]] = {}
         self.problems: list[Problem] = []
@@ -91,8 +99,10 @@ class _SetReader:
         except UnreadableFile as error:
             self.problems.append(error.problem)
             return
-        checked = check_document(document, file.stem, self._interner, self._default_schedule, self._environ)
-        written = read_written_jobs(document.value, document, file.stem)
+        checked = check_document(
+            document, file.stem, self._interner, self._default_schedule, self._environ, self.presets
+        )
+        written = read_written_jobs(document.value, document, file.stem, self.presets)
         problems = dict.fromkeys((*checked.problems, *written.problems))
         self.problems += problems
         if problems:

@@ -17,7 +17,8 @@ from config.documents.json_text import parse_json
 from config.documents.parse_result import ParseError
 from config.job_files.alerting_checks import find_conflicts_of_job, find_unknown_names_of_job
 from config.job_files.alerting_section import AlertingContext
-from config.job_files.definitions import DefinedJob, DefinitionContext, define_job, merge_defaults
+from config.job_files.defaults import merge_defaults, remaining_defaults
+from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
 from config.job_files.entries import JobEntry, PartInterner, find_entries, find_job_name
 from config.job_files.job_set import JobSet, check_membership
 from config.job_files.joining import (
@@ -28,6 +29,8 @@ from config.job_files.joining import (
     locate_dependency_problem,
     locate_uses,
 )
+from config.job_files.preset_jobs import uses_preset
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
 from jobs.flat import is_flat_job
 from jobs.problems import Finding, KeyPath, Problem, dotted_path
 from jobs.schedules import Schedule
@@ -60,11 +63,18 @@ class LocatedStoredJob(LocatedJob):
 class StoredJobDefiner:
     """Turns definitions as users wrote them, in the full or in the flat form, into jobs."""
 
-    def __init__(self, default_schedule: Schedule | None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        default_schedule: Schedule | None,
+        environ: Mapping[str, str] | None = None,
+        presets: PresetLibrary = NO_OWN_PRESETS,
+    ) -> None:
         """`environ`: the app settings that schedules may name; by default those of the process."""
         self._default_schedule = default_schedule
         self._environ = os.environ if environ is None else environ
         self._interner = PartInterner()
+        self.presets = presets
+        """Replaced when the job files change."""
 
     def define(
         self, name: str | None, definition: Any, version: int = 0, base: str = ""
@@ -75,7 +85,12 @@ class StoredJobDefiner:
         """
         document = JsonDocument(base, None)
         context = DefinitionContext(
-            None, self._interner, time.time_ns() // 1_000_000, self._environ, self._default_schedule
+            None,
+            self._interner,
+            time.time_ns() // 1_000_000,
+            self._environ,
+            self._default_schedule,
+            self.presets,
         )
         if isinstance(definition, dict) and name is None and not find_job_name(JobEntry(None, definition, ())):
             return (document.problem(Finding(("name",), "is missing", "give the job a name")),)
@@ -98,7 +113,9 @@ class WrittenJobs:
     problems: tuple[Problem, ...] = ()
 
 
-def read_written_jobs(value: Any, document: Document | None = None, stem: str = "") -> WrittenJobs:
+def read_written_jobs(
+    value: Any, document: Document | None = None, stem: str = "", presets: PresetLibrary = NO_OWN_PRESETS
+) -> WrittenJobs:
     """Read a document as a job file has it, with `jobs` and `defaults`. The defaults become part of each definition.
 
     `document`, `stem`: of a file, for the lines of problems and the name of a single job in the flat form.
@@ -122,13 +139,15 @@ def read_written_jobs(value: Any, document: Document | None = None, stem: str = 
             twice = f"the job {names[0]} is defined twice"
             problems.append(document.problem(Finding(entry.path, twice, "rename one of them")))
         else:
-            definitions[names[0]] = _complete(entry, entries.defaults)
+            definitions[names[0]] = _complete(entry, entries.defaults, presets)
             bases[names[0]] = base
     return WrittenJobs(definitions, bases, tuple(problems))
 
 
-def _complete(entry: JobEntry, defaults: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _complete(entry: JobEntry, defaults: Mapping[str, Any] | None, presets: PresetLibrary) -> Mapping[str, Any]:
     written: dict[str, Any] = entry.value
+    if defaults and uses_preset(written) and (preset := presets.find(str(written["preset"]))) is not None:
+        defaults = remaining_defaults(defaults, preset.job)
     return merge_defaults(defaults, written) if defaults and not is_flat_job(written) else written
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from scheduler.features.objectives.queries import ObjectiveReader
     from scheduler.features.overview.queries import OverviewQueries
     from scheduler.features.overview.timelines import TimelineReader
+    from scheduler.features.presets.queries import PresetQueries
     from scheduler.features.secrets.service import SecretMonitor
     from scheduler.features.statistics.comparison import ComparisonReader
     from scheduler.features.statistics.downtime import DowntimeReader
@@ -141,6 +142,12 @@ class Services:
     @property
     def is_behind_proxy(self) -> bool:
         return self.options.is_behind_proxy
+
+    @cached_property
+    def presets(self) -> PresetQueries:
+        from scheduler.features.presets.queries import PresetQueries
+
+        return PresetQueries(self.stored_jobs)
 
     # --- What is stored -----------------------------------------------------------------------------------------------
 

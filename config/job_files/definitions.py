@@ -6,14 +6,17 @@ A job is put over the defaults of its file first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from config.job_files.app_settings import resolve_schedules
+from config.job_files.defaults import has_value, merge_defaults
 from config.job_files.entries import JobEntry, PartInterner, validate_job
 from config.job_files.job_set import ExternalUse
+from config.job_files.preset_jobs import expand_job, uses_preset
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job, is_flat_job
 from jobs.model_base import SecretRef
@@ -22,49 +25,6 @@ from jobs.schedules import DefaultSchedule, Schedule
 from jobs.targets import AzureTarget, TlsOptions
 from jobs.targets.http import ManagedIdentityAuth
 from jobs.warnings import find_refusals, find_warnings
-
-_MERGED_PATHS: frozenset[KeyPath] = frozenset(
-    {
-        (),
-        ("check",),
-        ("check", "headers"),
-        ("check", "query"),
-        ("check", "tls"),
-        ("timeout",),
-        ("retry",),
-        ("circuit",),
-        ("tags",),
-    }
-)
-"""Where a default and a job's own mapping are merged; everywhere else the job's value replaces the default."""
-
-
-def merge_defaults(defaults: Mapping[str, Any], job: Mapping[str, Any], path: KeyPath = ()) -> dict[str, Any]:
-    """The job over the defaults."""
-    result = dict(defaults)
-    for key, value in job.items():
-        below = (*path, key)
-        default = result.get(key)
-        if below in _MERGED_PATHS and isinstance(value, dict) and isinstance(default, dict):
-            result[key] = merge_defaults(default, value, below)
-        else:
-            result[key] = value
-    return result
-
-
-def has_value(value: Any, path: KeyPath) -> bool:
-    """Whether something stands at this path."""
-    for step in path:
-        inside = step in value if isinstance(value, dict) else _is_index(step, value)
-        if not inside:
-            return False
-        value = value[step]
-    return True
-
-
-def _is_index(step: str | int, value: Any) -> bool:
-    return isinstance(value, list) and isinstance(step, int) and step < len(value)
-
 
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 """Most values of a model; skipped first, as there can be ten thousand jobs."""
@@ -119,6 +79,7 @@ class DefinitionContext:
     """The app settings that schedules may name."""
     default_schedule: Schedule | None = None
     """For the flat form."""
+    presets: PresetLibrary = NO_OWN_PRESETS
 
 
 def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
@@ -126,7 +87,23 @@ def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tupl
     if not isinstance(entry.value, dict):
         what = "is empty" if entry.value is None else "is not a mapping of keys to values"
         return (Finding(entry.path, what, "a job needs at least a check"),)
+    if uses_preset(entry.value):
+        return _define_with_preset(entry, context)
     return _define_flat(entry, context) if is_flat_job(entry.value) else _define_full(entry, context)
+
+
+def _define_with_preset(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
+    expanded = expand_job(entry, context.defaults or {}, context.presets)
+    if isinstance(expanded, tuple):
+        return expanded
+    defined = _define_full(expanded.entry, replace(context, defaults=None))
+    if isinstance(defined, tuple):
+        return tuple(map(expanded.locate, defined))
+    if too_frequent := tuple(expanded.find_too_frequent(defined.job)):
+        return too_frequent
+    warnings = tuple(map(expanded.locate, defined.warnings))
+    uses = tuple(use._replace(path=expanded.path_in_file(use.path)) for use in defined.uses)
+    return DefinedJob(defined.job, warnings, uses)
 
 
 def _define_flat(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:

@@ -15,7 +15,8 @@ from config.errors import ConfigurationError
 from config.job_files.entries import PartInterner
 from config.job_files.job_set import JobSet
 from config.job_files.joining import FileJobs, join_files, locate_by_origin
-from config.job_files.reader import parse_file
+from config.job_files.reader import JobFileReader, parse_file
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Problem
@@ -31,6 +32,7 @@ def read_unsaved_jobs(
     find_related: Callable[[Sequence[JobDefinition]], Iterable[tuple[JobDefinition, str]]],
     default_schedule: Schedule | None,
     alerting_in_force: AlertingDefinitions = NO_ALERTING,
+    presets: PresetLibrary = NO_OWN_PRESETS,
 ) -> tuple[JobSet, tuple[Problem, ...]]:
     """Return the valid jobs of a document, and everything that is wrong with the others.
 
@@ -38,7 +40,7 @@ def read_unsaved_jobs(
     a job of the document is ignored. `alerting_in_force`: what the job files define, such as channels.
     """
     shown = _JSON_NAME if is_json else _YAML_NAME
-    file = parse_file(content, shown, "", None, PartInterner(), default_schedule, os.environ)
+    file = parse_file(content, shown, "", None, PartInterner(), default_schedule, os.environ, presets)
     own = {one.job.name for one in file.jobs}
     related = find_related([one.job for one in file.jobs])
     others = [
@@ -75,7 +77,9 @@ def read_edited_file(
     """
     whole = path.absolute()
     shown = str(whole.relative_to(root) if whole.is_relative_to(root) else path)
-    file = parse_file(read_file(path, shown), shown, path.stem, None, PartInterner(), default_schedule, os.environ)
+    presets, _ = JobFileReader(root).read_presets(path)
+    content = read_file(path, shown)
+    file = parse_file(content, shown, path.stem, None, PartInterner(), default_schedule, os.environ, presets)
     own = {one.job.name for one in file.jobs}
     others = [
         locate_by_origin(job, origin, lambda name: Document(name, None))

@@ -194,8 +194,10 @@ def _is_job(value: Any) -> bool:
 
 
 def _has_check(value: dict[str, Any]) -> bool:
-    """Return whether `check` is a key of this job, not a job of that name."""
+    """Return whether `check` or `preset` is a key of this job, not a job of that name."""
     check = value.get("check")
+    if isinstance(value.get("preset"), str):
+        return True
     return "check" in value and not (isinstance(check, dict) and "check" in check)
 
 
@@ -230,7 +232,7 @@ def _read_defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, 
         return None, ()
     if not isinstance(defaults, dict):
         return None, (Finding(("defaults",), "is not a mapping of keys to values"),)
-    known = [key for key in JobDefinition.model_fields if key != "name"]
+    known = [key for key in JobDefinition.model_fields if key not in ("name", "preset")]
     others = [key for key in defaults if key not in known]
     wrong = list_key_findings(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
     valid = {key: one for key, one in defaults.items() if key in known}

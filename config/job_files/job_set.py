@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from config.documents.document import Document
+from config.presets.library import NO_OWN_PRESETS, PRESETS_FOLDER, PresetLibrary
 from jobs.definition import JobDefinition
 from jobs.definition.alerting_section import NO_ALERTING, AlertingDefinitions
 from jobs.policies.groups import GROUP_NAME_PATTERN, GroupMembers
@@ -63,6 +64,8 @@ class JobSet:
     """What the jobs need from outside."""
     groups: tuple[DeclaredGroup, ...] = ()
     alerting: AlertingDefinitions = NO_ALERTING
+    presets: PresetLibrary = NO_OWN_PRESETS
+    """With those next to the job files."""
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())
@@ -85,6 +88,7 @@ class JobSet:
             (*self.uses, *other.uses),
             (*self.groups, *other.groups),
             self.alerting.overridden_by(other.alerting),
+            other.presets if other.presets.own else self.presets,
         )
 
 
@@ -96,6 +100,11 @@ class JobFile(NamedTuple):
     """The name as problems and origins tell it, such as `config/jobs/checkout.yaml`."""
     content: bytes | Problem | None
     """Or why it cannot be read; None for a file in a sub-folder, which is not read."""
+
+    @property
+    def is_preset(self) -> bool:
+        """Whether it is a preset of a user, in the folder `presets` of the place."""
+        return self.name.startswith(f"{PRESETS_FOLDER}/")
 
 
 def make_digest(parts: Iterable[str]) -> str:

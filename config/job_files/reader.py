@@ -21,6 +21,8 @@ from config.job_files.definitions import DefinedJob, DefinitionContext, define_j
 from config.job_files.entries import PartInterner, find_entries, find_job_name
 from config.job_files.job_set import GROUPS_KEY, DeclaredGroup, JobFile, JobSet, make_digest
 from config.job_files.joining import FileJobs, LocatedJob, join_files
+from config.job_files.preset_jobs import check_preset
+from config.presets.library import NO_OWN_PRESETS, PRESETS_FOLDER, PresetLibrary, read_own_presets
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, Problem
 from jobs.problems import KeyPath as KeyPath
@@ -108,7 +110,7 @@ class JobFileReader:
         Raises:
             ConfigurationError: with every problem of every file, or if `place` does not exist.
         """
-        files = chain(map(self._read_file, self.list_files(place)), self._find_nested(place))
+        files = chain(map(self._read_file, self.list_files(place)), self._read_presets(place), self._find_nested(place))
         return self.parse(place, files, substitutions=substitutions, default_schedule=default_schedule)
 
     def parse(
@@ -129,7 +131,11 @@ class JobFileReader:
         read: list[FileJobs] = []
         nested: list[str] = []
         shared = PartInterner()
-        for name, shown, content in files:
+        files = list(files)
+        presets, problems = check_own_presets((one.display_name, one.content) for one in files if one.is_preset)
+        if problems:
+            read.append(FileJobs(problems=problems))
+        for name, shown, content in (one for one in files if not one.is_preset):
             if content is None:
                 nested.append(shown)
                 continue
@@ -137,23 +143,34 @@ class JobFileReader:
                 read.append(FileJobs(problems=(content,), is_readable=False))
                 continue
             schedule = default_schedule.text if default_schedule is not None else "none"
-            key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())} {schedule}"
+            replaced = sorted((substitutions or {}).items())
+            key = f"{name} {hashlib.sha256(content).hexdigest()} {replaced} {schedule} {presets.digest}"
             now[key] = before.get(key) or parse_file(
-                content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
+                content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ, presets
             )
             read.append(now[key])
         self._cache[place] = now  # drops removed files
         jobs = join_files(read, folder="" if isinstance(place, str) else _folder_of(place))
         shown_place = place if isinstance(place, str) else self._display_name(place)
         warnings = (*location_warnings(shown_place, len(jobs), nested), *jobs.warnings)
-        return replace(jobs, digest=make_digest(now), warnings=warnings)
+        digest = make_digest([*now, presets.digest] if presets.own else now)
+        return replace(jobs, digest=digest, warnings=warnings, presets=presets)
 
     def _find_nested(self, place: Path) -> Iterator[JobFile]:
         """Yield the job files in sub-folders, except the samples of the program."""
         samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM_FOLDER)}
         for file in find_nested_job_files(place):
-            if file.parent.resolve() not in samples:
+            if file.parent.resolve() not in samples and file.parent != place / PRESETS_FOLDER:
                 yield JobFile(file.name, self._display_name(file), None)
+
+    def _read_presets(self, place: Path) -> Iterator[JobFile]:
+        for file in find_preset_files(place):
+            one = self._read_file(file)
+            yield JobFile(f"{PRESETS_FOLDER}/{one.name}", one.display_name, one.content)
+
+    def read_presets(self, place: Path) -> tuple[PresetLibrary, tuple[Problem, ...]]:
+        """Return the presets next to the job files of a place, and everything that is wrong with the others."""
+        return check_own_presets((one.display_name, one.content) for one in self._read_presets(place))
 
     def _read_file(self, file: Path) -> JobFile:
         shown = self._display_name(file)
@@ -181,6 +198,27 @@ class JobFileReader:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
 
 
+def find_preset_files(place: Path) -> list[Path]:
+    """Return the files of users' presets next to the job files of a folder, or next to one job file."""
+    folder = (place if os.path.isdir(place) else place.parent) / PRESETS_FOLDER
+    try:
+        return sorted(file for file in folder.iterdir() if is_job_file(file.name) and not file.is_dir())
+    except OSError:
+        return []
+
+
+def check_own_presets(
+    files: Iterable[tuple[str, bytes | Problem | None]],
+) -> tuple[PresetLibrary, tuple[Problem, ...]]:
+    """Return users' presets, and everything that is wrong with them, also with the jobs that they make."""
+    library, problems = read_own_presets((shown, content) for shown, content in files if content is not None)
+    context = DefinitionContext(None, PartInterner(), time.time_ns() // 1_000_000, {}, None, library)
+    for shown, preset in library.own.items():
+        findings = check_preset(preset, lambda entry: define_job(entry, context))
+        problems += tuple(finding.to_problem(file=library.files[shown]) for finding in findings)
+    return library, problems
+
+
 def _folder_of(place: Path) -> str:
     return os.path.abspath(place if os.path.isdir(place) else place.parent)
 
@@ -193,23 +231,30 @@ def parse_file(
     interner: PartInterner,
     default_schedule: Schedule | None,
     environ: Mapping[str, str],
+    presets: PresetLibrary = NO_OWN_PRESETS,
 ) -> FileJobs:
     """Return the jobs of one file, and everything that is wrong with it alone. `shown`: JSON if it ends in .json."""
     try:
         document = parse_document(content, shown, substitutions=substitutions)
     except UnreadableFile as error:
         return _unreadable_file(error)
-    return check_document(document, stem, interner, default_schedule, environ)
+    return check_document(document, stem, interner, default_schedule, environ, presets)
 
 
 def check_document(
-    document: Document, stem: str, interner: PartInterner, default_schedule: Schedule | None, environ: Mapping[str, str]
+    document: Document,
+    stem: str,
+    interner: PartInterner,
+    default_schedule: Schedule | None,
+    environ: Mapping[str, str],
+    presets: PresetLibrary = NO_OWN_PRESETS,
 ) -> FileJobs:
     """Return the jobs of a parsed file, and everything that is wrong with it alone."""
     entries = find_entries(document.value, stem)
     findings = list(entries.findings)
     warnings: list[Finding] = []
-    context = DefinitionContext(entries.defaults, interner, time.time_ns() // 1_000_000, environ, default_schedule)
+    now_ms = time.time_ns() // 1_000_000
+    context = DefinitionContext(entries.defaults, interner, now_ms, environ, default_schedule, presets)
     lines = replace(document, value=None)
     jobs: list[LocatedJob] = []
     broken: list[str] = []

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from config.errors import ConfigurationError
-from config.job_files.reader import JobSet, is_job_file
+from config.job_files.reader import JobSet, find_preset_files, is_job_file
 from config.loading import JobLoader
+from config.presets.library import PRESETS_FOLDER
 from jobs.checks.files import run_in_daemon_thread
 
 if TYPE_CHECKING:
@@ -179,10 +180,12 @@ class _ChangedWhileReading(Exception):
 def _read_stamps(path: Path) -> FileStamps:
     """Times, size and inode of each job file; {} if there is nothing."""
     try:
+        presets = {f"{PRESETS_FOLDER}/{file.name}": _stamp_of(os.stat(file)) for file in find_preset_files(path)}
         if not path.is_dir():
-            return {path.name: _stamp_of(os.stat(path))}
+            return {path.name: _stamp_of(os.stat(path)), **presets}
         with os.scandir(path) as entries:
-            return {entry.name: _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
+            stamps = {entry.name: _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
+            return stamps | presets
     except OSError as error:
         return {"": (0, error.errno)}
 

@@ -200,6 +200,28 @@ _TIMEOUTS = Timeouts()
 _RETRY = RetryPolicy()
 _CATCH_UP = CatchUp()
 
+
+class PresetUse(FrozenModel):
+    """The preset of a job. `overrides`: the other keys of the job as written, for exports; None if not known."""
+
+    name: str = Field(max_length=64)
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    overrides: dict[str, Any] | None = Field(default=None, exclude=True)
+
+    def as_written(self) -> dict[str, Any]:
+        """Return the job's definition as it stands in a file, without its name."""
+        return {"preset": self.name, **({"with": self.with_} if self.with_ else {}), **(self.overrides or {})}
+
+
+_PRESET_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,63}$"},
+        {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+        {"type": "null"},
+    ],
+    "description": "The preset that the job is made of; other keys of the job override it. `presets list` lists all",
+}
+
 OverlapMode = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
 """What happens to a run that becomes due while the previous run of the job is in flight.
 
@@ -251,6 +273,10 @@ class JobDefinition(FrozenModel):
     """Its objective. Objectives of several jobs are in the section `objectives` of job files."""
     alert_parent: AlertParents = ()
     """Jobs or groups whose failure explains that of this job. Empty: the jobs that it depends on."""
+    preset: Annotated[PresetUse | None, WithJsonSchema(_PRESET_SCHEMA)] = Field(
+        default=None, exclude_if=lambda preset: preset is None
+    )
+    """What the job is made of. A file has its name, and the key `with`: see config.job_files.preset_jobs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -330,6 +356,8 @@ class JobDefinition(FrozenModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def generation(self) -> str:
-        """Hash the job's behaviour, without telemetry, alerts and objective. Tickets of others are not executed."""
-        definition = self.model_dump_json(by_alias=True, exclude={"telemetry", "alerts", "alert_parent", "slo"})
+        """Hash the job's behaviour, without what its runs mean. Tickets of others are not executed."""
+        definition = self.model_dump_json(
+            by_alias=True, exclude={"telemetry", "alerts", "alert_parent", "slo", "preset"}
+        )
         return hashlib.sha256(definition.encode()).hexdigest()[:12]

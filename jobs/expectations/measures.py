@@ -55,7 +55,7 @@ def _number_or_duration(value: Any) -> int | float | str:
     if number is None and read_duration(value) is not None:
         return str(value)
     if number is None or number != number:
-        raise ValueError(f"{str(value)[:40]!r} is neither a number nor a duration such as 15m")
+        raise ValueError(f"{str(value)[:40]!r} is not a number nor a duration such as 15m")
     if abs(number) > MAX_NUMBER:  # also infinity, and integers beyond the range of a float
         raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {MAX_NUMBER:g}")
     return number

@@ -86,6 +86,7 @@ FULL_FORM_ONLY = frozenset(
         "telemetry",
         "alerts",
         "alert_parent",
+        "preset",
     }
 )
 UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "authtype"})

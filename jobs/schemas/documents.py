@@ -94,6 +94,7 @@ def _ref(name: str) -> Schema:
 
 
 _IS_OBJECT: Final[Schema] = {"type": "object"}
+_HAS_PRESET: Final = has_value("preset", {"type": "string"})
 _HAS_DEFAULT_CHECK: Final = has_value("defaults", {**_IS_OBJECT, **has_any_key("check")})
 
 
@@ -162,12 +163,12 @@ def _create_definitions() -> dict[str, Schema]:
         "job_keys": keys,
         **create_flat_form(),
         # `check` is a key of this job, not a job of that name.
-        "has_check": has_value("check", {"not": {**_IS_OBJECT, **has_any_key("check")}}),
+        "has_check": {"anyOf": [has_value("check", {"not": {**_IS_OBJECT, **has_any_key("check")}}), _HAS_PRESET]},
         "is_job": {"type": "object", "anyOf": [_ref("is_flat"), _ref("has_check")]},
         "is_named": {"allOf": [_ref("has_check"), has_value("name", {"type": "string"})]},
         "defaults": {
             "description": "Values of all jobs of the file in the full form that do not set them",
-            "allOf": [*_with_check("partial_check"), {"properties": {"name": False}}],
+            "allOf": [*_with_check("partial_check"), {"properties": dict.fromkeys(("name", "preset", "with"), False)}],
         },
     }
     for prefix, required in (("", ["check"]), ("partial_", [])):
@@ -182,13 +183,15 @@ def _with_check(name: str) -> list[Schema]:
 def _create_jobs(prefix: str, keys: list[str], required: list[str]) -> dict[str, Schema]:
     """Return the schemas of jobs. `prefix`: of those that the defaults of the file complete."""
     of_key, of_list, named, jobs = (f"{prefix}{name}" for name in ("job", "listed_job", "named_job", "jobs"))
-    full_form = _with_check(f"{prefix}check")
+    of_preset = {"allOf": _with_check("partial_check")}
+    full_form = [{"if": _HAS_PRESET, "then": of_preset, "else": {"allOf": _with_check(f"{prefix}check")}}]
+    missing = {"if": _HAS_PRESET, "else": require_if_known(keys, required)}
     return {
         of_key: {
             "type": "object",
             **_select(
                 (_ref("is_flat"), _ref("flat_form")),
-                otherwise={"allOf": [*full_form, require_if_known(keys, required)]},
+                otherwise={"allOf": [*full_form, missing]},
             ),
         },
         of_list: {
@@ -198,7 +201,7 @@ def _create_jobs(prefix: str, keys: list[str], required: list[str]) -> dict[str,
                 otherwise=_ref(named),
             ),
         },
-        named: {"allOf": [*full_form, require_if_known(keys, ["name", *required])]},
+        named: {"allOf": [*full_form, require_if_known(keys, ["name"]), missing]},
         jobs: {
             "description": "The jobs, by name or as a list",
             "type": ["object", "array", "null"],

@@ -155,6 +155,8 @@ def _create_condition() -> Schema:
 
 _DESCRIPTIONS: Final = {
     "name": "Name of the job, unique among all jobs",
+    "preset": "The preset that the job is made of: `presets list` lists all; other keys of the job override it",
+    "with": "Values of the parameters of the preset: {namespace: orders}",
     "description": "Text for people",
     "enabled": "false: the job runs on request only",
     "schedule": "When the job is due: NCRONTAB, an interval, or a calendar rule; a list combines schedules",
@@ -184,8 +186,14 @@ def create_full_form() -> tuple[Schema, dict[str, Schema]]:
     """
     schema, definitions = create_model_schema(JobDefinition)
     for key, text in _DESCRIPTIONS.items():
-        schema["properties"][key]["description"] = text
+        schema["properties"].setdefault(key, {})["description"] = text
     schema["properties"]["check"] = {"type": "object", "description": _DESCRIPTIONS["check"]}
+    value: Schema = {"type": ["string", "number", "array"], "items": {"type": "string"}}
+    schema["properties"]["with"] = {
+        "type": "object",
+        "description": _DESCRIPTIONS["with"],
+        "additionalProperties": value,
+    }
     del schema["type"], schema["if"], schema["then"]
     schema["description"] = "A job in the full form"
     complete, partial = {}, {}

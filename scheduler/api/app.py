@@ -30,6 +30,7 @@ from scheduler.features.incidents import routes as incident_routes
 from scheduler.features.jobs import definition_routes
 from scheduler.features.jobs import routes as job_routes
 from scheduler.features.objectives import routes as objectives
+from scheduler.features.presets.routes import router as presets_router
 from scheduler.features.runs import routes as runs
 from scheduler.features.secrets.routes import router as secrets_router
 from scheduler.features.statistics import routes as statistics
@@ -73,6 +74,7 @@ ROUTERS = (
     key_router,
     session_router,
     browser_session_router,
+    presets_router,
     document_router,
     *PAGE_ROUTERS,
 )

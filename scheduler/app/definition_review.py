@@ -7,11 +7,12 @@ secret does not exist. `read` validates only; `review` and `review_stored` find 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from config.job_files.edited import read_unsaved_jobs
 from config.job_files.job_set import JobSet, LocatedExternalUse
+from config.presets.library import NO_OWN_PRESETS, PresetLibrary
 from config.stored_jobs import LocatedStoredJob, join_uses, name_jobs
 from config.warnings import warnings_of_denied_credentials
 from jobs.checks.binding.rules import Bindings
@@ -38,6 +39,7 @@ class ProgramDefinitionReviewer:
     def __init__(
         self, secrets: Secrets, guard: Guard, bindings: Bindings, default_schedule: Schedule | None = None
     ) -> None:
+        self.find_presets: Callable[[], PresetLibrary] = lambda: NO_OWN_PRESETS
         self._secrets = secrets
         self._guard = guard
         self._bindings = bindings
@@ -81,6 +83,7 @@ class ProgramDefinitionReviewer:
             find_related=find_related,
             default_schedule=self._default_schedule,
             alerting_in_force=snapshot.alerting,
+            presets=self.find_presets(),
         )
 
     async def _find_unavailable_secrets(self, external_uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:

@@ -245,7 +245,10 @@ class Program(Services):
         from scheduler.app.definition_review import ProgramDefinitionReviewer
 
         setup = self.check_setup
-        return ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, self.settings.default_schedule)
+        default_schedule = self.settings.default_schedule
+        reviewer = ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, default_schedule)
+        reviewer.find_presets = lambda: self.stored_job_parts.composer.presets
+        return reviewer
 
     @cached_property
     def definitions(self) -> DefinitionReviewer:

@@ -28,6 +28,7 @@ from scheduler.turns import release_later
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
+    from config.presets.library import PresetLibrary
     from jobs.targets import Target
 
 PrivateGroups = Mapping[str, str]
@@ -121,6 +122,7 @@ class JobComposer:
         self._catalog = catalog
         self._clock = clock
         self._definer = definer
+        definer.presets = files.presets
         self._lock = asyncio.Lock()
         self.sources = JobSources(files, FileJobIndex(files))
         self.latest_change = SetChange(catalog.snapshot)
@@ -135,6 +137,11 @@ class JobComposer:
     def count(self) -> int:
         """Number of jobs in force."""
         return len(self._catalog)
+
+    @property
+    def presets(self) -> PresetLibrary:
+        """The presets that jobs can use."""
+        return self.sources.files.presets
 
     @property
     def snapshot(self) -> JobSnapshot:
@@ -172,6 +179,9 @@ class JobComposer:
         self, files: JobSet, index: FileJobIndex, tree: JobTree, tried: Mapping[str, StoredJob] = _NONE
     ) -> SetChange:
         before, previous, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
+        if files.presets.digest != self.sources.files.presets.digest:
+            self._definer.presets = files.presets
+            previous = {name: job for name, job in previous.items() if '"preset"' not in job.entry.text}
 
         def build() -> tuple[JobSources, JobSnapshot, SetChange]:
             sources = self._read_sources(files, index, tree, previous)

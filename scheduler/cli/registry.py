@@ -56,11 +56,20 @@ COMMANDS = {
         "scheduler.features.jobs.schedule_commands", "explain", Needs.USABLE, takes_expression=True
     ),
     "schema": CommandEntry("scheduler.features.jobs.definition_commands", "schema", Needs.NOTHING),
+    "presets": CommandEntry(
+        "scheduler.features.presets.commands",
+        "presets",
+        Needs.NOTHING,
+        {"list": Needs.USABLE, "show": Needs.USABLE},
+    ),
     "generate": CommandEntry(
         "scheduler.features.generation.commands",
         "generate",
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
+    ),
+    "discover": CommandEntry(
+        "scheduler.features.discovery.commands", "discover", Needs.NOTHING, {"azure": Needs.EVERYTHING}
     ),
     "import": CommandEntry("scheduler.features.importing.commands", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("scheduler.features.runs.commands", "history", Needs.STORE),
@@ -205,7 +214,9 @@ LOCAL_ONLY: Mapping[str, str] = {
     "serve": "it is a scheduler",
     "validate": "it reads files, and with --stored the store of this machine's settings",
     "schema": "it describes the files of this version",
+    **dict.fromkeys(("presets list", "presets show"), "they are files of this version, or next to job files"),
     **dict.fromkeys((f"generate {target}" for target in (*TARGETS, "apply", "drift")), "it reads job files"),
+    "discover azure": "it reads Azure and job files",
     "import": "it reads configuration of other tools",
     "slo recompute": "it reads a statement and exported runs",
     "test": "it runs jobs of files",

@@ -144,6 +144,6 @@ def _read_set(places: Sequence[Path], owner: str, default_schedule: Schedule | N
     from config.stored_jobs import LocatedStoredJob, StoredJobDefiner
 
     desired = read_desired_set(places, Path.cwd(), default_schedule)
-    definer = StoredJobDefiner(default_schedule)
+    definer = StoredJobDefiner(default_schedule, presets=desired.presets)
     defined = ((name, definer.define(name, definition)) for name, definition in desired.definitions.items())
     return WorkingCopy({name: one.job for name, one in defined if isinstance(one, LocatedStoredJob)}, owner, desired)

@@ -45,6 +45,7 @@ NOT_RUN = (
     (r"(sudo|pip|pipx|uvx|helm|scheduler) ", "needs an installed program; tests/infra/packaging installs it"),
     (r"python -m scheduler gate ", "takes ten minutes; tests/scheduler/cli/commands/test_gate.py runs it in seconds"),
     (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),
+    (r"python -m scheduler discover ", "needs Azure; tests/scheduler/cli/commands/test_discover.py runs it"),
     (r"curl (-d @-|-H .* https://(healthchecks\.io|api\.datadoghq\.com)/)", "is a command of another tool's users"),
     (
         r"python -m scheduler generate (apply|drift) ",

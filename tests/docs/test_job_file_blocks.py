@@ -14,6 +14,7 @@ from tests.parts.job_file_verdicts import find_contradiction, list_problems, lis
 
 _BLOCK = re.compile(r"^ *```(yaml|yml|json)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 OTHERS = (
+    ("docs/azure-checks.md", "# presets/site.yaml"),
     ("docs/azure-checks.md", "identity:"),
     ("docs/backup.md", '{"kind":"scheduler-backup"'),
     ("docs/importing.md", "- targets:"),  # of Prometheus

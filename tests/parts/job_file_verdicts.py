@@ -28,6 +28,7 @@ BEYOND_SCHEMAS = {
     "a name of a kind depends on what a selector is for": r"select\.kinds: .* is not allowed",
     "keys need each other": r"require each other|has both|no condition|minimum_calls|applies to counts",
     "a condition does not apply to a group": r"which does not apply to a group",
+    "a preset has parameters": r"unknown preset|preset \S+ (needs|allows)|\.with(\.\w+)?: |of the preset",
     "a regular expression is too expensive": r"has more than 20,000 elements",
 }
 """Why a schema accepts what `validate` refuses, and the messages of it."""

@@ -39,11 +39,19 @@ JsonObject = dict[str, Any]
 
 
 class ArmClient:
-    """Blocking. `fetch_token` returns a new access token; `sleep` waits for so many seconds."""
+    """Blocking. `fetch_token` returns a new access token; `sleep` waits for so many seconds.
+
+    `remedies`: what to do about a status, in place of what helps who changes resources.
+    """
 
     def __init__(
-        self, client: BlockingClient, fetch_token: Callable[[], str], sleep: Callable[[float], None] = time.sleep
+        self,
+        client: BlockingClient,
+        fetch_token: Callable[[], str],
+        sleep: Callable[[float], None] = time.sleep,
+        remedies: Mapping[int, str] | None = None,
     ) -> None:
+        self._remedies = {**_REMEDIES, **(remedies or {})}
         self._client = client
         self._fetch_token = fetch_token
         self._sleep = sleep
@@ -54,6 +62,13 @@ class ArmClient:
         response = self._send("GET", path, parameters)
         return None if response.status == 404 else _read_object(path, response)
 
+    def post(self, path: str, parameters: Mapping[str, str], body: JsonObject) -> JsonObject:
+        """Return the result of a query. Raises ToolError."""
+        response = self._send("POST", path, parameters, body)
+        if response.status == 404:
+            raise ToolError(self._describe("POST", path, response))
+        return _read_object(path, response)
+
     def put(self, path: str, parameters: Mapping[str, str], body: JsonObject, etag: str | None) -> None:
         """Create or replace a resource, and wait until that is done. Raises ToolError.
 
@@ -62,7 +77,7 @@ class ArmClient:
         headers = {"If-Match": etag} if etag else {}
         response = self._send("PUT", path, parameters, body, headers)
         if response.status == 404:
-            raise ToolError(_describe("PUT", path, response))
+            raise ToolError(self._describe("PUT", path, response))
         self._wait_until_done(response)
 
     def delete(self, path: str, parameters: Mapping[str, str]) -> None:
@@ -81,7 +96,7 @@ class ArmClient:
             self._sleep(_read_retry_after(response, _DEFAULT_DELAY_S))
             response = self._send("GET", self._check_origin(url), {})
             if response.status == 404:
-                raise ToolError(_describe("GET", url, response))
+                raise ToolError(self._describe("GET", url, response))
             if not status_url:
                 if response.status != 202:
                     return
@@ -121,7 +136,7 @@ class ArmClient:
             response = self._try_to_send(method, path, parameters, body, headers or {})
         if response.is_success or response.status == 404:
             return response
-        raise ToolError(_describe(method, path, response))
+        raise ToolError(self._describe(method, path, response))
 
     def _try_to_send(
         self,
@@ -149,6 +164,12 @@ class ArmClient:
         except (httpx.HTTPError, TimeoutError) as error:
             raise ToolError(f"Azure did not answer: {type(error).__name__}: {error}") from None
 
+    def _describe(self, method: str, url: str, response: ReceivedResponse) -> str:
+        request = f"{method} {urlsplit(url).path}"
+        remedy = self._remedies.get(response.status, "")
+        text = f"Azure answered {response.status} to {request}: {_find_reason(response)}"
+        return f"{text}; {remedy}" if remedy else text
+
 
 def _read_object(url: str, response: ReceivedResponse) -> JsonObject:
     try:
@@ -163,13 +184,6 @@ def _read_object(url: str, response: ReceivedResponse) -> JsonObject:
 def _read_retry_after(response: ReceivedResponse, default: float) -> float:
     seconds = parse_wait(response.headers, datetime.now(UTC))
     return default if seconds is None else min(seconds, MAX_RETRY_AFTER_S)
-
-
-def _describe(method: str, url: str, response: ReceivedResponse) -> str:
-    request = f"{method} {urlsplit(url).path}"
-    remedy = _REMEDIES.get(response.status, "")
-    text = f"Azure answered {response.status} to {request}: {_find_reason(response)}"
-    return f"{text}; {remedy}" if remedy else text
 
 
 def _find_reason(response: ReceivedResponse) -> str:

@@ -203,7 +203,6 @@ RESOURCE_GROUP_VARIABLE: Final = "AZURE_RESOURCE_GROUP"
 LOCATION_VARIABLE: Final = "AZURE_LOCATION"
 URL_VARIABLE: Final = "AZURE_RESOURCE_MANAGER_URL"
 CLIENT_VARIABLE: Final = "AZURE_CLIENT_ID"
-
 DEFAULT_URL = "https://management.azure.com"
 _COMPONENT = re.compile(
     r"/subscriptions/(?P<subscription>[0-9a-f-]{36})/resourceGroups/(?P<group>[^/]{1,90})"
@@ -249,7 +248,7 @@ def read_account(environ: Mapping[str, str]) -> AzureAccount:
         f"/subscriptions/{parts['subscription']}/resourceGroups/{group}",
         _read_action_groups(environ),
         environ.get(LOCATION_VARIABLE, "").strip(),
-        _read_url(environ),
+        read_url(environ),
     )
 
 
@@ -264,7 +263,8 @@ def _read_action_groups(environ: Mapping[str, str]) -> tuple[str, ...]:
     return groups
 
 
-def _read_url(environ: Mapping[str, str]) -> str:
+def read_url(environ: Mapping[str, str]) -> str:
+    """Return the address of Azure Resource Manager. Raises ToolError: it is invalid."""
     url = (environ.get(URL_VARIABLE, "").strip() or DEFAULT_URL).rstrip("/")
     parts = urlsplit(url)
     # The access token must not be sent in the clear; tests have a server on loopback.

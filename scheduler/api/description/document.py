@@ -279,6 +279,7 @@ TAGS: Final = {
     "circuits": "Circuit breakers: rejections of runs while a target is down. Open, close or reset one.",
     "dead letters": "Runs and messages that failed permanently. Replay or discard them.",
     "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",
+    "presets": "Checks that jobs are made of by name, and the job that each makes.",
     "secrets": "The secrets that jobs use, without values. Read one again after a change.",
     "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
     "keys": "API keys: credentials of programs, each with a role. Create, rotate or revoke one.",

@@ -51,6 +51,8 @@ class ApiScheduler:
 
     async def read_jobs(self) -> Sequence[RunningJob]:
         exported = (await self._api.get("/api/exports/jobs", {"format": "json"}))["jobs"]
+        if any("preset" in written for written in exported.values()):  # whose presets this machine can lack
+            exported = (await self._api.get("/api/exports/jobs", {"format": "json", "expanded": True}))["jobs"]
         running: list[RunningJob] = []
         async for declared in self._api.iterate("/api/jobs", "jobs", {"view": "full"}):
             name = declared["name"]

@@ -20,7 +20,7 @@ from scheduler.features.forecast.counting import ForecastCounts, count_due
 from scheduler.features.forecast.grid import CounterFactory, ForecastGrid, ForecastRange, create_grid
 from scheduler.features.forecast.load import GroupContention, compute_load, find_contention
 from scheduler.features.forecast.schedule_changes import SuspensionFinder
-from scheduler.features.jobs.definitions import minimal_definition
+from scheduler.features.jobs.definitions import written_definition
 from scheduler.turns import finish_at_once
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _list_definitions(report: PlanReport) -> Iterator[list[str]]:
     for one in report.plan.added[:MAX_JOBS]:
         job = report.definitions.get(one.name)
         if job is not None:
-            text = write_definition({one.name: minimal_definition(job)})
+            text = write_definition({one.name: written_definition(job)})
             yield details("Definition of a new job", [code(one.name), "", *fenced(text.splitlines(), "yaml")])
 
 

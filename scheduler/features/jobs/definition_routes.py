@@ -23,7 +23,13 @@ from scheduler.api.description.headers import describe_body
 from scheduler.api.parameters import KindsParameter, NamesParameter, StatesParameter, TagsParameter, parse_job_filters
 from scheduler.api.problems import MAX_LISTED_FINDINGS, InvalidInput, UnusableValue, describe_problem
 from scheduler.api.routing import ApiRouter, CallerDep, ServicesDep
-from scheduler.features.jobs.definitions import DefinitionReview, JobFileFormat, write_job_file
+from scheduler.features.jobs.definitions import (
+    DefinitionReview,
+    JobFileFormat,
+    minimal_definition,
+    write_job_file,
+    written_definition,
+)
 from scheduler.features.jobs.queries import next_due_instants
 from scheduler.features.runs.models import RunModel, view_run
 from scheduler.identity.literals import show_definition
@@ -314,6 +320,7 @@ async def export_jobs(
     kind: KindsParameter = [],  # noqa: B006
     tag: TagsParameter = [],  # noqa: B006
     state: StatesParameter = [],  # noqa: B006
+    expanded: Annotated[bool, Query(description="Write jobs made of a preset with what it makes")] = False,
 ) -> StreamingResponse:
     """Export all jobs, or those that match the filters, as a job file that loads unchanged.
 
@@ -324,7 +331,8 @@ async def export_jobs(
     jobs = services.queries.current_jobs()
     names, _ = await services.queries.select_names(selection, limit=_MAX_EXPORTED_JOBS)
     show = partial(show_definition, principal=caller.principal)
-    parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format, show)
+    entries = (entry for each in names if (entry := jobs.find_job(each)) is not None)
+    parts = write_job_file(entries, format, show, minimal_definition if expanded else written_definition)
     headers = {"Content-Disposition": f'attachment; filename="jobs.{format.value}"'}
     return StreamingResponse(_read_parts(parts, services.turns), media_type=format.media_type, headers=headers)
 

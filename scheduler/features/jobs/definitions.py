@@ -95,28 +95,38 @@ def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
     return _without_name(job.to_json())
 
 
+def written_definition(job: JobDefinition) -> Mapping[str, Any]:
+    """Return the same, of a job made of a preset with the name of that instead of what it makes."""
+    if job.preset is not None and job.preset.overrides is not None:
+        return job.preset.as_written()
+    return minimal_definition(job)
+
+
 def write_job_file(
-    jobs: Iterable[CatalogJob], format: JobFileFormat, show: Show = lambda definition: definition
+    jobs: Iterable[CatalogJob],
+    format: JobFileFormat,
+    show: Show = lambda definition: definition,
+    define: Callable[[JobDefinition], Mapping[str, Any]] = written_definition,
 ) -> Iterator[str]:
     """Yield the parts of a job file: its start, each job, its end. `show`: returns what the reader sees of each."""
     if format is JobFileFormat.JSON:
-        yield from _write_json(jobs, show)
+        yield from _write_json(jobs, lambda job: show(define(job)))
         return
     yield f"{SCHEMA_LINE}\njobs:\n"
     is_empty = True
     for entry in jobs:
         is_empty = False
         origin = entry.origin.replace("\n", " ")
-        yield f"  # {origin}\n{_to_yaml(entry.job.name, show(minimal_definition(entry.job)))}"
+        yield f"  # {origin}\n{_to_yaml(entry.job.name, show(define(entry.job)))}"
     if is_empty:
         yield "  {}\n"
 
 
-def _write_json(jobs: Iterable[CatalogJob], show: Show) -> Iterator[str]:
+def _write_json(jobs: Iterable[CatalogJob], show: Callable[[JobDefinition], Mapping[str, Any]]) -> Iterator[str]:
     separator = ""
     yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
     for entry in jobs:
-        text = json.dumps({entry.job.name: show(minimal_definition(entry.job))}, indent=2, ensure_ascii=False)
+        text = json.dumps({entry.job.name: show(entry.job)}, indent=2, ensure_ascii=False)
         yield separator + "".join(f"\n  {line}" for line in text.splitlines()[1:-1])
         separator = ","
     yield "\n  }\n}\n"

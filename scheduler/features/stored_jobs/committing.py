@@ -15,7 +15,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.ports import Clock
@@ -44,6 +44,9 @@ from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
 from scheduler.stores.stored_jobs.tree import JobTree, JobWrite, StoredEntry, next_number
+
+if TYPE_CHECKING:
+    from config.presets.library import PresetLibrary
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 
@@ -101,6 +104,11 @@ class StoredJobCommitter(Operation):
     def sources(self) -> JobSources:
         """The jobs as this process knows them."""
         return self._composer.sources
+
+    @property
+    def presets(self) -> PresetLibrary:
+        """The presets that jobs can use."""
+        return self._composer.presets
 
     def define(self, name: str, definition: object, version: int = 0) -> LocatedStoredJob | tuple[Problem, ...]:
         """Return the job of one definition, or everything that is wrong with it."""

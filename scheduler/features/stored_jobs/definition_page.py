@@ -132,6 +132,7 @@ _NEW_JOB: Final[Mapping[str, Any]] = {"name": "", "schedule": "every 1m", "check
 
 
 CopiedJob = Annotated[str | None, Query(max_length=100, description="The job whose definition is copied")]
+UsedPreset = Annotated[str | None, Query(max_length=64, description="The preset that the job is made of")]
 WatchedUrl = Annotated[str, Query(max_length=2000)]
 
 
@@ -156,13 +157,23 @@ async def edit_job(request: Request, services: ServicesDep, caller: CallerDep, n
 
 @editor_router.read(f"{DASHBOARD_PATH}/new-job")
 async def create_job_page(
-    request: Request, services: ServicesDep, caller: CallerDep, copy: CopiedJob = None, url: WatchedUrl = ""
+    request: Request,
+    services: ServicesDep,
+    caller: CallerDep,
+    copy: CopiedJob = None,
+    url: WatchedUrl = "",
+    preset: UsedPreset = None,
 ) -> Response:
-    """Show the editor of a new job; `copy`: with the definition of this one; `url`: with a check of this URL."""
+    """Show the editor of a new job.
+
+    `copy`: with the definition of this one; `url`: with a check of this URL; `preset`: made of this one.
+    """
     definition = (
         _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, services, caller), services, caller)
     )
     definition = {**definition, "name": ""}
+    if preset is not None:
+        definition = {"name": "", **services.presets.read_preset(preset).written}
     if url:
         definition["check"] = {"kind": "http", "url": url}
     return await respond(
@@ -171,6 +182,7 @@ async def create_job_page(
         "editing/edit.html",
         page="overview",
         name="",
+        presets=services.presets.list_presets().presets,
         definition=json.dumps(definition),
         text=write_definition(definition),
         file="",

@@ -23,7 +23,7 @@ from scheduler.catalog.written_jobs import (
     parse_definition_json,
     parse_definition_yaml,
 )
-from scheduler.features.jobs.definitions import minimal_definition
+from scheduler.features.jobs.definitions import written_definition
 from scheduler.features.jobs.queries import next_due_instants
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ _LINE_OF_ORIGIN: Final = re.compile(r":\d+$")
 def editable_definition(declared: DeclaredJob, entry: CatalogJob | None) -> Mapping[str, Any]:
     """Return the definition with its name as the form edits it: in the full form, if the job is in force."""
     if is_flat_job(declared.definition):
-        return declared.definition if entry is None else {"name": declared.name, **minimal_definition(entry.job)}
+        return declared.definition if entry is None else {"name": declared.name, **written_definition(entry.job)}
     return {"name": declared.name, **declared.definition}
 
 

@@ -34,6 +34,7 @@ from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry, parse_stamp
 
 if TYPE_CHECKING:
+    from config.presets.library import PresetLibrary
     from jobs.definition import JobDefinition
 
 
@@ -133,6 +134,11 @@ class StoredJobQueries(Query):
         self._composer = composer
         self._stored = stored
         self.visible_since = VisibleSince(composer, stored)
+
+    @property
+    def presets(self) -> PresetLibrary:
+        """The presets that jobs can use."""
+        return self._composer.presets
 
     def find(self, name: str, caller: Caller) -> StoredJob | None:
         """Return a stored job, also one that is not in force."""

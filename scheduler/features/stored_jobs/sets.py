@@ -151,7 +151,7 @@ class JobSetApplier(Operation):
         self, owner: str, document: Any, caller: Caller, *, adopt: bool = False, allow_literal: bool = False
     ) -> SetPlan:
         """Return what `apply` would change, with the id that it requires."""
-        written = await asyncio.to_thread(_read, document)
+        written = await asyncio.to_thread(_read, document, self._committer.presets)
         sources = await self._committer.read_sources()
         found = await self._compare(sources, owner, written, adopt, caller)
         plan_id = await asyncio.to_thread(_plan_id, sources, owner, written, adopt)
@@ -171,7 +171,7 @@ class JobSetApplier(Operation):
         allow_literal: bool = False,
     ) -> SetPlan:
         """Make the planned changes together. Raises Conflict: the jobs or the set differ from those of the plan."""
-        written = await asyncio.to_thread(_read, document)
+        written = await asyncio.to_thread(_read, document, self._committer.presets)
         plans: list[SetPlan] = []
 
         async def decide(sources: JobSources) -> Decision:
@@ -268,8 +268,8 @@ def _find_next_due(located: LocatedStoredJob | None, now: datetime) -> Sequence[
     return next_due_instants(located.job.schedule, now, NEXT_RUNS)
 
 
-def _read(document: Any) -> WrittenJobs:
-    written = read_written_jobs(document)
+def _read(document: Any, presets: Any) -> WrittenJobs:
+    written = read_written_jobs(document, presets=presets)
     if written.problems:
         raise InvalidDefinition(written.problems)
     return written

@@ -61,7 +61,10 @@ class Deployment:
 
 
 def evaluate(file: BicepFile, parameters: Mapping[str, Any], group: str = "rg-scheduler") -> Deployment:
-    """Raises BicepError: a parameter is missing, unknown or not allowed, or a construct is not known here."""
+    """Raises BicepError: a parameter is missing, unknown or not allowed, or a construct is not known here.
+
+    `group`: name of the resource group, or its id.
+    """
     return _Evaluator(file, parameters, group).evaluate()
 
 
@@ -154,7 +157,7 @@ class _Evaluator:
             if list(self._rounds(declared)) != [{}]:
                 raise self._fail(f"{declared.name} is used, and is not deployed", declared.line)
             body = declared.body
-            group = self._value(body["scope"])["name"] if "scope" in body else self._group
+            group = self._value(body["scope"])["id"] if "scope" in body else self._group
             parameters, file = body.get("params", Node("object", ())), self._file.modules[declared.type]
             secure = {each.name for each in file.of_kind("param") if "secure" in each.decorators}
             if leaks := {key for key, node in parameters.entries().items() if node.kind == "secret"} - secure:
@@ -174,7 +177,9 @@ class _Evaluator:
         if node.kind == "for":
             return [self._value(parts[-1], inner) for inner in self._loop(node, variables)]
         if node.kind == "access" and (looped := self._looped(parts[0])) is not None:
-            return self._symbol(looped, list(self._rounds(looped))[self._value(parts[1], variables)])
+            assert looped.value is not None
+            rounds = self._loop(looped.value, {}) if looped.is_existing else self._rounds(looped)
+            return self._symbol(looped, list(rounds)[self._value(parts[1], variables)])
         values = [self._value(part, variables) if isinstance(part, Node) else part for part in parts]
         if node.kind == "text":
             return "".join(map(str, values))
@@ -230,8 +235,9 @@ class _Evaluator:
 
     def _resource_group(self, *names: str) -> dict[str, str]:
         """`names`: of the group, or the id of its subscription before that."""
-        name = names[-1] if names else self._group
-        below = f"/subscriptions/{names[0]}" if len(names) == 2 else _SUBSCRIPTION
+        own, _, group = self._group.rpartition("/resourceGroups/")
+        name = names[-1] if names else group
+        below = f"/subscriptions/{names[0]}" if len(names) == 2 else own or _SUBSCRIPTION
         return {"id": f"{below}/resourceGroups/{name}", "name": name, "location": "westeurope"}
 
     def _id(self, kind: str, *names: str) -> str:

@@ -152,7 +152,7 @@ def test_each_document_is_valid_before_a_key_is_misspelt(document: Any) -> None:
 
 def test_the_documents_have_each_kind_of_check_each_key_of_jobs_and_each_section() -> None:
     assert CHECKS.keys() == TARGETS_BY_KIND.keys()
-    assert JobDefinition.model_fields.keys() - {"name", "enabled", "dead_letter", "tags"} <= JOB.keys()
+    assert JobDefinition.model_fields.keys() - {"name", "enabled", "dead_letter", "tags", "preset"} <= JOB.keys()
     assert ALERTING.keys() == PARTS_BY_KEY.keys()
 
 

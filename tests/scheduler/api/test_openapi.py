@@ -40,6 +40,7 @@ from scheduler.features.incidents.models import (
 from scheduler.features.jobs.definition_routes import DefinitionReviewModel, DueInstantsModel
 from scheduler.features.jobs.models import ActionReportModel, BackfillModel, JobDetail, JobList
 from scheduler.features.objectives.models import ObjectiveList, ObjectiveModel, ObjectiveStatementModel
+from scheduler.features.presets.models import PresetDetail, PresetList
 from scheduler.features.runs.models import RunList, RunModel
 from scheduler.features.secrets.models import SecretList, SecretModel
 from scheduler.features.statistics.models import (
@@ -190,6 +191,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("post", "/api/session"): SessionModel,
     ("get", "/api/schema/job.json"): None,
     ("get", "/api/schema/jobs.json"): None,
+    ("get", "/api/presets"): PresetList,
+    ("get", "/api/presets/{name}"): PresetDetail,
     ("get", "/api/secrets"): SecretList,
     ("post", "/api/secrets/{name}/refresh"): SecretModel,
     ("get", "/api/status"): HealthModel,

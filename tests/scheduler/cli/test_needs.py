@@ -73,6 +73,7 @@ def test_it_is_decided_for_every_command() -> None:
         "backup",
         "channels",
         "dead-letters",
+        "discover",
         "generate",
         "incidents",
         "markers",

@@ -176,6 +176,8 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/jobs/{name}/versions/{number}/restore": _OBJECT_OF_OTHERS,
     "POST /api/jobs/delete": ALLOWED,
     "GET /api/sets": ALLOWED,
+    "GET /api/presets": ALLOWED,
+    "GET /api/presets/{name}": ALLOWED,
     "POST /api/sets/{owner}/plan": 422,
     # Not the plan that the example names.
     "POST /api/sets/{owner}/apply": 409,

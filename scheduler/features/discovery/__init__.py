@@ -1,0 +1,1 @@
+"""The checks that resources of Azure subscriptions need: job files, roles, and what has no check."""

@@ -1,0 +1,1 @@
+"""Presets: checks that jobs are made of, see config.presets."""
