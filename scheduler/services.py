@@ -7,14 +7,15 @@ or there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.catalog.limited import LimitedCatalog, limit_part
+from scheduler.catalog.limited import LimitedCatalog
+from scheduler.limited_services import LimitedServices
 from scheduler.operations import Operations
 from scheduler.stores.gates import Pauses
 from scheduler.stores.port import Store
@@ -376,7 +377,7 @@ class Services:
         snapshot, limited = self._limited.get(principal.tags, (None, self))
         if snapshot is not self.catalog.snapshot:
             snapshot = self.catalog.snapshot
-            limited = cast("Services", _LimitedServices(self, LimitedCatalog(snapshot, principal)))
+            limited = cast("Services", LimitedServices(self, LimitedCatalog(snapshot, principal)))
             if len(self._limited) >= MAX_LIMITED:
                 self._limited.clear()
             self._limited[principal.tags] = snapshot, limited
@@ -385,23 +386,3 @@ class Services:
     @property
     def _ages(self) -> tuple[float, float]:
         return self.options.rollup_age, self.options.run_age
-
-
-class _LimitedServices:
-    """The parts of others with another catalog, copied on their first use."""
-
-    is_limited = True
-
-    def __init__(self, whole: Services, catalog: LimitedCatalog) -> None:
-        self._whole = whole
-        self.catalog = catalog
-
-    def __getattr__(self, name: str) -> Any:
-        part = getattr(self._whole, name)
-        limited = self._limit_operations(part) if isinstance(part, Operations) else limit_part(part, self.catalog)
-        self.__dict__[name] = limited
-        return limited
-
-    def _limit_operations(self, whole: Operations) -> Operations:
-        parts = {each.name: limit_part(getattr(whole, each.name), self.catalog) for each in fields(Operations)}
-        return Operations(**parts)

@@ -24,6 +24,7 @@ from config.job_files.joining import FileJobs, LocatedJob, join_files
 from config.job_files.preset_jobs import check_preset
 from config.presets.library import NO_OWN_PRESETS, PRESETS_FOLDER, PresetLibrary, read_own_presets
 from jobs.definition import JobDefinition
+from jobs.policies.groups import GroupMembers
 from jobs.problems import Finding, Problem
 from jobs.problems import KeyPath as KeyPath
 from jobs.schedules import Schedule
@@ -276,19 +277,21 @@ def check_document(
         else:
             findings += defined
             broken += find_job_name(entry)
-    problems = _locate_problems(document, findings)
-    groups = tuple(
-        DeclaredGroup(name, members, document.file, document.entry_line_of((GROUPS_KEY, name)))
-        for name, members in entries.groups.items()
-    )
     return FileJobs(
         tuple(jobs),
-        problems,
+        _locate_problems(document, findings),
         _sort_problems(document, warnings),
-        groups,
+        _list_groups(document, entries.groups),
         tuple(broken),
         alerting=tuple(LocatedEntry(one, lines) for one in entries.alerting.entries),
         invalid_alerting=entries.alerting.invalid,
+    )
+
+
+def _list_groups(document: Document, groups: Mapping[str, GroupMembers]) -> tuple[DeclaredGroup, ...]:
+    return tuple(
+        DeclaredGroup(name, members, document.file, document.entry_line_of((GROUPS_KEY, name)))
+        for name, members in groups.items()
     )
 
 

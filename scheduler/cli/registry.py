@@ -214,7 +214,7 @@ LOCAL_ONLY: Mapping[str, str] = {
     "serve": "it is a scheduler",
     "validate": "it reads files, and with --stored the store of this machine's settings",
     "schema": "it describes the files of this version",
-    **dict.fromkeys(("presets list", "presets show"), "they are files of this version, or next to job files"),
+    **dict.fromkeys(("presets list", "presets show"), "it reads files of this version, or next to job files"),
     **dict.fromkeys((f"generate {target}" for target in (*TARGETS, "apply", "drift")), "it reads job files"),
     "discover azure": "it reads Azure and job files",
     "import": "it reads configuration of other tools",

@@ -40,7 +40,7 @@ NamesOption = Annotated[
 TagsOption = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")]
 
 
-class Preset(StrEnum):
+class PeriodPreset(StrEnum):
     PREVIOUS = "previous"
     WEEK = "week"
     WEEKDAY = "weekday"
@@ -68,7 +68,7 @@ SortOption = Annotated[
     ),
 ]
 CompareOption = Annotated[
-    Preset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
+    PeriodPreset | None, typer.Option("--compare", help="Compare with the period before, or compare two periods.")
 ]
 OtherOption = Annotated[str | None, typer.Option("--with", metavar="JOB", help="Compare with another job.")]
 TrendOption = Annotated[
@@ -119,7 +119,7 @@ class PeriodOptions(NamedTuple):
             fail(f"--window: expected one of {', '.join(WINDOWS)}, got {self.window!r}")
 
 
-def choose_preset(compare: Preset | None, *, trend: bool) -> str | None:
+def choose_preset(compare: PeriodPreset | None, *, trend: bool) -> str | None:
     """Return what is compared, None for nothing."""
     if trend and compare is not None:
         fail("--trend: expected without --compare, choose one of both")

@@ -78,6 +78,7 @@ def test_it_is_decided_for_every_command() -> None:
         "incidents",
         "markers",
         "notify",
+        "presets",
         "profile",
         "silences",
         "slo",
