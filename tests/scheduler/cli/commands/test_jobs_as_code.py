@@ -20,6 +20,14 @@ NOWHERE = {**API, "check": {"url": "http://169.254.169.254/"}}
 Command = Callable[..., Awaitable[CommandResult]]
 
 
+def write_preset(folder: Path) -> None:
+    """Put a preset next to the job files of a folder."""
+    (folder / "presets").mkdir(parents=True, exist_ok=True)
+    job = {"schedule": "every 1m", "check": {"url": "http://127.0.0.1:9/<<path>>"}}
+    preset = {"description": "a page", "parameters": {"path": {"description": "its path", "example": "a"}}, "job": job}
+    (folder / "presets" / "page.json").write_text(json.dumps(preset))
+
+
 @pytest.fixture
 def working_copy(job_folder: Path) -> Path:
     """A folder with the same jobs as the configured one, which is the store's."""
@@ -35,7 +43,7 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     """A scheduler with a job file; its API needs a key, which the commands have in a file."""
     environ = {"SCHEDULER_HTTP__AUTHENTICATION": "own"}
     server = tmp_path / "server"
-    server.mkdir()
+    write_preset(server / "jobs")
     async with embedded(server, {"checkout": API}, **environ) as host:
         store = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_STORE": f"sqlite:///{server / 'state.db'}"}
         (tmp_path / "key").write_text(await create_key(store, "deploy"))
@@ -238,6 +246,19 @@ async def test_a_wrong_key_is_an_error_also_with_if_available(host: Host, copy: 
         assert (refused.code, refused.stdout) == (1, "")
         assert "401: the key of DEPLOY_KEY was refused" in refused.stderr
         assert "wrong-key" not in refused.stderr
+
+
+async def test_a_set_with_own_presets_is_planned_by_the_running_scheduler(host: Host, tmp_path: Path) -> None:
+    command, copy, files = over_api(host), tmp_path / "set", tmp_path / "files"
+    write_preset(copy)
+    write_jobs(copy, page={"preset": "page", "with": {"path": "b"}})
+    files.mkdir()
+    write_jobs(files, checkout=API)
+    assert (await command("apply", str(copy), "--set", "pages", "--yes")).code == 0
+
+    plan, drift = [await command(name, str(copy), "--set", "pages") for name in ("plan", "drift")]
+    assert (plan.code, drift.code) == (0, 0), (plan.stderr, drift.stderr)
+    assert (await command("plan", str(files))).code == 0
 
 
 async def test_a_server_without_the_routes_of_plans_is_a_warning_with_if_available(host: Host, copy: str) -> None:
