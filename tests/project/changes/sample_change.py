@@ -29,7 +29,7 @@ SampleChangeFactory = Callable[[str], "SampleChange"]
 
 _TABLE_HEADING = "## Where do I change ...?"
 _PATH = re.compile(r"[\w.<>-]+(/[\w.<>-]+)+|\w+\.(py|json|toml|md)")
-_SECONDS = 90.0
+_SECONDS = 300.0
 
 
 class SampleChange:
