@@ -17,8 +17,14 @@ from tests.parts.http_target import HttpTarget
 
 def children(host: Host) -> list[int]:
     """Return the ids of its processes that make attempts."""
-    found = psutil.Process(host.program.pid).children()
-    return [each.pid for each in found if "scheduler.processes.child" in each.cmdline()]
+    return [each.pid for each in psutil.Process(host.program.pid).children() if is_child(each)]
+
+
+def is_child(process: psutil.Process) -> bool:
+    try:
+        return "scheduler.processes.child" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended meanwhile; the host has perhaps not waited for it
+        return False
 
 
 async def ended_runs(host: Host, count: int) -> list[dict[str, Any]]:
