@@ -63,6 +63,7 @@ class AlertingSettings(FrozenModel):
     """Seconds of failures after which the fallback channel is used."""
     give_up_after: Annotated[Duration, Field(gt=0, le=30 * 86400)] = 86400.0
     """Seconds of failures after which a notification becomes undelivered."""
+    azure_health: bool = False
 
 
 def _check_labels(tags: tuple[str, ...]) -> tuple[str, ...]:

@@ -137,6 +137,21 @@ class SharedCause:
     fine_jobs: tuple[str, ...] = ()
 
 
+@fast_frozen(frozen=True, slots=True)
+class AzureHealth:
+    """What Azure reports about a resource or a subscription that the job of an alert names. `changes`: of the state.
+
+    `state`: what a later report is compared with; empty if it is not known. `text`: a sentence with words of Azure.
+    """
+
+    resource: str
+    key: AlertKey
+    state: str
+    text: str
+    at: datetime
+    changes: int = 0
+
+
 @fast_frozen(frozen=True, slots=False)  # the cached properties are read dozens of times for a message
 class Incident:
     """`number`: of its latest transition, 1 for the opening. `lead`: the alert that opened it; see `leading`."""
@@ -174,6 +189,7 @@ class Incident:
     """The number of the transition with which the first of them joined."""
     shared: tuple[SharedCause, ...] = ()
     """What its lead shares with other jobs, `cause` first, as it was when the latest alert joined."""
+    azure: tuple[AzureHealth, ...] = ()
 
     @property
     def is_open(self) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from jobs.incidents.suppression.windows import RequestedWindow, Silence
 from jobs.ports import Clock
+from scheduler.alerting.azure_health import AzureHealthWatch
 from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.alerting.delivery.delivery import OutboxDelivery
 from scheduler.alerting.engine_runner import EngineRunner, IncidentChanges
@@ -63,6 +64,7 @@ class Alerting:
     clock: Clock
     age_s: float
     """Seconds after its end for which an incident is stored."""
+    azure_health: AzureHealthWatch | None = None
 
     async def tick(self) -> None:
         """Judge what changes without a run, and run a pass if one is due. Raises nothing of the store."""
@@ -93,6 +95,8 @@ class Alerting:
             await self.delivery.run_once(limit)
         if is_tick:
             await self.daily_tests.tick()
+            if self.azure_health is not None:
+                await self.azure_health.tick()
 
     async def prune(self, now: datetime) -> None:
         """Delete old incidents, and move ended silences and windows. Raises StoreError."""

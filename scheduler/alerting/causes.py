@@ -94,8 +94,13 @@ def _circuits(job: JobDefinition) -> Iterable[str]:
     return () if job.circuit_key is None else (job.circuit_key,)
 
 
+def find_resource(job: JobDefinition) -> str:
+    """Return the id of the Azure resource that a job names; empty without one."""
+    return getattr(job.check, RESOURCE_TAG, "") or job.tags.get(RESOURCE_TAG, "")
+
+
 def _resources(job: JobDefinition) -> Iterable[str]:
-    resource = getattr(job.check, RESOURCE_TAG, "") or job.tags.get(RESOURCE_TAG, "")
+    resource = find_resource(job)
     return (resource.lower()[:_MAX_RESOURCE],) if resource else ()
 
 

@@ -18,6 +18,7 @@ from jobs.running.self_checks import CredentialChecks, OwnChecks, ProxyChecks
 from jobs.targets import Target
 from observability.telemetry import Telemetry
 from scheduler.alerting.alerting import Alerting, Notified
+from scheduler.alerting.azure_health import AzureHealthWatch
 from scheduler.alerting.channel_testing import ChannelTestSender, DailyTests
 from scheduler.alerting.delivery.channel_pass import DeliveryTools
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
@@ -122,10 +123,11 @@ def build_alerting(program: Program) -> Alerting:
     evaluator.on_evaluated = program.telemetry.metrics.alerts_evaluated
     tools = _build_delivery_tools(program, resources, facts)
     tester = ChannelTestSender(tools.channels, _build_message_source(program), tools.store, program.clock)
+    changes = IncidentChanges(stored.engine_rows, stored.incident_log, runner, program.clock)
     alerting = Alerting(
         evaluator=evaluator,
         runner=runner,
-        changes=IncidentChanges(stored.engine_rows, stored.incident_log, runner, program.clock),
+        changes=changes,
         incidents=stored.incident_log,
         delivery=OutboxDelivery(tools),
         channel_tester=tester,
@@ -137,10 +139,18 @@ def build_alerting(program: Program) -> Alerting:
         notified=notified,
         clock=program.clock,
         age_s=program.settings.alerting.age,
+        azure_health=_build_azure_health(program, runner, changes),
     )
     program.stack.push_async_callback(alerting.aclose)
     _add_probes(program, (evaluator, runner), facts, rotas)
     return alerting
+
+
+def _build_azure_health(program: Program, runner: EngineRunner, changes: IncidentChanges) -> AzureHealthWatch | None:
+    if not program.settings.alerting.azure_health:
+        return None
+    incidents, checks = program.repositories.incident_log, program.check_setup.checks
+    return AzureHealthWatch(runner, changes, incidents, program.catalog, checks, program.redactor.redact, program.clock)
 
 
 def _build_evaluation(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -171,3 +171,47 @@ class _names_lead_to:
 
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
+
+
+SUBSCRIPTION = "/subscriptions/5f75c1d4-8a4e-4a53-9c3f-0f6f1f6c2f10"
+_HEALTH = "/providers/microsoft.resourcehealth/"
+
+
+class AzureHealthApis(AzureApis):
+    """Answers about resources by their id in lower case, and about all others that they are available.
+
+    async with AzureHealthApis.open() as azure:
+        azure.resources[SHOP.lower()] = azure.availability("Unavailable", context="Platform Initiated")
+        azure.events = azure.issues("BC_1-FXZ")
+        azure.subjects                              # the ids of resources and subscriptions, in order
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources: dict[str, Answer] = {}
+        self.events = self.issues()
+        self.on_request: Callable[[], None] = lambda: None
+
+    @property
+    def subjects(self) -> list[str]:
+        return [request.path.lower().partition(_HEALTH)[0] for request in self.requests]
+
+    def answer(self, request: Request) -> Answer:
+        self.on_request()
+        subject, _, what = request.path.lower().partition(_HEALTH)
+        if what == "events":
+            return self.events
+        return self.resources.get(subject, self.availability("Available"))
+
+    @staticmethod
+    def availability(state: Any, **properties: Any) -> Answer:
+        known = {"availabilityState": state, "occuredTime": "2026-03-01T02:58:00.1234567Z", "reportedTime": "x"}
+        return Answer.of_json({"name": "current", "properties": {**known, **properties}})
+
+    @staticmethod
+    def issues(*names: str, kind: str = "ServiceIssue", status: str = "Active") -> Answer:
+        events = [
+            {"name": name, "properties": {"eventType": kind, "status": status, "title": f"ACTIVE: {name}"}}
+            for name in names
+        ]
+        return Answer.of_json({"value": events})

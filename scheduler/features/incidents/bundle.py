@@ -214,6 +214,8 @@ def _list_findings(
     for shared in incident.shared:
         text = f"{shared.failing} of {shared.sharing} jobs that share it fail, fine: {shared.fine}"
         yield line("shared", text, target=shared.cause, person=", ".join(shared.fine_jobs))
+    for report_of_azure in incident.azure:
+        yield line("azure_health", "Azure reports", at=report_of_azure.at, target=report_of_azure.text)
     if failing is not None and failing.error is not None:
         text = f"the first failing run ended with {failing.error.replace('_', ' ')}"
         yield line("error", text, target=failing.message)

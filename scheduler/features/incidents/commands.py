@@ -369,6 +369,7 @@ def _describe(detail: IncidentDetail, leading: IncidentMemberModel) -> list[tupl
         ("affected", detail.affected),
         ("cause", detail.cause),
         *(("shared", each.text) for each in detail.shared),
+        *(("azure", text) for text in detail.azure),
         ("failing since", format_iso_instant(detail.failing_since)),
         ("opened", format_iso_instant(detail.opened_at)),
         ("reopened", _format(detail.reopened_at)),

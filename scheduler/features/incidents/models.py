@@ -216,7 +216,7 @@ class IncidentDetail(IncidentSummary):
     /api/incidents/{id}/transitions; null if these are all.
 
     `shared`: what the lead shares with other jobs, with the counter-evidence; empty for callers that are limited to
-    tags, as it counts jobs of others.
+    tags, as it counts jobs of others. `azure`: what Azure reports, by the setting `alerting.azure_health`.
 
     `affected`: how many subjects each severity has, `open_because_of`: the only rule that keeps it open after its first
     alert has ended. Both are texts, empty if nothing applies.
@@ -230,6 +230,7 @@ class IncidentDetail(IncidentSummary):
     transitions: list[TransitionModel]
     transitions_continuation: str | None
     shared: list[SharedCauseModel] = []
+    azure: list[str] = []
     affected: str = ""
     open_because_of: str = ""
     flapping_since: datetime | None = None

@@ -141,6 +141,7 @@ class IncidentQueries(Query):
             transitions=page.transitions,
             transitions_continuation=page.continuation,
             shared=[_view_shared(each) for each in view.incident.shared],
+            azure=[each.text for each in view.incident.azure],
             affected=count_by_severity(view.incident),
             open_because_of="" if last is None else f"only the rule {last.key.rule} of {last.key.subject}",
         )

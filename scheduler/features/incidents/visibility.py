@@ -79,6 +79,7 @@ class SubjectVisibility(Query):
             members=members,
             cause=self.hide(incident.cause, hidden),
             shared=(),  # it counts jobs that the caller does not see
+            azure=tuple(each for each in incident.azure if self.is_visible(each.key.subject)),
             suppression=self._show_suppression(incident.suppression, hidden),
         )
 

@@ -151,7 +151,7 @@ class LeadingWork:
         return self.ticker is not None and self.ticker.has_unplanned_changes
 
     def _work(self, ticker: Ticker) -> Sequence[Coroutine[None, None, None]]:
-        program = self._program
+        program, azure_health = self._program, self._program.alerting.azure_health
         return (
             # Not restarted: health reports when it ends.
             ticker.run(),
@@ -163,6 +163,7 @@ class LeadingWork:
             restart_on_failure(program.self_watch.run),
             restart_on_failure(program.alerting.run),
             restart_on_failure(program.alerting.run_daily_tests),
+            *([restart_on_failure(azure_health.run)] if azure_health is not None else []),
         )
 
 

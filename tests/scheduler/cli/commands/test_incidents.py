@@ -15,6 +15,7 @@ from jobs.incidents.engine.facts import IncidentStep
 from jobs.incidents.values import (
     AlertKey,
     Announcement,
+    AzureHealth,
     Incident,
     IncidentStatus,
     Member,
@@ -62,7 +63,9 @@ def _incident(job_folder: Path) -> None:
             Member(AlertKey("search", "failed"), 1, "down", 20, AT, AT, "2 of 3 runs failed", parent="checkout-api"),
         )
         incident = Incident(INCIDENT, 0, IncidentStatus.OPEN, AT, members, lead, announced=(Announcement("mail", 1),))
-        step = IncidentStep(None, replace(incident, shared=(SharedCause("host 127.0.0.1", 2, 4, 1, ("cart",)),)))
+        reported = AzureHealth("/subscriptions/1", lead, "Unknown", "Azure Service Health: 1: Unknown", AT)
+        shared = (SharedCause("host 127.0.0.1", 2, 4, 1, ("cart",)),)
+        step = IncidentStep(None, replace(incident, shared=shared, azure=(reported,)))
         step.add_transition(TransitionKind.OPENED, AT, "checkout-api: 3 of 3 runs failed", key=lead)
         step.decide("announced", AT, "nothing holds it back", key=lead)
         rows = Repositories(store).engine_rows
@@ -95,6 +98,7 @@ def test_an_incident_is_shown_with_its_alerts_history_and_decisions() -> None:
         "what: 3 of 3 runs failed",
         "target: GET http://127.0.0.1:9/",
         "shared: 2 of 4 jobs on 127.0.0.1 fail, 1 not checked since, fine: cart",
+        "azure: Azure Service Health: 1: Unknown",
         "failing since: 2026-03-01T03:00:00Z",
         "opened: 2026-03-01T03:00:00Z",
         "notified: mail",

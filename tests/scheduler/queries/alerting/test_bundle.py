@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.values import AlertKey, SharedCause
+from jobs.incidents.values import AlertKey, AzureHealth, SharedCause
 from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Outcome, Phases
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, TlsDetail
@@ -82,6 +82,15 @@ async def get_slower(desk: BundleDesk) -> None:
     await desk.open_incident(key=AlertKey("checkout", "slower-than-usual"), evidence="p95 is 320 ms, usually 180 ms")
 
 
+AZURE = "Azure Resource Health: Microsoft.Web/sites/shop: Unavailable"
+
+
+async def attach_health(desk: BundleDesk) -> None:
+    await desk.run(-120, GOOD)
+    reported = AzureHealth("/subscriptions/1", AlertKey("checkout", "failed"), "Unavailable", AZURE, desk.since)
+    await desk.open_incident(azure=(reported,))
+
+
 async def starve(desk: BundleDesk) -> None:
     await desk.run(-120, GOOD)
     await desk.run(0, BAD, ErrorClass.RESPONSE_TIMEOUT, "no answer within 5 s", starved=True)
@@ -109,6 +118,7 @@ PLANTED: dict[str, tuple[Callable[[BundleDesk], Awaitable[None]], str]] = {
     "deployment before": (deploy, "before the failure: `a deployment was marked: shop 4ebecbce"),
     "redefinition": (redefine, "the definition of the job is not that of its last good run"),
     "slower than usual": (get_slower, "UTC, 369 ms since: `shop 4ebecbce`"),
+    "azure": (attach_health, f"Azure reports: `{AZURE}`"),
     "starved run": (starve, "the scheduler lacked CPU in the first failing run"),
     "starved": (lack_cpu, "the scheduler itself, not a target: `starved`"),
     "blind": (be_blind, "the scheduler could not reach anything"),

@@ -7,7 +7,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 from jobs.incidents.engine.facts import IncidentStep
-from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, SharedCause, TransitionKind
+from jobs.incidents.values import (
+    AlertKey,
+    Announcement,
+    AzureHealth,
+    Incident,
+    IncidentStatus,
+    Member,
+    SharedCause,
+    TransitionKind,
+)
 from scheduler.authentication.port import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.jobs.running.run_parts import answer
@@ -30,7 +39,8 @@ async def store(client: ApiClient, *subjects: str, evidence: str = "3 of 3 runs 
     announced = (Announcement("mail", 1), Announcement("pager", 1))
     shared = (SharedCause(cause, 2, 9, 1, ("cart",)),) if cause else ()
     incident = Incident(OURS, 0, IncidentStatus.OPEN, START, members, keys[0], announced=announced)
-    step = IncidentStep(None, replace(incident, cause=cause, shared=shared))
+    reported = AzureHealth("/subscriptions/1", keys[0], "Unavailable", f"Azure Resource Health: {HOSTILE}", START)
+    step = IncidentStep(None, replace(incident, cause=cause, shared=shared, azure=(reported,) if cause else ()))
     step.add_transition(TransitionKind.OPENED, START, f"{subjects[0]}: {evidence}", key=keys[0])
     sent = {"channel": "mail", "number": "1"}
     failed = {"channel": "pager", "number": "1"}
@@ -55,6 +65,7 @@ async def test_the_page_names_what_is_down_why_and_who_knows() -> None:
     assert "3 of 3 runs failed" in text
     assert "Target GET http://127.0.0.1:9/ Expected status 2xx Observed 503 Common to all host" in text
     assert "2 of 9 jobs on checkout.internal fail, 6 not checked since, fine: cart" in text
+    assert f"Azure Resource Health: {HOSTILE}" in text
     assert "notified mail since 12:00:00, 1 message" in text
     assert "not delivered pagercould not be delivered: got 503" in text
     assert "Alerts 2 of 2 open" in text
