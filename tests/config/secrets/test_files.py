@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ async def reported(secrets: SecretChain, name: str = "a") -> str:
     with pytest.raises(SecretUnavailable) as caught:
         await secrets.get_secret(name)
     return str(caught.value)
+
+
+async def read_first(secrets: SecretChain) -> str:
+    """Return the secret `a`. On a busy machine its first read takes longer than a run waits for it."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(SecretUnavailable):
+                return await secrets.get_secret("a")
 
 
 @pytest.mark.parametrize("content", [b"value", b"value\n", b"value\r\n", b"\xef\xbb\xbfvalue\n"])
@@ -216,7 +225,7 @@ async def test_while_the_folder_hangs_the_last_known_value_is_used_and_one_read_
 ) -> None:
     (folder / "a").write_text("old")
     secrets = chain(folder, clock)
-    assert await secrets.get_secret("a") == "old"
+    assert await read_first(secrets) == "old"
     (folder / "a").write_text("newer")
 
     hanging.open.clear()
