@@ -23,6 +23,7 @@ from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.checks.binding.rules import deliveries_of_database
+from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
@@ -37,10 +38,12 @@ from jobs.targets.databases import DatabaseTarget
 
 MAX_RECEIVED = 4 * 1024 * 1024
 """Bytes that a server may send in one attempt."""
+MAX_BODY = 1024 * 1024
+"""Bytes of the rows as JSON."""
 MAX_TEXT = 4096
 """Characters of a value of a row."""
 MAX_THREADS = 32
-"""Attempts of a process at a time; others wait for a thread within their deadline."""
+"""Attempts of a kind at a time; others wait for a thread within their deadline."""
 MAX_MESSAGE = 200
 """Characters of a text of the server."""
 MAX_NAME = 128
@@ -129,7 +132,9 @@ class ServerState:
     version: str = ""
     role: str = ""
     lag_s: float | None = None
-    rows: Sequence[Mapping[str, Any]] = ()
+    body: bytes = b'{"rows": []}'
+    """The rows of the statement, as JSON."""
+    row_count: int = 0
     sign_in_ms: float = 0.0
     statement_ms: float | None = None
     tls: Mapping[str, Any] = field(default_factory=dict)
@@ -154,7 +159,7 @@ class ServerState:
             "replication_lag": self.lag_s,
             "sign_in_ms": round(self.sign_in_ms, 3) or None,
             "statement_ms": None if self.statement_ms is None else round(self.statement_ms, 3),
-            "row_count": len(self.rows),
+            "row_count": self.row_count,
         }
         return {**self.tls, **{name: value for name, value in facts.items() if value not in (None, "")}}
 
@@ -211,8 +216,7 @@ class DatabaseCheck(Generic[T]):
             message = f"{peer} is a {state.role}, expected the {target.role}: check where its name leads."
             error_class = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
             return Observation(call.clock.stop(), error=error_class, message=message, facts=facts)
-        body = json.dumps({"rows": [{name: _to_json(value) for name, value in row.items()} for row in state.rows]})
-        return Observation(call.clock.stop(), body=body.encode(), facts=facts, certificates=state.certificates)
+        return Observation(call.clock.stop(), body=state.body, facts=facts, certificates=state.certificates)
 
     def prepare(self, target: T) -> None:
         preload_idna()
@@ -226,33 +230,25 @@ class DatabaseCheck(Generic[T]):
         """Nothing stays open between two observations."""
 
     async def _converse(self, target: T, call: AttemptContext, state: ServerState, facts: dict[str, Any]) -> None:
-        driver, dependencies = self._get_driver(), self._dependencies
+        driver, contexts = self._get_driver(), self._dependencies.contexts
         credentials = await self._resolve_credentials(target, call)
         tls = None
         if target.tls_options is not None:
-            tls = await dependencies.contexts.get_context(target.tls_options, alpn=())
+            tls = await contexts.get_context(target.tls_options, alpn=())
             tls.sslsocket_class = BoundedTlsSocket
+        conversation = _Conversation(driver, target, tls, credentials, state)
         try:
-            await self._converse_at(driver, tls, target.host, target.port, target, credentials, call, state, facts)
+            facts["remote_address"] = await self._run(conversation, target.host, target.port, call.clock)
         except Redirected as redirected:
             state.redirected_to = _check_redirect(target, redirected)
-            host, port = redirected.host, redirected.port
-            await self._converse_at(driver, tls, host, port, target, credentials, call, state, facts)
+            facts["remote_address"] = await self._run(conversation, redirected.host, redirected.port, call.clock)
+        if len(state.body) > UNCOUNTED_BYTES:
+            await call.body_reservation.reserve(len(state.body))
 
-    async def _converse_at(
-        self,
-        driver: Driver[T],
-        tls: ssl.SSLContext | None,
-        host: str,
-        port: int,
-        target: T,
-        credentials: Credentials,
-        call: AttemptContext,
-        state: ServerState,
-        facts: dict[str, Any],
-    ) -> None:
-        clock, loop = call.clock, asyncio.get_running_loop()
-        sock, facts["remote_address"] = await self._dependencies.network.open_socket(
+    async def _run(self, conversation: _Conversation[T], host: str, port: int, clock: PhaseClock) -> str:
+        """Connect, and let a thread speak to the server. Return its address."""
+        target, loop = conversation.target, asyncio.get_running_loop()
+        sock, address = await self._dependencies.network.open_socket(
             BoundedSocket, host, port, clock, ip_version=target.ip_version
         )
         # Of the same connection: a driver replaces the socket by one with TLS.
@@ -260,22 +256,16 @@ class DatabaseCheck(Generic[T]):
         try:
             clock.enter("first_byte")
             clock.permission.confirm_request()
-            clock.judge_incomplete = lambda limit: _judge_deadline(target, state, limit)
+            clock.judge_incomplete = conversation.judge_deadline
             async with self._threads:
                 await run_in_daemon_thread(
-                    _converse,
-                    driver,
-                    sock,
-                    tls,
-                    target,
-                    credentials,
-                    state,
-                    lambda phase: loop.call_soon_threadsafe(clock.enter, phase),
+                    conversation.run, sock, lambda phase: loop.call_soon_threadsafe(clock.enter, phase)
                 )
         finally:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
             handle.close()
+        return address
 
     def _get_driver(self) -> Driver[T]:
         if self._driver is None:
@@ -321,31 +311,40 @@ class DatabaseCheck(Generic[T]):
         return ErrorClass.PROTOCOL_ERROR, f"{peer} answered with something that is not {name} ({type(error).__name__})."
 
 
-def _converse(
-    driver: Driver[Any],
-    sock: socket.socket,
-    tls: ssl.SSLContext | None,
-    target: Any,
-    credentials: Credentials,
-    state: ServerState,
-    enter: Callable[[Phase], None],
-) -> None:
-    """Sign in and read, in a thread."""
-    connection = None
-    try:
-        began = time.perf_counter()
-        connection = driver.sign_in(sock, tls, target, credentials, state)
-        state.sign_in_ms = (time.perf_counter() - began) * 1000
-        driver.read_state(connection, target, state)
-        enter("body")
-        began = time.perf_counter()
-        rows = driver.read_rows(connection, target)
-        if rows is not None:
-            state.rows, state.statement_ms = rows, (time.perf_counter() - began) * 1000
-    finally:
-        for closed in filter(None, (connection, sock)):
-            with suppress(Exception):  # the result is known
-                closed.close()
+@dataclass(frozen=True, slots=True)
+class _Conversation(Generic[T]):
+    """A sign-in and what follows. `run` blocks, in a thread."""
+
+    driver: Driver[T]
+    target: T
+    tls: ssl.SSLContext | None
+    credentials: Credentials
+    state: ServerState
+
+    def run(self, sock: socket.socket, enter: Callable[[Phase], None]) -> None:
+        """Sign in, read the state and the rows, and close the connection."""
+        connection, state = None, self.state
+        try:
+            began = time.perf_counter()
+            connection = self.driver.sign_in(sock, self.tls, self.target, self.credentials, state)
+            state.sign_in_ms = (time.perf_counter() - began) * 1000
+            self.driver.read_state(connection, self.target, state)
+            enter("body")
+            began = time.perf_counter()
+            rows = self.driver.read_rows(connection, self.target)
+            if rows is not None:
+                state.statement_ms = (time.perf_counter() - began) * 1000
+                state.row_count, state.body = len(rows), encode_rows(rows)
+        finally:
+            for closed in filter(None, (connection, sock)):
+                with suppress(Exception):  # the result is known
+                    closed.close()
+
+    def judge_deadline(self, limit: str) -> tuple[ErrorClass, str]:
+        peer = Peer(self.target.host, self.target.port)
+        if self.state.sign_in_ms:
+            return ErrorClass.RESPONSE_TIMEOUT, f"The statement on {peer} did not end within {limit}."
+        return ErrorClass.RESPONSE_TIMEOUT, f"No sign-in at {peer} within {limit}: it accepted the connection only."
 
 
 def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
@@ -355,13 +354,6 @@ def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
         where = make_printable(redirected.host, MAX_NAME)
         raise TargetDenied(f"{target.host} redirects the sign-in to {where}, which is not of its domain.")
     return redirected.host
-
-
-def _judge_deadline(target: DatabaseTarget, state: ServerState, limit: str) -> tuple[ErrorClass, str] | None:
-    peer = Peer(target.host, target.port)
-    if state.sign_in_ms:
-        return ErrorClass.RESPONSE_TIMEOUT, f"The statement on {peer} did not end within {limit}."
-    return ErrorClass.RESPONSE_TIMEOUT, f"No sign-in at {peer} within {limit}: it accepted the connection only."
 
 
 def describe_answer(text: object) -> str:
@@ -376,6 +368,14 @@ def name_columns(names: Iterable[object], rows: Iterable[Sequence[Any]], most: i
     if len(found) > most:
         raise ServerSentTooMuch(f"returned more than {most} rows (max_rows): let the statement read fewer")
     return found
+
+
+def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the rows as JSON. Raises ServerSentTooMuch: they are larger than MAX_BODY."""
+    body = json.dumps({"rows": [{name: _to_json(row[name]) for name in row} for row in rows]}).encode()
+    if len(body) > MAX_BODY:
+        raise ServerSentTooMuch(f"returned rows of more than {MAX_BODY // 1024} KiB: let the statement read less")
+    return body
 
 
 def _to_json(value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Self
 
 from tests.parts.tls import server_context
 
+_PACKET = 4088
 _PRELOGIN, _LOGIN7, _ATTENTION, _REPLY = 18, 16, 6, 4
 
 
@@ -120,11 +121,14 @@ class _Peer:
                 return kind, body
 
     async def send(self, body: bytes, kind: int = _REPLY) -> None:
-        packet = struct.pack(">BBHHBB", kind, 1, len(body) + 8, 0, 1, 0) + body
-        if self._tls is not None:
-            self._tls.write(packet)
-            packet = self._outgoing.read()
-        self._writer.write(packet)
+        for begin in range(0, len(body), _PACKET):
+            part = body[begin : begin + _PACKET]
+            is_last = begin + _PACKET >= len(body)
+            packet = struct.pack(">BBHHBB", kind, int(is_last), len(part) + 8, 0, 1, 0) + part
+            if self._tls is not None:
+                self._tls.write(packet)
+                packet = self._outgoing.read()
+            self._writer.write(packet)
         await self._writer.drain()
 
     async def start_tls(self, context: ssl.SSLContext) -> None:

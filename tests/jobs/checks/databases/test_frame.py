@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any
 from unittest import mock
@@ -16,10 +19,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.checks.body_memory import BodyMemory
+from jobs.checks.clock import PhaseClock
+from jobs.checks.databases import ServerSentTooMuch, encode_rows
 from jobs.checks.guard import Guard, TargetRules
 from jobs.checks.kinds.sqlserver import SqlServerDriver
 from jobs.checks.net import network
 from jobs.checks.net.network import ResolvedAddress
+from jobs.checks.port import AttemptContext
 from jobs.running.attempts import has_rejected_credentials
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.checks.databases.driver import make_target, observe, observe_for
@@ -148,3 +155,25 @@ def test_a_definition_that_cannot_work_is_refused(fields: dict[str, object], mes
 def test_a_command_that_writes_is_refused() -> None:
     with pytest.raises(ValueError, match="only reads one value"):
         make_target("redis", 6380, command=["FLUSHALL"])
+
+
+def test_rows_that_are_large_as_json_fail() -> None:
+    with pytest.raises(ServerSentTooMuch, match="more than 1024 KiB"):
+        encode_rows([{"text": "\x00" * 4096}] * 100)
+
+
+def test_a_value_is_as_near_to_json_as_it_can_be() -> None:
+    row = {"n": Decimal("1.5"), "nan": math.nan, "day": date(2026, 12, 1), "raw": b"a\xff", "none": None, "yes": True}
+    assert json.loads(encode_rows([row])) == {
+        "rows": [{"n": 1.5, "nan": "nan", "day": "2026-12-01", "raw": "a\ufffd", "none": None, "yes": True}]
+    }
+
+
+async def test_large_rows_hold_memory_as_other_bodies_do() -> None:
+    rows = {"Updateability": [["16.0", "READ_WRITE"]], "FROM t": [["x" * 3000]] * 40}
+    memory = BodyMemory(1000)
+    call = AttemptContext("j@1", 1, PhaseClock(), body_reservation=memory.open_reservation("j", "localhost"))
+    async with TdsServer([PASSWORD], rows=rows) as server:
+        seen = await observe("sqlserver", server.port, call=call, statement="SELECT a FROM t")
+    assert memory.held > 100_000, "a body that is larger than a share is read alone"
+    assert seen.error is None
