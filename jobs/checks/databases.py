@@ -386,4 +386,8 @@ def _to_json(value: Any) -> Any:
         return number if math.isfinite(number) else str(value)
     if isinstance(value, (datetime, date, day_time)):
         return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        return [_to_json(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): _to_json(each) for name, each in value.items()}
     return (value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value))[:MAX_TEXT]

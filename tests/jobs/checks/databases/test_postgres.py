@@ -26,6 +26,12 @@ async def test_a_primary_tells_its_role_version_and_phases(postgres: DatabaseSer
     assert seen.phases.first_byte_ms is not None
 
 
+async def test_columns_of_json_and_arrays_are_json(postgres: DatabaseServer) -> None:
+    statement = """SELECT '{"a": [1, null]}'::jsonb AS document, ARRAY[1, 2] AS numbers"""
+    seen = await observe("postgres", postgres.port, statement=statement)
+    assert json.loads(seen.body) == {"rows": [{"document": {"a": [1, None]}, "numbers": [1, 2]}]}
+
+
 async def test_a_wrong_password_is_an_auth_failure_without_the_password(postgres: DatabaseServer) -> None:
     seen = await observe("postgres", postgres.port, secret="canary-wrong")
     assert seen.error is ErrorClass.AUTH_FAILED
