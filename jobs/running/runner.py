@@ -15,7 +15,7 @@ from jobs.checks.clock import UNLIMITED, SendPermission
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
 from jobs.errors import RunWithoutResult
-from jobs.formats import format_duration
+from jobs.formats import describe_span
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
@@ -114,7 +114,7 @@ class RunExecution:
         if result.is_unknown:
             return run  # another service than the target has answered, which proves nothing about the network
         if self._is_excused(run, result):
-            lost = format_duration(round(result.lost_s or result.lack_s, 1))
+            lost = describe_span(result.lost_s or result.lack_s)
             what = "the scheduler itself did not run" if result.lost_s else LACKED_CPU
             return blind_run(run, f"{what} for {lost} meanwhile")
         checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint

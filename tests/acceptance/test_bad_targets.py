@@ -196,22 +196,28 @@ def phases_of(attempt: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+async def run_undisturbed(host: Host, job: str) -> dict[str, Any]:
+    """A run whose attempts had CPU: on a busy machine a timeout gets a second look, or is not judged."""
+    for _ in range(9):
+        run = await host.run(job)
+        if run["outcome"] != "skipped" and not any(attempt["starved"] for attempt in run["attempts"]):
+            break
+    return run
+
+
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 async def test_a_run_against_a_bad_target_ends_in_time_and_reports_what_was_wrong(case: Case, served: Bad) -> None:
-    run = await served.host.run(name_of(case))
+    run = await run_undisturbed(served.host, name_of(case))
 
     limit = case.job.get("timeout") == TIMEOUT
     assert (run["outcome"], run["error"]) == (case.outcome, case.error), run["message"]
     assert run["duration_ms"] <= (RUN_MS + SLACK_MS if limit else 3000)
     for word in case.words:
         assert word.format(peer=served.peers[run["job"]]) in run["message"]
-    made = len(run["attempts"])
-    # On a busy machine a timeout gets a second look, at once.
-    assert made == case.attempts or any(attempt["starved"] for attempt in run["attempts"])
-    assert [attempt["error"] for attempt in run["attempts"]] == [case.error] * made
+    assert [attempt["error"] for attempt in run["attempts"]] == [case.error] * case.attempts
     *waits, last = [attempt["wait_ms"] for attempt in run["attempts"]]
     assert last is None
-    assert [wait for wait in waits if wait] == [PAUSE_MS] * (case.attempts - 1)
+    assert waits == [PAUSE_MS] * (case.attempts - 1)
     for attempt in run["attempts"]:
         assert phases_of(attempt) == case.phases
         assert not limit or attempt["phases"]["total_ms"] <= ATTEMPT_MS + SLACK_MS
@@ -219,7 +225,7 @@ async def test_a_run_against_a_bad_target_ends_in_time_and_reports_what_was_wron
 
 @pytest.mark.parametrize("case", CASES[::6], ids=name_of)
 async def test_the_log_reports_the_same_as_the_run(case: Case, served: Bad) -> None:
-    run = await served.host.run(name_of(case))
+    run = await run_undisturbed(served.host, name_of(case))
 
     lines = await served.host.lines_on(run["id"], "JOB_FAILED", "JOB_PERFORMANCE")
     failed = next(line for line in lines if line["Event"] == "JOB_FAILED")
@@ -282,7 +288,7 @@ async def test_retry_after_as_a_date_is_obeyed(served: Bad) -> None:
 
 
 async def test_a_run_does_not_outlast_its_deadline_however_many_attempts_are_left(served: Bad) -> None:
-    run = await served.host.run("many-attempts")
+    run = await run_undisturbed(served.host, "many-attempts")
 
     assert run["outcome"] == "timed_out"
     assert run["duration_ms"] <= 500 + SLACK_MS

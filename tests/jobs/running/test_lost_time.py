@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +72,16 @@ async def test_a_timeout_after_a_long_stop_is_not_judged() -> None:
     run = await stage_of(Standing(before=1, stop=300, after=3600)).run(job(retry={"attempts": 1}))
 
     assert (run.outcome, run.reason) == (Outcome.SKIPPED, ReasonCode.BLIND)
-    assert run.message.startswith("Not judged: the scheduler itself did not run for 4m59s800ms meanwhile.")
+    assert run.message.startswith("Not judged: the scheduler itself did not run for 5 min meanwhile.")
+
+
+@virtual_time
+async def test_a_stop_below_a_second_is_reported_with_its_length() -> None:
+    limits = {"attempt": "200ms", "run": "2s"}
+    check = Standing(before=0.1, stop=0.3, after=3600)
+    run = await stage_of(check).run(job(retry={"attempts": 1}, timeout=limits))
+
+    assert re.match(r"Not judged: the scheduler itself did not run for 0\.[12]\d* s meanwhile\.", run.message)
 
 
 @virtual_time

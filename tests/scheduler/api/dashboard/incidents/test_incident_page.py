@@ -32,9 +32,11 @@ RULES = [{"name": "failed", "runbook": "https://wiki.example.com/checkout", "not
 HOSTILE = "<script>alert(1)</script>"
 
 
-async def store(client: ApiClient, *subjects: str, evidence: str = "3 of 3 runs failed", cause: str = "") -> None:
+async def store(
+    client: ApiClient, *subjects: str, evidence: str = "3 of 3 runs failed", cause: str = "", rule: str = "failed"
+) -> None:
     """Store an incident of these subjects, led by the first one."""
-    keys = [AlertKey(subject, "failed") for subject in subjects]
+    keys = [AlertKey(subject, rule) for subject in subjects]
     members = tuple(Member(key, 1, "down", 20, START, START + timedelta(seconds=1), evidence) for key in keys)
     announced = (Announcement("mail", 1), Announcement("pager", 1))
     shared = (SharedCause(cause, 2, 9, 1, ("cart",)),) if cause else ()
@@ -49,6 +51,15 @@ async def store(client: ApiClient, *subjects: str, evidence: str = "3 of 3 runs 
     step.decide("given_up", START + timedelta(minutes=1), "could not be delivered: got 503", **failed)
     rows = client.shop.repositories.engine_rows
     await rows.write((await rows.read()).head, START, [step])
+
+
+@virtual_time
+async def test_what_cannot_be_checked_is_not_said_to_be_degraded_or_down() -> None:
+    jobs = [entry(alerts=[{"name": "unknown", "when": "unknown", "notify": []}])]
+    async with ApiClient(jobs=jobs) as client:
+        await store(client, "checkout", evidence="the last 3 runs were unknown", rule="unknown")
+        text = visible_text(await get_page(client, PATH))
+    assert "checkout cannot be checked since 12:00:01" in text
 
 
 @virtual_time
