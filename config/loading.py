@@ -141,7 +141,9 @@ def _load_own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequenc
             from config.job_files.container import fetch_job_files
 
             files = fetch_job_files(loaded.settings)
-        return reader.parse(container, files, default_schedule=loaded.settings.default_schedule)
+        presets = [file for file in files if file.is_preset]
+        files = [file for file in files if not file.is_preset]
+        return reader.parse(container, files, presets, default_schedule=loaded.settings.default_schedule)
     place = loaded.settings.jobs
     if place is None:
         from config.job_files.reader import JobSet

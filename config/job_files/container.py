@@ -20,7 +20,6 @@ from config.errors import ConfigurationError
 from config.identity import AppIdentity
 from config.job_files.job_set import JobFile
 from config.job_files.reader import is_job_path
-from config.presets.library import PRESETS_FOLDER
 from config.settings.model import Settings
 from jobs.problems import Problem, make_printable
 
@@ -66,12 +65,11 @@ class JobContainer:
 
         async def fetch_file(name: str, etag: str) -> JobFile:
             path = name.removeprefix(self._prefix)
-            shown = f"{self.url}/{path}"
-            is_preset = path.startswith(f"{PRESETS_FOLDER}/") and path.count("/") == 1
-            if "/" in path and not is_preset:
-                return JobFile(name, shown, None)
+            file = JobFile(path, f"{self.url}/{path}", None)
+            if "/" in path and not file.is_preset:
+                return file
             async with downloads:
-                return JobFile(path if is_preset else name, shown, await self._fetch_content(name, etag, shown))
+                return file._replace(content=await self._fetch_content(name, etag, file.display_name))
 
         files = await asyncio.gather(*(fetch_file(name, etag) for name, etag in etags.items()))
         self._cached = {name: cached for name, cached in self._cached.items() if name in etags}

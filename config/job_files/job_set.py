@@ -104,7 +104,7 @@ class JobFile(NamedTuple):
     @property
     def is_preset(self) -> bool:
         """Whether it is a preset of a user, in the folder `presets` of the place."""
-        return self.name.startswith(f"{PRESETS_FOLDER}/")
+        return self.name.startswith(f"{PRESETS_FOLDER}/") and self.name.count("/") == 1
 
 
 def make_digest(parts: Iterable[str]) -> str:

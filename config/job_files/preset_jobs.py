@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 from config.job_files.defaults import has_value, merge_defaults, remaining_defaults
@@ -20,9 +18,7 @@ from config.presets.preset import FilledPreset, Preset
 from jobs.definition import JobDefinition
 from jobs.formats import format_duration
 from jobs.problems import Finding, KeyPath, dotted_path
-
-_EXAMINED_INSTANTS = 5
-"""Due instants between which the shortest time counts."""
+from jobs.schedules import find_shortest_gap
 
 
 def uses_preset(value: Any) -> bool:
@@ -63,21 +59,12 @@ class ExpandedJob:
 
     def find_too_frequent(self, job: JobDefinition) -> Iterator[Finding]:
         """Yield a finding if the job runs more often than its preset allows."""
-        shortest = _find_shortest_gap(job)
+        shortest = None if job.schedule is None else find_shortest_gap(job.schedule)
         if shortest is not None and shortest < self.preset.minimum_interval:
             least = format_duration(self.preset.minimum_interval)
             often = f"runs every {format_duration(shortest)}"
             message = f"{often}, and the preset {self.preset.name} allows one run in {least}"
             yield Finding((*self.entry.path, "schedule"), message, f"write schedule: every {least}, or remove it")
-
-
-def _find_shortest_gap(job: JobDefinition) -> float | None:
-    if job.schedule is None:
-        return None
-    instants = [datetime.now(UTC)]
-    while len(instants) <= _EXAMINED_INSTANTS and (due := job.schedule.next_after(instants[-1])) is not None:
-        instants.append(due)
-    return min(((later - earlier).total_seconds() for earlier, later in pairwise(instants[1:])), default=None)
 
 
 def expand_job(

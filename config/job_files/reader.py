@@ -1,6 +1,6 @@
 """Job files into a `JobSet`: which files of a place are job files, and all jobs of them, or every problem at once.
 
-Results are cached by the content of a file, so that reading again parses changed files only.
+Jobs are cached by the content of a file, so that reading again parses changed files only, and all presets.
 """
 
 from __future__ import annotations
@@ -111,18 +111,20 @@ class JobFileReader:
         Raises:
             ConfigurationError: with every problem of every file, or if `place` does not exist.
         """
-        files = chain(map(self._read_file, self.list_files(place)), self._read_presets(place), self._find_nested(place))
-        return self.parse(place, files, substitutions=substitutions, default_schedule=default_schedule)
+        files = chain(map(self._read_file, self.list_files(place)), self._find_nested(place))
+        presets = self._read_presets(place)
+        return self.parse(place, files, presets, substitutions=substitutions, default_schedule=default_schedule)
 
     def parse(
         self,
         place: Path | str,
         files: Iterable[JobFile],
+        preset_files: Iterable[JobFile] = (),
         *,
         substitutions: Mapping[str, str] | None = None,
         default_schedule: Schedule | None = None,
     ) -> JobSet:
-        """Return the jobs of these files, all of those at `place`. Only what has changed since the last time is parsed.
+        """Return the jobs of these files, all of those at `place`. Only job files that have changed are parsed again.
 
         Raises:
             ConfigurationError: as `read`.
@@ -132,11 +134,10 @@ class JobFileReader:
         read: list[FileJobs] = []
         nested: list[str] = []
         shared = PartInterner()
-        files = list(files)
-        presets, problems = check_own_presets((one.display_name, one.content) for one in files if one.is_preset)
+        presets, problems = check_own_presets(preset_files)
         if problems:
             read.append(FileJobs(problems=problems))
-        for name, shown, content in (one for one in files if not one.is_preset):
+        for name, shown, content in files:
             if content is None:
                 nested.append(shown)
                 continue
@@ -171,7 +172,7 @@ class JobFileReader:
 
     def read_presets(self, place: Path) -> tuple[PresetLibrary, tuple[Problem, ...]]:
         """Return the presets next to the job files of a place, and everything that is wrong with the others."""
-        return check_own_presets((one.display_name, one.content) for one in self._read_presets(place))
+        return check_own_presets(self._read_presets(place))
 
     def _read_file(self, file: Path) -> JobFile:
         shown = self._display_name(file)
@@ -208,11 +209,9 @@ def find_preset_files(place: Path) -> list[Path]:
         return []
 
 
-def check_own_presets(
-    files: Iterable[tuple[str, bytes | Problem | None]],
-) -> tuple[PresetLibrary, tuple[Problem, ...]]:
+def check_own_presets(files: Iterable[JobFile]) -> tuple[PresetLibrary, tuple[Problem, ...]]:
     """Return users' presets, and everything that is wrong with them, also with the jobs that they make."""
-    library, problems = read_own_presets((shown, content) for shown, content in files if content is not None)
+    library, problems = read_own_presets((shown, content) for _, shown, content in files if content is not None)
     context = DefinitionContext(None, PartInterner(), time.time_ns() // 1_000_000, {}, None, library)
     for shown, preset in library.own.items():
         findings = check_preset(preset, lambda entry: define_job(entry, context))

@@ -7,6 +7,7 @@ skipped, and in a list the whole entry.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Parameter(FrozenModel):
     def find_mistake(self, value: Any) -> str:
         """Return what is wrong with a value; empty if it fits."""
         if self.type == "number":
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            is_number = type(value) is int or (isinstance(value, float) and math.isfinite(value))
             return "" if is_number else f"expected a number, not {format_value(value)}"
         if self.type == "texts":
             if not isinstance(value, (list, tuple)) or len(value) > _MAX_TEXTS:
@@ -157,11 +158,16 @@ class Preset(FrozenModel):
 
     @model_validator(mode="after")
     def _declares_what_it_uses(self) -> Preset:
-        used = dict(_find_placeholders({"job": self.job, "scope": self.scope}))
-        for name, path in used.items():
+        used = set[str]()
+        for name, path, is_whole in _find_placeholders({"job": self.job, "scope": self.scope}):
             if name not in self.parameters:
                 message, hint = describe_unknown_key(name, self.parameters, noun="parameter")
                 raise ValueError(f"{dotted_path(*path)} uses <<{name}>>: {message}{hint and f'; {hint}'}")
+            if self.parameters[name].type == "texts" and not is_whole:
+                raise ValueError(
+                    f"{dotted_path(*path)} has the list <<{name}>> within a text: write it as the whole text"
+                )
+            used.add(name)
         if unused := self.parameters.keys() - used:
             raise ValueError(f"nothing uses the parameter {min(unused)}: write <<{min(unused)}>> where it belongs")
         return self
@@ -217,9 +223,11 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _find_placeholders(value: Any, path: KeyPath = ()) -> Iterator[tuple[str, KeyPath]]:
+def _find_placeholders(value: Any, path: KeyPath = ()) -> Iterator[tuple[str, KeyPath, bool]]:
+    """Yield name and path of each placeholder, and whether it is the whole text."""
     if isinstance(value, str):
-        yield from ((name, path) for name in _PLACEHOLDER.findall(value))
+        is_whole = _PLACEHOLDER.fullmatch(value) is not None
+        yield from ((name, path, is_whole) for name in _PLACEHOLDER.findall(value))
     elif isinstance(value, dict):
         for key, one in value.items():
             yield from _find_placeholders(one, (*path, key))

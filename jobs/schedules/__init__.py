@@ -16,7 +16,7 @@ exclusions, a union of several.
 from jobs.schedules.monthly import MonthlySchedule
 from jobs.schedules.ncrontab import Ncrontab
 from jobs.schedules.parsing import parse_schedule
-from jobs.schedules.protocol import IntervalSchedule, Schedule, from_milliseconds, to_milliseconds
+from jobs.schedules.protocol import IntervalSchedule, Schedule, find_shortest_gap, from_milliseconds, to_milliseconds
 from jobs.schedules.time_zones import DstPolicy, TimeZone, ZonedSchedule, load_time_zone
 from jobs.schedules.variants import (
     BoundedSchedule,
@@ -41,6 +41,7 @@ __all__ = [
     "UnionSchedule",
     "ZonedSchedule",
     "bind_to_job",
+    "find_shortest_gap",
     "from_milliseconds",
     "load_time_zone",
     "parse_schedule",

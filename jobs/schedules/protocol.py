@@ -11,6 +11,7 @@ from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import pairwise
 from math import isfinite
 from typing import Any, Protocol, runtime_checkable
 
@@ -49,6 +50,19 @@ class Schedule(Protocol):
     def next_after_ms(self, milliseconds: int) -> int | None:
         """Return the same in milliseconds since the epoch, within the years 1 to 9999."""
         ...
+
+
+_MONDAY_MS = 1_767_571_200_000
+_COMPARED = 12
+"""Due instants after a Monday whose gaps are compared: the same at any time of asking."""
+
+
+def find_shortest_gap(schedule: Schedule) -> float | None:
+    """Return the seconds between the two due instants that are closest; None with less than two."""
+    instants, at = list[int](), _MONDAY_MS
+    while len(instants) < _COMPARED and (due := schedule.next_after_ms(at)) is not None:
+        instants.append(at := due)
+    return min(((later - earlier) / 1000 for earlier, later in pairwise(instants)), default=None)
 
 
 def spec_as_mapping(schedule: Schedule) -> dict[str, Any]:

@@ -312,6 +312,27 @@ async def test_the_rest_of_the_url_is_a_folder_in_the_container(
     assert list(started.jobs.jobs) == ["c"]
 
 
+PRESET = """{"description": "A site", "parameters": {"host": {"description": "name", "example": "a.example"}},
+"job": {"schedule": "every 1m", "check": {"url": "https://<<host>>/"}}}"""
+
+
+@pytest.mark.parametrize("folder", ["", "/team", "/presets"])
+async def test_the_folder_presets_of_a_container_has_presets(
+    container: Any, azurite: Azurite, storage_prefix: str, folder: str
+) -> None:
+    place = f"{folder[1:]}/" if folder else ""
+    await container.upload_blob(f"{place}a.json", '{"jobs": {"a": {"preset": "site", "with": {"host": "b.example"}}}}')
+    await container.upload_blob(f"{place}presets/site.json", PRESET)
+    await container.upload_blob(f"{place}presets/more/c.json", text("c"))
+
+    env = of_container(azurite, storage_prefix, folder)
+    started = await asyncio.to_thread(load_configuration, env, root=ROOT)
+
+    assert started.jobs.jobs["a"].check.endpoint == "https://b.example/"
+    assert list(started.jobs.presets.own) == ["site"]
+    assert "presets/more/c.json is not read" in started.jobs.warnings[0].message
+
+
 async def test_a_container_that_is_missing_is_a_problem_with_its_url(azurite: Azurite, storage_prefix: str) -> None:
     env = of_container(azurite, f"{storage_prefix}-none")
 

@@ -10,6 +10,7 @@ import pytest
 from config.errors import ConfigurationError
 from config.job_files.job_set import JobSet
 from config.job_files.reader import JobFileReader
+from config.presets.preset import Parameter
 from config.stored_jobs import LocatedStoredJob, StoredJobDefiner, read_written_jobs
 from jobs.definition import JobDefinition
 from scheduler.features.jobs.definitions import written_definition
@@ -96,6 +97,10 @@ def test_keys_of_the_job_override_the_preset_and_that_overrides_the_defaults_of_
         ("{preset: site, with: [host]}", "jobs.web.with: is not a mapping of values by parameter"),
         ("{preset: site, with: {host: a}, check: {methd: GET}}", "jobs.web.check.methd: unknown key, did you mean"),
         ("{preset: site, with: {host: a}, schedule: every 10s}", "the preset site allows one run in 30s"),
+        (
+            "{preset: site, with: {host: a}, schedule: ['0 0 12 * * *', '0 0 3 6 1 *', '10 0 3 6 1 *']}",
+            "runs every 10s, and the preset site allows one run in 30s",
+        ),
         ("{check: {url: 'https://a/'}, with: {host: a}}", "jobs.web.with: unknown key"),
     ],
 )
@@ -117,10 +122,33 @@ def test_a_value_cannot_add_keys_or_entries(load: Load) -> None:
         (("description: The", "descripton: The"), "descripton: unknown key, did you mean description?"),
         (("example: shop.example.com", "example: a/b"), "example: 'a/b' does not match"),
         (("  limit: {", "  other: {description: a, example: a}\n  limit: {"), "nothing uses the parameter other"),
+        (
+            ("host name, example: shop.example.com", "host name, type: texts, example: [shop]"),
+            "job.description has the list <<host>> within a text: write it as the whole text",
+        ),
     ],
 )
 def test_a_mistake_in_a_preset_is_found_without_a_job(load: Load, change: tuple[str, str], message: str) -> None:
     assert message in problems_of(load, "jobs: {}", {"site.yaml": SITE.replace(*change)})
+
+
+def test_presets_beyond_the_maximum_are_not_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.presets.library.MAX_OWN_PRESETS", 2)
+    read: list[str] = []
+
+    def read_file(path: Path, shown: str) -> bytes:
+        read.append(path.name)
+        return path.read_bytes()
+
+    monkeypatch.setattr("config.job_files.reader.read_file", read_file)
+    text = problems_of(load, "jobs: {}", {f"{name}.yaml": SITE for name in "abcdef"})
+    assert "presets/c.yaml: is one of more than 2 presets; remove some" in text
+    assert read == ["a.yaml", "b.yaml", "c.yaml", "jobs.yaml"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "7", True])
+def test_a_number_is_finite(value: object) -> None:
+    assert Parameter(description="a", example=1, type="number").find_mistake(value).startswith("expected a number")
 
 
 def test_a_preset_with_a_name_of_the_product_is_refused(load: Load) -> None:
