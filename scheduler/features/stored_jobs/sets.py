@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -33,6 +33,9 @@ from scheduler.identity.principal import Caller
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite
 from scheduler.turns import release_later
+
+if TYPE_CHECKING:
+    from config.presets.library import PresetLibrary
 
 
 @dataclass(slots=True)
@@ -268,7 +271,7 @@ def _find_next_due(located: LocatedStoredJob | None, now: datetime) -> Sequence[
     return next_due_instants(located.job.schedule, now, NEXT_RUNS)
 
 
-def _read(document: Any, presets: Any) -> WrittenJobs:
+def _read(document: Any, presets: PresetLibrary) -> WrittenJobs:
     written = read_written_jobs(document, presets=presets)
     if written.problems:
         raise InvalidDefinition(written.problems)

@@ -49,7 +49,8 @@ const TYPES = {
     },
   },
   kind: {
-    read: (definition) => readPath(definition, "check.kind") ?? "http",
+    // A preset knows its kind; the form does not.
+    read: (definition) => readPath(definition, "check.kind") ?? (definition.preset === undefined ? "http" : null),
     write: (definition, _, kind) => {
       const check = isMapping(definition.check) ? definition.check : {};
       checksByKind.set(check.kind ?? "http", check);

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.targets import TARGETS_BY_KIND
 from scheduler.authentication.port import Authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.identity.principal import Principal, PrincipalKind, Role
@@ -62,6 +63,23 @@ async def test_a_new_job_starts_with_an_example() -> None:
     assert "<h1>New job</h1>" in page
     assert 'data-path="name"' in page
     assert "Create</button>" in page
+
+
+async def test_a_new_job_can_have_each_kind() -> None:
+    async with ApiClient(jobs=[]) as client:
+        page = await get_page(client, "/api/dashboard/new-job")
+    kinds = re.findall(r'id="field-check-kind".*?</select>', page, re.DOTALL)[0]
+    assert re.findall(r'<option value="([^"]*)"', kinds) == list(TARGETS_BY_KIND)
+
+
+async def test_a_new_job_can_be_made_of_a_preset() -> None:
+    async with ApiClient(jobs=[]) as client:
+        page = await get_page(client, "/api/dashboard/new-job", preset="budget")
+        missing = await client.get("/api/dashboard/new-job", preset="budgt")
+    assert definition_of(page)["preset"] == "budget"
+    assert 'href="/api/dashboard/new-job?preset=storage-queue"' in page
+    assert missing.status_code == 404
+    assert "did you mean budget?" in missing.text
 
 
 async def test_a_new_job_can_be_a_copy() -> None:

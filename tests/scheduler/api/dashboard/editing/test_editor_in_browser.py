@@ -54,6 +54,15 @@ async def test_a_new_job_is_written_in_the_form_and_saved(browser: Browser) -> N
     }
 
 
+async def test_the_form_shows_no_check_of_a_job_made_of_a_preset(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[])) as site:
+        page = await site.open("/api/dashboard/new-job?preset=budget")
+        await expect(page.get_by_label("Kind")).to_be_disabled()
+        await expect(page.get_by_label("URL")).to_be_hidden()
+        await page.locator("#field-name").fill("spent")
+        await expect(page.locator("#editor-state")).to_contain_text("Valid")
+
+
 async def test_the_form_and_the_text_show_the_same_and_keep_other_keys(browser: Browser) -> None:
     async with open_site(browser, ApiClient(jobs=[])) as site:
         await site.desk.post_json("/api/jobs", SHOP)
