@@ -87,6 +87,14 @@ def expand_job(
     return ExpandedJob(JobEntry(entry.name, job, entry.path), preset, filled, own, defaults)
 
 
+def expand_definition(definition: Mapping[str, Any], library: PresetLibrary) -> Mapping[str, Any] | None:
+    """Return a definition with what its preset gives; None if its preset or a value of it is wrong."""
+    if not uses_preset(definition):
+        return definition
+    expanded = expand_job(JobEntry(None, definition, ()), {}, library)
+    return expanded.entry.value if isinstance(expanded, ExpandedJob) else None
+
+
 def check_preset(preset: Preset, define: Callable[[JobEntry], object]) -> tuple[Finding, ...]:
     """Return what is wrong with the job of a preset, with its examples as values. `define`: defines a job."""
     filled = preset.fill(preset.examples)

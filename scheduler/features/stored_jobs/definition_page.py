@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -45,6 +45,9 @@ from scheduler.features.stored_jobs.queries import DeclaredJob, StoredJobQueries
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller
 from scheduler.services import Services
+
+if TYPE_CHECKING:
+    from config.presets.library import PresetLibrary
 
 MAX_VERSIONS: Final = 50
 """Versions listed."""
@@ -217,7 +220,13 @@ async def read_draft(
     declared = None if job is None else services.stored_jobs.find_declared(job, caller)
     base = None if declared is None else _base_of(declared, services, caller)
     content = await asyncio.to_thread(
-        _describe_draft, document.content, document.is_json, declared, base, services.clock.now()
+        _describe_draft,
+        document.content,
+        document.is_json,
+        declared,
+        base,
+        services.clock.now(),
+        services.stored_jobs.presets,
     )
     return JSONResponse(content)
 
@@ -228,7 +237,12 @@ def _base_of(declared: DeclaredJob, services: Services, caller: Caller) -> Mappi
 
 
 def _describe_draft(
-    content: bytes, is_json: bool, declared: DeclaredJob | None, base: Mapping[str, Any] | None, now: datetime
+    content: bytes,
+    is_json: bool,
+    declared: DeclaredJob | None,
+    base: Mapping[str, Any] | None,
+    now: datetime,
+    presets: PresetLibrary,
 ) -> dict[str, Any]:
     draft = parse_draft(content, is_json=is_json)
     if isinstance(draft, DraftProblem):
@@ -247,7 +261,7 @@ def _describe_draft(
         "text": write_definition(draft),
         "file_text": after,
         "diff": compare_texts(before, after, *names) if base is not None else "",
-        "schedule": _show_schedule(preview_schedule(draft, now), draft),
+        "schedule": _show_schedule(preview_schedule(draft, now, presets), draft),
         "current": None if declared is None else _show_current(declared, base),
     }
 

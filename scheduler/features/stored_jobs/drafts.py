@@ -19,6 +19,7 @@ from jobs.formats import write_definition
 from scheduler.catalog.written_jobs import (
     InvalidJson,
     InvalidYaml,
+    expand_definition,
     find_written_name,
     parse_definition_json,
     parse_definition_yaml,
@@ -27,6 +28,7 @@ from scheduler.features.jobs.definitions import written_definition
 from scheduler.features.jobs.queries import next_due_instants
 
 if TYPE_CHECKING:
+    from config.presets.library import PresetLibrary
     from jobs.schedules import Schedule
     from scheduler.catalog.catalog import CatalogJob
     from scheduler.features.stored_jobs.queries import DeclaredJob
@@ -67,12 +69,15 @@ def parse_draft(content: bytes, *, is_json: bool) -> Mapping[str, Any] | DraftPr
     return value
 
 
-def preview_schedule(definition: Mapping[str, Any], now: datetime) -> SchedulePreview:
+def preview_schedule(definition: Mapping[str, Any], now: datetime, presets: PresetLibrary) -> SchedulePreview:
     """Return the schedule of a draft in words, with its next due instants. The rest of the draft can be invalid."""
     from jobs.schedules import bind_to_job, parse_schedule, zone_of
     from jobs.schedules.explanations import explain_schedule
 
-    written = definition.get("schedule")
+    expanded = expand_definition(definition, presets)
+    if expanded is None:
+        return SchedulePreview(problem="its preset cannot be used")
+    written = expanded.get("schedule")
     if written is None:
         return SchedulePreview()
     try:
@@ -112,12 +117,15 @@ def file_of_origin(origin: str) -> str:
 
 
 def write_for_file(definition: Mapping[str, Any], file: str) -> str:
-    """Return the job as it stands in a job file: JSON if the name of the file ends in .json, else YAML."""
+    """Return the job as it stands in a job file: JSON if the name of the file ends in .json, else YAML.
+
+    A draft without a name is `my-job`.
+    """
     name = find_written_name(definition)
     if name is None or is_flat_job(definition):
         document: Mapping[str, Any] = {"jobs": [definition]}
     else:
-        document = {"jobs": {name: {key: value for key, value in definition.items() if key != "name"}}}
+        document = {"jobs": {name or "my-job": {key: value for key, value in definition.items() if key != "name"}}}
     if file.lower().endswith(".json"):
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return write_definition(document)

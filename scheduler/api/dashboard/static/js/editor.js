@@ -75,7 +75,7 @@ async function look() {
     if (mine !== state.number) return;
     if (!takeDraft(body)) return;
     // Nothing is wrong with a new job before anything is typed.
-    if (!form.dataset.name && !state.isDirty) return showState("Give the job a name and a target.");
+    if (!form.dataset.name && !state.isDirty) return showState(state.definition.preset === undefined ? "Give the job a name and a target." : "Give the job a name, and your values under with.");
     const { body: review } = await callApi("POST", "/api/definitions/validate", text.value, text.value.trimStart().startsWith("{") ? {} : YAML);
     if (mine === state.number) state.isValid = showFindings(form, text, review, state.definition);
   } catch (error) {

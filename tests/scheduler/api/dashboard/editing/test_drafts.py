@@ -48,6 +48,23 @@ async def test_a_schedule_is_told_while_the_rest_is_invalid() -> None:
     assert "expected 5 or 6 fields" in wrong["problem"]
 
 
+async def test_a_job_without_a_schedule_has_that_of_its_preset() -> None:
+    draft = {"preset": "budget", "with": {"subscription": "00000000-0000-4000-8000-000000000001"}}
+    async with ApiClient(jobs=[]) as client:
+        schedule = (await read_draft(client, draft))["schedule"]
+        own = (await read_draft(client, {**draft, "schedule": "every 1d"}))["schedule"]
+        unknown = (await read_draft(client, {"preset": "budgt"}))["schedule"]
+    assert (schedule["english"], len(schedule["instants"])) == ("Every 12 hours", 10)
+    assert own["english"] == "Every day"
+    assert unknown["problem"] == "its preset cannot be used"
+
+
+async def test_a_draft_without_a_name_has_a_readable_text_for_a_file() -> None:
+    async with ApiClient(jobs=[]) as client:
+        draft = await read_draft(client, {**DRAFT, "name": ""})
+    assert draft["file_text"].startswith("jobs:\n  my-job:\n    schedule:")
+
+
 async def test_the_text_and_the_definition_are_the_same() -> None:
     async with ApiClient(jobs=[]) as client:
         text = (await read_draft(client, DRAFT))["text"]
