@@ -43,6 +43,11 @@ API_HOSTS: dict[str, CloudHosts] = {
 """By the name of the cloud."""
 
 
+def find_cloud(arm_host: str) -> str:
+    """Return the cloud whose Azure Resource Manager has this host; `public` for an unknown one."""
+    return next((cloud for cloud, hosts in API_HOSTS.items() if hosts.arm == arm_host), "public")
+
+
 class RateLimit(NamedTuple):
     """A token bucket: `size` requests at once, and `refill` more each second."""
 

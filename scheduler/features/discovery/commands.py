@@ -142,9 +142,12 @@ def _load_jobs(*, stored: bool) -> JobSet:
 
 def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> Inventory:
     """Read Resource Graph. A failure ends the command with 1."""
+    from urllib.parse import urlsplit
+
     import httpx
 
     from jobs.responses import BlockingClient
+    from jobs.targets.azure_apis import find_cloud
     from observability.generation.azure.arm_client import ArmClient, fetch_access_token
     from observability.generation.azure.target import CLIENT_VARIABLE, read_url
     from observability.generation.document import ToolError
@@ -160,7 +163,8 @@ def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> I
                 client, fetch, remedies={403: f"assign the role Reader to who runs this command at {place}"}
             )
             post: Post = lambda body: arm.post(PATH, {"api-version": API_VERSION}, body)  # noqa: E731 - a port
-            return read_inventory(post, subscriptions, group, list_paths(jobs.presets))
+            cloud = find_cloud(urlsplit(url).hostname or "")
+            return read_inventory(post, subscriptions, group, list_paths(jobs.presets), cloud)
     except (ToolError, DiscoveryFailed) as error:
         fail(str(error), EXIT_FAILED)
 
@@ -168,10 +172,10 @@ def _read_inventory(jobs: JobSet, subscriptions: Sequence[str], group: str) -> I
 def _show(report: DiscoveryReport, *, is_diff: bool) -> None:
     """Print a line for each difference or file."""
     if is_diff:
-        rows = [("missing", each.check, each.resource) for each in report.missing]
-        rows += [("stale", each.job, each.resource) for each in report.stale]
+        rows = [("missing", each.check, each.resource, "") for each in report.missing]
+        rows += [("stale", each.job, each.resource, each.origin) for each in report.stale]
         if rows:
-            show_tabs(("difference", "check", "resource"), rows)
+            show_tabs(("difference", "check", "resource", "origin"), rows)
     for file in report.files:
         print(f"{file.action}\t{file.path}")
 
@@ -187,7 +191,8 @@ def _note(report: DiscoveryReport, inventory: Inventory, *, is_diff: bool) -> No
     resources = f"{format_count(report.resources, 'resource')}, {report.ignored} ignored"
     missing = f"{len(report.missing)} {'missing' if is_diff else 'as jobs here'}"
     stale = f"{format_count(len(report.stale), 'job')} without a resource"
-    print_note(f"{resources}; {format_count(report.covered, 'check')} present, {missing}; {stale}")
+    covered = f"{format_count(report.covered, 'check')} {'present' if is_diff else 'by other jobs'}"
+    print_note(f"{resources}; {covered}, {missing}; {stale}")
 
 
 def _warn(texts: Sequence[str]) -> None:

@@ -67,11 +67,15 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`containers`: ids of subscriptions and resource groups, in lower case. `unusable`: rows without a valid id."""
+    """`containers`: ids of subscriptions and resource groups, in lower case. `unusable`: rows without a valid id.
+
+    `cloud`: the Azure cloud of the resources.
+    """
 
     resources: Sequence[Resource]
     containers: frozenset[str]
     unusable: int = 0
+    cloud: str = "public"
 
     def covers(self, resource_id: str) -> bool:
         """Return whether a resource with this id would be in it."""
@@ -82,7 +86,11 @@ class Inventory:
 
 
 def read_inventory(
-    post: Post, subscriptions: Sequence[str], group: str, paths: Mapping[str, frozenset[str]]
+    post: Post,
+    subscriptions: Sequence[str],
+    group: str,
+    paths: Mapping[str, frozenset[str]],
+    cloud: str = "public",
 ) -> Inventory:
     """Read all resources. `subscriptions`: empty for all that the identity can read. `group`: empty for all.
 
@@ -103,7 +111,7 @@ def read_inventory(
             unusable += 1
         else:
             resources.append(resource)
-    return Inventory(resources, containers, unusable)
+    return Inventory(resources, containers, unusable, cloud)
 
 
 def _list(texts: Iterable[str]) -> str:

@@ -96,7 +96,7 @@ def list_paths(presets: Iterable[Preset]) -> Mapping[str, frozenset[str]]:
     return {kind: frozenset(found) for kind, found in paths.items()}
 
 
-def find_needs(resources: Iterable[Resource], presets: Sequence[Preset]) -> FoundNeeds:
+def find_needs(resources: Iterable[Resource], presets: Sequence[Preset], cloud: str = "public") -> FoundNeeds:
     """Return the checks that the resources need, each host once."""
     found, hosts = FoundNeeds(), set[str]()
     fitting: dict[str, list[Preset]] = {}
@@ -106,7 +106,7 @@ def find_needs(resources: Iterable[Resource], presets: Sequence[Preset]) -> Foun
     for resource in sorted(resources, key=lambda each: each.id.lower()):
         for preset in fitting.get(resource.type, ()):
             if preset.fits is not None and resource.matches(preset.fits.where):
-                _add_preset(found, resource, preset)
+                _add_preset(found, resource, preset, cloud)
         for scheme, host in find_hosts(resource):
             if host not in hosts:
                 hosts.add(host)
@@ -114,7 +114,7 @@ def find_needs(resources: Iterable[Resource], presets: Sequence[Preset]) -> Foun
     return found
 
 
-def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset) -> None:
+def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, cloud: str) -> None:
     assert preset.fits is not None
     known = {"subscription": resource.subscription, "resource_group": resource.group, "resource": resource.id}
     filled = preset.fits.find_values({**known, "name": resource.name})
@@ -128,7 +128,9 @@ def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset) -> None:
     keys: tuple[Key, ...] = (("preset", preset.name, scope.lower()),)
     if isinstance(path, str):
         keys += (("path", path.lower()),)
-    definition = {"preset": preset.name, "with": values, **make_tags(resource)}
+    elsewhere = cloud != "public" and str(check.get("kind")).startswith("azure_")
+    override = {"check": {"cloud": cloud}} if elsewhere else {}
+    definition = {"preset": preset.name, "with": values, **override, **make_tags(resource)}
     prefix = "" if resource.name.lower().startswith(resource.group.lower()) else f"{resource.group}-"
     name = make_name(f"{prefix}{resource.name}-{preset.name}")
     found.needs.append(Need(resource, preset.name, keys, definition, name, preset.role, scope))

@@ -73,7 +73,7 @@ def discover(
     hosts without a check. `group`: that the inventory is limited to.
     """
     selected = [each for each in inventory.resources if not (each.is_ignored or is_selected(each.id, "", ignore))]
-    found = find_needs(selected, list(jobs.presets))
+    found = find_needs(selected, list(jobs.presets), inventory.cloud)
     needs = [need for need in found.needs if not is_selected(need.resource.id, need.keys[0][-1], ignore)]
     keys = {job.name: frozenset(find_keys(job, jobs.presets)) for job in jobs}
     others = frozenset(key for name, each in keys.items() if name not in own_names for key in each)
@@ -98,7 +98,7 @@ def discover(
         ],
         stale=[
             StaleCheck(job=job.name, resource=identifier, origin=jobs.origins.get(job.name, ""))
-            for job, identifier in find_stale(jobs, inventory)
+            for job, identifier in find_stale((job for job in jobs if job.name not in own_names), inventory)
         ],
         unfit=unfit,
         roles_by_hand=[RoleByHand(role=role, scope=scope) for role, scope in roles.by_hand],

@@ -13,6 +13,8 @@ import pytest
 
 from config.job_files.job_set import JobSet
 from config.loading import load_configuration
+from jobs.targets import AzureTarget
+from jobs.targets.azure_apis import API_HOSTS
 from tests.infra.azure.bicep import BicepFile
 from tests.infra.azure.evaluation import evaluate
 from tests.parts.ingestion import ManagedIdentityServer
@@ -125,6 +127,8 @@ def test_diff_names_exactly_what_was_removed_and_added(graph: ResourceGraph, job
         "stale": {("orders-prod-kv1-keyvault-expiry", "orders-prod-kv1"), ("www.orders-prod.example", changed["name"])},
     }
     printed = discover("--diff", "--resource-group", "orders")
+    file = next(job_folder.glob("azure-orders-*.yaml"))
+    assert printed.lines[-1].split("\t")[3].startswith(f"{file}:")
     assert printed.code == 3
     assert [line.split("\t")[:2] for line in printed.lines] == [
         ["difference", "check"],
@@ -135,6 +139,7 @@ def test_diff_names_exactly_what_was_removed_and_added(graph: ResourceGraph, job
         ["stale", "www.orders-prod.example"],
     ]
     assert differences("--resource-group", "shop") == {"missing": set(), "stale": set()}
+    assert "0 jobs without a resource" in discover("--out", str(job_folder)).stderr, "the files no longer have them"
 
 
 def test_jobs_of_people_about_missing_resources_are_stale(graph: ResourceGraph, job_folder: Path) -> None:
@@ -256,6 +261,16 @@ def test_the_roles_compile_to_one_assignment_for_each_role_and_resource(graph: R
     assert Counter(role for _, role in given) == {READER: 81, "a795c7a0-d4a2-40c1-ae25-d81f01202912": 8}
     bus = [role for scope, role in given if scope.endswith("/shop-prod-bus0")]
     assert bus == [READER], "two presets share a role"
+
+
+def test_jobs_of_another_cloud_name_it(graph: ResourceGraph, job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as served:
+        served.setitem(API_HOSTS, "china", API_HOSTS["china"]._replace(arm="127.0.0.1"))
+        discover("--out", str(job_folder))
+    checks = [job.check for job in load_jobs() if job.preset is not None]
+    assert {check.auth.scope for check in checks if isinstance(check, AzureTarget)} == {
+        "https://management.chinacloudapi.cn/.default"
+    }
 
 
 def test_a_refusal_names_the_role_and_the_subscription(graph: ResourceGraph, job_folder: Path) -> None:
