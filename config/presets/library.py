@@ -19,12 +19,13 @@ from config.documents.document import Document, UnreadableFile, parse_document
 from config.presets.preset import Preset
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import Finding, KeyPath, Problem, validation_findings
-from jobs.problems.findings import did_you_mean, join_names, suggest_name
+from jobs.problems.findings import did_you_mean, suggest_name
 
 PRESETS_FOLDER = "presets"
 """Of users, next to the job files."""
 MAX_PRESET_BYTES = 200_000
 MAX_OWN_PRESETS = 500
+_LISTED_BY = "`scheduler presets list` lists all"
 _BUILT_IN = Path(jobs.__path__[0]) / "presets"
 
 
@@ -66,11 +67,11 @@ class PresetLibrary:
     def find_used(self, name: Any, path: KeyPath) -> Preset | Finding:
         """Return the preset of a job, or what is wrong with its name. `path`: of the job's key `preset`."""
         if not isinstance(name, str):
-            return Finding(path, "is not the name of a preset", "`scheduler presets list` lists all")
+            return Finding(path, "is not the name of a preset", _LISTED_BY)
         if (preset := self.find(name)) is not None:
             return preset
         near = suggest_name(name, self.names)
-        hint = "`scheduler presets list` lists all" if near else f"presets: {join_names(self.names)}"
+        hint = _LISTED_BY if near else f"{_LISTED_BY}; your own are next to the job files of the scheduler that runs it"
         return Finding(path, f"unknown preset{did_you_mean(near)}", hint)
 
 

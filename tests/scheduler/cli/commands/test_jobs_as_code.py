@@ -20,12 +20,12 @@ NOWHERE = {**API, "check": {"url": "http://169.254.169.254/"}}
 Command = Callable[..., Awaitable[CommandResult]]
 
 
-def write_preset(folder: Path) -> None:
+def write_preset(folder: Path, name: str = "page", url: str = "http://127.0.0.1:9/<<path>>") -> None:
     """Put a preset next to the job files of a folder."""
     (folder / "presets").mkdir(parents=True, exist_ok=True)
-    job = {"schedule": "every 1m", "check": {"url": "http://127.0.0.1:9/<<path>>"}}
+    job = {"schedule": "every 1m", "check": {"url": url}}
     preset = {"description": "a page", "parameters": {"path": {"description": "its path", "example": "a"}}, "job": job}
-    (folder / "presets" / "page.json").write_text(json.dumps(preset))
+    (folder / "presets" / f"{name}.json").write_text(json.dumps(preset))
 
 
 @pytest.fixture
@@ -259,6 +259,22 @@ async def test_a_set_with_own_presets_is_planned_by_the_running_scheduler(host: 
     plan, drift = [await command(name, str(copy), "--set", "pages") for name in ("plan", "drift")]
     assert (plan.code, drift.code) == (0, 0), (plan.stderr, drift.stderr)
     assert (await command("plan", str(files))).code == 0
+
+
+async def test_jobs_of_a_set_use_the_presets_of_the_running_scheduler(host: Host, tmp_path: Path) -> None:
+    command, copy = over_api(host), tmp_path / "set"
+    write_preset(copy, url="http://127.0.0.1:9/other/<<path>>")
+    write_jobs(copy, page={"preset": "page", "with": {"path": "b"}})
+    assert (await command("apply", str(copy), "--set", "pages", "--yes")).code == 0
+    stored = await host.get("/api/jobs/page")
+    assert stored["definition"]["check"]["url"] == "http://127.0.0.1:9/b"
+
+    write_preset(copy, name="unknown")
+    write_jobs(copy, page={"preset": "unknown", "with": {"path": "b"}})
+    refused = [await command(*words, str(copy), "--set", "pages") for words in (("plan",), ("apply", "--yes"))]
+    assert [each.code for each in refused] == [2, 2]
+    assert all("your own are next to the job files of the scheduler that runs it" in each.stderr for each in refused)
+    assert [each.stdout for each in refused] == ["", ""]
 
 
 async def test_a_server_without_the_routes_of_plans_is_a_warning_with_if_available(host: Host, copy: str) -> None:
