@@ -115,9 +115,9 @@ class AzureTarget(FrozenModel):
         return ""
 
     @property
-    def role_scope(self) -> str:
-        """Where `role` must be assigned; empty for permissions of Microsoft Graph."""
-        return self.azure_resource
+    def role_scopes(self) -> tuple[str, ...]:
+        """Where `role` must be assigned: ids, or names; empty if that is not known, as for Microsoft Graph."""
+        return (self.azure_resource,) if self.azure_resource else ()
 
     @property
     def idempotent(self) -> bool:
@@ -234,8 +234,8 @@ class AzureQueryTarget(AzureTarget):
         return f"/v1/workspaces/{self.workspace}/query" if self.workspace else f"/v1/apps/{self.application}/query"
 
     @property
-    def role_scope(self) -> str:
-        return f"/subscriptions/{self.subscriptions[0]}" if self.subscriptions else ""
+    def role_scopes(self) -> tuple[str, ...]:
+        return tuple(f"/subscriptions/{each}" for each in self.subscriptions) or (self.label.removeprefix("KQL of "),)
 
     @property
     def label(self) -> str:

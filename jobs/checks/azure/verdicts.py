@@ -114,12 +114,12 @@ class Verdicts:
         return unknown(seen, self._place(text, page))
 
     def _missing_role(self, message: str) -> str:
-        target, role, scope = self._target, self._target.role, self._target.role_scope
+        target, role, scope = self._target, self._target.role, next(iter(self._target.role_scopes), "")
         if _is_graph(target):
             named = role if "role" in target.model_fields_set else f"to read {target.path}"
             return f"the app's identity lacks the permission {named}; an administrator of the tenant grants it."
-        if not scope:
-            return f"the app's identity lacks the role {role} at the {target.label.partition(' of ')[2]}."
+        if not scope.startswith("/"):
+            return f"the app's identity lacks the role {role}{scope and f' at the {scope}'}."
         found = _OBJECT_ID.search(message)
         return (
             f"the app's identity lacks the role {role} at {scope}. Assign it: az role assignment create "

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from jobs.problems import Problem
     from jobs.schedules import Schedule
+    from scheduler.features.jobs.needed_access import NeededAccess
 
 
 _UNCHECKED = "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
@@ -46,6 +47,12 @@ def validate(
     stored: Annotated[
         bool, typer.Option("--stored", help="Add the stored jobs, which need the store. (default: files alone)")
     ] = False,
+    explain_access: Annotated[
+        bool,
+        typer.Option(
+            "--explain-access", help="Print the roles and tokens that the app's identity needs, not the jobs."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check job files without running anything.
@@ -59,6 +66,7 @@ def validate(
       validate
       validate jobs/checkout.yaml --stored
       validate jobs/ --strict --no-secrets
+      validate jobs/ --explain-access
       validate jobs/ --json
     """
     from config.errors import ConfigurationError
@@ -71,7 +79,7 @@ def validate(
     job_set = _add_stored_jobs(job_set, settings) if stored else job_set
     warnings = _warnings(job_set, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
-    _show_jobs(job_set, warnings, as_json, valid=not fails)
+    _show_jobs(job_set, warnings, as_json, valid=not fails, with_access=explain_access)
     if settings is None:
         print_note(_UNCHECKED)
     elif way_out := _describe_outbound(settings):
@@ -204,16 +212,22 @@ def _show_warnings(warnings: Iterable[Problem]) -> None:
         print_warning(format_warning(one))
 
 
-def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool) -> None:
+def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool, with_access: bool) -> None:
+    from scheduler.features.jobs.needed_access import list_needed_access
+
     jobs, now = list(job_set.jobs.values()), datetime.now(UTC)
+    access = list_needed_access(job_set) if with_access else []
     if as_json:
         import json
 
         document = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
+        document |= {"access": [asdict(one) for one in access]} if with_access else {}
         print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     else:
-        show_items(jobs, _list_fields(now), is_empty_shown=True)
-    if not as_json:
+        if with_access:
+            show_items(access, _ACCESS_FIELDS, is_empty_shown=True)
+        else:
+            show_items(jobs, _list_fields(now), is_empty_shown=True)
         _show_warnings(warnings)
     counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
     print_note(f"{format_count(len(jobs), 'job')}, no problem{counted}")
@@ -221,6 +235,14 @@ def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, v
 
 _MAX_CELL = 160
 """Characters of when a job runs in a table: it may name fifty jobs of a hundred characters. A pipe has all of it."""
+
+
+_ACCESS_FIELDS: tuple[Field[NeededAccess], ...] = (
+    Field("role", lambda one: one.role, Column("role", no_wrap=False), lambda one: one.role or "not known"),
+    Field("scope", lambda one: one.scope, Column("where", no_wrap=False, min_width=24)),
+    Field("token", lambda one: one.token, Column("token", no_wrap=False, is_optional=True)),
+    Field("jobs", lambda one: ", ".join(one.jobs), Column("jobs", no_wrap=False)),
+)
 
 
 def _list_fields(now: datetime) -> Sequence[Field[JobDefinition]]:

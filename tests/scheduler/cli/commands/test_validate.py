@@ -279,3 +279,37 @@ def test_a_database_without_its_driver_is_a_warning(tmp_path: Path, monkeypatch:
     file.write_text("jobs: {a: {schedule: null, check: {kind: postgres, host: db.internal, user: monitor}}}")
     result = invoke("validate", str(file))
     assert "requirements-databases.txt" in result.stderr
+
+
+def test_the_roles_and_tokens_that_jobs_need(tmp_path: Path) -> None:
+    one, two = (f"00000000-0000-4000-8000-00000000000{number}" for number in "12")
+    graph = "https://graph.microsoft.com/v1.0/applications"
+    page = {"url": "https://api.example/"}
+    query = {"kind": "azure_query", "query": "resources | count"}
+    jobs = {
+        "spent": {"preset": "budget", "with": {"subscription": one}},
+        "also": {"preset": "budget", "with": {"subscription": one}, "check": {"role": "Reader"}},
+        "all": {"schedule": "every 1h", "check": {**query, "subscriptions": [one, two]}},
+        "logs": {"schedule": "every 1h", "check": {**query, "workspace": two, "role": "Log Analytics Reader"}},
+        "apps": {"schedule": "every 1h", "check": {"kind": "azure_resource", "resource": graph}},
+        "api": {"check": {**page, "auth": {"kind": "managed_identity", "scope": "api://x/.default"}}},
+        "open": {"check": page},
+    }
+    (tmp_path / "jobs.json").write_text(json.dumps({"jobs": jobs}))
+
+    printed = invoke("validate", str(tmp_path), "--explain-access", "--no-secrets")
+    as_json = json.loads(invoke("validate", str(tmp_path), "--explain-access", "--no-secrets", "--json").stdout)
+
+    management = "https://management.azure.com/.default"
+    rows = [
+        ("", "", "api://x/.default", "api"),
+        ("", "", "https://graph.microsoft.com/.default", "apps"),
+        ("Cost Management Reader", f"/subscriptions/{one}", management, "spent"),
+        ("Log Analytics Reader", f"workspace {two}", "https://api.loganalytics.azure.com/.default", "logs"),
+        ("Reader", f"/subscriptions/{one}", management, "also, all"),
+        ("Reader", f"/subscriptions/{two}", management, "all"),
+    ]
+    assert printed.code == 0
+    assert printed.lines == ["role\tscope\ttoken\tjobs", *map("\t".join, rows)]
+    assert [(*list(each.values())[:3], ", ".join(each["jobs"])) for each in as_json["access"]] == rows
+    assert len(as_json["jobs"]) == len(jobs)
