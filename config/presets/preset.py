@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from jobs.expectations.engines.regular_expressions import LimitExceeded, PatternField, matches_whole
 from jobs.formats import parse_duration
 from jobs.model_base import DisplayText, Duration, FrozenModel
 from jobs.problems import Finding, KeyPath, describe_unknown_key, dotted_path, format_value
@@ -27,8 +28,6 @@ _NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of texts whose parameter has no pattern: names, which mean the same in paths, queries and expressions."""
 _MAX_TEXT = 2000
 _MAX_TEXTS = 100
-_MATCH_TIMEOUT = 0.1
-"""Seconds for a pattern."""
 
 ParameterValue = str | int | float | tuple[str, ...]
 
@@ -39,24 +38,13 @@ class Parameter(FrozenModel):
     description: Annotated[DisplayText, Field(min_length=1, max_length=300)]
     example: ParameterValue
     type: Literal["text", "number", "duration", "texts"] = "text"
-    pattern: str = Field(default=_NAME_PATTERN, max_length=500)
+    pattern: PatternField = _NAME_PATTERN
     """Of the whole text; of each text of a list."""
     default: ParameterValue | None = None
 
     @property
     def is_required(self) -> bool:
         return "default" not in self.model_fields_set
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        import regex
-
-        try:
-            regex.compile(value)
-        except regex.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from None
-        return value
 
     @model_validator(mode="after")
     def _example_fits(self) -> Parameter:
@@ -79,16 +67,14 @@ class Parameter(FrozenModel):
         return self._find_mistake_of_text(value)
 
     def _find_mistake_of_text(self, value: Any) -> str:
-        import regex
-
         if not isinstance(value, str):
             hint = " (put it in quotes)" if isinstance(value, (int, float)) else ""
             return f"expected a text, not {format_value(value)}{hint}"
         if len(value) > _MAX_TEXT:
             return f"expected at most {_MAX_TEXT} characters, not {len(value)}"
         try:
-            fits = regex.fullmatch(self.pattern, value, timeout=_MATCH_TIMEOUT) is not None
-        except TimeoutError:
+            fits = matches_whole(self.pattern, value)
+        except LimitExceeded:
             return f"its pattern {self.pattern} takes too long"
         return "" if fits and value.isprintable() else f"{format_value(value)} does not match {self.pattern}"
 

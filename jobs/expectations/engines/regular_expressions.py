@@ -237,6 +237,12 @@ def search(pattern: str, text: str) -> bool:
     return _search(pattern, text) is not None
 
 
+def matches_whole(pattern: str, text: str) -> bool:
+    """Return whether the pattern matches the whole text. Raises LimitExceeded, BudgetExceeded."""
+    find = _patterns.get_compiled(pattern).fullmatch
+    return search_within_limit(find, text, LimitExceeded(_NO_DECISION)) is not None
+
+
 def _search(pattern: str, text: str) -> regex.Match[str] | None:
     return search_within_limit(_patterns.get_compiled(pattern).search, text, LimitExceeded(_NO_DECISION))
 

@@ -123,6 +123,15 @@ def test_a_value_cannot_add_keys_or_entries(load: Load) -> None:
         (("example: shop.example.com", "example: a/b"), "example: 'a/b' does not match"),
         (("  limit: {", "  other: {description: a, example: a}\n  limit: {"), "nothing uses the parameter other"),
         (
+            ("example: shop.example.com", "example: a, pattern: '((a{1000}){1000}){1000}'"),
+            "host.pattern: '((a{1000}){1000}){1000}' is too large",
+        ),
+        (("example: shop.example.com", "example: a, pattern: '(a'"), "host.pattern: '(a' is not a regular expression"),
+        (
+            ("example: shop.example.com", f"example: {'a' * 60}, pattern: '(a|aa)+b'"),
+            "its pattern (a|aa)+b takes too long",
+        ),
+        (
             ("host name, example: shop.example.com", "host name, type: texts, example: [shop]"),
             "job.description has the list <<host>> within a text: write it as the whole text",
         ),
