@@ -166,7 +166,8 @@ class JobFileReader:
                 yield JobFile(file.name, self._display_name(file), None)
 
     def _read_presets(self, place: Path) -> Iterator[JobFile]:
-        for file in find_preset_files(place):
+        folder = presets_folder(place)
+        for file in self.list_files(folder) if folder.is_dir() else ():
             one = self._read_file(file)
             yield JobFile(f"{PRESETS_FOLDER}/{one.name}", one.display_name, one.content)
 
@@ -200,13 +201,9 @@ class JobFileReader:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
 
 
-def find_preset_files(place: Path) -> list[Path]:
-    """Return the files of users' presets next to the job files of a folder, or next to one job file."""
-    folder = (place if os.path.isdir(place) else place.parent) / PRESETS_FOLDER
-    try:
-        return sorted(file for file in folder.iterdir() if is_job_file(file.name) and not file.is_dir())
-    except OSError:
-        return []
+def presets_folder(place: Path) -> Path:
+    """Return the folder of users' presets next to the job files of a folder, or next to one job file."""
+    return (place if os.path.isdir(place) else place.parent) / PRESETS_FOLDER
 
 
 def check_own_presets(files: Iterable[JobFile]) -> tuple[PresetLibrary, tuple[Problem, ...]]:

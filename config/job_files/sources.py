@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from config.errors import ConfigurationError
-from config.job_files.reader import JobSet, find_preset_files, is_job_file
+from config.job_files.reader import JobSet, is_job_file, presets_folder
 from config.loading import JobLoader
 from config.presets.library import PRESETS_FOLDER
 from jobs.checks.files import run_in_daemon_thread
@@ -180,14 +180,17 @@ class _ChangedWhileReading(Exception):
 def _read_stamps(path: Path) -> FileStamps:
     """Times, size and inode of each job file; {} if there is nothing."""
     try:
-        presets = {f"{PRESETS_FOLDER}/{file.name}": _stamp_of(os.stat(file)) for file in find_preset_files(path)}
-        if not path.is_dir():
-            return {path.name: _stamp_of(os.stat(path)), **presets}
-        with os.scandir(path) as entries:
-            stamps = {entry.name: _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
-            return stamps | presets
+        folder = presets_folder(path)
+        presets = _stamp_files(folder, f"{PRESETS_FOLDER}/") if folder.is_dir() else {}
+        own = _stamp_files(path) if path.is_dir() else {path.name: _stamp_of(os.stat(path))}
+        return {**own, **presets}
     except OSError as error:
         return {"": (0, error.errno)}
+
+
+def _stamp_files(folder: Path, prefix: str = "") -> FileStamps:
+    with os.scandir(folder) as entries:
+        return {f"{prefix}{entry.name}": _stamp_of(os.stat(entry.path)) for entry in entries if is_job_file(entry.name)}
 
 
 def _stamp_of(stat: os.stat_result) -> tuple[int, int, int, int]:

@@ -28,6 +28,8 @@ _NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """Of texts whose parameter has no pattern: names, which mean the same in paths, queries and expressions."""
 _MAX_TEXT = 2000
 _MAX_TEXTS = 100
+_MAX_USES = 200
+"""Placeholders of a preset: each is replaced by as much as a value has."""
 
 ParameterValue = str | int | float | tuple[str, ...]
 
@@ -145,7 +147,10 @@ class Preset(FrozenModel):
     @model_validator(mode="after")
     def _declares_what_it_uses(self) -> Preset:
         used = set[str]()
-        for name, path, is_whole in _find_placeholders({"job": self.job, "scope": self.scope}):
+        found = list(_find_placeholders({"job": self.job, "scope": self.scope}))
+        if len(found) > _MAX_USES:
+            raise ValueError(f"has {len(found)} placeholders: use at most {_MAX_USES}")
+        for name, path, is_whole in found:
             if name not in self.parameters:
                 message, hint = describe_unknown_key(name, self.parameters, noun="parameter")
                 raise ValueError(f"{dotted_path(*path)} uses <<{name}>>: {message}{hint and f'; {hint}'}")

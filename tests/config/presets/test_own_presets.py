@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -126,6 +128,7 @@ def test_a_value_cannot_add_keys_or_entries(load: Load) -> None:
             ("example: shop.example.com", "example: a, pattern: '((a{1000}){1000}){1000}'"),
             "host.pattern: '((a{1000}){1000}){1000}' is too large",
         ),
+        (("Start page of <<host>>", "<<host>>" * 300), "has 302 placeholders: use at most 200"),
         (("example: shop.example.com", "example: a, pattern: '(a'"), "host.pattern: '(a' is not a regular expression"),
         (
             ("example: shop.example.com", f"example: {'a' * 60}, pattern: '(a|aa)+b'"),
@@ -139,6 +142,16 @@ def test_a_value_cannot_add_keys_or_entries(load: Load) -> None:
 )
 def test_a_mistake_in_a_preset_is_found_without_a_job(load: Load, change: tuple[str, str], message: str) -> None:
     assert message in problems_of(load, "jobs: {}", {"site.yaml": SITE.replace(*change)})
+
+
+def test_a_folder_of_presets_that_cannot_be_listed_is_a_problem(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    load("jobs: {}")
+    monkeypatch.setattr(Path, "iterdir", lambda folder: _refuse() if folder.name == "presets" else iter(()))
+    assert "jobs/presets: cannot be listed: permission denied" in problems_of(load, "jobs: {}")
+
+
+def _refuse() -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_presets_beyond_the_maximum_are_not_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
