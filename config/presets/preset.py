@@ -100,10 +100,10 @@ class PresetFit(FrozenModel):
     parameter: str = ""
     where: dict[str, str] = Field(default_factory=dict, max_length=5)
 
-    def find_values(self, resource: Mapping[str, str]) -> dict[str, str]:
-        """Return the values of parameters. `resource`: `subscription`, `resource_group`, `resource` and `name`."""
-        named = {self.parameter: resource["name"]} if self.parameter else {}
-        return {**{name: value for name, value in resource.items() if name != "name"}, **named}
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters that can get values."""
+        return frozenset({"subscription", "resource_group", "resource", self.parameter})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,11 @@ class Preset(FrozenModel):
     @model_validator(mode="after")
     def _fit_fills_it(self) -> Preset:
         if self.fits is not None:
-            known = self.fits.find_values(dict.fromkeys(("subscription", "resource_group", "resource", "name"), ""))
             if self.fits.parameter and self.fits.parameter not in self.parameters:
                 raise ValueError(f"fits: there is no parameter {self.fits.parameter}")
-            if missing := [name for name, one in self.parameters.items() if one.is_required and name not in known]:
+            if missing := [
+                name for name, one in self.parameters.items() if one.is_required and name not in self.fits.names
+            ]:
                 raise ValueError(f"fits: a resource gives no value for the parameter {missing[0]}: add a default")
         return self
 

@@ -23,7 +23,9 @@ _MAX_HOSTS = 20
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 Key = tuple[str, ...]
-"""What a check is about: `("preset", name, scope)`, `("path", path of a request)` or `("host", name)`; lower case."""
+"""What a check is about: `("preset", value of each parameter that a resource gives, name of the preset)`,
+`("path", path of a request)` or `("host", name)`; lower case.
+"""
 
 
 class Endpoint(NamedTuple):
@@ -117,15 +119,15 @@ def find_needs(resources: Iterable[Resource], presets: Sequence[Preset], cloud: 
 def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, cloud: str) -> None:
     assert preset.fits is not None
     known = {"subscription": resource.subscription, "resource_group": resource.group, "resource": resource.id}
-    filled = preset.fits.find_values({**known, "name": resource.name})
-    values = {name: value for name, value in filled.items() if name in preset.parameters}
+    known[preset.fits.parameter] = resource.name
+    values = {name: value for name, value in known.items() if name in preset.parameters}
     if mistakes := list(preset.find_mistakes(values, ())):
         found.unfit.append((resource, preset.name, mistakes[0].message))
         return
     scope = preset.fill_scope(values)
     check = preset.fill(values).job["check"]
     path = check.get("resource")
-    keys: tuple[Key, ...] = (("preset", preset.name, scope.lower()),)
+    keys: tuple[Key, ...] = (make_preset_key(preset, values),)
     if isinstance(path, str):
         keys += (("path", path.lower()),)
     elsewhere = cloud != "public" and str(check.get("kind")).startswith("azure_")
@@ -134,6 +136,12 @@ def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, cloud: st
     prefix = "" if resource.name.lower().startswith(resource.group.lower()) else f"{resource.group}-"
     name = make_name(f"{prefix}{resource.name}-{preset.name}")
     found.needs.append(Need(resource, preset.name, keys, definition, name, preset.role, scope))
+
+
+def make_preset_key(preset: Preset, values: Mapping[str, Any]) -> Key:
+    """Return what a job of this preset with these values is about."""
+    names = preset.fits.names & preset.parameters.keys() if preset.fits is not None else ()
+    return ("preset", *(str(values.get(name, "")).lower() for name in sorted(names)), preset.name)
 
 
 def find_hosts(resource: Resource) -> Iterator[tuple[str, str]]:

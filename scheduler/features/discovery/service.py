@@ -22,6 +22,7 @@ from scheduler.features.discovery.needs import (
     find_hosts,
     find_needs,
     make_name,
+    make_preset_key,
 )
 from scheduler.features.discovery.roles import RoleFiles, write_roles
 
@@ -111,7 +112,7 @@ def find_keys(job: JobDefinition, presets: PresetLibrary) -> Iterator[Key]:
     check = job.check
     preset = presets.find(job.preset.name) if job.preset is not None else None
     if preset is not None and job.preset is not None:
-        yield "preset", preset.name, preset.fill_scope(job.preset.with_).lower()
+        yield make_preset_key(preset, job.preset.with_)
     elif isinstance(check, AzureTarget):
         yield "path", check.path.lower()
     if not isinstance(check, AzureTarget):

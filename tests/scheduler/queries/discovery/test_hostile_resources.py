@@ -10,7 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.job_files.entries import PartInterner
 from config.job_files.job_set import JobSet
+from config.job_files.reader import parse_file
 from config.presets.library import NO_OWN_PRESETS, PresetLibrary, read_preset
 from config.presets.preset import Preset
 from scheduler.features.discovery.files import add_head, find_refusal, read_own, write_jobs
@@ -209,3 +211,17 @@ def test_a_file_is_own_until_it_is_edited(body: str, more: str) -> None:
         edited = read_own(path)
         assert edited is not None
         assert edited.is_edited
+
+
+def test_a_preset_without_a_scope_is_a_job_for_each_resource() -> None:
+    preset = wide_preset().model_copy(update={"scope": "", "role": ""})
+    library = PresetLibrary({"wide": preset})
+    rows = [{"id": identifier("shop", "Microsoft.Test/things", name)} for name in ("one", "two")]
+    resources = [resource for row in rows if (resource := parse_resource(row, PATHS)) is not None]
+    inventory = Inventory(resources, frozenset({f"/subscriptions/{SUBSCRIPTION}"}))
+    found = discover(inventory, JobSet(presets=library))
+    assert sorted(found.missing) == ["shop-one-wide", "shop-two-wide"]
+    read = parse_file(write_jobs(found.list_jobs()).encode(), "a.yaml", "a", None, PartInterner(), None, {}, library)
+    (first, _) = (located.job for located in read.jobs)
+    again = discover(inventory, JobSet({first.name: first}, presets=library))
+    assert sorted(again.missing) == ["shop-two-wide"]
