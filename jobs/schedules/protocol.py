@@ -54,7 +54,7 @@ class Schedule(Protocol):
 
 _MONDAY_MS = 1_767_571_200_000
 _COMPARED = 12
-"""Due instants after a Monday whose gaps are compared: the same at any time of asking."""
+"""Due instants after a Monday whose gaps are compared: they do not depend on the time of the call."""
 
 
 def find_shortest_gap(schedule: Schedule) -> float | None:

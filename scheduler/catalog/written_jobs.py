@@ -6,6 +6,7 @@ from typing import Any
 from config.documents.document import InvalidYaml, parse_definition_yaml
 from config.job_files.entries import JobEntry, find_job_name
 from config.job_files.preset_jobs import expand_definition
+from config.presets.library import PresetLibrary
 from config.stored_jobs import (
     MAX_DEFINITION_BYTES,
     InvalidJson,
@@ -22,6 +23,7 @@ __all__ = [
     "InvalidJson",
     "InvalidYaml",
     "LocatedStoredJob",
+    "PresetLibrary",
     "WrittenJobs",
     "expand_definition",
     "find_written_name",

@@ -25,11 +25,11 @@ from scheduler.cli.times import describe_no_next, format_instant
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
+    from config.needed_access import NeededAccess
     from config.settings.model import Settings
     from jobs.definition import JobDefinition
     from jobs.problems import Problem
     from jobs.schedules import Schedule
-    from scheduler.features.jobs.needed_access import NeededAccess
 
 
 _UNCHECKED = "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
@@ -213,7 +213,7 @@ def _show_warnings(warnings: Iterable[Problem]) -> None:
 
 
 def _show_jobs(job_set: JobSet, warnings: Sequence[Problem], as_json: bool, *, valid: bool, with_access: bool) -> None:
-    from scheduler.features.jobs.needed_access import list_needed_access
+    from config.needed_access import list_needed_access
 
     jobs, now = list(job_set.jobs.values()), datetime.now(UTC)
     access = list_needed_access(job_set) if with_access else []

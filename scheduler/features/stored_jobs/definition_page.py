@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -26,6 +26,7 @@ from scheduler.api.declared_routes import JSON_TYPE
 from scheduler.api.definition_requests import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.routing import ApiRouter, CallerDep, JobName, ServicesDep
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.catalog.written_jobs import PresetLibrary
 from scheduler.errors import NotFound
 from scheduler.features.jobs.queries import JobView
 from scheduler.features.jobs.views import describe_definition
@@ -45,9 +46,6 @@ from scheduler.features.stored_jobs.queries import DeclaredJob, StoredJobQueries
 from scheduler.identity.literals import show_definition
 from scheduler.identity.principal import Caller
 from scheduler.services import Services
-
-if TYPE_CHECKING:
-    from config.presets.library import PresetLibrary
 
 MAX_VERSIONS: Final = 50
 """Versions listed."""

@@ -19,6 +19,7 @@ from jobs.formats import write_definition
 from scheduler.catalog.written_jobs import (
     InvalidJson,
     InvalidYaml,
+    PresetLibrary,
     expand_definition,
     find_written_name,
     parse_definition_json,
@@ -28,7 +29,6 @@ from scheduler.features.jobs.definitions import written_definition
 from scheduler.features.jobs.queries import next_due_instants
 
 if TYPE_CHECKING:
-    from config.presets.library import PresetLibrary
     from jobs.schedules import Schedule
     from scheduler.catalog.catalog import CatalogJob
     from scheduler.features.stored_jobs.queries import DeclaredJob

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -22,7 +22,7 @@ from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.catalog.catalog import Operation
 from scheduler.catalog.composition import JobSources
-from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
+from scheduler.catalog.written_jobs import LocatedStoredJob, PresetLibrary, WrittenJobs, read_written_jobs
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.features.jobs.queries import next_due_instants
 from scheduler.features.stored_jobs.allowed_changes import is_used_by_others, read_only_message, used_message
@@ -33,9 +33,6 @@ from scheduler.identity.principal import Caller
 from scheduler.stores.rows import encode_json
 from scheduler.stores.stored_jobs.tree import JobWrite
 from scheduler.turns import release_later
-
-if TYPE_CHECKING:
-    from config.presets.library import PresetLibrary
 
 
 @dataclass(slots=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from config.job_files.job_set import JobSet
+from config.presets.library import PresetLibrary
+from jobs.definition import JobDefinition
 from jobs.targets import AzureTarget
-
-if TYPE_CHECKING:
-    from config.job_files.job_set import JobSet
-    from config.presets.library import PresetLibrary
-    from jobs.definition import JobDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +38,4 @@ def _find_role(job: JobDefinition, presets: PresetLibrary) -> tuple[str, tuple[s
     if job.preset is not None and (preset := presets.find(job.preset.name)) is not None:
         return preset.role, (preset.fill_scope(job.preset.with_),)
     # The default is a role of Azure Resource Manager, which this check does not request, or not at a known place.
-    is_named = isinstance(check, AzureTarget) and "role" in check.model_fields_set
-    return check.role if is_named else "", ()
+    return check.role if isinstance(check, AzureTarget) and "role" in check.model_fields_set else "", ()
