@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 _UNCHECKED = "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
 
 
+_AccessOption = Annotated[
+    bool,
+    typer.Option("--explain-access", help="Print the roles and tokens that the app's identity needs, not the jobs."),
+]
+
+
 def validate(
     path: Annotated[
         Path | None,
@@ -47,12 +53,7 @@ def validate(
     stored: Annotated[
         bool, typer.Option("--stored", help="Add the stored jobs, which need the store. (default: files alone)")
     ] = False,
-    explain_access: Annotated[
-        bool,
-        typer.Option(
-            "--explain-access", help="Print the roles and tokens that the app's identity needs, not the jobs."
-        ),
-    ] = False,
+    explain_access: _AccessOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check job files without running anything.
@@ -69,13 +70,7 @@ def validate(
       validate jobs/ --explain-access
       validate jobs/ --json
     """
-    from config.errors import ConfigurationError
-
-    try:
-        job_set, settings = _load(path)
-    except ConfigurationError as wrong:
-        _show_problems(wrong.problems, wrong.warnings, as_json)
-        raise typer.Exit(EXIT_BAD_INPUT) from None
+    job_set, settings = _load_or_exit(path, as_json)
     job_set = _add_stored_jobs(job_set, settings) if stored else job_set
     warnings = _warnings(job_set, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
@@ -93,6 +88,17 @@ def _add_stored_jobs(job_set: JobSet, settings: Settings | None) -> JobSet:
     from scheduler.cli.selection import add_stored_jobs
 
     return add_stored_jobs(job_set, settings)
+
+
+def _load_or_exit(path: Path | None, as_json: bool) -> tuple[JobSet, Settings | None]:
+    """Do as `_load`. Problems are printed, and end the command with 2."""
+    from config.errors import ConfigurationError
+
+    try:
+        return _load(path)
+    except ConfigurationError as wrong:
+        _show_problems(wrong.problems, wrong.warnings, as_json)
+        raise typer.Exit(EXIT_BAD_INPUT) from None
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
