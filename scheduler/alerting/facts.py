@@ -103,8 +103,6 @@ class Siblings(Protocol):
         ...
 
 
-MAX_SIBLINGS = 2000
-"""Jobs that share a cause and are compared with its alerts."""
 SIBLINGS_READ, MAX_SIBLINGS_READ = 8, 64
 """Of a cause, and of a pass: jobs whose newest run is read where other processes execute runs."""
 _SHOWN_SIBLINGS = 5
@@ -183,7 +181,7 @@ class DefinedFacts:
             return SharedCause(cause)
         jobs = self._book.causes.list_jobs(cause) or self._list_enabled(siblings.list_seen(cause))
         failing = sum(job in self._failing for job in jobs)
-        fine = sorted(job for job in jobs[:MAX_SIBLINGS] if self._is_fine(job, since, siblings))
+        fine = sorted(job for job in jobs if self._is_fine(job, since, siblings))
         return SharedCause(cause, failing, len(jobs), len(fine), tuple(fine[:_SHOWN_SIBLINGS]))
 
     def _list_enabled(self, jobs: Iterable[str]) -> Sequence[str]:

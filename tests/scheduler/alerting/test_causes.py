@@ -152,6 +152,15 @@ def test_failing_and_fine_jobs_of_a_cause_are_counted() -> None:
     assert facts.find_shared("host other", AT) == SharedCause("host other")
 
 
+def test_each_fine_job_of_a_cause_that_thousands_share_is_counted() -> None:
+    names = [f"job-{number:04}" for number in range(3000)]
+    book = RuleBook(JobSnapshot([CatalogJob(job_of(name), "file") for name in names]))
+    alerts = [Alert(name, "failed", AlertStatus.FIRING, 1, AT, AT) for name in names[:2500]]
+    facts = DefinedFacts(book, AT, alerts=alerts, siblings=Known(**dict.fromkeys(names, AT)))
+    found = facts.find_shared("nameserver of this machine", AT)
+    assert (found.failing, found.sharing, found.fine, found.fine_jobs[0]) == (2500, 3000, 500, "job-2500")
+
+
 def run_at(due_at: datetime, outcome: Outcome = Outcome.SUCCEEDED, **attempt: Any) -> Run:
     attempts = (Attempt(1, due_at, Phases(total_ms=5.0), **attempt),)
     return Run(f"a@{due_at}", "a", Trigger.SCHEDULE, outcome, due_at, due_at, due_at, attempts)
