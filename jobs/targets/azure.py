@@ -147,7 +147,7 @@ class AzureResourceTarget(AzureTarget):
     )
     api_version: str = Field(default="", pattern=r"^$|^\d{4}-\d{2}-\d{2}(-preview)?$", description="such as 2024-01-01")
     query: dict[str, str] = {}
-    body: JsonField | None = None
+    body: dict[str, JsonField] | None = None
     max_pages: int = Field(default=20, ge=1, le=100)
 
     @model_validator(mode="after")

@@ -83,7 +83,7 @@ def metric_rows(document: Mapping[str, Any], resource: str, key: str, bucket_s: 
                         str(part["name"]["value"]): part["value"] for part in series.get("metadatavalues", ())
                     }
                     rows.append({**dimensions, "resource": resource, "value": found[1], "at": found[0]})
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise UnexpectedShape("it has no series of buckets") from None
     return rows
 
@@ -94,7 +94,7 @@ def _newest_bucket(data: Any, key: str, bucket_s: float, now: datetime) -> tuple
         value = bucket.get(key)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             start = parse_instant(bucket["timeStamp"])
-            if start + timedelta(seconds=bucket_s) <= now:
+            if now - start >= timedelta(seconds=bucket_s):
                 return format_iso_instant(start), float(value)
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -123,7 +124,7 @@ class Verdicts:
         found = _OBJECT_ID.search(message)
         return (
             f"the app's identity lacks the role {role} at {scope}. Assign it: az role assignment create "
-            f'--assignee {found[1] if found else "OBJECT_ID"} --role "{role}" --scope {scope}'
+            f'--assignee {found[1] if found else "OBJECT_ID"} --role "{role}" --scope {shlex.quote(scope)}'
         )
 
     def _in(self, seconds: float) -> str:

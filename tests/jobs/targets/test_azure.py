@@ -57,6 +57,7 @@ def problem(check: dict[str, Any]) -> str:
         (RESOURCE | {"query": {"API-Version": "1"}}, "api-version is written as api_version"),
         (RESOURCE | {"resource": f"{BUS}/listKeys", "body": {}}, "only an action that queries"),
         (RESOURCE | {"resource": f"{BUS}/restart", "body": {}}, "only an action that queries"),
+        (RESOURCE | {"resource": f"{BUS}/queryPipelineRuns", "body": [1]}, "check.body"),
         (QUERY | {"application": GUID}, "needs exactly one of workspace, application and subscriptions"),
         (QUERY | {"workspace": None}, "needs exactly one of"),
         (QUERY | {"workspace": "../x"}, "check.workspace"),
