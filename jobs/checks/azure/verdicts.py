@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from jobs.checks.azure.budget import LimitKey
 from jobs.expectations.entry import has_more_values
-from jobs.formats import describe_seconds, format_instant
+from jobs.formats import describe_seconds, describe_span, format_instant
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import AzureResourceTarget, AzureTarget
@@ -53,7 +53,7 @@ def unknown(seen: Observation, sentence: str) -> Concluded:
 def refuse_stale(seen: Observation, age_s: float | None, most_s: float | None) -> None:
     """Raise Concluded if the newest data is older than the job allows."""
     if age_s is not None and most_s is not None and age_s > most_s:
-        age, most = (describe_seconds(round(seconds)) for seconds in (age_s, most_s))
+        age, most = describe_span(age_s), describe_span(most_s)
         raise unknown(seen, f"The newest data is {age} old, more than {most} (max_data_age): Azure is late.")
 
 

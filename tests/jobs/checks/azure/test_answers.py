@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -302,6 +304,53 @@ async def test_old_data_is_unknown_where_the_job_says_so_and_a_fact() -> None:
             assert 7490 < observed.facts["data_age"] < 7700, api
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_resource_tells_its_age_at_a_path_and_one_that_is_too_old_is_unknown(whole: bool) -> None:
+    checked = [{"properties": {"reportedTime": f"2020-05-0{day}T14:11:29.7598931Z"}} for day in (1, 4, 2)]
+    odd: list[Any] = [{"properties": None}, {"properties": {"reportedTime": 7}}, {}, "text", None]
+    target = target_of("resource health", age_of="properties.reportedTime")
+    async with AzureApis.open() as azure:
+        azure.script = [Answer.of_json(checked[1] if whole else {"value": [*checked, *odd]})]
+        observed = await azure.observe(target)
+        expected = (datetime.now(UTC) - datetime(2020, 5, 4, 14, 11, 29, 759893, UTC)).total_seconds()
+        assert observed.facts["data_age"] == pytest.approx(expected, abs=60)
+        assert not observed.unknown
+        observed = await azure.observe(target | {"max_data_age": "2h"})
+        assert "The newest data is" in observed.unknown
+        azure.script = [Answer.of_json({"value": odd})]
+        observed = await azure.observe(target | {"max_data_age": "2h"})
+        assert not observed.unknown
+        assert "data_age" not in observed.facts
+
+
+async def test_the_first_page_with_entries_is_enough_where_the_job_says_so() -> None:
+    for api in ("logic app runs", "data factory runs"):
+        async with AzureApis.open() as azure:
+            pages = [page_of(api, rows, following(api, azure)) for rows in ([], entries_of(api, 1), entries_of(api, 1))]
+            azure.script = [Answer.of_json(page) for page in pages]
+            observed = await azure.observe(target_of(api, first_page=True))
+            assert (observed.unknown, len(rows_in(observed))) == ("", 1), api
+            assert observed.facts["pages"] == len(azure.requests) == 2, api
+
+
+async def test_an_instant_in_the_past_stands_in_the_request() -> None:
+    async with AzureApis.open() as azure:
+        for api, where in (
+            ("logic app runs", {"query": {"$filter": "status eq 'Succeeded' and startTime ge {since}"}}),
+            ("data factory runs", {"body": {"lastUpdatedAfter": "{since}", "filters": [{"values": ["{since}"]}]}}),
+        ):
+            azure.script = [Answer.of_json(page_of(api, entries_of(api, 1)))]
+            await azure.observe(target_of(api, since="26h", **where))
+            sent = azure.requests[-1]
+            text = sent.query.get("$filter", "") + sent.body.decode()
+            instants = re.findall(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", text)
+            assert instants, api
+            for instant in instants:
+                age = datetime.now(UTC) - datetime.fromisoformat(instant)
+                assert age.total_seconds() == pytest.approx(26 * 3600, abs=60), api
+            assert "{since}" not in text
+
+
 async def test_a_thousand_entries_are_one_request_a_page() -> None:
     async with AzureApis.open() as azure:
         for api in APIS:
@@ -404,7 +453,7 @@ async def test_a_metric_without_data_has_no_row() -> None:
         ("log analytics", {}),
         ("resource graph", {"data": {"columns": [], "rows": []}}),
         ("metric", {"value": [{"timeseries": [{"data": [{"timeStamp": "x", "average": 1}]}]}]}),
-        ("metric", {"value": [{"timeseries": [{"data": [{"timeStamp": "2026-12-03T04:00:00Z", "average": 10**400}]}]}]}),
+        ("metric", {"value": [{"timeseries": [{"data": [{"timeStamp": "2026-12-03T04:00:00Z", "average": 9**500}]}]}]}),
         ("metric", {"value": [{"errorCode": "MetricNotFound", "timeseries": []}]}),
         ("metric", {}),
     ],
