@@ -223,7 +223,7 @@ def _next_post(sent: AzureRequest, seen: Observation, document: Mapping[str, Any
         return None
     token = document[name]
     if not isinstance(token, str) or len(token) > MAX_LINK:
-        raise unknown(seen, f"The token of the next page is no text, or has more than {MAX_LINK:,} characters.")
+        raise unknown(seen, f"The token of the next page is not a text, or has more than {MAX_LINK:,} characters.")
     if name == "continuationToken":
         return replace(sent, body={**sent.body, name: token})
     options = sent.body.get("options")
