@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from jobs.fast_frozen import fast_frozen
@@ -99,8 +100,10 @@ class ResponseHours:
     def counts(self, period: HourSpan, *, is_earlier: bool) -> bool:
         """Return whether all of a period counts: as the latest one, or as an earlier one."""
         begin, end = period
-        excluded = self.uncounted + self.incidents if is_earlier else self.uncounted
-        return not any(first < end and begin < last for first, last in excluded)
+        for first, last in chain(self.uncounted, self.incidents if is_earlier else ()):
+            if first < end and begin < last:
+                return False
+        return True
 
     def measure(self, period: HourSpan, share: float, minimum_runs: int) -> float | None:
         """Return the percentile of a period in milliseconds; None with fewer runs."""

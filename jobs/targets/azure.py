@@ -7,6 +7,7 @@ identity go to the API hosts of one cloud alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -28,6 +29,7 @@ _SUBSCRIPTION = re.compile(r"/subscriptions/[0-9A-Fa-f-]{36}(?=/|$)", re.IGNOREC
 _QUERY_ACTION = re.compile(r"/query[A-Za-z]*$")
 _GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
+SINCE = "{since}"
 MAX_QUERY_CHARACTERS = 10_000
 MAX_SUBSCRIPTIONS = 1000
 """In one query of Resource Graph, which accepts no more."""
@@ -138,7 +140,10 @@ class AzureResourceTarget(AzureTarget):
     """A resource, or a list of them, of Azure Resource Manager or Microsoft Graph; all pages of a list.
 
     `resource`: the path, or the whole URL, which Microsoft Graph needs. `query`: further parameters. `body`: sent by
-    POST, to an action that queries, such as queryPipelineRuns. `max_pages`: a longer list is not judged.
+    POST, to an action that queries, such as queryPipelineRuns. `since`: how long ago the instant is that stands for
+    `{since}` in both. `max_pages`: a longer list is not judged. `first_page`: the first page with entries is enough.
+    `age_of`: where an entry, or the resource, has the time of its data. `max_data_age`: the state is unknown if the
+    newest is older.
     """
 
     kind: Literal["azure_resource"]
@@ -147,8 +152,12 @@ class AzureResourceTarget(AzureTarget):
     )
     api_version: str = Field(default="", pattern=r"^$|^\d{4}-\d{2}-\d{2}(-preview)?$", description="such as 2024-01-01")
     query: dict[str, str] = {}
-    body: JsonField | None = None
+    body: dict[str, JsonField] | None = None
+    since: Annotated[Duration, Field(ge=60, le=366 * 86400)] | None = None
     max_pages: int = Field(default=20, ge=1, le=100)
+    first_page: bool = False
+    age_of: str = Field(default="", pattern=r"^[A-Za-z0-9_.]{0,200}$", description="such as properties.reportedTime")
+    max_data_age: Annotated[Duration, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _check_request(self) -> Self:
@@ -170,6 +179,15 @@ class AzureResourceTarget(AzureTarget):
             raise ValueError("query: api-version is written as api_version")
         if self.body is not None and not _QUERY_ACTION.search(self.path):
             raise ValueError("body: only an action that queries gets one, such as .../queryPipelineRuns: remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if (SINCE in json.dumps([self.query, self.body])) is (self.since is None):
+            need = "in query or body needs it" if self.since is None else "is missing in query and body"
+            raise ValueError(f"since: {SINCE} {need}")
+        if self.max_data_age is not None and not self.age_of:
+            raise ValueError("max_data_age needs age_of: where an entry has the time of its data")
         return self
 
     @property

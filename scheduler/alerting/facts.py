@@ -103,8 +103,6 @@ class Siblings(Protocol):
         ...
 
 
-MAX_SIBLINGS = 2000
-"""Jobs that share a cause and are compared with its alerts."""
 SIBLINGS_READ, MAX_SIBLINGS_READ = 8, 64
 """Of a cause, and of a pass: jobs whose newest run is read where other processes execute runs."""
 _SHOWN_SIBLINGS = 5
@@ -177,19 +175,21 @@ class DefinedFacts:
         return () if alert is None else alert.causes
 
     def find_shared(self, cause: str, since: datetime) -> SharedCause:
-        """A job that is paused or does not exist any more is neither failing nor fine."""
+        """A job that is paused is neither failing nor fine. Those that are disabled or removed do not share it."""
         siblings = self._siblings
         if siblings is None:
             return SharedCause(cause)
-        jobs = self._book.causes.list_jobs(cause) or siblings.list_seen(cause)
+        jobs = self._book.causes.list_jobs(cause) or self._list_enabled(siblings.list_seen(cause))
         failing = sum(job in self._failing for job in jobs)
-        fine = sorted(job for job in jobs[:MAX_SIBLINGS] if self._is_fine(job, since, siblings))
+        fine = sorted(job for job in jobs if self._is_fine(job, since, siblings))
         return SharedCause(cause, failing, len(jobs), len(fine), tuple(fine[:_SHOWN_SIBLINGS]))
 
+    def _list_enabled(self, jobs: Iterable[str]) -> Sequence[str]:
+        entries = map(self._book.snapshot.find_job, jobs)
+        return [each.job.name for each in entries if each is not None and each.job.enabled]
+
     def _is_fine(self, job: str, since: datetime, siblings: Siblings) -> bool:
-        if job in self._failing or job in self._pauses:
-            return False
-        return siblings.is_good_since(job, since) and job in self._book.snapshot
+        return job not in self._failing and job not in self._pauses and siblings.is_good_since(job, since)
 
     @cached_property
     def _failing(self) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """KQL judged by Microsoft's language service, with the tables of Application Insights: many queries in one process.
 
     assert find_diagnostics(["customEvents | take 1"]) == [()]
+    assert find_diagnostics(["resources | project id"], RESOURCE_GRAPH) == [()]
 
 The npm package is read from .tools/kusto, where `./dev test` installs it, or from SCHEDULER_KUSTO: the folder of
 @kusto/language-service-next. Without Node or the package the tests are skipped, see tests.parts.
@@ -15,7 +16,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +52,22 @@ TABLES = {
         "id:string, target:string, type:string, name:string, data:string, success:string, resultCode:string, "
         f"duration:real, performanceBucket:string, {_COUNTED}, {_COMMON}"
     ),
+    "requests": (
+        "id:string, source:string, name:string, url:string, success:string, resultCode:string, duration:real, "
+        f"performanceBucket:string, {_COUNTED}, {_COMMON}"
+    ),
     "traces": f"message:string, severityLevel:int, {_COUNTED}, {_COMMON}",
 }
+RESOURCE_GRAPH = dict.fromkeys(
+    ("resources", "resourcecontainers", "servicehealthresources"),
+    "id:string, name:string, type:string, tenantId:string, ['kind']:string, location:string, resourceGroup:string, "
+    "subscriptionId:string, managedBy:string, sku:dynamic, plan:dynamic, properties:dynamic, tags:dynamic, "
+    "identity:dynamic, zones:dynamic, extendedLocation:dynamic",
+)
+WORKSPACE = {
+    "AppExceptions": "TimeGenerated:datetime, SeverityLevel:int, ProblemId:string, OuterMessage:string, ItemCount:int",
+}
+"""A part of a Log Analytics workspace, whose columns have other names than those of a component."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +80,13 @@ class Diagnostic:
     text: str
 
 
-def find_diagnostics(queries: Sequence[str]) -> list[tuple[Diagnostic, ...]]:
-    """Return what is wrong with each query."""
+def find_diagnostics(queries: Sequence[str], tables: Mapping[str, str] = TABLES) -> list[tuple[Diagnostic, ...]]:
+    """Return what is wrong with each query. `tables`: the columns of each, `name:type` separated by commas."""
     node = shutil.which("node") or missing("there is no node on PATH")
     if not _INSTALLED.exists():
         missing(f"there is no Kusto language service in {_INSTALLED}")
     request = {
-        "tables": {name: " ".join(columns.split()) for name, columns in TABLES.items()},
+        "tables": {name: " ".join(columns.split()) for name, columns in tables.items()},
         "queries": list(queries),
     }
     script = Path(__file__).with_suffix(".mjs")

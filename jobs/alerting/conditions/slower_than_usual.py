@@ -116,7 +116,7 @@ class SlowerThanUsualCondition(AlertCondition):
         is_excluded = bool(hours.uncounted or hours.incidents)
         was_met, lowest_limit = False, self.find_limit(values.lowest)
         for end in ends:
-            value = values[end]
+            value = values[end - values.length]
             if value is None or (not was_met and value <= lowest_limit):
                 continue  # not known, which leaves the alert unchanged, or as before
             latest, *earlier = need.list_periods(end)
@@ -125,7 +125,7 @@ class SlowerThanUsualCondition(AlertCondition):
             usable = [
                 each
                 for period in earlier
-                if (each := values[period.end]) is not None
+                if (each := values[period.begin]) is not None
                 and not (is_excluded and not hours.counts(period, is_earlier=True))
             ]
             if 2 * len(usable) < len(earlier):
@@ -155,24 +155,24 @@ class SlowerThanUsualCondition(AlertCondition):
 
 
 class _Percentiles(dict[datetime, float | None]):
-    """The percentile of a period by its end, computed when it is first read; None with too few runs.
+    """The percentile of a period by its begin, computed when it is first read; None with too few runs.
 
     `lowest`: no period has a lower one, as that of a sum is at least the lowest of its parts.
     """
 
     def __init__(self, condition: SlowerThanUsualCondition, hours: ResponseHours) -> None:
         self._hours = hours
-        self._length = condition.need.hours * HOUR
+        self.length = condition.need.hours * HOUR
         self._limits = share, minimum = condition.percentile / 100, condition.minimum_runs
-        is_single = self._length == HOUR
+        is_single = self.length == HOUR
         least = minimum if is_single else 1
-        found = {begin + HOUR: quantile_of(times, share, least) for begin, times in hours.hours.items()}
+        found = {begin: quantile_of(times, share, least) for begin, times in hours.hours.items()}
         self.lowest = min((each for each in found.values() if each is not None), default=0.0)
         if is_single:
             self.update(found)
 
-    def __missing__(self, end: datetime) -> float | None:
-        found = self[end] = self._hours.measure(HourSpan(end - self._length, end), *self._limits)
+    def __missing__(self, begin: datetime) -> float | None:
+        found = self[begin] = self._hours.measure(HourSpan(begin, begin + self.length), *self._limits)
         return found
 
 

@@ -80,14 +80,13 @@ class BudgetExhausted(Exception):
 Limits = Mapping[LimitKey, RateLimit]
 
 
-def find_limits(method: str, url: str) -> Limits:
-    """Return the limits that a request counts against. The last one is that of the resource provider, or of the API."""
-    return _find_limits_of_path(method, url.partition("?")[0])
-
-
 # perf: a run of an Azure check, 10 us each
 @lru_cache(4096)
-def _find_limits_of_path(method: str, url: str) -> Limits:
+def find_limits(method: str, url: str) -> Limits:
+    """Return the limits that a request counts against. The last one is that of the resource provider, or of the API.
+
+    `url`: without a query, as the cache holds it.
+    """
     parts = urlsplit(url)
     host, path = parts.netloc.lower(), parts.path
     if not any(host == hosts.arm for hosts in API_HOSTS.values()):
@@ -102,8 +101,8 @@ def _find_limits_of_path(method: str, url: str) -> Limits:
     key = LimitKey("writes of" if is_write else "reads of", owner)
     limits = {key: SUBSCRIPTION_WRITES if is_write else SUBSCRIPTION_READS}
     if provider is not None:
-        name = provider[1]
-        is_cost = name.lower() in ("microsoft.consumption", "microsoft.costmanagement")
+        name = provider[1].lower()
+        is_cost = name in ("microsoft.consumption", "microsoft.costmanagement")
         limits[LimitKey(f"requests to {name} of", owner)] = COST_QUERIES if is_cost else _UNLIMITED
     return limits
 

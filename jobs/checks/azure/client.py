@@ -31,7 +31,7 @@ MAX_ROWS = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """Of all pages together."""
 MAX_LINK = 8192
-"""Characters of the link to a next page."""
+"""Characters of the link to a next page, or of its token."""
 _NEXT_LINKS = ("nextLink", "@odata.nextLink")
 _REFUSED = (401, 403)
 
@@ -102,7 +102,8 @@ class AzureClient:
 
     async def send(self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1) -> Page:
         """Send a request in its turn. Raises Concluded."""
-        limits, sent = find_limits(request.method, request.url), _to_http(target, request)
+        # Links to next pages add no limits: they come from outside.
+        limits, sent = find_limits(request.method, target.endpoint), _to_http(target, request)
         await self._wait_for_turn(target, limits, call)
         seen = await self._http.observe(sent, call)
         if seen.status in _REFUSED and await _refresh_token(call):
@@ -206,7 +207,7 @@ def build_url(target: AzureTarget, query: Mapping[str, str]) -> str:
 def _next_request(sent: AzureRequest, seen: Observation, document: Mapping[str, Any]) -> AzureRequest | None:
     """Return the request of the next page; None after the last one. Raises Concluded."""
     if sent.body is not None:
-        return _next_post(sent, document)
+        return _next_post(sent, seen, document)
     link = next((document[name] for name in _NEXT_LINKS if document.get(name)), None)
     if link is None:
         return None
@@ -215,13 +216,19 @@ def _next_request(sent: AzureRequest, seen: Observation, document: Mapping[str, 
     return replace(sent, url=link)
 
 
-def _next_post(sent: AzureRequest, document: Mapping[str, Any]) -> AzureRequest | None:
-    """Return the request with the token of the next page, where each API expects it."""
-    if token := document.get("$skipToken"):
-        return replace(sent, body={**sent.body, "options": {**sent.body.get("options", {}), "$skipToken": token}})
-    if token := document.get("continuationToken"):
-        return replace(sent, body={**sent.body, "continuationToken": token})
-    return None
+def _next_post(sent: AzureRequest, seen: Observation, document: Mapping[str, Any]) -> AzureRequest | None:
+    """Return the request with the token of the next page, where each API expects it. Raises Concluded."""
+    name = next((name for name in ("$skipToken", "continuationToken") if document.get(name)), None)
+    if name is None:
+        return None
+    token = document[name]
+    if not isinstance(token, str) or len(token) > MAX_LINK:
+        raise unknown(seen, f"The token of the next page is not a text, or has more than {MAX_LINK:,} characters.")
+    if name == "continuationToken":
+        return replace(sent, body={**sent.body, name: token})
+    options = sent.body.get("options")
+    known = options if isinstance(options, dict) else {}
+    return replace(sent, body={**sent.body, "options": {**known, name: token}})
 
 
 def _has_origin_of(link: str, url: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any
 
 from jobs.fast_frozen import copy_with
@@ -48,12 +49,21 @@ def _convert(value: Any, kind: str) -> Any:
     return value.lower() == "true" if kind == "bool" and value.lower() in ("true", "false") else value
 
 
+def find_newest_at(path: str, entries: Iterable[Any]) -> datetime | None:
+    """Return the newest instant at a path of member names, such as `properties.reportedTime`; None without one."""
+    values = (reduce(_find_member, path.split("."), entry) for entry in entries)
+    return max(filter(None, map(_read_instant, values)), default=None)
+
+
+def _find_member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
 def find_newest(rows: Sequence[Mapping[str, Any]]) -> datetime | None:
     """Return the newest instant in the columns with the time of data; None without one."""
     names = rows[0] if rows else ()
     columns = [name for name in names if name.lower().removeprefix("max_") in _TIME_COLUMNS]
-    instants = (_read_instant(row.get(name)) for row in rows for name in columns)
-    return max((instant for instant in instants if instant is not None), default=None)
+    return max(filter(None, (_read_instant(row.get(name)) for row in rows for name in columns)), default=None)
 
 
 def _read_instant(value: Any) -> datetime | None:
@@ -83,7 +93,7 @@ def metric_rows(document: Mapping[str, Any], resource: str, key: str, bucket_s: 
                         str(part["name"]["value"]): part["value"] for part in series.get("metadatavalues", ())
                     }
                     rows.append({**dimensions, "resource": resource, "value": found[1], "at": found[0]})
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise UnexpectedShape("it has no series of buckets") from None
     return rows
 
@@ -94,7 +104,7 @@ def _newest_bucket(data: Any, key: str, bucket_s: float, now: datetime) -> tuple
         value = bucket.get(key)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             start = parse_instant(bucket["timeStamp"])
-            if start + timedelta(seconds=bucket_s) <= now:
+            if now - start >= timedelta(seconds=bucket_s):
                 return format_iso_instant(start), float(value)
     return None
 

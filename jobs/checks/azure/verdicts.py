@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 from jobs.checks.azure.budget import LimitKey
 from jobs.expectations.entry import has_more_values
-from jobs.formats import describe_seconds, format_instant
+from jobs.formats import describe_seconds, describe_span, format_instant
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import AzureResourceTarget, AzureTarget
@@ -52,7 +53,7 @@ def unknown(seen: Observation, sentence: str) -> Concluded:
 def refuse_stale(seen: Observation, age_s: float | None, most_s: float | None) -> None:
     """Raise Concluded if the newest data is older than the job allows."""
     if age_s is not None and most_s is not None and age_s > most_s:
-        age, most = (describe_seconds(round(seconds)) for seconds in (age_s, most_s))
+        age, most = describe_span(age_s), describe_span(most_s)
         raise unknown(seen, f"The newest data is {age} old, more than {most} (max_data_age): Azure is late.")
 
 
@@ -123,7 +124,7 @@ class Verdicts:
         found = _OBJECT_ID.search(message)
         return (
             f"the app's identity lacks the role {role} at {scope}. Assign it: az role assignment create "
-            f'--assignee {found[1] if found else "OBJECT_ID"} --role "{role}" --scope {scope}'
+            f'--assignee {found[1] if found else "OBJECT_ID"} --role "{role}" --scope {shlex.quote(scope)}'
         )
 
     def _in(self, seconds: float) -> str:

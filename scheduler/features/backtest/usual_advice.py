@@ -55,7 +55,7 @@ class UsualAdvice:
 
 
 def advise_usual(hours: ResponseHours, ends: Sequence[datetime], max_openings: int) -> UsualAdvice:
-    """Return the numbers with which an alert opens at most so often at these ends of hours. Takes some 0.1 s."""
+    """Return the numbers with which an alert opens at most so often at these ends of hours. Takes 0.1 to 1 s."""
     sizes = _choose_sizes(hours)
     if sizes is None:
         return UsualAdvice(None, 0, 0, max_openings)

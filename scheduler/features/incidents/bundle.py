@@ -31,7 +31,7 @@ MAX_ENTRIES: Final = 2000
 _MAX_VALUES: Final = 20
 _RUNS_READ: Final = 100
 _SEARCH_MARGIN: Final = timedelta(minutes=10)
-"""A run that fails first can have been due so long before its failure, and this long after the begin of an alert."""
+"""A run that fails first can have been due so long before the newest good run ended."""
 _TREND_BEFORE: Final = timedelta(days=7)
 _NAMED_CHANGES: Final = 3
 _UNSENT: Final = ("held_back", "moot", "no_channel", "given_up", "discarded", "resolved_unannounced")
@@ -75,10 +75,9 @@ class IncidentBundleReader(IncidentReportReader):
         member, subject = report.view.incident.leading, report.subject
         if subject.entry is None:
             return None
-        begin, until = report.history.last_good_at or member.failing_since, member.failing_since + _SEARCH_MARGIN
-        page = await self._runs.list_page(
-            member.key.subject, limit=_RUNS_READ, since=begin - _SEARCH_MARGIN, until=until
-        )
+        since = (report.history.last_good_at or member.failing_since) - _SEARCH_MARGIN
+        # Runs that were due later are not the first: of a job that runs each second they would fill the page.
+        page = await self._runs.list_page(member.key.subject, limit=_RUNS_READ, since=since, until=member.failing_since)
         for record in reversed(page.records):
             run = record.run
             is_within = run is not None and run.finished_at >= member.failing_since

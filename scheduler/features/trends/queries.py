@@ -47,7 +47,8 @@ class TrendReader(Query):
                 return []  # without a thread: of most new jobs
             return await asyncio.to_thread(find_level_changes, hours, zone)
 
-        changes = await self._cache.get((job, until, zone), _CACHED_SECONDS, find)
+        key = job, self._runs.list_begins([job]), until, zone
+        changes = await self._cache.get(key, _CACHED_SECONDS, find)
         return [await self._describe(principal, job, change) for change in changes]
 
     async def read_trend(

@@ -133,22 +133,32 @@ class Known:
         self._good = good
 
     def list_seen(self, cause: str) -> tuple[str, ...]:
-        return ("a", "removed") if cause.startswith("address ") else ()
+        return ("a", "b", "off", "removed") if cause.startswith("address ") else ()
 
     def is_good_since(self, job: str, since: datetime) -> bool:
         return job in self._good and self._good[job] >= since
 
 
 def test_failing_and_fine_jobs_of_a_cause_are_counted() -> None:
-    book = RuleBook(JobSnapshot([CatalogJob(job_of(name), "file") for name in "abcde"]))
+    jobs = [*map(job_of, "abcde"), job_of("off", enabled=False)]
+    book = RuleBook(JobSnapshot([CatalogJob(job, "file") for job in jobs]))
     firing = Alert("a", "failed", AlertStatus.FIRING, 1, AT, AT)
     alerts = [firing, replace(firing, subject="b", status=AlertStatus.RESOLVED)]
-    known = Known(a=AT, b=AT, c=AT - MINUTE, d=AT, removed=AT)
+    known = Known(a=AT, b=AT, c=AT - MINUTE, d=AT, off=AT, removed=AT)
     pauses = {"d": describe_pause("", "work", None)}
     facts = DefinedFacts(book, AT + MINUTE, alerts=alerts, siblings=known, pauses=pauses)
     assert facts.find_shared("host api.shop.example", AT) == SharedCause("host api.shop.example", 1, 5, 1, ("b",))
-    assert facts.find_shared("address 10.0.0.7", AT) == SharedCause("address 10.0.0.7", 1, 2)
+    assert facts.find_shared("address 10.0.0.7", AT) == SharedCause("address 10.0.0.7", 1, 2, 1, ("b",))
     assert facts.find_shared("host other", AT) == SharedCause("host other")
+
+
+def test_each_fine_job_of_a_cause_that_thousands_share_is_counted() -> None:
+    names = [f"job-{number:04}" for number in range(3000)]
+    book = RuleBook(JobSnapshot([CatalogJob(job_of(name), "file") for name in names]))
+    alerts = [Alert(name, "failed", AlertStatus.FIRING, 1, AT, AT) for name in names[:2500]]
+    facts = DefinedFacts(book, AT, alerts=alerts, siblings=Known(**dict.fromkeys(names, AT)))
+    found = facts.find_shared("nameserver of this machine", AT)
+    assert (found.failing, found.sharing, found.fine, found.fine_jobs[0]) == (2500, 3000, 500, "job-2500")
 
 
 def run_at(due_at: datetime, outcome: Outcome = Outcome.SUCCEEDED, **attempt: Any) -> Run:

@@ -43,6 +43,7 @@ ROWS_PER_PAGE = 200
 """A larger page would delay other readers."""
 RANGES_AT_ONCE = 25
 """Ranges that are read one by one before a page is tried again."""
+_HOURS_OF_DAY = {f"{hour:02}": hour * HOUR for hour in range(24)}
 MAX_OTHER_ROWS = 20
 """Rows outside of the ranges that a page may have for each range it passes: they cost about as much as a request."""
 
@@ -271,7 +272,7 @@ def _response_times_of_day(row: Row) -> dict[datetime, Sequence[int]]:
     for hour, parts in decode_hours(row.body).items():
         times = parts[RESPONSE_TIME_PART]
         # Earlier versions stored counts by bucket.
-        found[day + int(hour) * HOUR] = Histogram.decode(times).encode() if type(times) is dict else times
+        found[day + _HOURS_OF_DAY[hour]] = Histogram.decode(times).encode() if type(times) is dict else times
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import pytest
 
-from jobs.checks.azure.budget import find_limits
+from jobs.checks.azure.budget import AzureBudget, Limits, find_limits
 from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.runs import ErrorClass, Observation
 from tests.parts.azure_apis import APIS, TARGET, AzureApis, entries_of, page_of
@@ -100,6 +102,14 @@ async def test_a_missing_role_is_named_with_its_scope_and_how_to_assign_it() -> 
             f"{scope}. Assign it: az role assignment create --assignee 00000000-0000-4000-8000-0000000000f1 "
             f'--role "Reader" --scope {scope}'
         )
+
+
+async def test_the_command_that_assigns_a_role_quotes_what_a_shell_would_read() -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(403, "AuthorizationFailed")]
+        path = target_of("service bus queues")["resource"].replace("shop", "shop(1)")
+        observed = await azure.observe(target_of("service bus queues", resource=path))
+        assert f"--scope '{path.removesuffix('/queues')}'" in observed.unknown
 
 
 async def test_a_missing_permission_of_graph_is_named() -> None:
@@ -246,6 +256,34 @@ async def test_pages_without_end_are_bounded() -> None:
         assert len(azure.requests) == 5
 
 
+async def test_a_link_to_a_next_page_counts_against_the_limits_of_the_list() -> None:
+    class Recording(AzureBudget):
+        drawn: ClassVar[list[Limits]] = []
+
+        def reserve(self, limits: Limits) -> float:
+            self.drawn.append(limits)
+            return super().reserve(limits)
+
+    async with AzureApis.open() as azure:
+        azure.dependencies.__dict__["azure_budget"] = Recording(lambda: 0.0)
+        link = "https://management.azure.com/SUBSCRIPTIONS/X/providers/microsoft.storage/locations/eastus/usages?page=2"
+        azure.script = [Answer.of_json({"value": [1], "nextLink": link}), Answer.of_json({"value": [2]})]
+        assert not (await azure.observe(target_of("usages"))).unknown
+        first, second = Recording.drawn
+        assert first == second == find_limits("GET", TARGET.validate_python(target_of("usages")).endpoint)
+
+
+@pytest.mark.parametrize("token", ["t" * 9000, {"a": 1}, 7])
+async def test_a_token_of_a_next_page_that_is_too_long_or_no_text_is_not_sent(token: Any) -> None:
+    async with AzureApis.open() as azure:
+        for api, name in (("data factory runs", "continuationToken"), ("resource graph", "$skipToken")):
+            azure.requests.clear()
+            azure.script = [Answer.of_json({**page_of(api, entries_of(api, 1)), name: token})]
+            observed = await azure.observe(target_of(api))
+            assert "The token of the next page" in observed.unknown, api
+            assert len(azure.requests) == 1
+
+
 async def test_a_page_that_leads_to_itself_is_not_followed() -> None:
     async with AzureApis.open() as azure:
         azure.script = [Answer.of_json({"value": [1], "nextLink": "https://management.azure.com/x?page=2"})]
@@ -264,6 +302,53 @@ async def test_old_data_is_unknown_where_the_job_says_so_and_a_fact() -> None:
             observed = await azure.observe(target_of(api, max_data_age=None))
             assert not observed.unknown, api
             assert 7490 < observed.facts["data_age"] < 7700, api
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_resource_tells_its_age_at_a_path_and_one_that_is_too_old_is_unknown(whole: bool) -> None:
+    checked = [{"properties": {"reportedTime": f"2020-05-0{day}T14:11:29.7598931Z"}} for day in (1, 4, 2)]
+    odd: list[Any] = [{"properties": None}, {"properties": {"reportedTime": 7}}, {}, "text", None]
+    target = target_of("resource health", age_of="properties.reportedTime")
+    async with AzureApis.open() as azure:
+        azure.script = [Answer.of_json(checked[1] if whole else {"value": [*checked, *odd]})]
+        observed = await azure.observe(target)
+        expected = (datetime.now(UTC) - datetime(2020, 5, 4, 14, 11, 29, 759893, UTC)).total_seconds()
+        assert observed.facts["data_age"] == pytest.approx(expected, abs=60)
+        assert not observed.unknown
+        observed = await azure.observe(target | {"max_data_age": "2h"})
+        assert "The newest data is" in observed.unknown
+        azure.script = [Answer.of_json({"value": odd})]
+        observed = await azure.observe(target | {"max_data_age": "2h"})
+        assert not observed.unknown
+        assert "data_age" not in observed.facts
+
+
+async def test_the_first_page_with_entries_is_enough_where_the_job_says_so() -> None:
+    for api in ("logic app runs", "data factory runs"):
+        async with AzureApis.open() as azure:
+            pages = [page_of(api, rows, following(api, azure)) for rows in ([], entries_of(api, 1), entries_of(api, 1))]
+            azure.script = [Answer.of_json(page) for page in pages]
+            observed = await azure.observe(target_of(api, first_page=True))
+            assert (observed.unknown, len(rows_in(observed))) == ("", 1), api
+            assert observed.facts["pages"] == len(azure.requests) == 2, api
+
+
+async def test_an_instant_in_the_past_stands_in_the_request() -> None:
+    async with AzureApis.open() as azure:
+        for api, where in (
+            ("logic app runs", {"query": {"$filter": "status eq 'Succeeded' and startTime ge {since}"}}),
+            ("data factory runs", {"body": {"lastUpdatedAfter": "{since}", "filters": [{"values": ["{since}"]}]}}),
+        ):
+            azure.script = [Answer.of_json(page_of(api, entries_of(api, 1)))]
+            await azure.observe(target_of(api, since="26h", **where))
+            sent = azure.requests[-1]
+            text = sent.query.get("$filter", "") + sent.body.decode()
+            instants = re.findall(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", text)
+            assert instants, api
+            for instant in instants:
+                age = datetime.now(UTC) - datetime.fromisoformat(instant)
+                assert age.total_seconds() == pytest.approx(26 * 3600, abs=60), api
+            assert "{since}" not in text
 
 
 async def test_a_thousand_entries_are_one_request_a_page() -> None:
@@ -339,6 +424,15 @@ async def test_a_metric_has_the_newest_complete_bucket_with_data() -> None:
         )
 
 
+async def test_a_bucket_that_ends_after_all_years_is_not_complete() -> None:
+    async with AzureApis.open() as azure:
+        page = page_of("metric", entries_of("metric", 1))
+        page["value"][0]["timeseries"][0]["data"] = [{"timeStamp": "9999-12-31T23:59:59Z", "average": 1.0}]
+        azure.script = [Answer.of_json(page)]
+        observed = await azure.observe(target_of("metric"))
+        assert (rows_in(observed), observed.unknown) == ([], "")
+
+
 async def test_a_metric_without_data_has_no_row() -> None:
     async with AzureApis.open() as azure:
         page = page_of("metric", entries_of("metric", 1))
@@ -359,6 +453,7 @@ async def test_a_metric_without_data_has_no_row() -> None:
         ("log analytics", {}),
         ("resource graph", {"data": {"columns": [], "rows": []}}),
         ("metric", {"value": [{"timeseries": [{"data": [{"timeStamp": "x", "average": 1}]}]}]}),
+        ("metric", {"value": [{"timeseries": [{"data": [{"timeStamp": "2026-12-03T04:00:00Z", "average": 9**500}]}]}]}),
         ("metric", {"value": [{"errorCode": "MetricNotFound", "timeseries": []}]}),
         ("metric", {}),
     ],
@@ -413,7 +508,7 @@ async def test_after_a_429_nothing_is_sent_until_azure_allows_it() -> None:
         first = await azure.observe(target_of("service bus queues"))
         assert "management.azure.com throttles (429 TooManyRequests): no requests until 20" in first.unknown
         second = await azure.observe(target_of("service bus queues"))
-        assert second.unknown.startswith("Nothing was sent: Azure throttles requests to Microsoft.ServiceBus of ")
+        assert second.unknown.startswith("Nothing was sent: Azure throttles requests to microsoft.servicebus of ")
         assert "no requests until 20" in second.unknown
         assert len(azure.requests) == 1
 
@@ -426,7 +521,7 @@ async def test_a_check_without_budget_ends_as_unknown_and_sends_nothing() -> Non
             azure.dependencies.azure_budget.reserve(limits)
         observed = await azure.observe(target)
         assert observed.unknown.startswith(
-            "Nothing was sent: budget. The checks of this process use up the requests to Microsoft.Consumption of "
+            "Nothing was sent: budget. The checks of this process use up the requests to microsoft.consumption of "
             "subscription 00000000-0000-4000-8000-000000000001, the next turn is in "
         )
         assert not azure.requests

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobs.checks.azure.budget import MAX_WAIT, USED_SHARE, AzureBudget, BudgetExhausted, find_limits, find_wait
 from jobs.targets.azure_apis import SUBSCRIPTION_READS
 
-URL = "https://management.azure.com/subscriptions/S1/providers/Microsoft.ServiceBus/namespaces/a/queues?api-version=1"
+URL = "https://management.azure.com/subscriptions/S1/providers/Microsoft.ServiceBus/namespaces/a/queues"
 READS = find_limits("GET", URL)
 LEFT = "x-ms-ratelimit-remaining-subscription-reads"
 
@@ -24,11 +24,11 @@ class Time:
 @pytest.mark.parametrize(
     ("method", "url", "limits"),
     [
-        ("GET", URL, ["reads of subscription s1", "requests to Microsoft.ServiceBus of subscription s1"]),
+        ("GET", URL, ["reads of subscription s1", "requests to microsoft.servicebus of subscription s1"]),
         (
             "POST",
             "https://management.azure.com/subscriptions/S1/providers/Microsoft.DataFactory/factories/a/queryPipelineRuns",
-            ["writes of subscription s1", "requests to Microsoft.DataFactory of subscription s1"],
+            ["writes of subscription s1", "requests to microsoft.datafactory of subscription s1"],
         ),
         ("GET", "https://management.azure.com/subscriptions/S1/resourceGroups", ["reads of subscription s1"]),
         ("GET", "https://management.azure.com/tenants", ["reads of the tenant"]),
@@ -43,6 +43,10 @@ class Time:
 )
 def test_a_request_counts_against_the_limits_of_its_api(method: str, url: str, limits: list[str]) -> None:
     assert [str(key) for key in find_limits(method, url)] == limits
+
+
+def test_the_spelling_of_a_subscription_or_provider_makes_no_other_limits() -> None:
+    assert find_limits("GET", URL.replace("S1", "s1").replace("Microsoft.ServiceBus", "microsoft.servicebus")) == READS
 
 
 def test_a_burst_is_sent_at_once_and_the_rest_waits_in_turn() -> None:

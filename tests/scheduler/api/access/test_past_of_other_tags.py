@@ -24,6 +24,7 @@ from scheduler.stores.gates import Pause
 from tests.jobs.running.virtual_time import START, LoopClock
 from tests.scheduler.api.access.test_limited_changes import OURS, THEIRS, Team, definition
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS
+from tests.scheduler.api.routes.test_trends import count_hours
 from tests.scheduler.stores.samples import run_of
 
 JOB, BEAT = "checkout", "backup"
@@ -89,8 +90,9 @@ def report(status: str) -> Observation:
 
 
 async def leave_past(team: Team, time: HeldTime) -> None:
-    """Runs of long ago, of yesterday and of this hour fail; pings arrive, a pause is set and ended."""
+    """Runs of long ago, of yesterday and of this hour fail, and got slower; pings arrive, a pause is set and ended."""
     shop = team.client.shop
+    await count_hours(team.client, (180, 100), (320, 50))
     now = shop.clock.now()
     for age in (40 * DAY, 3 * DAY, DAY, timedelta(hours=2)):
         for number in range(20):

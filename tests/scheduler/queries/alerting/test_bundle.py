@@ -156,6 +156,15 @@ async def test_the_first_failing_run_is_beside_the_last_good_one() -> None:
     assert "| `Answer` | `` no `up` `` | - | differs |" in render_markdown(bundle)
 
 
+async def test_the_first_failing_run_is_found_before_many_others() -> None:
+    async with BundleDesk() as desk:
+        await desk.run(-5, GOOD)
+        first, *_ = [await desk.run(each, BAD, ErrorClass.DNS_FAILURE, "no such name") for each in range(0, 600, 5)]
+        await desk.open_incident()
+        bundle = await desk.read()
+    assert {each.subject for each in bundle.summary if each.kind == "first_failing_run"} == {f"/api/runs/{first}"}
+
+
 async def test_it_has_who_was_notified_who_was_not_and_why_and_what_people_wrote() -> None:
     decided = [
         ("announced", "nothing holds it back"),
