@@ -75,12 +75,17 @@ async function look() {
     if (mine !== state.number) return;
     if (!takeDraft(body)) return;
     // Nothing is wrong with a new job before anything is typed.
-    if (!form.dataset.name && !state.isDirty) return showState(state.definition.preset === undefined ? "Give the job a name and a target." : "Give the job a name, and your values under with.");
+    if (!form.dataset.name && !state.isDirty) return showState(`Give the job a name${describeMissing(state.definition)}.`);
     const { body: review } = await callApi("POST", "/api/definitions/validate", text.value, text.value.trimStart().startsWith("{") ? {} : YAML);
     if (mine === state.number) state.isValid = showFindings(form, text, review, state.definition);
   } catch (error) {
     if (mine === state.number) showState(error.message, true);
   }
+}
+
+function describeMissing({ preset, with: values }) {
+  if (preset === undefined) return " and a target";
+  return values === undefined ? "" : ", and your values under with";
 }
 
 /** Show a draft in the other view. Returns whether it could be read. */
