@@ -206,8 +206,8 @@ class RowsEntry(ExpectationEntry):
         return BRIEF_SEARCH_BYTES if is_counted else BRIEF_CEL_BYTES
 
     @property
-    def reports_entries(self) -> bool:
-        return self.rows.judges_rows
+    def entry_rules(self) -> EntryRules | None:
+        return EntryRules(self.rows.ignore, self.rows.require) if self.rows.judges_rows else None
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         rules, row_answer = self.rows, _RowAnswer(answer)
