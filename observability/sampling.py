@@ -92,8 +92,8 @@ class Sampler:
         return was_down or run.degraded or run.retried or run.trigger is Trigger.MANUAL
 
     def _make_sampled_report(self, run: Run, reporting: Reporting) -> RunReport:
-        # A run without an availability row must not represent one that has it.
-        key = (run.job, run.outcome, run.trigger is Trigger.BACKFILL)
+        # A run without an availability row must not represent one that has it, nor a skipped one that is unknown.
+        key = (run.job, run.outcome, run.reason, run.trigger is Trigger.BACKFILL)
         sample = self._samples.get(key)
         is_first = sample is None
         if sample is None:
