@@ -138,8 +138,10 @@ def test_an_override_replaces_the_expectations_of_the_rows_that_it_matches() -> 
 
 
 def test_a_required_row_that_is_missing_fails() -> None:
+    text = "1 of 1 queues: orders (required, but not in the document)."
+    assert message(queues(), **QUEUES, require=["orders"]) == text
     assert message(queues(0), **QUEUES, require=["orders", "q*"]) == (
-        "1 of 1 queues: orders (required, but not in the document)."
+        "1 of 2 queues: orders (required, but not in the document)."
     )
 
 
