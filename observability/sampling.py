@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from jobs.policies.execution import MetricDetail, Reporting, RowSelection
 from jobs.runs import Outcome, Run, Ticket, Trigger
+from jobs.runs.outcomes import ReasonCode
 from observability.invocations import Invocation
 
 SAMPLE_INTERVAL: Final = timedelta(minutes=15)
@@ -53,7 +54,7 @@ class Sampler:
 
     def __init__(self, every: timedelta = SAMPLE_INTERVAL) -> None:
         self._interval = every
-        self._samples: dict[tuple[str, Outcome, bool], _Sample] = {}
+        self._samples: dict[tuple[str, Outcome, ReasonCode | None, bool], _Sample] = {}
         self._down: set[str] = set()
 
     def make_report(self, run: Run, reporting: Reporting) -> RunReport:
