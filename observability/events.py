@@ -51,6 +51,8 @@ def run_fields(run: Run) -> Fields:
         names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
         names.LATENESS: round(run.lateness_ms, 3),
     }
+    if run.reason is not None:
+        fields[names.REASON] = str(run.reason)
     if run.correlation_id not in ("", run.id):
         fields[names.CORRELATION_ID] = run.correlation_id
     return fields

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from jobs.policies.execution import MetricDetail, Reporting, RowSelection
 from jobs.runs import Outcome, Run, Ticket, Trigger
+from jobs.runs.outcomes import ReasonCode
 from observability.invocations import Invocation
 
 SAMPLE_INTERVAL: Final = timedelta(minutes=15)
@@ -53,7 +54,7 @@ class Sampler:
 
     def __init__(self, every: timedelta = SAMPLE_INTERVAL) -> None:
         self._interval = every
-        self._samples: dict[tuple[str, Outcome, bool], _Sample] = {}
+        self._samples: dict[tuple[str, Outcome, ReasonCode | None, bool], _Sample] = {}
         self._down: set[str] = set()
 
     def make_report(self, run: Run, reporting: Reporting) -> RunReport:
@@ -92,8 +93,8 @@ class Sampler:
         return was_down or run.degraded or run.retried or run.trigger is Trigger.MANUAL
 
     def _make_sampled_report(self, run: Run, reporting: Reporting) -> RunReport:
-        # A run without an availability row must not represent one that has it.
-        key = (run.job, run.outcome, run.trigger is Trigger.BACKFILL)
+        # A run without an availability row must not represent one that has it, nor a skipped one that is unknown.
+        key = (run.job, run.outcome, run.reason, run.trigger is Trigger.BACKFILL)
         sample = self._samples.get(key)
         is_first = sample is None
         if sample is None:

@@ -29,6 +29,7 @@ from jobs.alerting.rule import SEVERITY_PATTERN, AlertRules, AlertTime, ChannelN
 from jobs.alerting.selectors import AlertSelector
 from jobs.definition.dependencies import Dependencies, Dependency, describe_start
 from jobs.expectations import Expectation, Expectations, check_applicable
+from jobs.expectations.health.document import EntryRules
 from jobs.formats import format_duration
 from jobs.model_base import DisplayText, DisplayTexts, FrozenModel, intern_state
 from jobs.objectives import ObjectiveWindow
@@ -340,6 +341,13 @@ class JobDefinition(FrozenModel):
         """Maximum seconds that a run waits for other runs after its due instant, before it starts or is skipped."""
         wait = max((dependency.wait for dependency in self.depends_on), default=0.0)
         return wait + (self.concurrency_group.wait if self.concurrency_group is not None else 0.0)
+
+    @property
+    def entry_rules(self) -> EntryRules | None:
+        """How the entries of its last health document, or of its rows, are judged; None: it reads none."""
+        of_steps = (entry for step in getattr(self.check, "steps", ()) for entry in step.expect)
+        found = [rules for entry in (*self.expect, *of_steps) if (rules := entry.entry_rules) is not None]
+        return found[-1] if found else None
 
     @property
     def circuit_key(self) -> str | None:

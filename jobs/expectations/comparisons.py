@@ -180,10 +180,11 @@ class Comparison(SparseModel):
 
     def measure_excess(self, value: Any) -> float:
         """Return how far a value is from its bound, to find the worst of several; 0 without a measure."""
-        if self._name == "expires_in":
-            return age_seconds(value) or 0.0
+        if self.expires_in is not None:
+            return self.expires_in.measure_excess(value)
         number = read_number(value) if self._name in BOUND_PHRASES else None
-        return 0.0 if number is None else float(min(abs(number - self._operand), MAX_NUMBER))
+        # An integer of JSON can be beyond the range of a float.
+        return 0.0 if number is None else float(abs(min(max(number, -MAX_NUMBER), MAX_NUMBER) - self._operand))
 
     @property
     def _is_span(self) -> bool:

@@ -22,6 +22,7 @@ from typing import Annotated, Any, ClassVar, NoReturn
 from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.expectations.engines.regular_expressions import LimitExceeded
+from jobs.expectations.health.document import EntryRules
 from jobs.model_base import FrozenModel
 from jobs.problems import make_printable
 from jobs.redaction import Redact
@@ -281,9 +282,9 @@ class ExpectationEntry(SparseModel):
         return self.BRIEF_BYTES
 
     @property
-    def reports_entries(self) -> bool:
-        """Whether it reads entries, each of which has a state."""
-        return False
+    def entry_rules(self) -> EntryRules | None:
+        """How it judges entries, each of which has a state; None: it reads none."""
+        return None
 
     @property
     def replaces(self) -> str:
@@ -323,6 +324,6 @@ def check_applicable(
             raise ValueError(f"{head} does not fit a check of kind {kind}: it needs {entry.needs.value}")
         if entry.needs is Feature.CERTIFICATE and url.startswith("http://"):
             raise ValueError(f"{head} needs a certificate, but an http:// URL has none: use https://")
-        if entry.reports_entries and reporting:
+        if entry.entry_rules and reporting:
             raise ValueError(f"{head} has entries, as {reporting} has: an answer has those of one; split the job")
-        reporting = head if entry.reports_entries else reporting
+        reporting = head if entry.entry_rules else reporting

@@ -118,7 +118,7 @@ class ExpiryBounds(FrozenModel):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        if not self.model_fields_set:
+        if self.at_least is None and self.at_most is None:
             raise ValueError("has no bound: write {at_least: 30d}, with at_most or without")
         return self
 
@@ -131,6 +131,14 @@ class ExpiryBounds(FrozenModel):
         if age is None or (self.at_least is not None and -age < self.at_least):
             return False
         return self.at_most is None or -age <= self.at_most
+
+    def measure_excess(self, value: Any) -> float:
+        """Return the seconds by which an instant is beyond a bound; negative if it is not, 0 without an instant."""
+        age = age_seconds(value)
+        if age is None:
+            return 0.0
+        beyond = (self.at_least and age + self.at_least, self.at_most and -age - self.at_most)
+        return max(each for each in beyond if each is not None)
 
     def __str__(self) -> str:
         return ", ".join(
@@ -146,4 +154,7 @@ def describe_expiry(value: Any) -> str:
     if instant is None or age is None:
         return ""
     span = f"expires in {describe_span(-age)}" if age < 0 else f"expired {describe_span(age)} ago"
-    return f"{span} ({instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
+    try:
+        return f"{span} ({instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC)"
+    except OverflowError:  # in UTC it is outside of the years 1 to 9999
+        return f"{span} ({instant.isoformat(' ', 'minutes')})"

@@ -48,6 +48,10 @@ class EntryHistory:
     def present(self) -> EntryChange:
         return self.changes[0]
 
+    def is_missing_since(self, at: datetime) -> bool:
+        """Return whether it has been missing since then, or a later instant, and still is."""
+        return self.present.status is None and self.present.at >= _in_milliseconds(at)
+
     def count_failures(self, since: datetime) -> int:
         """Return how often it became degraded or down since an instant, of the changes that are stored."""
         ordered = list(reversed(self.changes))
@@ -103,7 +107,7 @@ def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | N
     is_none_missing = history is not None and (len(reported) == history.present_count or not is_complete)
     if is_none_missing and all(_is_as(entries_by_name, one) for one in reported):
         return None
-    at = run.finished_at.replace(microsecond=run.finished_at.microsecond // 1000 * 1000)
+    at = _in_milliseconds(run.finished_at)
     seen = {entry.name: _seen(entries_by_name.get(entry.name), entry, run.id, at) for entry in reported}
     missing = [
         _missing(each, at) if is_complete else each for name, each in entries_by_name.items() if name not in seen
@@ -113,6 +117,10 @@ def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | N
     if history is not None and _states(entries) == _states(history.entries):
         return None
     return HealthHistory(run.job, entries, run.due_at, run.id)
+
+
+def _in_milliseconds(at: datetime) -> datetime:
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _is_as(entries_by_name: Mapping[str, EntryHistory], entry: ReportedEntry) -> bool:

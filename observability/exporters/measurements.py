@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _TAG_VALUES: dict[str, Callable[[Run], str]] = {
     names.TAG_JOB: lambda run: run.job,
     names.TAG_OUTCOME: lambda run: run.outcome.value,
+    names.TAG_REASON: lambda run: "" if run.reason is None else run.reason.value,
     names.TAG_DEGRADED: lambda run: "true" if run.degraded else "false",
     names.TAG_TRIGGER: lambda run: run.trigger.value,
 }
@@ -50,9 +51,10 @@ def count_run(run: Run) -> Iterator[tuple[names.Metric, int]]:
 
 
 def find_tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
-    """The metric's tags with the run's values; without the job for totals."""
+    """The metric's tags that have a value for the run; without the job for totals."""
     by_job = is_split_by_job(metric, detail)
-    return {tag: _TAG_VALUES[tag](run) for tag in metric.tags if by_job or tag != names.TAG_JOB}
+    tags = (tag for tag in metric.tags if by_job or tag != names.TAG_JOB)
+    return {tag: value for tag in tags if (value := _TAG_VALUES[tag](run))}
 
 
 def is_split_by_job(metric: names.Metric, detail: MetricDetail) -> bool:

@@ -119,6 +119,11 @@ OUTCOME: Final = _field(
     "JOB_PERFORMANCE, JOB_FAILED",
     "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.",
 )
+REASON: Final = _field(
+    "Reason",
+    "JOB_PERFORMANCE, JOB_FAILED",
+    "Why it was skipped, rejected or cancelled: unknown, blind, job_paused, circuit_open, ...; omitted otherwise.",
+)
 CORRELATION_ID: Final = _field(
     "CorrelationId", "all", "The id that links the run to its cause; omitted if it equals the RunId."
 )

@@ -64,6 +64,7 @@ def _tag(name: str, description: str) -> str:
 TAG_JOB: Final = _tag("job", "The job.")
 TAG_OUTCOME: Final = _tag("outcome", "As Outcome.")
 TAG_DEGRADED: Final = _tag("degraded", "As Degraded: true or false.")
+TAG_REASON: Final = _tag("reason", "As Reason; omitted without one.")
 TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
 TAG_CIRCUIT: Final = _tag("circuit", "The circuit breaker: the job, or `group:NAME` of those that share one.")
 TAG_STATE: Final = _tag("state", "The new state of a circuit breaker: closed, open or half_open.")
@@ -84,7 +85,7 @@ METRIC_TAGS: Final = tuple(_tags)
 
 
 RUNS: Final = Metric(
-    "scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_DEGRADED, TAG_TRIGGER)
+    "scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_REASON, TAG_DEGRADED, TAG_TRIGGER)
 )
 DURATIONS: Final = Metric(
     "scheduler.job.duration", "Duration of finished runs.", "ms", "distribution", (TAG_JOB, TAG_OUTCOME)

@@ -3,7 +3,7 @@
 Implements scheduler.alerting.delivery.rendering.MessageSource. The message is more important than its details: what
 cannot be read, or not soon enough, is omitted.
 
-    source = DefinitionMessageSource(catalog, runs, audit_log, incident_log, public_url="https://scheduler.example.com")
+    source = DefinitionMessageSource(catalog, runs, audit_log, incident_log, histories, public_url="https://...")
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
 from jobs.definition.alerting_section import DEFAULT_TEMPLATES
+from jobs.expectations.health.document import list_missing
 from jobs.incidents.downtime import counts_as_downtime
 from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection
@@ -31,6 +32,7 @@ from scheduler.features.incidents.facts import (
 )
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.audit import AuditLog
+from scheduler.stores.changes import HealthHistories
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.reading import RunReads
 
@@ -61,6 +63,7 @@ class DefinitionMessageSource:
         runs: RunReads,
         audit_log: AuditLog | None,
         incidents: IncidentLog,
+        health_histories: HealthHistories,
         *,
         public_url: str = "",
         redact: Callable[[str], str] = str,
@@ -69,6 +72,7 @@ class DefinitionMessageSource:
         self._runs = runs
         self._changes = None if audit_log is None else RecentChanges(audit_log)
         self._incidents = incidents
+        self._health_histories = health_histories
         self._public_url = public_url.rstrip("/")
         self._redact = redact
 
@@ -76,13 +80,14 @@ class DefinitionMessageSource:
         """Return what is known, soon. Raises nothing."""
         zone = self.find_templates(channel).zone
         subject = find_subject(self._catalog.snapshot, incident.leading.key)
-        history, held_back = FailureHistory(), ""
+        history, held_back, missing = FailureHistory(), "", ""
         changes: tuple[str, ...] = ()
         try:
             async with asyncio.timeout(READ_TIMEOUT):
                 held_back = await _degrading(
                     "the decisions", lambda: self._read_held_back(incident, transition, zone), ""
                 )
+                missing = await _degrading("the entries", lambda: self._list_missing(subject.entry, incident), "")
                 if transition.kind is not TransitionKind.RESOLVED and subject.entry is not None:
                     history = await _degrading(
                         "the runs", lambda: read_failure_history(self._runs, incident, subject), history
@@ -98,6 +103,7 @@ class DefinitionMessageSource:
             answer=history.answer,
             last_good_at=history.last_good_at,
             changes=changes,
+            missing=missing,
             tags=subject.tags or history.tags,
             runbook=subject.runbook,
             link=self.find_link(incident.id),
@@ -123,6 +129,13 @@ class DefinitionMessageSource:
 
     def find_target(self, incident: Incident) -> str:
         return find_subject(self._catalog.snapshot, incident.leading.key).describe_target(redact=self._redact)
+
+    async def _list_missing(self, entry: CatalogJob | None, incident: Incident) -> str:
+        """Return the entries that the job has not reported any more since it fails: one of them can resolve it."""
+        if entry is None or (rules := entry.job.entry_rules) is None:
+            return ""
+        stored = await self._health_histories.read(entry.job.name)
+        return "" if stored is None else self._redact(list_missing(stored.history, incident.failing_since, rules))
 
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo

@@ -224,6 +224,7 @@ def _build_message_source(program: Program) -> DefinitionMessageSource:
         program.runs,
         stored.audit_log,
         stored.incident_log,
+        stored.health_histories,
         public_url=program.settings.http.public_url or "",
         redact=program.redactor.redact,
     )

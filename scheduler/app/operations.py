@@ -60,7 +60,7 @@ def build_worker(program: Program) -> Worker:
             follow_up=program.follow_up,
             states=program.states,
             alerts=program.alerting.evaluator,
-            health=HealthTracker(program.repositories.health_histories, clock),
+            health=HealthTracker(program.repositories.health_histories, clock, program.redactor.redact),
             options=program.profile.find_worker_options(settings),
             on_submitted=program.activity.mark_submitted,
             on_started=program.activity.mark_started,

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from jobs.definition import JobDefinition
+from jobs.expectations.health.document import list_missing
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.health_history import health_of_run, update_history
@@ -239,11 +241,12 @@ MAX_WRITE_CONFLICTS = 10
 
 
 class HealthTracker:
-    """The method raises StoreError."""
+    """`redact`: for names of entries."""
 
-    def __init__(self, histories: HealthHistories, clock: Clock) -> None:
+    def __init__(self, histories: HealthHistories, clock: Clock, redact: Callable[[str], str] = str) -> None:
         self._histories = histories
         self._clock = clock
+        self._redact = redact
         self._known: dict[str, tuple[StoredHealthHistory | None, float]] = {}
         """By job: its history, and the monotonic instant at which it was read or written."""
 
@@ -251,8 +254,21 @@ class HealthTracker:
         """Return whether a finished run has no health document. False: `record_run` must be called."""
         return health_of_run(run) is None
 
+    async def name_missing(self, run: Run, job: JobDefinition) -> Run:
+        """Return a run that is not recorded yet; its message names the entries that are missing since then."""
+        if health_of_run(run) is None or (rules := job.entry_rules) is None:
+            return run
+        try:
+            stored = await self._read(run.job)
+        except StoreError as error:
+            _log.warning("could not read the entries of job %s: %s; the run does not name missing ones", run.job, error)
+            return run
+        history = None if stored is None else update_history(stored.history, run)
+        names = "" if history is None else self._redact(list_missing(history, run.finished_at, rules))
+        return replace(run, message=f"{run.message} No longer reported: {names}.".lstrip()) if names else run
+
     async def record_run(self, run: Run) -> None:
-        """Record the entries that a finished run has changed. A repetition changes nothing."""
+        """Record the entries that a finished run has changed. A repetition changes nothing. Raises StoreError."""
         if health_of_run(run) is None:
             return
         for _ in range(MAX_WRITE_CONFLICTS):

@@ -181,6 +181,8 @@ class ResultFinisher:
         """
         claim.mark_used()
         parts = self._dependencies
+        if parts.health is not None and entry is not None:
+            run = await parts.health.name_missing(run, entry.job)
         is_acknowledged = parts.publisher.is_acknowledged_on_finish(run.job)
         if not claim.is_claimed:
             if is_acknowledged and await parts.runs.insert_finished(claim.ticket, run) is None:

@@ -59,7 +59,7 @@ class WorkerDependencies:
         """
         self.catalog, self.runs, self.runner, self.clock = catalog, runs, runner, clock
         self.registry, self.gates, self.options = registry, gates, options
-        self.on_submitted, self.on_started = on_submitted, on_started
+        self.on_submitted, self.on_started, self.health = on_submitted, on_started, health
         self.leases = RunLeases(runs, clock, owner)
         after, window = follow_up or NoFollowUp(), CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)

@@ -62,7 +62,9 @@ class ChannelDesk:
         self.clock = VirtualClock(START)
         values = FakeSecrets(**secrets)
         self.resources = GuardedChannelResources(values, values, LOCAL_GUARD)
-        source = DefinitionMessageSource(self.catalog, Runs(store), self.stored.audit_log, self.stored.incident_log)
+        stored = self.stored
+        parts = stored.audit_log, stored.incident_log, stored.health_histories
+        source = DefinitionMessageSource(self.catalog, Runs(store), *parts)
         self.tools = DeliveryTools(
             self.stored.outbox_rows,
             SenderDirectory(lambda: self.catalog.snapshot.alerting.channels, self.resources),

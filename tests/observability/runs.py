@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
+from jobs.runs.outcomes import ReasonCode
 from observability.sampling import RunReport
 
 DUE = datetime(2031, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -89,6 +90,12 @@ def finished(made: Run | None = None) -> RunFinished:
 
 
 SLOW = Failure("response_time_below", "less than 10 ms", "12 ms", Severity.DEGRADED)
+
+
+def unknown() -> Run:
+    """A run that could not tell the state of its target."""
+    message = "403: grant Reader on /subscriptions/1."
+    return replace(run(Outcome.SKIPPED, message=message), reason=ReasonCode.UNKNOWN, error=None)
 
 
 def degraded() -> Run:

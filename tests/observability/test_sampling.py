@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.policies.execution import REPORT_EVERYTHING, Reporting
 from jobs.runs import Outcome, Run, Trigger
+from jobs.runs.outcomes import ReasonCode
 from observability.sampling import SAMPLE_INTERVAL, Sampler
 from tests.observability import runs
 
@@ -127,3 +128,10 @@ def test_at_most_one_ordinary_row_in_each_quarter_of_an_hour() -> None:
     day = range(0, 86_400, 10)
     rows = sum(bool(sampler.make_report(run_at(second), USUAL).events) for second in day)
     assert rows == timedelta(days=1) / SAMPLE_INTERVAL
+
+
+def test_a_skipped_run_stands_for_no_unknown_one() -> None:
+    sampler = Sampler()
+    found = [runs.unknown(), run_at(60, Outcome.SKIPPED), runs.unknown()]
+    assert [sampler.make_report(run, USUAL).events for run in found] == [1, 1, 0]
+    assert [(report.run.reason, report.events) for report in sampler.remaining_reports()] == [(ReasonCode.UNKNOWN, 1)]

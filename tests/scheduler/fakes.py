@@ -360,7 +360,7 @@ class WorkerHarness:
     def _channel_tester(self) -> ChannelTester:
         """No channel is defined: nothing is sent."""
         stored = self.repositories
-        source = DefinitionMessageSource(self.catalog, self.runs, None, stored.incident_log)
+        source = DefinitionMessageSource(self.catalog, self.runs, None, stored.incident_log, stored.health_histories)
         tester = ChannelTestSender(NoChannels(), source, stored.outbox_rows, self.clock)
         return ChannelTester(self.catalog, stored.incident_log, tester, self.audit)
 

@@ -45,8 +45,9 @@ class HealthDocumentEntry(ExpectationEntry):
     max_duration: Annotated[Duration, Field(gt=0)] | None = None
 
     @property
-    def reports_entries(self) -> bool:
-        return True
+    def entry_rules(self) -> EntryRules:
+        effects = {name: EntryEffect(effect) for name, effect in self.severities.items()}
+        return EntryRules(self.ignore, self.require, effects, self.max_duration)
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         status = answer.observation.status
@@ -54,7 +55,7 @@ class HealthDocumentEntry(ExpectationEntry):
             document = self._read(answer)
         except (NotJson, NotHealthDocument) as error:
             return self._missing_document(status, str(error))
-        verdict = judge_document(document, self._rules())
+        verdict = judge_document(document, self.entry_rules)
         answer.health = HealthDetail(document.word, document.status, verdict.entries, len(verdict.entries))
         if not _is_success(status) and document.status in (EntryStatus.UP, EntryStatus.UNKNOWN):
             word = answer.shorten(document.word)
@@ -73,10 +74,6 @@ class HealthDocumentEntry(ExpectationEntry):
         media_type = answer.observation.headers.get("content-type", "")
         plain = None if answer.observation.body_truncated else read_plain_status(answer.text, self.health)
         return plain or read_document(answer.parse_json(), media_type, self.health)
-
-    def _rules(self) -> EntryRules:
-        effects = {name: EntryEffect(effect) for name, effect in self.severities.items()}
-        return EntryRules(self.ignore, self.require, effects, self.max_duration)
 
     def _missing_document(self, status: int | None, why: str) -> Failure:
         expected = "a health document" + FORMAT_NAMES[self.health]

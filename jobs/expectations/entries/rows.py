@@ -206,8 +206,8 @@ class RowsEntry(ExpectationEntry):
         return BRIEF_SEARCH_BYTES if is_counted else BRIEF_CEL_BYTES
 
     @property
-    def reports_entries(self) -> bool:
-        return self.rows.judges_rows
+    def entry_rules(self) -> EntryRules | None:
+        return EntryRules(self.rows.ignore, self.rows.require) if self.rows.judges_rows else None
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         rules, row_answer = self.rows, _RowAnswer(answer)
@@ -223,7 +223,7 @@ class RowsEntry(ExpectationEntry):
             return Failure(self.entry_key(), self._describe_bounds(), f"{len(rows):,}") if is_miscounted else None
         verdict = self._judge_rows(rows, row_answer)
         answer.health = _make_detail(verdict)
-        clauses = [] if verdict.effect is EntryEffect.NONE else [self._describe(verdict, len(rows), answer.shorten)]
+        clauses = [] if verdict.effect is EntryEffect.NONE else [self._describe(verdict, answer.shorten)]
         if is_miscounted:
             clauses.append(f"{len(rows):,} {rules.label}, expected {self._describe_bounds()}")
         if not clauses:
@@ -235,7 +235,9 @@ class RowsEntry(ExpectationEntry):
     def _describe_bounds(self) -> str:
         return CountBounds.__str__(self.rows)
 
-    def _describe(self, verdict: HealthVerdict, count: int, show: Callable[[str], str]) -> str:
+    def _describe(self, verdict: HealthVerdict, show: Callable[[str], str]) -> str:
+        names = {entry.name for entry in verdict.entries}
+        count = len(names | {reason.name for reason in verdict.reasons})  # also the required ones that are missing
         return f"{len(verdict.reasons):,} of {count:,} {self.rows.label}: {list_reasons(verdict, show)}"
 
     def _select_rows(self, body: Any, answer: _RowAnswer) -> Iterator[tuple[int, Any]]:

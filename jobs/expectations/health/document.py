@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from jobs.formats import describe_milliseconds, describe_seconds, matches_wildcard
 from jobs.runs.details import EntryEffect, EntryStatus, ReportedEntry
+from jobs.runs.health_history import HealthHistory
 
 MAX_ENTRIES = 1000
 """Entries of a document."""
@@ -248,8 +250,30 @@ def describe_verdict(document: HealthDocument, verdict: HealthVerdict, show: Cal
 def list_reasons(verdict: HealthVerdict, show: Callable[[str], str]) -> str:
     """Return `cosmosdb (timeout, 23.1 s), redis (Degraded)`, the worst entries first."""
     named = [_describe_reason(reason, show) for reason in verdict.reasons[:MAX_NAMED_ENTRIES]]
-    more = len(verdict.reasons) - len(named)
-    return ", ".join([*named, *([f"and {more} more"] if more else [])])
+    return _join_named(named, len(verdict.reasons))
+
+
+def list_missing(history: HealthHistory, since: datetime, rules: EntryRules) -> str:
+    """Return `orders (was down), mail, and 3 more`: the entries that are missing since then, the worst first.
+
+    Without those that are ignored, and those that are required, which the verdict names. Empty: none.
+    """
+    settled = (*rules.ignore, *rules.require)
+    missing = [
+        each.entry
+        for each in history.entries
+        if each.is_missing_since(since) and not any(is_named(each.entry.name, name) for name in settled)
+    ]
+    missing.sort(key=lambda entry: -_RANK[entry.effect])
+    return _join_named([_describe_missing(entry) for entry in missing[:MAX_NAMED_ENTRIES]], len(missing))
+
+
+def _describe_missing(entry: ReportedEntry) -> str:
+    return entry.name if entry.effect is EntryEffect.NONE else f"{entry.name} (was {entry.effect})"
+
+
+def _join_named(named: list[str], count: int) -> str:
+    return ", ".join([*named, *([f"and {count - len(named)} more"] if count > len(named) else [])])
 
 
 def _own_effect(document: HealthDocument) -> EntryEffect:

@@ -31,7 +31,8 @@ from jobs.problems import make_printable
 class MessageDetails:
     """All optional, without secrets, each of one line. `expected` and `observed`: of the failed run that explains most.
 
-    `changes`: what changed since the last good run, such as `the job file`. `also_notified`: other channels or persons.
+    `changes`: what changed since the last good run, such as `the job file`. `missing`: entries that the job has not
+    reported any more since it fails, such as `orders (was down), mail`. `also_notified`: other channels or persons.
     `zone`: of the times that the message contains. `earlier`: why earlier messages of the incident were not delivered,
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
     such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
@@ -49,6 +50,7 @@ class MessageDetails:
     answer: str = ""
     last_good_at: datetime | None = None
     changes: tuple[str, ...] = ()
+    missing: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     runbook: str = ""
     link: str = ""
@@ -217,6 +219,7 @@ def _facts(incident: Incident, transition: Transition, details: MessageDetails) 
         "Affected": _list_subjects(incident),
         "Last good run": _format_last_good(details),
         "Changed since then": "; ".join(details.changes),
+        "No longer reported": details.missing,
         "Acknowledged by": incident.acknowledged_by,
         "Tags": ", ".join(f"{name}={value}" for name, value in sorted(details.tags.items())),
         "Also notified": ", ".join(details.also_notified),

@@ -106,15 +106,17 @@ def make_performance() -> Sequence[Json]:
 
 
 def make_failures(portfolio: Portfolio) -> Sequence[Json]:
-    """Errors, failed runs with a link to their transaction, silent jobs, circuits, dead letters."""
+    """Errors, failed runs with a link to their transaction, unknown and silent jobs, circuits, dead letters."""
     hidden = [format_column(column, HIDDEN) for column in (_EVENT_ID, "operation_Id")]
     linked = make_grid([link_column(names.RUN_ID, _EVENT_ID, _EVENT_LINK), *hidden])
     failed, letters = runs.list_failed_runs(SCOPE), runs.list_dead_letters(SCOPE)
     no_circuit, no_letter = "No circuit opened in this time range.", "No run was given up in this time range."
-    opened = runs.list_circuit_openings(SCOPE)
+    opened, unknown = runs.list_circuit_openings(SCOPE), runs.list_unknown_jobs(SCOPE)
+    no_unknown = "Every job could be checked in this time range."
     return [
         _make_problems("errors", "Errors", runs.list_errors(SCOPE), _NO_FAILURES, settings=_BARS),
         _make_problems("failed runs", "Failed runs", failed, _NO_FAILURES, settings=linked),
+        _make_problems("unknown", "Jobs that cannot be checked", unknown, no_unknown, settings=_BARS),
         _list_silent_jobs(portfolio),
         _make_problems("circuits", "Circuits that opened", opened, no_circuit, width=50),
         _make_problems("dead letters", "Runs given up", letters, no_letter, width=50, settings=linked),

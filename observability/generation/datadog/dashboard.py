@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from jobs.runs import Outcome
+from jobs.runs.outcomes import ReasonCode
 from observability import names
 from observability.generation.datadog.monitors import (
     BAD_OUTCOMES,
@@ -175,10 +177,12 @@ def _now_widgets(queries: _DashboardQueries) -> list[Json]:
     good, judged = queries.runs(["succeeded"]), queries.runs(JUDGED_OUTCOMES)
     ratio = "100 * default_zero(good) / judged"
     letters = queries.program(f"{WATCHDOG}.dead_letters")
+    unknown = queries.total(names.RUNS, "sum", f"{names.TAG_REASON}:{ReasonCode.UNKNOWN}")
     return [
         make_check_status("Jobs by state", names.SERVICE_CHECK.name, queries.filters(names.RUNS), [names.TAG_JOB]),
         make_value("Success rate", [("good", good), ("judged", judged)], ratio, "sum", "%"),
         make_value("Failures", [("bad", queries.runs(BAD_OUTCOMES))], "default_zero(bad)", "sum"),
+        make_value("Unknown runs", [("unknown", unknown)], "default_zero(unknown)", "sum"),
         make_value("Silent jobs", [("jobs", queries.program(f"{WATCHDOG}.silent_jobs"))], "jobs", "last"),
         make_value("Late jobs", [("jobs", queries.program(f"{WATCHDOG}.late_jobs"))], "jobs", "last"),
         make_value("Open incidents", [("open", queries.program(names.OPEN_INCIDENTS.name, "sum"))], "open", "last"),
@@ -190,6 +194,7 @@ def _now_widgets(queries: _DashboardQueries) -> list[Json]:
 
 def _result_widgets(queries: _DashboardQueries) -> list[Json]:
     good, judged = queries.runs(["succeeded"]), queries.runs(JUDGED_OUTCOMES)
+    skipped = queries.total(names.RUNS, "sum", f"{names.TAG_OUTCOME}:{Outcome.SKIPPED}", by=names.TAG_REASON)
     return [
         make_timeseries(
             "Success rate over time",
@@ -197,6 +202,7 @@ def _result_widgets(queries: _DashboardQueries) -> list[Json]:
             [("100 * good / judged", "success rate (%)")],
         ),
         make_timeseries("Runs by outcome", [("runs", queries.total(names.RUNS, by=names.TAG_OUTCOME))]),
+        make_timeseries("Skipped runs by reason", [("runs", skipped)]),
         make_top_list("Failures by job", queries.runs(BAD_OUTCOMES, names.TAG_JOB), "sum"),
         make_timeseries("Failures over time", [("failures", queries.runs(BAD_OUTCOMES, names.TAG_JOB))]),
         make_top_list("Dead letters by job", queries.total(names.DEAD_LETTERS, by=names.TAG_JOB), "sum"),

@@ -99,6 +99,13 @@ def make_now_panels() -> tuple[PanelDescription, ...]:
             "silent", "Silent jobs", f"count({silent_jobs(SELECTED_JOBS)}) or vector(0)", "No run for two intervals."
         ),
         make_stat("blind", "Blind", count_jobs("scheduler_job_blind"), "Jobs that the scheduler cannot check."),
+        make_stat(
+            "unknown",
+            "Unknown",
+            count_jobs("scheduler_job_unknown"),
+            "Jobs that cannot be checked, such as for a missing role.",
+            thresholds=((1.0, "yellow"),),
+        ),
         make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=((1.0, "yellow"),)),
         make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=((1.0, "yellow"),)),
         make_stat(
@@ -183,6 +190,7 @@ def _result_panels() -> tuple[PanelDescription, ...]:
                 (count_jobs("scheduler_job_up"), "up"),
                 (count_jobs("scheduler_job_up", 0), "down"),
                 (count_jobs("scheduler_job_degraded"), "degraded"),
+                (count_jobs("scheduler_job_unknown"), "unknown"),
             ],
             "short",
         ),

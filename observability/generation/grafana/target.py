@@ -119,6 +119,7 @@ def _failure_panels(scope: QueryScope, portfolio: Portfolio) -> tuple[PanelDescr
     return (
         _panel("table", "errors", "Errors", runs.list_errors(scope)),
         _panel("table", "failed runs", "Failed runs, newest first", runs.list_failed_runs(scope)),
+        _panel("table", "unknown", "Jobs that cannot be checked", runs.list_unknown_jobs(scope)),
         _panel("table", "silent", "Silent jobs", objectives.list_silent_jobs(scope, limits)),
         _panel("table", "circuits", "Openings of circuits", runs.list_circuit_openings(scope)),
         _panel("table", "letters", "Dead letters", runs.list_dead_letters(scope)),

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from jobs.runs import Outcome, Trigger
+from jobs.runs.outcomes import ReasonCode
 from observability import names
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -217,6 +218,18 @@ def list_jobs_that_are_down(scope: QueryScope, failures: int) -> str:
         f"arg_max(timestamp, {OUTCOME}, {names.ERROR_MESSAGE}) by {JOB}",
         f"where {IS_DOWN} and Failed >= {failures}",
         f"project {JOB}, Failed, {OUTCOME}, {names.ERROR_MESSAGE}, timestamp",
+    )
+
+
+def list_unknown_jobs(scope: QueryScope) -> str:
+    """Return the query for the jobs with unknown runs: how many, and the newest message, which has the remedy."""
+    return pipe(
+        select_runs(scope),
+        where(f"{read_property(names.REASON)} == {quote(ReasonCode.UNKNOWN)}"),
+        f"extend {names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}",
+        f"summarize Runs = sum(itemCount), arg_max(timestamp, {names.ERROR_MESSAGE}) by {JOB}",
+        f"project {JOB}, Runs, Latest = timestamp, {names.ERROR_MESSAGE}",
+        f"top {MAX_TABLE_ROWS} by Runs desc",
     )
 
 

@@ -149,7 +149,8 @@ class _Drawing:
             ("down", "down", lambda tally: tally.down),
             ("degraded", "degraded", lambda tally: tally.degraded),
             ("succeeded", "up", lambda tally: tally.outcomes[0] - tally.degraded),
-            ("others", "other", lambda tally: tally.runs - tally.down - tally.outcomes[0]),
+            ("unknown", "unknown", lambda tally: tally.unknown),
+            ("others", "other", lambda tally: tally.runs - tally.down - tally.outcomes[0] - tally.unknown),
         )
         lines = [
             ChartLine(name, style, [count(each) if each.runs else None for each in tallies], count(total))

@@ -62,12 +62,13 @@ _SPANS: Final = {
 
 
 class SpanCounts(NamedTuple):
-    """Runs by what they show. `other`: skipped and cancelled ones."""
+    """Runs by what they show. `other`: skipped and cancelled ones that are not unknown."""
 
     succeeded: int = 0
     degraded: int = 0
     down: int = 0
     other: int = 0
+    unknown: int = 0
 
     def add(self, more: SpanCounts) -> SpanCounts:
         return SpanCounts(*(own + other for own, other in zip(self, more, strict=True)))
@@ -107,7 +108,7 @@ class CountedPart(NamedTuple):
 
 
 class CountedRun(NamedTuple):
-    """`reason`: the message of a run that is down or degraded."""
+    """`reason`: the message of a run that is down, degraded or unknown."""
 
     id: str
     due_at: datetime
@@ -138,10 +139,11 @@ def count_run(run: Run) -> CountedRun:
     if run.outcome.down:
         counts = SpanCounts(down=1)
     elif run.outcome is not Outcome.SUCCEEDED:
-        counts = SpanCounts(other=1)
+        counts = SpanCounts(unknown=1) if run.is_unknown else SpanCounts(other=1)
     else:
         counts = SpanCounts(degraded=1) if run.degraded else SpanCounts(succeeded=1)
-    return CountedRun(run.id, run.due_at, counts, run.message if run.outcome.down or run.degraded else "")
+    has_reason = run.outcome.down or run.degraded or run.is_unknown
+    return CountedRun(run.id, run.due_at, counts, run.message if has_reason else "")
 
 
 def count_spans(
@@ -203,8 +205,9 @@ class JobTimeline:
     """`window`: the requested one, or a shorter one that covers the life of a new job. `since`: the begin of the first
     span.
 
-    `spans`: oldest first; `reasons`: by the number of a span, the message of its newest run that was down or degraded,
-    of the newest runs alone. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
+    `spans`: oldest first; `reasons`: by the number of a span, the message of its newest run that was down, degraded or
+    unknown, of the newest runs alone. `latencies`: medians in milliseconds of the hours or days of the window, oldest
+    first.
 
     `failed_at`: when the last run that is down was due; `is_exact`: to the instant, not to its hour or day.
     """
@@ -324,9 +327,10 @@ class TimelineReader(Query):
 def _count_part(part: RollupPart) -> CountedPart:
     tally = part.rollup.tally
     succeeded = tally.outcomes[0] - tally.degraded
-    other = tally.runs - tally.outcomes[0] - tally.down
+    other = tally.runs - tally.outcomes[0] - tally.down - tally.unknown
     latency = tally.response_time.quantile(0.5)
-    counts, segment = SpanCounts(succeeded, tally.degraded, tally.down, other), part.rollup.segment
+    counts = SpanCounts(succeeded, tally.degraded, tally.down, other, tally.unknown)
+    segment = part.rollup.segment
     return CountedPart(part.start, part.span, counts, latency, None if segment is None else segment.first)
 
 

@@ -36,6 +36,7 @@ from scheduler.features.statistics.sums import RunSeries, SeriesPoint
 from scheduler.services import Services
 from scheduler.stores.runs.pages import FIRST_FINISHED, RunPage
 from scheduler.stores.runs.repository import RUN_FILTERS, RunRecord, RunState
+from scheduler.stores.runs.rollups.tally import Tally
 
 MAX_OPEN: Final = 100
 """Runs of each state that are listed as not finished."""
@@ -205,7 +206,7 @@ def _find_longest(records: Sequence[RunRecord]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class HistogramBlock:
-    """`kind`: `up`, `degraded`, `other` or `down`. `top` and `height` in percent."""
+    """`kind`: `up`, `degraded`, `unknown`, `other` or `down`. `top` and `height` in percent."""
 
     kind: str
     top: float
@@ -240,7 +241,7 @@ def draw_histogram(series: RunSeries, now: datetime) -> OutcomeHistogram | None:
         return None
     axis = TimeAxis(series.points[0].start, series.points[-1].start + series.span, now.tzinfo or UTC)
     bars = [_draw_bar(point, series.span, axis, most) for point in series.points]
-    counts = _describe_counts(_count_outcomes(series))
+    counts = _describe_counts(series.total)
     label = f"Runs from {axis.format(axis.since)} to {axis.format(axis.until)}: {counts}"
     return OutcomeHistogram(bars, axis.ticks, label, most)
 
@@ -249,11 +250,11 @@ def _draw_bar(point: SeriesPoint, span: timedelta, axis: TimeAxis, most: int) ->
     place, end = axis.place(point.start), point.start + span
     tally = point.tally
     good = tally.count(Outcome.SUCCEEDED)
-    counts = {"up": good - tally.degraded, "degraded": tally.degraded, "other": tally.runs - good - tally.down}
-    blocks = list(stack_blocks(counts | {"down": tally.down}, most))
-    counted = {outcome: tally.count(outcome) for outcome in Outcome}
+    counts = {"up": good - tally.degraded, "degraded": tally.degraded, "unknown": tally.unknown}
+    others = tally.runs - good - tally.down - tally.unknown
+    blocks = list(stack_blocks(counts | {"other": others, "down": tally.down}, most))
     local = end.astimezone(axis.zone)
-    text = f"{axis.format(point.start)} to {local:%H:%M}: {_describe_counts(counted, tally.degraded)}"
+    text = f"{axis.format(point.start)} to {local:%H:%M}: {_describe_counts(tally)}"
     ends = {"from": point.start, "to": end - _MILLISECOND}
     query = {name: format_iso_instant(at, precise=name == "to") for name, at in ends.items()}
     return HistogramBar(place, round(axis.place(end) - place, 3), blocks, text, query)
@@ -269,15 +270,12 @@ def stack_blocks(counts: Mapping[str, int], most: int) -> Iterator[HistogramBloc
         yield HistogramBlock(kind, round(max(top, 0.0), 2), round(height * factor, 2))
 
 
-def _describe_counts(counts: Mapping[Outcome, int], degraded: int = 0) -> str:
+def _describe_counts(tally: Tally) -> str:
     """Return `120 runs, 3 failed, 1 timed out`; `no run`."""
-    total = sum(counts.values())
-    if not total:
+    if not tally.runs:
         return "no run"
-    bad = [
-        f"{count:,} {outcome.replace('_', ' ')}"
-        for outcome, count in counts.items()
-        if count and outcome is not Outcome.SUCCEEDED
-    ]
-    bad += [f"{degraded:,} degraded"] if degraded else []
-    return ", ".join([f"{total:,} {'run' if total == 1 else 'runs'}", *bad])
+    counts = {outcome.replace("_", " "): tally.count(outcome) for outcome in Outcome}
+    counts |= {"succeeded": 0, "skipped": tally.count(Outcome.SKIPPED) - tally.unknown}
+    counts |= {"unknown": tally.unknown, "degraded": tally.degraded}
+    shown = [f"{count:,} {word}" for word, count in counts.items() if count]
+    return ", ".join([f"{tally.runs:,} {'run' if tally.runs == 1 else 'runs'}", *shown])

@@ -176,6 +176,7 @@ class StatsReader(Query):
             if sums is not None:
                 sums.outcomes = [*map(operator.add, sums.outcomes, tally.outcomes)]
                 sums.degraded += tally.degraded
+                sums.unknown += tally.unknown
 
         for piece in period.split_at_noon() if series.span == HOUR else (period,):
             await self._visit(jobs, piece, add)

@@ -207,6 +207,7 @@ MIN_USUAL = 20
 def _add_run(tally: Tally, run: Run) -> None:
     """Count a run as the rollups do."""
     tally.outcomes[PLACES[run.outcome]] += 1
+    tally.unknown += run.is_unknown
     if not run.attempts or run.is_unknown:
         return
     tally.attempts += len(run.attempts)

@@ -148,3 +148,12 @@ def test_entries_beyond_those_of_the_row_of_a_run_have_a_state() -> None:
     history = after(replace(run, attempts=(split,)))
     assert len(history.entries) == 200
     assert present(after(run)) == present(history)
+
+
+def test_an_entry_is_missing_since_the_run_that_lacks_it() -> None:
+    run = replace(ended(1), finished_at=NOON + timedelta(minutes=1, microseconds=1999))
+    (tracked,) = after(ended(0, db=UP), run, ended(2)).entries
+    assert tracked.is_missing_since(run.finished_at)
+    assert not tracked.is_missing_since(run.finished_at + timedelta(milliseconds=1))
+    (tracked,) = after(ended(0, db=UP), ended(1), ended(2, db=UP)).entries
+    assert not tracked.is_missing_since(NOON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from jobs.notifications.templates.definition import TemplatesSection
 from jobs.notifications.templates.incident_message import make_message
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, Observation, Outcome, Phases, Run, Ticket
-from jobs.runs.details import Details, StepDetail, StepOutcome
+from jobs.runs.details import Details, EntryStatus, StepDetail, StepOutcome
 from jobs.runs.outcomes import ReasonCode
 from jobs.runs.run import Failure
 from scheduler.alerting.message_source import DefinitionMessageSource
@@ -35,8 +35,10 @@ from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.audit import AuditLog
+from scheduler.stores.changes import HealthHistories
 from scheduler.stores.runs.repository import Runs
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World
+from tests.jobs.runs.test_health_history import DOWN, UP, after, ended
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.alerting.passes import StoredPasses
@@ -64,6 +66,7 @@ class Desk:
             self.runs,
             self.audit_log,
             IncidentLog(self.store),
+            HealthHistories(self.store),
             public_url="https://scheduler.example.com/",
             redact=self.redactor.redact,
         )
@@ -311,6 +314,31 @@ async def test_an_alert_about_failures_cannot_be_confirmed_while_runs_are_unknow
     note = Notification(incident.id, transition.number, TransitionKind.REMINDED, "mail", transition.at)
     text = make_message(incident, transition, note, details).text
     assert "This cannot be confirmed now, because the newest run is unknown: 403: grant Reader on /queues." in text
+
+
+def reported(at: datetime, **statuses: EntryStatus) -> Run:
+    run = ended(0, **statuses)
+    return replace(run, due_at=at, finished_at=at)
+
+
+@pytest.mark.parametrize("kind", [TransitionKind.OPENED, TransitionKind.RESOLVED])
+async def test_a_message_names_the_entries_that_vanished_since_the_failure(kind: TransitionKind) -> None:
+    desk = Desk(expect=[{"health": "auto"}])
+    await desk.run(30 * SECOND, STATUS)
+    incident, transition = await desk.open()
+    before, since = incident.failing_since - MINUTE, incident.failing_since
+    history = after(
+        reported(before - MINUTE, old=UP, mail=UP, s3cret=UP, orders=DOWN),
+        reported(before, mail=UP, s3cret=UP, orders=DOWN),
+        reported(since),
+    )
+    await HealthHistories(desk.store).write(history, "")
+    desk.redactor.add_permanent("s3cret")
+    transition = replace(transition, kind=kind)
+    details = await desk.source.read_details(incident, transition, "mail")
+    note = Notification(incident.id, transition.number, kind, "mail", transition.at)
+    facts = dict(make_message(incident, transition, note, details).facts)
+    assert facts["No longer reported"] == "orders (was down), mail, ***"
 
 
 @pytest.mark.parametrize("counts", [False, True])

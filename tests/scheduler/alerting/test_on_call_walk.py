@@ -94,7 +94,8 @@ class Night:
         )
         self.runner = EngineRunner(stored.engine_rows, facts, world.clock)
         evaluator.on_change = self.runner.request_pass
-        source = DefinitionMessageSource(world.catalog, Runs(process.store), None, stored.incident_log)
+        logs = stored.incident_log, stored.health_histories
+        source = DefinitionMessageSource(world.catalog, Runs(process.store), None, *logs)
         self.tools = DeliveryTools(
             stored.outbox_rows,
             self.channels,

@@ -81,3 +81,24 @@ async def test_the_overview_counts_it_neither_up_nor_down_and_has_a_filter() -> 
     assert "api" not in found.partition("Next run")[2].partition("succeeded")[0]
     assert f"unknown 1 min {FORBIDDEN}" in wall
     assert "unknown" in runs
+
+
+@virtual_time
+async def test_its_runs_have_marks_and_words_of_their_own_in_every_chart() -> None:
+    async with _client(UNKNOWN, UNKNOWN, answer()) as client:
+        await _run(client, "queue", "queue")
+        overview = await get_page(client)
+        job = await get_page(client, "/api/dashboard/jobs/queue")
+        runs = await get_page(client, "/api/dashboard/runs")
+        await _run(client, "queue")
+        later = await get_page(client)
+    assert 'class="bar-unknown"' in overview
+    assert "bar-other" not in overview
+    assert 'aria-label="24 h: 2 unknown runs"' in overview
+    assert 'aria-label="1 h: 100 % succeeded, 2 unknown"' in later
+    assert '<i class="span unknown"></i>unknown</li>' in overview
+    assert '<i class="mark unknown" aria-hidden="true"></i>unknown</span>' in overview
+    assert 'class="state-part unknown"' in job
+    assert '<rect class="chart-fill unknown" width="10"' in job
+    assert 'class="block unknown"' in runs
+    assert "2 runs, 2 unknown" in runs

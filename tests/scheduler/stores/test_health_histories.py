@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from jobs.redaction import Redactor
 from jobs.runs import Run
 from jobs.runs.details import Details, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from jobs.runs.health_history import HealthHistory, update_history
 from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.changes.tracking import REREAD_INTERVAL, HealthTracker
 from scheduler.stores.changes import HealthHistories, StateChanges
-from scheduler.stores.port import RowChanged, RowExists, Store
+from scheduler.stores.port import RowChanged, RowExists, Store, StoreUnavailable
 from scheduler.stores.rows import decode_json
 from tests.jobs.runs.test_health_history import DOWN, NOON, UP, after, ended
-from tests.scheduler.fakes import VirtualClock
+from tests.scheduler.fakes import VirtualClock, entry
 
 
 async def states(histories: HealthHistories) -> dict[str, EntryStatus | None]:
@@ -141,3 +142,32 @@ async def test_a_long_document_that_changes_nothing_writes_nothing(
     monkeypatch.delattr(HealthHistories, "write")
     for minute in range(1, 5):
         await tracker.record_run(ended(minute, **statuses))
+
+
+JOB = entry(expect=[{"health": "auto"}]).job
+
+
+async def test_a_run_names_what_is_missing_without_secrets(store: Store) -> None:
+    redactor = Redactor()
+    tracker = HealthTracker(HealthHistories(store), VirtualClock(NOON), redactor.redact)
+    await tracker.record_run(ended(0, **{"s3cret-queue": DOWN, "mq": UP}))
+    redactor.add_permanent("s3cret-queue")
+    run = replace(ended(1, mq=UP), message="Slow.")
+    assert (await tracker.name_missing(run, JOB)).message == "Slow. No longer reported: *** (was down)."
+
+
+@pytest.mark.parametrize("count", [None, 2])
+async def test_a_run_that_lacks_nothing_or_was_shortened_is_unchanged(store: Store, count: int | None) -> None:
+    tracker = HealthTracker(HealthHistories(store), VirtualClock(NOON))
+    await tracker.record_run(ended(0, db=UP, mq=UP))
+    run = ended(1, count, mq=DOWN, **({} if count else {"db": UP}))
+    assert await tracker.name_missing(run, JOB) is run
+
+
+async def test_without_a_store_a_run_is_as_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreUnavailable("the file is locked")
+
+    monkeypatch.setattr(HealthHistories, "read", fail)
+    run = ended(1, mq=UP)
+    assert await HealthTracker(HealthHistories(store), VirtualClock(NOON)).name_missing(run, JOB) is run

@@ -6,8 +6,6 @@ Instants are shown in the time zone of `now`.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from html import unescape
 from math import floor
@@ -15,7 +13,6 @@ from typing import Final
 
 from jobs import formats
 from jobs.formats import describe_distance, describe_milliseconds
-from jobs.runs import Outcome, Run
 from scheduler.features.overview.timelines import JobTimeline, TimeWindow
 
 NOTHING = "\N{EN DASH}"
@@ -117,18 +114,6 @@ def offset_text(seconds: int) -> str:
     return f"{'-' if seconds < 0 else '+'}{' '.join(filter(None, parts))}"
 
 
-def strip_text(runs: Sequence[Run]) -> str:
-    """Describe a strip of runs for screen readers: `20 runs: 18 succeeded (1 degraded), 2 failed`."""
-    if not runs:
-        return "no runs yet"
-    outcomes = Counter(run.outcome for run in runs)
-    degraded = sum(run.degraded for run in runs)
-    notes = {Outcome.SUCCEEDED: f" ({degraded} degraded)"} if degraded else {}
-    return f"{format_count(len(runs), 'run')}: " + ", ".join(
-        f"{count} {words(one)}{notes.get(one, '')}" for one, count in outcomes.most_common()
-    )
-
-
 _WINDOW_TEXTS: Final = {
     TimeWindow.HOURS_1: "1 h",
     TimeWindow.HOURS_3: "3 h",
@@ -148,11 +133,8 @@ def timeline_text(timeline: JobTimeline, now: datetime) -> str:
     rate, window = timeline.success_rate, timeline.window
     text = window_text(window)
     if rate is None:
-        return (
-            f"{text}: no run"
-            if not timeline.total.other
-            else f"{text}: {format_count(timeline.total.other, 'skipped run')}"
-        )
+        others = ((timeline.total.unknown, "unknown run"), (timeline.total.other, "skipped run"))
+        return f"{text}: {', '.join(format_count(count, what) for count, what in others if count) or 'no run'}"
     parts = [f"{percent(rate)} succeeded"]
     if timeline.total.down:
         parts.append(format_count(timeline.total.down, "failure"))
@@ -161,6 +143,8 @@ def timeline_text(timeline: JobTimeline, now: datetime) -> str:
         parts.append(f"{before} {_format_failure(timeline, window, now)}")
     if timeline.total.degraded:
         parts.append(f"{timeline.total.degraded} degraded")
+    if timeline.total.unknown:
+        parts.append(f"{timeline.total.unknown} unknown")
     return f"{text}: {', '.join(parts)}"
 
 

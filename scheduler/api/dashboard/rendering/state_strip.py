@@ -15,7 +15,7 @@ from scheduler.api.dashboard.rendering.axes import Tick, TimeAxis
 _SLOTS = 400
 """Parts of the strip: a state that is shorter than a part is shown in all of it, unless a worse one is."""
 _BY_SEVERITY = (
-    *(JobStatus.REMOVED, JobStatus.UNKNOWN, JobStatus.DISABLED, JobStatus.PAUSED, JobStatus.WAITING, JobStatus.UP),
+    *(JobStatus.REMOVED, JobStatus.DISABLED, JobStatus.PAUSED, JobStatus.WAITING, JobStatus.UP, JobStatus.UNKNOWN),
     *(JobStatus.DEGRADED, JobStatus.SILENT, JobStatus.DOWN),
 )
 

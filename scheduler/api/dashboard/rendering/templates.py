@@ -2,8 +2,8 @@
 
 A row draws bars of the job's runs and a line of its latency: `{{ timeline | bars("24 h: 99.8 % succeeded", href) }}`,
 `{{ timeline.latencies | sparkline("24 h") }}`. Each bar is a span of time, and all spans are equal. Its height repeats
-what its colour means, for those who do not see colours: low if nothing ran, medium if runs succeeded, and down from the
-top by the share of runs that were down.
+what its colour means, for those who do not see colours: low if nothing ran, medium if runs succeeded, three dashes if
+they were unknown, and down from the top by the share of runs that were down.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ BAR_STEP: Final = 3
 BAR_HEIGHT: Final = 24
 _SUCCEEDED: Final = 14
 _DEGRADED: Final = ((14, 6), (6, 6))
-"""Two blocks above each other: each its distance from the lower edge to its upper one, and its height."""
+_UNKNOWN: Final = ((14, 2), (9, 2), (4, 2))
+"""Blocks above each other: each its distance from the lower edge to its upper one, and its height."""
 _OTHER: Final = 4
 _MIN_DOWN: Final = 6
 _GAP: Final = 1
@@ -78,8 +79,8 @@ def bars(timeline: JobTimeline, label: str, href: str) -> Markup:
 
 @lru_cache(_MAX_CACHED_DRAWINGS)
 def _encode_bars(spans: tuple[SpanCounts, ...], reasons: tuple[tuple[int, str], ...]) -> tuple[str, str]:
-    """Return JSON: runs of equal bars as `[number, succeeded, degraded, down, other, reason]` without zeros at the end,
-    and the few newest reasons, of which a bar has the number from 1 on.
+    """Return JSON: runs of equal bars as `[number, succeeded, degraded, down, other, unknown, reason]` without zeros at
+    the end, and the few newest reasons, of which a bar has the number from 1 on.
     """
     by_place = {place: make_printable(text, MAX_REASON) for place, text in reasons}
     newest = [by_place[place] for place in sorted(by_place, reverse=True)]
@@ -119,6 +120,8 @@ def _list_blocks(counts: SpanCounts) -> list[tuple[str, int, int]]:
         return [("degraded", top, height) for top, height in _DEGRADED]
     if fine:
         return [("up", _SUCCEEDED, _SUCCEEDED)]
+    if counts.unknown:
+        return [("unknown", top, height) for top, height in _UNKNOWN]
     return [("other", _OTHER, _OTHER)] if counts.other else [("none", 1, 1)]
 
 
@@ -189,7 +192,6 @@ _FILTERS: Final = (
     formatting.format_count,
     formatting.units,
     formatting.offset_text,
-    formatting.strip_text,
     bars,
     sparkline,
     timeline_text,

@@ -37,17 +37,21 @@ class HourCounts:
     degraded: int = 0
     availability: Availability | None = None
     histograms: list[str] = field(default_factory=lambda: ["{}", "{}", "{}"])
+    unknown: int = 0
 
     @property
     def tally(self) -> Tally:
         counts = [self.outcomes, self.attempts, self.retried, self.degraded]
-        return Tally.decode([*counts, *map(decode_json, self.histograms)])
+        return Tally.decode([*counts, *map(decode_json, self.histograms), self.unknown])
 
     def add_run(self, run: Run) -> None:
         self.outcomes[PLACES[run.outcome]] += 1
         self._add_sample(run)
         attempts = run.attempts
-        if not attempts or run.is_unknown:  # whose times are not those of the target
+        if run.is_unknown:  # its times are not those of the target
+            self.unknown += 1
+            return
+        if not attempts:
             return
         self.attempts += len(attempts)
         self.retried += len(attempts) > 1
@@ -81,16 +85,18 @@ class HourCounts:
     def encode(self) -> str:
         availability = None if self.availability is None else self.availability.encode()
         counts: list[Any] = [self.outcomes, self.attempts, self.retried, self.degraded, availability]
+        if self.unknown:
+            counts.append(self.unknown)
         return "[" + ",\n".join([encode_json(counts), *self.histograms]) + "]"
 
     @staticmethod
     def decode(body: str) -> HourCounts:
         counts, *histograms = body[1:-1].split(",\n")
-        outcomes, attempts, retried, degraded, availability, *_ = decode_json(counts)
+        outcomes, attempts, retried, degraded, availability, *unknown = decode_json(counts)
         if len(outcomes) < len(PLACES):
             outcomes += [0] * (len(PLACES) - len(outcomes))
         observed = None if availability is None else Availability.decode(availability)
-        return HourCounts(outcomes, attempts, retried, degraded, observed, histograms[:3])
+        return HourCounts(outcomes, attempts, retried, degraded, observed, histograms[:3], *unknown[:1])
 
 
 class HourSum:
@@ -100,21 +106,23 @@ class HourSum:
         self._outcomes = [0] * len(PLACES)
         self._others = [0, 0, 0]
         self._histograms: tuple[dict[str, int], ...] = ({}, {}, {})
+        self._unknown = 0
 
     def add(self, body: str) -> None:
         """Add the text of an hour's row."""
         counts, *histograms = body[1:-1].split(",\n")
-        outcomes, *others = decode_json(counts)[:4]
+        outcomes, *others = decode_json(counts)
+        self._unknown += sum(others[4:5])
         for place, count in enumerate(outcomes):
             self._outcomes[place] += count
-        for place, count in enumerate(others):
+        for place, count in enumerate(others[:3]):
             self._others[place] += count
         for total, text in zip(self._histograms, histograms, strict=False):
             for bucket, count in decode_json(text).items():
                 total[bucket] = total.get(bucket, 0) + count
 
     def to_tally(self) -> Tally:
-        return Tally.decode([self._outcomes, *self._others, *self._histograms])
+        return Tally.decode([self._outcomes, *self._others, *self._histograms, self._unknown])
 
 
 def uptime_sample(run: Run) -> UptimeSample | None:

@@ -44,6 +44,8 @@ class Tally:
     duration: Histogram = field(default_factory=Histogram)
     response_time: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
+    unknown: int = 0
+    """Of the skipped ones, those that could not tell the state of the target."""
 
     @property
     def runs(self) -> int:
@@ -64,22 +66,25 @@ class Tally:
         self.duration.merge(other.duration)
         self.response_time.merge(other.response_time)
         self.lateness.merge(other.lateness)
+        self.unknown += other.unknown
 
     def encode(self) -> list[Any]:
         """Return the parts of a stored row."""
         histograms = (self.duration.encode(), self.response_time.encode(), self.lateness.encode())
-        return [self.outcomes, self.attempts, self.retried, self.degraded, *histograms]
+        unknown = [self.unknown] if self.unknown else []
+        return [self.outcomes, self.attempts, self.retried, self.degraded, *histograms, *unknown]
 
     @staticmethod
     def decode(parts: Sequence[Any]) -> Tally:
-        outcomes, attempts, retried, degraded, duration, response_time, lateness, *_ = parts
+        outcomes, attempts, retried, degraded, duration, response_time, lateness, *unknown = parts
         if len(outcomes) < len(_OUTCOMES):
             outcomes += [0] * (len(_OUTCOMES) - len(outcomes))
         histograms = Histogram.decode(duration), Histogram.decode(response_time), Histogram.decode(lateness)
-        return Tally(outcomes, attempts, retried, degraded, *histograms)
+        return Tally(outcomes, attempts, retried, degraded, *histograms, *unknown[:1])
 
 
 _TALLY_PARTS = len(Tally().encode())
+"""Those that earlier versions have, too. A rollup has what is added to a tally at its end."""
 RESPONSE_TIME_PART = 5
 """The index of the response times in an encoded tally, and so in an encoded rollup."""
 
@@ -105,16 +110,18 @@ class Rollup:
     def encode(self) -> list[Any]:
         """Return the parts of a stored row."""
         segment = None if self.segment is None else _segment_parts(self.segment)
-        return [*self.tally.encode(), segment, unpack(self.by_hour)]
+        tally = self.tally.encode()
+        return [*tally[:_TALLY_PARTS], segment, unpack(self.by_hour), *tally[_TALLY_PARTS:]]
 
     @staticmethod
     def decode(parts: Sequence[Any]) -> Rollup:
-        segment, by_hour, *_ = parts[_TALLY_PARTS:]
+        segment, by_hour, *added = parts[_TALLY_PARTS:]
         if isinstance(by_hour, dict):  # rows of earlier versions
             packed = sum(pack_hour(int(hour), runs, down) for hour, (runs, down) in by_hour.items())
         else:
             packed = pack(by_hour)
-        return Rollup(Tally.decode(parts), None if segment is None else _read_segment(segment), packed)
+        tally = Tally.decode([*parts[:_TALLY_PARTS], *added])
+        return Rollup(tally, None if segment is None else _read_segment(segment), packed)
 
 
 def pack_hour(hour: int, runs: int, down: int) -> int:

@@ -77,7 +77,17 @@ def test_null_and_a_missing_value_hold_if_they_may_be_missing() -> None:
     assert failure(several, {**lenient, "json": "$[*].exp"}).observed.startswith("expired ")
 
 
-@pytest.mark.parametrize(("text", "message"), [({}, "has no bound"), ({"at_least": 5}, "unit"), ("30d", "expires_in")])
+@pytest.mark.parametrize(
+    ("value", "bound"), [("0001-01-01 00:00+14:00", "at_least"), ("9999-12-31 23:59-14:00", "at_most")]
+)
+def test_an_instant_outside_of_the_calendar_of_utc_is_shown_with_its_offset(value: str, bound: str) -> None:
+    assert failure(of(value), {"json": "$.exp", "expires_in": {bound: "30d"}}).observed.endswith(f" ({value})")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [({}, "has no bound"), ({"at_most": None}, "has no bound"), ({"at_least": 5}, "unit"), ("30d", "expires_in")],
+)
 def test_a_wrong_bound_is_refused(text: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         entries({"json": "$.exp", "expires_in": text})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -90,6 +92,20 @@ def test_the_message_names_the_worst_rows_first_and_the_number_of_the_others() -
     assert message(queues(*range(1000)), **QUEUES).endswith("q995 (dead letters 995, below 1), and 994 more.")
 
 
+@pytest.mark.parametrize(("bound", "days"), [("at_least", (29, -5, 12)), ("at_most", (60, 90, 75))])
+def test_the_row_that_is_farthest_from_its_expiry_is_the_worst(bound: str, days: tuple[int, ...]) -> None:
+    now = datetime.now(UTC)
+    rows = [{"name": f"r{number}", "exp": (now + timedelta(days=each)).isoformat()} for number, each in enumerate(days)]
+    text = message(answer(json.dumps(rows)), expect=[{"json": "$.exp", "expires_in": {bound: "30d"}}])
+    assert re.findall(r"r\d", text) == ["r1", "r2", "r0"]
+
+
+@pytest.mark.parametrize("bound", [{"below": 0.5}, {"below": "15m"}])
+def test_an_integer_beyond_the_range_of_a_float_is_compared(bound: dict[str, Any]) -> None:
+    text = message(answer(json.dumps([{"name": "a", "n": 10**400}])), expect=[{"json": "$.n", **bound}])
+    assert text.startswith("1 of 1 rows: a (n 1000")
+
+
 def test_a_value_without_a_label_has_the_last_name_of_its_path() -> None:
     assert message(queues(7), expect=[{"json": "$['dead']", "at_most": 3}]) == "1 of 1 rows: q0 (dead 7, at most 3)."
 
@@ -122,8 +138,10 @@ def test_an_override_replaces_the_expectations_of_the_rows_that_it_matches() -> 
 
 
 def test_a_required_row_that_is_missing_fails() -> None:
+    text = "1 of 1 queues: orders (required, but not in the document)."
+    assert message(queues(), **QUEUES, require=["orders"]) == text
     assert message(queues(0), **QUEUES, require=["orders", "q*"]) == (
-        "1 of 1 queues: orders (required, but not in the document)."
+        "1 of 2 queues: orders (required, but not in the document)."
     )
 
 
@@ -202,6 +220,19 @@ def test_secrets_and_control_characters_do_not_reach_message_or_entries() -> Non
         assert text.isprintable()
         assert len(text) < 1000
     assert details.health.entries[0].observed == 'state "***", expected "ok"'
+
+
+def test_a_long_secret_that_is_cut_does_not_reach_message_or_entries() -> None:
+    secret, redactor = "".join(chr(97 + number * 7 % 23) + str(number) for number in range(110)), Redactor()
+    redactor.add_permanent(secret)
+    observed = answer(json.dumps([{"name": secret * 30, "state": secret * 30}, {"name": secret, "state": 1}]))
+    rules = entries({"rows": {"expect": [{"json": "$.state", "equals": "ok"}]}})
+    read: list[HealthDetail] = []
+    (found,) = judge(observed, rules, redactor.redact, on_health_read=read.append)
+    details = build_details(Observation(observed.phases, 200, health=read[0]), redactor.redact)
+    for text in (found.observed, str(details)):
+        assert "***" in text
+        assert not re.search(r"[a-z]\d+[a-z]\d+[a-z]\d", text)
 
 
 def test_the_judging_process_returns_the_same_entries_and_message() -> None:

@@ -107,3 +107,11 @@ def test_what_is_no_http_target_is_a_plain_span(endpoint: str) -> None:
 def test_only_phases_that_happened_are_measured() -> None:
     span = application_insights.make_attempt_span(runs.run(), runs.failed_attempt(), "")
     assert json.loads(str(span["microsoft.custom_measurements"])) == {"DnsTime": 1.0}
+
+
+def test_an_unknown_run_is_named_as_such_and_has_no_availability_row(redactor: Redactor) -> None:
+    fields = make_run_fields(runs.unknown(), redactor)
+    event = application_insights.make_run_event(fields)
+    assert (event["Outcome"], event["Reason"]) == ("skipped", "unknown")
+    assert event["ErrorMessage"] == "403: grant Reader on /subscriptions/1."
+    assert application_insights.make_availability_row(runs.unknown(), fields, "West Europe") is None

@@ -164,7 +164,7 @@ def test_a_run_that_reports_nothing_about_its_target_leaves_the_check_alone(outc
 
 
 def test_a_backfill_leaves_the_check_alone() -> None:
-    assert entries("checks", runs.finished(runs.run(trigger=Trigger.BACKFILL))) == []
+    assert entries("checks", runs.reported(runs.run(trigger=Trigger.BACKFILL))) == []
 
 
 def test_of_several_runs_the_latest_is_the_check() -> None:
@@ -320,3 +320,13 @@ def test_a_line_that_stands_for_several_runs_reports_for_how_many() -> None:
     (several,) = entries("logs", RunReport(runs.run(), events=15))
     assert "Runs" not in one
     assert several["Runs"] == 15
+
+
+def test_an_unknown_run_has_its_reason_and_leaves_the_check_alone() -> None:
+    report = runs.reported(runs.unknown())
+    (series,) = entries("series", report)
+    (line,) = entries("logs", report)
+    assert series["metric"] == "scheduler.job.runs"
+    assert {"outcome:skipped", "reason:unknown"} < set(series["tags"])
+    assert line["Reason"] == "unknown"
+    assert entries("checks", report) == []

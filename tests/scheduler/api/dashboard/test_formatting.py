@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,9 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobs.runs import Outcome
 from scheduler.api.dashboard.rendering import formatting
-from tests.scheduler.stores.samples import run_of, ticket
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
@@ -56,15 +53,6 @@ def test_an_exact_instant_has_milliseconds_and_its_zone() -> None:
 def test_names_may_break_where_words_end() -> None:
     assert formatting.parts("containerAppHealth.v2_eu-west") == ["container", "App", "Health.", "v2_", "eu-", "west"]
     assert "".join(formatting.parts("a..b--C9d")) == "a..b--C9d"
-
-
-def test_a_strip_is_told_in_words() -> None:
-    outcomes = [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.TIMED_OUT]
-    runs = [replace(run_of(ticket()), outcome=outcome) for outcome in outcomes]
-
-    assert formatting.strip_text(runs) == "3 runs: 2 succeeded, 1 timed out"
-    assert formatting.strip_text(runs[:1]) == "1 run: 1 succeeded"
-    assert formatting.strip_text([]) == "no runs yet"
 
 
 @given(

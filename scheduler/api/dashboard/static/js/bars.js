@@ -62,7 +62,7 @@ function readLinks(links) {
   };
 }
 
-/** data-bars: parts of equal bars as [number, succeeded, degraded, down, other, number of the reason from 1 on]. */
+/** data-bars: parts of equal bars as [number, succeeded, degraded, down, other, unknown, number of the reason from 1 on]. */
 function readData(strip) {
   const { bars, reasons, since, span } = strip.dataset;
   const values = JSON.parse(bars).flatMap(([number, ...counts]) => Array(number).fill(counts));
@@ -92,10 +92,10 @@ function describeTime(begin, end) {
   return isDay ? format(begin, day) : `${format(begin, { ...day, ...clock })} to ${format(end, clock)}`;
 }
 
-function describeCounts([succeeded = 0, degraded = 0, down = 0, other = 0, reason = 0], texts) {
-  const runs = succeeded + degraded + down + other;
+function describeCounts([succeeded = 0, degraded = 0, down = 0, other = 0, unknown = 0, reason = 0], texts) {
+  const runs = succeeded + degraded + down + other + unknown;
   if (!runs) return "no run";
-  const parts = [[down, "failed"], [degraded, "degraded"], [other, "skipped or cancelled"]].filter(([count]) => count).map(([count, word]) => `${count} ${word}`);
+  const parts = [[down, "failed"], [degraded, "degraded"], [unknown, "unknown"], [other, "skipped or cancelled"]].filter(([count]) => count).map(([count, word]) => `${count} ${word}`);
   return [`${runs} ${runs === 1 ? "run" : "runs"}`, ...parts].join(", ") + (reason ? `. ${texts[reason - 1]}` : "");
 }
 

@@ -120,8 +120,9 @@ export function showRun(run, failure = null) {
 }
 
 function describeRun(run) {
-  const mark = `mark ${run.outcome}${run.retried ? " retried" : ""}${run.degraded ? " degraded" : ""}`;
-  const word = element("span", { class: `word ${run.outcome}${run.degraded ? " degraded" : ""}` }, element("i", { class: mark, "aria-hidden": "true" }), `${run.outcome.replaceAll("_", " ")}${run.degraded ? ", degraded" : ""}`);
+  const outcome = run.reason === "unknown" ? run.reason : run.outcome;
+  const mark = `mark ${outcome}${run.retried ? " retried" : ""}${run.degraded ? " degraded" : ""}`;
+  const word = element("span", { class: `word ${outcome}${run.degraded ? " degraded" : ""}` }, element("i", { class: mark, "aria-hidden": "true" }), `${outcome.replaceAll("_", " ")}${run.degraded ? ", degraded" : ""}`);
   const parts = [element("p", {}, word, ` in ${milliseconds(run.duration_ms)}. `, element("bdi", {}, run.message))];
   for (const attempt of run.attempts) parts.push(element("h3", {}, `Attempt ${attempt.number}`), describeAttempt(attempt));
   parts.push(element("p", { class: "quiet" }, "Nothing was stored or notified."));

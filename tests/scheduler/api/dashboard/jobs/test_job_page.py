@@ -297,7 +297,8 @@ async def test_of_a_thousand_rows_the_worst_are_first_with_state_and_pages() -> 
     assert "No entry matches the filters." in none
     assert len(listed) == 1000
     assert run["message"] == (
-        "2 of 999 queues: queue-007 (dead letters 41, below 1), queue-901 (dead letters 41, below 1)."
+        "2 of 999 queues: queue-007 (dead letters 41, below 1), queue-901 (dead letters 41, below 1). "
+        "No longer reported: queue-003."
     )
 
 

@@ -194,7 +194,10 @@ async def test_a_short_period_has_short_bars_and_a_long_one_days() -> None:
     ]
 
 
-@given(st.dictionaries(st.sampled_from(["up", "degraded", "other", "down"]), st.integers(0, 10_000)), st.integers(1, 5))
+@given(
+    st.dictionaries(st.sampled_from(["up", "degraded", "unknown", "other", "down"]), st.integers(0, 10_000)),
+    st.integers(1, 5),
+)
 def test_the_blocks_of_a_bar_stand_on_each_other_within_its_height(counts: dict[str, int], factor: int) -> None:
     blocks = list(stack_blocks(counts, max(1, factor * sum(counts.values()))))
 

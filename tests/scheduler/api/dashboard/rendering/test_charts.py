@@ -34,6 +34,7 @@ def paths(svg: str) -> dict[str, str]:
 
 def test_each_result_has_its_own_height() -> None:
     spans = [NO_COUNTS, SpanCounts(5), SpanCounts(4, degraded=1), SpanCounts(down=5), SpanCounts(other=1)]
+    spans.append(SpanCounts(other=1, unknown=1))
     drawn = paths(bars(spans, "text"))
     assert drawn == {
         "none": "M1 23v1",
@@ -41,6 +42,7 @@ def test_each_result_has_its_own_height() -> None:
         "degraded": "M7 10v6M7 18v6",
         "down": "M10 0v24",
         "other": "M13 20v4",
+        "unknown": "M16 10v2M16 15v2M16 20v2",
     }
 
 
@@ -57,7 +59,7 @@ def test_the_text_of_bars_is_escaped() -> None:
 
 
 @given(
-    st.lists(st.builds(SpanCounts, *[st.integers(0, 3)] * 4), min_size=1, max_size=SPAN_COUNT),
+    st.lists(st.builds(SpanCounts, *[st.integers(0, 3)] * 5), min_size=1, max_size=SPAN_COUNT),
     st.dictionaries(st.integers(0, SPAN_COUNT - 1), st.text(max_size=200)),
 )
 def test_the_attributes_have_the_counts_of_each_bar_and_its_reason(
@@ -67,8 +69,8 @@ def test_the_attributes_have_the_counts_of_each_bar_and_its_reason(
     texts = json.loads(attribute(svg, "data-reasons") or "[]")
     values = [counts for number, *counts in json.loads(attribute(svg, "data-bars")) for _ in range(number)]
 
-    assert [(*value, 0, 0, 0, 0)[:4] for value in values] == [tuple(counts) for counts in spans]
-    assert all(len(value) < 5 or value[4] <= len(texts) for value in values)
+    assert [(*value, 0, 0, 0, 0, 0)[:5] for value in values] == [tuple(counts) for counts in spans]
+    assert all(len(value) < 6 or value[5] <= len(texts) for value in values)
     assert len(texts) <= MAX_REASONS
     assert all(len(text) <= MAX_REASON for text in texts)
     assert attribute(svg, "data-since") == str(round(SINCE.timestamp()))
