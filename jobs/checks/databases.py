@@ -31,6 +31,7 @@ from jobs.checks.errors import DriverMissing, ProtocolViolation, TargetDenied
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.http.credentials import make_refresh
 from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
+from jobs.errors import LeaseEnded
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
@@ -48,6 +49,21 @@ MAX_MESSAGE = 200
 """Characters of a text of the server."""
 MAX_NAME = 128
 """Characters of a column's name."""
+
+CLOSED = (ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it")
+NO_TLS = (ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none")
+"""What drivers explain: an error class, and a predicate about the server."""
+_OTHER_ROLES = {
+    ("primary", "replica"): (
+        ErrorClass.READ_ONLY,
+        "is a replica or read-only, expected the primary: check where its name leads, and its free storage.",
+    ),
+    ("replica", "primary"): (
+        ErrorClass.EXPECTATION_FAILED,
+        "is a primary, expected the replica: check where its name leads.",
+    ),
+}
+_NO_ROLE = (ErrorClass.EXPECTATION_FAILED, "does not tell its role, which the job expects: let its user read it.")
 
 T = TypeVar("T", bound=DatabaseTarget)
 T_contra = TypeVar("T_contra", bound=DatabaseTarget, contravariant=True)
@@ -127,7 +143,7 @@ class Credentials:
 
 @dataclass(slots=True)
 class ServerState:
-    """What a session has found out. `lag_s`: of a replica, where it tells."""
+    """What a session has found out. `role`: empty without the right to read it. `lag_s`: of a replica."""
 
     version: str = ""
     role: str = ""
@@ -170,7 +186,7 @@ class Driver(Protocol[T_contra]):
     PROTOCOL_NAME: str
 
     def sign_in(
-        self, sock: socket.socket, tls: ssl.SSLContext | None, target: T_contra, login: Credentials, state: ServerState
+        self, sock: BoundedSocket, tls: ssl.SSLContext | None, target: T_contra, login: Credentials, state: ServerState
     ) -> Any:
         """Return the driver's connection."""
         ...
@@ -212,10 +228,9 @@ class DatabaseCheck(Generic[T]):
         finally:
             call.clock.judge_incomplete = judge_nothing
         facts |= state.list_facts()
-        if target.role is not None and state.role and state.role != target.role:
-            message = f"{peer} is a {state.role}, expected the {target.role}: check where its name leads."
-            error_class = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
-            return Observation(call.clock.stop(), error=error_class, message=message, facts=facts)
+        if target.role is not None and state.role != target.role:
+            error_class, sentence = _OTHER_ROLES.get((target.role, state.role), _NO_ROLE)
+            return Observation(call.clock.stop(), error=error_class, message=f"{peer} {sentence}", facts=facts)
         return Observation(call.clock.stop(), body=state.body, facts=facts, certificates=state.certificates)
 
     def prepare(self, target: T) -> None:
@@ -248,23 +263,28 @@ class DatabaseCheck(Generic[T]):
     async def _run(self, conversation: _Conversation[T], host: str, port: int, clock: PhaseClock) -> str:
         """Connect, and let a thread speak to the server. Return its address."""
         target, loop = conversation.target, asyncio.get_running_loop()
-        sock, address = await self._dependencies.network.open_socket(
-            BoundedSocket, host, port, clock, ip_version=target.ip_version
-        )
-        # Of the same connection: a driver replaces the socket by one with TLS.
-        handle = sock.dup()
-        try:
-            clock.enter("first_byte")
-            clock.permission.confirm_request()
-            clock.judge_incomplete = conversation.judge_deadline
-            async with self._threads:
-                await run_in_daemon_thread(
-                    conversation.run, sock, lambda phase: loop.call_soon_threadsafe(clock.enter, phase)
-                )
-        finally:
-            with suppress(OSError):
-                handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
-            handle.close()
+        clock.judge_incomplete = conversation.judge_wait
+        async with self._threads:
+            clock.judge_incomplete = judge_nothing
+            sock, address = await self._dependencies.network.open_socket(
+                BoundedSocket, host, port, clock, ip_version=target.ip_version
+            )
+            try:
+                clock.permission.confirm_request()
+            except LeaseEnded:
+                sock.close()
+                raise
+            # Of the same connection: a driver replaces the socket by one with TLS.
+            with sock.dup() as handle:
+                try:
+                    clock.enter("first_byte")
+                    clock.judge_incomplete = conversation.judge_deadline
+                    await run_in_daemon_thread(
+                        conversation.run, sock, lambda phase: loop.call_soon_threadsafe(clock.enter, phase)
+                    )
+                finally:
+                    with suppress(OSError):
+                        handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
         return address
 
     def _get_driver(self) -> Driver[T]:
@@ -321,7 +341,7 @@ class _Conversation(Generic[T]):
     credentials: Credentials
     state: ServerState
 
-    def run(self, sock: socket.socket, enter: Callable[[Phase], None]) -> None:
+    def run(self, sock: BoundedSocket, enter: Callable[[Phase], None]) -> None:
         """Sign in, read the state and the rows, and close the connection."""
         connection, state = None, self.state
         try:
@@ -340,11 +360,21 @@ class _Conversation(Generic[T]):
                 with suppress(Exception):  # the result is known
                     closed.close()
 
+    def judge_wait(self, limit: str) -> tuple[ErrorClass, str]:
+        peer, threads = Peer(self.target.host, self.target.port), f"all {MAX_THREADS} threads"
+        return (
+            ErrorClass.OUT_OF_RESOURCES,
+            f"{peer} was not checked within {limit}: other checks of databases take {threads}.",
+        )
+
     def judge_deadline(self, limit: str) -> tuple[ErrorClass, str]:
         peer = Peer(self.target.host, self.target.port)
         if self.state.sign_in_ms:
             return ErrorClass.RESPONSE_TIMEOUT, f"The statement on {peer} did not end within {limit}."
-        return ErrorClass.RESPONSE_TIMEOUT, f"No sign-in at {peer} within {limit}: it accepted the connection only."
+        return (
+            ErrorClass.RESPONSE_TIMEOUT,
+            f"No sign-in at {peer} within {limit}: it accepted the connection, but did not finish the sign-in.",
+        )
 
 
 def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:

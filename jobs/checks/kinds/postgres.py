@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer, name_columns
+from jobs.checks.databases import (
+    CLOSED,
+    NO_TLS,
+    BoundedSocket,
+    Credentials,
+    DatabaseCheck,
+    ServerState,
+    describe_answer,
+    name_columns,
+)
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.errors import NoResponse
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass
 from jobs.targets.databases import PostgresTarget
 
 _STATE = (
     "SELECT current_setting('server_version'), pg_is_in_recovery(), CASE "
-    "WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
+    "WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0 "
     "ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"
 )
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -46,21 +55,26 @@ class PostgresDriver:
 
     def sign_in(
         self,
-        sock: socket.socket,
+        sock: BoundedSocket,
         tls: ssl.SSLContext | None,
         target: PostgresTarget,
         login: Credentials,
         state: ServerState,
     ) -> Any:
-        connection = self._library.Connection(
-            login.user,
-            host=(target.server_name or target.host).rstrip("."),
-            database=target.database or "postgres",
-            password=login.password or None,
-            ssl_context=False if tls is None else tls,
-            application_name="scheduler",
-            sock=sock,
-        )
+        try:
+            connection = self._library.Connection(
+                login.user,
+                host=(target.server_name or target.host).rstrip("."),
+                database=target.database or "postgres",
+                password=login.password,
+                ssl_context=False if tls is None else tls,
+                application_name="scheduler",
+                sock=sock,
+            )
+        except self._library.InterfaceError:
+            if sock.received:
+                raise
+            raise NoResponse from None  # the library takes it for a refusal of TLS
         state.note_tls(connection._usock)
         return connection
 
@@ -83,9 +97,7 @@ class PostgresDriver:
 
     def explain(self, error: Exception, target: PostgresTarget) -> tuple[ErrorClass, str] | None:
         if isinstance(error, self._library.InterfaceError):
-            if "refuses SSL" in str(error):
-                return ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none"
-            return ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it"
+            return NO_TLS if "refuses SSL" in str(error) else CLOSED
         if not isinstance(error, self._library.DatabaseError):
             return None
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer
+from jobs.checks.databases import CLOSED, Credentials, DatabaseCheck, ServerState, describe_answer
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass
@@ -96,7 +96,7 @@ class RedisDriver:
             (errors.BusyLoadingError, ErrorClass.CONNECTION_FAILED, "does not accept commands now: {}"),
             (errors.InvalidResponse, ErrorClass.PROTOCOL_ERROR, "answered with something that is not Redis"),
             (errors.ResponseError, ErrorClass.STATEMENT_FAILED, "answered with an error: {}"),
-            (errors.ConnectionError, ErrorClass.CONNECTION_RESET, "closed the connection: the server ended it"),
+            (errors.ConnectionError, *CLOSED),
         ):
             if isinstance(error, kind):
                 return error_class, sentence.format(text)

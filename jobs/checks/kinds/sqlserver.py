@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import Any
 
 from jobs.checks.databases import (
+    CLOSED,
+    NO_TLS,
     Credentials,
     DatabaseCheck,
     Redirected,
@@ -35,7 +37,7 @@ _REFUSED = (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}")
 _FULL = (ErrorClass.TOO_MANY_CONNECTIONS, "has no connection left: {text}")
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 _ERRORS = {
-    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 40615, 47073), _REFUSED),
+    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 40615, 40914, 47073), _REFUSED),
     **dict.fromkeys((10928, 10929, 17809, 17828, 40544), _FULL),
     40613: (ErrorClass.PAUSED, "has no database at present, it is paused or moves: {text}"),
     **dict.fromkeys((1204, 1205, 40143, 40166, 40197, 40501, 40540), (ErrorClass.CONNECTION_FAILED, "is busy: {text}")),
@@ -109,12 +111,12 @@ class SqlServerDriver:
         if isinstance(error, (TimeoutError, base.TimeoutError)):
             return ErrorClass.RESPONSE_TIMEOUT, f"did not answer within {target.statement_timeout:g} s"
         if isinstance(error, base.ClosedConnectionError):
-            return ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it"
+            return CLOSED
         if isinstance(error, base.DatabaseError):
             known = _ERRORS.get(error.msg_no, (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
             return known[0], known[1].format(text=describe_answer(error))
         if isinstance(error, base.Error) and "encryption" in str(error):
-            return ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none"
+            return NO_TLS
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,17 +20,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.checks import databases
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import PhaseClock
+from jobs.checks.clock import PhaseClock, describe_deadline
 from jobs.checks.databases import ServerSentTooMuch, encode_rows
-from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
+from jobs.checks.kinds.redis import build
 from jobs.checks.kinds.sqlserver import SqlServerDriver
 from jobs.checks.net import network
 from jobs.checks.net.network import ResolvedAddress
 from jobs.checks.port import AttemptContext
+from jobs.redaction import Redactor
 from jobs.running.attempts import has_rejected_credentials
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.checks.databases.driver import make_target, observe, observe_for
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.parts.databases import PASSWORD
 from tests.parts.tds_server import TdsServer
 
@@ -37,8 +43,8 @@ KINDS = ("postgres", "mysql", "sqlserver", "redis")
 
 
 @contextmanager
-def sending(data: bytes) -> Iterator[int]:
-    """A server that sends the same bytes to whoever connects, and then stays silent."""
+def sending(data: bytes | None) -> Iterator[int]:
+    """A server that sends the same bytes to whoever connects, and then stays silent. None: it closes."""
 
     def serve() -> None:
         while True:
@@ -50,7 +56,10 @@ def sending(data: bytes) -> Iterator[int]:
 
     def answer(peer: socket.socket) -> None:
         with peer, suppress(OSError):
-            peer.sendall(data)
+            if data is None:
+                peer.shutdown(socket.SHUT_WR)
+            else:
+                peer.sendall(data)
             while peer.recv(4096):
                 pass
 
@@ -91,7 +100,34 @@ async def test_a_web_server_is_something_else(kind: str) -> None:
     with sending(page) as port:
         error, _ = await observe_for(2.0, kind, port, tls="none")
     waits = ErrorClass.RESPONSE_TIMEOUT  # for what its first bytes announce
-    assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, ErrorClass.STATEMENT_FAILED, waits)
+    assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, waits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_server_that_closes_the_connection_does_not_seem_to_lack_tls(kind: str) -> None:
+    with sending(None) as port:
+        seen = await observe(kind, port)
+    assert seen.error in (ErrorClass.CONNECTION_RESET, ErrorClass.TLS_FAILURE)
+    assert re.search("closed|reset", seen.message)
+    assert "tls: none" not in seen.message
+
+
+async def test_a_check_that_waits_for_others_does_not_blame_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "MAX_THREADS", 1)
+    dependencies = CheckDependencies(MemorySecrets({"db": PASSWORD}), MemoryTokens(), Redactor(), LOCAL_GUARD)
+    check, clock = build(dependencies, {}), PhaseClock()
+    with sending(b"") as port:
+        target = make_target("redis", port)
+        silent = asyncio.ensure_future(check.observe(target, AttemptContext("j@1", 1, PhaseClock())))
+        waiting = asyncio.ensure_future(check.observe(target, AttemptContext("j@2", 1, clock)))
+        await asyncio.wait({silent, waiting}, timeout=0.2)
+        error, message = describe_deadline(clock, target.endpoint, 0.2)
+        silent.cancel()
+        waiting.cancel()
+        await asyncio.wait({silent, waiting})
+    dependencies.close()
+    assert error is ErrorClass.OUT_OF_RESOURCES
+    assert message.endswith("was not checked within 200 ms: other checks of databases take all 1 threads.")
 
 
 @pytest.mark.parametrize("kind", KINDS)
