@@ -38,6 +38,9 @@ _ERRORS = {
     "57P03": (ErrorClass.CONNECTION_FAILED, "does not accept connections now: {text}"),
     "57014": (ErrorClass.RESPONSE_TIMEOUT, "ended the statement after {limit} (statement_timeout)"),
 }
+_POOLER_CODE = "08P01"
+_CODES_OF_POOLER = {"authentication failed": "28P01", "no more connections": "53300"}
+"""By a part of its text: PgBouncer, which Azure offers with a server, has one code for all errors."""
 
 
 def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> Check:
@@ -102,5 +105,8 @@ class PostgresDriver:
             return None
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         text = describe_answer(answer.get("M", "an error without a text"))
-        known = _ERRORS.get(answer.get("C", ""), (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
+        code = answer.get("C", "")
+        if code == _POOLER_CODE:
+            code = next((known for part, known in _CODES_OF_POOLER.items() if part in text), code)
+        known = _ERRORS.get(code, (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
         return known[0], known[1].format(text=text, limit=f"{target.statement_timeout:g} s")

@@ -103,6 +103,21 @@ async def test_a_web_server_is_something_else(kind: str) -> None:
     assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, waits)
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("SASL authentication failed", ErrorClass.AUTH_FAILED),
+        ("no more connections allowed (max_client_conn)", ErrorClass.TOO_MANY_CONNECTIONS),
+        ("no such database: shop", ErrorClass.STATEMENT_FAILED),
+    ],
+)
+async def test_errors_of_pgbouncer_are_known_by_their_texts(text: str, error: ErrorClass) -> None:
+    fields = b"SFATAL\x00C08P01\x00M" + text.encode() + b"\x00\x00"
+    with sending(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields) as port:
+        seen = await observe("postgres", port, tls="none")
+    assert (seen.error, text in seen.message) == (error, True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_that_closes_the_connection_does_not_seem_to_lack_tls(kind: str) -> None:
     with sending(None) as port:
