@@ -8,26 +8,21 @@ the thread: the deadline of the attempt does that.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from datetime import time as day_time
-from decimal import Decimal
-from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.checks.binding.rules import deliveries_of_database
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
+from jobs.checks.database_answers import MAX_NAME, Explanation, ServerSentTooMuch, encode_rows
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
-from jobs.checks.errors import DriverMissing, ProtocolViolation, TargetDenied
+from jobs.checks.errors import DriverMissing, TargetDenied
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.http.credentials import make_refresh
 from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
@@ -39,20 +34,9 @@ from jobs.targets.databases import DatabaseTarget
 
 MAX_RECEIVED = 4 * 1024 * 1024
 """Bytes that a server may send in one attempt."""
-MAX_BODY = 1024 * 1024
-"""Bytes of the rows as JSON."""
-MAX_TEXT = 4096
-"""Characters of a value of a row."""
 MAX_THREADS = 32
 """Attempts of a kind at a time; others wait for a thread within their deadline."""
-MAX_MESSAGE = 200
-"""Characters of a text of the server."""
-MAX_NAME = 128
-"""Characters of a column's name."""
 
-CLOSED = (ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it")
-NO_TLS = (ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none")
-"""What drivers explain: an error class, and a predicate about the server."""
 _OTHER_ROLES = {
     ("primary", "replica"): (
         ErrorClass.READ_ONLY,
@@ -67,10 +51,6 @@ _NO_ROLE = (ErrorClass.EXPECTATION_FAILED, "does not tell its role, which the jo
 
 T = TypeVar("T", bound=DatabaseTarget)
 T_contra = TypeVar("T_contra", bound=DatabaseTarget, contravariant=True)
-
-
-class ServerSentTooMuch(ProtocolViolation):
-    """The server sent more than a bound; the message names it."""
 
 
 def _count(received: int) -> None:
@@ -199,8 +179,8 @@ class Driver(Protocol[T_contra]):
         """Return the rows of the statement; None without one."""
         ...
 
-    def explain(self, error: Exception, target: T_contra) -> tuple[ErrorClass, str] | None:
-        """Return the class of an answer of the server and a predicate about the server; None for any other error."""
+    def explain(self, error: Exception, target: T_contra) -> Explanation | None:
+        """Explain an answer of the server; None for any other error."""
         ...
 
 
@@ -384,40 +364,3 @@ def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
         where = make_printable(redirected.host, MAX_NAME)
         raise TargetDenied(f"{target.host} redirects the sign-in to {where}, which is not of its domain.")
     return redirected.host
-
-
-def describe_answer(text: object) -> str:
-    """Return a text of the server as the end of a clause: one line, bounded."""
-    return make_printable(" ".join(str(text).split()), MAX_MESSAGE).rstrip(".")
-
-
-def name_columns(names: Iterable[object], rows: Iterable[Sequence[Any]], most: int) -> list[Mapping[str, Any]]:
-    """Return rows by the names of their columns. Raises ServerSentTooMuch: there are more than `most`."""
-    columns = [str(name)[:MAX_NAME] for name in names]
-    found: list[Mapping[str, Any]] = [dict(zip(columns, row, strict=True)) for row in islice(rows, most + 1)]
-    if len(found) > most:
-        raise ServerSentTooMuch(f"returned more than {most} rows (max_rows): let the statement read fewer")
-    return found
-
-
-def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the rows as JSON. Raises ServerSentTooMuch: they are larger than MAX_BODY."""
-    body = json.dumps({"rows": [{name: _to_json(row[name]) for name in row} for row in rows]}).encode()
-    if len(body) > MAX_BODY:
-        raise ServerSentTooMuch(f"returned rows of more than {MAX_BODY // 1024} KiB: let the statement read less")
-    return body
-
-
-def _to_json(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, (float, Decimal)):
-        number = float(value)
-        return number if math.isfinite(number) else str(value)
-    if isinstance(value, (datetime, date, day_time)):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [_to_json(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _to_json(each) for name, each in value.items()}
-    return (value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value))[:MAX_TEXT]

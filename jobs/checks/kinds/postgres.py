@@ -7,16 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import (
-    CLOSED,
-    NO_TLS,
-    BoundedSocket,
-    Credentials,
-    DatabaseCheck,
-    ServerState,
-    describe_answer,
-    name_columns,
-)
+from jobs.checks.database_answers import CLOSED, FULL, NO_TLS, REFUSED, SLOW, Explanation, explain_code, name_columns
+from jobs.checks.databases import BoundedSocket, Credentials, DatabaseCheck, ServerState
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import NoResponse
 from jobs.checks.port import Check
@@ -30,13 +22,13 @@ _STATE = (
 )
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _ERRORS = {
-    "28000": (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}"),
-    "28P01": (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}"),
-    "53300": (ErrorClass.TOO_MANY_CONNECTIONS, "has no connection left: {text}"),
+    "28000": REFUSED,
+    "28P01": REFUSED,
+    "53300": FULL,
     "57P01": (ErrorClass.CONNECTION_RESET, "ended the connection: {text}"),
     "57P02": (ErrorClass.CONNECTION_RESET, "ended the connection: {text}"),
     "57P03": (ErrorClass.CONNECTION_FAILED, "does not accept connections now: {text}"),
-    "57014": (ErrorClass.RESPONSE_TIMEOUT, "ended the statement after {limit} (statement_timeout)"),
+    "57014": SLOW,
 }
 _POOLER_CODE = "08P01"
 _CODES_OF_POOLER = {"authentication failed": "28P01", "no more connections": "53300"}
@@ -98,15 +90,13 @@ class PostgresDriver:
         connection.run("ROLLBACK")
         return rows
 
-    def explain(self, error: Exception, target: PostgresTarget) -> tuple[ErrorClass, str] | None:
+    def explain(self, error: Exception, target: PostgresTarget) -> Explanation | None:
         if isinstance(error, self._library.InterfaceError):
             return NO_TLS if "refuses SSL" in str(error) else CLOSED
         if not isinstance(error, self._library.DatabaseError):
             return None
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        text = describe_answer(answer.get("M", "an error without a text"))
-        code = answer.get("C", "")
+        code, text = answer.get("C", ""), answer.get("M", "an error without a text")
         if code == _POOLER_CODE:
             code = next((known for part, known in _CODES_OF_POOLER.items() if part in text), code)
-        known = _ERRORS.get(code, (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
-        return known[0], known[1].format(text=text, limit=f"{target.statement_timeout:g} s")
+        return explain_code(_ERRORS, code, text, target)

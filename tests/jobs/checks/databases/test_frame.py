@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from jobs.checks import databases
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.clock import PhaseClock, describe_deadline
-from jobs.checks.databases import ServerSentTooMuch, encode_rows
+from jobs.checks.database_answers import ServerSentTooMuch, encode_rows
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
 from jobs.checks.kinds.redis import build
@@ -40,11 +40,17 @@ from tests.parts.databases import PASSWORD
 from tests.parts.tds_server import TdsServer
 
 KINDS = ("postgres", "mysql", "sqlserver", "redis")
+_GREETING = (
+    b"\x0a5.7.0\0" + bytes(4) + b"8 bytes." + b"\0\xff\xf7\x21\2\0\0\0\x15" + bytes(10) + b"12 bytes ...\0name\0"
+)
+MYSQL_WITHOUT_TLS = len(_GREETING).to_bytes(4, "little") + _GREETING
+"""A greeting whose capabilities lack that of TLS (0x800)."""
 
 
 @contextmanager
-def sending(data: bytes | None) -> Iterator[int]:
+def sending(data: bytes | None, received: bytearray | None = None) -> Iterator[int]:
     """A server that sends the same bytes to whoever connects, and then stays silent. None: it closes."""
+    received = bytearray() if received is None else received
 
     def serve() -> None:
         while True:
@@ -60,8 +66,8 @@ def sending(data: bytes | None) -> Iterator[int]:
                 peer.shutdown(socket.SHUT_WR)
             else:
                 peer.sendall(data)
-            while peer.recv(4096):
-                pass
+            while part := peer.recv(4096):
+                received.extend(part)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
@@ -101,6 +107,18 @@ async def test_a_web_server_is_something_else(kind: str) -> None:
         error, _ = await observe_for(2.0, kind, port, tls="none")
     waits = ErrorClass.RESPONSE_TIMEOUT  # for what its first bytes announce
     assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, waits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "greeting"), [("postgres", b"N"), ("mysql", MYSQL_WITHOUT_TLS)], ids=["postgres", "mysql"]
+)
+async def test_a_server_without_tls_gets_neither_user_nor_password(kind: str, greeting: bytes) -> None:
+    received = bytearray()
+    with sending(greeting, received) as port:
+        seen = await observe(kind, port)
+    assert seen.error is ErrorClass.TLS_FAILURE
+    assert "offers no TLS" in seen.message
+    assert b"monitor" not in received
 
 
 @pytest.mark.parametrize(
