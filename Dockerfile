@@ -7,6 +7,7 @@
 #   docker build --target embedded --build-arg PYTHON_DIGEST=sha256:... -t scheduler-embedded .
 #
 # BASE_DIGEST and PYTHON_DIGEST pin the base images exactly; without them the newest image of the tag is used.
+# REQUIREMENTS=requirements-databases.txt adds the drivers of database checks to either image: docs/databases.md.
 ARG BASE_IMAGE=mcr.microsoft.com/azure-functions/python:4-python3.13
 ARG BASE_DIGEST=
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
@@ -84,9 +85,10 @@ FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base
 
 FROM base AS build
 WORKDIR /build
-COPY requirements.txt ./
+ARG REQUIREMENTS=requirements.txt
+COPY requirements.txt requirements-databases.txt ./
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
-      --require-hashes --requirement requirements.txt --target packages
+      --require-hashes --requirement "${REQUIREMENTS}" --target packages
 COPY function_app.py host.json program/
 COPY jobs program/jobs/
 COPY config program/config/

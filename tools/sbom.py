@@ -1,6 +1,6 @@
 """Writes the list of the image's components as CycloneDX JSON: `./dev sbom`, which infra/pipeline/image sbom calls.
 
-The components are the pins of requirements.txt that apply to the Python of the image. The base image is not among
+The components are the pins of a requirements file that apply to the Python of the image. The base image is not among
 them: its publisher and a scanner of images list what it contains. Fails for a license that tools/image/licenses.py does
 not permit.
 """
@@ -46,9 +46,9 @@ def applicable_pins(text: str, python: str) -> Iterator[str]:
             yield block
 
 
-def write_sbom(file: Path, version: str, root: Path = ROOT) -> None:
+def write_sbom(file: Path, version: str, requirements: str = "requirements.txt", root: Path = ROOT) -> None:
     """Write the file by cyclonedx-py."""
-    text = (root / "requirements.txt").read_text(encoding="utf-8")
+    text = (root / requirements).read_text(encoding="utf-8")
     pins = "\n".join(applicable_pins(text, image_python(root)))
     words = ("requirements", "--output-reproducible", "--spec-version", "1.6", "--output-file", str(file), "-")
     subprocess.run(
@@ -89,8 +89,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="./dev sbom", description="List the image's components.")
     parser.add_argument("--output", type=Path, default=Path("sbom.json"))
     parser.add_argument("--version", required=True)
+    parser.add_argument("--requirements", default="requirements.txt", help="default: requirements.txt")
     read = parser.parse_args(words)
-    write_sbom(read.output, read.version)
+    write_sbom(read.output, read.version, read.requirements)
 
 
 if __name__ == "__main__":

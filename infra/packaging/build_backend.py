@@ -91,6 +91,7 @@ def _project() -> Mapping[str, Any]:
 def _describe(version: str) -> str:
     """Return the core metadata (PEP 643)."""
     project = _project()
+    extras: Mapping[str, list[str]] = project["optional-dependencies"]
     lines = [
         "Metadata-Version: 2.4",
         f"Name: {project['name']}",
@@ -100,6 +101,12 @@ def _describe(version: str) -> str:
         "License-File: LICENSE",
         f"Requires-Python: {project['requires-python']}",
         *(f"Requires-Dist: {requirement}" for requirement in project["dependencies"]),
+        *(f"Provides-Extra: {extra}" for extra in extras),
+        *(
+            f"Requires-Dist: {each}; extra == '{extra}'"
+            for extra, requirements in extras.items()
+            for each in requirements
+        ),
         "Description-Content-Type: text/markdown",
     ]
     return "\n".join([*lines, "", (ROOT / "README.md").read_text(encoding="utf-8")])

@@ -8,29 +8,25 @@ the thread: the deadline of the attempt does that.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from datetime import time as day_time
-from decimal import Decimal
-from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.checks.binding.rules import deliveries_of_database
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
+from jobs.checks.database_answers import MAX_NAME, Explanation, ServerSentTooMuch, encode_rows
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
-from jobs.checks.errors import DriverMissing, ProtocolViolation, TargetDenied
+from jobs.checks.errors import DriverMissing, TargetDenied
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.http.credentials import make_refresh
 from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
+from jobs.errors import LeaseEnded
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
@@ -38,23 +34,23 @@ from jobs.targets.databases import DatabaseTarget
 
 MAX_RECEIVED = 4 * 1024 * 1024
 """Bytes that a server may send in one attempt."""
-MAX_BODY = 1024 * 1024
-"""Bytes of the rows as JSON."""
-MAX_TEXT = 4096
-"""Characters of a value of a row."""
 MAX_THREADS = 32
 """Attempts of a kind at a time; others wait for a thread within their deadline."""
-MAX_MESSAGE = 200
-"""Characters of a text of the server."""
-MAX_NAME = 128
-"""Characters of a column's name."""
+
+_OTHER_ROLES = {
+    ("primary", "replica"): (
+        ErrorClass.READ_ONLY,
+        "is a replica or read-only, expected the primary: check where its name leads, and its free storage.",
+    ),
+    ("replica", "primary"): (
+        ErrorClass.EXPECTATION_FAILED,
+        "is a primary, expected the replica: check where its name leads.",
+    ),
+}
+_NO_ROLE = (ErrorClass.EXPECTATION_FAILED, "does not tell its role, which the job expects: let its user read it.")
 
 T = TypeVar("T", bound=DatabaseTarget)
 T_contra = TypeVar("T_contra", bound=DatabaseTarget, contravariant=True)
-
-
-class ServerSentTooMuch(ProtocolViolation):
-    """The server sent more than a bound; the message names it."""
 
 
 def _count(received: int) -> None:
@@ -127,7 +123,7 @@ class Credentials:
 
 @dataclass(slots=True)
 class ServerState:
-    """What a session has found out. `lag_s`: of a replica, where it tells."""
+    """What a session has found out. `role`: empty without the right to read it. `lag_s`: of a replica."""
 
     version: str = ""
     role: str = ""
@@ -170,7 +166,7 @@ class Driver(Protocol[T_contra]):
     PROTOCOL_NAME: str
 
     def sign_in(
-        self, sock: socket.socket, tls: ssl.SSLContext | None, target: T_contra, login: Credentials, state: ServerState
+        self, sock: BoundedSocket, tls: ssl.SSLContext | None, target: T_contra, login: Credentials, state: ServerState
     ) -> Any:
         """Return the driver's connection."""
         ...
@@ -183,8 +179,8 @@ class Driver(Protocol[T_contra]):
         """Return the rows of the statement; None without one."""
         ...
 
-    def explain(self, error: Exception, target: T_contra) -> tuple[ErrorClass, str] | None:
-        """Return the class of an answer of the server and a predicate about the server; None for any other error."""
+    def explain(self, error: Exception, target: T_contra) -> Explanation | None:
+        """Explain an answer of the server; None for any other error."""
         ...
 
 
@@ -212,10 +208,9 @@ class DatabaseCheck(Generic[T]):
         finally:
             call.clock.judge_incomplete = judge_nothing
         facts |= state.list_facts()
-        if target.role is not None and state.role and state.role != target.role:
-            message = f"{peer} is a {state.role}, expected the {target.role}: check where its name leads."
-            error_class = ErrorClass.READ_ONLY if target.role == "primary" else ErrorClass.EXPECTATION_FAILED
-            return Observation(call.clock.stop(), error=error_class, message=message, facts=facts)
+        if target.role is not None and state.role != target.role:
+            error_class, sentence = _OTHER_ROLES.get((target.role, state.role), _NO_ROLE)
+            return Observation(call.clock.stop(), error=error_class, message=f"{peer} {sentence}", facts=facts)
         return Observation(call.clock.stop(), body=state.body, facts=facts, certificates=state.certificates)
 
     def prepare(self, target: T) -> None:
@@ -248,23 +243,28 @@ class DatabaseCheck(Generic[T]):
     async def _run(self, conversation: _Conversation[T], host: str, port: int, clock: PhaseClock) -> str:
         """Connect, and let a thread speak to the server. Return its address."""
         target, loop = conversation.target, asyncio.get_running_loop()
-        sock, address = await self._dependencies.network.open_socket(
-            BoundedSocket, host, port, clock, ip_version=target.ip_version
-        )
-        # Of the same connection: a driver replaces the socket by one with TLS.
-        handle = sock.dup()
-        try:
-            clock.enter("first_byte")
-            clock.permission.confirm_request()
-            clock.judge_incomplete = conversation.judge_deadline
-            async with self._threads:
-                await run_in_daemon_thread(
-                    conversation.run, sock, lambda phase: loop.call_soon_threadsafe(clock.enter, phase)
-                )
-        finally:
-            with suppress(OSError):
-                handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
-            handle.close()
+        clock.judge_incomplete = conversation.judge_wait
+        async with self._threads:
+            clock.judge_incomplete = judge_nothing
+            sock, address = await self._dependencies.network.open_socket(
+                BoundedSocket, host, port, clock, ip_version=target.ip_version
+            )
+            try:
+                clock.permission.confirm_request()
+            except LeaseEnded:
+                sock.close()
+                raise
+            # Of the same connection: a driver replaces the socket by one with TLS.
+            with sock.dup() as handle:
+                try:
+                    clock.enter("first_byte")
+                    clock.judge_incomplete = conversation.judge_deadline
+                    await run_in_daemon_thread(
+                        conversation.run, sock, lambda phase: loop.call_soon_threadsafe(clock.enter, phase)
+                    )
+                finally:
+                    with suppress(OSError):
+                        handle.shutdown(socket.SHUT_RDWR)  # ends the thread, wherever it waits
         return address
 
     def _get_driver(self) -> Driver[T]:
@@ -321,7 +321,7 @@ class _Conversation(Generic[T]):
     credentials: Credentials
     state: ServerState
 
-    def run(self, sock: socket.socket, enter: Callable[[Phase], None]) -> None:
+    def run(self, sock: BoundedSocket, enter: Callable[[Phase], None]) -> None:
         """Sign in, read the state and the rows, and close the connection."""
         connection, state = None, self.state
         try:
@@ -340,11 +340,21 @@ class _Conversation(Generic[T]):
                 with suppress(Exception):  # the result is known
                     closed.close()
 
+    def judge_wait(self, limit: str) -> tuple[ErrorClass, str]:
+        peer, threads = Peer(self.target.host, self.target.port), f"all {MAX_THREADS} threads"
+        return (
+            ErrorClass.OUT_OF_RESOURCES,
+            f"{peer} was not checked within {limit}: other checks of databases take {threads}.",
+        )
+
     def judge_deadline(self, limit: str) -> tuple[ErrorClass, str]:
         peer = Peer(self.target.host, self.target.port)
         if self.state.sign_in_ms:
             return ErrorClass.RESPONSE_TIMEOUT, f"The statement on {peer} did not end within {limit}."
-        return ErrorClass.RESPONSE_TIMEOUT, f"No sign-in at {peer} within {limit}: it accepted the connection only."
+        return (
+            ErrorClass.RESPONSE_TIMEOUT,
+            f"No sign-in at {peer} within {limit}: it accepted the connection, but did not finish the sign-in.",
+        )
 
 
 def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
@@ -354,40 +364,3 @@ def _check_redirect(target: DatabaseTarget, redirected: Redirected) -> str:
         where = make_printable(redirected.host, MAX_NAME)
         raise TargetDenied(f"{target.host} redirects the sign-in to {where}, which is not of its domain.")
     return redirected.host
-
-
-def describe_answer(text: object) -> str:
-    """Return a text of the server as the end of a clause: one line, bounded."""
-    return make_printable(" ".join(str(text).split()), MAX_MESSAGE).rstrip(".")
-
-
-def name_columns(names: Iterable[object], rows: Iterable[Sequence[Any]], most: int) -> list[Mapping[str, Any]]:
-    """Return rows by the names of their columns. Raises ServerSentTooMuch: there are more than `most`."""
-    columns = [str(name)[:MAX_NAME] for name in names]
-    found: list[Mapping[str, Any]] = [dict(zip(columns, row, strict=True)) for row in islice(rows, most + 1)]
-    if len(found) > most:
-        raise ServerSentTooMuch(f"returned more than {most} rows (max_rows): let the statement read fewer")
-    return found
-
-
-def encode_rows(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return the rows as JSON. Raises ServerSentTooMuch: they are larger than MAX_BODY."""
-    body = json.dumps({"rows": [{name: _to_json(row[name]) for name in row} for row in rows]}).encode()
-    if len(body) > MAX_BODY:
-        raise ServerSentTooMuch(f"returned rows of more than {MAX_BODY // 1024} KiB: let the statement read less")
-    return body
-
-
-def _to_json(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, (float, Decimal)):
-        number = float(value)
-        return number if math.isfinite(number) else str(value)
-    if isinstance(value, (datetime, date, day_time)):
-        return value.isoformat()
-    if isinstance(value, (list, tuple)):
-        return [_to_json(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _to_json(each) for name, each in value.items()}
-    return (value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value))[:MAX_TEXT]

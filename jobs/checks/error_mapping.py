@@ -120,6 +120,9 @@ HANDSHAKE_REASONS = {
         "rejected the handshake: there is no common cipher, or it requires a client certificate"
     ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "requires a client certificate",
+    "UNEXPECTED_EOF_WHILE_READING": (
+        "closed the connection in the handshake: it expects no TLS, restarts, or has no connection left"
+    ),
     "RECORD_LAYER_FAILURE": _DAMAGED,
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _DAMAGED,
     "TLSV1_UNRECOGNIZED_NAME": _UNKNOWN_TO_SERVER,

@@ -31,10 +31,10 @@ _WRITING = re.compile(r"\binto\s+(?:outfile|dumpfile)\b|\bfor\s+(?:update|share)
 
 _T_SQL_WRITING = re.compile(
     r"\b(?:alter|backup|begin|bulk|commit|create|dbcc|delete|deny|drop|exec|execute|grant|insert|into|kill|merge|"
-    r"openquery|openrowset|reconfigure|restore|revoke|rollback|set|shutdown|truncate|update|use|waitfor)\b",
+    r"openquery|openrowset|reconfigure|restore|revoke|rollback|set|shutdown|truncate|update|use|waitfor)\b|--|/\*",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\[[^\]]*\]|\"[^\"]*\"")
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|\"[^\"]*\"")
 
 
 def _check_statement(statement: str) -> str:

@@ -15,6 +15,8 @@ from container.bases import read_bases, require_digest, update_bases
 from container.commands import Commands
 from container.engines import find_engine
 from container.errors import InvalidUse
+from container.record import ImageRecord
+from container.signing import describe_provenance
 from container.versions import read_source_version
 from tests.project import ROOT
 
@@ -148,6 +150,34 @@ def test_the_embedded_image_is_its_stage_on_its_base(place: Workplace) -> None:
     assert build[build.index("--target") :][:2] == ["--target", "embedded"]
     assert f"PYTHON_DIGEST={BASE_DIGEST}" in build
     assert build[:6] == ["buildah", "build", "--pull=never", "--format", "docker", "--layers"]
+
+
+def test_the_image_with_drivers_has_tags_components_and_an_origin_of_its_own(place: Workplace) -> None:
+    place.install("docker", "az")
+    words = ("--engine", "docker", "--version", "1.2.3+4.gabc", "--revision", "abc")
+    drivers = "requirements-databases.txt"
+    place.run("build", *words, IMAGE_REQUIREMENTS=drivers)
+    place.run("push", "--repository", REPOSITORY)
+    sbom = place.run("--dry-run", "sbom")
+
+    build, *_ = place.calls
+    assert build[-2] == "localhost/scheduler:1.2.3-4.gabc-databases"
+    assert f"REQUIREMENTS={drivers}" in build
+    assert "VERSION=1.2.3+4.gabc" in build  # for which the release waits
+    assert [call[2] for call in place.calls if call[1] == "push"] == [
+        f"{REPOSITORY}:1.2.3-4.gabc-databases",
+        f"{REPOSITORY}:abc-databases",
+    ]
+    assert sbom.stderr.endswith(f"--requirements {drivers}\n")
+    provenance = describe_provenance(ImageRecord(**place.record), "https://example.com/repository")
+    assert provenance["buildDefinition"]["externalParameters"]["requirements"] == drivers
+
+
+@pytest.mark.parametrize("name", ["IMAGE_TARGET", "IMAGE_REQUIREMENTS"])
+def test_a_variable_with_an_unknown_value_names_the_known_ones(place: Workplace, name: str) -> None:
+    done = place.run("build", **{name: "others.txt"})
+    assert done.returncode == 2
+    assert f"{name}: expected one of " in done.stderr
 
 
 def test_a_push_by_docker_prints_the_digest_that_a_deployment_uses(built: Workplace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -23,6 +24,15 @@ def test_the_components_are_the_pins_of_the_images_python(document: dict[str, li
     components = {canonicalize_name(each["name"]): each["version"] for each in document["components"]}
     assert components == pinned("requirements.txt", image_python())
     assert all(each["purl"].startswith("pkg:pypi/") for each in document["components"])
+
+
+def test_the_components_of_the_image_with_drivers_are_its_pins(tmp_path: Path) -> None:
+    requirements = "requirements-databases.txt"
+    write_sbom(tmp_path / "sbom.json", "1.2.3", requirements)
+    components = json.loads((tmp_path / "sbom.json").read_text())["components"]
+    assert {canonicalize_name(each["name"]): each["version"] for each in components} == pinned(
+        requirements, image_python()
+    )
 
 
 def test_the_document_names_the_program_and_its_version(document: dict[str, dict[str, dict[str, str]]]) -> None:

@@ -90,6 +90,11 @@ def test_the_container_does_not_run_as_root(stage: str, request: pytest.FixtureR
     assert re.findall(r"^USER (.+)$", request.getfixturevalue(stage), re.M) == ["10001:10001"]
 
 
+def test_both_images_have_no_drivers_unless_a_build_names_their_requirements(dockerfile: str) -> None:
+    assert dockerfile.count("\nARG REQUIREMENTS=requirements.txt\n") == 2
+    assert re.findall(r"--requirement (\S+)", dockerfile) == ['"${REQUIREMENTS}"'] * 2
+
+
 def test_nothing_is_installed_whose_hash_is_unknown(dockerfile: str) -> None:
     installs = re.findall(r"pip install .*", dockerfile)
     assert installs

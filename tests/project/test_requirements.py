@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from tests.project import ROOT
 
-FILES = ("requirements.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "requirements-databases.txt", "requirements-dev.txt")
 LOCKED = (*FILES, "requirements-setup.txt", "tools/infra/requirements.txt")
 PYTHONS = ("3.11", "3.12", "3.13")
 OURS = ("jobs", "config", "importers", "scheduler", "observability")

@@ -18,6 +18,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from container.record import REQUIREMENTS
+from container.repositories import NAME_OF_TARGET
 from tests.project import ROOT
 
 GITHUB = ROOT / ".github" / "workflows"
@@ -132,6 +134,26 @@ def test_azure_takes_the_steps_of_the_jenkinsfile() -> None:
     assert scripts_of_azure("release.yml") == [
         step for step in scripts_of_jenkinsfile() if step != "sign-in"
     ]  # the task AzureCLI signs in
+
+
+def test_every_pipeline_can_build_each_image() -> None:
+    """By a parameter, a variable of the repository, a variable; GitHub has none without a value."""
+    jenkins = (ROOT / "Jenkinsfile").read_text(encoding="utf-8")
+    azure = read(AZURE / "release.yml")["variables"]
+    (github,) = (
+        step["env"]
+        for step in read(GITHUB / "release.yml")["jobs"]["image"]["steps"]
+        if "env" in step and "image build" in step["run"]
+    )
+    for variable, in_azure, values in (
+        ("IMAGE_TARGET", "imageTarget", list(NAME_OF_TARGET)),
+        ("IMAGE_REQUIREMENTS", "imageRequirements", list(REQUIREMENTS)),
+    ):
+        assert re.search(rf"name: '{variable}', choices: {values!r}".replace("[", r"\["), jenkins)
+        assert azure[in_azure] == values[0]
+        assert github[variable] == f"${{{{ vars.{variable} }}}}"
+    (step,) = (step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Build")
+    assert step["env"]["IMAGE_REQUIREMENTS"] == "$(imageRequirements)"
 
 
 CHAIN = ["image", *(f"{step}_{name}" for name in ("dev", "test", "prod") for step in ("plan", "release_to"))]

@@ -10,8 +10,10 @@ import py_compile
 from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 
-LOADED_BY_NAME = frozenset({"anyio", "apprise", "asgiref", "dns", "opentelemetry", "uvicorn"})
-"""Packages that import their own modules by name: each of their modules gets byte code."""
+LOADED_BY_NAME = frozenset(
+    {"anyio", "apprise", "asgiref", "dns", "opentelemetry", "pg8000", "pymysql", "pytds", "redis", "uvicorn"}
+)
+"""Packages whose modules are imported by name, by themselves or by the program: each gets byte code."""
 
 
 def compile_modules(files: Iterable[Path], folder: Path, final_folder: PurePosixPath) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from container import bases, layers, scanning, signing
 from container.commands import ROOT, Commands
 from container.engines import ENGINES, BuildOrder, create_engine, find_engine
 from container.errors import InvalidUse, StepFailed
-from container.record import IMAGE_FILE, ImageRecord, read_record
+from container.record import IMAGE_FILE, REQUIREMENTS, ImageRecord, read_record, tag_suffix
 from container.repositories import NAME_OF_TARGET, find_repository, sign_in
 from container.versions import SourceVersion, read_source_version
 
@@ -46,13 +46,21 @@ def version(options: Options, commands: Commands) -> None:
 
 def build(options: Options, commands: Commands) -> None:
     """Build an image; nothing is pushed."""
-    if options.target not in NAME_OF_TARGET:
-        raise InvalidUse(f"IMAGE_TARGET: expected one of {', '.join(NAME_OF_TARGET)}, found {options.target!r}")
+    _check_variable("IMAGE_TARGET", options.target, NAME_OF_TARGET)
+    _check_variable("IMAGE_REQUIREMENTS", options.requirements, REQUIREMENTS)
     source = read_source_version(ROOT)
     source = replace(source, revision=options.revision or source.revision, version=options.version or source.version)
     engine = options.engine or ("docker" if commands.dry_run else find_engine(commands))
-    local = f"localhost/{NAME_OF_TARGET[options.target]}:{source.image_tag}"
-    record = ImageRecord(local, engine, options.target, source.version, source.revision, _base(options))
+    local = f"localhost/{NAME_OF_TARGET[options.target]}:{source.image_tag}{tag_suffix(options.requirements)}"
+    record = ImageRecord(
+        local,
+        engine,
+        options.target,
+        source.version,
+        source.revision,
+        _base(options),
+        requirements=options.requirements,
+    )
     repository = find_repository(options.repository, options.environment, options.target) if engine == "acr" else ""
     create_engine(engine, commands, repository).build(_order(record, source, options))
     if not commands.dry_run:
@@ -67,7 +75,8 @@ def push(options: Options, commands: Commands) -> None:
     source = SourceVersion(record.version, record.revision, None)
     sign_in(repository, record.engine, commands)
     engine = create_engine(record.engine, commands, repository)
-    digest = engine.push(_order(record, source, options), repository, (source.image_tag, record.revision))
+    tags = [f"{name}{tag_suffix(record.requirements)}" for name in (source.image_tag, record.revision)]
+    digest = engine.push(_order(record, source, options), repository, tags)
     if commands.dry_run:
         return
     bases.check_digest(digest, f"the registry's answer for {repository}")
@@ -80,7 +89,8 @@ def sbom(options: Options, commands: Commands) -> None:
     """Write the list of components that are in the image, in the form CycloneDX."""
     record = _record(options, commands)
     file = Path(options.output).absolute()
-    commands.run(str(ROOT / "dev"), "sbom", "--output", str(file), "--version", record.version)
+    words = ("--output", str(file), "--version", record.version, "--requirements", record.requirements)
+    commands.run(str(ROOT / "dev"), "sbom", *words)
 
 
 def scan(options: Options, commands: Commands) -> None:
@@ -129,6 +139,12 @@ def _record(options: Options, commands: Commands) -> ImageRecord:
     return ImageRecord(local, "docker", "functions", source.version, source.revision, "", "registry/scheduler", digest)
 
 
+def _check_variable(name: str, value: str, known: Collection[str]) -> None:
+    """Raise InvalidUse for a variable with another value: argparse judges options alone."""
+    if value not in known:
+        raise InvalidUse(f"{name}: expected one of {', '.join(known)}, found {value!r}")
+
+
 def _base(options: Options) -> str:
     name = bases.BASE_OF_TARGET[options.target]
     pinned = bases.read_bases()[name]
@@ -143,6 +159,7 @@ def _order(record: ImageRecord, source: SourceVersion, options: Options) -> Buil
     name = bases.BASE_OF_TARGET[record.target]
     arguments = {f"{name}_IMAGE": image, f"{name}_DIGEST": digest}
     arguments |= {"REVISION": source.revision, "VERSION": source.version}
+    arguments["REQUIREMENTS"] = record.requirements if tag_suffix(record.requirements) else ""
     given = {key: value for key, value in arguments.items() if value}
     target = "" if record.target == "functions" else record.target
     return BuildOrder(record.local, target, given, pull=not options.no_pull, cache=not options.no_cache)
@@ -186,6 +203,8 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         "default: IMAGE_TARGET",
         tuple(NAME_OF_TARGET),
     )
+    requirements = os.environ.get("IMAGE_REQUIREMENTS") or REQUIREMENTS[0]
+    _add(parser, "--requirements", requirements, "packages of the image; default: IMAGE_REQUIREMENTS", REQUIREMENTS)
     _add(parser, "--engine", "", "default: the first one that works here", ("", *ENGINES))
     _add(parser, "--revision", "", "default: the commit of the working copy")
     _add(parser, "--version", "", "default: from the tags of git")

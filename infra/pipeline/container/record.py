@@ -9,11 +9,21 @@ from pathlib import Path
 from container.errors import InvalidUse
 
 IMAGE_FILE, REFERENCE_FILE = "image.json", "image.txt"
+REQUIREMENTS = ("requirements.txt", "requirements-databases.txt")
+"""What an image may have; the first one is the default, the other one adds the drivers of database checks."""
+
+
+def tag_suffix(requirements: str) -> str:
+    """Return the end of the tags of an image: `-databases`, for requirements-databases.txt."""
+    return Path(requirements).stem.removeprefix("requirements")
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image. `local`: its name in the storage of `engine`. Before a push, `repository` and `digest` are empty."""
+    """An image. `local`: its name in the storage of `engine`. Before a push, `repository` and `digest` are empty.
+
+    `requirements`: the file of the packages in it.
+    """
 
     local: str
     engine: str
@@ -23,6 +33,7 @@ class ImageRecord:
     base: str = ""
     repository: str = ""
     digest: str = ""
+    requirements: str = REQUIREMENTS[0]
 
     @property
     def reference(self) -> str:

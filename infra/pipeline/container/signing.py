@@ -75,6 +75,7 @@ def describe_provenance(record: ImageRecord, source: str) -> dict[str, Any]:
     name, _, digest = record.base.partition("@sha256:")
     bases = [{"uri": f"docker://{name}", "digest": {"sha256": digest}}] if digest else []
     parameters = {"target": record.target, "version": record.version, "base": record.base}
+    parameters["requirements"] = record.requirements
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,

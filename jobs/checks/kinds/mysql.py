@@ -8,23 +8,19 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer, name_columns
+from jobs.checks.database_answers import CLOSED, FULL, NO_TLS, REFUSED, SLOW, Explanation, explain_code, name_columns
+from jobs.checks.databases import Credentials, DatabaseCheck, ServerState
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import Check
-from jobs.runs import ErrorClass
 from jobs.targets.databases import MysqlTarget
 
-_REFUSED = (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}")
-_FULL = (ErrorClass.TOO_MANY_CONNECTIONS, "has no connection left: {text}")
-_SLOW = (ErrorClass.RESPONSE_TIMEOUT, "ended the statement after {limit} (statement_timeout)")
-_ENDED = (ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it")
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html and MariaDB's own from 1900 on
 _ERRORS = {
-    **dict.fromkeys((1044, 1045, 1251, 1698, 1820, 1862, 3118), _REFUSED),
-    **dict.fromkeys((1040, 1203, 1226), _FULL),
-    **dict.fromkeys((1969, 3024), _SLOW),
-    **dict.fromkeys((1053, 1927, 2006, 2013), _ENDED),
-    2026: (ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none"),
+    **dict.fromkeys((1044, 1045, 1129, 1130, 1251, 1698, 1820, 1862, 3118, 4151), REFUSED),
+    **dict.fromkeys((1040, 1203, 1226), FULL),
+    **dict.fromkeys((1969, 3024), SLOW),
+    **dict.fromkeys((1053, 1927, 2006, 2013), CLOSED),
+    2026: NO_TLS,
 }
 
 
@@ -107,9 +103,10 @@ class MysqlDriver:
         cursor.execute("ROLLBACK")
         return rows
 
-    def explain(self, error: Exception, target: MysqlTarget) -> tuple[ErrorClass, str] | None:
+    def explain(self, error: Exception, target: MysqlTarget) -> Explanation | None:
         if not isinstance(error, self._library.MySQLError):
             return None
         code, text = (*error.args, "", "")[:2]
-        known = _ERRORS.get(code, (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
-        return known[0], known[1].format(text=describe_answer(text), limit=f"{target.statement_timeout:g} s")
+        if not isinstance(code, int):
+            return None  # the library's own, about bytes that it cannot read
+        return explain_code(_ERRORS, code, text, target)

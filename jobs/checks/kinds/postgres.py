@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer, name_columns
+from jobs.checks.database_answers import CLOSED, FULL, NO_TLS, REFUSED, SLOW, Explanation, explain_code, name_columns
+from jobs.checks.databases import BoundedSocket, Credentials, DatabaseCheck, ServerState
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.errors import NoResponse
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass
 from jobs.targets.databases import PostgresTarget
 
 _STATE = (
     "SELECT current_setting('server_version'), pg_is_in_recovery(), CASE "
-    "WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 "
+    "WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver) THEN 0 "
     "ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"
 )
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _ERRORS = {
-    "28000": (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}"),
-    "28P01": (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}"),
-    "53300": (ErrorClass.TOO_MANY_CONNECTIONS, "has no connection left: {text}"),
+    "28000": REFUSED,
+    "28P01": REFUSED,
+    "53300": FULL,
     "57P01": (ErrorClass.CONNECTION_RESET, "ended the connection: {text}"),
     "57P02": (ErrorClass.CONNECTION_RESET, "ended the connection: {text}"),
     "57P03": (ErrorClass.CONNECTION_FAILED, "does not accept connections now: {text}"),
-    "57014": (ErrorClass.RESPONSE_TIMEOUT, "ended the statement after {limit} (statement_timeout)"),
+    "57014": SLOW,
 }
+_POOLER_CODE = "08P01"
+_CODES_OF_POOLER = {"authentication failed": "28P01", "no more connections": "53300"}
+"""By a part of its text: PgBouncer, which Azure offers with a server, has one code for all errors."""
 
 
 def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> Check:
@@ -46,21 +50,26 @@ class PostgresDriver:
 
     def sign_in(
         self,
-        sock: socket.socket,
+        sock: BoundedSocket,
         tls: ssl.SSLContext | None,
         target: PostgresTarget,
         login: Credentials,
         state: ServerState,
     ) -> Any:
-        connection = self._library.Connection(
-            login.user,
-            host=(target.server_name or target.host).rstrip("."),
-            database=target.database or "postgres",
-            password=login.password or None,
-            ssl_context=False if tls is None else tls,
-            application_name="scheduler",
-            sock=sock,
-        )
+        try:
+            connection = self._library.Connection(
+                login.user,
+                host=(target.server_name or target.host).rstrip("."),
+                database=target.database or "postgres",
+                password=login.password,
+                ssl_context=False if tls is None else tls,
+                application_name="scheduler",
+                sock=sock,
+            )
+        except self._library.InterfaceError:
+            if sock.received:
+                raise
+            raise NoResponse from None  # the library takes it for a refusal of TLS
         state.note_tls(connection._usock)
         return connection
 
@@ -81,14 +90,13 @@ class PostgresDriver:
         connection.run("ROLLBACK")
         return rows
 
-    def explain(self, error: Exception, target: PostgresTarget) -> tuple[ErrorClass, str] | None:
+    def explain(self, error: Exception, target: PostgresTarget) -> Explanation | None:
         if isinstance(error, self._library.InterfaceError):
-            if "refuses SSL" in str(error):
-                return ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none"
-            return ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it"
+            return NO_TLS if "refuses SSL" in str(error) else CLOSED
         if not isinstance(error, self._library.DatabaseError):
             return None
         answer = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        text = describe_answer(answer.get("M", "an error without a text"))
-        known = _ERRORS.get(answer.get("C", ""), (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
-        return known[0], known[1].format(text=text, limit=f"{target.statement_timeout:g} s")
+        code, text = answer.get("C", ""), answer.get("M", "an error without a text")
+        if code == _POOLER_CODE:
+            code = next((known for part, known in _CODES_OF_POOLER.items() if part in text), code)
+        return explain_code(_ERRORS, code, text, target)

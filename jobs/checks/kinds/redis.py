@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import Credentials, DatabaseCheck, ServerState, describe_answer
+from jobs.checks.database_answers import CLOSED, FAILED, FULL, REFUSED, Explanation, describe_answer
+from jobs.checks.databases import Credentials, DatabaseCheck, ServerState
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass
@@ -85,21 +86,20 @@ class RedisDriver:
         answer = _ask(connection, *target.command)
         return [{"value": _read_number(answer) if isinstance(answer, bytes) else answer}]
 
-    def explain(self, error: Exception, target: RedisTarget) -> tuple[ErrorClass, str] | None:
+    def explain(self, error: Exception, target: RedisTarget) -> Explanation | None:
         errors = self._library.exceptions
         text = describe_answer(error)
         if "max number of clients" in text:
-            return ErrorClass.TOO_MANY_CONNECTIONS, f"has no connection left: {text}"
+            return FULL[0], FULL[1].format(text=text)
         for kind, error_class, sentence in (
-            (errors.AuthenticationError, ErrorClass.AUTH_FAILED, "refused the sign-in: {}"),
-            (errors.AuthorizationError, ErrorClass.AUTH_FAILED, "refused the sign-in: {}"),
-            (errors.BusyLoadingError, ErrorClass.CONNECTION_FAILED, "does not accept commands now: {}"),
+            ((errors.AuthenticationError, errors.AuthorizationError), *REFUSED),
+            (errors.BusyLoadingError, ErrorClass.CONNECTION_FAILED, "does not accept commands now: {text}"),
             (errors.InvalidResponse, ErrorClass.PROTOCOL_ERROR, "answered with something that is not Redis"),
-            (errors.ResponseError, ErrorClass.STATEMENT_FAILED, "answered with an error: {}"),
-            (errors.ConnectionError, ErrorClass.CONNECTION_RESET, "closed the connection: the server ended it"),
+            (errors.ResponseError, *FAILED),
+            (errors.ConnectionError, *CLOSED),
         ):
             if isinstance(error, kind):
-                return error_class, sentence.format(text)
+                return error_class, sentence.format(text=text)
         return None
 
 

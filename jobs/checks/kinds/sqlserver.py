@@ -14,14 +14,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from jobs.checks.databases import (
-    Credentials,
-    DatabaseCheck,
-    Redirected,
-    ServerState,
-    describe_answer,
-    name_columns,
-)
+from jobs.checks.database_answers import CLOSED, FULL, NO_TLS, REFUSED, Explanation, explain_code, name_columns
+from jobs.checks.databases import Credentials, DatabaseCheck, Redirected, ServerState
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import Check
 from jobs.runs import ErrorClass
@@ -31,14 +25,13 @@ _STATE = (
     "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(40)), "
     "CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(20))"
 )
-_REFUSED = (ErrorClass.AUTH_FAILED, "refused the sign-in: {text}")
-_FULL = (ErrorClass.TOO_MANY_CONNECTIONS, "has no connection left: {text}")
+_BUSY: Explanation = (ErrorClass.CONNECTION_FAILED, "is busy: {text}")
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues
 _ERRORS = {
-    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 40615, 47073), _REFUSED),
-    **dict.fromkeys((10928, 10929, 17809, 17828, 40544), _FULL),
+    **dict.fromkeys((18452, 18456, 18470, 18486, 18487, 18488, 40615, 40914, 47073), REFUSED),
+    **dict.fromkeys((10928, 10929, 17809, 17828, 40544), FULL),
     40613: (ErrorClass.PAUSED, "has no database at present, it is paused or moves: {text}"),
-    **dict.fromkeys((1204, 1205, 40143, 40166, 40197, 40501, 40540), (ErrorClass.CONNECTION_FAILED, "is busy: {text}")),
+    **dict.fromkeys((1204, 1205, 40143, 40166, 40197, 40501, 40540, 49918, 49919, 49920), _BUSY),
 }
 _HANDSHAKE_READ, _PRELOGIN = 4096, 18
 
@@ -104,17 +97,16 @@ class SqlServerDriver:
         cursor.execute("ROLLBACK")
         return rows
 
-    def explain(self, error: Exception, target: SqlServerTarget) -> tuple[ErrorClass, str] | None:
+    def explain(self, error: Exception, target: SqlServerTarget) -> Explanation | None:
         base = self._library.tds_base
         if isinstance(error, (TimeoutError, base.TimeoutError)):
             return ErrorClass.RESPONSE_TIMEOUT, f"did not answer within {target.statement_timeout:g} s"
         if isinstance(error, base.ClosedConnectionError):
-            return ErrorClass.CONNECTION_RESET, "closed the connection: the server or a proxy before it ended it"
+            return CLOSED
         if isinstance(error, base.DatabaseError):
-            known = _ERRORS.get(error.msg_no, (ErrorClass.STATEMENT_FAILED, "answered with an error: {text}"))
-            return known[0], known[1].format(text=describe_answer(error))
+            return explain_code(_ERRORS, error.msg_no, error, target)
         if isinstance(error, base.Error) and "encryption" in str(error):
-            return ErrorClass.TLS_FAILURE, "offers no TLS: enable it there, or set tls: none"
+            return NO_TLS
         return None
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 
@@ -169,6 +170,13 @@ def test_the_metadata_is_valid_and_names_the_requirements(unpacked: Path) -> Non
     assert (found.name, str(found.version)) == ("azure-job-scheduler", read_source_version(ROOT).version)
     assert list(map(str, found.requires_dist or ())) == [str(Requirement(each)) for each in requirements]
     assert any(each.startswith("uvicorn") for each in requirements)
+
+
+def test_the_drivers_of_databases_are_an_extra(unpacked: Path) -> None:
+    found = Metadata.from_email((unpacked / "PKG-INFO").read_bytes(), validate=True)
+    drivers = [each.name for each in found.requires_dist or () if each.marker == Marker("extra == 'databases'")]
+    assert found.provides_extra == ["databases"]
+    assert drivers == ["pg8000", "pymysql", "python-tds", "redis"]
 
 
 @pytest.mark.parametrize(

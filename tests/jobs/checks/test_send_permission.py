@@ -79,6 +79,10 @@ def targets(port: int) -> dict[str, dict[str, Any]]:
         "steps": {"kind": "steps", "steps": [{"name": "a", "url": url}], "cleanup": [{"name": "b", "url": url}]},
         "tcp": {"kind": "tcp", "host": "127.0.0.1", "port": port, "dialogue": [{"send": "PING"}]},
         "tls": {"kind": "tls", "host": "127.0.0.1", "port": port},
+        "mysql": {"kind": "mysql", "host": "127.0.0.1", "port": port, "user": "monitor"},
+        "postgres": {"kind": "postgres", "host": "127.0.0.1", "port": port, "user": "monitor"},
+        "redis": {"kind": "redis", "host": "127.0.0.1", "port": port},
+        "sqlserver": {"kind": "sqlserver", "host": "127.0.0.1", "port": port, "user": "monitor"},
     }
 
 

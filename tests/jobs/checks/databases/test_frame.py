@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,26 +20,37 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jobs.checks import databases
 from jobs.checks.body_memory import BodyMemory
-from jobs.checks.clock import PhaseClock
-from jobs.checks.databases import ServerSentTooMuch, encode_rows
-from jobs.checks.guard import Guard, TargetRules
+from jobs.checks.clock import PhaseClock, describe_deadline
+from jobs.checks.database_answers import ServerSentTooMuch, encode_rows
+from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.guard import LOCAL_GUARD, Guard, TargetRules
+from jobs.checks.kinds.redis import build
 from jobs.checks.kinds.sqlserver import SqlServerDriver
 from jobs.checks.net import network
 from jobs.checks.net.network import ResolvedAddress
 from jobs.checks.port import AttemptContext
+from jobs.redaction import Redactor
 from jobs.running.attempts import has_rejected_credentials
 from jobs.runs import Attempt, ErrorClass, Phases
 from tests.jobs.checks.databases.driver import make_target, observe, observe_for
+from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.parts.databases import PASSWORD
 from tests.parts.tds_server import TdsServer
 
 KINDS = ("postgres", "mysql", "sqlserver", "redis")
+_GREETING = (
+    b"\x0a5.7.0\0" + bytes(4) + b"8 bytes." + b"\0\xff\xf7\x21\2\0\0\0\x15" + bytes(10) + b"12 bytes ...\0name\0"
+)
+MYSQL_WITHOUT_TLS = len(_GREETING).to_bytes(4, "little") + _GREETING
+"""A greeting whose capabilities lack that of TLS (0x800)."""
 
 
 @contextmanager
-def sending(data: bytes) -> Iterator[int]:
-    """A server that sends the same bytes to whoever connects, and then stays silent."""
+def sending(data: bytes | None, received: bytearray | None = None) -> Iterator[int]:
+    """A server that sends the same bytes to whoever connects, and then stays silent. None: it closes."""
+    received = bytearray() if received is None else received
 
     def serve() -> None:
         while True:
@@ -50,9 +62,12 @@ def sending(data: bytes) -> Iterator[int]:
 
     def answer(peer: socket.socket) -> None:
         with peer, suppress(OSError):
-            peer.sendall(data)
-            while peer.recv(4096):
-                pass
+            if data is None:
+                peer.shutdown(socket.SHUT_WR)
+            else:
+                peer.sendall(data)
+            while part := peer.recv(4096):
+                received.extend(part)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
@@ -91,7 +106,61 @@ async def test_a_web_server_is_something_else(kind: str) -> None:
     with sending(page) as port:
         error, _ = await observe_for(2.0, kind, port, tls="none")
     waits = ErrorClass.RESPONSE_TIMEOUT  # for what its first bytes announce
-    assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, ErrorClass.STATEMENT_FAILED, waits)
+    assert error in (ErrorClass.PROTOCOL_ERROR, ErrorClass.CONNECTION_RESET, waits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "greeting"), [("postgres", b"N"), ("mysql", MYSQL_WITHOUT_TLS)], ids=["postgres", "mysql"]
+)
+async def test_a_server_without_tls_gets_neither_user_nor_password(kind: str, greeting: bytes) -> None:
+    received = bytearray()
+    with sending(greeting, received) as port:
+        seen = await observe(kind, port)
+    assert seen.error is ErrorClass.TLS_FAILURE
+    assert "offers no TLS" in seen.message
+    assert b"monitor" not in received
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("SASL authentication failed", ErrorClass.AUTH_FAILED),
+        ("no more connections allowed (max_client_conn)", ErrorClass.TOO_MANY_CONNECTIONS),
+        ("no such database: shop", ErrorClass.STATEMENT_FAILED),
+    ],
+)
+async def test_errors_of_pgbouncer_are_known_by_their_texts(text: str, error: ErrorClass) -> None:
+    fields = b"SFATAL\x00C08P01\x00M" + text.encode() + b"\x00\x00"
+    with sending(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields) as port:
+        seen = await observe("postgres", port, tls="none")
+    assert (seen.error, text in seen.message) == (error, True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_server_that_closes_the_connection_does_not_seem_to_lack_tls(kind: str) -> None:
+    with sending(None) as port:
+        seen = await observe(kind, port)
+    assert seen.error in (ErrorClass.CONNECTION_RESET, ErrorClass.TLS_FAILURE)
+    assert re.search("closed|reset", seen.message)
+    assert "tls: none" not in seen.message
+
+
+async def test_a_check_that_waits_for_others_does_not_blame_its_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "MAX_THREADS", 1)
+    dependencies = CheckDependencies(MemorySecrets({"db": PASSWORD}), MemoryTokens(), Redactor(), LOCAL_GUARD)
+    check, clock = build(dependencies, {}), PhaseClock()
+    with sending(b"") as port:
+        target = make_target("redis", port)
+        silent = asyncio.ensure_future(check.observe(target, AttemptContext("j@1", 1, PhaseClock())))
+        waiting = asyncio.ensure_future(check.observe(target, AttemptContext("j@2", 1, clock)))
+        await asyncio.wait({silent, waiting}, timeout=0.2)
+        error, message = describe_deadline(clock, target.endpoint, 0.2)
+        silent.cancel()
+        waiting.cancel()
+        await asyncio.wait({silent, waiting})
+    dependencies.close()
+    assert error is ErrorClass.OUT_OF_RESOURCES
+    assert message.endswith("was not checked within 200 ms: other checks of databases take all 1 threads.")
 
 
 @pytest.mark.parametrize("kind", KINDS)

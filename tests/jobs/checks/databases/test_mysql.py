@@ -26,6 +26,16 @@ async def test_a_wrong_password_is_an_auth_failure(mariadb: DatabaseServer) -> N
     assert "canary" not in seen.message
 
 
+async def test_a_locked_account_is_an_auth_failure(mariadb: DatabaseServer) -> None:
+    mariadb.run("ALTER USER monitor@'%' ACCOUNT LOCK")
+    try:
+        seen = await observe("mysql", mariadb.port)
+    finally:
+        mariadb.run("ALTER USER monitor@'%' ACCOUNT UNLOCK")
+    assert seen.error is ErrorClass.AUTH_FAILED
+    assert "locked" in seen.message
+
+
 async def test_a_server_that_refuses_to_write_is_read_only(mariadb: DatabaseServer) -> None:
     mariadb.run("SET GLOBAL read_only = 1")
     try:
@@ -33,6 +43,7 @@ async def test_a_server_that_refuses_to_write_is_read_only(mariadb: DatabaseServ
     finally:
         mariadb.run("SET GLOBAL read_only = 0")
     assert seen.error is ErrorClass.READ_ONLY
+    assert "is a replica or read-only, expected the primary" in seen.message
 
 
 async def test_a_full_server_has_too_many_connections(mariadb: DatabaseServer) -> None:

@@ -44,9 +44,29 @@ async def test_a_replica_is_read_only_where_the_primary_is_expected(postgres: Da
         seen = await observe("postgres", replica.port, role="primary")
         fine = await observe("postgres", replica.port, role="replica")
     assert seen.error is ErrorClass.READ_ONLY
-    assert "is a replica, expected the primary" in seen.message
+    assert "is a replica or read-only, expected the primary" in seen.message
     assert fine.error is None
     assert fine.facts["replication_lag"] >= 0
+
+
+async def test_a_replica_whose_replication_has_stopped_does_not_claim_to_be_current(tmp_path: Path) -> None:
+    with running_postgres(tmp_path / "primary") as primary:
+        primary.run("CREATE TABLE t (x int)")
+        with running_postgres(tmp_path / "replica", replica_of=primary) as replica:
+            primary.run("INSERT INTO t VALUES (1)")
+            await wait_until_shown(replica, "SELECT count(*) FROM t", "1")
+            current = await observe("postgres", replica.port, role="replica")
+            primary.kill()
+            await wait_until_shown(replica, "SELECT count(*) FROM pg_stat_wal_receiver", "0")
+            stopped = await observe("postgres", replica.port, role="replica")
+    assert current.facts["replication_lag"] == 0
+    assert stopped.facts["replication_lag"] > 0, "since the last change that has arrived"
+
+
+async def test_a_password_that_the_job_does_not_have_is_an_auth_failure(postgres: DatabaseServer) -> None:
+    seen = await observe("postgres", postgres.port, password=None)
+    assert seen.error is ErrorClass.AUTH_FAILED
+    assert "password authentication failed" in seen.message
 
 
 async def test_a_full_server_has_too_many_connections(postgres: DatabaseServer) -> None:

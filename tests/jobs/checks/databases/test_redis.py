@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.runs import ErrorClass
 from tests.jobs.checks.databases.driver import observe
-from tests.parts.databases import DatabaseServer, running_valkey
+from tests.parts.databases import PASSWORD, DatabaseServer, running_valkey
 
 
 async def test_a_primary_tells_its_role_and_the_length_of_a_list(valkey: DatabaseServer) -> None:
@@ -43,6 +43,15 @@ async def test_a_replica_is_read_only_where_the_primary_is_expected(valkey: Data
     with running_valkey(tmp_path / "server", replica_of=valkey) as replica:
         seen = await observe("redis", replica.port, role="primary")
     assert seen.error is ErrorClass.READ_ONLY
+
+
+async def test_a_role_that_the_user_must_not_read_is_not_the_expected_one(valkey: DatabaseServer) -> None:
+    valkey.run(f"ACL SETUSER low on >{PASSWORD} +ping +select")
+    fine = await observe("redis", valkey.port, user="low")
+    seen = await observe("redis", valkey.port, user="low", role="primary")
+    assert fine.error is None
+    assert seen.error is ErrorClass.EXPECTATION_FAILED
+    assert "does not tell its role" in seen.message
 
 
 async def test_a_full_server_has_too_many_connections(tmp_path: Path) -> None:

@@ -110,7 +110,15 @@ async def test_the_deadline_of_the_attempt_names_the_statement() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["SELECT 1 COMMIT DROP TABLE t", "SELECT 1 EXEC xp_cmdshell 'x'", "SELECT 1; SELECT 2", "UPDATE t SET x = 1"],
+    [
+        "SELECT 1 /* ' */ DELETE t COMMIT /* ' */",
+        "SELECT 1 -- '\nDELETE t COMMIT -- '",
+        "SELECT 1 AS [a]]'] DELETE t COMMIT SELECT ''",
+        "SELECT 1 COMMIT DROP TABLE t",
+        "SELECT 1 EXEC xp_cmdshell 'x'",
+        "SELECT 1; SELECT 2",
+        "UPDATE t SET x = 1",
+    ],
 )
 def test_a_statement_that_may_write_is_refused(statement: str) -> None:
     with pytest.raises(ValidationError):
