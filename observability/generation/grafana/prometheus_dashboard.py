@@ -100,7 +100,9 @@ def make_now_panels() -> tuple[PanelDescription, ...]:
             "silent", "Silent jobs", f"count({silent_jobs(SELECTED_JOBS)}) or vector(0)", "No run for two intervals."
         ),
         make_stat("blind", "Blind", count_jobs("scheduler_job_blind"), "Jobs that the scheduler cannot check."),
-        make_stat("unknown", "Unknown", count_jobs("scheduler_job_unknown"), "No check can tell.", thresholds=_WARNING),
+        make_stat(
+            "unknown", "Unknown", count_jobs("scheduler_job_unknown"), "Jobs in an unknown state.", thresholds=_WARNING
+        ),
         make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=_WARNING),
         make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=_WARNING),
         make_stat(
