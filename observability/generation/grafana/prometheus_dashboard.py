@@ -70,6 +70,7 @@ def make_percentile_lines(key: str, title: str, histogram: str, selector: str, d
 
 
 _LATE_TICK_S, _STOPPED_TICK_S = 90.0, 180.0
+_WARNING = ((1.0, "yellow"),)
 
 
 def make_now_panels() -> tuple[PanelDescription, ...]:
@@ -83,7 +84,7 @@ def make_now_panels() -> tuple[PanelDescription, ...]:
             "Degraded",
             count_jobs("scheduler_job_degraded"),
             "Jobs that succeed although an expectation of severity degraded fails.",
-            thresholds=((1.0, "yellow"),),
+            thresholds=_WARNING,
         ),
         make_stat(
             "success",
@@ -100,14 +101,10 @@ def make_now_panels() -> tuple[PanelDescription, ...]:
         ),
         make_stat("blind", "Blind", count_jobs("scheduler_job_blind"), "Jobs that the scheduler cannot check."),
         make_stat(
-            "unknown",
-            "Unknown",
-            count_jobs("scheduler_job_unknown"),
-            "Jobs that cannot be checked, such as for a missing role.",
-            thresholds=((1.0, "yellow"),),
+            "unknown", "Unknown", count_jobs("scheduler_job_unknown"), "Jobs in an unknown state.", thresholds=_WARNING
         ),
-        make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=((1.0, "yellow"),)),
-        make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=((1.0, "yellow"),)),
+        make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=_WARNING),
+        make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=_WARNING),
         make_stat(
             "letters", "Dead letters", f"sum({per_job('scheduler_job_dead_letters', SELECTED_JOBS)}) or vector(0)"
         ),
