@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.runs import ErrorClass
 from tests.jobs.checks.databases.driver import observe, observe_for, wait_until_shown
-from tests.parts.databases import DatabaseServer, running_mariadb
+from tests.parts.databases import PASSWORD, DatabaseServer, running_mariadb
 
 
 async def test_a_primary_tells_its_role_and_rows(mariadb: DatabaseServer) -> None:
@@ -24,6 +24,12 @@ async def test_a_wrong_password_is_an_auth_failure(mariadb: DatabaseServer) -> N
     assert seen.error is ErrorClass.AUTH_FAILED
     assert "monitor" in seen.message
     assert "canary" not in seen.message
+
+
+async def test_a_token_of_the_identity_takes_the_place_of_the_password(mariadb: DatabaseServer) -> None:
+    tokens = {"https://ossrdbms-aad.database.windows.net/.default": PASSWORD}
+    seen = await observe("mysql", mariadb.port, password=None, entra=True, tokens=tokens)
+    assert seen.error is None
 
 
 async def test_a_locked_account_is_an_auth_failure(mariadb: DatabaseServer) -> None:

@@ -45,6 +45,12 @@ async def test_a_replica_is_read_only_where_the_primary_is_expected(valkey: Data
     assert seen.error is ErrorClass.READ_ONLY
 
 
+async def test_a_token_of_the_identity_takes_the_place_of_the_password(valkey: DatabaseServer) -> None:
+    tokens = {"https://redis.azure.com/.default": PASSWORD}
+    seen = await observe("redis", valkey.port, password=None, entra=True, tokens=tokens)
+    assert seen.error is None
+
+
 async def test_a_role_that_the_user_must_not_read_is_not_the_expected_one(valkey: DatabaseServer) -> None:
     valkey.run(f"ACL SETUSER low on >{PASSWORD} +ping +select")
     fine = await observe("redis", valkey.port, user="low")
