@@ -72,7 +72,7 @@ def _token_for(host: str) -> ManagedIdentityAuth:
 
 
 class AzureTarget(FrozenModel):
-    """What the three kinds share.
+    """What the four kinds share.
 
     `role`: the role, or the permission of Microsoft Graph, that the app's identity needs; messages name it.
     `cloud`: the Azure cloud of the resource.
@@ -115,6 +115,11 @@ class AzureTarget(FrozenModel):
     def azure_resource(self) -> str:
         """The id of the Azure resource that it is about; empty if it is about none, or several."""
         return ""
+
+    @property
+    def subject(self) -> str:
+        """What a 404 of the API is about; empty if that is nothing of the target."""
+        return self.azure_resource
 
     @property
     def role_scopes(self) -> tuple[str, ...]:
@@ -208,6 +213,10 @@ class AzureResourceTarget(AzureTarget):
     @property
     def azure_resource(self) -> str:
         return "" if self.is_graph else find_resource_id(self.path)
+
+    @property
+    def subject(self) -> str:
+        return self.path if self.is_graph else self.azure_resource
 
     @property
     def label(self) -> str:
@@ -305,6 +314,39 @@ class AzureMetricTarget(AzureTarget):
     def label(self) -> str:
         """Such as `metric ActiveMessages of Microsoft.ServiceBus/namespaces/shop`."""
         return f"metric {self.metric} of {shorten_path(self.resource)}"
+
+
+class AzureQueueTarget(AzureTarget):
+    """How many messages a storage queue has, and its poison queue `<queue>-poison`, if that exists.
+
+    The service of the account tells it, so its refusal leaves the state of the queue unknown.
+    """
+
+    kind: Literal["azure_queue"]
+    account: str = Field(pattern=r"^[a-z0-9]{3,24}$", description="name of the storage account")
+    queue: str = Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", max_length=56, description="its name, such as orders")
+    role: RoleName = "Storage Queue Data Reader"
+
+    @property
+    def host(self) -> str:
+        return f"{self.account}.{API_HOSTS[self.cloud].queues}"
+
+    @property
+    def path(self) -> str:
+        return f"/{self.queue}"
+
+    @property
+    def auth(self) -> ManagedIdentityAuth:
+        return _token_for("storage.azure.com")
+
+    @property
+    def subject(self) -> str:
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """Such as `queue orders of storage account shopqueues`."""
+        return f"queue {self.queue} of storage account {self.account}"
 
 
 def shorten_path(path: str) -> str:

@@ -25,7 +25,7 @@ from tests.parts.azure_apis import AzureApis
 from tests.parts.http_server import Answer
 
 ROOT = Path(__file__).resolve().parents[3]
-AZURE = [name for name in built_in_names() if name != "storage-queue"]
+AZURE = built_in_names()
 
 
 def ago(**time: float) -> str:
