@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.entry import Feature, JsonField
 from jobs.formats import parse_duration
 from jobs.model_base import DisplayText, Duration, FrozenModel
@@ -22,6 +23,7 @@ from jobs.policies import Timeouts
 from jobs.targets.azure_apis import API_HOSTS, CloudName, LeastInterval, find_least_interval
 from jobs.targets.endpoints import Destination
 from jobs.targets.http import ManagedIdentityAuth
+from jobs.targets.tls import TlsTarget
 
 _PATH = re.compile(r"/[A-Za-z0-9._~()!$'@%+,;=&/:-]+")
 _URL = re.compile(r"https://([^/?#]+)(/[^?#]*)")
@@ -141,6 +143,17 @@ class AzureTarget(FrozenModel):
         yield self.endpoint
 
 
+class CertificateEdge(TlsTarget):
+    """Where the certificate of a resource is served, which must be the same one.
+
+    `thumbprint`, `expires`: JSONPaths of the resource, to its SHA-1 digest and the end of its validity.
+    """
+
+    kind: Literal["tls"] = "tls"
+    thumbprint: JsonPathField = "$.properties.thumbprint"
+    expires: JsonPathField = "$.properties.expirationDate"
+
+
 class AzureResourceTarget(AzureTarget):
     """A resource, or a list of them, of Azure Resource Manager or Microsoft Graph; all pages of a list.
 
@@ -148,7 +161,7 @@ class AzureResourceTarget(AzureTarget):
     POST, to an action that queries, such as queryPipelineRuns. `since`: how long ago the instant is that stands for
     `{since}` in both. `max_pages`: a longer list is not judged. `first_page`: the first page with entries is enough.
     `age_of`: where an entry, or the resource, has the time of its data. `max_data_age`: the state is unknown if the
-    newest is older.
+    newest is older. `edge`: where the certificate that it is about is served.
     """
 
     kind: Literal["azure_resource"]
@@ -163,6 +176,7 @@ class AzureResourceTarget(AzureTarget):
     first_page: bool = False
     age_of: str = Field(default="", pattern=r"^[A-Za-z0-9_.]{0,200}$", description="such as properties.reportedTime")
     max_data_age: Annotated[Duration, Field(gt=0)] | None = None
+    edge: CertificateEdge | None = None
 
     @model_validator(mode="after")
     def _check_request(self) -> Self:
@@ -222,6 +236,11 @@ class AzureResourceTarget(AzureTarget):
     def label(self) -> str:
         """Such as `Azure Microsoft.ServiceBus/namespaces/shop/queues`."""
         return f"Azure {shorten_path(self.path)}"
+
+    def destinations(self) -> Iterator[Destination]:
+        yield self.endpoint
+        if self.edge is not None:
+            yield from self.edge.destinations()
 
 
 class AzureQueryTarget(AzureTarget):
