@@ -383,5 +383,7 @@ def find_resource_id(path: str) -> str:
     if len(parts) < 2:
         return path
     scope, names = parts[0], parts[1].strip("/").split("/")
+    if names[2:3] == ["locations"]:  # not a resource, so roles cannot be assigned there
+        return scope
     whole = 2 + (len(names) - 2) // 2 * 2
     return f"{scope}/{'/'.join(names[:whole])}" if whole > 2 else scope

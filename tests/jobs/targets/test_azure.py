@@ -123,6 +123,7 @@ def test_each_kind_asks_the_api_of_its_cloud_with_a_token_for_it(cloud: str) -> 
         ),
         (f"{SUBSCRIPTION}/resourceGroups/shop", f"{SUBSCRIPTION}/resourceGroups/shop"),
         (f"{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts", SUBSCRIPTION),
+        (f"{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/usages", SUBSCRIPTION),
         (SUBSCRIPTION, SUBSCRIPTION),
         ("/providers/Microsoft.Management/managementGroups/a", ""),
     ],
