@@ -57,12 +57,17 @@ def compare_certificates(
     assert target.edge is not None
     facts = served.facts
     error, message = served.error, served.message
-    if "thumbprint" in facts and facts["thumbprint"] not in expected.thumbprints:
+    thumbprint = facts.get("thumbprint")
+    if thumbprint not in expected.thumbprints and (thumbprint is not None or error is None):
         error = error or ErrorClass.TLS_CERTIFICATE
+        shown = (
+            f"serial {facts['serial']}, thumbprint {thumbprint}, valid to {facts['not_after']}"
+            if thumbprint is not None
+            else "one that cannot be read"
+        )
         message = (
-            f"{_name(target.edge)} serves another certificate than {target.label} has: serial {facts['serial']}, "
-            f"thumbprint {facts['thumbprint']}, valid to {facts['not_after']}; the resource has {expected.text}. "
-            f"{message}"
+            f"{_name(target.edge)} serves another certificate than {target.label} has: {shown}; the resource has "
+            f"{expected.text}. {message}"
         ).rstrip()
     return copy_with(
         seen,

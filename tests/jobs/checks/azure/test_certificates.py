@@ -120,6 +120,14 @@ async def test_a_certificate_that_is_not_accepted_is_down_and_compared_too() -> 
             assert ("serves another certificate" in observed.message) is (thumbprint == OTHER)
 
 
+async def test_a_certificate_that_cannot_be_read_is_not_that_of_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "read_first_certificate", lambda shown: None)
+    async with AzureApis.open() as azure:
+        observed, _ = await check(azure, certificate(OTHER))
+        assert observed.error is ErrorClass.TLS_CERTIFICATE
+        assert f"than {LABEL} has: one that cannot be read; the resource has thumbprint {OTHER}" in observed.message
+
+
 async def test_an_edge_that_is_silent_or_refuses_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CertificateEdge, "TIMEOUTS", Timeouts(attempt=0.2, run=1.0))
     with socket.socket() as silent, socket.socket() as closed:
