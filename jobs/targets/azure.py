@@ -363,6 +363,10 @@ class AzureQueueTarget(AzureTarget):
         return self.label
 
     @property
+    def role_scopes(self) -> tuple[str, ...]:
+        return (f"storage account {self.account}",)
+
+    @property
     def label(self) -> str:
         """Such as `queue orders of storage account shopqueues`."""
         return f"queue {self.queue} of storage account {self.account}"
