@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha1
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class Certificate:
     """The host names and IP addresses that it is valid for."""
     not_before: datetime
     not_after: datetime
+    serial: str
+    """The serial number, hexadecimal digits in upper case."""
+    thumbprint: str
+    """The SHA-1 digest, hexadecimal digits in upper case: what Azure calls it by."""
 
     def seconds_left(self, now: datetime) -> float:
         """Return the seconds until it expires; negative after that."""
@@ -59,6 +64,8 @@ def read_certificate(der: bytes) -> Certificate:
             names=tuple(_names(read)),
             not_before=read.not_valid_before_utc,
             not_after=read.not_valid_after_utc,
+            serial=f"{read.serial_number:X}",
+            thumbprint=sha1(der, usedforsecurity=False).hexdigest().upper(),
         )
     except (ValueError, x509.DuplicateExtension) as error:
         raise UnreadableCertificate(f"{type(error).__name__}") from None

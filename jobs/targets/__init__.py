@@ -16,7 +16,13 @@ from typing import Annotated, Any, get_args
 from pydantic import Discriminator, Tag
 
 from jobs.problems import make_printable
-from jobs.targets.azure import AzureMetricTarget, AzureQueryTarget, AzureResourceTarget, AzureTarget
+from jobs.targets.azure import (
+    AzureMetricTarget,
+    AzureQueryTarget,
+    AzureQueueTarget,
+    AzureResourceTarget,
+    AzureTarget,
+)
 from jobs.targets.databases import MysqlTarget, PostgresTarget, RedisTarget, SqlServerTarget
 from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
@@ -53,6 +59,7 @@ Target = Annotated[
     | Annotated[AzureResourceTarget, Tag("azure_resource")]
     | Annotated[AzureQueryTarget, Tag("azure_query")]
     | Annotated[AzureMetricTarget, Tag("azure_metric")]
+    | Annotated[AzureQueueTarget, Tag("azure_queue")]
     | Annotated[HeartbeatTarget, Tag("heartbeat")]
     | Annotated[PostgresTarget, Tag("postgres")]
     | Annotated[MysqlTarget, Tag("mysql")]
@@ -94,6 +101,7 @@ __all__ = [
     "TARGETS_BY_KIND",
     "AzureMetricTarget",
     "AzureQueryTarget",
+    "AzureQueueTarget",
     "AzureResourceTarget",
     "AzureTarget",
     "DnsTarget",

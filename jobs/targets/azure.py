@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from jobs.expectations.engines.jsonpath import JsonPathField
 from jobs.expectations.entry import Feature, JsonField
 from jobs.formats import parse_duration
 from jobs.model_base import DisplayText, Duration, FrozenModel
@@ -22,6 +23,7 @@ from jobs.policies import Timeouts
 from jobs.targets.azure_apis import API_HOSTS, CloudName, LeastInterval, find_least_interval
 from jobs.targets.endpoints import Destination
 from jobs.targets.http import ManagedIdentityAuth
+from jobs.targets.tls import TlsTarget
 
 _PATH = re.compile(r"/[A-Za-z0-9._~()!$'@%+,;=&/:-]+")
 _URL = re.compile(r"https://([^/?#]+)(/[^?#]*)")
@@ -72,7 +74,7 @@ def _token_for(host: str) -> ManagedIdentityAuth:
 
 
 class AzureTarget(FrozenModel):
-    """What the three kinds share.
+    """What the four kinds share.
 
     `role`: the role, or the permission of Microsoft Graph, that the app's identity needs; messages name it.
     `cloud`: the Azure cloud of the resource.
@@ -117,6 +119,11 @@ class AzureTarget(FrozenModel):
         return ""
 
     @property
+    def subject(self) -> str:
+        """What a 404 of the API is about; empty if that is nothing of the target."""
+        return self.azure_resource
+
+    @property
     def role_scopes(self) -> tuple[str, ...]:
         """Where `role` must be assigned: ids, or names; empty if that is not known, as for Microsoft Graph."""
         return (self.azure_resource,) if self.azure_resource else ()
@@ -136,6 +143,17 @@ class AzureTarget(FrozenModel):
         yield self.endpoint
 
 
+class CertificateEdge(TlsTarget):
+    """Where the certificate of a resource is served, which must be the same one.
+
+    `thumbprint`, `expires`: JSONPaths of the resource, to its SHA-1 digest and the end of its validity.
+    """
+
+    kind: Literal["tls"] = "tls"
+    thumbprint: JsonPathField = "$.properties.thumbprint"
+    expires: JsonPathField = "$.properties.expirationDate"
+
+
 class AzureResourceTarget(AzureTarget):
     """A resource, or a list of them, of Azure Resource Manager or Microsoft Graph; all pages of a list.
 
@@ -143,7 +161,7 @@ class AzureResourceTarget(AzureTarget):
     POST, to an action that queries, such as queryPipelineRuns. `since`: how long ago the instant is that stands for
     `{since}` in both. `max_pages`: a longer list is not judged. `first_page`: the first page with entries is enough.
     `age_of`: where an entry, or the resource, has the time of its data. `max_data_age`: the state is unknown if the
-    newest is older.
+    newest is older. `edge`: where the certificate that it is about is served.
     """
 
     kind: Literal["azure_resource"]
@@ -158,6 +176,7 @@ class AzureResourceTarget(AzureTarget):
     first_page: bool = False
     age_of: str = Field(default="", pattern=r"^[A-Za-z0-9_.]{0,200}$", description="such as properties.reportedTime")
     max_data_age: Annotated[Duration, Field(gt=0)] | None = None
+    edge: CertificateEdge | None = None
 
     @model_validator(mode="after")
     def _check_request(self) -> Self:
@@ -210,9 +229,18 @@ class AzureResourceTarget(AzureTarget):
         return "" if self.is_graph else find_resource_id(self.path)
 
     @property
+    def subject(self) -> str:
+        return self.path if self.is_graph else self.azure_resource
+
+    @property
     def label(self) -> str:
         """Such as `Azure Microsoft.ServiceBus/namespaces/shop/queues`."""
         return f"Azure {shorten_path(self.path)}"
+
+    def destinations(self) -> Iterator[Destination]:
+        yield self.endpoint
+        if self.edge is not None:
+            yield from self.edge.destinations()
 
 
 class AzureQueryTarget(AzureTarget):
@@ -307,6 +335,43 @@ class AzureMetricTarget(AzureTarget):
         return f"metric {self.metric} of {shorten_path(self.resource)}"
 
 
+class AzureQueueTarget(AzureTarget):
+    """How many messages a storage queue has, and its poison queue `<queue>-poison`, if that exists.
+
+    The service of the account tells it, so its refusal leaves the state of the queue unknown.
+    """
+
+    kind: Literal["azure_queue"]
+    account: str = Field(pattern=r"^[a-z0-9]{3,24}$", description="name of the storage account")
+    queue: str = Field(pattern=r"^[a-z0-9](-?[a-z0-9])+$", max_length=56, description="its name, such as orders")
+    role: RoleName = "Storage Queue Data Reader"
+
+    @property
+    def host(self) -> str:
+        return f"{self.account}.{API_HOSTS[self.cloud].queues}"
+
+    @property
+    def path(self) -> str:
+        return f"/{self.queue}"
+
+    @property
+    def auth(self) -> ManagedIdentityAuth:
+        return _token_for("storage.azure.com")
+
+    @property
+    def subject(self) -> str:
+        return self.label
+
+    @property
+    def role_scopes(self) -> tuple[str, ...]:
+        return (f"storage account {self.account}",)
+
+    @property
+    def label(self) -> str:
+        """Such as `queue orders of storage account shopqueues`."""
+        return f"queue {self.queue} of storage account {self.account}"
+
+
 def shorten_path(path: str) -> str:
     """Return the path from its last provider on: `Microsoft.ServiceBus/namespaces/shop/queues`."""
     return path.rpartition("/providers/")[2].lstrip("/")
@@ -322,5 +387,7 @@ def find_resource_id(path: str) -> str:
     if len(parts) < 2:
         return path
     scope, names = parts[0], parts[1].strip("/").split("/")
+    if names[2:3] == ["locations"]:  # not a resource, so roles cannot be assigned there
+        return scope
     whole = 2 + (len(names) - 2) // 2 * 2
     return f"{scope}/{'/'.join(names[:whole])}" if whole > 2 else scope

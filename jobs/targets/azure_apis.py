@@ -12,24 +12,34 @@ CloudName = Literal["public", "usgovernment", "china"]
 
 
 class CloudHosts(NamedTuple):
-    """The hosts of Azure Resource Manager, Microsoft Graph, Log Analytics and Application Insights."""
+    """The hosts of Azure Resource Manager, Microsoft Graph, Log Analytics and Application Insights. `queues`: what
+    follows the name of a storage account in the host of its queues."""
 
     arm: str
     graph: str
     logs: str
     insights: str
+    queues: str
 
 
 API_HOSTS: dict[str, CloudHosts] = {
-    cloud: CloudHosts(arm, graph, f"api.{logs}", f"api.{insights}")
-    for cloud, arm, graph, logs, insights in (
-        ("public", "management.azure.com", "graph.microsoft.com", "loganalytics.azure.com", "applicationinsights.io"),
+    cloud: CloudHosts(arm, graph, f"api.{logs}", f"api.{insights}", f"queue.core.{storage}")
+    for cloud, arm, graph, logs, insights, storage in (
+        (
+            "public",
+            "management.azure.com",
+            "graph.microsoft.com",
+            "loganalytics.azure.com",
+            "applicationinsights.io",
+            "windows.net",
+        ),
         (
             "usgovernment",
             "management.usgovcloudapi.net",
             "graph.microsoft.us",
             "loganalytics.us",
             "applicationinsights.us",
+            "usgovcloudapi.net",
         ),
         (
             "china",
@@ -37,6 +47,7 @@ API_HOSTS: dict[str, CloudHosts] = {
             "microsoftgraph.chinacloudapi.cn",
             "loganalytics.azure.cn",
             "applicationinsights.azure.cn",
+            "chinacloudapi.cn",
         ),
     )
 }
@@ -67,6 +78,8 @@ GRAPH_READS = RateLimit(150, 2.5)
 """Of a tenant: 150 a minute, where keyCredentials are selected; other reads have more."""
 COST_QUERIES = RateLimit(4, 4 / 60)
 """Of a scope: 4 a minute."""
+QUEUE_REQUESTS = RateLimit(2000, 2000)
+"""Of a storage account, what Azure admits for one of its queues."""
 
 
 class LeastInterval(NamedTuple):
@@ -92,7 +105,12 @@ _LEAST_INTERVALS: tuple[tuple[re.Pattern[str], LeastInterval], ...] = tuple(
         (r"/microsoft\.servicebus/.*/(queues|topics)\b", "Service Bus counters", 60.0, "counting is expensive there"),
         (r"/usages$|/providers/microsoft\.quota/", "quotas", 300.0, "quotas change slowly"),
         (r"/providers/microsoft\.resourcehealth/", "Resource Health", 60.0, "it is minutes late anyway"),
-        (r"/(query|metrics|microsoft\.resourcegraph/resources)$", "queries", 60.0, "data arrives minutes late anyway"),
+        (
+            r".+/(query|metrics|microsoft\.resourcegraph/resources)$",
+            "queries",
+            60.0,
+            "data arrives minutes late anyway",
+        ),
     )
 )
 _ANY = LeastInterval("Azure", 30.0, "all checks share the limits of Azure")

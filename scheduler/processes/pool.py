@@ -33,7 +33,7 @@ from scheduler.processes.process import AttemptProcess, RemoteAttempts, Sources
 
 _log = logging.getLogger("scheduler.processes")
 
-LOCAL_KINDS: Final = frozenset({"heartbeat", "azure_resource", "azure_query", "azure_metric"})
+LOCAL_KINDS: Final = frozenset({"heartbeat", "azure_resource", "azure_query", "azure_metric", "azure_queue"})
 """Checks that read the store, and cost little; and those that share the limits of Azure."""
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of leases, signs of life and load."""

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from pydantic import TypeAdapter
@@ -44,11 +44,16 @@ from tests.parts.tls import authority
 TARGET: TypeAdapter[Target] = TypeAdapter(Target)
 _FILE = Path(__file__).resolve().parents[1] / "data/azure/api_answers.json"
 APIS: dict[str, dict[str, Any]] = json.loads(_FILE.read_text())["apis"]
-HOSTS = tuple(dict.fromkeys(host for hosts in API_HOSTS.values() for host in hosts))
-TOKENS = {f"https://{host}/.default": f"token-for-{host}" for host in HOSTS}
+HOSTS = tuple(dict.fromkeys(host for hosts in API_HOSTS.values() for host in hosts[:-1]))
+STORAGE = "storage.azure.com"
+TOKENS = {f"https://{host}/.default": f"token-for-{host}" for host in (*HOSTS, STORAGE)}
+_RECIPIENTS = {**{host: [host] for host in HOSTS}, STORAGE: [f"*.{hosts.queues}" for hosts in API_HOSTS.values()]}
 ALLOWED = Bindings(
     scopes=BindingRules(
-        {normalize_scope(f"https://{host}/.default"): BindingRule((parse_host_pattern(host),)) for host in HOSTS}
+        {
+            normalize_scope(f"https://{host}/.default"): BindingRule(tuple(map(parse_host_pattern, recipients)))
+            for host, recipients in _RECIPIENTS.items()
+        }
     ),
     unbound_scopes=False,
 )
@@ -133,7 +138,7 @@ class AzureApis(HttpServer):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, **options: Any) -> AsyncIterator[AzureApis]:
+    async def open(cls, **options: Any) -> AsyncIterator[Self]:
         """`options`: those of CheckDependencies."""
         async with cls() as server:
             with _names_lead_to(server.port):

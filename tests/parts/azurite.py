@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The environment is read at import: it is cleaned of SCHEDULER_* before each test.
 _INSTALLED = Path(os.environ.get("SCHEDULER_AZURITE") or ROOT / ".tools" / "node_modules" / "azurite")
 _START_SECONDS = 60.0
-_LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
+_LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (https?://\S+)")
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,13 @@ def fresh_prefix() -> str:
 
 
 @contextmanager
-def running_azurite(read_access: Callable[[str], None] | None = None) -> Iterator[Azurite]:
+def running_azurite(
+    read_access: Callable[[str], None] | None = None, certificate: tuple[Path, Path] | None = None
+) -> Iterator[Azurite]:
     """Start Azurite on free ports, and stop it. Calls `missing` when it cannot be had.
 
     `read_access`: is called in a thread with each line of the access log; without it Azurite writes none.
+    `certificate`: PEM files of the certificate and its key: it uses TLS, and accepts tokens.
     """
     command = [_node(), str(_script())]
     account, key = "schedulertest", base64.b64encode(secrets.token_bytes(64)).decode()
@@ -82,6 +85,8 @@ def running_azurite(read_access: Callable[[str], None] | None = None) -> Iterato
         command += ["--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence"]
         command += ["--silent"] if read_access is None else []
         command += ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
+        if certificate is not None:
+            command += ["--oauth", "basic", "--cert", str(certificate[0]), "--key", str(certificate[1])]
         environment = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}
         with subprocess.Popen(
             command, env=environment, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

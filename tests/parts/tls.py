@@ -34,7 +34,7 @@ TlsKind = Literal[
 ]
 
 NAMES = ("127.0.0.1", "::1", "localhost")
-AZURE = tuple(sorted({host for hosts in API_HOSTS.values() for host in hosts}))
+AZURE = tuple(sorted({name for hosts in API_HOSTS.values() for name in (*hosts[:-1], f"*.{hosts.queues}")}))
 OUTSIDE = "outside.invalid"
 """A name that only proxy.Proxy resolves."""
 

@@ -21,6 +21,7 @@ from jobs.targets.azure_apis import (
     COST_QUERIES,
     GRAPH_READS,
     LOG_QUERIES,
+    QUEUE_REQUESTS,
     RESOURCE_GRAPH,
     SUBSCRIPTION_READS,
     SUBSCRIPTION_WRITES,
@@ -92,6 +93,8 @@ def find_limits(method: str, url: str) -> Limits:
     if not any(host == hosts.arm for hosts in API_HOSTS.values()):
         if any(host == hosts.graph for hosts in API_HOSTS.values()):
             return {LimitKey("reads of", f"the tenant at {host}"): GRAPH_READS}
+        if host.partition(".")[2] in (hosts.queues for hosts in API_HOSTS.values()):
+            return {LimitKey("requests to", host): QUEUE_REQUESTS}
         return {LimitKey("queries at", host): LOG_QUERIES}
     if path.lower().endswith("/microsoft.resourcegraph/resources"):
         return {LimitKey("queries of", "Resource Graph"): RESOURCE_GRAPH}

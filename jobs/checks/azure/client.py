@@ -101,7 +101,15 @@ class AzureClient:
         self._http.prepare(_template(target.host, "GET", target.auth.scope))
 
     async def send(self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1) -> Page:
-        """Send a request in its turn. Raises Concluded."""
+        """Send a request in its turn; return the JSON object. Raises Concluded."""
+        seen = await self.exchange(target, request, call, page)
+        document = Verdicts(target, self.now).read_page(seen, page)
+        return Page(seen, document, _next_request(request, seen, document))
+
+    async def exchange(
+        self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1
+    ) -> Observation:
+        """Send a request in its turn; return the response, a success. Raises Concluded."""
         # Links to next pages add no limits: they come from outside.
         limits, sent = find_limits(request.method, target.endpoint), _to_http(target, request)
         await self._wait_for_turn(target, limits, call)
@@ -110,8 +118,8 @@ class AzureClient:
             await self._wait_for_turn(target, limits, call)
             seen = await self._http.observe(sent, call)
         throttled_s = self._budget.record(limits, seen.status, seen.headers, seen.retry_after_s)
-        document = Verdicts(target, self.now).read_page(seen, page, throttled_s)
-        return Page(seen, document, _next_request(request, seen, document))
+        Verdicts(target, self.now).check_success(seen, page, throttled_s)
+        return seen
 
     async def iter_pages(
         self, target: AzureTarget, request: AzureRequest, call: AttemptContext, max_pages: int

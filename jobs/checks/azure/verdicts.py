@@ -25,6 +25,8 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 """Of one page. A larger one is not judged."""
 MAX_PAGE_VALUES = 200_000
 _MAX_CODE, _MAX_MESSAGE = 80, 300
+_CODE_HEADER = "x-ms-error-code"
+"""Of storage, whose error documents are XML."""
 
 _OWN_FAULTS = frozenset({ErrorClass.TARGET_DENIED, ErrorClass.INTERNAL_ERROR, ErrorClass.OUT_OF_RESOURCES})
 """Of the scheduler or its settings: they keep their own verdict."""
@@ -65,11 +67,8 @@ class Verdicts:
         self._now = now
         self._host = target.host
 
-    def read_page(self, seen: Observation, page: int, throttled_s: float | None) -> dict[str, Any]:
-        """Return the JSON object of a response. `throttled_s`: of a 429, how long nothing is sent.
-
-        Raises Concluded.
-        """
+    def check_success(self, seen: Observation, page: int, throttled_s: float | None) -> None:
+        """Raise Concluded without a response of success. `throttled_s`: of a 429, how long nothing is sent."""
         if seen.error is not None:
             if seen.error in _OWN_FAULTS:
                 raise Concluded(seen)
@@ -77,7 +76,11 @@ class Verdicts:
         status = seen.status or 0
         if not 200 <= status < 300:
             code, message = read_error(seen.body)
+            code = code or make_printable(seen.headers.get(_CODE_HEADER, ""), _MAX_CODE)
             raise self._refusal(seen, status, code, message, page, throttled_s)
+
+    def read_page(self, seen: Observation, page: int) -> dict[str, Any]:
+        """Return the JSON object of a response of success. Raises Concluded."""
         if seen.body_truncated or has_more_values(seen.body, MAX_PAGE_VALUES):
             most = f"{MAX_PAGE_BYTES // 1024**2} MiB or {MAX_PAGE_VALUES:,} values"
             raise unknown(seen, self._place(f"The page has more than {most}: request less, such as by $select.", page))
@@ -86,7 +89,7 @@ class Verdicts:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            raise unknown(seen, self._place(f"{self._host} sent no JSON object ({status}).", page))
+            raise unknown(seen, self._place(f"{self._host} sent no JSON object ({seen.status}).", page))
         return document
 
     def _place(self, sentence: str, page: int) -> str:
@@ -96,14 +99,15 @@ class Verdicts:
         self, seen: Observation, status: int, code: str, message: str, page: int, throttled_s: float | None
     ) -> Concluded:
         target, named = self._target, f"{status} {code}".strip()
-        subject = target.path if _is_graph(target) else target.azure_resource
-        if status == 404 and page == 1 and subject and code.lower() not in _NOT_OF_TARGET:
-            text = f"{subject} does not exist ({named}): it was deleted or moved, or its id is misspelt."
+        if status == 404 and page == 1 and target.subject and code.lower() not in _NOT_OF_TARGET:
+            text = f"{target.subject} does not exist ({named}): it was deleted or moved, or its id is misspelt."
             return Concluded(replace(seen, error=ErrorClass.UNEXPECTED_STATUS, message=text))
         if status == 401:
             text = f"{self._host} did not accept the token of the app's identity ({named}): check its tenant."
         elif status == 403:
             text = f"{self._host} does not tell ({named}): {self._missing_role(message)}"
+            if code == "AuthorizationFailure":  # of storage
+                text += " It can also be the firewall of the account."
         elif status == 429:
             text = f"{self._host} throttles ({named}): no requests until {self._in(throttled_s or 0)}."
         elif status >= 500:

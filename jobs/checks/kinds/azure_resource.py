@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.checks.azure.client import MAX_ROWS, AzureCheck, AzureRequest, build_url
+from jobs.checks.azure.certificates import compare_certificates, read_expected
+from jobs.checks.azure.client import MAX_ROWS, AzureCheck, AzureClient, AzureRequest, build_url
 from jobs.checks.azure.rows import age_of, find_newest_at, observe_rows, with_facts
 from jobs.checks.azure.verdicts import refuse_stale, unknown
+from jobs.checks.clock import Peer, describe_deadline
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.port import AttemptContext, Check
 from jobs.formats import format_iso_instant
 from jobs.runs import Observation
 from jobs.targets import AzureResourceTarget
-from jobs.targets.azure import SINCE
+from jobs.targets.azure import SINCE, CertificateEdge
 
 
 def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> AzureResourceCheck:
     """Build the check. Called by jobs.checks."""
-    return AzureResourceCheck(dependencies.make_azure_client(checks))
+    return AzureResourceCheck(dependencies.make_azure_client(checks), checks)
 
 
 class AzureResourceCheck(AzureCheck):
     """Observes resources; the body is the resource itself, or `{"value": [...]}` of all pages."""
 
+    def __init__(self, client: AzureClient, checks: Mapping[str, Check]) -> None:
+        super().__init__(client)
+        self._checks = checks
+
     async def read(self, target: AzureResourceTarget, call: AttemptContext) -> Observation:
+        """Request the resource or the list once, then its edge. Raises Concluded."""
+        seen = await self._read_pages(target, call)
+        if target.edge is None:
+            return seen
+        expected = read_expected(target, seen)
+        return compare_certificates(target, expected, seen, await self._shake_hands(target.edge, call))
+
+    async def _shake_hands(self, edge: CertificateEdge, call: AttemptContext) -> Observation:
+        """Return what the edge shows. It is the target: its silence is a failure."""
+        call.clock.current_peer = Peer(edge.host, edge.port, edge.server_name or "")
+        seconds = edge.TIMEOUTS.attempt
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._checks[edge.kind].observe(edge, call)
+        except TimeoutError:
+            error, message = describe_deadline(call.clock, edge.endpoint, seconds)
+            return Observation(call.clock.stop(), error=error, message=message)
+
+    def prepare(self, target: AzureResourceTarget) -> None:  # type: ignore[override]
+        super().prepare(target)
+        if target.edge is not None:
+            self._checks[target.edge.kind].prepare(target.edge)
+
+    async def _read_pages(self, target: AzureResourceTarget, call: AttemptContext) -> Observation:
         """Request the resource or the list once. Raises Concluded."""
         now = self.client.now()
         request = _build_request(target, now)

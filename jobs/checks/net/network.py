@@ -339,6 +339,8 @@ def certificate_facts(shown: Sequence[bytes], now: datetime) -> dict[str, Any]:
         "not_before": certificate.not_before.isoformat(),
         "not_after": certificate.not_after.isoformat(),
         "days_left": certificate.days_left(now),
+        "serial": certificate.serial,
+        "thumbprint": certificate.thumbprint,
         "chain": len(shown),
     }
 

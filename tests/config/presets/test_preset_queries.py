@@ -8,7 +8,7 @@ import pytest
 
 from config.presets.library import built_in_names
 from jobs.targets import AzureQueryTarget
-from tests.config.presets.test_product_presets import job_of
+from tests.config.presets.golden_answers import job_of
 from tests.parts.kusto import RESOURCE_GRAPH, TABLES, WORKSPACE, find_diagnostics
 
 QUERIES = {name: check for name in built_in_names() if isinstance(check := job_of(name).check, AzureQueryTarget)}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs.expectations import judge
-from tests.config.presets.test_product_presets import GOLDEN, ago, job_of, observe, page
+from tests.config.presets.golden_answers import GOLDEN, ago, job_of, observe, page
 from tests.parts.azure_apis import AzureApis
 from tests.parts.http_server import Answer
 

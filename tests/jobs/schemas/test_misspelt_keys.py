@@ -48,6 +48,7 @@ CHECKS: dict[str, dict[str, Any]] = {
         "resource": f"/subscriptions/{GUID}/resourceGroups/a",
         "metric": "Requests",
     },
+    "azure_queue": {"kind": "azure_queue", "account": "shopqueues", "queue": "orders"},
 }
 JOB: dict[str, Any] = {
     "description": "Can customers pay?",

@@ -22,6 +22,7 @@ BUS = f"{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.ServiceBus/namesp
 RESOURCE: dict[str, Any] = {"kind": "azure_resource", "resource": f"{BUS}/queues", "api_version": "2021-11-01"}
 QUERY: dict[str, Any] = {"kind": "azure_query", "workspace": GUID, "query": "Usage | take 10"}
 METRIC: dict[str, Any] = {"kind": "azure_metric", "resource": BUS, "metric": "ActiveMessages"}
+QUEUE: dict[str, Any] = {"kind": "azure_queue", "account": "shopqueues", "queue": "orders"}
 
 
 def target(check: dict[str, Any]) -> AzureTarget:
@@ -77,6 +78,11 @@ def problem(check: dict[str, Any]) -> str:
         (METRIC | {"metric": "a,b"}, "check.metric"),
         (METRIC | {"window": "5m", "interval": "1h"}, "window is shorter than interval"),
         (METRIC | {"cloud": "mars"}, "check.cloud"),
+        (QUEUE | {"account": "evil.example/"}, "check.account"),
+        (QUEUE | {"account": "x@y"}, "check.account"),
+        (QUEUE | {"queue": "../orders"}, "check.queue"),
+        (QUEUE | {"queue": "orders?comp=list"}, "check.queue"),
+        (QUEUE | {"queue": "orders\n"}, "check.queue"),
     ],
     ids=str,
 )
@@ -117,6 +123,7 @@ def test_each_kind_asks_the_api_of_its_cloud_with_a_token_for_it(cloud: str) -> 
         ),
         (f"{SUBSCRIPTION}/resourceGroups/shop", f"{SUBSCRIPTION}/resourceGroups/shop"),
         (f"{SUBSCRIPTION}/providers/Microsoft.Storage/storageAccounts", SUBSCRIPTION),
+        (f"{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/usages", SUBSCRIPTION),
         (SUBSCRIPTION, SUBSCRIPTION),
         ("/providers/Microsoft.Management/managementGroups/a", ""),
     ],

@@ -52,6 +52,10 @@ CHECKS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "metric Requests of Microsoft.Web/sites/shop",
     ),
+    "azure_queue": (
+        {"kind": "azure_queue", "account": "shopqueues", "queue": "orders"},
+        "queue orders of storage account shopqueues",
+    ),
     "heartbeat": (
         {"kind": "heartbeat", "token": {"secret": "ping"}, "period": "24h"},
         "ping every 1d, at most 1h late",
@@ -79,7 +83,7 @@ def check_of(definition: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("kind", TARGETS_BY_KIND)
 def test_a_label_names_the_target_without_its_secrets(kind: str) -> None:
     definition, label = CHECKS[kind]
-    assert CANARY in str(definition) or kind in ("tls", "dns", "heartbeat")
+    assert CANARY in str(definition) or kind in ("tls", "dns", "heartbeat", "azure_queue")
     assert check_of(definition).label == label
 
 

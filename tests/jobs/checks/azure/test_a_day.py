@@ -104,7 +104,7 @@ async def run_job(number: int, every: float, check: AzureResourceCheck, clock: L
 async def test_500_jobs_stay_within_the_buckets_of_azure_for_a_day_and_are_judged_in_time() -> None:
     clock, arm = LoopClock(), Arm()
     client = AzureClient(arm, AzureBudget(clock.monotonic), Redactor(), clock)
-    check = AzureResourceCheck(client)
+    check = AzureResourceCheck(client, {})
     intervals = [60.0 if number < 40 else 300.0 if number < 400 else 900.0 for number in range(500)]
     found = [Judged() for _ in intervals]
     others = asyncio.create_task(arm.others())

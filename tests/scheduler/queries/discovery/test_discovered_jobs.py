@@ -17,7 +17,7 @@ from scheduler.features.discovery.files import write_jobs
 from scheduler.features.discovery.inventory import read_inventory
 from scheduler.features.discovery.needs import list_paths
 from scheduler.features.discovery.service import discover
-from tests.config.presets.test_product_presets import GOLDEN
+from tests.config.presets.golden_answers import GOLDEN
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.run_parts import TICKET, Heard
 from tests.jobs.running.virtual_time import LoopClock
