@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 
+from jobs.running.starvation import SAMPLE_INTERVAL
 from jobs.runs import ErrorClass, Observation, Phases
 from scheduler.health import HealthStatus
 from tests.jobs.running.run_parts import broken
@@ -75,6 +76,8 @@ async def _let_a_day_pass(client: ApiClient) -> str:
     steps, latest = int(HOURS * 3600 / STEP_S), ""
     for step in range(steps):
         loop.offset += STEP_S
+        client.shop.worker.read_starvation()
+        await asyncio.sleep(SAMPLE_INTERVAL)  # after which the jump is not taken for a lack of CPU
         if step % 6 == 0:
             await client.request("POST", f"/api/ping/{TOKEN}", content=b"41 files copied")
         for job in SCHEDULED:
