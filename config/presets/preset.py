@@ -187,7 +187,9 @@ class Preset(FrozenModel):
             return
         for name, value in values.items():
             if name not in self.parameters:
-                message, hint = describe_unknown_key(name, self.parameters, noun=f"parameter of the preset {self.name}")
+                message, hint = describe_unknown_key(
+                    name, self.parameters, noun="parameter", owner=f"the preset {self.name}"
+                )
                 yield Finding((*path, "with", name), message, hint)
             elif wrong := self.parameters[name].find_mistake(value):
                 yield Finding((*path, "with", name), wrong, self.parameters[name].description)

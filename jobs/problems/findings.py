@@ -136,12 +136,12 @@ def join_names(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(name for name in names if "." not in name))
 
 
-def describe_unknown_key(key: str, known_keys: Iterable[str], *, noun: str = "key") -> tuple[str, str]:
-    """Return message and hint for an unknown key; `noun`: what the messages call it."""
+def describe_unknown_key(key: str, known_keys: Iterable[str], *, noun: str = "key", owner: str = "") -> tuple[str, str]:
+    """Return message and hint for an unknown key; `noun`: what the messages call it, `owner`: of what it is."""
     names = tuple(known_keys)
     near = suggest_name(key, names)
     hint = "" if near or not names else f"known {noun}s: {join_names(names)}"
-    return f"unknown {noun}{did_you_mean(near)}", hint
+    return f"unknown {noun}{owner and f' of {owner}'}{did_you_mean(near)}", hint
 
 
 def describe_wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:

@@ -92,6 +92,10 @@ def test_keys_of_the_job_override_the_preset_and_that_overrides_the_defaults_of_
     [
         ("{preset: sitee}", "jobs.yaml:1: jobs.web.preset: unknown preset, did you mean site?"),
         ("{preset: site}", "the preset site needs the parameter host: host name; write with: {host: 'shop"),
+        (
+            "{preset: site, with: {host: a, zz: 1}}",
+            "unknown parameter of the preset site; known parameters: host, limit",
+        ),
         ("{preset: site, with: {host: a, limt: 1s}}", "jobs.web.with.limt: unknown parameter of the preset site, did"),
         ("{preset: site, with: {host: a/../b}}", "jobs.web.with.host: 'a/../b' does not match"),
         ("{preset: site, with: {host: 7}}", "jobs.web.with.host: expected a text, not 7 (put it in quotes)"),

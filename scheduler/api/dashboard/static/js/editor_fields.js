@@ -94,6 +94,7 @@ function fillField(field, definition) {
   const isShown = value !== null && (field.nodeName !== "SELECT" || [...field.options].some((option) => option.value === value));
   field.disabled = !isShown;
   field.title = isShown ? "" : "The form cannot show this value: edit it in the text.";
+  if (!isShown && field.nodeName === "SELECT") field.selectedIndex = -1;
   if (!isShown || field === document.activeElement) return;
   if (field.type === "checkbox") field.checked = value;
   else if (field.value !== value) field.value = value;

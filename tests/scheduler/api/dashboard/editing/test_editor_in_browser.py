@@ -58,6 +58,7 @@ async def test_the_form_shows_no_check_of_a_job_made_of_a_preset(browser: Browse
     async with open_site(browser, ApiClient(jobs=[])) as site:
         page = await site.open("/api/dashboard/new-job?preset=budget")
         await expect(page.get_by_label("Kind")).to_be_disabled()
+        await expect(page.get_by_label("Kind")).to_have_value("")
         await expect(page.get_by_label("URL")).to_be_hidden()
         await expect(page.locator("#editor-state")).to_have_text("Give the job a name, and your values under with.")
         await expect(page.locator("#schedule-english")).to_have_text("Every 12 hours")
