@@ -77,7 +77,7 @@ async def _let_a_day_pass(client: ApiClient) -> str:
     for step in range(steps):
         loop.offset += STEP_S
         client.shop.worker.read_starvation()
-        await asyncio.sleep(SAMPLE_INTERVAL)  # after which the jump is not taken for a lack of CPU
+        await asyncio.sleep(SAMPLE_INTERVAL)  # after which a run does not count the jump as a lack of CPU
         if step % 6 == 0:
             await client.request("POST", f"/api/ping/{TOKEN}", content=b"41 files copied")
         for job in SCHEDULED:

@@ -364,7 +364,8 @@ async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_
             await host.stop()
 
     assert "runs continue" in unavailable[1]
-    assert {run["outcome"] for run in runs if run["state"] == "finished"} == {"succeeded"}
+    # On a busy machine a run may last until the next one is due, which is skipped.
+    assert {run["outcome"] for run in runs if run["state"] == "finished"} - {"skipped"} == {"succeeded"}
 
 
 async def test_a_container_of_jobs_that_is_unavailable_leaves_those_from_before_in_force(
