@@ -13,9 +13,9 @@ from jobs.checks.azure.verdicts import unknown
 from jobs.expectations.engines.jsonpath import select_values
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.fast_frozen import copy_with
+from jobs.formats import format_host_port
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
-from jobs.targets import AzureResourceTarget
 from jobs.targets.azure import CertificateEdge
 
 _DIGEST = re.compile(r"[0-9A-F]{40}")
@@ -24,16 +24,18 @@ _MAX_NAMED = 200
 
 
 class ExpectedCertificates(NamedTuple):
-    """What a resource has. `text`: for messages."""
+    """What a resource has. `owner`: its label. `text`: for messages."""
 
+    owner: str
     thumbprints: frozenset[str]
     text: str
 
 
-def read_expected(target: AzureResourceTarget, seen: Observation) -> ExpectedCertificates:
-    """Return the certificates of a resource, at the paths of its edge. Raises Concluded without any."""
-    edge = target.edge
-    assert edge is not None
+def read_expected(owner: str, edge: CertificateEdge, seen: Observation) -> ExpectedCertificates:
+    """Return the certificates of a resource, at the paths of its edge. Raises Concluded without any.
+
+    A path can take a quarter of a second: not for the event loop.
+    """
     try:
         document = json.loads(seen.body)
         found, ends = (
@@ -41,20 +43,19 @@ def read_expected(target: AzureResourceTarget, seen: Observation) -> ExpectedCer
             for path in (edge.thumbprint, edge.expires)
         )
     except LimitExceeded as error:
-        raise unknown(seen, f"The certificate was not found in {target.label}: {error}.") from None
+        raise unknown(seen, f"The certificate was not found in {owner}: {error}.") from None
     digests = [re.sub(r"[\s:]", "", text).upper() for text in found]
     thumbprints = frozenset(filter(_DIGEST.fullmatch, digests))
     if not thumbprints:
-        raise unknown(seen, f"{target.label} has no certificate with a thumbprint at {edge.thumbprint}.")
+        raise unknown(seen, f"{owner} has no certificate with a thumbprint at {edge.thumbprint}.")
     text = f"thumbprint {', '.join(sorted(thumbprints))}" + (f", valid to {', '.join(ends)}" if ends else "")
-    return ExpectedCertificates(thumbprints, make_printable(text, _MAX_NAMED))
+    return ExpectedCertificates(owner, thumbprints, make_printable(text, _MAX_NAMED))
 
 
 def compare_certificates(
-    target: AzureResourceTarget, expected: ExpectedCertificates, seen: Observation, served: Observation
+    edge: CertificateEdge, expected: ExpectedCertificates, seen: Observation, served: Observation
 ) -> Observation:
     """Return the resource with what the edge serves; an error if that is another certificate, or not accepted."""
-    assert target.edge is not None
     facts = served.facts
     error, message = served.error, served.message
     thumbprint = facts.get("thumbprint")
@@ -66,8 +67,8 @@ def compare_certificates(
             else "one that cannot be read"
         )
         message = (
-            f"{_name(target.edge)} serves another certificate than {target.label} has: {shown}; the resource has "
-            f"{expected.text}. {message}"
+            f"{format_host_port(edge.server_name or edge.host, edge.port)} serves another certificate than "
+            f"{expected.owner} has: {shown}; the resource has {expected.text}. {message}"
         ).rstrip()
     return copy_with(
         seen,
@@ -77,7 +78,3 @@ def compare_certificates(
         facts={**seen.facts, **facts},
         certificates=served.certificates,
     )
-
-
-def _name(edge: CertificateEdge) -> str:
-    return f"{edge.server_name or edge.host}:{edge.port}"

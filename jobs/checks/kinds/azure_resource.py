@@ -36,10 +36,11 @@ class AzureResourceCheck(AzureCheck):
     async def read(self, target: AzureResourceTarget, call: AttemptContext) -> Observation:
         """Request the resource or the list once, then its edge. Raises Concluded."""
         seen = await self._read_pages(target, call)
-        if target.edge is None:
+        edge = target.edge
+        if edge is None:
             return seen
-        expected = read_expected(target, seen)
-        return compare_certificates(target, expected, seen, await self._shake_hands(target.edge, call))
+        expected = await asyncio.to_thread(read_expected, target.label, edge, seen)
+        return compare_certificates(edge, expected, seen, await self._shake_hands(edge, call))
 
     async def _shake_hands(self, edge: CertificateEdge, call: AttemptContext) -> Observation:
         """Return what the edge shows. It is the target: its silence is a failure."""
