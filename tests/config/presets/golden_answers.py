@@ -86,7 +86,7 @@ class Golden:
     columns: Mapping[str, str]
     lacks: str
     says: Mapping[str, Any]
-    """The verdict and the message of each case, or why there is no such case."""
+    """The verdict and the message of each case, or why the case does not apply."""
 
     def good(self) -> dict[str, Any]:
         made: dict[str, Any] = with_times(dict(self.entry))

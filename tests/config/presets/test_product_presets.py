@@ -55,7 +55,7 @@ def verdict_of(finished: Run) -> str:
 
 
 def stated(name: str, case: str) -> Any:
-    """The verdict and the message, or why there is no such case."""
+    """The verdict and the message, or why the case does not apply."""
     says = GOLDEN[name].says[case]
     if isinstance(says, str):
         return says

@@ -56,8 +56,10 @@ class Account(AzureApis):
     def answer(self, request: Request) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name != "host"}
         response = self.client.request(request.method, f"{self.queues}{request.target}", headers=headers)
-        told = {name: value for name, value in response.headers.items() if name.startswith(("x-ms-", "content-type"))}
-        return Answer(response.status_code, told, response.content)
+        forwarded = {
+            name: value for name, value in response.headers.items() if name.startswith(("x-ms-", "content-type"))
+        }
+        return Answer(response.status_code, forwarded, response.content)
 
     def add(self, queue: str, messages: int) -> None:
         """Make a queue with so many messages."""

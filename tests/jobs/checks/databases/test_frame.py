@@ -49,7 +49,7 @@ MYSQL_WITHOUT_TLS = len(_GREETING).to_bytes(4, "little") + _GREETING
 
 @contextmanager
 def sending(data: bytes | None, received: bytearray | None = None) -> Iterator[int]:
-    """A server that sends the same bytes to whoever connects, and then stays silent. None: it closes."""
+    """A server that sends the same bytes to each client, and then stays silent. None: it closes."""
     received = bytearray() if received is None else received
 
     def serve() -> None:
