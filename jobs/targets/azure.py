@@ -174,7 +174,11 @@ class AzureResourceTarget(AzureTarget):
     since: Annotated[Duration, Field(ge=60, le=366 * 86400)] | None = None
     max_pages: int = Field(default=20, ge=1, le=100)
     first_page: bool = False
-    age_of: str = Field(default="", pattern=r"^[A-Za-z0-9_.]{0,200}$", description="such as properties.reportedTime")
+    age_of: str = Field(
+        default="",
+        pattern=r"^(\$(\.[A-Za-z0-9_]{1,100}){1,10})?$",
+        description="JSONPath of names, such as $.properties.reportedTime",
+    )
     max_data_age: Annotated[Duration, Field(gt=0)] | None = None
     edge: CertificateEdge | None = None
 

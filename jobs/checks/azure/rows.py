@@ -50,8 +50,9 @@ def _convert(value: Any, kind: str) -> Any:
 
 
 def find_newest_at(path: str, entries: Iterable[Any]) -> datetime | None:
-    """Return the newest instant at a path of member names, such as `properties.reportedTime`; None without one."""
-    values = (reduce(_find_member, path.split("."), entry) for entry in entries)
+    """Return the newest instant at a JSONPath of names, such as `$.properties.reportedTime`; None without one."""
+    _, *names = path.split(".")
+    values = (reduce(_find_member, names, entry) for entry in entries)
     return max(filter(None, map(_read_instant, values)), default=None)
 
 

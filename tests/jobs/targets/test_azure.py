@@ -62,6 +62,7 @@ def problem(check: dict[str, Any]) -> str:
         (RESOURCE | {"since": "1h"}, "since: {since} is missing in query and body"),
         (RESOURCE | {"query": {"$filter": "startTime ge {since}"}}, "since: {since} in query or body needs it"),
         (RESOURCE | {"age_of": "$.value[*].name"}, "check.age_of"),
+        (RESOURCE | {"age_of": "properties.reportedTime"}, "check.age_of"),
         (RESOURCE | {"max_data_age": "1h"}, "max_data_age needs age_of"),
         (QUERY | {"application": GUID}, "needs exactly one of workspace, application and subscriptions"),
         (QUERY | {"workspace": None}, "needs exactly one of"),

@@ -308,7 +308,7 @@ async def test_old_data_is_unknown_where_the_job_says_so_and_a_fact() -> None:
 async def test_a_resource_tells_its_age_at_a_path_and_one_that_is_too_old_is_unknown(whole: bool) -> None:
     checked = [{"properties": {"reportedTime": f"2020-05-0{day}T14:11:29.7598931Z"}} for day in (1, 4, 2)]
     odd: list[Any] = [{"properties": None}, {"properties": {"reportedTime": 7}}, {}, "text", None]
-    target = target_of("resource health", age_of="properties.reportedTime")
+    target = target_of("resource health", age_of="$.properties.reportedTime")
     async with AzureApis.open() as azure:
         azure.script = [Answer.of_json(checked[1] if whole else {"value": [*checked, *odd]})]
         observed = await azure.observe(target)
