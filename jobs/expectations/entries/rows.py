@@ -220,7 +220,8 @@ class RowsEntry(ExpectationEntry):
             return Failure(self.entry_key(), expected, answer.shorten(str(error)))
         is_miscounted = rules.has_bounds and not rules.holds(len(rows))
         if not rules.judges_rows:
-            return Failure(self.entry_key(), self._describe_bounds(), f"{len(rows):,}") if is_miscounted else None
+            counted = f"{len(rows):,} {rules.label}" if "label" in rules.model_fields_set else f"{len(rows):,}"
+            return Failure(self.entry_key(), self._describe_bounds(), counted) if is_miscounted else None
         verdict = self._judge_rows(rows, row_answer)
         answer.health = _make_detail(verdict)
         clauses = [] if verdict.effect is EntryEffect.NONE else [self._describe(verdict, answer.shorten)]

@@ -84,6 +84,11 @@ def test_an_expression_of_where_that_has_no_value_does_not_hide_a_row() -> None:
     assert found.observed.startswith("where of row 2: ")
 
 
+def test_a_wrong_count_of_labelled_rows_names_them() -> None:
+    (found,) = judge(answer("[]"), entries({"rows": {"label": "runs that succeeded within 26h", "at_least": 1}}), str)
+    assert str(found) == "rows: expected at least 1, observed 0 runs that succeeded within 26h"
+
+
 def test_the_message_names_the_worst_rows_first_and_the_number_of_the_others() -> None:
     assert message(queues(0, 3, 41, 0), **QUEUES) == (
         "2 of 4 queues: q2 (dead letters 41, below 1), q1 (dead letters 3, below 1)."
