@@ -47,7 +47,7 @@ _OTHER_ROLES = {
         "is a primary, expected the replica: check where its name leads.",
     ),
 }
-_NO_ROLE = (ErrorClass.EXPECTATION_FAILED, "does not tell its role, which the job expects: let its user read it.")
+_NO_ROLE = (ErrorClass.EXPECTATION_FAILED, "did not report its role, which the job expects: let its user read it.")
 
 T = TypeVar("T", bound=DatabaseTarget)
 T_contra = TypeVar("T_contra", bound=DatabaseTarget, contravariant=True)

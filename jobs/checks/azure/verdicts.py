@@ -105,7 +105,7 @@ class Verdicts:
         if status == 401:
             text = f"{self._host} did not accept the token of the app's identity ({named}): check its tenant."
         elif status == 403:
-            text = f"{self._host} does not tell ({named}): {self._missing_role(message)}"
+            text = f"{self._host} refused the request ({named}): {self._missing_role(message)}"
             if code == "AuthorizationFailure":  # of storage
                 text += " It can also be the firewall of the account."
         elif status == 429:

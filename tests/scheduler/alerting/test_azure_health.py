@@ -188,7 +188,7 @@ async def test_a_missing_role_is_named(tmp_path: Path) -> None:
         await room.tick()
         attached = (await room.attached())[0]
         assert attached.state == ""
-        assert "Microsoft.Web/sites/Shop: not known: management.azure.com does not tell (403" in attached.text
+        assert "Microsoft.Web/sites/Shop: not known: management.azure.com refused the request (403" in attached.text
         assert f"lacks the role Reader at {SHOP}" in attached.text
         assert (await room.decisions())[0].inputs["state"] == "not known"
 

@@ -98,8 +98,8 @@ async def test_a_missing_role_is_named_with_its_scope_and_how_to_assign_it() -> 
             "/namespaces/orders"
         )
         assert observed.unknown == (
-            "management.azure.com does not tell (403 AuthorizationFailed): the app's identity lacks the role Reader at "
-            f"{scope}. Assign it: az role assignment create --assignee 00000000-0000-4000-8000-0000000000f1 "
+            "management.azure.com refused the request (403 AuthorizationFailed): the app's identity lacks the role "
+            f"Reader at {scope}. Assign it: az role assignment create --assignee 00000000-0000-4000-8000-0000000000f1 "
             f'--role "Reader" --scope {scope}'
         )
 

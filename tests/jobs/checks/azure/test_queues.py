@@ -146,7 +146,7 @@ async def test_a_wrong_token_leaves_the_state_unknown_and_names_the_role(
     account.tokens.values = {SCOPE: wrong}
     observed, _ = await account.check(storage_prefix)
     assert observed.error is None
-    assert "does not tell (403 AuthenticationFailed)" in observed.unknown
+    assert "refused the request (403 AuthenticationFailed)" in observed.unknown
     assert "lacks the role Storage Queue Data Reader at the storage account schedulertest." in observed.unknown
     assert wrong not in observed.unknown
 

@@ -57,7 +57,7 @@ async def test_a_role_that_the_user_must_not_read_is_not_the_expected_one(valkey
     seen = await observe("redis", valkey.port, user="low", role="primary")
     assert fine.error is None
     assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "does not tell its role" in seen.message
+    assert "did not report its role" in seen.message
 
 
 async def test_a_full_server_has_too_many_connections(tmp_path: Path) -> None:
