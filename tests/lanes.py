@@ -108,8 +108,8 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
         apart = tuple(f"--ignore={folder}" for folder in (SCHEDULER, *HOUSE))
         lanes.append(Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
-        suite = Lane("suite", own_python, (*inside, *apart, *selected), niceness=2)
-        last = [Lane("house", own_python, (*HOUSE, *selected), niceness=2), suite, *last]
+        lanes.append(Lane("house", own_python, (*HOUSE, *selected), niceness=2))
+        last.insert(0, Lane("suite", own_python, (*inside, *apart, *selected), niceness=2))
     if measuring_python is not None:
         lanes += _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
     return lanes + last
