@@ -9,7 +9,6 @@ A sum of a hundred counts takes as long as one of two.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import ceil, log
@@ -120,10 +119,17 @@ class Histogram:
 
 def quantile_of(stored: Sequence[int], share: float, minimum: int = 1) -> float | None:
     """Return the quantile of an encoded histogram without decoding it; None with fewer than `minimum` durations."""
-    reached = [*accumulate(stored[1:])]
-    if not reached or reached[-1] < minimum:
+    if not stored:
         return None
-    return _MIDDLES[stored[0] + bisect_left(reached, max(1, ceil(share * reached[-1])))]
+    total = sum(stored) - stored[0]
+    if total < max(1, minimum):
+        return None
+    above = total - max(1, ceil(share * total))
+    place = len(stored) - 1
+    while above >= stored[place]:  # from the upper end: most quantiles that are asked for lie there
+        above -= stored[place]
+        place -= 1
+    return _MIDDLES[stored[0] + place - 1]
 
 
 def bucket_of(milliseconds: float) -> int:
