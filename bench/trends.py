@@ -1,8 +1,9 @@
-"""Changes of the level of response times that are found in seeded histories of four weeks.
+"""Changes of the level of response times and success rates that are found in seeded histories of four weeks.
 
-Each history has the shape of a day and a week, noise that lasts for hours, single slow hours, gaps, perhaps a planted
-change, a slow drift, or summer time in the middle. Printed are the changes of at least 30 % that were found within an
-hour of the planted instant, and what was found where nothing was planted.
+Each history of times has the shape of a day and a week, noise that lasts for hours, single slow hours, gaps, perhaps a
+planted change, a slow drift, or summer time in the middle. Each one of success rates has outages, perhaps an hour of a
+day in which runs fail, and perhaps a change. Printed are the changes of at least 30 %, or of 5 points, that were found
+within an hour of the planted instant (of success rates: within a day), and what was found where nothing was planted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from random import Random
 from bench._parts import finish, show
 from jobs.runs.histogram import Histogram
 from jobs.schedules.time_zones import load_time_zone
-from jobs.trends import find_level_changes
+from jobs.trends import FAILED_SHARES, find_level_changes, level_of_times
 
 START, HOURS = datetime(2026, 3, 10, tzinfo=UTC), 28 * 24
 """In Berlin, summer time began on 29 March."""
@@ -37,6 +38,11 @@ class PlantedHistory:
     factor: float
     at: datetime
     hours: Mapping[datetime, Sequence[int]]
+
+    @property
+    def levels(self) -> Mapping[datetime, float]:
+        levels = {begin: level_of_times(stored) for begin, stored in self.hours.items()}
+        return {begin: level for begin, level in levels.items() if level is not None}
 
     @property
     def is_large(self) -> bool:
@@ -69,6 +75,34 @@ def make_history(seed: int) -> PlantedHistory:
     return PlantedHistory(kind, factor, START + timedelta(hours=place), hours)
 
 
+@dataclass(frozen=True)
+class PlantedShares:
+    """`before`, `after`: the shares of failed runs, equal without a change. `shares`: what came of it, by the hour."""
+
+    before: float
+    after: float
+    at: datetime
+    shares: Mapping[datetime, float]
+
+
+def make_shares(seed: int) -> PlantedShares:
+    random = Random(seed)
+    place, runs = random.randrange(24, HOURS - 24), random.choice([12, 60])
+    before = random.choice([0.0, 0.0, 0.002, 0.01, 0.05])
+    after = before + random.choice([0.0, 0.0, 0.05, 0.1, 0.3])
+    if random.random() < 0.3:
+        before, after = after, before
+    nightly, outages = random.choice([0.0, 0.0, 0.3]), [random.randrange(HOURS) for _ in range(random.randrange(4))]
+    down = {hour for begin in outages for hour in range(begin, begin + random.choice([1, 2, 8]))}
+    shares = {}
+    for number in range(HOURS):
+        begin = START + timedelta(hours=number)
+        share = after if number >= place else before
+        share = 1.0 if number in down else max(share, nightly * (begin.astimezone(BERLIN).hour == 3))
+        shares[begin] = sum(random.random() < share for _ in range(runs)) / runs
+    return PlantedShares(before, after, START + timedelta(hours=place), shares)
+
+
 @dataclass
 class Found:
     large: int = 0
@@ -82,25 +116,41 @@ def evaluate(seeds: Sequence[int]) -> Found:
     found = Found(histories=len(seeds))
     for seed in seeds:
         history = make_history(seed)
-        distances = [abs(each.at - history.at) for each in find_level_changes(history.hours, BERLIN)]
+        distances = [abs(each.at - history.at) for each in find_level_changes(history.levels, BERLIN)]
         found.large += history.is_large
         found.near += history.is_large and any(each <= timedelta(hours=1) for each in distances)
         found.false += sum(history.factor == 1 or each > BY_CHANCE for each in distances)
     return found
 
 
+def evaluate_shares(seeds: Sequence[int]) -> Found:
+    """Return how many changes of the success rate were found within a day, and how many others."""
+    found = Found(histories=len(seeds))
+    for seed in seeds:
+        planted = make_shares(seed)
+        changes = find_level_changes(planted.shares, BERLIN, FAILED_SHARES)
+        distances = [abs(each.at - planted.at) for each in changes]
+        found.large += planted.before != planted.after
+        found.near += planted.before != planted.after and any(each <= BY_CHANCE for each in distances)
+        found.false += sum(planted.before == planted.after or each > BY_CHANCE for each in distances)
+    return found
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--histories", type=int, default=200)
-    chosen = options.parse_args()
-    began = time.process_time()
-    found = evaluate(range(chosen.histories))
-    cpu = (time.process_time() - began) / chosen.histories
-    show(
-        ("histories", "changes of 30 %", "within an hour", "false ones", "CPU ms each"),
-        [(found.histories, found.large, found.near, found.false, cpu * 1000)],
-    )
-    finish(near_share=found.near / max(found.large, 1), false_per_ten=10 * found.false / found.histories)
+    seeds = range(options.parse_args().histories)
+    rows, figures = [], {}
+    for name, examine in (("times", evaluate), ("success rates", evaluate_shares)):
+        began = time.process_time()
+        found = examine(seeds)
+        cpu = (time.process_time() - began) / len(seeds)
+        rows.append((name, found.histories, found.large, found.near, found.false, cpu * 1000))
+        key = name.replace(" ", "_")
+        figures[f"{key}_near_share"] = found.near / max(found.large, 1)
+        figures[f"{key}_false_per_ten"] = 10 * found.false / found.histories
+    show(("of", "histories", "changes", "found near", "false ones", "CPU ms each"), rows)
+    finish(**figures)
 
 
 if __name__ == "__main__":

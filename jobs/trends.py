@@ -1,28 +1,28 @@
-"""Finds when the level of a job's response times changed, from its hourly histograms. Pure.
+"""Finds when the level of a job's response times, durations, lateness or success rate changed, by its hours. Pure.
 
-The series is the mean of each hour's logarithms, without its quickest and slowest tenth, so that a change is a ratio.
-What repeats by day or week is removed: the median of each hour of the week, or of the day while the history is short,
-computed again after each step that was found. A step is where two levels explain the rest best. It is a change if the
-levels differ by at least MIN_CHANGE, if the difference is large against the scatter around them, and if no slow drift
-explains the series as well.
+The series has a value an hour. Of times it is the mean of the hour's logarithms, without its quickest and slowest
+tenth, so that a change is a ratio; of the success rate it is the share of failed runs. What repeats by day or week is
+removed: the median of each hour of the week, or of the day while the history is short, computed again after each step
+that was found. A step is where two levels explain the rest best. It is a change if the levels differ enough, if the
+difference is large against the scatter around them, and if no slow drift explains the series as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import accumulate, pairwise
-from statistics import median
-from typing import NamedTuple
+from statistics import fmean, median, pstdev
+from typing import Literal, NamedTuple
 
 from jobs.fast_frozen import fast_frozen
-from jobs.runs.histogram import GROWTH, Histogram
+from jobs.runs.histogram import GROWTH, MAX_BUCKET, upper_edge
 
-MIN_CHANGE = 0.12
-"""Of the logarithm: 13 % longer."""
+MeasureName = Literal["response_time", "duration", "success_rate", "lateness"]
+"""What of a job's runs has a level."""
 MINIMUM_RUNS = 5
-"""Responses of an hour."""
+"""Of an hour, without which it has no value."""
 MIN_HOURS = 24
 """On both sides of a change."""
 MIN_SCORE = 7.0
@@ -35,92 +35,180 @@ MAX_CHANGES = 4
 _WEEKS_FOR_WEEKLY = 3
 _CLIP = 3.0
 """Standard deviations to which single hours are limited."""
-_MIN_SCATTER = 0.02
-"""A bucket of the histograms is 10 % wide, so an even series has none."""
+_LATENESS_FLOOR = 1000.0
+"""Milliseconds that are added: nobody notices whether a run is 5 or 50 ms late."""
+
+
+def _scatter_robustly(values: Sequence[float]) -> float:
+    """Return the standard deviation by the median of distances, which outliers do not change."""
+    return max(1.4826 * median(map(abs, values)), 0.02)  # a bucket is 10 % wide, so an even series has none
+
+
+def _scatter_plainly(values: Sequence[float]) -> float:
+    """Return the standard deviation, where a twentieth of the hours can be an outage."""
+    limit = sorted(map(abs, values))[int(0.95 * (len(values) - 1))]
+    return max(pstdev([min(max(value, -limit), limit) for value in values]), 0.002)
+
+
+class LevelScale(NamedTuple):
+    """How levels are compared. `min_change`: by which they differ. `center`, `scatter`: of the hours of a level."""
+
+    min_change: float
+    center: Callable[[Sequence[float]], float]
+    scatter: Callable[[Sequence[float]], float]
+
+
+TIMES = LevelScale(0.12, median, _scatter_robustly)
+"""Of logarithms: 13 % longer."""
+FAILED_SHARES = LevelScale(0.005, fmean, _scatter_plainly)
+"""Half of the hours of a bad level can have no failed run, so a median would not tell it from a good one."""
+
+_LOGS = [bucket * math.log(GROWTH) for bucket in range(MAX_BUCKET + 1)]
+_LATENESS_LOGS = [math.log(upper_edge(bucket) + _LATENESS_FLOOR) for bucket in range(MAX_BUCKET + 1)]
 
 
 @fast_frozen(frozen=True, slots=True)
 class LevelChange:
-    """`at`: the begin of the first hour of the new level, in UTC. `before`, `after`: the histograms of both levels."""
+    """`at`: the begin of the first hour of the new level, in UTC. `since`, `until`: the begin of the first hour of the
+    level before, and the end of the last one of the new level. `difference`: of the levels, without what repeats by day
+    or week: of logarithms, or of shares.
+    """
 
     at: datetime
-    before: Histogram
-    after: Histogram
-    ratio: float
-    """Of the levels, without what repeats by day or week: 1.5 is half as long again."""
+    since: datetime
+    until: datetime
+    difference: float
 
 
-def find_level_changes(hours: Mapping[datetime, Sequence[int]], zone: tzinfo = UTC) -> Sequence[LevelChange]:
+def find_level_changes(
+    levels: Mapping[datetime, float], zone: tzinfo = UTC, scale: LevelScale = TIMES
+) -> Sequence[LevelChange]:
     """Return the changes of the level, the oldest first.
 
-    `hours`: encoded histograms by the begin of each hour in UTC. Those with fewer than MINIMUM_RUNS runs are not
-    considered. `zone`: by whose clocks days and weeks repeat.
+    `levels`: the value of each hour that has enough runs, by its begin in UTC. `zone`: by whose clocks days and weeks
+    repeat.
     """
-    begins = sorted(begin for begin, stored in hours.items() if sum(stored[1:]) >= MINIMUM_RUNS)
-    if len(begins) < 2 * MIN_HOURS:
+    begins = sorted(levels)
+    if len(begins) < 2 * MIN_HOURS or min(levels.values()) == max(levels.values()):
         return []
-    series = [_level_of(hours[begin]) for begin in begins]
-    slots = _list_slots(begins, zone)
-    places = _find_places(slots, series)
-    return [_describe(hours, begins, slots, series, places, place) for place in places]
+    return _Search(begins, [levels[begin] for begin in begins], zone, scale).find()
 
 
-def _level_of(stored: Sequence[int]) -> float:
-    """Return the mean of the logarithms of an hour, without a tenth of the runs at both ends."""
-    first, *counts = stored
-    total = sum(counts)
+def level_of_times(stored: Sequence[int], logs: Sequence[float] = _LOGS) -> float | None:
+    """Return the mean of the logarithms of an hour, without a tenth of the runs at both ends; None with few runs.
+
+    `stored`: an encoded histogram. `logs`: of each bucket.
+    """
+    total = sum(stored[1:])
+    if total < MINIMUM_RUNS:
+        return None
     low, high = total * _TRIMMED, total * (1 - _TRIMMED)
     weighted, reached = 0.0, 0
-    for bucket, count in enumerate(counts, first):
+    for bucket, count in enumerate(stored[1:], stored[0]):
         inside = min(reached + count, high) - max(reached, low)
         if inside > 0:
-            weighted += inside * bucket
+            weighted += inside * logs[bucket]
         reached += count
-    return weighted / (high - low) * math.log(GROWTH)
+    return weighted / (high - low)
 
 
-def _find_places(slots: Sequence[int], series: Sequence[float]) -> list[int]:
-    """Return the index of the first hour of each level but the first.
-
-    One step more at a time, or two if one alone explains little: a level that returns is scatter to a single step.
-    """
-    places: list[int] = []
-    while len(places) < MAX_CHANGES:
-        found = next(filter(None, (_add(slots, series, places, count) for count in (1, 2))), None)
-        if found is None:
-            break
-        places = found
-    return places
+def level_of_lateness(stored: Sequence[int]) -> float | None:
+    """Return the level of an hour's lateness, see `level_of_times`."""
+    return level_of_times(stored, _LATENESS_LOGS)
 
 
-def _add(slots: Sequence[int], series: Sequence[float], places: list[int], count: int) -> list[int] | None:
-    """Return the places and so many more; None if one of them is not significant then. Two must be twice as clear."""
-    for _ in range(count):
-        rest = _remove_season(slots, series, places)
-        steps = [_split(rest, first, last) for first, last in pairwise([0, *places, len(series)])]
-        best = max((step for step in steps if step is not None), default=None)
-        if best is None:
-            return None
-        places = _move(slots, series, sorted([*places, best.place]))
-    rest = _remove_season(slots, series, places)
-    bounds = [0, *places, len(series)]
-    scores = (_score(rest[bounds[at] : bounds[at + 2]], place - bounds[at]) for at, place in enumerate(places))
-    return places if all(score >= MIN_SCORE * count for score in scores) else None
+class _Search:
+    """The series of a job, and how its levels are compared."""
 
+    def __init__(self, begins: Sequence[datetime], series: Sequence[float], zone: tzinfo, scale: LevelScale) -> None:
+        self._begins = begins
+        self._series = series
+        self._slots = _list_slots(begins, zone)
+        self._scale = scale
 
-def _move(slots: Sequence[int], series: Sequence[float], places: list[int]) -> list[int]:
-    """Return the places again, each at the best one between its neighbours."""
-    for _ in range(_MOVES):
-        rest = _remove_season(slots, series, places)
-        moved = list(places)
-        for at in range(len(moved)):
-            bounds = [0, *moved, len(series)]
-            step = _split(rest, bounds[at], bounds[at + 2])
-            moved[at] = moved[at] if step is None else step.place
-        if moved == places:
-            break
-        places = moved
-    return places
+    def find(self) -> Sequence[LevelChange]:
+        places = self._find_places()
+        if not places:
+            return []
+        rest = self._remove_season(places)
+        levels = [self._scale.center(rest[first:last]) for first, last in pairwise([0, *places, len(rest)])]
+        firsts = [self._begins[place] for place in (0, *places)]
+        ends = [*firsts[2:], self._begins[-1] + timedelta(hours=1)]
+        return [
+            LevelChange(at, since, until, after - before)
+            for since, at, until, (before, after) in zip(firsts, firsts[1:], ends, pairwise(levels), strict=False)
+        ]
+
+    def _find_places(self) -> list[int]:
+        """Return the index of the first hour of each level but the first.
+
+        One step more at a time, or two if one alone explains little: a level that returns is scatter to a single step.
+        """
+        places: list[int] = []
+        while len(places) < MAX_CHANGES:
+            found = next(filter(None, (self._add(places, count) for count in (1, 2))), None)
+            if found is None:
+                break
+            places = found
+        return places
+
+    def _add(self, places: list[int], count: int) -> list[int] | None:
+        """Return the places and so many more; None if one of them is not significant. Two must be twice as clear."""
+        for _ in range(count):
+            rest = self._remove_season(places)
+            steps = [_split(rest, first, last) for first, last in pairwise([0, *places, len(rest)])]
+            best = max((step for step in steps if step is not None), default=None)
+            if best is None:
+                return None
+            places = self._move(sorted([*places, best.place]))
+        rest = self._remove_season(places)
+        bounds = [0, *places, len(rest)]
+        scores = (self._score(rest[bounds[at] : bounds[at + 2]], place - bounds[at]) for at, place in enumerate(places))
+        return places if all(score >= MIN_SCORE * count for score in scores) else None
+
+    def _move(self, places: list[int]) -> list[int]:
+        """Return the places again, each at the best one between its neighbours."""
+        for _ in range(_MOVES):
+            rest = self._remove_season(places)
+            moved = list(places)
+            for at in range(len(moved)):
+                bounds = [0, *moved, len(rest)]
+                step = _split(rest, bounds[at], bounds[at + 2])
+                moved[at] = moved[at] if step is None else step.place
+            if moved == places:
+                break
+            places = moved
+        return places
+
+    def _score(self, rest: Sequence[float], place: int) -> float:
+        """Return the height of a step in standard errors; 0 for one that is small, or is a drift as well."""
+        center = self._scale.center
+        before, after = center(rest[:place]), center(rest[place:])
+        if abs(after - before) < self._scale.min_change or not _beats_drift(rest, place):
+            return 0.0
+        sides = [value - before for value in rest[:place]], [value - after for value in rest[place:]]
+        errors = (self._scale.scatter(side) * _dependence(side) / math.sqrt(len(side)) for side in sides)
+        return abs(after - before) / math.hypot(*errors)
+
+    def _remove_season(self, places: Sequence[int]) -> list[float]:
+        """Return the series without what repeats, with outliers limited."""
+        slots, series = self._slots, self._series
+        bounds = [0, *places, len(series)]
+        levels = [self._scale.center(series[first:last]) for first, last in pairwise(bounds)]
+        level_of = [
+            level
+            for level, first, last in zip(levels, bounds[:-1], bounds[1:], strict=True)
+            for _ in range(first, last)
+        ]
+        of_slots: dict[int, list[float]] = {}
+        for slot, value, level in zip(slots, series, level_of, strict=True):
+            of_slots.setdefault(slot, []).append(value - level)
+        season = {slot: median(values) for slot, values in of_slots.items()}
+        usual = median(season.values())  # not 0 where most hours have no failed run, but some have many
+        rest = [value - season[slot] + usual for slot, value in zip(slots, series, strict=True)]
+        limit = _CLIP * self._scale.scatter([value - level for value, level in zip(rest, level_of, strict=True)])
+        low, high = min(levels) - limit, max(levels) + limit
+        return [min(max(value, low), high) for value in rest] if places else _clip_single(rest, limit)
 
 
 class _Step(NamedTuple):
@@ -142,21 +230,6 @@ def _split(rest: Sequence[float], first: int, last: int) -> _Step | None:
         for at in range(MIN_HOURS, count - MIN_HOURS + 1)
     )
     return max(gains)
-
-
-def _score(rest: Sequence[float], place: int) -> float:
-    """Return the height of a step in standard errors; 0 for one that is small, or is a drift as well."""
-    count, before, after = len(rest), median(rest[:place]), median(rest[place:])
-    if abs(after - before) < MIN_CHANGE or not _beats_drift(rest, place):
-        return 0.0
-    errors = [value - before for value in rest[:place]] + [value - after for value in rest[place:]]
-    error = _scatter(errors) * _dependence(errors) * math.sqrt(1 / place + 1 / (count - place))
-    return abs(after - before) / error
-
-
-def _scatter(values: Sequence[float]) -> float:
-    """Return the standard deviation by the median of distances, which outliers do not change."""
-    return max(1.4826 * median(map(abs, values)), _MIN_SCATTER)
 
 
 def _dependence(errors: Sequence[float]) -> float:
@@ -181,24 +254,6 @@ def _beats_drift(rest: Sequence[float], place: int) -> bool:
     return of_line > of_step * (1 + _DRIFT_MARGIN / count)
 
 
-def _remove_season(slots: Sequence[int], series: Sequence[float], places: Sequence[int]) -> list[float]:
-    """Return the series without what repeats, with outliers limited."""
-    bounds = [0, *places, len(series)]
-    levels = [median(series[first:last]) for first, last in pairwise(bounds)]
-    level_of = [
-        level for level, first, last in zip(levels, bounds[:-1], bounds[1:], strict=True) for _ in range(first, last)
-    ]
-    of_slots: dict[int, list[float]] = {}
-    for slot, value, level in zip(slots, series, level_of, strict=True):
-        of_slots.setdefault(slot, []).append(value - level)
-    season = {slot: median(values) for slot, values in of_slots.items()}
-    rest = [value - season[slot] for slot, value in zip(slots, series, strict=True)]
-    scatter = _scatter([value - level for value, level in zip(rest, level_of, strict=True)])
-    limit = _CLIP * scatter
-    low, high = min(levels) - limit, max(levels) + limit
-    return [min(max(value, low), high) for value in rest] if places else _clip_single(rest, limit)
-
-
 def _list_slots(begins: Sequence[datetime], zone: tzinfo) -> Sequence[int]:
     """Return for each hour what it has in common with others: its place in the week, or in the day."""
     is_weekly = begins[-1] - begins[0] >= _WEEKS_FOR_WEEKLY * timedelta(days=7)
@@ -213,21 +268,3 @@ def _clip_single(rest: Sequence[float], limit: float) -> list[float]:
         near = median(rest[max(0, at - 2) : at + 3])
         clipped.append(min(max(value, near - limit), near + limit))
     return clipped
-
-
-def _describe(
-    hours: Mapping[datetime, Sequence[int]],
-    begins: Sequence[datetime],
-    slots: Sequence[int],
-    series: Sequence[float],
-    places: Sequence[int],
-    place: int,
-) -> LevelChange:
-    first = max((each for each in places if each < place), default=0)
-    last = min((each for each in places if each > place), default=len(begins))
-    rest = _remove_season(slots, series, places)
-    before, after = Histogram(), Histogram()
-    for at in range(first, last):
-        (before if at < place else after).merge(Histogram.decode(hours[begins[at]]))
-    ratio = math.exp(median(rest[place:last]) - median(rest[first:place]))
-    return LevelChange(begins[place], before, after, ratio)

@@ -126,7 +126,7 @@ def quantile_of(stored: Sequence[int], share: float, minimum: int = 1) -> float 
         return None
     above = total - max(1, ceil(share * total))
     place = len(stored) - 1
-    while above >= stored[place]:  # from the upper end: most quantiles that are asked for lie there
+    while above >= stored[place]:  # from the upper end: most quantiles that are read lie there
         above -= stored[place]
         place -= 1
     return _MIDDLES[stored[0] + place - 1]

@@ -27,6 +27,7 @@ from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 from scheduler.stores.runs.rollups.days import sum_counts
 from scheduler.stores.runs.rollups.keys import HOUR
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart
+from scheduler.stores.runs.rollups.tally import Tally
 from scheduler.stores.runs.rollups.upkeep import sum_runs
 
 MAX_RUNS_COUNTED = 1000
@@ -89,10 +90,19 @@ class VisibleRuns(Runs):
 
     async def read_response_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Sequence[int]]:
         """Return the response times of each full hour since it became visible."""
-        begin = self._catalog.begin_of(job)
-        if begin is not None and begin > since:
-            since = begin.replace(minute=0, second=0, microsecond=0) + HOUR
+        since = self._find_first_hour(job, since)
         return await super().read_response_hours(job, since, until) if since < until else {}
+
+    async def read_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Tally]:
+        """Return the counts of each full hour since it became visible."""
+        since = self._find_first_hour(job, since)
+        return await super().read_hours(job, since, until) if since < until else {}
+
+    def _find_first_hour(self, job: str, since: datetime) -> datetime:
+        begin = self._catalog.begin_of(job)
+        if begin is None or begin <= since:
+            return since
+        return begin.replace(minute=0, second=0, microsecond=0) + HOUR
 
     async def iterate_rollups(
         self, jobs: Sequence[str], since: datetime, until: datetime

@@ -54,12 +54,12 @@ class IncidentBundleReader(IncidentReportReader):
     async def read_bundle(self, principal: Principal, incident_id: str) -> IncidentBundle:
         """Return the bundle. Raises NotFound, StoreError."""
         report = await self.read_report(incident_id, MAX_ENTRIES)
-        good, failing, trend = await asyncio.gather(
+        good, failing, trends = await asyncio.gather(
             self._find_run(report.history.last_good_run),
             self._find_first_failing(report),
-            self._find_trend(principal, report),
+            self._list_trends(principal, report),
         )
-        bundle = self._build(report, failing, good, trend)
+        bundle = self._build(report, failing, good, trends)
         at_least = set() if report.is_whole else {"timeline", "decisions"}
         if len(report.members) < len(report.view.incident.members):
             at_least.add("members")
@@ -85,16 +85,15 @@ class IncidentBundleReader(IncidentReportReader):
                 return run
         return await self._find_run(report.history.failed_run)
 
-    async def _find_trend(self, principal: Principal, report: IncidentReport) -> LevelChangeModel | None:
+    async def _list_trends(self, principal: Principal, report: IncidentReport) -> Sequence[LevelChangeModel]:
         incident = report.view.incident
         if report.subject.entry is None:
-            return None
+            return ()
         try:
-            trend = await self._trends.read_trend(principal, incident.leading.key.subject)
+            changes = await self._trends.read_recent(principal, incident.leading.key.subject)
         except UnknownJob:  # it was removed meanwhile
-            return None
-        recent = [each for each in trend.changes if each.at >= incident.failing_since - _TREND_BEFORE]
-        return recent[-1] if recent else None
+            return ()
+        return [each for each in changes if each.at >= incident.failing_since - _TREND_BEFORE][-_NAMED_CHANGES:]
 
     def _make_line(
         self,
@@ -125,14 +124,13 @@ class IncidentBundleReader(IncidentReportReader):
         )
 
     def _build(
-        self, report: IncidentReport, failing: Run | None, good: Run | None, trend: LevelChangeModel | None
+        self, report: IncidentReport, failing: Run | None, good: Run | None, trends: Sequence[LevelChangeModel]
     ) -> IncidentBundle:
         incident, visibility = report.view.incident, SubjectVisibility(self._catalog)
         line = partial(self._make_line, visibility)
         differences = _compare(failing, good)
         findings = [*_list_findings(line, report, failing, good), *_list_differing(line, differences)]
-        if trend is not None:
-            findings.append(line("trend", trend.text, person=trend.nearby[0].text if trend.nearby else ""))
+        findings += (line("trend", each.text, person=each.nearby[0].text if each.nearby else "") for each in trends)
         return IncidentBundle.from_object(
             incident,
             url=f"/api/incidents/{incident.id}",

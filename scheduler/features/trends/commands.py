@@ -1,4 +1,4 @@
-"""`trend`: show when the level of a job's response times changed."""
+"""`trend`: show when the level of a job's response times, durations, success rate or lateness changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats import describe_milliseconds, format_iso_instant
+from jobs.trends import MeasureName
 from scheduler.cli.listing import Field, show_items, show_model
 from scheduler.cli.output import Column, escape_controls, fail, is_terminal
 from scheduler.cli.times import format_local
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
 
 def trend(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    measure: Annotated[MeasureName, typer.Option("--measure", help="What is examined.")] = "response_time",
     days: Annotated[int, typer.Option("--days", min=3, max=90, help="Days until now.")] = 28,
     timezone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/trend.")] = False,
 ) -> None:
-    """Show when the level of a job's response times changed, and what was deployed or changed near that.
+    """Show when a job got slower, failed more or started later, and what was deployed or changed near that.
 
     Daily and weekly repetition, a slow drift or a single slow hour is not a change.
 
     \b
     Examples:
       trend checkout-api
+      trend checkout-api --measure success_rate
       trend checkout-api --days 60 --timezone Europe/Berlin
     """
     from scheduler.cli.context import load_for_command, run_in_store
@@ -46,7 +49,7 @@ def trend(
         fail(f"--timezone: {error}")
 
     async def work(program: ReadOnlyProgram) -> LevelTrendModel:
-        return await program.trends.read_trend(LOCAL_PRINCIPAL, job, days=days, zone=zone)
+        return await program.trends.read_trend(LOCAL_PRINCIPAL, job, measure=measure, days=days, zone=zone)
 
     found = run_in_store(configuration, work)
     if as_json:
@@ -58,6 +61,8 @@ def trend(
 
 
 def _show_level(level: LevelModel) -> str:
+    if level.success_rate is not None:
+        return f"{level.success_rate:.2%}"
     times = (level.p50_ms, level.p95_ms, level.p99_ms)
     return ", ".join("-" if each is None else describe_milliseconds(each) for each in times)
 
@@ -73,8 +78,12 @@ _FIELDS: Sequence[Field[LevelChangeModel]] = (
         Column("since", "bold"),
         lambda change: format_local(change.at),
     ),
-    Field("ratio", lambda change: f"{change.ratio:.3f}", Column("times", align_right=True)),
-    Field("before", lambda change: _show_level(change.before), Column("p50, p95, p99 before")),
+    Field(
+        "ratio",
+        lambda change: "-" if change.ratio is None else f"{change.ratio:.3f}",
+        Column("times", align_right=True),
+    ),
+    Field("before", lambda change: _show_level(change.before), Column("p50, p95, p99 or rate before")),
     Field("after", lambda change: _show_level(change.after), Column("since then")),
     Field("nearby", _list_nearby, Column("near it", no_wrap=False, is_optional=True)),
 )

@@ -1,18 +1,22 @@
-"""The trend of a job's response times: when its level changed, and what happened near it."""
+"""The trend of a measure of a job: when its level changed, and what happened near that."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from jobs.trends import MeasureName
 from scheduler.model_base import ResponseModel, example_values
 
 
 class LevelModel(ResponseModel):
-    """The response times of the hours of one level, in milliseconds."""
+    """The runs of the hours of one level. `success_rate` (0 to 1): of the success rate alone; quantiles, in
+    milliseconds: of the other measures.
+    """
 
-    model_config = example_values(runs=20160, p50_ms=121.4, p95_ms=180.2, p99_ms=264.1)
+    model_config = example_values(runs=20160, success_rate=None, p50_ms=121.4, p95_ms=180.2, p99_ms=264.1)
 
     runs: int
+    success_rate: float | None
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
@@ -33,16 +37,23 @@ class NearbyEventModel(ResponseModel):
 
 
 class LevelChangeModel(ResponseModel):
-    """`at`: the begin of the first hour of the new level. `ratio`: of the levels, without daily and weekly repetition;
-    above 1 the job got slower. `nearby`: what happened from six hours before it to its end, the nearest first.
+    """`at`: the begin of the first hour of the new level. `ratio`: of times, that of the levels without daily and
+    weekly repetition, of lateness with a second added to both; else that of the success rates, None if it was 0.
+    `nearby`: what happened from six hours before it to its end, the nearest first.
     """
 
     model_config = example_values(
-        at="2026-11-24T14:00:00Z", ratio=1.78, text="p95 was 180 ms until 2026-11-24 14:00 UTC, 320 ms since"
+        measure="response_time",
+        at="2026-11-24T14:00:00Z",
+        ratio=1.78,
+        is_worse=True,
+        text="p95 was 180 ms until 2026-11-24 14:00 UTC, 320 ms since",
     )
 
+    measure: MeasureName
     at: datetime
-    ratio: float
+    ratio: float | None
+    is_worse: bool
     text: str
     before: LevelModel
     after: LevelModel
@@ -50,18 +61,20 @@ class LevelChangeModel(ResponseModel):
 
 
 class LevelTrendModel(ResponseModel):
-    """The changes of the level of a job's response times in a period, the oldest first.
+    """The changes of the level of a measure in a period, the oldest first.
 
     `hours`: those with enough runs to be considered. `summary`: a sentence for people.
     """
 
     model_config = example_values(
         job="checkout-api",
+        measure="response_time",
         hours=670,
         summary="p95 was 180 ms until 2026-11-24 14:00 UTC, 320 ms since: checkout 4ebecbce was deployed 2 min before",
     )
 
     job: str
+    measure: MeasureName
     since: datetime
     until: datetime
     hours: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
+from jobs.trends import MeasureName
 from scheduler.features.delivery.room import RemoteRoom
 from scheduler.features.trends.models import LevelTrendModel
 from scheduler.identity.principal import Principal
@@ -12,5 +13,8 @@ from scheduler.identity.principal import Principal
 class RemoteTrends(RemoteRoom):
     """See TrendReader. The running scheduler knows the principal."""
 
-    async def read_trend(self, principal: Principal, job: str, *, days: int, zone: tzinfo) -> LevelTrendModel:
-        return await self.read(LevelTrendModel, ("jobs", job, "trend"), days=days, timezone=str(zone))
+    async def read_trend(
+        self, principal: Principal, job: str, *, measure: MeasureName, days: int, zone: tzinfo
+    ) -> LevelTrendModel:
+        parts = "jobs", job, "trend"
+        return await self.read(LevelTrendModel, parts, measure=measure, days=days, timezone=str(zone))

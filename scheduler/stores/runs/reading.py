@@ -31,6 +31,7 @@ from scheduler.stores.runs.open_runs import (
 )
 from scheduler.stores.runs.pages import JobMatcher, RunPage, RunPager
 from scheduler.stores.runs.rollups.reading import JobPart, RollupPart, RollupReads
+from scheduler.stores.runs.rollups.tally import Tally
 from scheduler.stores.runs.transitions import iterate_open_pages
 from scheduler.turns import convert_each
 
@@ -173,6 +174,10 @@ class RunReads:
         They are encoded histograms.
         """
         return await self._rollups.read_response_hours(job, since, until)
+
+    async def read_hours(self, job: str, since: datetime, until: datetime) -> Mapping[datetime, Tally]:
+        """Return the counts of each full hour of [since, until) in which runs of the job were due."""
+        return await self._rollups.read_hours(job, since, until)
 
     def iterate_rollups(
         self, jobs: Sequence[str], since: datetime, until: datetime

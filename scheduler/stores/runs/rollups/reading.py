@@ -35,7 +35,7 @@ from scheduler.stores.runs.rollups.keys import (
     hour_of,
     parse_hour,
 )
-from scheduler.stores.runs.rollups.tally import RESPONSE_TIME_PART, Rollup
+from scheduler.stores.runs.rollups.tally import RESPONSE_TIME_PART, Rollup, Tally
 from scheduler.stores.runs.rollups.upkeep import RollupUpkeep, decode_old_hour, sum_runs, uncounted_runs
 from scheduler.turns import convert_each
 
@@ -162,8 +162,7 @@ class RollupReads:
         The hours of a day are one row, so this reads a row a day. Runs of older versions that are not counted yet are
         not contained.
         """
-        days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY - HOUR))
-        recent = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
+        days, recent = await self._list_hour_rows(job, since, until)
         hours: dict[datetime, Sequence[int]] = {}
         for found in await convert_each(_response_times_of_day, days):
             hours.update(found)
@@ -174,6 +173,21 @@ class RollupReads:
             times.merge(Histogram.decode(hours.get(start, ())))
             hours[start] = times.encode()
         return hours
+
+    async def read_hours(self, job: str, since: datetime, until: datetime) -> dict[datetime, Tally]:
+        """Return the counts of each hour of [since, until) that has runs, as `read_response_hours` reads them."""
+        days, recent = await self._list_hour_rows(job, since, until)
+        hours: dict[datetime, Tally] = {}
+        for parts in await convert_each(lambda day: [*_decode_hours_of_days(since, until, [day])], days):
+            hours.update((part.start, part.rollup.tally) for part in parts)
+        for row in recent:
+            hours.setdefault(parse_hour(hour_of(row.key)), Tally()).merge(HourCounts.decode(row.body).tally)
+        return hours
+
+    async def _list_hour_rows(self, job: str, since: datetime, until: datetime) -> tuple[Sequence[Row], Sequence[Row]]:
+        """Return the rows of complete days that have their hours, and those of single hours."""
+        days = await self._list_between(DAY_HOURS_PREFIX, job, format_day(since - DAY), format_day(until + DAY - HOUR))
+        return days, await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
 
     async def iterate_many(
         self, jobs: Sequence[str], since: datetime, until: datetime

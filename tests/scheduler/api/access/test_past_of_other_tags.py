@@ -24,7 +24,7 @@ from scheduler.stores.gates import Pause
 from tests.jobs.running.virtual_time import START, LoopClock
 from tests.scheduler.api.access.test_limited_changes import OURS, THEIRS, Team, definition
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS
-from tests.scheduler.api.routes.test_trends import count_hours
+from tests.scheduler.api.routes.test_trends import count_each, failures_of, times_of
 from tests.scheduler.stores.samples import run_of
 
 JOB, BEAT = "checkout", "backup"
@@ -47,6 +47,7 @@ QUERIES = [
     "/api/jobs?outcome=succeeded",
     *(f"/api/jobs/{JOB}/stats?window={window}" for window in ("24h", "7d", "90d", "365d")),
     f"/api/jobs/{JOB}/stats?from=50d&to=1d",
+    f"/api/jobs/{JOB}/trend?measure=success_rate",
     "/api/stats?tag=team&window=90d",
     "/api/stats/slowest?window=90d",
     "/api/stats/slowest?window=7d&sort=slower",
@@ -92,7 +93,9 @@ def report(status: str) -> Observation:
 async def leave_past(team: Team, time: HeldTime) -> None:
     """Runs of long ago, of yesterday and of this hour fail, and got slower; pings arrive, a pause is set and ended."""
     shop = team.client.shop
-    await count_hours(team.client, (180, 100), (320, 50))
+    quick, slow = failures_of(0), failures_of(4)
+    quick.histograms, slow.histograms = times_of(1, 180).histograms, times_of(1, 320).histograms
+    await count_each(team.client, (quick, 100), (slow, 50))
     now = shop.clock.now()
     for age in (40 * DAY, 3 * DAY, DAY, timedelta(hours=2)):
         for number in range(20):

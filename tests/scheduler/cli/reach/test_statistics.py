@@ -46,6 +46,7 @@ async def test_numbers_are_those_of_the_store(tmp_path: Path, monkeypatch: pytes
             ("stats", "--slowest", "job", "--sort", "slower", "--window", "7d", "--json"),
             ("stats", "--tag", "team", "--trend", "--json"),
             ("trend", "checkout", "--json"),
+            ("trend", "checkout", "--measure", "success_rate"),
             ("trend", "checkout", "--timezone", "Nowhere"),
             ("stats", "--window", "8d"),
             ("uptime", "checkout"),
