@@ -36,7 +36,7 @@ _WEEKS_FOR_WEEKLY = 3
 _CLIP = 3.0
 """Standard deviations to which single hours are limited."""
 _LATENESS_FLOOR = 1000.0
-"""Milliseconds that are added: nobody notices whether a run is 5 or 50 ms late."""
+"""Milliseconds that are added: 5 or 50 ms late makes no difference to a user."""
 
 
 def _scatter_robustly(values: Sequence[float]) -> float:
