@@ -31,9 +31,15 @@ _CODE_HEADER = "x-ms-error-code"
 _OWN_FAULTS = frozenset({ErrorClass.TARGET_DENIED, ErrorClass.INTERNAL_ERROR, ErrorClass.OUT_OF_RESOURCES})
 """Of the scheduler or its settings: they keep their own verdict."""
 
-_NOT_OF_TARGET = frozenset(
-    {"subscriptionnotfound", "invalidsubscriptionid", "invalidresourcetype", "noregisteredproviderfound"}
-)
+_HIDDEN = frozenset({"authorizationfailed", "linkedauthorizationfailed"})
+"""Codes of a 404 that stands for a missing right."""
+_NOT_OF_TARGET = _HIDDEN | {
+    "subscriptionnotfound",
+    "invalidsubscriptionid",
+    "invalidresourcetype",
+    "noregisteredproviderfound",
+    "invalidauthenticationtokentenant",
+}
 """Codes of a 404 that is about the request, or about what the identity may see."""
 _OBJECT_ID = re.compile(r"object id '([0-9A-Fa-f-]{36})'")
 
@@ -104,7 +110,7 @@ class Verdicts:
             return Concluded(replace(seen, error=ErrorClass.UNEXPECTED_STATUS, message=text))
         if status == 401:
             text = f"{self._host} did not accept the token of the app's identity ({named}): check its tenant."
-        elif status == 403:
+        elif status == 403 or code.lower() in _HIDDEN:
             text = f"{self._host} refused the request ({named}): {self._missing_role(message)}"
             if code == "AuthorizationFailure":  # of storage
                 text += " It can also be the firewall of the account."

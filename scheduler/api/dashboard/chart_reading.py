@@ -65,8 +65,8 @@ class PlacedMarker:
 
 @dataclass(frozen=True, slots=True)
 class JobCharts:
-    """`rows`: the numbers of each span that has runs, newest first, with its text. `level`: the newest change of a level,
-    for people; empty without one.
+    """`rows`: the numbers of each span that has runs, newest first, with its text. `level`: the newest change of a
+    level, for people; empty without one.
     """
 
     strip: StateStrip

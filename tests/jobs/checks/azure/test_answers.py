@@ -188,6 +188,24 @@ async def test_a_404_that_is_not_about_the_target_leaves_its_state_unknown(api: 
         assert "It was not found" in observed.unknown
 
 
+@pytest.mark.parametrize("code", ["AuthorizationFailed", "LinkedAuthorizationFailed"])
+async def test_a_404_that_hides_a_missing_right_is_unknown_and_names_role_and_scope(code: str) -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(404, code, "The client does not have authorization")]
+        observed = await azure.observe(target_of("service bus queues"))
+    assert observed.error is None
+    assert "lacks the role Reader at /subscriptions/00000000-0000-4000-8000-000000000001" in observed.unknown
+
+
+@pytest.mark.parametrize("code", ["SubscriptionNotFound", "InvalidSubscriptionId", "InvalidAuthenticationTokenTenant"])
+async def test_a_404_about_the_subscription_or_tenant_is_unknown_for_a_named_resource(code: str) -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(404, code, "It was not found")]
+        observed = await azure.observe(target_of("service bus queues"))
+    assert observed.error is None
+    assert "It was not found" in observed.unknown
+
+
 async def test_an_empty_page_has_no_rows_and_no_age() -> None:
     async with AzureApis.open() as azure:
         for api in APIS:
