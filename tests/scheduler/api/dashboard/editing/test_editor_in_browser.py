@@ -54,6 +54,16 @@ async def test_a_new_job_is_written_in_the_form_and_saved(browser: Browser) -> N
     }
 
 
+async def test_a_field_takes_no_text_before_the_script_has_filled_it(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[])) as site:
+        await site.desk.post_json("/api/jobs", SHOP)
+        page = await site.open(EDIT, java_script_enabled=False)
+        await expect(page.get_by_label("URL")).to_be_disabled()
+        page = await site.open(EDIT)
+        await expect(page.get_by_label("URL")).to_have_value("https://shop.example/")
+        await expect(page.get_by_label("URL")).to_be_enabled()
+
+
 async def test_the_form_shows_no_check_of_a_job_made_of_a_preset(browser: Browser) -> None:
     async with open_site(browser, ApiClient(jobs=[])) as site:
         page = await site.open("/api/dashboard/new-job?preset=budget")

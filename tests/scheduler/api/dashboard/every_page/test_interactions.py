@@ -107,6 +107,7 @@ async def run_now_by_keys(person: Person) -> None:
     await person.press("Control+k")
     await person.type("basket", end="Enter")
     await expect(person.page.locator("#headline")).to_contain_text("basket")
+    await person.page.wait_for_load_state("networkidle")
     await person.press("r")
     await expect(person.page.locator(".toast").last).to_contain_text("basket")
 
