@@ -126,6 +126,7 @@ class AzureClient:
     ) -> AsyncIterator[Page]:
         """Yield all pages, following the links in them. Raises Concluded, also for too many or too large pages."""
         size, sent = 0, request
+        all_sent = [request]
         for number in range(1, max_pages + 1):
             page = await self.send(target, sent, call, number)
             size += len(page.seen.body)
@@ -136,9 +137,10 @@ class AzureClient:
             yield page
             if page.following is None:
                 return
-            if page.following == sent:
-                raise unknown(page.seen, f"Page {number}: the link to the next page leads to this page again.")
             sent = page.following
+            if sent in all_sent:
+                raise unknown(page.seen, f"Page {number}: the link to the next page leads to an earlier page again.")
+            all_sent.append(sent)
         raise unknown(page.seen, f"There are more than {max_pages} pages: raise max_pages, or filter the list.")
 
     async def _reserve(self, seen: Observation, size: int, call: AttemptContext) -> None:
@@ -230,8 +232,8 @@ def _next_post(sent: AzureRequest, seen: Observation, document: Mapping[str, Any
     if name is None:
         return None
     token = document[name]
-    if not isinstance(token, str) or len(token) > MAX_LINK:
-        raise unknown(seen, f"The token of the next page is not a text, or has more than {MAX_LINK:,} characters.")
+    if not isinstance(token, str) or len(token) > MAX_LINK or not token.isprintable():
+        raise unknown(seen, f"The token of the next page is no printable text of up to {MAX_LINK:,} characters.")
     if name == "continuationToken":
         return replace(sent, body={**sent.body, name: token})
     options = sent.body.get("options")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
+from jobs.checks.azure.verdicts import unknown
 from jobs.fast_frozen import copy_with
 from jobs.formats import format_iso_instant, parse_instant
 from jobs.runs import Observation
@@ -116,9 +117,16 @@ def age_of(newest: datetime | None, now: datetime) -> float | None:
 
 
 def observe_rows(seen: Observation, rows: Sequence[Any], key: str, facts: Mapping[str, Any]) -> Observation:
-    """Return the observation whose body is `{key: rows}`. `facts`: further ones; None: absent."""
-    body = json.dumps({key: rows}, ensure_ascii=False, separators=(",", ":"), default=str).encode()
-    return with_facts(copy_with(seen, body=body), row_count=len(rows), **facts)
+    """Return the observation whose body is `{key: rows}`. `facts`: further ones; None: absent.
+
+    Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes `?`. Raises Concluded for rows that are not
+    valid JSON.
+    """
+    try:
+        text = json.dumps({key: rows}, ensure_ascii=False, separators=(",", ":"), default=str, allow_nan=False)
+    except (ValueError, RecursionError):
+        raise unknown(seen, "The rows have a number that is too large, or are nested too deeply.") from None
+    return with_facts(copy_with(seen, body=text.encode(errors="replace")), row_count=len(rows), **facts)
 
 
 def with_facts(seen: Observation, **facts: Any) -> Observation:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -291,7 +292,7 @@ async def test_a_link_to_a_next_page_counts_against_the_limits_of_the_list() -> 
         assert first == second == find_limits("GET", TARGET.validate_python(target_of("usages")).endpoint)
 
 
-@pytest.mark.parametrize("token", ["t" * 9000, {"a": 1}, 7])
+@pytest.mark.parametrize("token", ["t" * 9000, {"a": 1}, 7, "\ud800"])
 async def test_a_token_of_a_next_page_that_is_too_long_or_no_text_is_not_sent(token: Any) -> None:
     async with AzureApis.open() as azure:
         for api, name in (("data factory runs", "continuationToken"), ("resource graph", "$skipToken")):
@@ -306,8 +307,45 @@ async def test_a_page_that_leads_to_itself_is_not_followed() -> None:
     async with AzureApis.open() as azure:
         azure.script = [Answer.of_json({"value": [1], "nextLink": "https://management.azure.com/x?page=2"})]
         observed = await azure.observe(target_of("usages"))
-        assert "leads to this page again" in observed.unknown
+        assert "leads to an earlier page again" in observed.unknown
         assert len(azure.requests) == 2
+
+
+async def test_pages_that_lead_to_each_other_are_requested_once() -> None:
+    async with AzureApis.open() as azure:
+        links = [f"https://management.azure.com/x?page={number}" for number in (2, 3, 2, 3)]
+        azure.script = [Answer.of_json({"value": [1], "nextLink": link}) for link in links]
+        observed = await azure.observe(target_of("usages"))
+        assert "leads to an earlier page again" in observed.unknown
+        assert len(azure.requests) == 3
+
+
+@pytest.mark.parametrize("api", ["log analytics", "resource graph", "metric"])
+@pytest.mark.parametrize("written", ['"\\ud800"', '{"\\udfff": 1}'])
+async def test_half_a_surrogate_pair_in_a_row_is_shown_as_a_question_mark(api: str, written: str) -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [_with_a_value(api, written)]
+        observed = await azure.observe(target_of(api))
+        assert not observed.unknown
+        assert "?" in str(rows_in(observed))
+
+
+@pytest.mark.parametrize("api", ["log analytics", "resource graph", "metric"])
+@pytest.mark.parametrize("written", ["1e999", "-1e999"])
+async def test_a_number_in_a_row_beyond_all_floats_leaves_the_state_unknown(api: str, written: str) -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [_with_a_value(api, written)]
+        observed = await azure.observe(target_of(api))
+        assert observed.error is None
+        assert "a number that is too large" in observed.unknown
+
+
+def _with_a_value(api: str, written: str) -> Answer:
+    """A page in which the first text of the first entry is replaced by this JSON."""
+    entries = entries_of(api, 1)
+    name = next(name for name, value in entries[0].items() if isinstance(value, str))
+    page = Answer.of_json(page_of(api, [{**entries[0], name: "REPLACED"}]))
+    return replace(page, body=page.body.replace(b'"REPLACED"', written.encode()))
 
 
 async def test_old_data_is_unknown_where_the_job_says_so_and_a_fact() -> None:
