@@ -23,11 +23,10 @@ from jobs.policies import Timeouts
 from jobs.targets.azure_apis import API_HOSTS, CloudName, LeastInterval, find_least_interval
 from jobs.targets.endpoints import Destination
 from jobs.targets.http import ManagedIdentityAuth
+from jobs.targets.resource_paths import check_arm_path, check_path, find_resource_id, shorten_path
 from jobs.targets.tls import TlsTarget
 
-_PATH = re.compile(r"/[A-Za-z0-9._~()!$'@%+,;=&/:-]+")
 _URL = re.compile(r"https://([^/?#]+)(/[^?#]*)")
-_SUBSCRIPTION = re.compile(r"/subscriptions/[0-9A-Fa-f-]{36}(?=/|$)", re.IGNORECASE)
 _QUERY_ACTION = re.compile(r"/query[A-Za-z]*$")
 _GUID = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
 
@@ -40,21 +39,6 @@ Guid = Annotated[str, Field(pattern=_GUID, description="a GUID, such as 63613592
 RoleName = Annotated[DisplayText, Field(min_length=1, max_length=200)]
 
 
-def _check_path(path: str) -> str:
-    """Return the path of a resource or a list. Raises ValueError."""
-    if "?" in path or "#" in path:
-        raise ValueError("must not have a query: write its parameters under query, and the version as api_version")
-    if not _PATH.fullmatch(path) or "//" in path or any(part in (".", "..") for part in path.split("/")):
-        raise ValueError("is not the path of a resource: write it like /subscriptions/<id>/resourceGroups/<name>/...")
-    return path.rstrip("/")
-
-
-def _check_arm_path(path: str) -> str:
-    if not _SUBSCRIPTION.match(_check_path(path)):
-        raise ValueError("is not the id of a resource: write it like /subscriptions/<id>/resourceGroups/<name>/...")
-    return path.rstrip("/")
-
-
 def _check_kql(text: str) -> str:
     if text.lstrip().startswith("."):
         raise ValueError("is a management command: write a query, which starts with a table, such as AppRequests | ...")
@@ -64,7 +48,7 @@ def _check_kql(text: str) -> str:
 
 
 ResourceId = Annotated[
-    str, Field(max_length=2000, description="a resource id: /subscriptions/<id>/..."), AfterValidator(_check_arm_path)
+    str, Field(max_length=2000, description="a resource id: /subscriptions/<id>/..."), AfterValidator(check_arm_path)
 ]
 
 
@@ -192,7 +176,7 @@ class AzureResourceTarget(AzureTarget):
                     f"resource: the host must be {hosts.arm} or {hosts.graph}, those of cloud {self.cloud}"
                 )
         try:
-            _check_path(self.resource.removeprefix(f"https://{self.host}"))
+            check_path(self.resource.removeprefix(f"https://{self.host}"))
         except ValueError as error:
             raise ValueError(f"resource {error}") from None
         if bool(self.api_version) is self.is_graph:
@@ -374,24 +358,3 @@ class AzureQueueTarget(AzureTarget):
     def label(self) -> str:
         """Such as `queue orders of storage account shopqueues`."""
         return f"queue {self.queue} of storage account {self.account}"
-
-
-def shorten_path(path: str) -> str:
-    """Return the path from its last provider on: `Microsoft.ServiceBus/namespaces/shop/queues`."""
-    return path.rpartition("/providers/")[2].lstrip("/")
-
-
-def find_resource_id(path: str) -> str:
-    """Return the id of the resource that a path is about: of a list, its parent; of a subresource, its owner."""
-    found = _SUBSCRIPTION.match(path)
-    if found is None:
-        return ""
-    # A second provider is about the resource before it: its health, its metrics.
-    parts = re.split(r"(?=/providers/)", path, flags=re.IGNORECASE)
-    if len(parts) < 2:
-        return path
-    scope, names = parts[0], parts[1].strip("/").split("/")
-    if names[2:3] == ["locations"]:  # not a resource, so roles cannot be assigned there
-        return scope
-    whole = 2 + (len(names) - 2) // 2 * 2
-    return f"{scope}/{'/'.join(names[:whole])}" if whole > 2 else scope

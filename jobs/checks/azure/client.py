@@ -233,7 +233,7 @@ def _next_post(sent: AzureRequest, seen: Observation, document: Mapping[str, Any
         return None
     token = document[name]
     if not isinstance(token, str) or len(token) > MAX_LINK or not token.isprintable():
-        raise unknown(seen, f"The token of the next page is no printable text of up to {MAX_LINK:,} characters.")
+        raise unknown(seen, f"The token of the next page is not a printable text of up to {MAX_LINK:,} characters.")
     if name == "continuationToken":
         return replace(sent, body={**sent.body, name: token})
     options = sent.body.get("options")

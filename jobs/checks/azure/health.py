@@ -16,8 +16,8 @@ from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
 from jobs.targets import AzureResourceTarget
-from jobs.targets.azure import shorten_path
 from jobs.targets.azure_apis import CloudName
+from jobs.targets.resource_paths import shorten_path
 
 MAX_TEXT = 600
 _MAX_EVENTS, _SHOWN_ISSUES, _MAX_READ = 1000, 3, 2000

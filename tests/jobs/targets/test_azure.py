@@ -13,8 +13,8 @@ from jobs.checks.binding.rules import find_deliveries
 from jobs.definition import JobDefinition
 from jobs.problems import validation_problems
 from jobs.targets import AzureTarget
-from jobs.targets.azure import find_resource_id
 from jobs.targets.azure_apis import API_HOSTS
+from jobs.targets.resource_paths import find_resource_id
 
 GUID = "00000000-0000-4000-8000-000000000001"
 SUBSCRIPTION = f"/subscriptions/{GUID}"
@@ -51,6 +51,10 @@ def problem(check: dict[str, Any]) -> str:
         (RESOURCE | {"resource": f"{SUBSCRIPTION}//x"}, "is not the path of a resource"),
         (RESOURCE | {"resource": f"{SUBSCRIPTION}/x y"}, "is not the path of a resource"),
         (RESOURCE | {"resource": f"{SUBSCRIPTION}/%0d%0a/x\r\n"}, "is not the path of a resource"),
+        *(
+            (RESOURCE | {"resource": f"{SUBSCRIPTION}/providers/{code}/x"}, f"has {code[:3]}")
+            for code in ("%2e%2e", "%6dicrosoft.keyvault", "%2F", "%5c", "%252e", "%0d%0a", "%zz", "%a")
+        ),
         (RESOURCE | {"resource": f"{SUBSCRIPTION}?api-version=2021-11-01"}, "must not have a query"),
         (RESOURCE | {"api_version": ""}, "Azure Resource Manager needs an api_version"),
         (RESOURCE | {"api_version": "latest"}, "check.api_version"),
