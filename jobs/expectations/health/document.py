@@ -21,6 +21,8 @@ MAX_NAME = 200
 """Characters of an entry's name with its path."""
 MAX_TEXT = 4096
 """Characters of a text before secrets are redacted and it is shortened."""
+_NUMBER = re.compile(r" \(\d{1,4}\)$")
+"""Of an entry whose name is taken."""
 _MAX_WORD = 40
 _MAX_PAIRS = 3
 """Values of a `data` object that replace a missing description."""
@@ -303,8 +305,12 @@ def _judge_entry(entry: ReportedEntry, rules: EntryRules, word: str) -> tuple[En
 
 
 def is_named(name: str, pattern: str) -> bool:
-    """Return whether the name, or a part of its path from the beginning on, matches the pattern."""
-    return matches_wildcard(name, pattern) or matches_wildcard(name, f"{pattern}/*")
+    """Return whether the name, or a part of its path from the beginning on, matches the pattern.
+
+    A pattern stands for all entries with one name: also for `db (2)`, as the second one is called.
+    """
+    names = (name, _NUMBER.sub("", name)) if name.endswith(")") else (name,)
+    return any(matches_wildcard(each, form) for each in names for form in (pattern, f"{pattern}/*"))
 
 
 def _describe_reason(reason: EntryReason, show: Callable[[str], str]) -> str:

@@ -181,6 +181,16 @@ def test_rows_with_one_name_stay_apart_in_the_order_of_the_list() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [{"ignore": ["a"]}, {"overrides": [{"match": "a", "expect": [DEAD | {"below": 9}]}]}, {"ignore": ["a (2)"]}],
+    ids=str,
+)
+def test_a_rule_for_a_name_holds_for_all_rows_with_it(rules: dict[str, Any]) -> None:
+    body = answer('[{"name": "a", "dead": 0}, {"name": "a", "dead": 2}]')
+    assert not failures(body, {"rows": QUEUES | rules})
+
+
 def test_another_status_that_is_expected_is_not_the_error() -> None:
     observed = Observation(Phases(), 404, body=b'[{"name": "a", "dead": 2}]')
     error, message = describe_unmet(observed, failures(observed, {"status": 404}, {"rows": QUEUES}))
