@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any
 
 from jobs.checks.errors import ProtocolViolation
-from jobs.problems import make_printable
 from jobs.runs import ErrorClass
 from jobs.targets.databases import SqlTarget
 
@@ -23,8 +22,8 @@ MAX_BODY = 1024 * 1024
 """Bytes of the rows as JSON."""
 MAX_TEXT = 4096
 """Characters of a value of a row."""
-MAX_MESSAGE = 200
-"""Characters of a text of the server."""
+MAX_MESSAGE = 600
+"""Characters of an error message, which can end with a text of the server."""
 MAX_NAME = 128
 """Characters of a column's name."""
 
@@ -43,8 +42,8 @@ class ServerSentTooMuch(ProtocolViolation):
 
 
 def describe_answer(text: object) -> str:
-    """Return a text of the server as the end of a clause: one line, bounded."""
-    return make_printable(" ".join(str(text).split()), MAX_MESSAGE).rstrip(".")
+    """Return a text of the server as the end of a clause, on one line: not yet redacted."""
+    return " ".join(str(text)[:MAX_TEXT].split()).rstrip(".")
 
 
 def explain_code(known: Mapping[Any, Explanation], code: object, text: object, target: SqlTarget) -> Explanation:

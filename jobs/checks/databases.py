@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from jobs.checks.binding.rules import deliveries_of_database
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.clock import Peer, Phase, PhaseClock, judge_nothing
-from jobs.checks.database_answers import MAX_NAME, Explanation, ServerSentTooMuch, encode_rows
+from jobs.checks.database_answers import MAX_MESSAGE, MAX_NAME, Explanation, ServerSentTooMuch, encode_rows
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.error_mapping import classify_error
 from jobs.checks.errors import DriverMissing, TargetDenied
@@ -201,7 +201,7 @@ class DatabaseCheck(Generic[T]):
             await self._converse(target, call, state, facts)
         except Exception as error:
             error_class, message = self._explain(error, target, peer, call.clock)
-            message = self._dependencies.redactor.redact(message)
+            message = make_printable(self._dependencies.redactor.redact(message), MAX_MESSAGE)
             return Observation(
                 call.clock.stop(), error=error_class, message=message, facts={**facts, **state.list_facts()}
             )

@@ -96,6 +96,9 @@ class AzureClient:
         """Return the current instant."""
         return datetime.now(UTC) if self._clock is None else self._clock.now()
 
+    def _judge(self, target: AzureTarget) -> Verdicts:
+        return Verdicts(target, self.now, self.redactor.redact)
+
     def prepare(self, target: AzureTarget) -> None:
         """Load what a request needs."""
         self._http.prepare(_template(target.host, "GET", target.auth.scope))
@@ -103,7 +106,7 @@ class AzureClient:
     async def send(self, target: AzureTarget, request: AzureRequest, call: AttemptContext, page: int = 1) -> Page:
         """Send a request in its turn; return the JSON object. Raises Concluded."""
         seen = await self.exchange(target, request, call, page)
-        document = Verdicts(target, self.now).read_page(seen, page)
+        document = self._judge(target).read_page(seen, page)
         return Page(seen, document, _next_request(request, seen, document))
 
     async def exchange(
@@ -118,7 +121,7 @@ class AzureClient:
             await self._wait_for_turn(target, limits, call)
             seen = await self._http.observe(sent, call)
         throttled_s = self._budget.record(limits, seen.status, seen.headers, seen.retry_after_s)
-        Verdicts(target, self.now).check_success(seen, page, throttled_s)
+        self._judge(target).check_success(seen, page, throttled_s)
         return seen
 
     async def iter_pages(
@@ -157,14 +160,13 @@ class AzureClient:
             wait = self._budget.reserve(limits)
             if not wait:
                 return
-            text = Verdicts(target, self.now).describe_budget(next(iter(limits)), wait, is_blocked=False)
+            text = self._judge(target).describe_budget(next(iter(limits)), wait, is_blocked=False)
             call.clock.verdict = ErrorClass.RESPONSE_TIMEOUT, text  # if the attempt's deadline passes first
             await (asyncio.sleep(wait) if self._clock is None else self._clock.sleep(wait))
             call.clock.verdict = None
             self._budget.check_blocked(limits)
         except BudgetExhausted as error:
-            verdicts = Verdicts(target, self.now)
-            text = verdicts.describe_budget(error.key, error.seconds, is_blocked=error.is_blocked)
+            text = self._judge(target).describe_budget(error.key, error.seconds, is_blocked=error.is_blocked)
             raise unknown(Observation(call.clock.snapshot()), text) from None
 
 

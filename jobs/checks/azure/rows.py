@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
-from jobs.checks.azure.verdicts import unknown
+from jobs.checks.azure.verdicts import read_code, unknown
 from jobs.fast_frozen import copy_with
 from jobs.formats import format_iso_instant, parse_instant
 from jobs.runs import Observation
@@ -88,7 +88,8 @@ def metric_rows(document: Mapping[str, Any], resource: str, key: str, bucket_s: 
     try:
         for metric in document["value"]:
             if metric.get("errorCode", "Success") != "Success":
-                raise UnexpectedShape(f"the metric was not read ({str(metric['errorCode'])[:80]})")
+                code = read_code(metric["errorCode"]) or "an unknown code"
+                raise UnexpectedShape(f"the metric was not read ({code})")
             for series in metric.get("timeseries", ()):
                 if (found := _newest_bucket(series["data"], key, bucket_s, now)) is not None:
                     dimensions = {

@@ -18,13 +18,16 @@ from jobs.checks.azure.budget import LimitKey
 from jobs.expectations.entry import has_more_values
 from jobs.formats import describe_seconds, describe_span, format_instant
 from jobs.problems import make_printable
+from jobs.redaction import Redact
 from jobs.runs import ErrorClass, Observation
 from jobs.targets import AzureResourceTarget, AzureTarget
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """Of one page. A larger one is not judged."""
 MAX_PAGE_VALUES = 200_000
-_MAX_CODE, _MAX_MESSAGE = 80, 300
+_MAX_READ, _MAX_MESSAGE = 2000, 300
+"""Characters of an error message."""
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _CODE_HEADER = "x-ms-error-code"
 """Of storage, whose error documents are XML."""
 
@@ -68,9 +71,10 @@ def refuse_stale(seen: Observation, age_s: float | None, most_s: float | None) -
 class Verdicts:
     """Judges responses for one target. `now`: returns the current instant."""
 
-    def __init__(self, target: AzureTarget, now: Callable[[], datetime]) -> None:
+    def __init__(self, target: AzureTarget, now: Callable[[], datetime], redact: Redact) -> None:
         self._target = target
         self._now = now
+        self._redact = redact
         self._host = target.host
 
     def check_success(self, seen: Observation, page: int, throttled_s: float | None) -> None:
@@ -82,7 +86,7 @@ class Verdicts:
         status = seen.status or 0
         if not 200 <= status < 300:
             code, message = read_error(seen.body)
-            code = code or make_printable(seen.headers.get(_CODE_HEADER, ""), _MAX_CODE)
+            code = code or read_code(seen.headers.get(_CODE_HEADER))
             raise self._refusal(seen, status, code, message, page, throttled_s)
 
     def read_page(self, seen: Observation, page: int) -> dict[str, Any]:
@@ -120,7 +124,8 @@ class Verdicts:
             wait = f"; it wants none until {self._in(seen.retry_after_s)}" if seen.retry_after_s else ""
             text = f"{self._host} failed ({named}){wait}. This is not the target's fault."
         else:
-            cause = make_printable(message, _MAX_MESSAGE) if message else "it gave no reason."
+            redacted = self._redact(message, cut=len(message) == _MAX_READ)
+            cause = make_printable(redacted, _MAX_MESSAGE) if message else "it gave no reason."
             text = f"{self._host} did not accept the request ({named}): {cause}"
         return unknown(seen, self._place(text, page))
 
@@ -169,6 +174,11 @@ def read_error(body: bytes) -> tuple[str, str]:
         return "", ""
     code, message = (error.get(name) for name in ("code", "message"))
     return (
-        make_printable(code, _MAX_CODE) if isinstance(code, str) else "",
-        message[:2000] if isinstance(message, str) else "",
+        read_code(code),
+        message[:_MAX_READ] if isinstance(message, str) else "",
     )
+
+
+def read_code(value: Any) -> str:
+    """Return an error code, such as `AuthorizationFailed`; empty for what cannot be one."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else ""

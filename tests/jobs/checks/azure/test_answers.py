@@ -207,6 +207,25 @@ async def test_a_404_about_the_subscription_or_tenant_is_unknown_for_a_named_res
     assert "It was not found" in observed.unknown
 
 
+@pytest.mark.parametrize("before", [0, 250, 280, 290, 1970, 1990])
+async def test_a_secret_in_a_long_reason_is_redacted_before_the_reason_is_cut(before: int) -> None:
+    secret = "canary-" + "0123456789" * 4
+    async with AzureApis.open() as azure:
+        azure.dependencies.redactor.add_permanent(secret)
+        azure.script = [azure.refusal(400, "BadRequest", f"{'x' * before}{secret} {'y' * 300}")]
+        observed = await azure.observe(target_of("usages"))
+        assert "did not accept the request (400 BadRequest): " in observed.unknown
+        assert "canary" not in observed.unknown
+
+
+@pytest.mark.parametrize("code", ["two words", "x" * 81, "line\nline", 7, None])
+async def test_an_error_code_that_cannot_be_one_is_not_shown(code: Any) -> None:
+    async with AzureApis.open() as azure:
+        azure.script = [azure.refusal(400, code, "It is wrong.")]
+        observed = await azure.observe(target_of("usages"))
+        assert "did not accept the request (400): It is wrong." in observed.unknown
+
+
 async def test_an_empty_page_has_no_rows_and_no_age() -> None:
     async with AzureApis.open() as azure:
         for api in APIS:

@@ -100,6 +100,16 @@ async def test_what_the_settings_deny_is_not_connected_to(kind: str) -> None:
     assert seen.error is ErrorClass.TARGET_DENIED
 
 
+@pytest.mark.parametrize("before", [*range(140, 200, 9), *range(540, 600, 9)])
+async def test_a_secret_in_a_long_text_of_the_server_is_redacted_before_the_text_is_cut(before: int) -> None:
+    secret = "canary-" + "0123456789" * 4
+    with sending(f"-WRONGPASS {'x' * before}{secret}\r\n".encode()) as port:
+        seen = await observe("redis", port, secret=secret, tls="none")
+    assert seen.error is ErrorClass.AUTH_FAILED
+    assert "canary" not in seen.message
+    assert len(seen.message) <= 600
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_web_server_is_something_else(kind: str) -> None:
     page = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n" * 40
