@@ -8,6 +8,7 @@ the thread: the deadline of the attempt does that.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -26,7 +27,7 @@ from jobs.checks.errors import DriverMissing, TargetDenied
 from jobs.checks.files import run_in_daemon_thread
 from jobs.checks.http.credentials import make_refresh
 from jobs.checks.port import AttemptContext, preload_idna, preload_tls, register_value
-from jobs.errors import LeaseEnded
+from jobs.errors import LeaseEnded, SecretUnavailable
 from jobs.model_base import SecretRef
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
@@ -37,6 +38,7 @@ MAX_RECEIVED = 4 * 1024 * 1024
 MAX_THREADS = 32
 """Attempts of a kind at a time; others wait for a thread within their deadline."""
 
+_UNFIT = re.compile(r"[\0\r\n\ud800-\udfff]")
 _OTHER_ROLES = {
     ("primary", "replica"): (
         ErrorClass.READ_ONLY,
@@ -287,6 +289,7 @@ class DatabaseCheck(Generic[T]):
                 text = await dependencies.secrets.get_secret(value.secret)
                 call.credential_refreshes.append(make_refresh(dependencies.secrets, value.secret, text))
                 await register_value(text, call, dependencies.redactor)
+                _check_credential(value.secret, text)
                 texts.append(text)
             else:
                 texts.append(value or "")
@@ -354,6 +357,16 @@ class _Conversation(Generic[T]):
         return (
             ErrorClass.RESPONSE_TIMEOUT,
             f"No sign-in at {peer} within {limit}: it accepted the connection, but did not finish the sign-in.",
+        )
+
+
+def _check_credential(name: str, text: str) -> None:
+    """Raise SecretUnavailable for what cannot be the user or the password of a database."""
+    if not text:
+        raise SecretUnavailable(f"The secret {name} is empty: set its value.")
+    if _UNFIT.search(text):
+        raise SecretUnavailable(
+            f"The secret {name} has a line break or another character that a sign-in cannot contain: store it without."
         )
 
 

@@ -48,7 +48,7 @@ class MysqlDriver:
         connection = self._library.Connection(
             host=(target.server_name or target.host).rstrip("."),
             user=login.user,
-            password=login.password,
+            password=login.password.encode(),  # the library writes a text as Latin-1
             database=target.database or None,
             ssl=tls,
             ssl_disabled=tls is None,

@@ -67,7 +67,11 @@ class RedisDriver:
             protocol=2,
             retry=import_module("redis.retry").Retry(import_module("redis.backoff").NoBackoff(), 0),
         )
-        connection.connect()
+        try:
+            connection.connect()
+        except Exception:
+            connection.close()
+            raise
         return connection
 
     def read_state(self, connection: Any, target: RedisTarget, state: ServerState) -> None:

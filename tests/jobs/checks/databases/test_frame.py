@@ -111,6 +111,18 @@ async def test_a_secret_in_a_long_text_of_the_server_is_redacted_before_the_text
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("secret", ["", "with-a-newline\n", "with\0nul", "with-half-a-pair\ud800"])
+async def test_a_secret_that_cannot_be_a_password_is_named_and_not_sent(kind: str, secret: str) -> None:
+    received = bytearray()
+    with sending(b"", received) as port:
+        seen = await observe(kind, port, secret=secret)
+    assert seen.error is ErrorClass.SECRET_UNAVAILABLE
+    assert seen.message.startswith("The secret db ")
+    assert "with-" not in seen.message
+    assert not received
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_web_server_is_something_else(kind: str) -> None:
     page = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n" * 40
     with sending(page) as port:

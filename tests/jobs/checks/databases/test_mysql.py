@@ -26,6 +26,13 @@ async def test_a_wrong_password_is_an_auth_failure(mariadb: DatabaseServer) -> N
     assert "canary" not in seen.message
 
 
+async def test_a_password_beyond_latin_1_signs_in(mariadb: DatabaseServer) -> None:
+    password = "p\u00e4ss\u20ac'\"\\\\;--{}%s"
+    mariadb.run("CREATE USER wide IDENTIFIED BY 'p\u00e4ss\u20ac\\'\"\\\\\\\\;--{}%s'")
+    seen = await observe("mysql", mariadb.port, user="wide", secret=password, statement=None)
+    assert seen.error is None, seen.message
+
+
 async def test_a_token_of_the_identity_takes_the_place_of_the_password(mariadb: DatabaseServer) -> None:
     tokens = {"https://ossrdbms-aad.database.windows.net/.default": PASSWORD}
     seen = await observe("mysql", mariadb.port, password=None, entra=True, tokens=tokens)
