@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ TOKEN_USED_UNTIL_BEFORE_EXPIRY = 30.0
 
 TOKEN_TIMEOUT = 20.0
 """Seconds for one token."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class AppIdentity:
@@ -99,6 +102,8 @@ class AppIdentity:
             raise TokenUnavailable(f"no token for {scope}: no answer within {TOKEN_TIMEOUT:g} s") from None
         except UNUSABLE_RESPONSE as error:
             raise TokenUnavailable(f"no token for {scope}: {self._error_message(error)}") from None
+        if not _TOKEN.fullmatch(token.token):
+            raise TokenUnavailable(f"no token for {scope}: the answer has one that a header cannot contain")
         rest = token.expires_on - self._wall_time()
         return FetchedValue(token.token, rest - TOKEN_RENEWED_BEFORE_EXPIRY, rest - TOKEN_USED_UNTIL_BEFORE_EXPIRY)
 

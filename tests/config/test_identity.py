@@ -90,6 +90,15 @@ async def test_a_refusal_is_reported_with_the_scope_and_where_to_look(
     assert identity.health()[0].name == SCOPE
 
 
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\n", "two words", "t\u00e4", "nul\0", "half\ud800"])
+async def test_a_token_that_a_header_cannot_contain_is_refused(
+    server: ManagedIdentityServer, identity: AppIdentity, token: str
+) -> None:
+    server.token = lambda resource, number=1: token  # type: ignore[method-assign, misc, assignment]
+    with pytest.raises(TokenUnavailable, match=r"^no token for .*/.default: the answer has one that a header cannot"):
+        await identity.get_token(SCOPE)
+
+
 async def test_in_dev_it_is_any_caller_that_is_signed_in(server: ManagedIdentityServer) -> None:
     identity = AppIdentity(Settings(environment="dev"))
     assert await identity.get_token(SCOPE) == server.token("api://checkout")

@@ -22,7 +22,7 @@ MAX_NAME = 200
 MAX_TEXT = 4096
 """Characters of a text before secrets are redacted and it is shortened."""
 _NUMBER = re.compile(r" \(\d{1,4}\)$")
-"""Of an entry whose name is taken."""
+"""Of an entry after others with its name."""
 _MAX_WORD = 40
 _MAX_PAIRS = 3
 """Values of a `data` object that replace a missing description."""
