@@ -45,7 +45,7 @@ class ExpandedJob:
             return replace(finding, path=("defaults", *path)) if in_defaults else finding
         names = [name for name in self._parameters_at(path) if name in self.filled.values]
         place = ("with", names[0]) if names else ("preset",)
-        message = f"{dotted_path(*path)} of the preset {self.preset.name} {finding.message}"
+        message = f"{dotted_path(*path)} of the preset {self.preset.name}: {finding.message}"
         return replace(finding, path=(*finding.path[:depth], *place), message=message)
 
     def path_in_file(self, path: KeyPath) -> KeyPath:

@@ -208,11 +208,22 @@ def presets_folder(place: Path) -> Path:
 
 def check_own_presets(files: Iterable[JobFile]) -> tuple[PresetLibrary, tuple[Problem, ...]]:
     """Return users' presets, and everything that is wrong with them, also with the jobs that they make."""
-    library, problems = read_own_presets((shown, content) for _, shown, content in files if content is not None)
+    contents: dict[str, bytes] = {}
+
+    def read() -> Iterator[tuple[str, bytes | Problem]]:
+        for _, shown, content in files:
+            if isinstance(content, bytes):
+                contents[shown] = content
+            if content is not None:
+                yield shown, content
+
+    library, problems = read_own_presets(read())
     context = DefinitionContext(None, PartInterner(), time.time_ns() // 1_000_000, {}, None, library)
-    for shown, preset in library.own.items():
-        findings = check_preset(preset, lambda entry: define_job(entry, context))
-        problems += tuple(finding.to_problem(file=library.files[shown]) for finding in findings)
+    for name, preset in library.own.items():
+        if findings := check_preset(preset, lambda entry: define_job(entry, context)):
+            shown = library.files[name]
+            document = parse_document(contents[shown], shown)  # it was read: for the lines
+            problems += tuple(map(document.problem, findings))
     return library, problems
 
 

@@ -124,7 +124,7 @@ def test_a_value_cannot_add_keys_or_entries(load: Load) -> None:
     ("change", "message"),
     [
         (("<<host>>/", "<<hots>>/"), "uses <<hots>>: unknown parameter, did you mean host?"),
-        (("{status: 200}", "{stauts: 200}"), "site.yaml: job.expect[0].stauts: unknown key, did you mean status?"),
+        (("{status: 200}", "{stauts: 200}"), "site.yaml:11: job.expect[0].stauts: unknown key, did you mean status?"),
         (("description: The", "descripton: The"), "descripton: unknown key, did you mean description?"),
         (("example: shop.example.com", "example: a/b"), "example: 'a/b' does not match"),
         (("  limit: {", "  other: {description: a, example: a}\n  limit: {"), "nothing uses the parameter other"),
