@@ -29,7 +29,7 @@ class Principals:
         return self
 
     async def get_token(self, *scopes: str) -> AccessToken:
-        return AccessToken(f"token for {scopes[0]} by {self.opened[-1][2]}", 4102444800)
+        return AccessToken(f"token-for-{scopes[0]}-by-{self.opened[-1][2]}", 4102444800)
 
     async def close(self) -> None:
         self.closed += 1
@@ -54,10 +54,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def test_a_rotated_secret_is_used_for_the_next_token(principals: Principals, file: Path) -> None:
     identity = AppIdentity(Settings(environment="dev"))
     first = await identity.get_token(SCOPE)
-    assert first == f"token for {SCOPE} by first"
+    assert first == f"token-for-{SCOPE}-by-first"
     file.write_text("second")  # noqa: ASYNC240 - a small file
     assert (await identity.refresh_rejected(SCOPE, first)).is_changed
-    assert await identity.get_token(SCOPE) == f"token for {SCOPE} by second"
+    assert await identity.get_token(SCOPE) == f"token-for-{SCOPE}-by-second"
     await identity.aclose()
     assert principals.opened == [("t", "c", "first"), ("t", "c", "second")]
     assert principals.closed == 2
