@@ -348,6 +348,8 @@ def _show_detail(detail: IncidentDetail) -> None:
             for name, value in _describe_target(member):
                 if value and (member.subject, member.rule) != (leading.subject, leading.rule):
                     print(escape_controls(f"    {name}: {value}"))
+    if detail.member_count > len(detail.members):
+        print_note(f"the worst {len(detail.members)} of {detail.member_count} alerts; GET {detail.url}/members has all")
     print("history:")
     for entry in detail.transitions:
         print(escape_controls(f"  {format_iso_instant(entry.at)} {entry.kind.replace('_', ' ')}: {entry.text}"))

@@ -134,6 +134,13 @@ class IncidentMemberModel(ResponseModel):
     answer: str = ""
 
 
+class IncidentMemberListModel(ListModel[IncidentMemberModel]):
+    """Alerts of an incident in the order in which they fired. `continuation` fetches later ones; null on the last page."""
+
+    members: list[IncidentMemberModel]
+    continuation: str | None
+
+
 class SharedCauseModel(ResponseModel):
     """What the lead of an incident shares with other jobs, and which of these are fine: they speak against the cause.
     `failing`, `sharing`, `fine_count`: jobs; those that are neither have not run since. `fine`: the first five.
@@ -212,8 +219,8 @@ class IncidentSummary(ResponseModel):
 
 
 class IncidentDetail(IncidentSummary):
-    """An incident with its alerts, the worst first, and its first transitions. `transitions_continuation`: for GET
-    /api/incidents/{id}/transitions; null if these are all.
+    """An incident with its first 50 alerts, the worst first, and its first transitions. GET /api/incidents/{id}/members
+    has all alerts. `transitions_continuation`: for GET /api/incidents/{id}/transitions; null if these are all.
 
     `shared`: what the lead shares with other jobs, with the counter-evidence; empty for callers that are limited to
     tags, as it counts jobs of others. `azure`: what Azure reports, by the setting `alerting.azure_health`.

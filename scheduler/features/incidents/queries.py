@@ -5,6 +5,8 @@ scheduler.features.incidents.visibility decides what a caller that is limited to
 
 from __future__ import annotations
 
+import heapq
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -23,6 +25,7 @@ from scheduler.features.incidents.models import (
     DecisionModel,
     IncidentDetail,
     IncidentListModel,
+    IncidentMemberListModel,
     IncidentMemberModel,
     IncidentSummary,
     SharedCauseModel,
@@ -35,13 +38,15 @@ from scheduler.features.jobs.selection import EVERY_JOB, JobSelection
 from scheduler.features.statistics.periods import ANY_TIME, TimeRange
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.rows import reverse_id
+from scheduler.stores.rows import InvalidContinuation
 from scheduler.stores.runs.repository import Runs
 
 MAX_INCIDENTS_SCANNED = 1000
 """Incidents that a page reads; a page with filters can therefore hold fewer than its limit."""
 _BATCH = 100
-SHOWN_TRANSITIONS = 50
+SHOWN_TRANSITIONS = SHOWN_MEMBERS = 50
 """Of one incident, with the incident itself."""
+_MEMBER_POSITION = re.compile(r"(\d{1,17})~([^~]{1,200})~([^~]{1,200})~(\d{1,9})")
 
 ModelT = TypeVar("ModelT", bound=IncidentSummary)
 
@@ -131,8 +136,7 @@ class IncidentQueries(Query):
         """Return an incident with its first transitions and the facts about its members. Raises NotFound."""
         view = await self.find_view(incident)
         page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
-        facts = await self.read_facts(view.incident.members)
-        members = [_view_member(member, facts[member.key]) for member in sort_members(view.incident)]
+        members = await self._view_members(sort_members(view.incident)[:SHOWN_MEMBERS])
         last = find_keeping_open(view.incident)
         return _summarize(
             IncidentDetail,
@@ -157,6 +161,23 @@ class IncidentQueries(Query):
     async def read_facts(self, members: Sequence[Member]) -> Mapping[AlertKey, MemberFacts]:
         """Return what is known about members that the caller sees, the open ones first where there are many."""
         return await self._facts.read(sorted(members, key=lambda each: each.resolved_at is not None))
+
+    async def list_members(self, incident: str, *, limit: int, after: str = "") -> IncidentMemberListModel:
+        """Return alerts in the order in which they fired. Raises NotFound."""
+        position = _MEMBER_POSITION.fullmatch(after)
+        if after and position is None:
+            raise InvalidContinuation(after)
+        view = await self.find_view(incident)
+        begin = (-1, "", "", 0) if position is None else (int(position[1]), position[2], position[3], int(position[4]))
+        later = (each for each in view.incident.members if _position_of(each) > begin)
+        members = heapq.nsmallest(limit + 1, later, key=_position_of)
+        shown = members[:limit]
+        continuation = "~".join(map(str, _position_of(shown[-1]))) if len(members) > limit else None
+        return IncidentMemberListModel(members=await self._view_members(shown), continuation=continuation)
+
+    async def _view_members(self, members: Sequence[Member]) -> list[IncidentMemberModel]:
+        facts = await self.read_facts(members)
+        return [_view_member(member, facts[member.key]) for member in members]
 
     async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> TransitionListModel:
         """Return transitions, oldest first. A page can hold fewer than the limit. Raises NotFound."""
@@ -250,6 +271,11 @@ def _summarize(model: type[ModelT], view: IncidentView, **others: object) -> Mod
         url=f"/api/incidents/{incident.id}",
         **others,
     )
+
+
+def _position_of(member: Member) -> tuple[int, str, str, int]:
+    """Sort members by when they fired: what never changes."""
+    return round(member.fired_at.timestamp() * 1000), member.key.subject, member.key.rule, member.fired
 
 
 def _view_member(member: Member, facts: MemberFacts) -> IncidentMemberModel:

@@ -11,6 +11,7 @@ from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
     IncidentListModel,
+    IncidentMemberListModel,
     IncidentSummary,
 )
 from scheduler.features.incidents.queries import IncidentFilter
@@ -36,6 +37,9 @@ class RemoteIncidents(RemoteRoom):
 
     async def find(self, incident: str) -> IncidentDetail:
         return await self.read(IncidentDetail, ("incidents", incident))
+
+    async def list_members(self, incident: str, *, limit: int, after: str = "") -> IncidentMemberListModel:
+        return await self.read(IncidentMemberListModel, ("incidents", incident, "members"), limit=limit, after=after)
 
     async def list_decisions(self, incident: str, *, limit: int, after: str = "") -> DecisionListModel:
         return await self.read(DecisionListModel, ("incidents", incident, "decisions"), limit=limit, after=after)

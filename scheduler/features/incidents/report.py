@@ -26,7 +26,7 @@ from scheduler.features.incidents.facts import (
     read_failure_history,
 )
 from scheduler.features.incidents.models import DecisionModel, TransitionModel
-from scheduler.features.incidents.queries import IncidentQueries, IncidentView
+from scheduler.features.incidents.queries import SHOWN_MEMBERS, IncidentQueries, IncidentView
 from scheduler.features.incidents.visibility import SubjectVisibility
 from scheduler.model_base import ListModel
 from scheduler.stores.alerting.outbox import UndeliveredRows
@@ -111,7 +111,6 @@ def _summarize(
     )
 
 
-MAX_MEMBERS_SHOWN = 50
 MAX_ENTRIES_SHOWN = 200
 """Transitions, and decisions, of a page: the newest ones."""
 _ENTRIES_AT_ONCE = 200
@@ -202,7 +201,7 @@ class IncidentReportReader(Query):
         view = await self._incidents.find_view(incident_id)
         incident = view.incident
         subject = find_subject(self._catalog.snapshot, incident.leading.key)
-        shown = sort_members(incident)[:MAX_MEMBERS_SHOWN]
+        shown = sort_members(incident)[:SHOWN_MEMBERS]
         (transitions, all_transitions), (decisions, all_decisions), history, members = await asyncio.gather(
             _read_entries(
                 lambda after: self._incidents.list_transitions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)

@@ -21,6 +21,7 @@ from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
     IncidentListModel,
+    IncidentMemberListModel,
     IncidentSummary,
     TransitionListModel,
 )
@@ -112,7 +113,7 @@ async def list_incidents(
 
 @router.read("/api/incidents/{incident_id}")
 async def get_incident(services: ServicesDep, incident_id: IncidentId) -> IncidentDetail:
-    """Return an incident with its alerts, its first 50 transitions, and the channels that were notified."""
+    """Return an incident with its worst 50 alerts, its first 50 transitions, and the channels that were notified."""
     return await services.incidents.find(incident_id)
 
 
@@ -132,6 +133,14 @@ async def get_incident_bundle(
         headers = {"Vary": "Accept", "Content-Disposition": f'attachment; filename="incident-{bundle.id}.md"'}
         return Response(render_markdown(bundle), media_type="text/markdown; charset=utf-8", headers=headers)
     return Response(bundle.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
+
+
+@router.read("/api/incidents/{incident_id}/members")
+async def list_members(
+    services: ServicesDep, incident_id: IncidentId, limit: Limit = 50, continuation: Continuation = None
+) -> IncidentMemberListModel:
+    """List the alerts of an incident in the order in which they fired."""
+    return await services.incidents.list_members(incident_id, limit=limit, after=continuation or "")
 
 
 @router.read("/api/incidents/{incident_id}/transitions")

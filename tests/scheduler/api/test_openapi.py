@@ -34,6 +34,7 @@ from scheduler.features.incidents.models import (
     DecisionListModel,
     IncidentDetail,
     IncidentListModel,
+    IncidentMemberListModel,
     IncidentSummary,
     TransitionListModel,
 )
@@ -108,6 +109,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/incidents/{incident_id}"): IncidentDetail,
     ("get", "/api/incidents/{incident_id}/bundle"): IncidentBundle,
     ("get", "/api/incidents/{incident_id}/decisions"): DecisionListModel,
+    ("get", "/api/incidents/{incident_id}/members"): IncidentMemberListModel,
     ("get", "/api/incidents/{incident_id}/transitions"): TransitionListModel,
     ("post", "/api/incidents/{incident_id}/acknowledge"): IncidentSummary,
     ("post", "/api/incidents/{incident_id}/notes"): IncidentSummary,

@@ -90,6 +90,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/dashboard/jobs/{name}/edit": _OBJECT_OF_OTHERS,
     "GET /api/incidents/{incident_id}": _OBJECT_OF_OTHERS,
     "GET /api/incidents/{incident_id}/bundle": _OBJECT_OF_OTHERS,
+    "GET /api/incidents/{incident_id}/members": _OBJECT_OF_OTHERS,
     "GET /api/incidents/{incident_id}/transitions": _OBJECT_OF_OTHERS,
     "GET /api/incidents/{incident_id}/decisions": _OBJECT_OF_OTHERS,
     "POST /api/incidents/{incident_id}/acknowledge": _OBJECT_OF_OTHERS,

@@ -106,6 +106,24 @@ async def test_each_member_of_an_incident_has_its_target_and_what_its_failed_run
     assert "c4nary" not in response.text
 
 
+async def test_all_alerts_of_an_incident_are_listed_page_by_page_in_the_order_in_which_they_fired() -> None:
+    subjects = ["checkout", *(f"j{number:03}" for number in range(120))]
+    async with ApiClient(jobs=[entry(name) for name in subjects]) as client:
+        await store_incident(client, OURS, *subjects)
+        detail = (await client.get(f"/api/incidents/{OURS}")).json()
+        assert (len(detail["members"]), detail["member_count"]) == (50, 121)
+        listed: list[str] = []
+        path = f"/api/incidents/{OURS}/members?limit=50"
+        page = (await client.get(path)).json()
+        while page["continuation"]:
+            listed += [each["subject"] for each in page["members"]]
+            page = (await client.get(f"{path}&continuation={page['continuation']}")).json()
+        listed += [each["subject"] for each in page["members"]]
+        assert listed == sorted(subjects)
+        assert (await client.get(f"{path}&continuation=x")).status_code == 422
+        assert (await client.get("/api/incidents/none/members")).status_code == 404
+
+
 @virtual_time
 async def test_an_incident_shows_a_caller_of_one_team_no_target_of_another() -> None:
     jobs = [
