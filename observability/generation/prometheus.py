@@ -30,6 +30,9 @@ RATE_RANGE = "$__rate_interval"
 WHOLE_RANGE = "$__range"
 """Grafana's variable: the time range of the dashboard."""
 
+_LONGEST_UNKNOWN = "1d"
+"""For which an alert that fires waits for the next known state."""
+
 BAD_OUTCOMES = "failed|timed_out|rejected"
 """Outcomes of a run whose target is down."""
 JUDGED_OUTCOMES = f"succeeded|{BAD_OUTCOMES}"
@@ -64,6 +67,13 @@ def success_ratio(time_range: str, selector: str = "", by: str = "") -> str:
     good = rate_per_job(counter, time_range, _join(selector, 'outcome="succeeded"'), "outcome")
     judged = rate_per_job(counter, time_range, _join(selector, f'outcome=~"{JUDGED_OUTCOMES}"'), "outcome")
     return f"sum{labels} ({good}) / (sum{labels} ({judged}) > 0)"
+
+
+def down_jobs() -> str:
+    """Return the jobs that are down, also while their state is unknown after that: nothing says that it is over."""
+    before = f"{per_job(f'last_over_time(scheduler_job_up[{_LONGEST_UNKNOWN}])')} == 0"
+    unknown = f"{per_job('scheduler_job_unknown')} == 1"
+    return f"({per_job('scheduler_job_up')} == 0) or (({before}) and ({unknown}))"
 
 
 def silent_jobs(selector: str = "") -> str:
@@ -242,7 +252,7 @@ def _job_alerts(portfolio: Portfolio) -> list[Rule]:
     return [
         _alert(
             "SchedulerJobDown",
-            with_owner(f"{per_job('scheduler_job_up')} == 0"),
+            with_owner(down_jobs()),
             "critical",
             "5m",
             "{{ $labels.job_name }} is down",
