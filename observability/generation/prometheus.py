@@ -70,7 +70,7 @@ def success_ratio(time_range: str, selector: str = "", by: str = "") -> str:
 
 
 def down_jobs() -> str:
-    """Return the jobs that are down, also while their state is unknown after that: nothing says that it is over."""
+    """Return the jobs that are down, also while their state is unknown after that."""
     before = f"{per_job(f'last_over_time(scheduler_job_up[{_LONGEST_UNKNOWN}])')} == 0"
     unknown = f"{per_job('scheduler_job_unknown')} == 1"
     return f"({per_job('scheduler_job_up')} == 0) or (({before}) and ({unknown}))"
