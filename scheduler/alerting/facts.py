@@ -346,8 +346,7 @@ class DefinedFactsSource:
         """
         alerts = list(alerts)
         jobs = await run_sized(len(alerts), self._list_read, alerts, state, facts)
-        if self._shares_runs:
-            jobs |= self._list_siblings(alerts, state)
+        jobs |= self._list_siblings(alerts, state)
         await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
 
     def _list_read(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> set[str]:

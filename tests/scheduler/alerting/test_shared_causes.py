@@ -201,8 +201,11 @@ async def test_two_hosts_with_one_job_each_are_not_joined_by_their_error_alone(t
         assert text == ["error connect_timeout"]
 
 
-async def test_where_other_processes_execute_runs_some_of_the_jobs_that_share_a_cause_are_read(tmp_path: Path) -> None:
-    async with open_scene(tmp_path, jobs_on("one", 4), jobs_on("two", 60), shared=True) as scene:
+@pytest.mark.parametrize("shared", [True, False])
+async def test_some_of_the_jobs_that_share_a_cause_are_read_if_another_or_an_earlier_process_ran_them(
+    tmp_path: Path, shared: bool
+) -> None:
+    async with open_scene(tmp_path, jobs_on("one", 4), jobs_on("two", 60), shared=shared) as scene:
         scene.program.alerting.evaluator._due_times = DueTimes(scene.program.runs)  # the pass is of another process
         scene.network.down("one", error=ErrorClass.CONNECT_TIMEOUT)
         await scene.run(*scene.program.catalog.names())
