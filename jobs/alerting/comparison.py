@@ -105,6 +105,16 @@ class ResponseHours:
                 return False
         return True
 
+    def list_excluded(self, length: timedelta, *, is_earlier: bool) -> frozenset[datetime]:
+        """Return the begin of each period of full hours that does not count."""
+        found = set()
+        for begin, end in chain(self.uncounted, self.incidents if is_earlier else ()):
+            at = begin.replace(minute=0, second=0, microsecond=0) - length + HOUR
+            while at < end:
+                found.add(at)
+                at += HOUR
+        return frozenset(found)
+
     def measure(self, period: HourSpan, share: float, minimum_runs: int) -> float | None:
         """Return the percentile of a period in milliseconds; None with fewer runs."""
         return quantile_of(self._sum(period).encode(), share, minimum_runs)

@@ -113,21 +113,18 @@ class SlowerThanUsualCondition(AlertCondition):
     def list_judged_hours(self, hours: ResponseHours, ends: Iterable[datetime]) -> Iterator[datetime]:
         """Yield those of these ends of hours at which the verdict may differ from that of the hour before."""
         need, values = self.need, _Percentiles(self, hours)
-        is_excluded = bool(hours.uncounted or hours.incidents)
+        excluded = hours.list_excluded(values.length, is_earlier=False)
+        excluded_before = hours.list_excluded(values.length, is_earlier=True)
         was_met, lowest_limit = False, self.find_limit(values.lowest)
         for end in ends:
             value = values[end - values.length]
             if value is None or (not was_met and value <= lowest_limit):
                 continue  # not known, which leaves the alert unchanged, or as before
             latest, *earlier = need.list_periods(end)
-            if is_excluded and not hours.counts(latest, is_earlier=False):
+            if latest.begin in excluded:
                 continue
-            usable = [
-                each
-                for period in earlier
-                if (each := values[period.begin]) is not None
-                and not (is_excluded and not hours.counts(period, is_earlier=True))
-            ]
+            begins = (period.begin for period in earlier if period.begin not in excluded_before)
+            usable = [each for begin in begins if (each := values[begin]) is not None]
             if 2 * len(usable) < len(earlier):
                 continue
             is_met = value > self.find_limit(median(usable))

@@ -77,14 +77,21 @@ async def read_hours(
     within: HourSpan,
     blind: Sequence[HourSpan],
 ) -> ResponseHours:
-    """Return the hours of a job, and which of them do not count. Raises StoreError. `within`: full hours."""
+    """Return the hours of a job, and which of them do not count. Raises StoreError.
+
+    `within`: full hours, which begin with HISTORY.
+    """
     begin, end = within
-    hours = await runs.read_response_hours(job.name, begin, end)
+    hours = await runs.read_response_hours(job.name, begin + HISTORY, end)
+    first = min(hours, default=None)
+    if first != begin + HISTORY:  # perf: else the job has a history, whatever it did before
+        earlier = await runs.list_rollups(job.name, begin, begin + HISTORY)
+        first = earlier[0].start if earlier else first
     page = await log.list_page(subject=job.name, since=begin - HISTORY, until=end, limit=_INCIDENTS)
     subject = AlertSubject(job.name, str(job.check.kind), "", job.tags)
     windows = list_window_times(subject, suppressions, begin, end, pauses=False)
     uncounted = (*blind, *(HourSpan(span.begin, span.end) for _, span in windows))
-    return ResponseHours(hours, min(hours, default=None), uncounted, tuple(list_incident_spans(page.incidents, end)))
+    return ResponseHours(hours, first, uncounted, tuple(list_incident_spans(page.incidents, end)))
 
 
 def _compare(

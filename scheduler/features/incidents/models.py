@@ -135,7 +135,7 @@ class IncidentMemberModel(ResponseModel):
 
 
 class IncidentMemberListModel(ListModel[IncidentMemberModel]):
-    """Alerts of an incident in the order in which they fired. `continuation` fetches later ones; null on the last page."""
+    """Alerts in the order in which they fired. `continuation` fetches later ones; null on the last page."""
 
     members: list[IncidentMemberModel]
     continuation: str | None
