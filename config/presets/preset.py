@@ -93,17 +93,19 @@ class PresetFit(FrozenModel):
     """The Azure resources for which `discover azure` uses a preset.
 
     The parameters `subscription`, `resource_group` and `resource` (the id) get the values of the resource, `parameter`
-    its name. `where`: pattern of the text at each path of the resource that must match, such as `Enabled`.
+    its name. `where`: pattern of the text at each path of the resource that must match, such as `Enabled`. `each`: a
+    parameter and the path of its texts, of which each gets a job.
     """
 
     type: str = Field(pattern=r"^[a-z0-9.]+(/[a-z0-9]+)+$", max_length=200)
     parameter: str = ""
     where: dict[str, str] = Field(default_factory=dict, max_length=5)
+    each: dict[str, str] = Field(default_factory=dict, max_length=1)
 
     @property
     def names(self) -> frozenset[str]:
         """The parameters that can get values."""
-        return frozenset({"subscription", "resource_group", "resource", self.parameter})
+        return frozenset({"subscription", "resource_group", "resource", self.parameter, *self.each})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,9 @@ class Preset(FrozenModel):
     @model_validator(mode="after")
     def _fit_fills_it(self) -> Preset:
         if self.fits is not None:
-            if self.fits.parameter and self.fits.parameter not in self.parameters:
-                raise ValueError(f"fits: there is no parameter {self.fits.parameter}")
+            for name in filter(None, (self.fits.parameter, *self.fits.each)):
+                if name not in self.parameters:
+                    raise ValueError(f"fits: there is no parameter {name}")
             if missing := [
                 name for name, one in self.parameters.items() if one.is_required and name not in self.fits.names
             ]:

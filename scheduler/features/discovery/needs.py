@@ -19,7 +19,7 @@ RESOURCE_TAG = "azure_resource"
 """The tag of a job about a host: the id of the resource, by which `--diff` finds that it is deleted."""
 _MAX_TAGS, _MAX_TAG = 15, 200
 _MAX_HOSTS = 20
-"""Of a resource."""
+"""Of a resource, or other texts of it that get a job each."""
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 Key = tuple[str, ...]
@@ -94,7 +94,7 @@ def list_paths(presets: Iterable[Preset]) -> Mapping[str, frozenset[str]]:
     }
     for preset in presets:
         if preset.fits is not None:
-            paths.setdefault(preset.fits.type, set()).update(preset.fits.where)
+            paths.setdefault(preset.fits.type, set()).update((*preset.fits.where, *preset.fits.each.values()))
     return {kind: frozenset(found) for kind, found in paths.items()}
 
 
@@ -108,7 +108,8 @@ def find_needs(resources: Iterable[Resource], presets: Sequence[Preset], cloud: 
     for resource in sorted(resources, key=lambda each: each.id.lower()):
         for preset in fitting.get(resource.type, ()):
             if preset.fits is not None and resource.matches(preset.fits.where):
-                _add_preset(found, resource, preset, cloud)
+                for values in _list_values(resource, preset):
+                    _add_preset(found, resource, preset, values, cloud)
         for scheme, host in find_hosts(resource):
             if host not in hosts:
                 hosts.add(host)
@@ -116,11 +117,21 @@ def find_needs(resources: Iterable[Resource], presets: Sequence[Preset], cloud: 
     return found
 
 
-def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, cloud: str) -> None:
+def _list_values(resource: Resource, preset: Preset) -> Iterator[dict[str, str]]:
+    """Yield the values of each job of a preset for a resource."""
     assert preset.fits is not None
     known = {"subscription": resource.subscription, "resource_group": resource.group, "resource": resource.id}
     known[preset.fits.parameter] = resource.name
     values = {name: value for name, value in known.items() if name in preset.parameters}
+    if not preset.fits.each:
+        yield values
+    for name, path in preset.fits.each.items():
+        texts = dict.fromkeys(text.lower() for text in resource.texts.get(path, ()))
+        yield from ({**values, name: text} for text in list(texts)[:_MAX_HOSTS])
+
+
+def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, values: Mapping[str, str], cloud: str) -> None:
+    assert preset.fits is not None
     if mistakes := list(preset.find_mistakes(values, ())):
         found.unfit.append((resource, preset.name, mistakes[0].message))
         return
@@ -128,13 +139,14 @@ def _add_preset(found: FoundNeeds, resource: Resource, preset: Preset, cloud: st
     check = preset.fill(values).job["check"]
     path = check.get("resource")
     keys: tuple[Key, ...] = (make_preset_key(preset, values),)
-    if isinstance(path, str):
+    if isinstance(path, str) and not preset.fits.each:
         keys += (("path", path.lower()),)
     elsewhere = cloud != "public" and str(check.get("kind")).startswith("azure_")
     override = {"check": {"cloud": cloud}} if elsewhere else {}
     definition = {"preset": preset.name, "with": values, **override, **make_tags(resource)}
     prefix = "" if resource.name.lower().startswith(resource.group.lower()) else f"{resource.group}-"
-    name = make_name(f"{prefix}{resource.name}-{preset.name}")
+    subject = next((values[each] for each in preset.fits.each), f"{prefix}{resource.name}")
+    name = make_name(f"{subject}-{preset.name}")
     found.needs.append(Need(resource, preset.name, keys, definition, name, preset.role, scope))
 
 

@@ -63,25 +63,37 @@ def write_roles(needs: Iterable[Need], presets: Iterable[Preset], group: str = "
     """
     groups: dict[tuple[str, str], dict[RoleKind, dict[str, str]]] = {}
     kinds: dict[RoleKind, str] = {}
+    known: dict[tuple[str, str], RoleKind] = {}
     by_hand: dict[tuple[str, str], None] = {}
     for preset in presets:
-        if preset.fits is not None and (found := _SCOPE.fullmatch(preset.scope)) and preset.role in ROLES:
+        if (kind := _find_kind(preset)) is not None:
             version = str(preset.job["check"].get("api_version", ""))
-            usable = version if _VERSION.fullmatch(version) else _ANY_VERSION
-            kinds.setdefault(RoleKind(found[3], preset.role), usable)
+            kind = known.setdefault((kind.type.lower(), kind.role), kind)
+            kinds.setdefault(kind, version if _VERSION.fullmatch(version) else _ANY_VERSION)
     for need in (need for need in needs if need.role):
         found = _SCOPE.fullmatch(need.scope)
-        if found is None or RoleKind(found[3], need.role) not in kinds:
+        kind = None if found is None else known.get((found[3].lower(), need.role))
+        if found is None or kind is None:
             by_hand[need.role, need.scope] = None
             continue
         place = groups.setdefault((found[1].lower(), found[2].lower()), {})
-        place.setdefault(RoleKind(found[3], need.role), {}).setdefault(found[4].lower(), found[4])
+        place.setdefault(kind, {}).setdefault(found[4].lower(), found[4])
     mains: dict[str, str] = {}
     for number, ((subscription, name), roles) in enumerate(sorted(groups.items()), 1):
         file = f"roles-{subscription}{f'-{make_name(group)}' if group else ''}.bicep"
         mains[file] = mains.get(file, _MAIN) + _write_call(number, subscription, name, roles)
     module = {MODULE_FILE: _PRINCIPAL + "".join(_write_kind(*kind) for kind in sorted(kinds.items()))}
     return RoleFiles({**mains, **module} if mains else {}, tuple(by_hand))
+
+
+def _find_kind(preset: Preset) -> RoleKind | None:
+    """Return what a preset needs of the resources that it fits; None if Bicep cannot assign it there."""
+    if preset.fits is None or preset.role not in ROLES:
+        return None
+    if preset.scope == "<<resource>>":
+        return RoleKind(preset.fits.type, preset.role)
+    found = _SCOPE.fullmatch(preset.scope)
+    return None if found is None else RoleKind(found[3], preset.role)
 
 
 _PRINCIPAL = """

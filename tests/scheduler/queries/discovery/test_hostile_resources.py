@@ -225,3 +225,31 @@ def test_a_preset_without_a_scope_is_a_job_for_each_resource() -> None:
     (first, _) = (located.job for located in read.jobs)
     again = discover(inventory, JobSet({first.name: first}, presets=library))
     assert sorted(again.missing) == ["shop-two-wide"]
+
+
+def test_each_host_of_a_certificate_gets_a_job_and_the_certificate_one_role(tmp_path: Path) -> None:
+    hosts = ["shop.example.com", "WWW.shop.example.com", "*.shop.example.com"]
+    row = {
+        "id": identifier("shop", "Microsoft.Web/certificates", "shop"),
+        "properties": {"hostNames": hosts, "thumbprint": "AB"},
+    }
+    resource = parse_resource(row, PATHS)
+    assert resource is not None
+    inventory = Inventory([resource], frozenset({f"/subscriptions/{SUBSCRIPTION}"}))
+    found = discover(inventory, JobSet())
+    assert [each.check for each in found.report.unfit] == ["certificate-deployed"]
+    read = parse_file(write_jobs(found.list_jobs()).encode(), "a.yaml", "a", None, PartInterner(), None, {})
+    assert not read.problems
+    jobs = [located.job for located in read.jobs]
+    assert sorted(job.to_json()["check"]["edge"]["host"] for job in jobs) == [
+        "shop.example.com",
+        "www.shop.example.com",
+    ]
+    again = discover(inventory, JobSet({jobs[0].name: jobs[0]}))
+    assert list(again.missing) == [jobs[1].name]
+    assert not again.report.stale
+
+    for file, text in write_roles(needs_of(row), PRESETS).texts.items():
+        (tmp_path / file).write_text(text)
+    made = evaluate(BicepFile(tmp_path / f"roles-{SUBSCRIPTION}.bicep"), {"principalId": "p"}).resources
+    assert [each["scope"].lower() for each in made] == [resource.id.lower()]
