@@ -48,6 +48,7 @@ async def test_a_run_is_repeated_and_the_new_one_opens(browser: Browser) -> None
         await page.keyboard.press("r")
         await expect(page).not_to_have_url(re.compile(re.escape(run_id)))
         await expect(page.get_by_role("status")).to_contain_text("checkout")
+        await page.wait_for_load_state("networkidle")
         await page.keyboard.press("[")
         await expect(page).to_have_url(re.compile(re.escape(run_id)))
 
