@@ -30,7 +30,7 @@ RATE_RANGE = "$__rate_interval"
 WHOLE_RANGE = "$__range"
 """Grafana's variable: the time range of the dashboard."""
 
-_LONGEST_UNKNOWN = "1d"
+_MAX_UNKNOWN = "1d"
 """For which an alert that fires waits for the next known state."""
 
 BAD_OUTCOMES = "failed|timed_out|rejected"
@@ -71,7 +71,7 @@ def success_ratio(time_range: str, selector: str = "", by: str = "") -> str:
 
 def down_jobs() -> str:
     """Return the jobs that are down, also while their state is unknown after that."""
-    before = f"{per_job(f'last_over_time(scheduler_job_up[{_LONGEST_UNKNOWN}])')} == 0"
+    before = f"{per_job(f'last_over_time(scheduler_job_up[{_MAX_UNKNOWN}])')} == 0"
     unknown = f"{per_job('scheduler_job_unknown')} == 1"
     return f"({per_job('scheduler_job_up')} == 0) or (({before}) and ({unknown}))"
 

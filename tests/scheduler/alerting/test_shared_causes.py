@@ -202,9 +202,10 @@ async def test_two_hosts_with_one_job_each_are_not_joined_by_their_error_alone(t
 
 
 @pytest.mark.parametrize("shared", [True, False])
-async def test_some_of_the_jobs_that_share_a_cause_are_read_if_another_or_an_earlier_process_ran_them(
+async def test_where_other_processes_execute_runs_some_of_the_jobs_that_share_a_cause_are_read(
     tmp_path: Path, shared: bool
 ) -> None:
+    """Also where they are of an earlier process."""
     async with open_scene(tmp_path, jobs_on("one", 4), jobs_on("two", 60), shared=shared) as scene:
         scene.program.alerting.evaluator._due_times = DueTimes(scene.program.runs)  # the pass is of another process
         scene.network.down("one", error=ErrorClass.CONNECT_TIMEOUT)
